@@ -1,0 +1,231 @@
+//! What one request changes in a record.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+
+use crate::{LimitExceeded, Limits, Record, StoreError, Timestamp, Value, Values};
+
+/// What a request changed: keys set, keys removed, whether all others were cleared, and
+/// how the metadata moved. Applied to whatever version a store holds.
+///
+/// ```
+/// use session_core::{Changes, Codec, Lifetime, Record, SessionId, Timestamp};
+///
+/// let one = Codec::Json.encode(&1).unwrap();
+/// let record = Record::new(SessionId::from_bytes([0; 16]), "id", Lifetime::default(), Timestamp::from_millis(0))
+///     .with_value("a", one.clone())
+///     .with_value("b", one.clone());
+///
+/// let after = Changes::new().set("c", one).remove("a").apply(&record);
+/// assert_eq!(after.version(), record.version() + 1);
+/// assert_eq!(after.values().iter().map(|(key, _)| key).collect::<Vec<_>>(), ["b", "c"]);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    cleared: bool,
+    /// Sorted by key.
+    values: Vec<(ByteString, Option<Value>)>,
+    metadata: Metadata,
+}
+
+/// How an update moves a record's metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Metadata {
+    /// Not at all, but for the version.
+    #[default]
+    Unchanged,
+    /// The session was seen at this time. The later of two wins, so this merges.
+    Touched(Timestamp),
+    /// It becomes the metadata of [`Update::record`]; such an update always states the
+    /// version it must meet.
+    Replaced,
+}
+
+impl Changes {
+    /// No changes yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with `key` set.
+    #[must_use]
+    pub fn set(self, key: impl Into<ByteString>, value: Value) -> Self {
+        self.put(key.into(), Some(value))
+    }
+
+    /// The same with `key` removed.
+    #[must_use]
+    pub fn remove(self, key: impl Into<ByteString>) -> Self {
+        self.put(key.into(), None)
+    }
+
+    /// The same with every key cleared that is not set here.
+    #[must_use]
+    pub fn clear(mut self) -> Self {
+        self.cleared = true;
+        self
+    }
+
+    /// The same with this movement of the metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    fn put(mut self, key: ByteString, value: Option<Value>) -> Self {
+        match self.values.binary_search_by(|(other, _)| other.cmp(&key)) {
+            Ok(at) => self.values[at].1 = value,
+            Err(at) => self.values.insert(at, (key, value)),
+        }
+        self
+    }
+
+    /// Takes entries that are sorted by key and hold each key once.
+    pub(crate) fn from_sorted(cleared: bool, values: Vec<(ByteString, Option<Value>)>) -> Self {
+        Self {
+            cleared,
+            values,
+            metadata: Metadata::Unchanged,
+        }
+    }
+
+    /// Whether every key that is not set here goes away.
+    pub const fn is_clear(&self) -> bool {
+        self.cleared
+    }
+
+    /// The keys that are set, with their values.
+    pub fn sets(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.values
+            .iter()
+            .filter_map(|(key, value)| Some((&**key, value.as_ref()?)))
+    }
+
+    /// The keys that are removed.
+    pub fn removes(&self) -> impl Iterator<Item = &str> {
+        self.values
+            .iter()
+            .filter(|(_, value)| value.is_none())
+            .map(|(key, _)| &**key)
+    }
+
+    /// How the metadata moves.
+    pub const fn metadata(&self) -> Metadata {
+        self.metadata
+    }
+
+    /// Whether no value changes.
+    pub fn keeps_values(&self) -> bool {
+        !self.cleared && self.values.is_empty()
+    }
+
+    /// The record that results from these changes to `record`: its version is one more.
+    /// [`Metadata::Replaced`] moves nothing here, because it never merges.
+    pub fn apply(&self, record: &Record) -> Record {
+        let values = if self.keeps_values() {
+            record.values.clone()
+        } else {
+            self.merged(&record.values)
+        };
+        let mut after = Record {
+            values,
+            tokens: record.tokens.clone(),
+            scope: record.scope.clone(),
+            principal: record.principal.clone(),
+            label: record.label.clone(),
+            version: record.version + 1,
+            ..*record
+        };
+        if let Metadata::Touched(seen) = self.metadata {
+            after.last_seen = after.last_seen.max(seen);
+        }
+        after
+    }
+
+    fn merged(&self, old: &Values) -> Values {
+        let mut merged = Vec::with_capacity(old.len() + self.values.len());
+        let mut changes = self.values.iter().peekable();
+        let kept = old.entries().filter(|_| !self.cleared);
+        for (key, value) in kept {
+            while let Some((new, change)) = changes.next_if(|(new, _)| new < key) {
+                merged.extend(change.clone().map(|value| (new.clone(), value)));
+            }
+            match changes.next_if(|(new, _)| new == key) {
+                Some((_, change)) => merged.extend(change.clone().map(|value| (key.clone(), value))),
+                None => merged.push((key.clone(), value.clone())),
+            }
+        }
+        for (new, change) in changes {
+            merged.extend(change.clone().map(|value| (new.clone(), value)));
+        }
+        Values::from_sorted(merged)
+    }
+}
+
+/// An update that a store is asked to carry out, in one atomic step.
+///
+/// A store that holds its records in memory, or reads one under a lock, leaves the
+/// decision to [`apply_to`](Self::apply_to). A store whose server decides compares
+/// [`epoch`](Self::epoch) and [`expected`](Self::expected) there.
+#[derive(Clone, Copy, Debug)]
+pub struct Update<'a> {
+    /// The record as this request leaves it: right if nothing was written since it was loaded.
+    pub record: &'a Arc<Record>,
+    /// What this request changed.
+    pub changes: &'a Changes,
+    /// The epoch that was loaded; a record of another one is gone for this request.
+    pub epoch: u64,
+    /// The version that the record must still have, where the changes cannot be merged.
+    pub expected: Option<u64>,
+    /// What the resulting record may hold.
+    pub limits: &'a Limits,
+}
+
+/// What an [`Update`] comes to on the record that a store holds.
+#[derive(Clone, Debug)]
+pub enum Applied {
+    /// Put this record in its place.
+    Record(Arc<Record>),
+    /// It is not of the version that the update must meet.
+    Conflict,
+    /// It has expired, or is of another epoch.
+    Gone,
+}
+
+impl Update<'_> {
+    /// The version that was loaded: what a store that can only replace has to meet.
+    pub fn base_version(&self) -> u64 {
+        self.record.version.saturating_sub(1)
+    }
+
+    /// What this update comes to on `current`, the record that the store holds at `now`.
+    /// Where nothing was written since it was loaded, the result is [`record`](Self::record)
+    /// itself, not a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`] if the resulting record passes the limits.
+    pub fn apply_to(&self, current: &Record, now: Timestamp) -> Result<Applied, StoreError> {
+        if !current.is_live(now) || current.epoch != self.epoch {
+            return Ok(Applied::Gone);
+        }
+        if self.expected.is_some_and(|version| version != current.version) {
+            return Ok(Applied::Conflict);
+        }
+        if current.version == self.base_version() {
+            return Ok(Applied::Record(Arc::clone(self.record)));
+        }
+        let merged = self.changes.apply(current);
+        self.limits.check_record(&merged)?;
+        Ok(Applied::Record(Arc::new(merged)))
+    }
+}
+
+impl Limits {
+    pub(crate) fn check_record(&self, record: &Record) -> Result<(), LimitExceeded> {
+        self.check(record.size(), record.values.len())
+    }
+}

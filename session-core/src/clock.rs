@@ -1,0 +1,233 @@
+//! Time as an argument: instants, and where they come from.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: whole milliseconds since the Unix epoch.
+///
+/// ```
+/// use session_core::Timestamp;
+/// use std::time::Duration;
+///
+/// let noon = Timestamp::from_millis(43_200_000);
+/// let later = noon.plus(Duration::from_secs(2));
+/// assert_eq!(later.as_millis(), 43_202_000);
+/// assert_eq!(later.since(noon), Duration::from_secs(2));
+/// assert_eq!(noon.since(later), Duration::ZERO); // never negative
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The instant this many milliseconds after the Unix epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// This instant moved forward, at most to the last one that can be represented.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// Times before the epoch become the epoch.
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self(0).plus(since)
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    /// Instants that the platform cannot represent become the epoch.
+    fn from(at: Timestamp) -> Self {
+        UNIX_EPOCH
+            .checked_add(Duration::from_millis(at.0))
+            .unwrap_or(UNIX_EPOCH)
+    }
+}
+
+/// A future that ends after some time; what [`Clock::sleep`] returns.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
+
+/// Where the time comes from, and how to wait for it.
+///
+/// [`SystemClock`] is the default. Tests take a [`ManualClock`]; a program on a
+/// runtime other than tokio brings its own implementation with that runtime's timer.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// A future that is ready once `duration` has passed.
+    fn sleep(&self, duration: Duration) -> Sleep;
+}
+
+/// The operating system's clock.
+///
+/// Its [`sleep`](Clock::sleep) is tokio's inside a tokio runtime (which then needs its
+/// time driver, as `#[tokio::main]` has it). Outside of tokio each sleep costs a
+/// thread: correct, but a [`Clock`] over your runtime's timer is better there.
+/// Sleeps are made only where a store does not answer at once.
+///
+/// ```
+/// use session_core::{Clock, SystemClock, Timestamp};
+///
+/// assert!(SystemClock.now() > Timestamp::from_millis(1_600_000_000_000));
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        SystemTime::now().into()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return Box::pin(tokio::time::sleep(duration));
+        }
+        let (done, over) = tokio::sync::oneshot::channel::<()>();
+        let thread = std::thread::Builder::new().spawn(move || {
+            std::thread::sleep(duration);
+            drop(done);
+        });
+        Box::pin(async move {
+            // Without a thread there is no timer; to be over at once keeps the deadline.
+            if thread.is_ok() {
+                let _ = over.await;
+            }
+        })
+    }
+}
+
+/// A clock that stands still until it is told to move: for tests.
+///
+/// ```
+/// use session_core::{Clock, ManualClock, Timestamp};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new(Timestamp::from_millis(1_000));
+/// clock.advance(Duration::from_secs(1));
+/// assert_eq!(clock.now(), Timestamp::from_millis(2_000));
+/// ```
+pub struct ManualClock {
+    state: Mutex<Manual>,
+}
+
+struct Manual {
+    now: Timestamp,
+    sleeping: Vec<(Timestamp, Waker)>,
+}
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    pub fn new(now: Timestamp) -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self {
+            state: Mutex::new(Manual {
+                now,
+                sleeping: Vec::new(),
+            }),
+        })
+    }
+
+    /// Moves the clock forward and wakes every sleep that is over by then.
+    pub fn advance(&self, by: Duration) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.now = state.now.plus(by);
+        let now = state.now;
+        let (over, still): (Vec<_>, Vec<_>) = std::mem::take(&mut state.sleeping)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        state.sleeping = still;
+        drop(state);
+        over.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManualClock")
+            .field("now", &self.now())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Clock for std::sync::Arc<ManualClock> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        Box::pin(ManualSleep {
+            until: self.now().plus(duration),
+            clock: Self::clone(self),
+        })
+    }
+}
+
+impl ManualClock {
+    /// The time that this clock shows.
+    pub fn now(&self) -> Timestamp {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).now
+    }
+}
+
+struct ManualSleep {
+    until: Timestamp,
+    clock: std::sync::Arc<ManualClock>,
+}
+
+impl Future for ManualSleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.clock.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.now >= self.until {
+            return Poll::Ready(());
+        }
+        state.sleeping.push((self.until, context.waker().clone()));
+        Poll::Pending
+    }
+}
+
+/// Why [`within`] gave up.
+#[derive(Debug)]
+pub(crate) struct Elapsed;
+
+/// Runs `future` for at most `limit`. The timer is made only once the future has to
+/// wait, so a store that answers at once pays nothing for its deadline.
+pub(crate) async fn within<F>(clock: &dyn Clock, limit: Duration, future: F) -> Result<F::Output, Elapsed>
+where
+    F: Future + Unpin,
+{
+    let mut future = future;
+    let mut timer: Option<Sleep> = None;
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(output) = Pin::new(&mut future).poll(context) {
+            return Poll::Ready(Ok(output));
+        }
+        let timer = timer.get_or_insert_with(|| clock.sleep(limit));
+        timer.as_mut().poll(context).map(|()| Err(Elapsed))
+    })
+    .await
+}

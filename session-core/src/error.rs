@@ -1,0 +1,146 @@
+//! What can go wrong, by what the caller can do about it.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use crate::{CodecFault, LimitExceeded};
+
+/// What lay beneath an error; shared, so that errors can be cloned.
+pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
+
+/// Why a store could not do what it was asked.
+///
+/// The cause is kept as [`source`](StdError::source) and is not part of the text.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// `create` found the id taken. Nothing was written; draw another id.
+    #[error("the session id is taken; draw another")]
+    IdTaken,
+    /// There is a record, but it cannot be read: damaged, written by another program, or
+    /// of a newer version.
+    #[error("the stored session record cannot be read; it is damaged or of a newer version")]
+    Corrupt(#[source] Cause),
+    /// The store failed or could not be reached, and nothing was written. Trying again later is safe.
+    #[error("the session store is unavailable; nothing was written, try again later")]
+    Unavailable(#[source] Cause),
+    /// A write was sent and its answer never came: it may or may not have been applied.
+    /// Nobody sends it again.
+    #[error(
+        "the session store did not say whether a write was applied; load the session again before relying on it"
+    )]
+    OutcomeUnknown(#[source] Cause),
+    /// The store holds as many sessions as it may; nothing was written.
+    #[error("the session store is full at {capacity} sessions; raise its capacity or shorten lifetimes")]
+    Full {
+        /// How many sessions it may hold.
+        capacity: usize,
+    },
+    /// The record that would result is too large; nothing was written.
+    #[error(transparent)]
+    TooLarge(#[from] LimitExceeded),
+    /// This store cannot do that at all.
+    #[error("this session store does not support {0}")]
+    Unsupported(&'static str),
+}
+
+impl StoreError {
+    /// [`Unavailable`](Self::Unavailable) with this cause.
+    pub fn unavailable(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Unavailable(Arc::from(cause.into()))
+    }
+
+    /// [`OutcomeUnknown`](Self::OutcomeUnknown) with this cause.
+    pub fn outcome_unknown(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::OutcomeUnknown(Arc::from(cause.into()))
+    }
+
+    /// [`Corrupt`](Self::Corrupt) with this cause.
+    pub fn corrupt(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Corrupt(Arc::from(cause.into()))
+    }
+}
+
+/// Why a session could not do what it was asked.
+///
+/// ```
+/// use session_core::{Error, StoreError};
+///
+/// let down = Error::from(StoreError::unavailable("connection refused"));
+/// assert!(down.is_temporary());
+/// assert!(!down.to_string().contains("refused")); // the cause is the source, not the text
+/// ```
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The session ended, or its token was renewed, since this request loaded it:
+    /// nothing was written.
+    #[error("the session has ended since this request loaded it; nothing was written")]
+    Gone,
+    /// Too many writers of one session at once: nothing was written.
+    #[error("too many requests change this session at once; nothing was written, try again")]
+    Contended,
+    /// A value could not be encoded; the session is unchanged.
+    #[error("the value of type {type_name} for key {key:?} cannot be encoded")]
+    Encode {
+        /// The key.
+        key: String,
+        /// The Rust type.
+        type_name: &'static str,
+        /// Category and position.
+        #[source]
+        fault: CodecFault,
+    },
+    /// A stored value is not of the type that was asked for.
+    #[error(
+        "the value under key {key:?} is not a {type_name}; ask for the type that was inserted, or remove the key"
+    )]
+    Decode {
+        /// The key.
+        key: String,
+        /// The Rust type.
+        type_name: &'static str,
+        /// Category and position.
+        #[source]
+        fault: CodecFault,
+    },
+    /// The session would hold more than it may; it is unchanged.
+    #[error(transparent)]
+    Limit(#[from] LimitExceeded),
+    /// The response has left, so a client can no longer be told of a token: a session
+    /// cannot be created, renewed or destroyed by this handle any more.
+    #[error("the response has already left; create, renew or destroy a session before the handler returns")]
+    Detached,
+    /// The operating system's random source failed.
+    #[error("the operating system's random source failed")]
+    Random,
+}
+
+impl Error {
+    /// Whether the same request may well succeed later: the store is down, slow, full or
+    /// contended. HTTP answers these with 503, the others with 500.
+    pub const fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Contended
+                | Self::Store(
+                    StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) | StoreError::Full { .. }
+                )
+        )
+    }
+}
+
+/// A setting that contradicts itself or another one; found when a configuration is built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    /// An error that says what is wrong and what to do about it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}

@@ -1,0 +1,237 @@
+//! The bytes of a record.
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 1 | format, now 1 |
+//! | .. | metadata: a postcard struct, fields in the order of [`Metadata`] |
+//! | .. | values: a postcard sequence of (key, codec tag, bytes), sorted by key |
+//!
+//! Timestamps are milliseconds since the epoch, durations milliseconds. Golden files in
+//! `tests/golden` hold the format still.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+
+use crate::record::TokenHash;
+use crate::{Codec, Lifetime, Record, SessionId, StoreError, Timestamp, Value, Values};
+
+const FORMAT: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Metadata<'a> {
+    id: SessionId,
+    #[serde(borrow)]
+    scope: &'a str,
+    version: u64,
+    epoch: u64,
+    created: Timestamp,
+    last_seen: Timestamp,
+    deadline: Timestamp,
+    authenticated: Option<Timestamp>,
+    #[serde(borrow)]
+    principal: Option<&'a str>,
+    #[serde(borrow)]
+    label: Option<&'a str>,
+    idle: u64,
+    absolute: u64,
+    persistent: bool,
+    csrf_seed: [u8; 16],
+    tokens: Cow<'a, [TokenHash]>,
+}
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// There are no bytes at all.
+    #[error("the record is empty")]
+    Empty,
+    /// The format is not one that this version reads.
+    #[error(
+        "the record has format {0}, this version reads format {FORMAT}; a newer version may have written it"
+    )]
+    Version(u8),
+    /// The bytes end too early, go on too long, or hold something else.
+    #[error("the record is damaged in its {0}")]
+    Damaged(&'static str),
+}
+
+impl From<FormatError> for StoreError {
+    fn from(error: FormatError) -> Self {
+        Self::corrupt(error)
+    }
+}
+
+impl Record {
+    /// The whole record as bytes, in a versioned format.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.size());
+        self.metadata_into(&mut bytes);
+        put_varint(self.values.len(), &mut bytes);
+        for (key, value) in self.values.iter() {
+            put_varint(key.len(), &mut bytes);
+            bytes.extend_from_slice(key.as_bytes());
+            bytes.push(value.codec().tag());
+            put_varint(value.bytes().len(), &mut bytes);
+            bytes.extend_from_slice(value.bytes());
+        }
+        bytes
+    }
+
+    /// The metadata alone as bytes, for a store that keeps each value by itself.
+    pub fn encode_metadata(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.size() - self.values.size());
+        self.metadata_into(&mut bytes);
+        bytes
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote. Names and values share the bytes
+    /// handed in, nothing is copied out of them.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`]; it converts into [`StoreError::Corrupt`].
+    pub fn decode(bytes: impl Into<Bytes>) -> Result<Self, FormatError> {
+        let bytes = bytes.into();
+        let (record, mut rest) = read_metadata(&bytes)?;
+        let damaged = FormatError::Damaged("values");
+        let count = take_varint(&mut rest).ok_or(damaged)?;
+        // An entry takes three bytes at least, so a forged count reserves no memory.
+        let mut sorted: Vec<(ByteString, Value)> = Vec::with_capacity(count.min(rest.len() / 3));
+        for _ in 0..count {
+            let key = take_chunk(&mut rest).ok_or(damaged)?;
+            let key = std::str::from_utf8(key).map_err(|_| damaged)?;
+            let (&tag, after) = rest.split_first().ok_or(damaged)?;
+            rest = after;
+            let value = take_chunk(&mut rest).ok_or(damaged)?;
+            let codec = Codec::from_tag(tag).ok_or(FormatError::Damaged("codec of a value"))?;
+            if sorted.last().is_some_and(|(last, _)| **last >= *key) {
+                return Err(FormatError::Damaged("order of keys"));
+            }
+            sorted.push((shared_str(&bytes, key), Value::new(codec, bytes.slice_ref(value))));
+        }
+        if !rest.is_empty() {
+            return Err(FormatError::Damaged("end"));
+        }
+        Ok(Self {
+            values: Values::from_sorted(sorted),
+            ..record
+        })
+    }
+
+    /// Puts together what [`encode_metadata`](Self::encode_metadata) wrote and the values
+    /// that were kept beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`]; it converts into [`StoreError::Corrupt`].
+    pub fn from_parts(metadata: impl Into<Bytes>, values: Values) -> Result<Self, FormatError> {
+        let bytes = metadata.into();
+        let (record, rest) = read_metadata(&bytes)?;
+        if !rest.is_empty() {
+            return Err(FormatError::Damaged("end"));
+        }
+        Ok(Self { values, ..record })
+    }
+
+    fn metadata_into(&self, bytes: &mut Vec<u8>) {
+        bytes.push(FORMAT);
+        let metadata = Metadata {
+            id: self.id,
+            scope: &self.scope,
+            version: self.version,
+            epoch: self.epoch,
+            created: self.created,
+            last_seen: self.last_seen,
+            deadline: self.deadline,
+            authenticated: self.authenticated,
+            principal: self.principal.as_deref(),
+            label: self.label.as_deref(),
+            idle: millis(self.lifetime.idle()),
+            absolute: millis(self.lifetime.absolute()),
+            persistent: self.lifetime.is_persistent(),
+            csrf_seed: self.csrf_seed,
+            tokens: Cow::Borrowed(&self.tokens),
+        };
+        // postcard knows every length here and a vector grows, so this cannot fail.
+        let written = postcard::to_extend(&metadata, std::mem::take(bytes));
+        debug_assert!(written.is_ok());
+        *bytes = written.unwrap_or_default();
+    }
+}
+
+fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
+    let (&format, rest) = bytes.split_first().ok_or(FormatError::Empty)?;
+    if format != FORMAT {
+        return Err(FormatError::Version(format));
+    }
+    let damaged = FormatError::Damaged("metadata");
+    let (metadata, rest) = postcard::take_from_bytes::<Metadata<'_>>(rest).map_err(|_| damaged)?;
+    let idle = Duration::from_millis(metadata.idle);
+    let lifetime = Lifetime::new(idle, Duration::from_millis(metadata.absolute)).map_err(|_| damaged)?;
+    let record = Record {
+        id: metadata.id,
+        scope: shared_str(bytes, metadata.scope),
+        version: metadata.version,
+        epoch: metadata.epoch,
+        created: metadata.created,
+        last_seen: metadata.last_seen,
+        deadline: metadata.deadline,
+        authenticated: metadata.authenticated,
+        principal: metadata.principal.map(|text| shared_str(bytes, text)),
+        label: metadata.label.map(|text| shared_str(bytes, text)),
+        lifetime: if metadata.persistent {
+            lifetime.persistent()
+        } else {
+            lifetime
+        },
+        csrf_seed: metadata.csrf_seed,
+        tokens: metadata.tokens.into_owned(),
+        values: Values::default(),
+    };
+    Ok((record, rest))
+}
+
+/// A part of `bytes` as text that shares them. It was read out of them as `str`, so the
+/// conversion, which checks it once more, does not fail.
+fn shared_str(bytes: &Bytes, part: &str) -> ByteString {
+    ByteString::try_from(bytes.slice_ref(part.as_bytes())).unwrap_or_default()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn put_varint(number: usize, bytes: &mut Vec<u8>) {
+    let mut number = number;
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// At most five bytes: a length beyond 2^35 is no length of ours.
+fn take_varint(rest: &mut &[u8]) -> Option<usize> {
+    let mut number = 0;
+    for shift in 0..5 {
+        let (&byte, after) = rest.split_first()?;
+        *rest = after;
+        number |= usize::from(byte & 0x7f) << (7 * shift);
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn take_chunk<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = take_varint(rest)?;
+    let (chunk, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(chunk)
+}

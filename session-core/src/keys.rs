@@ -1,0 +1,280 @@
+//! Keys: one ring, a key for each use.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+const SHORTEST: usize = 32;
+
+/// Accepts padding or its absence; which alphabet is tried by the caller.
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// Secret keys, newest first: the first one signs and seals, all of them verify and open.
+///
+/// To rotate, put a new key in front and keep the old ones until everything that they
+/// signed has expired. A ring is shared when cloned, wiped when the last clone is dropped,
+/// and shows nothing of its keys in `Debug`.
+///
+/// Each use has a key of its own, derived by HKDF-SHA-256 (RFC 5869) over purpose and
+/// scope, so one ring can serve tokens, cookies and several scopes.
+///
+/// ```
+/// use session_core::KeyRing;
+///
+/// let ring = KeyRing::new([1; 32]).unwrap().with_older([2; 32]).unwrap();
+/// assert_eq!(ring.len(), 2);
+/// assert_eq!(format!("{ring:?}"), "KeyRing { keys: 2, .. }");
+/// assert!(KeyRing::new(b"too short").is_err());
+///
+/// // What SESSION_KEYS holds: base64, newest first, separated by commas.
+/// let text = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+/// assert_eq!(KeyRing::from_base64(text).unwrap().len(), 2);
+/// ```
+#[derive(Clone)]
+pub struct KeyRing {
+    keys: Arc<Vec<Zeroizing<Vec<u8>>>>,
+}
+
+impl KeyRing {
+    /// A ring of one key of at least 32 bytes, which should come from a random source.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::TooShort`].
+    pub fn new(key: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        Self::from_keys([key])
+    }
+
+    /// A ring of these keys, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::TooShort`], or [`KeyError::Empty`] without any key.
+    pub fn from_keys<I>(keys: I) -> Result<Self, KeyError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<[u8]>,
+    {
+        let keys = keys
+            .into_iter()
+            .map(|key| Zeroizing::new(key.as_ref().to_vec()))
+            .collect::<Vec<_>>();
+        if keys.is_empty() {
+            return Err(KeyError::Empty);
+        }
+        match keys.iter().position(|key| key.len() < SHORTEST) {
+            Some(at) => Err(KeyError::TooShort {
+                position: at + 1,
+                bytes: keys[at].len(),
+            }),
+            None => Ok(Self { keys: Arc::new(keys) }),
+        }
+    }
+
+    /// The same ring with an older key behind its others: it verifies and opens only.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::TooShort`].
+    pub fn with_older(self, key: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        let mut keys: Vec<&[u8]> = self.keys.iter().map(|key| key.as_slice()).collect();
+        keys.push(key.as_ref());
+        Self::from_keys(keys)
+    }
+
+    /// A ring of one new key from the operating system's random source. What it signs
+    /// is worth nothing after the process has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Random`].
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut key = Zeroizing::new([0; SHORTEST]);
+        getrandom::fill(key.as_mut()).map_err(|_| KeyError::Random)?;
+        Self::new(key.as_ref())
+    }
+
+    /// Keys in base64 (standard or URL-safe, padded or not), newest first, separated by commas or white space.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NotBase64`], [`KeyError::TooShort`] or [`KeyError::Empty`].
+    pub fn from_base64(list: &str) -> Result<Self, KeyError> {
+        let mut keys = Vec::new();
+        let words = list.split(|c: char| c == ',' || c.is_whitespace());
+        for (at, word) in words.filter(|word| !word.is_empty()).enumerate() {
+            let key = STANDARD
+                .decode(word)
+                .or_else(|_| URL_SAFE.decode(word))
+                .map_err(|_| KeyError::NotBase64 { position: at + 1 })?;
+            keys.push(Zeroizing::new(key));
+        }
+        Self::from_keys(keys.iter().map(|key| key.as_slice()))
+    }
+
+    /// The keys in this environment variable, as [`from_base64`](Self::from_base64) reads them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NoVariable`] if it is not set or not unicode, otherwise as `from_base64`.
+    pub fn from_env(variable: &str) -> Result<Self, KeyError> {
+        let list = std::env::var(variable).map_err(|_| KeyError::NoVariable(variable.to_owned()))?;
+        Self::from_base64(&Zeroizing::new(list))
+    }
+
+    /// The keys in this file, as [`from_base64`](Self::from_base64) reads them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::File`] if it cannot be read, otherwise as `from_base64`.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
+        let list = std::fs::read_to_string(path).map_err(|error| KeyError::File(Arc::new(error)))?;
+        Self::from_base64(&Zeroizing::new(list))
+    }
+
+    /// How many keys there are; at least one.
+    #[allow(clippy::len_without_is_empty, reason = "a ring is never empty")]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The keys for one purpose in one scope, newest first.
+    ///
+    /// ```
+    /// use session_core::{KeyRing, Purpose};
+    ///
+    /// let ring = KeyRing::new([1; 32]).unwrap();
+    /// let here = ring.derive(Purpose::Token, "__Host-id");
+    /// let there = ring.derive(Purpose::Token, "__Host-admin");
+    /// assert_ne!(here[0].bytes(), there[0].bytes());
+    /// ```
+    pub fn derive(&self, purpose: Purpose, scope: &str) -> Vec<DerivedKey> {
+        self.keys
+            .iter()
+            .map(|key| {
+                let hkdf = Hkdf::<Sha256>::new(None, key);
+                let mut id = [0; 4];
+                expand(&hkdf, &[b"id"], &mut id);
+                let mut bytes = Zeroizing::new([0; 32]);
+                expand(&hkdf, &[purpose.label(), scope.as_bytes()], bytes.as_mut());
+                DerivedKey { id, bytes }
+            })
+            .collect()
+    }
+}
+
+/// HKDF-Expand over the parts, each ended by a zero byte but the last. The outputs are
+/// far below HKDF's limit of 8,160 bytes, so it cannot fail.
+fn expand(hkdf: &Hkdf<Sha256>, parts: &[&[u8]], output: &mut [u8]) {
+    let mut info = b"session-core v1".to_vec();
+    for part in parts {
+        info.push(0);
+        info.extend_from_slice(part);
+    }
+    let expanded = hkdf.expand(&info, output);
+    debug_assert!(expanded.is_ok());
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing")
+            .field("keys", &self.keys.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a derived key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Purpose {
+    /// The MAC of a token.
+    Token,
+    /// The MAC of a sealed session.
+    SealedMac,
+    /// The encryption of a sealed session.
+    SealedAead,
+    /// CSRF tokens.
+    Csrf,
+}
+
+impl Purpose {
+    /// The purpose's name in the derivation; never changes.
+    pub const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Token => b"token",
+            Self::SealedMac => b"sealed-mac",
+            Self::SealedAead => b"sealed-aead",
+            Self::Csrf => b"csrf",
+        }
+    }
+}
+
+/// A key for one purpose in one scope; made by [`KeyRing::derive`].
+pub struct DerivedKey {
+    id: [u8; 4],
+    bytes: Zeroizing<[u8; 32]>,
+}
+
+impl DerivedKey {
+    /// The id of the key that this one is derived from: the same for every purpose and scope, and no secret.
+    pub const fn id(&self) -> [u8; 4] {
+        self.id
+    }
+
+    /// The derived key.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for DerivedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DerivedKey").finish_non_exhaustive()
+    }
+}
+
+/// Why a key ring could not be made. Positions count from 1; nothing of a key is shown.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// A key is shorter than 32 bytes.
+    #[error(
+        "key {position} has {bytes} bytes, at least 32 are needed; make one with `openssl rand -base64 32`"
+    )]
+    TooShort {
+        /// Which key.
+        position: usize,
+        /// How long it is.
+        bytes: usize,
+    },
+    /// A key is not base64.
+    #[error("key {position} is not base64; make one with `openssl rand -base64 32`")]
+    NotBase64 {
+        /// Which key.
+        position: usize,
+    },
+    /// There is no key.
+    #[error("there is no key; make one with `openssl rand -base64 32`")]
+    Empty,
+    /// The environment variable is not set, or is not unicode.
+    #[error(
+        "the environment variable {0} is not set; set it to base64 keys, newest first, separated by commas"
+    )]
+    NoVariable(String),
+    /// The key file could not be read.
+    #[error("the key file cannot be read")]
+    File(#[source] Arc<std::io::Error>),
+    /// The operating system's random source failed.
+    #[error("the operating system's random source failed")]
+    Random,
+}

@@ -1,0 +1,30 @@
+//! Sessions.
+mod changes;
+mod clock;
+mod codec;
+mod error;
+mod format;
+mod id;
+mod keys;
+mod lifetime;
+mod limits;
+mod memory;
+mod record;
+mod store;
+mod token;
+mod values;
+
+pub use bytestring::ByteString;
+pub use changes::{Applied, Changes, Metadata, Update};
+pub use clock::{Clock, ManualClock, Sleep, SystemClock, Timestamp};
+pub use codec::{Codec, CodecFault, Value};
+pub use error::{Cause, ConfigError, Error, StoreError};
+pub use format::FormatError;
+pub use id::{MalformedId, SessionId, ShortId};
+pub use keys::{DerivedKey, KeyError, KeyRing, Purpose};
+pub use lifetime::Lifetime;
+pub use limits::{LimitExceeded, Limits};
+pub use memory::MemoryStore;
+pub use record::{Record, TokenHash};
+pub use store::{Capability, Key, SessionStore, Updated};
+pub use values::Values;

@@ -1,0 +1,295 @@
+//! Sessions in the memory of this process.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytestring::ByteString;
+
+use crate::changes::Applied;
+use crate::{Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated};
+
+const SHARDS: usize = 32;
+const CAPACITY: usize = 1_000_000;
+/// A shard is swept once it has seen this many creations, or as many as it holds if that is more.
+const SWEEP_AFTER: usize = 64;
+/// A full store looks for expired records at most this often.
+const FULL_SWEEP_MILLIS: u64 = 1_000;
+
+/// Keeps sessions in the memory of this process: for tests, for one server, or to start with.
+///
+/// Records are shared with their readers instead of copied. It holds a bounded number, a
+/// million by default; when it is full of live sessions, creation fails with
+/// [`StoreError::Full`] (a 503 over HTTP) and existing sessions go on: nobody is
+/// signed out to make room. Expired records are swept by the creations that
+/// follow, so no background task is needed; [`delete_expired`](SessionStore::delete_expired) sweeps at once.
+///
+/// ```
+/// # futures_executor(async {
+/// use session_core::{Key, Lifetime, MemoryStore, Record, SessionId, SessionStore, Timestamp};
+/// use std::sync::Arc;
+///
+/// let store = MemoryStore::new();
+/// let now = Timestamp::from_millis(0);
+/// let record = Arc::new(Record::new(SessionId::random().unwrap(), "id", Lifetime::default(), now));
+/// let key = store.create(&record, now).await.unwrap();
+/// assert!(Arc::ptr_eq(&store.load(&key, now).await.unwrap().unwrap(), &record)); // no copy
+/// store.delete(&key).await.unwrap();
+/// assert!(store.load(&key, now).await.unwrap().is_none());
+/// # });
+/// # fn futures_executor(f: impl Future<Output = ()>) { tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(f) }
+/// # use std::future::Future;
+/// ```
+pub struct MemoryStore {
+    shards: Vec<Mutex<Shard>>,
+    /// Locked after a shard, never before one.
+    principals: Mutex<HashMap<ByteString, HashSet<SessionId>>>,
+    count: AtomicUsize,
+    capacity: usize,
+    full_sweep: AtomicU64,
+}
+
+#[derive(Default)]
+struct Shard {
+    records: HashMap<SessionId, Arc<Record>>,
+    created: usize,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryStore {
+    /// A store of at most a million sessions.
+    pub fn new() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
+
+    /// A store of at most this many sessions.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            principals: Mutex::default(),
+            count: AtomicUsize::new(0),
+            capacity,
+            full_sweep: AtomicU64::new(0),
+        }
+    }
+
+    /// How many records there are, expired and not yet swept ones among them.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[usize::from(id.as_bytes()[0]) % SHARDS])
+    }
+
+    /// Takes one place, unless there is none.
+    fn reserve(&self) -> bool {
+        self.count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                (count < self.capacity).then_some(count + 1)
+            })
+            .is_ok()
+    }
+
+    /// Takes a record out of its shard and of the index.
+    fn evict(&self, shard: &mut Shard, id: SessionId) -> bool {
+        let Some(record) = shard.records.remove(&id) else {
+            return false;
+        };
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.unindex(&record);
+        true
+    }
+
+    fn sweep(&self, shard: &mut Shard, now: Timestamp) -> u64 {
+        shard.created = 0;
+        let expired: Vec<_> = shard
+            .records
+            .values()
+            .filter(|record| !record.is_live(now))
+            .map(|record| record.id())
+            .collect();
+        expired.iter().filter(|id| self.evict(shard, **id)).count() as u64
+    }
+
+    fn sweep_all(&self, now: Timestamp) -> u64 {
+        self.shards
+            .iter()
+            .map(|shard| self.sweep(&mut lock(shard), now))
+            .sum()
+    }
+
+    /// Makes room in a full store, unless somebody has just tried.
+    fn sweep_full(&self, now: Timestamp) {
+        let next = self.full_sweep.load(Ordering::Relaxed);
+        let then = now.as_millis().saturating_add(FULL_SWEEP_MILLIS);
+        let mine = now.as_millis() >= next
+            && self
+                .full_sweep
+                .compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if mine {
+            self.sweep_all(now);
+        }
+    }
+
+    fn index(&self, record: &Record) {
+        if let Some(principal) = &record.principal {
+            lock(&self.principals)
+                .entry(principal.clone())
+                .or_default()
+                .insert(record.id);
+        }
+    }
+
+    fn unindex(&self, record: &Record) {
+        if let Some(principal) = &record.principal {
+            let mut principals = lock(&self.principals);
+            if let Some(ids) = principals.get_mut(principal) {
+                ids.remove(&record.id);
+                if ids.is_empty() {
+                    principals.remove(principal);
+                }
+            }
+        }
+    }
+
+    fn ids_of(&self, principal: &str) -> Vec<SessionId> {
+        lock(&self.principals)
+            .get(principal)
+            .map(|ids| ids.iter().copied().collect())
+            .unwrap_or_default()
+    }
+}
+
+/// No code panics while it holds one of these locks, so poison means nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl SessionStore for MemoryStore {
+    fn capability(&self) -> Capability {
+        Capability::Server
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let Some(id) = key.id() else { return Ok(None) };
+        let shard = self.shard(id);
+        Ok(shard
+            .records
+            .get(&id)
+            .filter(|record| record.is_live(now))
+            .cloned())
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        if !self.reserve() {
+            self.sweep_full(now);
+            if !self.reserve() {
+                return Err(StoreError::Full {
+                    capacity: self.capacity,
+                });
+            }
+        }
+        let mut shard = self.shard(record.id);
+        if let Some(taken) = shard.records.get(&record.id) {
+            if taken.is_live(now) {
+                self.count.fetch_sub(1, Ordering::Relaxed);
+                return Err(StoreError::IdTaken);
+            }
+            self.evict(&mut shard, record.id);
+        }
+        if shard.created >= SWEEP_AFTER.max(shard.records.len()) {
+            self.sweep(&mut shard, now);
+        }
+        shard.created += 1;
+        shard.records.insert(record.id, Arc::clone(record));
+        self.index(record);
+        Ok(Key::Id(record.id))
+    }
+
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        let Some(id) = key.id() else {
+            return Ok(Updated::Gone);
+        };
+        let mut shard = self.shard(id);
+        let Some(current) = shard.records.get_mut(&id) else {
+            return Ok(Updated::Gone);
+        };
+        match update.apply_to(current, now)? {
+            Applied::Gone => Ok(Updated::Gone),
+            Applied::Conflict => Ok(Updated::Conflict(Some(Arc::clone(current)))),
+            Applied::Record(after) => {
+                let version = after.version;
+                let before = std::mem::replace(current, after);
+                if before.principal != current.principal {
+                    self.unindex(&before);
+                    self.index(current);
+                }
+                Ok(Updated::Saved {
+                    key: key.clone(),
+                    version,
+                })
+            }
+        }
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        if let Some(id) = key.id() {
+            self.evict(&mut self.shard(id), id);
+        }
+        Ok(())
+    }
+
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+        let find = |id: SessionId| self.shard(id).records.get(&id).cloned();
+        Ok(self
+            .ids_of(principal)
+            .into_iter()
+            .filter_map(find)
+            .filter(|record| record.principal() == Some(principal) && record.is_live(now))
+            .collect())
+    }
+
+    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+        let mut ended = 0;
+        for id in self.ids_of(principal) {
+            let mut shard = self.shard(id);
+            let theirs = shard
+                .records
+                .get(&id)
+                .is_some_and(|record| record.principal() == Some(principal));
+            if theirs && Some(id) != except && self.evict(&mut shard, id) {
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.sweep_all(now))
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}

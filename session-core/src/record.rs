@@ -1,0 +1,240 @@
+//! What a store keeps of a session.
+
+use std::fmt;
+
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+use crate::{Lifetime, SessionId, Timestamp, Value, Values};
+
+/// What a store keeps of a session: metadata, and the values, each already encoded.
+///
+/// Metadata and values live in different name spaces; no key that a handler inserts can
+/// touch the metadata. Stores treat a record as a whole ([`encode`](Self::encode),
+/// [`decode`](Self::decode)) or keep metadata and values apart
+/// ([`encode_metadata`](Self::encode_metadata), [`from_parts`](Self::from_parts)).
+///
+/// Records of real sessions are made by the [`SessionManager`](crate::SessionManager);
+/// [`new`](Self::new) and the `with_` methods are for the tests of a store.
+///
+/// ```
+/// use session_core::{Codec, Lifetime, Record, SessionId, Timestamp};
+///
+/// let now = Timestamp::from_millis(1_000);
+/// let record = Record::new(SessionId::random().unwrap(), "__Host-id", Lifetime::default(), now)
+///     .with_value("visits", Codec::Json.encode(&3).unwrap());
+/// let again = Record::decode(record.encode()).unwrap();
+/// assert_eq!(again, record);
+/// assert!(again.is_live(now) && !again.is_live(again.expires()));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    pub(crate) id: SessionId,
+    pub(crate) scope: ByteString,
+    pub(crate) version: u64,
+    pub(crate) epoch: u64,
+    pub(crate) created: Timestamp,
+    pub(crate) last_seen: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) authenticated: Option<Timestamp>,
+    pub(crate) principal: Option<ByteString>,
+    pub(crate) label: Option<ByteString>,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) csrf_seed: [u8; 16],
+    pub(crate) tokens: Vec<TokenHash>,
+    pub(crate) values: Values,
+}
+
+/// What a record keeps of a token: the SHA-256 of its secret, and its history.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenHash {
+    /// SHA-256 of the secret half of the token.
+    pub hash: [u8; 32],
+    /// When it was issued.
+    pub issued: Timestamp,
+    /// The epoch of the session in which it was issued.
+    pub epoch: u64,
+    /// When a client first presented it, where that has been recorded.
+    pub confirmed: Option<Timestamp>,
+    /// When a renewal or rotation put another token in its place.
+    pub retired: Option<Timestamp>,
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenHash")
+            .field("issued", &self.issued)
+            .field("epoch", &self.epoch)
+            .field("confirmed", &self.confirmed)
+            .field("retired", &self.retired)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the metadata adds to the size of a record at most, beside the names in it.
+const METADATA_SIZE: usize = 160;
+const TOKEN_SIZE: usize = 80;
+
+impl Record {
+    /// A record without values, principal or tokens, of version 1, created and last seen `now`.
+    pub fn new(id: SessionId, scope: impl Into<ByteString>, lifetime: Lifetime, now: Timestamp) -> Self {
+        Self {
+            id,
+            scope: scope.into(),
+            version: 1,
+            epoch: 0,
+            created: now,
+            last_seen: now,
+            deadline: now.plus(lifetime.absolute()),
+            authenticated: None,
+            principal: None,
+            label: None,
+            lifetime,
+            csrf_seed: [0; 16],
+            tokens: Vec::new(),
+            values: Values::default(),
+        }
+    }
+
+    /// The same with a value.
+    #[must_use]
+    pub fn with_value(mut self, key: impl Into<ByteString>, value: Value) -> Self {
+        let old = std::mem::take(&mut self.values);
+        self.values = old
+            .iter()
+            .map(|(key, value)| (key.into(), value.clone()))
+            .chain([(key.into(), value)])
+            .collect();
+        self
+    }
+
+    /// The same with a principal, authenticated when the record was created.
+    #[must_use]
+    pub fn with_principal(mut self, principal: impl Into<ByteString>) -> Self {
+        self.principal = Some(principal.into());
+        self.authenticated = Some(self.created);
+        self
+    }
+
+    /// The same with another version.
+    #[must_use]
+    pub fn with_version(mut self, version: u64) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The session's name, and its key in a store on the server.
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The name under which sessions are kept apart.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// 1 when created, one more with each update that was applied.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// 0 when created, one more with each renewal of the token, never with a rotation.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// When it was created.
+    pub const fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    /// When activity was last written; behind the last request by at most
+    /// [`Lifetime::touch_interval`].
+    pub const fn last_seen(&self) -> Timestamp {
+        self.last_seen
+    }
+
+    /// When it ends for want of activity or at its deadline, whichever is first. A
+    /// record is expired from this instant on.
+    pub fn expires(&self) -> Timestamp {
+        self.lifetime.expiry(self.last_seen, self.deadline)
+    }
+
+    /// When it ends whatever happens, but for a fresh authentication.
+    pub const fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// Whether it has not expired at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now < self.expires()
+    }
+
+    /// When the principal last authenticated.
+    pub const fn authenticated(&self) -> Option<Timestamp> {
+        self.authenticated
+    }
+
+    /// Who the session belongs to.
+    pub fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
+    }
+
+    /// What the application calls it, such as the name of a device.
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// Its timeouts.
+    pub const fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    /// What CSRF tokens are derived from: new at creation and at each renewal.
+    pub const fn csrf_seed(&self) -> &[u8; 16] {
+        &self.csrf_seed
+    }
+
+    /// What is kept of its tokens, oldest first.
+    pub fn tokens(&self) -> &[TokenHash] {
+        &self.tokens
+    }
+
+    /// The values.
+    pub const fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// How many bytes [`encode`](Self::encode) makes of it at most.
+    pub fn size(&self) -> usize {
+        METADATA_SIZE
+            + self.scope.len()
+            + self.principal.as_deref().map_or(0, str::len)
+            + self.label.as_deref().map_or(0, str::len)
+            + self.tokens.len() * TOKEN_SIZE
+            + self.values.size()
+    }
+
+    /// The token of this hash, compared in constant time.
+    pub(crate) fn token(&self, hash: &[u8; 32]) -> Option<&TokenHash> {
+        self.tokens
+            .iter()
+            .find(|token| bool::from(token.hash.ct_eq(hash)))
+    }
+}
+
+impl fmt::Debug for Record {
+    /// Shows no value, key, principal, label, token or seed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("id", &self.id)
+            .field("version", &self.version)
+            .field("epoch", &self.epoch)
+            .field("created", &self.created)
+            .field("last_seen", &self.last_seen)
+            .field("deadline", &self.deadline)
+            .field("values", &self.values.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,257 @@
+//! The contract between sessions and whatever keeps them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytestring::ByteString;
+
+use crate::{Record, SessionId, StoreError, Timestamp, Update};
+
+/// What names a record to its store.
+///
+/// A store on the server is asked by [`Id`](Self::Id). For a sealed store the record itself,
+/// sealed, is the key, so each write hands back a new one.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The id of the session.
+    Id(SessionId),
+    /// A sealed record, as the client presented it: hostile input.
+    Sealed {
+        /// The scope that it should have been sealed for.
+        scope: ByteString,
+        /// The sealed record.
+        token: ByteString,
+    },
+}
+
+impl Key {
+    /// The id, if this is a key for a store on the server.
+    pub const fn id(&self) -> Option<SessionId> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Sealed { .. } => None,
+        }
+    }
+}
+
+impl From<SessionId> for Key {
+    fn from(id: SessionId) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl fmt::Debug for Key {
+    /// Shows the short hash of an id, and nothing of a sealed record.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "Key({})", id.short()),
+            Self::Sealed { .. } => f.write_str("Key(sealed)"),
+        }
+    }
+}
+
+/// What became of an update that the store could carry out or refuse.
+#[derive(Clone, Debug)]
+pub enum Updated {
+    /// It was applied.
+    Saved {
+        /// What names the record from now on.
+        key: Key,
+        /// The version that it has now.
+        version: u64,
+    },
+    /// The record is not of the version that the update had to meet; nothing was written.
+    /// The store adds the record that it has, if that is at hand without another command.
+    Conflict(Option<Arc<Record>>),
+    /// There is no such record any more; nothing was written.
+    Gone,
+}
+
+/// Who keeps the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Capability {
+    /// The server. All laws hold.
+    Server,
+    /// The client holds the whole record, sealed. Nothing can be revoked on the server and
+    /// parallel requests overwrite each other.
+    Client {
+        /// Bytes that sealing adds to a record before it is written as base64url.
+        overhead: usize,
+        /// Over how many cookies a token may be spread.
+        cookies: usize,
+    },
+}
+
+/// Keeps session records: implement this to bring a store of your own.
+///
+/// # Contract
+///
+/// Each sentence is a case of the suite in [`conformance`](crate::conformance) (feature
+/// `conformance`), which every store here passes and yours should. The name of the case stands in brackets.
+///
+/// - **Absent**: to load, update or delete what is not there is no error. It is `None`, `Gone` and
+///   `Ok` [`load_absent`, `update_absent`, `delete_absent`].
+/// - **Faithful**: `load` returns the very record that was written, metadata and every value,
+///   for any key names and bytes [`round_trip`, `any_key_name`].
+/// - **Expired**: from [`Record::expires`] on, at the `now` that is handed in, `load` says `None` and
+///   `update` says `Gone`, whether the record has been swept or not [`load_expired`, `update_expired`].
+/// - **Malformed**: a key that this store could not have handed out is `None`, `Gone` and `Ok`,
+///   as if absent [`malformed_key`].
+/// - **Taken id**: `create` never overwrites; a live record of the same id makes it
+///   [`StoreError::IdTaken`] and stays as it was [`create_taken`].
+/// - **One winner**: of many creations of one id at once exactly one succeeds [`create_race`].
+/// - **Version not met**: where [`Update::expected`] is not the version of the record, `update` says
+///   `Conflict` and writes nothing [`version_not_met`]; a record it hands back is the stored one [`conflict_record`].
+/// - **Version met**: otherwise it applies the changes and the version is one more [`version_met`].
+/// - **Merged or refused**: without `expected`, changes of a stale base are applied to what is there, or
+///   refused with `Conflict`; what others wrote is never lost [`stale_base`].
+/// - **Changes**: keys that are set, removed and cleared, and [`Metadata`](crate::Metadata) that is touched or
+///   replaced, are so afterwards and nothing else is [`set_remove`, `clear`, `touch`, `replace_metadata`].
+/// - **Epoch**: a record of another epoch than [`Update::epoch`] is `Gone` [`other_epoch`].
+/// - **Gone while writing**: `update` never creates; once `delete` has returned, no update that was under way
+///   brings the record back [`no_resurrection`, `delete_race`].
+/// - **Deleted**: after `delete` there is nothing to load [`delete`]; deleting twice is fine [`delete_twice`].
+/// - **Atomic**: each operation happens entirely or not at all for everyone who looks, in any interleaving
+///   [`no_lost_update`, `no_torn_read`].
+/// - **Cancelled half-way**: an operation whose future is dropped has happened entirely or not at all, and
+///   the store goes on [`cancelled`].
+/// - **Limits**: a merged record that passes [`Update::limits`] is
+///   [`StoreError::TooLarge`] and nothing is written [`merged_limits`].
+/// - **Unreadable**: a record that is there and cannot be read is [`StoreError::Corrupt`], never `None` and never a
+///   panic. (Only the store's own tests can damage a record.)
+/// - **Unknown outcome**: a write that was sent and not answered is [`StoreError::OutcomeUnknown`] and is not sent
+///   again; any other failure is [`StoreError::Unavailable`] and wrote nothing. Each call has a deadline of the
+///   store's own.
+/// - **Principals**: `list` returns the live records of a principal and no others; `delete_all` ends them all but
+///   `except` and says how many. A store without an index says [`StoreError::Unsupported`] to both
+///   [`list`, `delete_all`, `principal_changes`].
+/// - **Sweeping**: `delete_expired` removes expired records only, is safe to run anywhere at any time and says
+///   how many it removed [`delete_expired`].
+///
+/// A sealed store ([`Capability::Client`]) keeps nothing, so what another write or a deletion did
+/// cannot be seen by a key from before it; the suite leaves those cases out.
+///
+/// The time is always an argument: stores never look at a clock to decide what has expired.
+///
+/// # Example
+///
+/// The repository's README has a complete store of about 60 lines.
+#[async_trait]
+pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
+    /// Who keeps the record.
+    fn capability(&self) -> Capability;
+
+    /// Finds a record.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] for a record that cannot be read; any other for a store that failed.
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError>;
+
+    /// Adds a record whose id is new, and hands back the key that names it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::IdTaken`], [`StoreError::Full`], [`StoreError::TooLarge`], or a store that failed.
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError>;
+
+    /// Changes a record in one atomic step that never creates.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`], or a store that failed.
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError>;
+
+    /// Ends a record; what is not there is fine.
+    ///
+    /// # Errors
+    ///
+    /// A store that failed.
+    async fn delete(&self, key: &Key) -> Result<(), StoreError>;
+
+    /// The live records of a principal.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] unless implemented, or a store that failed.
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+        let _ = (principal, now);
+        Err(StoreError::Unsupported("listing the sessions of a principal"))
+    }
+
+    /// Ends every record of a principal but `except`; says how many it ended.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] unless implemented, or a store that failed.
+    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+        let _ = (principal, except);
+        Err(StoreError::Unsupported("ending the sessions of a principal"))
+    }
+
+    /// Removes what has expired by `now`, for a store whose engine does not do that by
+    /// itself; says how many it removed. Unless implemented it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// A store that failed.
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let _ = now;
+        Ok(0)
+    }
+}
+
+macro_rules! forward {
+    ($pointer:ty) => {
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: SessionStore + ?Sized> SessionStore for $pointer {
+            fn capability(&self) -> Capability {
+                (**self).capability()
+            }
+
+            async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+                (**self).load(key, now).await
+            }
+
+            async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+                (**self).create(record, now).await
+            }
+
+            async fn update(
+                &self,
+                key: &Key,
+                update: Update<'_>,
+                now: Timestamp,
+            ) -> Result<Updated, StoreError> {
+                (**self).update(key, update, now).await
+            }
+
+            async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+                (**self).delete(key).await
+            }
+
+            async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+                (**self).list(principal, now).await
+            }
+
+            async fn delete_all(
+                &self,
+                principal: &str,
+                except: Option<SessionId>,
+            ) -> Result<u64, StoreError> {
+                (**self).delete_all(principal, except).await
+            }
+
+            async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+                (**self).delete_expired(now).await
+            }
+        }
+    };
+}
+
+forward!(Arc<S>);
+forward!(Box<S>);
+forward!(&'static S);
