@@ -1,6 +1,7 @@
 //! How values become bytes.
 
 use std::fmt;
+use std::io::Write;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -53,33 +54,21 @@ impl Codec {
     pub fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Value, CodecFault> {
         let mut buffer = Vec::with_capacity(64);
         self.encode_into(value, &mut buffer)?;
-        Ok(Value::new(self, Bytes::copy_from_slice(&buffer)))
+        Ok(Value::new(self, buffer.into_boxed_slice()))
     }
 
-    /// Encodes `value` to the end of `buffer`.
+    /// Writes the encoded value to `writer`, which must not fail.
     pub(crate) fn encode_into<T: Serialize + ?Sized>(
         self,
         value: &T,
-        buffer: &mut Vec<u8>,
+        writer: impl Write,
     ) -> Result<(), CodecFault> {
         match self {
-            Self::Json => {
-                serde_json::to_writer(&mut *buffer, value).map_err(|fault| CodecFault::json(&fault))
-            }
-            Self::Postcard => {
-                postcard::to_extend(value, Writer(buffer)).map_err(|fault| CodecFault::postcard(fault))?;
-                Ok(())
-            }
+            Self::Json => serde_json::to_writer(writer, value).map_err(|fault| CodecFault::json(&fault)),
+            Self::Postcard => postcard::to_io(value, writer)
+                .map(|_| ())
+                .map_err(|fault| CodecFault::postcard(&fault)),
         }
-    }
-}
-
-/// Lets postcard append to a borrowed vector.
-struct Writer<'a>(&'a mut Vec<u8>);
-
-impl Extend<u8> for Writer<'_> {
-    fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {
-        self.0.extend(bytes);
     }
 }
 
@@ -130,7 +119,7 @@ impl Value {
                     category: "trailing bytes",
                     position: None,
                 }),
-                Err(fault) => Err(CodecFault::postcard(fault)),
+                Err(fault) => Err(CodecFault::postcard(&fault)),
             },
         }
     }
@@ -184,7 +173,7 @@ impl CodecFault {
         }
     }
 
-    fn postcard(fault: postcard::Error) -> Self {
+    fn postcard(fault: &postcard::Error) -> Self {
         let category = match fault {
             postcard::Error::DeserializeUnexpectedEnd => "an unexpected end",
             postcard::Error::WontImplement | postcard::Error::SerializeSeqLengthUnknown => {

@@ -29,9 +29,6 @@ use crate::Error;
 #[serde(transparent)]
 pub struct SessionId([u8; 16]);
 
-/// Characters of an encoded id.
-pub(crate) const ID_CHARS: usize = 22;
-
 impl SessionId {
     /// Draws a new id.
     ///

@@ -74,7 +74,7 @@ impl fmt::Debug for TokenHash {
 
 /// What the metadata adds to the size of a record at most, beside the names in it.
 const METADATA_SIZE: usize = 160;
-const TOKEN_SIZE: usize = 80;
+pub(crate) const TOKEN_SIZE: usize = 80;
 
 impl Record {
     /// A record without values, principal or tokens, of version 1, created and last seen `now`.

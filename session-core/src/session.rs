@@ -1,0 +1,418 @@
+//! The handle that a handler holds.
+
+use std::any::type_name;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytestring::ByteString;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::arena::Arena;
+use crate::manager::SessionManager;
+use crate::pending::UpdateFn;
+use crate::state::{Occasion, Phase, State};
+use crate::{Error, Lifetime, SessionId, Timestamp, Value, event};
+
+/// The session of one request: a dictionary, loaded once, saved when the request is committed.
+///
+/// Cheap to clone; all clones are one session. Values are encoded when they are inserted
+/// and decoded when they are asked for. Reading and writing are synchronous, since loading
+/// came before; only [`save`](Self::save) and [`update_now`](Self::update_now) go to the store.
+///
+/// What is changed is written by [`SessionManager::commit`], in one atomic step or not at
+/// all. Of plain [`insert`](Self::insert)s into one key by several requests the last
+/// one wins; [`update`](Self::update) never loses to another writer. An insert of the
+/// value that is already there writes nothing, and so does not defend it against others.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use session_core::{Directive, MemoryStore, SessionManager};
+///
+/// let manager = SessionManager::new(MemoryStore::new());
+///
+/// let session = manager.open(&[]).await?; // a client without a token
+/// session.insert("colour", "blue")?;
+/// let Directive::Hold(token) = manager.commit(&session).await? else { panic!() };
+///
+/// let session = manager.open(&[token.as_str()]).await?;
+/// assert_eq!(session.get::<String>("colour")?.as_deref(), Some("blue"));
+/// assert_eq!(manager.commit(&session).await?, Directive::Nothing);
+/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Session {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) manager: SessionManager,
+    state: Mutex<State>,
+    /// Saves of one handle follow one another.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+}
+
+impl Session {
+    pub(crate) fn new(manager: SessionManager, state: State) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                manager,
+                state: Mutex::new(state),
+                turn: tokio::sync::Mutex::new(()),
+            }),
+        }
+    }
+
+    /// The value under `key`, decoded; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if the value is not a `T`.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
+        let value = self.state().view(key).cloned();
+        value.map(|value| decode(key, &value)).transpose()
+    }
+
+    /// Sets `key`. The value is encoded now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`] if it cannot be encoded, [`Error::Limit`] if the session would hold
+    /// too much. The session is then unchanged.
+    pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
+        let rules = self.rules();
+        rules.limits.check_name(key)?;
+        // The application's code runs without the lock, on what was there before.
+        let (same, mut arena) = {
+            let mut state = self.state();
+            (state.view(key).cloned(), std::mem::take(&mut state.arena))
+        };
+        let encoded = arena.encode_new(rules.codec, &value, same.as_ref());
+        let mut state = self.state();
+        state.arena = arena;
+        match encoded {
+            Ok(Some(value)) => {
+                let key = state.shared_key(key);
+                Ok(state.put(key, value, rules)?)
+            }
+            Ok(None) => Ok(()),
+            Err(fault) => Err(Error::Encode {
+                key: key.to_owned(),
+                type_name: type_name::<T>(),
+                fault,
+            }),
+        }
+    }
+
+    /// Changes the value under `key` by `f`, which is given the value that is there and
+    /// returns the new one. Returns what came out for now.
+    ///
+    /// It never loses to another writer of the same key: if another request wrote in the
+    /// meantime, the commit runs `f` again on what is there then. So `f` may run several
+    /// times; it should compute its result and nothing else, and not use the session.
+    /// The final value is known once the commit is done; [`update_now`](Self::update_now) waits for it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
+    /// assert_eq!(visits, 1);
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`], [`Error::Encode`] or [`Error::Limit`]; the session is then unchanged.
+    pub fn update<T, F>(&self, key: &str, f: F) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+        F: Fn(Option<T>) -> T + Send + Sync + 'static,
+    {
+        let rules = self.rules();
+        rules.limits.check_name(key)?;
+        loop {
+            let (before, mut arena) = {
+                let mut state = self.state();
+                (state.view(key).cloned(), std::mem::take(&mut state.arena))
+            };
+            let computed = step(key, before.as_ref(), rules.codec, &mut arena, &f);
+            let mut state = self.state();
+            state.arena = arena;
+            let (result, value) = computed?;
+            // Another clone may have been faster; then it was computed from an old value.
+            if state.view(key) != before.as_ref() {
+                continue;
+            }
+            let shared = state.shared_key(key);
+            let again: UpdateFn = Arc::new(move |key, old, codec, arena| {
+                step(key, old, codec, arena, &f).map(|(_, value)| value)
+            });
+            state.update(shared, again, value, rules)?;
+            return Ok(result);
+        }
+    }
+
+    /// [`update`](Self::update), saved at once together with everything else that is
+    /// unsaved. Returns the final value.
+    ///
+    /// # Errors
+    ///
+    /// As `update` and [`save`](Self::save). When saving fails, the change stays
+    /// pending and the commit tries once more.
+    pub async fn update_now<T, F>(&self, key: &str, f: F) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+        F: Fn(Option<T>) -> T + Send + Sync + 'static,
+    {
+        let provisional = self.update(key, f)?;
+        self.save().await?;
+        Ok(self.get(key)?.unwrap_or(provisional))
+    }
+
+    /// Removes `key`; whether it was there.
+    pub fn remove(&self, key: &str) -> bool {
+        self.state().remove(key)
+    }
+
+    /// Removes `key` and returns its value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if the value is not a `T`; it then stays.
+    pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
+        let value = self.get(key)?;
+        self.remove(key);
+        Ok(value)
+    }
+
+    /// Whether there is a value under `key`.
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.state().view(key).is_some()
+    }
+
+    /// All keys, sorted.
+    pub fn keys(&self) -> Vec<String> {
+        let state = self.state();
+        state.pending.keys(state.stored())
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.state().count()
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Removes every value. The session itself, its id and its principal stay.
+    pub fn clear(&self) {
+        self.state().clear();
+    }
+
+    /// The session's name; `None` while nothing is stored.
+    pub fn id(&self) -> Option<SessionId> {
+        self.state().id()
+    }
+
+    /// Whether nothing is stored of this session yet.
+    pub fn is_new(&self) -> bool {
+        self.state().base.is_none()
+    }
+
+    /// When it was created; `None` while nothing is stored.
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.state().base.as_ref().map(|base| base.record.created)
+    }
+
+    /// When it ends unless there is more activity; `None` while nothing is stored.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.state().base.as_ref().map(|base| base.record.expires())
+    }
+
+    /// Who is signed in.
+    pub fn principal(&self) -> Option<String> {
+        let state = self.state();
+        let stored = state.base.as_ref().and_then(|base| base.record.principal.clone());
+        state
+            .intent
+            .sign_in
+            .clone()
+            .or(stored)
+            .map(|name| name.to_string())
+    }
+
+    /// When the principal last authenticated, as stored; for step-up checks.
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        self.state()
+            .base
+            .as_ref()
+            .and_then(|base| base.record.authenticated)
+    }
+
+    /// Binds the session to a principal who has just authenticated, such as `user:42`.
+    ///
+    /// The commit renews the token (all former ones are dead at once), starts both clocks
+    /// anew and notes the time of authentication. What the session holds stays, unless
+    /// another principal was signed in: then the old session ends and an empty one begins.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limit`] if the name is too long, [`Error::Detached`] if the response has left.
+    pub fn sign_in(&self, principal: &str) -> Result<(), Error> {
+        self.rules().limits.check_name(principal)?;
+        let mut state = self.open_state()?;
+        let stored = state
+            .base
+            .as_ref()
+            .and_then(|base| base.record.principal.as_deref());
+        let before = state.intent.sign_in.as_deref().or(stored);
+        if before.is_some_and(|before| before != principal) {
+            state.destroy();
+        }
+        state.intent.sign_in = Some(ByteString::from(principal));
+        Ok(())
+    }
+
+    /// Gives the session a new token at the commit; all former ones are dead at once. Id, data and
+    /// deadline stay. For changes of privilege other than signing in. A session that is not
+    /// stored has no token to renew.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Detached`] if the response has left.
+    pub fn renew(&self) -> Result<(), Error> {
+        let mut state = self.open_state()?;
+        state.intent.renew = state.base.is_some();
+        Ok(())
+    }
+
+    /// Ends the session: it is deleted from the store and the client is told to forget its
+    /// token. This is carried out even if the response turns out to be an error; but after a
+    /// cancelled request nobody is left to do it, unless [`save`](Self::save) did.
+    /// An insert after it starts a new session.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Detached`] if the response has left.
+    pub fn destroy(&self) -> Result<(), Error> {
+        self.open_state()?.destroy();
+        Ok(())
+    }
+
+    /// Gives this session other timeouts from the next save on. The absolute deadline can only come nearer;
+    /// a later one takes a fresh authentication.
+    pub fn set_lifetime(&self, lifetime: Lifetime) {
+        self.state().intent.lifetime = Some(lifetime);
+    }
+
+    /// Names the session for its owner, such as the name of a device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limit`] if the name is too long.
+    pub fn set_label(&self, label: &str) -> Result<(), Error> {
+        self.rules().limits.check_name(label)?;
+        self.state().intent.label = Some(ByteString::from(label));
+        Ok(())
+    }
+
+    /// Writes what is unsaved now, whatever becomes of the request. Renewals and sign-ins
+    /// wait for the commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`] if the session has ended, [`Error::Contended`] if too many others wrote,
+    /// [`Error::Detached`] if the response has left and there is no session yet that the client knows,
+    /// [`Error::Store`] if the store failed, or as for [`update`](Self::update).
+    pub async fn save(&self) -> Result<(), Error> {
+        self.inner.manager.write(&self.inner, Occasion::Save).await
+    }
+
+    /// Whether a commit would have anything to do now. A layer may spare itself the commit otherwise.
+    pub fn needs_commit(&self) -> bool {
+        self.state().needs_commit(self.inner.manager.now())
+    }
+
+    /// How long ago the principal authenticated, if at most `limit`.
+    pub fn authenticated_within(&self, limit: Duration) -> Option<Duration> {
+        let ago = self.inner.manager.now().since(self.authenticated_at()?);
+        (ago <= limit).then_some(ago)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state()
+    }
+
+    fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let state = self.state();
+        match state.phase {
+            Phase::Open => Ok(state),
+            Phase::Closed | Phase::Abandoned => Err(Error::Detached),
+        }
+    }
+
+    fn rules(&self) -> &crate::state::Rules {
+        self.inner.manager.rules()
+    }
+}
+
+impl Inner {
+    /// The application's code never runs under this lock, so poison means nothing.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.is_unsaved() {
+            event::unsaved(state.id(), "the session was dropped before a commit");
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    /// Shows the short hash of the id, and no key or value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("Session")
+            .field("id", &state.id())
+            .field("values", &state.count())
+            .finish_non_exhaustive()
+    }
+}
+
+fn decode<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T, Error> {
+    value.decode().map_err(|fault| Error::Decode {
+        key: key.to_owned(),
+        type_name: type_name::<T>(),
+        fault,
+    })
+}
+
+/// One run of an update's closure: its result, and the result encoded.
+fn step<T, F>(
+    key: &str,
+    old: Option<&Value>,
+    codec: crate::Codec,
+    arena: &mut Arena,
+    f: &F,
+) -> Result<(T, Value), Error>
+where
+    T: Serialize + DeserializeOwned,
+    F: Fn(Option<T>) -> T,
+{
+    let old = old.map(|value| decode(key, value)).transpose()?;
+    let new = f(old);
+    let value = arena.encode(codec, &new).map_err(|fault| Error::Encode {
+        key: key.to_owned(),
+        type_name: type_name::<T>(),
+        fault,
+    })?;
+    Ok((new, value))
+}
