@@ -231,3 +231,106 @@ where
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A manual clock that counts the sleeps asked of it.
+    #[derive(Debug)]
+    struct Counting {
+        clock: Arc<ManualClock>,
+        sleeps: AtomicUsize,
+    }
+
+    impl Counting {
+        fn new() -> Self {
+            Self {
+                clock: ManualClock::new(Timestamp::from_millis(5_000)),
+                sleeps: AtomicUsize::new(0),
+            }
+        }
+
+        fn sleeps(&self) -> usize {
+            self.sleeps.load(Ordering::Relaxed)
+        }
+    }
+
+    impl Clock for Counting {
+        fn now(&self) -> Timestamp {
+            self.clock.now()
+        }
+
+        fn sleep(&self, duration: Duration) -> Sleep {
+            self.sleeps.fetch_add(1, Ordering::Relaxed);
+            self.clock.sleep(duration)
+        }
+    }
+
+    const LIMIT: Duration = Duration::from_millis(100);
+    const STEP: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn what_is_ready_needs_no_timer() {
+        let clock = Counting::new();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut run = std::pin::pin!(within(&clock, LIMIT, std::future::ready(7)));
+        assert!(matches!(run.as_mut().poll(&mut context), Poll::Ready(Ok(7))));
+        assert_eq!(clock.sleeps(), 0);
+    }
+
+    #[test]
+    fn what_waits_is_cut_at_the_limit() {
+        let clock = Counting::new();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut run = std::pin::pin!(within(&clock, LIMIT, std::future::pending::<()>()));
+        assert!(run.as_mut().poll(&mut context).is_pending());
+        clock.clock.advance(LIMIT - STEP);
+        assert!(run.as_mut().poll(&mut context).is_pending());
+        clock.clock.advance(STEP);
+        assert!(matches!(
+            run.as_mut().poll(&mut context),
+            Poll::Ready(Err(Elapsed))
+        ));
+        assert_eq!(clock.sleeps(), 1, "one timer for all polls");
+    }
+
+    #[test]
+    fn an_answer_at_the_limit_counts() {
+        let clock = Counting::new();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut polls = 0;
+        let answer = std::future::poll_fn(move |_| {
+            polls += 1;
+            if polls < 2 {
+                Poll::Pending
+            } else {
+                Poll::Ready("late")
+            }
+        });
+        let mut run = std::pin::pin!(within(&clock, LIMIT, answer));
+        assert!(run.as_mut().poll(&mut context).is_pending());
+        clock.clock.advance(LIMIT);
+        assert!(matches!(run.as_mut().poll(&mut context), Poll::Ready(Ok("late"))));
+    }
+
+    #[test]
+    fn a_clock_forgets_whom_it_has_woken() {
+        let clock = ManualClock::new(Timestamp::default());
+        let mut context = Context::from_waker(Waker::noop());
+        let mut sleeps: Vec<_> = [10, 20].map(|n| clock.sleep(STEP * n)).into();
+        for sleep in &mut sleeps {
+            assert!(sleep.as_mut().poll(&mut context).is_pending());
+        }
+        let waiting = || clock.state.lock().unwrap().sleeping.len();
+        assert_eq!(waiting(), 2);
+        clock.advance(STEP * 9);
+        assert_eq!(waiting(), 2);
+        clock.advance(STEP);
+        assert_eq!(waiting(), 1);
+        clock.advance(STEP * 10);
+        assert_eq!(waiting(), 0);
+    }
+}

@@ -235,3 +235,6 @@ fn take_chunk<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     *rest = after;
     Some(chunk)
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,3 +99,38 @@ impl Limits {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        record_bytes: 100,
+        keys: 3,
+        key_bytes: 5,
+    };
+
+    #[test]
+    fn a_limit_itself_is_allowed() {
+        assert_eq!(LIMITS.check_name("12345"), Ok(()));
+        assert_eq!(
+            LIMITS.check_name("ééé"),
+            Err(LimitExceeded::KeyBytes { size: 6, limit: 5 })
+        );
+        assert_eq!(LIMITS.check(100, 3), Ok(()));
+        assert_eq!(LIMITS.check(0, 0), Ok(()));
+        let bytes = LimitExceeded::RecordBytes {
+            size: 101,
+            limit: 100,
+        };
+        assert_eq!(LIMITS.check(101, 3), Err(bytes));
+        assert_eq!(
+            LIMITS.check(100, 4),
+            Err(LimitExceeded::Keys { count: 4, limit: 3 })
+        );
+        assert_eq!(
+            LIMITS.check(101, 4),
+            Err(LimitExceeded::Keys { count: 4, limit: 3 })
+        );
+    }
+}

@@ -79,11 +79,14 @@ pub enum OnCorrupt {
     Refuse,
 }
 
+/// The scope where none is given: the name of the default cookie.
+const SCOPE: &str = "__Host-id";
+
 /// Settings of a [`SessionManager`]; made by [`SessionManager::builder`].
 #[derive(Debug)]
 pub struct ManagerBuilder {
     store: Arc<dyn SessionStore>,
-    scope: ByteString,
+    scope: Option<ByteString>,
     keys: Option<KeyRing>,
     lifetime: Lifetime,
     codec: Codec,
@@ -101,11 +104,16 @@ impl SessionManager {
         Self::builder(store).make()
     }
 
+    /// A manager with the defaults, for a transport of this name whose tokens may have so many characters.
+    pub fn for_transport(store: impl SessionStore, name: &str, max_token: usize) -> Self {
+        Self::builder(store).for_transport(name, max_token).make()
+    }
+
     /// A manager with settings of your own.
     pub fn builder(store: impl SessionStore) -> ManagerBuilder {
         ManagerBuilder {
             store: Arc::new(store),
-            scope: ByteString::from_static("__Host-id"),
+            scope: None,
             keys: None,
             lifetime: Lifetime::default(),
             codec: Codec::default(),
@@ -174,10 +182,10 @@ impl fmt::Debug for SessionManager {
 
 impl ManagerBuilder {
     /// The name under which these sessions are kept apart: part of each record and of every
-    /// derived key. Default `__Host-id`; the HTTP layer takes its cookie's name.
+    /// derived key. Default `__Host-id`; the HTTP layer takes its transport's name.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<ByteString>) -> Self {
-        self.scope = scope.into();
+        self.scope = Some(scope.into());
         self
     }
 
@@ -240,6 +248,15 @@ impl ManagerBuilder {
         self
     }
 
+    /// What a transport has to say where nothing was set: sessions are kept apart under its
+    /// name, and its tokens may have so many characters.
+    #[must_use]
+    pub fn for_transport(mut self, name: &str, max_token: usize) -> Self {
+        self.scope.get_or_insert_with(|| name.into());
+        self.max_token.get_or_insert(max_token);
+        self
+    }
+
     /// Who keeps the records of the store.
     pub fn capability(&self) -> Capability {
         self.store.capability()
@@ -251,10 +268,11 @@ impl ManagerBuilder {
     ///
     /// [`ConfigError`] if settings contradict each other.
     pub fn build(self) -> Result<SessionManager, ConfigError> {
-        if self.scope.is_empty() {
+        let scope = self.scope.as_deref().unwrap_or(SCOPE);
+        if scope.is_empty() {
             return Err(ConfigError::new("the scope is empty; give the sessions a name"));
         }
-        if self.scope.len() > self.limits.key_bytes {
+        if scope.len() > self.limits.key_bytes {
             return Err(ConfigError::new(
                 "the scope is longer than a key may be; use a shorter name",
             ));
@@ -272,16 +290,17 @@ impl ManagerBuilder {
 
     fn make(self) -> SessionManager {
         let capability = self.store.capability();
+        let scope = self.scope.unwrap_or_else(|| ByteString::from_static(SCOPE));
         let cookies = match capability {
             Capability::Client { cookies, .. } => cookies,
             Capability::Server => 1,
         };
         SessionManager {
             shared: Arc::new(Shared {
-                tokens: Tokens::new(self.keys.as_ref(), &self.scope),
+                tokens: Tokens::new(self.keys.as_ref(), &scope),
                 rules: Rules {
-                    fresh_metadata: Rules::fresh_metadata(&self.scope, capability),
-                    scope: self.scope,
+                    fresh_metadata: Rules::fresh_metadata(&scope, capability),
+                    scope,
                     lifetime: self.lifetime,
                     codec: self.codec,
                     limits: self.limits,

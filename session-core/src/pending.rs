@@ -283,3 +283,6 @@ impl Replay {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

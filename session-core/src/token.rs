@@ -157,3 +157,207 @@ fn halves(mac: &Hmac<Sha256>, plain: &[u8; 32], upper: u8) -> [[u8; 16]; 2] {
     halves[1].copy_from_slice(&whole[16..]);
     halves
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const PLAIN: &str = "oKGio6SlpqeoqaqrrK2urxAREhMUFRYXGBkaGxwdHh8";
+    /// MACs of `PLAIN` in the scope `__Host-id` for the epochs 0 to 3, by another implementation.
+    const MACS: [[&str; 4]; 2] = [
+        [
+            "z8yqbHb7Gt_Zpdu0oNv3cQ",
+            "e1MAohdg1EnrcSfR9rXmcQ",
+            "mw6a7vIR6Jj24f5YqbpRtA",
+            "qXvzEk1cHsV03s9nrpsMaw",
+        ],
+        [
+            "UPebZ-cHjDIcwhU7ragmXA",
+            "Egaq3ng854HEbH3E2iXwKw",
+            "Ros0q_FOMxvNqrrxUNSAKg",
+            "v5YFiO5kFwcOEMKSnBnGeA",
+        ],
+    ];
+
+    fn id() -> SessionId {
+        SessionId::from_bytes(std::array::from_fn(|at| 0xa0 + at as u8))
+    }
+
+    fn secret() -> Secret {
+        Secret(std::array::from_fn(|at| 0x10 + at as u8))
+    }
+
+    fn newer() -> KeyRing {
+        KeyRing::new([1; 32]).unwrap()
+    }
+
+    fn older() -> Vec<u8> {
+        (0..40).collect()
+    }
+
+    fn signed() -> Tokens {
+        Tokens::new(Some(&newer()), "__Host-id")
+    }
+
+    fn plain() -> Tokens {
+        Tokens::new(None, "__Host-id")
+    }
+
+    /// `text` with these bits of one character flipped.
+    fn respelled(text: &str, at: usize, bits: usize) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        let value = ALPHABET.iter().position(|byte| *byte == bytes[at]).unwrap();
+        bytes[at] = ALPHABET[value ^ bits];
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_form_of_a_token() {
+        let text = plain().write(id(), &secret(), 7);
+        assert_eq!(text, PLAIN);
+        assert_eq!((text.len(), text.capacity()), (43, 65));
+        let text = signed().write(id(), &secret(), 0);
+        assert_eq!(text, format!("{PLAIN}{}", MACS[0][0]));
+        assert_eq!((text.len(), text.capacity()), (65, 65));
+    }
+
+    #[test]
+    fn macs_of_each_epoch() {
+        let rings = [newer(), KeyRing::new(older()).unwrap()];
+        for (ring, macs) in rings.iter().zip(MACS) {
+            let tokens = Tokens::new(Some(ring), "__Host-id");
+            for epoch in 0..6 {
+                let text = tokens.write(id(), &secret(), epoch);
+                assert_eq!(text, format!("{PLAIN}{}", macs[epoch as usize % 4]), "{epoch}");
+                let presented = tokens.read(&text).unwrap();
+                assert_eq!(presented.id, id());
+                assert_eq!(presented.secret.0, secret().0);
+                assert!(!presented.old_key);
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_without_keys() {
+        let presented = plain().read(PLAIN).unwrap();
+        assert_eq!(presented.id, id());
+        assert_eq!(presented.secret.0, secret().0);
+        assert!(!presented.old_key);
+        assert!(plain().read(&format!("{PLAIN}{}", MACS[0][0])).is_none());
+        assert!(signed().read(PLAIN).is_none());
+    }
+
+    #[test]
+    fn only_the_exact_length_is_read() {
+        let whole = format!("{PLAIN}{}", MACS[0][0]);
+        for length in (0..=100).filter(|length| *length != 43) {
+            assert!(plain().read(&"A".repeat(length)).is_none(), "{length}");
+        }
+        assert!(plain().read(&"A".repeat(43)).is_some());
+        for length in 0..whole.len() {
+            assert!(signed().read(&whole[..length]).is_none(), "{length}");
+        }
+        assert!(signed().read(&format!("{whole}A")).is_none());
+        assert!(signed().read(&format!("{whole}=")).is_none());
+    }
+
+    #[test]
+    fn other_characters_are_refused() {
+        let whole = format!("{PLAIN}{}", MACS[0][0]);
+        for at in [0, 20, 42, 43, 64] {
+            for other in ["=", "+", "/", " ", "\0", "."] {
+                let mut text = whole.clone();
+                text.replace_range(at..=at, other);
+                assert!(signed().read(&text).is_none(), "{at} {other:?}");
+                if at < 43 {
+                    assert!(plain().read(&text[..43]).is_none(), "{at} {other:?}");
+                }
+            }
+        }
+        // 43 bytes, and yet none of them stands alone.
+        assert!(plain().read(&format!("{}é", &PLAIN[..41])).is_none());
+        assert!(
+            signed()
+                .read(&format!("{}é{}", &PLAIN[..42], &MACS[0][0][1..]))
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn one_token_has_one_spelling() {
+        // 32 bytes leave 2 spare bits in the 43rd character, 16 bytes 4 in the 22nd.
+        for bits in 1..4 {
+            assert!(plain().read(&respelled(PLAIN, 42, bits)).is_none(), "{bits}");
+        }
+        for mac in MACS[0] {
+            let whole = format!("{PLAIN}{mac}");
+            for bits in 1..4 {
+                assert!(signed().read(&respelled(&whole, 42, bits)).is_none(), "{bits}");
+            }
+            for bits in 1..16 {
+                assert!(signed().read(&respelled(&whole, 64, bits)).is_none(), "{bits}");
+            }
+            assert!(signed().read(&respelled(&whole, 64, 0)).is_some());
+        }
+    }
+
+    #[test]
+    fn every_bit_of_a_signed_token_counts() {
+        let whole = format!("{PLAIN}{}", MACS[0][0]);
+        for at in 0..whole.len() {
+            for bit in 0..6 {
+                assert!(
+                    signed().read(&respelled(&whole, at, 1 << bit)).is_none(),
+                    "{at} {bit}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_older_key_is_noticed() {
+        let ring = newer().with_older(older()).unwrap();
+        let tokens = Tokens::new(Some(&ring), "__Host-id");
+        for (epoch, (new, old)) in MACS[0].iter().zip(MACS[1]).enumerate() {
+            let written = tokens.write(id(), &secret(), epoch as u64);
+            assert_eq!(written, format!("{PLAIN}{new}"), "the newest key signs");
+            assert!(!tokens.read(&written).unwrap().old_key);
+            assert!(tokens.read(&format!("{PLAIN}{old}")).unwrap().old_key);
+        }
+        let old = format!("{PLAIN}{}", MACS[1][0]);
+        assert!(signed().read(&old).is_none(), "the key has left the ring");
+    }
+
+    #[test]
+    fn a_token_of_one_scope_says_nothing_in_another() {
+        let whole = format!("{PLAIN}{}", MACS[0][0]);
+        let other = Tokens::new(Some(&newer()), "other");
+        assert!(other.read(&whole).is_none());
+        assert!(signed().read(&other.write(id(), &secret(), 0)).is_none());
+    }
+
+    #[test]
+    fn a_record_keeps_a_hash_of_the_secret() {
+        let hex: String = secret().hash().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex,
+            "fc2e2c73072bfa2bda03ff9307472debd3cc8105028a8a9e235e35ba8d2e37f4"
+        );
+    }
+
+    #[test]
+    fn secrets_are_drawn_and_not_shown() {
+        let (one, other) = (Secret::random().unwrap(), Secret::random().unwrap());
+        assert_ne!(one.0, other.0);
+        assert_ne!(random_bytes::<16>().unwrap(), [0; 16]);
+        assert_eq!(format!("{:?}", secret()), "Secret(..)");
+        assert_eq!(format!("{:?}", signed()), "Tokens { keys: 1 }");
+        assert_eq!(format!("{:?}", plain()), "Tokens { keys: 0 }");
+        let presented = format!("{:?}", plain().read(PLAIN).unwrap());
+        assert_eq!(
+            presented,
+            "Presented { id: SessionId(503563c1), secret: Secret(..), old_key: false }"
+        );
+    }
+}

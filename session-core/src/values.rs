@@ -85,3 +85,76 @@ impl FromIterator<(ByteString, Value)> for Values {
         Self::from_sorted(sorted)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Codec, Lifetime, Record, SessionId, Timestamp};
+
+    fn json(text: &str) -> Value {
+        Value::new(Codec::Json, text.to_owned())
+    }
+
+    fn entries(list: &[(&str, &str)]) -> Values {
+        list.iter()
+            .map(|(key, text)| ((*key).into(), json(text)))
+            .collect()
+    }
+
+    #[test]
+    fn of_one_key_the_last_value_stays() {
+        let values = entries(&[("b", "1"), ("a", "2"), ("b", "33"), ("a", "4"), ("b", "555")]);
+        assert_eq!(values, entries(&[("a", "4"), ("b", "555")]));
+        let list: Vec<_> = values.iter().map(|(key, value)| (key, value.bytes())).collect();
+        assert_eq!(list, [("a", &b"4"[..]), ("b", b"555")]);
+    }
+
+    #[test]
+    fn keys_are_sorted_by_their_bytes() {
+        let values = entries(&[("é", "1"), ("z", "1"), ("", "1"), ("Z", "1"), ("zz", "1")]);
+        let keys: Vec<_> = values.iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["", "Z", "z", "zz", "é"]);
+    }
+
+    #[test]
+    fn lookups() {
+        let values = entries(&[("a", "1"), ("c", "3")]);
+        assert_eq!(values.len(), 2);
+        assert!(!values.is_empty());
+        assert!(Values::default().is_empty());
+        assert_eq!(Values::default().len(), 0);
+        assert_eq!(values.get("a"), Some(&json("1")));
+        assert_eq!(values.get("b"), None);
+        assert_eq!(values.get("c"), Some(&json("3")));
+        assert_eq!(values.entries().count(), 2);
+        let stored = values.key("c").unwrap();
+        assert_eq!(stored.as_ptr(), values.iter().nth(1).unwrap().0.as_ptr());
+        assert_eq!(values.key("b"), None);
+    }
+
+    #[test]
+    fn sizes_are_summed() {
+        assert_eq!(entry_size("key", &json("12345")), 3 + 5 + 9);
+        assert_eq!(entry_size("", &json("")), 9);
+        assert_eq!(Values::default().size(), 0);
+        assert_eq!(entries(&[("a", "1")]).size(), 11);
+        assert_eq!(entries(&[("a", "1"), ("b", "22"), ("b", "333")]).size(), 11 + 13);
+    }
+
+    #[test]
+    fn decoding_reserves_room_once() {
+        let id = SessionId::from_bytes([0; 16]);
+        let mut record = Record::new(id, "id", Lifetime::default(), Timestamp::from_millis(0));
+        for key in ["a", "b", "c", "d", "e"] {
+            record = record.with_value(key, json("1"));
+        }
+        let again = Record::decode(record.encode()).unwrap();
+        assert_eq!(again.values().sorted.capacity(), 5);
+        // Only as many entries as the bytes can hold, whatever their number says.
+        let empty = record.encode_metadata();
+        let mut forged = empty.clone();
+        forged.push(2);
+        forged.extend_from_slice(b"\x00\x00\x00\x01a\x00\x00");
+        assert_eq!(Record::decode(forged).unwrap().values().sorted.capacity(), 2);
+    }
+}

@@ -1,0 +1,57 @@
+//! For axum: [`SessionLayer`](crate::SessionLayer) goes into `Router::layer`, and
+//! [`CurrentSession`] into a handler's arguments.
+
+use std::ops::Deref;
+
+use axum_core::body::Body;
+use axum_core::extract::FromRequestParts;
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+use session_core::Session;
+
+use crate::{DefaultResponse, Error, OnError, SessionExt};
+
+/// The request's session as an argument of an axum handler.
+///
+/// ```
+/// use axum::{Router, body::Body, routing::get};
+/// use session_core::MemoryStore;
+/// use session_http::{SessionLayer, axum::CurrentSession};
+/// use tower::ServiceExt;
+///
+/// async fn visits(session: CurrentSession) -> Result<String, session_http::Error> {
+///     let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
+///     Ok(format!("visit {visits}"))
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let app = Router::new().route("/", get(visits)).layer(SessionLayer::new(MemoryStore::new()));
+/// let response = app.oneshot(http::Request::new(Body::empty())).await.unwrap();
+/// assert!(response.headers().contains_key("set-cookie"));
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+pub struct CurrentSession(pub Session);
+
+impl<S: Send + Sync> FromRequestParts<S> for CurrentSession {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        parts.session().await.map(Self)
+    }
+}
+
+impl Deref for CurrentSession {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let response: http::Response<Body> = DefaultResponse.respond(&self);
+        response
+    }
+}

@@ -1,0 +1,202 @@
+//! The cookie that carries a token.
+
+use std::time::Duration;
+
+use cookie::{Cookie, CookieBuilder};
+use http::HeaderValue;
+use session_core::ConfigError;
+
+pub use cookie::SameSite;
+
+/// Octets of name and value that a browser takes (RFC 6265bis, 5.6).
+pub(crate) const LARGEST: usize = 4096;
+/// Octets of one attribute that a browser takes (RFC 6265bis, 5.6).
+const LARGEST_ATTRIBUTE: usize = 1024;
+/// What a browser keeps a cookie at most (RFC 6265bis, 5.5).
+pub(crate) const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// The cookie that carries a token: name and attributes.
+///
+/// The default is `__Host-id` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`. It ends
+/// with the browser unless the session's [`Lifetime`](session_core::Lifetime) is persistent. Attributes that contradict
+/// each other are refused when the layer is built, not when a browser drops the cookie.
+///
+/// ```
+/// use session_http::{CookieConfig, SameSite, SessionLayer};
+/// use session_core::MemoryStore;
+///
+/// let cookie = CookieConfig::new("__Host-admin").same_site(SameSite::Strict);
+/// assert!(SessionLayer::builder(MemoryStore::new()).cookie(cookie).build().is_ok());
+///
+/// let wrong = CookieConfig::new("__Host-admin").path("/admin"); // the prefix demands Path=/
+/// assert!(SessionLayer::builder(MemoryStore::new()).cookie(wrong).build().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieConfig {
+    name: String,
+    path: String,
+    domain: Option<String>,
+    same_site: SameSite,
+    secure: bool,
+    http_only: bool,
+    partitioned: bool,
+}
+
+impl Default for CookieConfig {
+    fn default() -> Self {
+        Self::new("__Host-id")
+    }
+}
+
+impl CookieConfig {
+    /// A cookie of this name with the default attributes.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            path: "/".to_owned(),
+            domain: None,
+            same_site: SameSite::Lax,
+            secure: true,
+            http_only: true,
+            partitioned: false,
+        }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Under which path it is sent. Default `/`.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// To which domain, and all below it, it is sent. Default: to the host that set it, and no other.
+    #[must_use]
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.domain = Some(domain.into());
+        self
+    }
+
+    /// Whether it goes along with requests from other sites. Default [`SameSite::Lax`].
+    #[must_use]
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.same_site = same_site;
+        self
+    }
+
+    /// Whether it is sent over secure connections only. Default `true`; browsers count `http://localhost` as secure.
+    #[must_use]
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
+
+    /// Whether scripts are kept from it. Default `true`.
+    #[must_use]
+    pub fn http_only(mut self, http_only: bool) -> Self {
+        self.http_only = http_only;
+        self
+    }
+
+    /// Whether there is one for each top-level site (CHIPS). Default `false`.
+    #[must_use]
+    pub fn partitioned(mut self, partitioned: bool) -> Self {
+        self.partitioned = partitioned;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |text: &str| Err(ConfigError::new(format!("the cookie {:?} {text}", self.name)));
+        if self.name.is_empty() || !self.name.bytes().all(is_token) {
+            return refuse("has a name that is no token of RFC 9110; use letters, digits, `-` and `_`");
+        }
+        if self.name.len() > 256 {
+            return refuse("has a name of more than 256 octets; that leaves little room for its value");
+        }
+        if !self.path.starts_with('/') || !is_attribute(&self.path) {
+            return refuse(
+                "has a path that does not begin with `/`, is too long or holds `;` or control characters",
+            );
+        }
+        if let Some(domain) = &self.domain {
+            if domain.is_empty() || !is_attribute(domain) {
+                return refuse("has a domain that is empty, too long or holds `;` or control characters");
+            }
+        }
+        // Browsers compare prefixes without regard to case (RFC 6265bis, 5.7).
+        let prefixed = |prefix: &str| {
+            self.name
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        let host = prefixed("__Host-");
+        let http = prefixed("__Host-Http-") || prefixed("__Http-");
+        if (host || http || prefixed("__Secure-")) && !self.secure {
+            return refuse("has a prefix that demands `Secure`; set it or drop the prefix");
+        }
+        if host && (self.path != "/" || self.domain.is_some()) {
+            return refuse(
+                "has the prefix `__Host-`, which demands `Path=/` and no `Domain`; change those or the prefix",
+            );
+        }
+        if http && !self.http_only {
+            return refuse("has a prefix that demands `HttpOnly`; set it or drop the prefix");
+        }
+        if self.same_site == SameSite::None && !self.secure {
+            return refuse("has `SameSite=None`, which demands `Secure`");
+        }
+        if self.partitioned && !self.secure {
+            return refuse("is `Partitioned`, which demands `Secure`");
+        }
+        Ok(())
+    }
+
+    /// The Set-Cookie that gives `name` this value.
+    pub(crate) fn set(&self, name: &str, value: &str, max_age: Option<Duration>) -> Option<HeaderValue> {
+        let mut cookie = self.dress(name, value);
+        if let Some(age) = max_age {
+            let seconds = i64::try_from(age.min(LONGEST).as_secs()).unwrap_or(i64::MAX);
+            cookie = cookie.max_age(cookie::time::Duration::seconds(seconds));
+        }
+        header_value(&cookie.build())
+    }
+
+    /// The Set-Cookie that removes `name`: it repeats every attribute, or it would miss.
+    pub(crate) fn remove(&self, name: &str) -> Option<HeaderValue> {
+        let mut cookie = self.dress(name, "").build();
+        cookie.make_removal();
+        header_value(&cookie)
+    }
+
+    fn dress<'a>(&'a self, name: &'a str, value: &'a str) -> CookieBuilder<'a> {
+        let cookie = Cookie::build((name, value))
+            .path(self.path.as_str())
+            .secure(self.secure)
+            .http_only(self.http_only)
+            .same_site(self.same_site)
+            .partitioned(self.partitioned);
+        match &self.domain {
+            Some(domain) => cookie.domain(domain.as_str()),
+            None => cookie,
+        }
+    }
+}
+
+fn header_value(cookie: &Cookie<'_>) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(cookie.to_string()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// A character of a token (RFC 9110, 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn is_attribute(text: &str) -> bool {
+    text.len() <= LARGEST_ATTRIBUTE && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
+}

@@ -1,0 +1,76 @@
+//! What can go wrong between a request and its session, and the response that says so.
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+/// Why a request has no session.
+///
+/// ```
+/// use session_http::{Error, SessionExt};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let request = http::Request::new(()); // went through no layer
+/// assert!(matches!(request.session().await, Err(Error::MissingLayer)));
+/// # });
+/// ```
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request went through no `SessionLayer`.
+    #[error("this request went through no session layer; wrap the service with `SessionLayer::layer`")]
+    MissingLayer,
+    /// The request went through no `SessionLayer` of this name.
+    #[error(
+        "this request went through no session layer named {0:?}; its name is that of its cookie or header"
+    )]
+    NoSuchName(String),
+    /// Two layers of the same name have different stores or settings.
+    #[error(
+        "two session layers named {0:?} differ; share one layer by cloning it, or give them different names"
+    )]
+    TwoManagers(String),
+    /// The session failed.
+    #[error(transparent)]
+    Session(#[from] session_core::Error),
+}
+
+impl Error {
+    /// The status that fits: 503 where the same request may succeed later, else 500.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Session(error) if error.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// Makes the response to a request whose session failed.
+///
+/// A function or closure `Fn(&Error) -> Response<B>` does; so a body needs no `Default`
+/// where the application gives its own response. See [`SessionLayer::on_error`](crate::SessionLayer::on_error).
+pub trait OnError<B> {
+    /// The response that says that `error` happened.
+    fn respond(&self, error: &Error) -> Response<B>;
+}
+
+impl<B, F> OnError<B> for F
+where
+    F: Fn(&Error) -> Response<B>,
+{
+    fn respond(&self, error: &Error) -> Response<B> {
+        self(error)
+    }
+}
+
+/// The response where the application gives none of its own: [`Error::status`], not to
+/// be cached, with the body's default, which is empty for all usual bodies.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DefaultResponse;
+
+impl<B: Default> OnError<B> for DefaultResponse {
+    fn respond(&self, error: &Error) -> Response<B> {
+        let mut response = Response::new(B::default());
+        *response.status_mut() = error.status();
+        let no_store = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+        response
+    }
+}

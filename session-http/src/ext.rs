@@ -1,0 +1,83 @@
+//! From a request to its session.
+
+use std::future::Future;
+
+use http::{Extensions, Request, request::Parts};
+use session_core::Session;
+
+use crate::Error;
+use crate::slot::Slot;
+
+/// Gives requests their sessions: on [`Request`], its [`Parts`], and [`Extensions`].
+///
+/// The future borrows nothing, so the request can be taken apart while it runs, and
+/// handlers are `Send` whatever the body is. [`SessionLayer`](crate::SessionLayer) has an example.
+pub trait SessionExt {
+    /// The request's session: loaded when first asked for, once. With several layers, that of the innermost.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingLayer`], or [`Error::Session`] if the store failed. A layer answers for
+    /// a service that hands this error on.
+    fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send + 'static;
+
+    /// The session of the layer whose cookie or header has this name.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use session_core::MemoryStore;
+    /// use session_http::{CookieConfig, SessionExt, SessionLayer};
+    /// use tower::{ServiceExt, service_fn};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let users = SessionLayer::new(MemoryStore::new());
+    /// let admins = SessionLayer::builder(MemoryStore::new()).cookie(CookieConfig::new("__Host-admin")).build().unwrap();
+    /// let service = users.layer(admins.layer(service_fn(async |request: Request<()>| {
+    ///     request.session_named("__Host-id").await?.insert("who", "a user")?;
+    ///     request.session_named("__Host-admin").await?.insert("who", "an admin")?;
+    ///     Ok::<_, session_http::Error>(Response::new(()))
+    /// })));
+    /// let response = service.oneshot(Request::new(())).await.unwrap();
+    /// assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`session`](Self::session), and [`Error::NoSuchName`].
+    fn session_named(&self, name: &str) -> impl Future<Output = Result<Session, Error>> + Send + 'static;
+}
+
+impl SessionExt for Extensions {
+    fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
+        open(Slot::find(self, None))
+    }
+
+    fn session_named(&self, name: &str) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
+        open(Slot::find(self, Some(name)))
+    }
+}
+
+impl<B> SessionExt for Request<B> {
+    fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
+        open(Slot::find(self.extensions(), None))
+    }
+
+    fn session_named(&self, name: &str) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
+        open(Slot::find(self.extensions(), Some(name)))
+    }
+}
+
+impl SessionExt for Parts {
+    fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
+        open(Slot::find(&self.extensions, None))
+    }
+
+    fn session_named(&self, name: &str) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
+        open(Slot::find(&self.extensions, Some(name)))
+    }
+}
+
+async fn open(slot: Result<std::sync::Arc<Slot>, Error>) -> Result<Session, Error> {
+    slot?.session().await
+}

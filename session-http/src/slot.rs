@@ -1,0 +1,106 @@
+//! A request's place for its session: filled when somebody asks.
+
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap, HeaderValue};
+use session_core::{Directive, Session};
+use tokio::sync::OnceCell;
+
+use crate::Error;
+use crate::layer::Shared;
+use crate::transport::Tokens;
+
+/// One layer's session in one request. It lies in the request's extensions, and the layer
+/// holds it too, to commit what became of it.
+pub(crate) struct Slot {
+    pub(crate) layer: Arc<Shared>,
+    /// The headers that may hold tokens. Almost always one, so that none are allocated.
+    first: Option<HeaderValue>,
+    others: Vec<HeaderValue>,
+    session: OnceCell<Result<Session, Error>>,
+    /// The slot of a layer further out, with another name.
+    outer: Option<Arc<Slot>>,
+}
+
+/// What lies in the extensions: the slot of the innermost layer.
+#[derive(Clone)]
+pub(crate) struct Innermost(Arc<Slot>);
+
+/// Whether a layer has work to do for a request.
+pub(crate) enum Install {
+    Done(Arc<Slot>),
+    /// The same layer is at work further out.
+    AlreadyThere,
+    /// Another one of the same name is.
+    Clash,
+}
+
+impl Slot {
+    /// Puts a slot into a request's extensions.
+    pub(crate) fn install(layer: &Arc<Shared>, headers: &HeaderMap, extensions: &mut Extensions) -> Install {
+        let outer = extensions.get::<Innermost>().map(|innermost| &innermost.0);
+        let name = layer.transport.name();
+        if let Some(twin) = outer.and_then(|outer| outer.named(name)) {
+            return match twin.layer.manager.is_same(&layer.manager) {
+                true => Install::AlreadyThere,
+                false => Install::Clash,
+            };
+        }
+        let mut tokens = layer.transport.pick(headers).cloned();
+        let slot = Arc::new(Self {
+            first: tokens.next(),
+            others: tokens.collect(),
+            layer: Arc::clone(layer),
+            session: OnceCell::new(),
+            outer: outer.cloned(),
+        });
+        extensions.insert(Innermost(Arc::clone(&slot)));
+        Install::Done(slot)
+    }
+
+    /// The slot of the innermost layer, or of the one of this name.
+    pub(crate) fn find(extensions: &Extensions, name: Option<&str>) -> Result<Arc<Self>, Error> {
+        let innermost = extensions.get::<Innermost>().ok_or(Error::MissingLayer)?;
+        match name {
+            None => Ok(Arc::clone(&innermost.0)),
+            Some(name) => match innermost.0.named(name) {
+                Some(slot) => Ok(Arc::clone(slot)),
+                None => Err(Error::NoSuchName(name.to_owned())),
+            },
+        }
+    }
+
+    fn named(self: &Arc<Self>, name: &str) -> Option<&Arc<Self>> {
+        let mut slot = self;
+        while slot.layer.transport.name() != name {
+            slot = slot.outer.as_ref()?;
+        }
+        Some(slot)
+    }
+
+    /// The session, loaded by whoever asks first. A failure stays: what failed to load is
+    /// not tried again in the same request, so nothing can be written on top of it.
+    pub(crate) async fn session(&self) -> Result<Session, Error> {
+        let open = async {
+            let tokens = self.layer.transport.tokens(self.headers());
+            let mut room = Tokens::room();
+            let opened = self.layer.manager.open(tokens.as_strs(&mut room)).await;
+            opened.map_err(Error::from)
+        };
+        self.session.get_or_init(|| open).await.clone()
+    }
+
+    /// The session, if anybody asked for it.
+    pub(crate) fn opened(&self) -> Option<&Result<Session, Error>> {
+        self.session.get()
+    }
+
+    /// Puts what the client must be told into a response's headers.
+    pub(crate) fn tell(&self, directive: &Directive, headers: &mut HeaderMap) {
+        self.layer.transport.tell(directive, &self.headers(), headers);
+    }
+
+    fn headers(&self) -> impl Iterator<Item = &HeaderValue> + Clone {
+        self.first.iter().chain(&self.others)
+    }
+}

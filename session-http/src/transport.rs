@@ -1,0 +1,340 @@
+//! How a token travels: in a cookie, or in a header for clients without cookies.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, SET_COOKIE, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use session_core::{Capability, ClientToken, ConfigError, Directive, Lifetime};
+
+use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
+
+/// So many tokens are handed on: one more than are tried, so that it shows.
+const MOST: usize = 5;
+
+/// The header that carries a token, for clients without cookies.
+///
+/// Requests bring it in this header, responses give a new one in the same header; an
+/// empty one means: forget it. The default is `X-Session-Token`.
+///
+/// ```
+/// use session_core::MemoryStore;
+/// use session_http::{HeaderConfig, SessionLayer};
+///
+/// let layer = SessionLayer::builder(MemoryStore::new())
+///     .header(HeaderConfig::default().bearer(true)) // `Authorization: Bearer ..` will do too
+///     .build()
+///     .unwrap();
+/// assert_eq!(layer.name(), "x-session-token");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderConfig {
+    name: HeaderName,
+    bearer: bool,
+}
+
+impl Default for HeaderConfig {
+    fn default() -> Self {
+        Self::new(HeaderName::from_static("x-session-token"))
+    }
+}
+
+impl HeaderConfig {
+    /// A header of this name.
+    pub const fn new(name: HeaderName) -> Self {
+        Self { name, bearer: false }
+    }
+
+    /// Whether a token is taken from `Authorization: Bearer` too. Default `false`.
+    #[must_use]
+    pub const fn bearer(mut self, bearer: bool) -> Self {
+        self.bearer = bearer;
+        self
+    }
+}
+
+/// Where tokens come from and go to.
+#[derive(Clone, Debug)]
+pub(crate) enum Transport {
+    Cookie {
+        cookie: CookieConfig,
+        /// Over how many cookies a token may be spread.
+        chunks: usize,
+    },
+    Header(HeaderConfig),
+}
+
+impl Transport {
+    pub(crate) fn cookie(cookie: CookieConfig, capability: Capability) -> Self {
+        let chunks = match capability {
+            Capability::Client { cookies, .. } => cookies.clamp(1, 9),
+            _ => 1,
+        };
+        Self::Cookie { cookie, chunks }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Cookie { cookie, .. } => cookie.name(),
+            Self::Header(header) => header.name.as_str(),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Cookie { cookie, .. } => cookie.check(),
+            Self::Header(_) => Ok(()),
+        }
+    }
+
+    /// Whether clients keep a token as long as this.
+    pub(crate) fn check_lifetime(&self, lifetime: Lifetime) -> Result<(), ConfigError> {
+        let cookie = matches!(self, Self::Cookie { .. });
+        if cookie && lifetime.is_persistent() && lifetime.absolute() > LONGEST {
+            return Err(ConfigError::new(
+                "browsers keep no cookie longer than 400 days (RFC 6265bis, 5.5); shorten the lifetime",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Characters that a token may have.
+    pub(crate) fn max_token(&self) -> usize {
+        match self {
+            Self::Cookie { cookie, chunks: 1 } => LARGEST - cookie.name().len(),
+            Self::Cookie { cookie, chunks } => chunks * chunk_size(cookie.name()),
+            Self::Header(_) => LARGEST,
+        }
+    }
+
+    /// The request headers that may hold tokens; cloning one shares its bytes.
+    pub(crate) fn pick<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a HeaderValue> {
+        let (own, bearer) = match self {
+            Self::Cookie { .. } => (&COOKIE, false),
+            Self::Header(header) => (&header.name, header.bearer),
+        };
+        let authorization = bearer
+            .then(|| headers.get_all(AUTHORIZATION))
+            .into_iter()
+            .flatten();
+        headers.get_all(own).into_iter().chain(authorization)
+    }
+
+    /// The tokens in these headers.
+    pub(crate) fn tokens<'a>(&self, headers: impl Iterator<Item = &'a HeaderValue> + Clone) -> Tokens<'a> {
+        let mut tokens = Tokens::default();
+        match self {
+            Self::Cookie { cookie, chunks } => {
+                for value in values(headers.clone(), cookie.name()) {
+                    tokens.push(join(value, *chunks, cookie.name(), &headers));
+                }
+            }
+            Self::Header(_) => {
+                for value in headers {
+                    let text = value.as_bytes();
+                    let text = strip_bearer(text).unwrap_or(text);
+                    if !text.is_empty() {
+                        tokens.push(Cow::Borrowed(as_text(text)));
+                    }
+                }
+            }
+        }
+        tokens
+    }
+
+    /// Tells the client. Of the request's headers it takes which chunks are left over.
+    pub(crate) fn tell<'a>(
+        &self,
+        directive: &Directive,
+        requested: &(impl Iterator<Item = &'a HeaderValue> + Clone),
+        headers: &mut HeaderMap,
+    ) {
+        let token = match directive {
+            Directive::Nothing => return,
+            Directive::Hold(token) => Some(token),
+            Directive::Forget => None,
+        };
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Self::Header(header) => {
+                let text = token.map_or("", ClientToken::as_str);
+                if let Ok(mut value) = HeaderValue::from_str(text) {
+                    value.set_sensitive(true);
+                    headers.insert(header.name.clone(), value);
+                }
+            }
+            Self::Cookie { cookie, chunks } => {
+                let mut used = 0;
+                if let Some(token) = token {
+                    for (name, value) in split(token.as_str(), *chunks, cookie.name()) {
+                        replace(headers, &name, cookie.set(&name, &value, token.max_age()));
+                        used += 1;
+                    }
+                }
+                let first = usize::from(used > 0);
+                let left_over = (used.max(1)..*chunks).filter(|at| {
+                    let name = chunk_name(cookie.name(), *at);
+                    values(requested.clone(), &name).next().is_some()
+                });
+                for at in (first..1).chain(left_over) {
+                    let name = chunk_name(cookie.name(), at);
+                    replace(headers, &name, cookie.remove(&name));
+                }
+            }
+        }
+    }
+
+    /// Notes that the response depends on the session.
+    pub(crate) fn vary(&self, headers: &mut HeaderMap) {
+        let (own, bearer) = match self {
+            Self::Cookie { .. } => ("Cookie", false),
+            Self::Header(header) => (header.name.as_str(), header.bearer),
+        };
+        add_vary(headers, own);
+        if bearer {
+            add_vary(headers, "Authorization");
+        }
+    }
+}
+
+/// The tokens of one request, in the order of the request.
+#[derive(Default)]
+pub(crate) struct Tokens<'a> {
+    found: [Cow<'a, str>; MOST],
+    count: usize,
+}
+
+impl<'a> Tokens<'a> {
+    fn push(&mut self, token: Cow<'a, str>) {
+        if let Some(place) = self.found.get_mut(self.count) {
+            *place = token;
+            self.count += 1;
+        }
+    }
+
+    /// Hands the tokens on as plain text.
+    pub(crate) fn as_strs<'t>(&'t self, room: &'t mut [&'t str; MOST]) -> &'t [&'t str] {
+        for (place, token) in room.iter_mut().zip(&self.found) {
+            *place = token;
+        }
+        &room[..self.count.min(MOST)]
+    }
+
+    /// Room for [`as_strs`](Self::as_strs).
+    pub(crate) const fn room<'t>() -> [&'t str; MOST] {
+        [""; MOST]
+    }
+}
+
+/// The values of the cookies of this very name (RFC 6265bis, 5.4: names differ by case, and a
+/// nameless cookie is none of ours).
+fn values<'a>(headers: impl Iterator<Item = &'a HeaderValue>, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(move |pair| {
+            let pair = pair.trim_ascii();
+            let rest = pair.strip_prefix(name.as_bytes())?;
+            Some(rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start())
+        })
+}
+
+/// Text that is not ASCII becomes empty, which is no token of ours.
+fn as_text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
+}
+
+fn chunk_name(name: &str, at: usize) -> Cow<'_, str> {
+    match at {
+        0 => Cow::Borrowed(name),
+        _ => Cow::Owned(format!("{name}-{at}")),
+    }
+}
+
+/// Characters of a token that fit into one of several cookies: the first one says how many
+/// there are (`3.`), the names of the others have two more (`-1`).
+fn chunk_size(name: &str) -> usize {
+    LARGEST - name.len() - 2
+}
+
+/// Puts a token together that was spread over several cookies. What is missing or left
+/// from another token makes it fail to open, nothing more.
+fn join<'a>(
+    value: &'a [u8],
+    chunks: usize,
+    name: &str,
+    headers: &(impl Iterator<Item = &'a HeaderValue> + Clone),
+) -> Cow<'a, str> {
+    let text = as_text(value);
+    let Some((count, head)) = text.split_once('.') else {
+        return Cow::Borrowed(text);
+    };
+    let count = match count.parse::<usize>() {
+        Ok(count) if count > 1 && count <= chunks => count,
+        _ => return Cow::Borrowed(text),
+    };
+    let mut whole = String::from(head);
+    for at in 1..count {
+        let part = values(headers.clone(), &chunk_name(name, at)).next();
+        whole.push_str(as_text(part.unwrap_or_default()));
+    }
+    Cow::Owned(whole)
+}
+
+/// Spreads a token over as few cookies as will hold it.
+fn split<'a>(token: &'a str, chunks: usize, name: &'a str) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    if chunks == 1 || token.len() <= LARGEST - name.len() {
+        return vec![(Cow::Borrowed(name), Cow::Borrowed(token))];
+    }
+    let parts = token.as_bytes().chunks(chunk_size(name));
+    let count = parts.len();
+    parts
+        .enumerate()
+        .map(|(at, part)| {
+            let mut value = String::new();
+            if at == 0 {
+                let _ = write!(value, "{count}.");
+            }
+            value.push_str(as_text(part));
+            (chunk_name(name, at), Cow::Owned(value))
+        })
+        .collect()
+}
+
+/// Adds a Set-Cookie in place of any other of that name; those of other names stay.
+fn replace(headers: &mut HeaderMap, name: &str, value: Option<HeaderValue>) {
+    let Some(value) = value else { return };
+    let own = |other: &HeaderValue| {
+        let rest = other.as_bytes().trim_ascii_start().strip_prefix(name.as_bytes());
+        rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
+    };
+    if headers.get_all(SET_COOKIE).iter().any(own) {
+        let others: Vec<_> = headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter(|other| !own(other))
+            .cloned()
+            .collect();
+        headers.remove(SET_COOKIE);
+        for other in others {
+            headers.append(SET_COOKIE, other);
+        }
+    }
+    headers.append(SET_COOKIE, value);
+}
+
+fn add_vary(headers: &mut HeaderMap, name: &str) {
+    let named = |value: &HeaderValue| {
+        let mut words = value.as_bytes().split(|byte| *byte == b',');
+        words.any(|word| word.trim_ascii().eq_ignore_ascii_case(name.as_bytes()) || word.trim_ascii() == b"*")
+    };
+    if !headers.get_all(VARY).iter().any(named) {
+        if let Ok(value) = HeaderValue::from_str(name) {
+            headers.append(VARY, value);
+        }
+    }
+}
