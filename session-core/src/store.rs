@@ -89,36 +89,36 @@ pub enum Capability {
 /// # Contract
 ///
 /// Each sentence is a case of the suite in [`conformance`](crate::conformance) (feature
-/// `conformance`), which every store here passes and yours should. The name of the case stands in brackets.
+/// `conformance`), which every store here passes and yours should. The name of the case stands in parentheses.
 ///
 /// - **Absent**: to load, update or delete what is not there is no error. It is `None`, `Gone` and
-///   `Ok` [`load_absent`, `update_absent`, `delete_absent`].
+///   `Ok` (`load_absent`, `update_absent`, `delete_absent`).
 /// - **Faithful**: `load` returns the very record that was written, metadata and every value,
-///   for any key names and bytes [`round_trip`, `any_key_name`].
+///   for any key names and bytes (`round_trip`, `any_key_name`).
 /// - **Expired**: from [`Record::expires`] on, at the `now` that is handed in, `load` says `None` and
-///   `update` says `Gone`, whether the record has been swept or not [`load_expired`, `update_expired`].
+///   `update` says `Gone`, whether the record has been swept or not (`load_expired`, `update_expired`).
 /// - **Malformed**: a key that this store could not have handed out is `None`, `Gone` and `Ok`,
-///   as if absent [`malformed_key`].
+///   as if absent (`malformed_key`).
 /// - **Taken id**: `create` never overwrites; a live record of the same id makes it
-///   [`StoreError::IdTaken`] and stays as it was [`create_taken`].
-/// - **One winner**: of many creations of one id at once exactly one succeeds [`create_race`].
+///   [`StoreError::IdTaken`] and stays as it was (`create_taken`).
+/// - **One winner**: of many creations of one id at once exactly one succeeds (`create_race`).
 /// - **Version not met**: where [`Update::expected`] is not the version of the record, `update` says
-///   `Conflict` and writes nothing [`version_not_met`]; a record it hands back is the stored one [`conflict_record`].
-/// - **Version met**: otherwise it applies the changes and the version is one more [`version_met`].
+///   `Conflict` and writes nothing (`version_not_met`); a record it hands back is the stored one (`conflict_record`).
+/// - **Version met**: otherwise it applies the changes and the version is one more (`version_met`).
 /// - **Merged or refused**: without `expected`, changes of a stale base are applied to what is there, or
-///   refused with `Conflict`; what others wrote is never lost [`stale_base`].
+///   refused with `Conflict`; what others wrote is never lost (`stale_base`).
 /// - **Changes**: keys that are set, removed and cleared, and [`Metadata`](crate::Metadata) that is touched or
-///   replaced, are so afterwards and nothing else is [`set_remove`, `clear`, `touch`, `replace_metadata`].
-/// - **Epoch**: a record of another epoch than [`Update::epoch`] is `Gone` [`other_epoch`].
+///   replaced, are so afterwards and nothing else is (`set_remove`, `clear`, `touch`, `replace_metadata`).
+/// - **Epoch**: a record of another epoch than [`Update::epoch`] is `Gone` (`other_epoch`).
 /// - **Gone while writing**: `update` never creates; once `delete` has returned, no update that was under way
-///   brings the record back [`no_resurrection`, `delete_race`].
-/// - **Deleted**: after `delete` there is nothing to load [`delete`]; deleting twice is fine [`delete_twice`].
+///   brings the record back (`no_resurrection`, `delete_race`).
+/// - **Deleted**: after `delete` there is nothing to load (`delete`); deleting twice is fine (`delete_twice`).
 /// - **Atomic**: each operation happens entirely or not at all for everyone who looks, in any interleaving
-///   [`no_lost_update`, `no_torn_read`].
+///   (`no_lost_update`, `no_torn_read`).
 /// - **Cancelled half-way**: an operation whose future is dropped has happened entirely or not at all, and
-///   the store goes on [`cancelled`].
+///   the store goes on (`cancelled`).
 /// - **Limits**: a merged record that passes [`Update::limits`] is
-///   [`StoreError::TooLarge`] and nothing is written [`merged_limits`].
+///   [`StoreError::TooLarge`] and nothing is written (`merged_limits`).
 /// - **Unreadable**: a record that is there and cannot be read is [`StoreError::Corrupt`], never `None` and never a
 ///   panic. (Only the store's own tests can damage a record.)
 /// - **Unknown outcome**: a write that was sent and not answered is [`StoreError::OutcomeUnknown`] and is not sent
@@ -126,9 +126,9 @@ pub enum Capability {
 ///   store's own.
 /// - **Principals**: `list` returns the live records of a principal and no others; `delete_all` ends them all but
 ///   `except` and says how many. A store without an index says [`StoreError::Unsupported`] to both
-///   [`list`, `delete_all`, `principal_changes`].
+///   (`list`, `delete_all`, `principal_changes`).
 /// - **Sweeping**: `delete_expired` removes expired records only, is safe to run anywhere at any time and says
-///   how many it removed [`delete_expired`].
+///   how many it removed (`delete_expired`).
 ///
 /// A sealed store ([`Capability::Client`]) keeps nothing, so what another write or a deletion did
 /// cannot be seen by a key from before it; the suite leaves those cases out.

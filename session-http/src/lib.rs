@@ -1,4 +1,43 @@
-//! Sessions for any http service.
+//! Sessions for any http service: one layer for hyper, axum, tonic and everything else that speaks
+//! `http::Request` and `http::Response`, on a store you choose.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use session_http::{SessionExt, SessionLayer, core::MemoryStore};
+//! use tower::{ServiceExt, service_fn};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let sessions = SessionLayer::new(MemoryStore::new());
+//! let service = sessions.layer(service_fn(async |request: Request<()>| {
+//!     let session = request.session().await?; // loads on first use, once
+//!     session.insert("seen", true)?; // saved when the response is ready
+//!     Ok::<_, session_http::Error>(Response::new(()))
+//! }));
+//! let response = service.oneshot(Request::new(())).await.unwrap();
+//! assert!(response.headers().contains_key("set-cookie"));
+//! # });
+//! ```
+//!
+//! # When it saves
+//!
+//! After the handler, before the head of the response leaves, if the response means success: not a 5xx, a 408 or a
+//! failed gRPC call ([`LayerBuilder::commit_if`]). A handler that fails, panics or is cancelled leaves the session as it
+//! was. A commit that fails turns the response into an error that [`SessionLayer::on_error`] shapes. On
+//! a 101 or 304 nothing is created or renewed, since such responses carry no cookie.
+//!
+//! A handle that lives on (a WebSocket, a stream, a spawned task) can still [`save`](core::Session::save) data of a session
+//! that the client knows; to create, renew or destroy one then is [`core::Error::Detached`].
+//!
+//! # Which layer goes where
+//!
+//! Layers that cancel or retry requests belong outside of this one. The same layer twice does its work once;
+//! layers of different names give several sessions ([`SessionExt::session_named`]).
+//!
+//! # Features
+//!
+//! - `hyper`: [`SessionService`] and [`WithSession`] are hyper services too.
+//! - `axum`: an extractor.
+//! - `cookie`: the sealed cookie as the store.
 
 #[cfg(feature = "axum")]
 pub mod axum;

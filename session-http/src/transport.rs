@@ -186,13 +186,14 @@ impl Transport {
 
     /// Notes that the response depends on the session.
     pub(crate) fn vary(&self, headers: &mut HeaderMap) {
-        let (own, bearer) = match self {
-            Self::Cookie { .. } => ("Cookie", false),
-            Self::Header(header) => (header.name.as_str(), header.bearer),
-        };
-        add_vary(headers, own);
-        if bearer {
-            add_vary(headers, "Authorization");
+        match self {
+            Self::Cookie { .. } => add_vary(headers, &HeaderValue::from_static("Cookie")),
+            Self::Header(header) => {
+                add_vary(headers, &HeaderValue::from_name(header.name.clone()));
+                if header.bearer {
+                    add_vary(headers, &HeaderValue::from_static("Authorization"));
+                }
+            }
         }
     }
 }
@@ -327,14 +328,15 @@ fn replace(headers: &mut HeaderMap, name: &str, value: Option<HeaderValue>) {
     headers.append(SET_COOKIE, value);
 }
 
-fn add_vary(headers: &mut HeaderMap, name: &str) {
+fn add_vary(headers: &mut HeaderMap, name: &HeaderValue) {
     let named = |value: &HeaderValue| {
-        let mut words = value.as_bytes().split(|byte| *byte == b',');
-        words.any(|word| word.trim_ascii().eq_ignore_ascii_case(name.as_bytes()) || word.trim_ascii() == b"*")
+        let mut words = value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii);
+        words.any(|word| word.eq_ignore_ascii_case(name.as_bytes()) || word == b"*")
     };
     if !headers.get_all(VARY).iter().any(named) {
-        if let Ok(value) = HeaderValue::from_str(name) {
-            headers.append(VARY, value);
-        }
+        headers.append(VARY, name.clone());
     }
 }

@@ -297,7 +297,10 @@ fn an_update_during_the_save_of_a_clear_never_loses() {
     let taken = pending.take();
     update(&mut pending, Some(&values), "k", "b");
     pending.settle(&taken);
-    assert!(pending.depends_on_stored(), "the clear is stored, and others may write on it");
+    assert!(
+        pending.depends_on_stored(),
+        "the clear is stored, and others may write on it"
+    );
     let newer = stored(&[("k", "N")]);
     assert!(replay(&mut pending, Some(&newer)));
     assert_eq!(seen(&pending, &newer, "k"), Some("Nb"));

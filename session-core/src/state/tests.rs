@@ -107,7 +107,10 @@ fn activity_is_due_after_the_touch_interval() {
     assert!(job.only_touches());
     assert_eq!(job.changes.metadata(), Metadata::Touched(at(1_060)));
     assert_eq!(job.expected, None);
-    assert!(is_nothing(&state, at(1_060), Occasion::Save), "a save records no activity");
+    assert!(
+        is_nothing(&state, at(1_060), Occasion::Save),
+        "a save records no activity"
+    );
     assert!(updated_at(&state, at(1_060), Occasion::CommitKeepingToken).only_touches());
 }
 
@@ -178,7 +181,9 @@ fn a_creation() {
     assert_eq!(record.values.get("a"), Some(&json("1")));
     assert_ne!(record.csrf_seed, [0; 16]);
     let hash = job.secret.as_ref().unwrap().hash();
-    let [token] = record.tokens[..] else { panic!("one token") };
+    let [token] = record.tokens[..] else {
+        panic!("one token")
+    };
     assert_eq!((token.hash, token.issued, token.epoch), (hash, at(1_001), 0));
     assert_eq!((token.confirmed, token.retired), (None, None));
     assert_eq!(job.renews(), None);
@@ -198,7 +203,10 @@ fn a_creation_by_signing_in() {
     let mut state = new();
     state.intent.sign_in = Some("user".into());
     state.intent.lifetime = Some(Lifetime::aal3());
-    assert!(is_nothing(&state, at(1_001), Occasion::Save), "it waits for the commit");
+    assert!(
+        is_nothing(&state, at(1_001), Occasion::Save),
+        "it waits for the commit"
+    );
     let job = created(&state, Occasion::Commit);
     assert_eq!(job.record.principal(), Some("user"));
     assert_eq!(job.record.authenticated, Some(at(1_001)));
@@ -206,7 +214,10 @@ fn a_creation_by_signing_in() {
     assert_eq!(job.record.deadline, at(1_001).plus(HOUR * 12));
     assert_eq!(job.renews(), Some(true));
     let reason = "the response cannot carry a new token";
-    assert_eq!(withheld(&state, Occasion::CommitKeepingToken, &rules()), Some(reason));
+    assert_eq!(
+        withheld(&state, Occasion::CommitKeepingToken, &rules()),
+        Some(reason)
+    );
 }
 
 #[test]
@@ -214,7 +225,10 @@ fn what_may_not_be_created() {
     let mut state = new();
     put(&mut state, "a", "1");
     let reason = "the response cannot carry a new token";
-    assert_eq!(withheld(&state, Occasion::CommitKeepingToken, &rules()), Some(reason));
+    assert_eq!(
+        withheld(&state, Occasion::CommitKeepingToken, &rules()),
+        Some(reason)
+    );
     for phase in [Phase::Closed, Phase::Abandoned] {
         state.phase = phase;
         for occasion in [Occasion::Save, Occasion::Commit, Occasion::CommitKeepingToken] {
@@ -301,7 +315,9 @@ fn a_renewal() {
     assert_eq!((record.last_seen, record.deadline), (at(1_001), at(37_000)));
     assert_ne!(record.csrf_seed, [0; 16]);
     assert_eq!((record.principal(), record.authenticated), (None, None));
-    let [token] = record.tokens[..] else { panic!("one token") };
+    let [token] = record.tokens[..] else {
+        panic!("one token")
+    };
     let hash = job.secret.as_ref().unwrap().hash();
     assert_eq!((token.hash, token.epoch, token.issued), (hash, 1, at(1_001)));
 
@@ -423,7 +439,9 @@ fn the_end_of_a_session() {
     assert!(!state.tell && !state.forget);
     assert!(state.pending.is_empty() && state.intent.is_empty());
     assert_eq!(state.count(), 0);
-    let [doomed] = &state.doomed[..] else { panic!("one session") };
+    let [doomed] = &state.doomed[..] else {
+        panic!("one session")
+    };
     assert_eq!(doomed.id, SessionId::from_bytes([1; 16]));
     assert!(doomed.held);
     state.destroy();
@@ -510,7 +528,9 @@ fn limits_at_an_insert() {
     assert_eq!(fresh, 160 + 2 + 80);
     let mut state = new();
     state.put("a".into(), json("1"), &limits(fresh + 11, 1)).unwrap();
-    let error = state.put("a".into(), json("22"), &limits(fresh + 11, 1)).unwrap_err();
+    let error = state
+        .put("a".into(), json("22"), &limits(fresh + 11, 1))
+        .unwrap_err();
     let (size, limit) = (fresh + 12, fresh + 11);
     assert_eq!(error, LimitExceeded::RecordBytes { size, limit });
 }
@@ -529,14 +549,20 @@ fn limits_on_what_results() {
     };
     assert!(state.plan(at(1_001), Occasion::Commit, &limits(size)).is_ok());
     let refused = state.plan(at(1_001), Occasion::Commit, &limits(size - 1));
-    assert!(matches!(refused, Err(Error::Limit(LimitExceeded::RecordBytes { .. }))));
+    assert!(matches!(
+        refused,
+        Err(Error::Limit(LimitExceeded::RecordBytes { .. }))
+    ));
 
     let mut state = new();
     state.intent.sign_in = Some("user".into());
     let size = rules().fresh_metadata + 4;
     assert!(state.plan(at(1_001), Occasion::Commit, &limits(size)).is_ok());
     let refused = state.plan(at(1_001), Occasion::Commit, &limits(size - 1));
-    assert!(matches!(refused, Err(Error::Limit(LimitExceeded::RecordBytes { .. }))));
+    assert!(matches!(
+        refused,
+        Err(Error::Limit(LimitExceeded::RecordBytes { .. }))
+    ));
 }
 
 #[test]
@@ -548,11 +574,17 @@ fn a_sealed_session_has_to_fit_its_token() {
     rules.max_token = 400;
     // (bytes + 40) * 4 / 3, rounded up, is at most 400 up to 260 bytes.
     assert_eq!(rules.check(260, 1), Ok(()));
-    let error = LimitExceeded::TokenBytes { size: 402, limit: 400 };
+    let error = LimitExceeded::TokenBytes {
+        size: 402,
+        limit: 400,
+    };
     assert_eq!(rules.check(261, 1), Err(error));
     rules.limits.record_bytes = 100;
     let error = rules.check(261, 1).unwrap_err();
-    assert!(matches!(error, LimitExceeded::RecordBytes { .. }), "the other limits hold too");
+    assert!(
+        matches!(error, LimitExceeded::RecordBytes { .. }),
+        "the other limits hold too"
+    );
 }
 
 #[test]
@@ -567,7 +599,10 @@ fn every_write_of_a_sealed_session_is_a_new_token() {
     assert!(job.secret.is_none());
     assert!(job.record.tokens.is_empty());
     let reason = "the response cannot carry a new token";
-    assert_eq!(withheld(&state, Occasion::CommitKeepingToken, &rules), Some(reason));
+    assert_eq!(
+        withheld(&state, Occasion::CommitKeepingToken, &rules),
+        Some(reason)
+    );
     state.phase = Phase::Closed;
     for occasion in [Occasion::Save, Occasion::Commit] {
         assert!(matches!(plan(&state, at(1_001), occasion), Err(Error::Detached)));
@@ -577,9 +612,15 @@ fn every_write_of_a_sealed_session_is_a_new_token() {
         plan(&idle, at(1_060), Occasion::CommitKeepingToken),
         Ok(Plan::Nothing)
     ));
-    assert!(matches!(plan(&idle, at(1_060), Occasion::Commit), Ok(Plan::Update(_))));
+    assert!(matches!(
+        plan(&idle, at(1_060), Occasion::Commit),
+        Ok(Plan::Update(_))
+    ));
     idle.phase = Phase::Closed;
-    assert!(matches!(plan(&idle, at(1_060), Occasion::Commit), Ok(Plan::Nothing)));
+    assert!(matches!(
+        plan(&idle, at(1_060), Occasion::Commit),
+        Ok(Plan::Nothing)
+    ));
     state.phase = Phase::Open;
     state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &rules);
     assert!(state.tell);
@@ -616,10 +657,22 @@ fn intents_are_settled_one_by_one() {
     assert!(Intent::default().is_empty());
     assert!(!all.is_empty());
     for alone in [
-        Intent { renew: true, ..Intent::default() },
-        Intent { sign_in: all.sign_in.clone(), ..Intent::default() },
-        Intent { lifetime: all.lifetime, ..Intent::default() },
-        Intent { label: all.label.clone(), ..Intent::default() },
+        Intent {
+            renew: true,
+            ..Intent::default()
+        },
+        Intent {
+            sign_in: all.sign_in.clone(),
+            ..Intent::default()
+        },
+        Intent {
+            lifetime: all.lifetime,
+            ..Intent::default()
+        },
+        Intent {
+            label: all.label.clone(),
+            ..Intent::default()
+        },
     ] {
         assert!(!alone.is_empty());
         let mut rest = alone.clone();
@@ -636,8 +689,14 @@ fn intents_are_settled_one_by_one() {
     assert!(commit.renew && commit.sign_in == all.sign_in);
     assert!(!all.due(Occasion::CommitKeepingToken).renew);
 
-    let mut renewed = Intent { renew: true, ..Intent::default() };
-    renewed.settle(&Intent { sign_in: all.sign_in.clone(), ..Intent::default() });
+    let mut renewed = Intent {
+        renew: true,
+        ..Intent::default()
+    };
+    renewed.settle(&Intent {
+        sign_in: all.sign_in.clone(),
+        ..Intent::default()
+    });
     assert!(renewed.is_empty(), "a sign-in renews");
     let mut newer = all.clone();
     newer.sign_in = Some("other".into());

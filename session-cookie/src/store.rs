@@ -1,0 +1,248 @@
+//! The store that keeps nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use session_core::{
+    Capability, ConfigError, Key, KeyRing, LimitExceeded, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
+};
+
+use crate::Sealing;
+use crate::scope::Scopes;
+use crate::seal::{NONCE, Opened};
+
+/// Characters that one cookie may hold: what every browser takes.
+const COOKIE: usize = 4096;
+const MOST_COOKIES: usize = 8;
+
+/// Seals each record into the client's cookie and keeps nothing itself.
+///
+/// See the [front page](crate) for what that means and when to choose it.
+///
+/// ```
+/// use session_cookie::CookieStore;
+/// use session_core::{Capability, KeyRing, SessionStore};
+///
+/// let store = CookieStore::encrypted(KeyRing::new([1; 32]).unwrap());
+/// assert_eq!(store.capability(), Capability::Client { overhead: 62, cookies: 1 });
+/// ```
+pub struct CookieStore {
+    sealing: Sealing,
+    cookies: usize,
+    scopes: Scopes,
+}
+
+impl CookieStore {
+    /// Signs sessions: a client can read its own, and change nothing in it.
+    ///
+    /// ```
+    /// use session_cookie::CookieStore;
+    /// use session_core::{Capability, KeyRing, SessionStore};
+    ///
+    /// let store = CookieStore::signed(KeyRing::new([1; 32]).unwrap());
+    /// assert_eq!(store.capability(), Capability::Client { overhead: 54, cookies: 1 });
+    /// ```
+    pub fn signed(keys: KeyRing) -> Self {
+        Self::new(keys, Sealing::Signed)
+    }
+
+    /// Encrypts sessions: a client can neither read nor change them.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use session_cookie::CookieStore;
+    /// # use session_core::{KeyRing, Lifetime, Record, SessionId, SessionStore, Timestamp};
+    /// # use std::sync::Arc;
+    /// # let now = Timestamp::from_millis(1_000);
+    /// # let record = Arc::new(Record::new(SessionId::random().unwrap(), "id", Lifetime::default(), now));
+    /// let store = CookieStore::encrypted(KeyRing::new([1; 32]).unwrap());
+    /// let [one, two] = [store.create(&record, now).await.unwrap(), store.create(&record, now).await.unwrap()];
+    /// assert_ne!(one, two); // a new nonce each time, so not even equality shows
+    /// assert_eq!(store.load(&one, now).await.unwrap(), store.load(&two, now).await.unwrap());
+    /// # });
+    /// ```
+    pub fn encrypted(keys: KeyRing) -> Self {
+        Self::new(keys, Sealing::Encrypted)
+    }
+
+    fn new(keys: KeyRing, sealing: Sealing) -> Self {
+        Self {
+            sealing,
+            cookies: 1,
+            scopes: Scopes::new(keys, vec![sealing]),
+        }
+    }
+
+    /// Lets a session spread over up to this many cookies of 4,096 characters, 1 to 8. The
+    /// default is 1. Lowering it later ends the sessions that have grown beyond the new limit.
+    ///
+    /// Each request carries them all, and many servers accept no more than 8 or 16 KiB of headers.
+    ///
+    /// ```
+    /// use session_cookie::CookieStore;
+    /// use session_core::KeyRing;
+    ///
+    /// let store = CookieStore::signed(KeyRing::new([1; 32]).unwrap());
+    /// assert!(store.with_chunks(2).is_ok());
+    ///
+    /// let store = CookieStore::signed(KeyRing::new([1; 32]).unwrap());
+    /// assert!(store.with_chunks(9).is_err());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the number is not 1 to 8.
+    pub fn with_chunks(self, cookies: usize) -> Result<Self, ConfigError> {
+        if !(1..=MOST_COOKIES).contains(&cookies) {
+            return Err(ConfigError::new(format!(
+                "a session cannot be spread over {cookies} cookies; allow 1 to {MOST_COOKIES}"
+            )));
+        }
+        Ok(Self { cookies, ..self })
+    }
+
+    /// Also opens what was sealed this way, so that a site can move from one to the other.
+    /// Writes are sealed the way that the store was made with.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use session_core::{Lifetime, Record, SessionId, SessionStore, Timestamp};
+    /// # use std::sync::Arc;
+    /// # let now = Timestamp::from_millis(1_000);
+    /// # let record = Arc::new(Record::new(SessionId::random().unwrap(), "id", Lifetime::default(), now));
+    /// use session_cookie::{CookieStore, Sealing};
+    /// use session_core::KeyRing;
+    ///
+    /// let keys = KeyRing::new([1; 32]).unwrap();
+    /// let former = CookieStore::signed(keys.clone()).create(&record, now).await.unwrap();
+    ///
+    /// let store = CookieStore::encrypted(keys);
+    /// assert!(store.load(&former, now).await.unwrap().is_none());
+    ///
+    /// let store = store.also_open(Sealing::Signed);
+    /// assert!(store.load(&former, now).await.unwrap().is_some());
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn also_open(self, sealing: Sealing) -> Self {
+        Self {
+            scopes: self.scopes.also(sealing),
+            ..self
+        }
+    }
+
+    /// Characters that a token may have.
+    const fn limit(&self) -> usize {
+        self.cookies * COOKIE
+    }
+
+    /// Opens a genuine token that has not expired, without a look at the record in it.
+    fn open(&self, key: &Key, now: Timestamp) -> Option<Opened> {
+        let Key::Sealed { scope, token } = key else {
+            return None;
+        };
+        if token.len() > self.limit() {
+            return None;
+        }
+        let opened = self.scopes.get(scope).open(token.as_bytes())?;
+        (now < opened.expires()).then_some(opened)
+    }
+
+    fn seal(&self, record: &Record, now: Timestamp) -> Result<Key, StoreError> {
+        let payload = record.encode();
+        let size = self.sealing.token_chars(payload.len());
+        let limit = self.limit();
+        if size > limit {
+            return Err(LimitExceeded::TokenBytes { size, limit }.into());
+        }
+        let mut nonce = [0; NONCE];
+        if self.sealing == Sealing::Encrypted {
+            getrandom::fill(&mut nonce).map_err(StoreError::unavailable)?;
+        }
+        let scope = self.scopes.get(record.scope());
+        // A ring has a key and the size is checked, so there is always a token.
+        let token = scope
+            .seal(&payload, now, record.expires(), &nonce)
+            .ok_or_else(|| StoreError::unavailable("the session could not be sealed"))?;
+        Ok(Key::Sealed {
+            scope: scope.name().clone(),
+            token: token.into(),
+        })
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl SessionStore for CookieStore {
+    fn capability(&self) -> Capability {
+        Capability::Client {
+            overhead: self.sealing.overhead(),
+            cookies: self.cookies,
+        }
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let Some(opened) = self.open(key, now) else {
+            return Ok(None);
+        };
+        let record = Record::decode(opened.into_payload())?;
+        let ours = is_for(key, &record) && record.is_live(now);
+        Ok(ours.then(|| Arc::new(record)))
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        self.seal(record, now)
+    }
+
+    /// Seals [`Update::record`], if the key is genuine and neither it nor the record has
+    /// expired. There is nothing to merge with and no version to meet.
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        let record = update.record;
+        if !is_for(key, record) || !record.is_live(now) || self.open(key, now).is_none() {
+            return Ok(Updated::Gone);
+        }
+        Ok(Updated::Saved {
+            key: self.seal(record, now)?,
+            version: record.version(),
+        })
+    }
+
+    /// Does nothing: what the client holds opens until it expires.
+    async fn delete(&self, _: &Key) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn list(&self, _: &str, _: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+        Err(StoreError::Unsupported(
+            "listing the sessions of a principal, since only clients hold them",
+        ))
+    }
+
+    async fn delete_all(&self, _: &str, _: Option<SessionId>) -> Result<u64, StoreError> {
+        Err(StoreError::Unsupported(
+            "ending the sessions of a principal, since only clients hold them",
+        ))
+    }
+
+    async fn delete_expired(&self, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+fn is_for(key: &Key, record: &Record) -> bool {
+    matches!(key, Key::Sealed { scope, .. } if *scope == record.scope())
+}
+
+impl fmt::Debug for CookieStore {
+    /// Shows how it seals, and nothing of the keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CookieStore")
+            .field("sealing", &self.sealing)
+            .field("opens", &self.scopes.opens())
+            .field("cookies", &self.cookies)
+            .field("keys", &self.scopes.keys())
+            .finish_non_exhaustive()
+    }
+}

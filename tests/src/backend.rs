@@ -1,0 +1,60 @@
+//! The stores that a law is shown on.
+
+use std::sync::Arc;
+
+use session_cookie::CookieStore;
+use session_core::{KeyRing, MemoryStore, SessionStore};
+
+use crate::ReplaceStore;
+
+/// A store that keeps everything in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Merges changes.
+    Memory,
+    /// Replaces records by version.
+    Replace,
+    /// The same, and hands back the stored record on a conflict.
+    ReplaceHandsBack,
+    /// Seals records into the token, signed.
+    Signed,
+    /// Seals records into the token, encrypted.
+    Encrypted,
+}
+
+impl Backend {
+    /// Those that keep records on the server.
+    pub const SERVER: [Self; 3] = [Self::Memory, Self::Replace, Self::ReplaceHandsBack];
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Memory,
+        Self::Replace,
+        Self::ReplaceHandsBack,
+        Self::Signed,
+        Self::Encrypted,
+    ];
+
+    /// An empty store.
+    ///
+    /// # Panics
+    ///
+    /// Never: the key is long enough.
+    pub fn store(self) -> Arc<dyn SessionStore> {
+        let keys = || match KeyRing::new([42; 32]) {
+            Ok(keys) => keys,
+            Err(error) => panic!("{error}"),
+        };
+        match self {
+            Self::Memory => Arc::new(MemoryStore::new()),
+            Self::Replace => Arc::new(ReplaceStore::new()),
+            Self::ReplaceHandsBack => Arc::new(ReplaceStore::that_hands_back()),
+            Self::Signed => Arc::new(CookieStore::signed(keys())),
+            Self::Encrypted => Arc::new(CookieStore::encrypted(keys())),
+        }
+    }
+
+    /// Whether the client keeps the record.
+    pub const fn is_sealed(self) -> bool {
+        matches!(self, Self::Signed | Self::Encrypted)
+    }
+}

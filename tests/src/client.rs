@@ -1,0 +1,57 @@
+//! What tests do again and again, in the place of a client.
+#![allow(clippy::unwrap_used, reason = "a test that comes here wants no failure")]
+
+use std::collections::BTreeMap;
+
+use session_core::{Directive, Session, SessionId, SessionManager};
+
+/// What a session of numbers holds.
+pub fn numbers(session: &Session) -> BTreeMap<String, u64> {
+    let number = |key: String| {
+        let value = session.get(&key).unwrap().unwrap();
+        (key, value)
+    };
+    session.keys().into_iter().map(number).collect()
+}
+
+/// Opens a session by one token.
+pub async fn open(manager: &SessionManager, token: &str) -> Session {
+    manager.open(&[token]).await.unwrap()
+}
+
+/// The session of a new client.
+pub async fn anonymous(manager: &SessionManager) -> Session {
+    manager.open(&[]).await.unwrap()
+}
+
+/// Stores a session of numbers; its token.
+pub async fn create<'a>(
+    manager: &SessionManager,
+    values: impl IntoIterator<Item = (&'a str, u64)>,
+) -> String {
+    let session = anonymous(manager).await;
+    for (key, value) in values {
+        session.insert(key, value).unwrap();
+    }
+    token_of(&manager.commit(&session).await.unwrap())
+}
+
+/// The token that the client is told to hold.
+///
+/// # Panics
+///
+/// If it is told anything else.
+pub fn token_of(directive: &Directive) -> String {
+    match directive {
+        Directive::Hold(token) => token.as_str().to_owned(),
+        other => panic!("expected a token, got {other:?}"),
+    }
+}
+
+/// The id that a token opens.
+pub async fn directive_id(manager: &SessionManager, directive: &Directive) -> Option<SessionId> {
+    match directive {
+        Directive::Hold(token) => open(manager, token.as_str()).await.id(),
+        _ => None,
+    }
+}
