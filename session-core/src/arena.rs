@@ -39,7 +39,7 @@ impl Arena {
     ) -> Result<Option<Value>, CodecFault> {
         self.write(codec, value)?;
         if old.is_some_and(|old| old.codec() == codec && old.bytes() == &self.block[..]) {
-            self.block.clear();
+            self.drop_written();
             return Ok(None);
         }
         Ok(Some(self.finish(codec)))
@@ -49,7 +49,7 @@ impl Arena {
         self.make_room(1);
         let written = codec.encode_into(value, (&mut self.block).writer());
         if written.is_err() {
-            self.block.clear();
+            self.drop_written();
         }
         written
     }
@@ -57,10 +57,18 @@ impl Arena {
     fn finish(&mut self, codec: Codec) -> Value {
         if self.block.len() > LARGEST_SHARED {
             let own = Bytes::copy_from_slice(&self.block);
-            self.block.clear();
+            self.drop_written();
             return Value::new(codec, own);
         }
         Value::new(codec, self.block.split().freeze())
+    }
+
+    /// Forgets what was written and not finished, and a block that grew large for it.
+    fn drop_written(&mut self) {
+        self.block.clear();
+        if self.block.capacity() > LARGEST_SHARED {
+            self.block = BytesMut::new();
+        }
     }
 
     /// A shared copy of `text`.

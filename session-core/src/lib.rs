@@ -47,6 +47,8 @@ mod changes;
 mod clock;
 mod codec;
 mod commit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod directive;
 mod error;
 mod event;
@@ -67,6 +69,7 @@ mod store;
 mod token;
 mod values;
 
+pub use async_trait::async_trait;
 pub use bytestring::ByteString;
 pub use changes::{Applied, Changes, Metadata, Update};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock, Timestamp};

@@ -50,14 +50,15 @@ impl Lifetime {
         }
     }
 
-    /// A lifetime of these timeouts, in whole milliseconds, whose token ends with the browser.
+    /// A lifetime of these timeouts, cut to whole milliseconds, whose token ends with the browser.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] if a timeout is below a millisecond, if `idle` is longer than
     /// `absolute`, or if `absolute` is more than a hundred years.
     pub fn new(idle: Duration, absolute: Duration) -> Result<Self, ConfigError> {
-        if idle < Duration::from_millis(1) {
+        let [idle, absolute] = [idle, absolute].map(whole_millis);
+        if idle.is_zero() {
             return Err(ConfigError::new(
                 "the idle timeout is zero; use at least a millisecond",
             ));
@@ -122,4 +123,8 @@ impl Lifetime {
     pub(crate) fn expiry(&self, seen: Timestamp, deadline: Timestamp) -> Timestamp {
         seen.plus(self.idle).min(deadline)
     }
+}
+
+fn whole_millis(duration: Duration) -> Duration {
+    Duration::new(duration.as_secs(), duration.subsec_millis() * 1_000_000)
 }

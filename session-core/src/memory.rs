@@ -13,7 +13,8 @@ use crate::{Capability, Key, Record, SessionId, SessionStore, StoreError, Timest
 
 const SHARDS: usize = 32;
 const CAPACITY: usize = 1_000_000;
-/// A shard is swept once it has seen this many creations, or as many as it holds if that is more.
+/// A shard is swept after this many creations, or as many as survived the last sweep if that is
+/// more: so it is never twice as large as it has to be for long, and a creation costs little.
 const SWEEP_AFTER: usize = 64;
 /// A full store looks for expired records at most this often.
 const FULL_SWEEP_MILLIS: u64 = 1_000;
@@ -54,7 +55,10 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct Shard {
     records: HashMap<SessionId, Arc<Record>>,
+    /// Creations since the last sweep.
     created: usize,
+    /// What the last sweep left.
+    survivors: usize,
 }
 
 impl Default for MemoryStore {
@@ -121,7 +125,9 @@ impl MemoryStore {
             .filter(|record| !record.is_live(now))
             .map(|record| record.id())
             .collect();
-        expired.iter().filter(|id| self.evict(shard, **id)).count() as u64
+        let swept = expired.iter().filter(|id| self.evict(shard, **id)).count();
+        shard.survivors = shard.records.len();
+        swept as u64
     }
 
     fn sweep_all(&self, now: Timestamp) -> u64 {
@@ -213,7 +219,7 @@ impl SessionStore for MemoryStore {
             }
             self.evict(&mut shard, record.id);
         }
-        if shard.created >= SWEEP_AFTER.max(shard.records.len()) {
+        if shard.created >= SWEEP_AFTER.max(shard.survivors) {
             self.sweep(&mut shard, now);
         }
         shard.created += 1;

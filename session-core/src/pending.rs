@@ -39,6 +39,8 @@ struct Entry {
 enum Start {
     /// Whatever is stored when they are applied.
     Stored,
+    /// Nothing, because this request cleared all keys.
+    Cleared,
     /// A value that this request gave it, or took away.
     Set,
 }
@@ -133,7 +135,7 @@ impl Pending {
         let seq = self.seq;
         let at = self.position(&key).unwrap_or_else(|at| {
             let start = match self.cleared {
-                Some(_) => Start::Set,
+                Some(_) => Start::Cleared,
                 None => Start::Stored,
             };
             self.entries.insert(
@@ -224,11 +226,15 @@ impl Pending {
 
     /// Forgets what was saved; what came after it began stays, on top of it.
     pub(crate) fn settle(&mut self, taken: &Taken) {
-        if self.cleared.is_some_and(|seq| seq <= taken.seq) {
+        let cleared = self.cleared.is_some_and(|seq| seq <= taken.seq);
+        if cleared {
             self.cleared = None;
         }
         self.entries.retain(|entry| entry.changed > taken.seq);
         for entry in &mut self.entries {
+            if cleared && matches!(entry.start, Start::Cleared) {
+                entry.start = Start::Stored; // the clear is stored, and others may write on it
+            }
             if entry.started <= taken.seq {
                 entry.start = Start::Stored;
                 let applied = taken.applied.iter().find(|(key, _)| *key == entry.key);

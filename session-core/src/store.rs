@@ -93,10 +93,15 @@ pub enum Capability {
 ///
 /// - **Absent**: to load, update or delete what is not there is no error. It is `None`, `Gone` and
 ///   `Ok` (`load_absent`, `update_absent`, `delete_absent`).
+/// - **Key**: a store on the server names a record by its id: `create` and `update` hand back
+///   [`Key::Id`]. A sealed store hands back a new [`Key::Sealed`] of the record's scope (`key`).
 /// - **Faithful**: `load` returns the very record that was written, metadata and every value,
-///   for any key names and bytes (`round_trip`, `any_key_name`).
+///   for any key names and bytes (`round_trip`, `any_key_name`). A record within the default [`Limits`](crate::Limits)
+///   is kept whole, or refused as [`StoreError::TooLarge`] and nothing is written (`large_record`).
+/// - **Apart**: what is done to one record touches no other, however alike their ids are (`neighbours`).
 /// - **Expired**: from [`Record::expires`] on, at the `now` that is handed in, `load` says `None` and
-///   `update` says `Gone`, whether the record has been swept or not (`load_expired`, `update_expired`).
+///   `update` says `Gone`, whether the record has been swept or not (`load_expired`, `update_expired`). An update
+///   that moves the time last seen, the deadline or the lifetime moves the expiry, either way (`replaced_lifetime`).
 /// - **Malformed**: a key that this store could not have handed out is `None`, `Gone` and `Ok`,
 ///   as if absent (`malformed_key`).
 /// - **Taken id**: `create` never overwrites; a live record of the same id makes it
@@ -109,12 +114,14 @@ pub enum Capability {
 ///   refused with `Conflict`; what others wrote is never lost (`stale_base`).
 /// - **Changes**: keys that are set, removed and cleared, and [`Metadata`](crate::Metadata) that is touched or
 ///   replaced, are so afterwards and nothing else is (`set_remove`, `clear`, `touch`, `replace_metadata`).
-/// - **Epoch**: a record of another epoch than [`Update::epoch`] is `Gone` (`other_epoch`).
-/// - **Gone while writing**: `update` never creates; once `delete` has returned, no update that was under way
-///   brings the record back (`no_resurrection`, `delete_race`).
+/// - **Epoch**: a record of another epoch than [`Update::epoch`] is `Gone`, whatever version the update
+///   has to meet: `Gone` comes before `Conflict` (`other_epoch`).
+/// - **Gone while writing**: `update` never creates; once `delete` or `delete_all` has returned, no update that was
+///   under way brings a record back (`no_resurrection`, `delete_race`, `delete_all_race`).
 /// - **Deleted**: after `delete` there is nothing to load (`delete`); deleting twice is fine (`delete_twice`).
-/// - **Atomic**: each operation happens entirely or not at all for everyone who looks, in any interleaving
-///   (`no_lost_update`, `no_torn_read`).
+/// - **Atomic**: each operation on one record happens entirely or not at all for everyone who looks, in any
+///   interleaving, and a `load` that begins after an update was saved shows it (`no_lost_update`, `no_torn_read`).
+///   `list`, `delete_all` and `delete_expired` are many such operations, one for each record.
 /// - **Cancelled half-way**: an operation whose future is dropped has happened entirely or not at all, and
 ///   the store goes on (`cancelled`).
 /// - **Limits**: a merged record that passes [`Update::limits`] is
@@ -128,7 +135,7 @@ pub enum Capability {
 ///   `except` and says how many. A store without an index says [`StoreError::Unsupported`] to both
 ///   (`list`, `delete_all`, `principal_changes`).
 /// - **Sweeping**: `delete_expired` removes expired records only, is safe to run anywhere at any time and says
-///   how many it removed (`delete_expired`).
+///   how many it removed (`delete_expired`). A record that an update has kept alive meanwhile is not removed (`sweep_race`).
 ///
 /// A sealed store ([`Capability::Client`]) keeps nothing, so what another write or a deletion did
 /// cannot be seen by a key from before it; the suite leaves those cases out.

@@ -173,7 +173,11 @@ async fn a_large_shard_is_swept_once_it_has_doubled() {
     for n in 100..=200 {
         create(&store, id(1, n), at(10_000)).await.unwrap();
     }
-    assert!(store.len() <= 101, "{} records, of which 101 are live", store.len());
+    assert!(
+        store.len() <= 101,
+        "{} records, of which 101 are live",
+        store.len()
+    );
 }
 
 #[tokio::test]

@@ -34,7 +34,11 @@ fn with(settings: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Fixture {
     let store = Arc::new(MemoryStore::new());
     let builder = SessionManager::builder(Arc::clone(&store)).clock(Arc::clone(&clock));
     let manager = settings(builder).build().unwrap();
-    Fixture { clock, store, manager }
+    Fixture {
+        clock,
+        store,
+        manager,
+    }
 }
 
 impl Fixture {
@@ -111,7 +115,10 @@ async fn a_stored_session_has_one() {
     assert!(again.needs_commit(), "activity is due");
     assert_eq!(on.commit(&again).await, Directive::Nothing);
     assert_eq!(again.expires_at(), Some(START.plus(SECOND * 7_260)));
-    assert_eq!(format!("{again:?}"), format!("Session {{ id: Some({id:?}), values: 1, .. }}"));
+    assert_eq!(
+        format!("{again:?}"),
+        format!("Session {{ id: Some({id:?}), values: 1, .. }}")
+    );
 }
 
 #[tokio::test]
@@ -166,18 +173,32 @@ async fn a_value_of_another_type() {
         session.get::<u8>("a").unwrap_err(),
         session.take::<u8>("a").unwrap_err(),
         session.update("a", |n: Option<u8>| n.unwrap_or(0)).unwrap_err(),
-        session.update_now("a", |n: Option<u8>| n.unwrap_or(0)).await.unwrap_err(),
+        session
+            .update_now("a", |n: Option<u8>| n.unwrap_or(0))
+            .await
+            .unwrap_err(),
     ];
     for error in errors {
         assert_eq!(
             error.to_string(),
             "the value under key \"a\" is not a u8; ask for the type that was inserted, or remove the key"
         );
-        let Error::Decode { key, type_name, fault } = error else { unreachable!("{error:?}") };
+        let Error::Decode {
+            key,
+            type_name,
+            fault,
+        } = error
+        else {
+            unreachable!("{error:?}")
+        };
         assert_eq!((key.as_str(), type_name), ("a", "u8"));
         assert_eq!(fault.position(), Some((1, 9)));
     }
-    assert_eq!(session.get::<String>("a").unwrap().as_deref(), Some("hunter2"), "it stays");
+    assert_eq!(
+        session.get::<String>("a").unwrap().as_deref(),
+        Some("hunter2"),
+        "it stays"
+    );
 }
 
 #[tokio::test]
@@ -192,7 +213,14 @@ async fn a_value_that_cannot_be_encoded() {
         session.insert("b", odd()).unwrap_err(),
         session.update("a", move |_: Option<Odd>| odd()).unwrap_err(),
     ] {
-        let Error::Encode { key, type_name, fault } = error else { unreachable!("{error:?}") };
+        let Error::Encode {
+            key,
+            type_name,
+            fault,
+        } = error
+        else {
+            unreachable!("{error:?}")
+        };
         assert!(key == "a" || key == "b");
         assert_eq!(type_name, std::any::type_name::<Odd>());
         assert_eq!(fault.codec(), Codec::Json);
@@ -207,7 +235,9 @@ async fn names_of_at_most_a_kibibyte() {
     let session = on.new_session().await;
     let (longest, longer) = ("k".repeat(1_024), "k".repeat(1_025));
     session.insert(&longest, 1).unwrap();
-    session.update(&longest, |n: Option<u8>| n.unwrap_or(0) + 1).unwrap();
+    session
+        .update(&longest, |n: Option<u8>| n.unwrap_or(0) + 1)
+        .unwrap();
     session.set_label(&longest).unwrap();
     session.sign_in(&longest).unwrap();
     let errors = [
@@ -217,8 +247,16 @@ async fn names_of_at_most_a_kibibyte() {
         session.sign_in(&longer).unwrap_err(),
     ];
     for error in errors {
-        let Error::Limit(limit) = error else { unreachable!("{error:?}") };
-        assert_eq!(limit, LimitExceeded::KeyBytes { size: 1_025, limit: 1_024 });
+        let Error::Limit(limit) = error else {
+            unreachable!("{error:?}")
+        };
+        assert_eq!(
+            limit,
+            LimitExceeded::KeyBytes {
+                size: 1_025,
+                limit: 1_024
+            }
+        );
     }
     assert_eq!(session.principal().as_deref(), Some(longest.as_str()));
     assert_eq!(session.get::<u8>(&longest).unwrap(), Some(2));
@@ -226,7 +264,12 @@ async fn names_of_at_most_a_kibibyte() {
 
 #[tokio::test]
 async fn no_more_keys_than_allowed() {
-    let on = with(|builder| builder.limits(Limits { keys: 2, ..Limits::default() }));
+    let on = with(|builder| {
+        builder.limits(Limits {
+            keys: 2,
+            ..Limits::default()
+        })
+    });
     let session = on.new_session().await;
     session.insert("a", 1).unwrap();
     session.insert("b", 1).unwrap();
@@ -234,7 +277,9 @@ async fn no_more_keys_than_allowed() {
         session.insert("c", 1).unwrap_err(),
         session.update("c", |_: Option<u8>| 1).unwrap_err(),
     ] {
-        let Error::Limit(limit) = error else { unreachable!("{error:?}") };
+        let Error::Limit(limit) = error else {
+            unreachable!("{error:?}")
+        };
         assert_eq!(limit, LimitExceeded::Keys { count: 3, limit: 2 });
     }
     assert_eq!(session.keys(), ["a", "b"]);
@@ -251,12 +296,19 @@ async fn updates_build_on_what_is_there() {
     assert_eq!(session.update("n", count).unwrap(), 11);
     assert_eq!(session.get::<u32>("n").unwrap(), Some(11));
     assert_eq!(session.update_now("n", count).await.unwrap(), 12);
-    assert_eq!(on.record(&session).await.values().get("n").unwrap().bytes(), b"12");
+    assert_eq!(
+        on.record(&session).await.values().get("n").unwrap().bytes(),
+        b"12"
+    );
     let token = on.token(&session).await;
     let (one, other) = (on.open(&token).await, on.open(&token).await);
     assert_eq!(one.update_now("n", count).await.unwrap(), 13);
     assert_eq!(other.update("n", count).unwrap(), 13, "for now");
-    assert_eq!(other.update_now("n", count).await.unwrap(), 15, "both were applied");
+    assert_eq!(
+        other.update_now("n", count).await.unwrap(),
+        15,
+        "both were applied"
+    );
     assert_eq!(other.get::<u32>("n").unwrap(), Some(15));
 }
 
@@ -284,7 +336,11 @@ async fn signing_in() {
     session.sign_in("user:42").unwrap();
     assert_eq!(session.len(), 1);
     session.sign_in("user:43").unwrap();
-    assert_eq!((session.len(), session.is_new()), (0, true), "nobody inherits data");
+    assert_eq!(
+        (session.len(), session.is_new()),
+        (0, true),
+        "nobody inherits data"
+    );
     assert_eq!(session.principal().as_deref(), Some("user:43"));
     session.sign_in("user:44").unwrap();
     assert_eq!(session.principal().as_deref(), Some("user:44"));
@@ -297,7 +353,9 @@ async fn a_label_and_a_lifetime_are_stored() {
     session.insert("a", 1).unwrap();
     session.set_label("phone").unwrap();
     session.set_lifetime(Lifetime::aal3().persistent());
-    let Directive::Hold(held) = on.commit(&session).await else { unreachable!("it is new") };
+    let Directive::Hold(held) = on.commit(&session).await else {
+        unreachable!("it is new")
+    };
     assert_eq!(held.max_age(), Some(SECOND * 900));
     assert_eq!(format!("{held:?}"), "ClientToken { max_age: Some(900s), .. }");
     let record = on.record(&session).await;
@@ -315,7 +373,11 @@ async fn a_label_and_a_lifetime_are_stored() {
     again.save().await.unwrap();
     let record = on.record(&again).await;
     assert_eq!(record.lifetime(), Lifetime::aal2());
-    assert_eq!(record.deadline(), START.plus(SECOND * 43_200), "it never moves away");
+    assert_eq!(
+        record.deadline(),
+        START.plus(SECOND * 43_200),
+        "it never moves away"
+    );
 }
 
 #[tokio::test]
@@ -380,7 +442,10 @@ async fn after_the_response_has_left() {
     assert_detached(&session);
     session.insert("late", 1).unwrap();
     session.save().await.unwrap();
-    assert!(on.open(&token).await.contains_key("late"), "data of a known session is still saved");
+    assert!(
+        on.open(&token).await.contains_key("late"),
+        "data of a known session is still saved"
+    );
 
     let unknown = on.new_session().await;
     assert_eq!(on.commit(&unknown).await, Directive::Nothing);
@@ -460,7 +525,10 @@ async fn what_is_taken_is_what_is_returned() {
     BYSTANDER.set(Some(session.clone()));
     let taken = session.take::<ReplacedMeanwhile>("once").unwrap().unwrap().0;
     let left = session.get::<u8>("once").unwrap();
-    assert!((taken, left) == (2, None) || (taken, left) == (1, Some(2)), "{taken}, {left:?}");
+    assert!(
+        (taken, left) == (2, None) || (taken, left) == (1, Some(2)),
+        "{taken}, {left:?}"
+    );
 }
 
 mod building {
@@ -517,7 +585,10 @@ mod building {
         let long = "the scope is longer than a key may be; use a shorter name";
         assert_eq!(refusal(builder().scope("s".repeat(1_025))), long);
         builder().scope("s".repeat(1_024)).build().unwrap();
-        let five = Limits { key_bytes: 5, ..Limits::default() };
+        let five = Limits {
+            key_bytes: 5,
+            ..Limits::default()
+        };
         assert_eq!(refusal(builder().limits(five).scope("123456")), long);
         let sealed = SessionManager::builder(Sealed::default());
         assert_eq!(
@@ -570,7 +641,10 @@ mod building {
         assert_eq!(record.scope(), "other");
         assert_eq!(record.lifetime(), Lifetime::aal1());
         let value = record.values().get("a").unwrap();
-        assert_eq!((value.codec(), value.bytes()), (Codec::Postcard, &b"\xac\x02"[..]));
+        assert_eq!(
+            (value.codec(), value.bytes()),
+            (Codec::Postcard, &b"\xac\x02"[..])
+        );
         assert_eq!(fixture().stored().await.len(), 43);
         assert!(on.open(&token[..43]).await.is_new());
         assert!(!on.open(&token).await.is_new());

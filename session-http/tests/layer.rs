@@ -33,7 +33,9 @@ fn attributes(list: &[&str]) -> BTreeSet<String> {
 async fn the_default_cookie() {
     let (layer, _) = layer();
     let response = visit(&layer, plain(), paint).await;
-    let [cookie] = &set_cookies(&response)[..] else { panic!() };
+    let [cookie] = &set_cookies(&response)[..] else {
+        panic!()
+    };
     let (pair, set) = parts(cookie);
     assert_eq!(pair.len(), "__Host-id=".len() + 43);
     assert_eq!(set, attributes(&["HttpOnly", "SameSite=Lax", "Secure", "Path=/"]));
@@ -69,7 +71,10 @@ async fn max_age_moves_with_activity_and_stops_at_the_deadline() {
 
     clock.advance(50 * minute);
     let late = visit(&layer, holding(&token), |_| ()).await;
-    assert!(set_cookies(&late)[0].contains("; Max-Age=2340"), "39 of the 90 minutes are left");
+    assert!(
+        set_cookies(&late)[0].contains("; Max-Age=2340"),
+        "39 of the 90 minutes are left"
+    );
 }
 
 #[tokio::test]
@@ -93,7 +98,13 @@ fn custom() -> SessionLayer {
     layer_with(|builder| builder.cookie(cookie)).0
 }
 
-const CUSTOM: [&str; 5] = ["SameSite=None", "Partitioned", "Secure", "Path=/shop", "Domain=example.com"];
+const CUSTOM: [&str; 5] = [
+    "SameSite=None",
+    "Partitioned",
+    "Secure",
+    "Path=/shop",
+    "Domain=example.com",
+];
 
 #[tokio::test]
 async fn a_custom_cookie() {
@@ -109,11 +120,18 @@ async fn a_removal_repeats_every_attribute() {
     let layer = custom();
     let response = visit(&layer, plain(), paint).await;
     let (pair, _) = parts(&set_cookies(&response)[0]);
-    let response = visit(&layer, with_header("cookie", pair), |session| session.destroy().unwrap()).await;
+    let response = visit(&layer, with_header("cookie", pair), |session| {
+        session.destroy().unwrap()
+    })
+    .await;
     let (pair, mut set) = parts(&set_cookies(&response)[0]);
     assert_eq!(pair, "shop=");
     assert!(set.remove("Max-Age=0"));
-    let expires = set.iter().find(|word| word.starts_with("Expires=")).cloned().unwrap();
+    let expires = set
+        .iter()
+        .find(|word| word.starts_with("Expires="))
+        .cloned()
+        .unwrap();
     assert!(set.remove(&expires) && expires.ends_with(" GMT"));
     assert_eq!(set, attributes(&CUSTOM));
     assert!(response.headers()["set-cookie"].is_sensitive());
@@ -189,7 +207,9 @@ async fn no_store_replaces_what_the_handler_said() {
         paint(&request.session().await?);
         let mut response = fine()?;
         for value in ["public, max-age=3600", "immutable"] {
-            response.headers_mut().append("cache-control", HeaderValue::from_static(value));
+            response
+                .headers_mut()
+                .append("cache-control", HeaderValue::from_static(value));
         }
         Ok(response)
     };
@@ -199,7 +219,10 @@ async fn no_store_replaces_what_the_handler_said() {
     // Without a cookie of ours the handler's word stands.
     let read = run(&layer, holding(&token(&response)), handler).await.unwrap();
     assert!(set_cookies(&read).is_empty());
-    assert_eq!(header(&read, "cache-control"), ["public, max-age=3600", "immutable"]);
+    assert_eq!(
+        header(&read, "cache-control"),
+        ["public, max-age=3600", "immutable"]
+    );
 }
 
 /// S36.
@@ -219,7 +242,9 @@ async fn vary_stands_beside_the_handlers_own() {
             paint(&request.session().await?);
             let mut response = fine()?;
             for value in own {
-                response.headers_mut().append("vary", HeaderValue::from_static(value));
+                response
+                    .headers_mut()
+                    .append("vary", HeaderValue::from_static(value));
             }
             Ok::<_, BoxError>(response)
         };
@@ -243,13 +268,20 @@ async fn one_set_cookie_for_our_name_and_others_stay() {
             "theme=light; Path=/shop",
             "__host-id=other",
         ] {
-            response.headers_mut().append("set-cookie", HeaderValue::from_static(value));
+            response
+                .headers_mut()
+                .append("set-cookie", HeaderValue::from_static(value));
         }
         Ok(response)
     };
     let response = run(&layer, plain(), handler).await.unwrap();
     let cookies = set_cookies(&response);
-    let others = ["theme=dark; Path=/", "__Host-id2=other", "theme=light; Path=/shop", "__host-id=other"];
+    let others = [
+        "theme=dark; Path=/",
+        "__Host-id2=other",
+        "theme=light; Path=/shop",
+        "__host-id=other",
+    ];
     assert_eq!(cookies[..4], others);
     let value = cookies[4].strip_prefix("__Host-id=").unwrap();
     assert!(colour(&layer, value.split(';').next().unwrap()).await.is_some());
@@ -265,7 +297,10 @@ async fn one_set_cookie_for_our_name_and_others_stay() {
 async fn renewal_sends_a_new_token_and_the_old_one_is_dead() {
     let (layer, store) = layer();
     let old = stored(&layer).await;
-    let response = visit(&layer, holding(&old), |session| session.sign_in("user:1").unwrap()).await;
+    let response = visit(&layer, holding(&old), |session| {
+        session.sign_in("user:1").unwrap()
+    })
+    .await;
     let new = token(&response);
     assert_ne!(old, new);
     assert_eq!(colour(&layer, &old).await, None);
@@ -294,7 +329,10 @@ async fn a_destroyed_session_is_forgotten_and_an_insert_after_it_begins_anew() {
     .await;
     let new = token(&response);
     assert_ne!(new[..21], old[..21], "another id");
-    assert_eq!((colour(&layer, &old).await, colour(&layer, &new).await), (None, Some("red".to_owned())));
+    assert_eq!(
+        (colour(&layer, &old).await, colour(&layer, &new).await),
+        (None, Some("red".to_owned()))
+    );
 }
 
 /// Law 4.

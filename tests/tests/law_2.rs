@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,8 +13,8 @@ use session_core::{
 };
 use session_tests::sim::pause;
 use session_tests::{
-    Backend, Call, Fault, FaultStore, Rng, Sim, TimelessStore, YieldStore, anonymous, create, directive_id,
-    numbers, open, token_of,
+    Backend, Call, Fault, FaultStore, Rng, Sim, TimelessStore, YieldStore, anonymous, create, numbers, open,
+    token_of,
 };
 
 fn manager(sim: &Sim, store: impl SessionStore) -> SessionManager {
@@ -28,6 +29,7 @@ fn add_one(n: Option<u64>) -> u64 {
 async fn write(manager: SessionManager, token: String, seed: u64, ended: Rc<Cell<bool>>) {
     let rng = Rng::new(seed);
     let session = open(&manager, &token).await;
+    let loaded = !session.is_new();
     for _ in 0..=rng.below(3) {
         match rng.below(5) {
             0 => session.insert("a", rng.next()).unwrap(),
@@ -41,12 +43,15 @@ async fn write(manager: SessionManager, token: String, seed: u64, ended: Rc<Cell
         pause().await;
         if rng.below(3) == 0 {
             let saved = session.save().await;
-            assert!(matches!(saved, Ok(()) | Err(Error::Gone)), "seed {seed}: {saved:?}");
+            assert!(
+                matches!(saved, Ok(()) | Err(Error::Gone)),
+                "seed {seed}: {saved:?}"
+            );
         }
     }
     let already = ended.get();
     let directive = manager.commit(&session).await.unwrap();
-    if already {
+    if already && loaded {
         assert_eq!(directive, Directive::Nothing, "seed {seed}");
     }
 }
@@ -62,10 +67,12 @@ enum End {
 fn race(backend: Backend, end: End, seed: u64) {
     let mut sim = Sim::new(seed);
     let store = Arc::new(YieldStore::new(backend.store(), seed));
-    let managers = [
-        manager(&sim, Arc::clone(&store)),
-        manager(&sim, Arc::clone(&store)),
-    ];
+    // Shorter than the deadline of a call, which is not to pass with it.
+    let lifetime = Lifetime::new(Duration::from_secs(1), Duration::from_secs(3600)).unwrap();
+    let managers = [0, 1].map(|_| {
+        let builder = SessionManager::builder(Arc::clone(&store)).clock(sim.clock());
+        builder.lifetime(lifetime).build().unwrap()
+    });
     let clock = sim.clock();
     // Loaded before the others begin, or a renewal could make it a stranger's.
     let (token, id, session) = sim.block_on(async {
@@ -111,13 +118,13 @@ fn race(backend: Backend, end: End, seed: u64) {
     sim.run();
 
     let now = sim.clock().now();
-    let left = sim.block_on(manager_load(&managers[0], id, now));
+    let left = sim.block_on(is_stored(&managers[0], id, now));
     assert!(!left, "{backend:?}, {end:?}, seed {seed}: it is back");
     let session = sim.block_on(open(&managers[1], &token));
     assert!(session.is_new());
 }
 
-async fn manager_load(manager: &SessionManager, id: SessionId, now: Timestamp) -> bool {
+async fn is_stored(manager: &SessionManager, id: SessionId, now: Timestamp) -> bool {
     manager.store().load(&Key::Id(id), now).await.unwrap().is_some()
 }
 
@@ -297,39 +304,70 @@ fn a_destroy_whose_commit_failed_is_carried_out_by_the_abort() {
     }
 }
 
+/// While a save of the old session is under way, the handler destroys it and starts anew.
+fn anew_during_a_save(ended_by_another: bool) {
+    let mut sim = Sim::new(1);
+    let store = FaultStore::new(MemoryStore::new());
+    let manager = manager(&sim, Arc::clone(&store));
+    sim.block_on(async {
+        let token = create(&manager, [("n", 1)]).await;
+        let session = open(&manager, &token).await;
+        let former = session.id().unwrap();
+        for n in 2..5 {
+            session.insert("n", n).unwrap();
+        }
+        store.plan(Call::Update, Fault::Slow);
+        let mut save = Box::pin(session.save());
+        assert!((&mut save).now_or_never().is_none());
+        if ended_by_another {
+            manager.store().delete(&Key::Id(former)).await.unwrap();
+        }
+        session.destroy().unwrap();
+        session.insert("fresh", 1).unwrap();
+        let _ = save.await;
+        let directive = manager.commit(&session).await.unwrap();
+        let Directive::Hold(token) = &directive else {
+            panic!("the new session is lost: {directive:?}");
+        };
+        let session = open(&manager, token.as_str()).await;
+        assert_ne!(session.id(), Some(former));
+        assert_eq!(
+            numbers(&session).into_iter().collect::<Vec<_>>(),
+            [("fresh".into(), 1)]
+        );
+    });
+}
+
 #[test]
-fn a_new_session_after_a_destroy_is_not_taken_for_the_one_that_was_gone() {
-    // While a save of the old session is under way, the handler destroys it and starts anew.
-    for ended in [false, true] {
+fn what_a_new_session_holds_is_not_settled_by_a_save_of_the_one_before() {
+    anew_during_a_save(false);
+}
+
+#[test]
+fn a_new_session_is_not_taken_for_the_one_that_was_gone() {
+    anew_during_a_save(true);
+}
+
+#[test]
+fn no_closure_runs_for_a_session_that_is_gone() {
+    for backend in Backend::SERVER {
         let mut sim = Sim::new(1);
-        let store = FaultStore::new(MemoryStore::new());
-        let manager = manager(&sim, Arc::clone(&store));
+        let manager = manager(&sim, backend.store());
         sim.block_on(async {
             let token = create(&manager, [("n", 1)]).await;
             let session = open(&manager, &token).await;
-            let former = session.id().unwrap();
-            for n in 2..5 {
-                session.insert("n", n).unwrap();
-            }
-            store.plan(Call::Update, Fault::Slow);
-            let mut save = Box::pin(session.save());
-            assert!((&mut save).now_or_never().is_none());
-            if ended {
-                manager.store().delete(&Key::Id(former)).await.unwrap();
-            }
-            session.destroy().unwrap();
-            session.insert("fresh", 1).unwrap();
-            let _ = save.await;
-            let directive = manager.commit(&session).await.unwrap();
-            let Directive::Hold(token) = &directive else {
-                panic!("ended by another: {ended}: the new session is lost, {directive:?}");
+            let runs = Arc::new(AtomicU64::new(0));
+            let counted = Arc::clone(&runs);
+            let add = move |n: Option<u64>| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                add_one(n)
             };
-            let session = open(&manager, token.as_str()).await;
-            assert_ne!(session.id(), Some(former));
-            assert_eq!(
-                numbers(&session).into_iter().collect::<Vec<_>>(),
-                [("fresh".into(), 1)]
-            );
+            session.update("n", add).unwrap();
+            let ending = open(&manager, &token).await;
+            ending.destroy().unwrap();
+            manager.commit(&ending).await.unwrap();
+            assert!(matches!(session.save().await, Err(Error::Gone)));
+            assert_eq!(runs.load(Ordering::Relaxed), 1, "{backend:?}: what for?");
         });
     }
 }

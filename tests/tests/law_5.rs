@@ -110,7 +110,11 @@ fn what_changed_is_written() {
             ("a renewal", |s| s.renew().unwrap()),
         ];
         for (name, handler) in cases {
-            assert_eq!(costs(backend, handler), Counts::LOAD_UPDATE, "{backend:?}: {name}");
+            assert_eq!(
+                costs(backend, handler),
+                Counts::LOAD_UPDATE,
+                "{backend:?}: {name}"
+            );
         }
     }
 }
@@ -160,7 +164,17 @@ fn what_is_no_token_reaches_no_store() {
     let store = CountingStore::new(Backend::Memory.store());
     let manager = SessionManager::new(Arc::clone(&store));
     let long = "A".repeat(100_000);
-    let words = ["", "x", long.as_str(), &long[..42], &long[..44], &long[..65], "\0", "../../etc/passwd", "é"];
+    let words = [
+        "",
+        "x",
+        long.as_str(),
+        &long[..42],
+        &long[..44],
+        &long[..65],
+        "\0",
+        "../../etc/passwd",
+        "é",
+    ];
     let spoilt = format!("{}=", &long[..42]);
     let spare = format!("{}B", &long[..42]);
     let run = async {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use session_core::{Directive, Error, Lifetime, ManualClock, SessionManager, StoreError};
 use session_tests::story::clock;
-use session_tests::{Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, anonymous, create, open, token_of};
+use session_tests::{
+    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, anonymous, create, open, token_of,
+};
 
 type Counted = Arc<CountingStore<Arc<dyn session_core::SessionStore>>>;
 
@@ -117,7 +119,11 @@ fn activity_is_written_at_most_once_per_touch_interval() {
         // ... and a quarter of the idle time.
         assert_eq!(touches(backend, 40 * second, second, 600), 60, "{backend:?}");
         assert_eq!(touches(backend, 40 * second, 10 * second, 10), 10, "{backend:?}");
-        assert_eq!(touches(backend, 40 * second, Duration::from_millis(9_999), 10), 5, "{backend:?}");
+        assert_eq!(
+            touches(backend, 40 * second, Duration::from_millis(9_999), 10),
+            5,
+            "{backend:?}"
+        );
     }
 }
 
@@ -193,7 +199,10 @@ fn after_a_touch_that_failed_a_handle_that_lives_on_can_still_save() {
             store.plan(Call::Update, fault);
             let session = open(&manager, &token).await;
             manager.commit(&session).await.unwrap();
-            let now = session.update_now("n", |n: Option<u64>| n.unwrap() + 1).await.unwrap();
+            let now = session
+                .update_now("n", |n: Option<u64>| n.unwrap() + 1)
+                .await
+                .unwrap();
             assert_eq!(now, 2);
             let stored = open(&manager, &token).await.get::<u64>("n").unwrap();
             assert_eq!(stored, Some(2), "{backend:?}, {fault:?}");

@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 use session_core::{Directive, Error, Lifetime, SessionManager, SessionStore};
 use session_tests::sim::pause;
 use session_tests::{
-    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create, numbers, open,
-    token_of,
+    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create, numbers,
+    open, token_of,
 };
 
 fn manager(sim: &Sim, store: impl SessionStore) -> SessionManager {
@@ -52,7 +52,10 @@ fn a_commit_is_one_step_for_everyone_who_looks() {
                 sim.spawn(async move {
                     for _ in 0..6 {
                         let seen = numbers(&open(&manager, &token).await);
-                        assert!(seen["a"] == seen["b"] && seen["b"] == seen["c"], "seed {seed}: {seen:?}");
+                        assert!(
+                            seen["a"] == seen["b"] && seen["b"] == seen["c"],
+                            "seed {seed}: {seen:?}"
+                        );
                         let mark = seen["a"].to_string();
                         assert!(seen.contains_key(&mark), "{backend:?}, seed {seed}: {seen:?}");
                         pause().await;
@@ -94,7 +97,14 @@ fn an_aborted_request_leaves_the_session_as_it_was() {
             change(&session);
             drop(session);
 
-            assert_eq!(store.take(), Counts { loads: 2, ..Counts::NONE }, "{backend:?}");
+            assert_eq!(
+                store.take(),
+                Counts {
+                    loads: 2,
+                    ..Counts::NONE
+                },
+                "{backend:?}"
+            );
             let after = open(&manager, &token).await;
             assert_eq!(numbers(&after), numbers(&before));
             assert_eq!(after.principal(), None);
@@ -117,7 +127,10 @@ fn an_aborted_request_creates_nothing() {
             assert_eq!(store.take(), Counts::NONE, "{backend:?}");
             // And it stays so: what comes late has no response to tell of it.
             session.insert("n", 2).unwrap();
-            assert!(matches!(session.save().await, Err(Error::Detached)), "{backend:?}");
+            assert!(
+                matches!(session.save().await, Err(Error::Detached)),
+                "{backend:?}"
+            );
             assert!(matches!(session.destroy(), Err(Error::Detached)));
             assert!(matches!(session.renew(), Err(Error::Detached)));
             assert!(matches!(session.sign_in("user:1"), Err(Error::Detached)));
@@ -220,7 +233,11 @@ fn once_the_response_has_left_data_of_a_known_session_can_be_saved_and_nothing_e
             assert!(matches!(session.destroy(), Err(Error::Detached)));
             assert!(matches!(session.renew(), Err(Error::Detached)));
             assert!(matches!(session.sign_in("user:1"), Err(Error::Detached)));
-            assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(2), "{backend:?}");
+            assert_eq!(
+                open(&manager, &token).await.get("n").unwrap(),
+                Some(2),
+                "{backend:?}"
+            );
         };
         run.now_or_never().unwrap();
     }

@@ -35,7 +35,10 @@ fn a_store_that_is_down_is_an_error_and_no_empty_session() {
             faults.plan(Call::Load, fault);
             let begin = sim.clock().now();
             let error = sim.block_on(manager.open(&[&token])).unwrap_err();
-            assert!(matches!(error, Error::Store(_)) && error.is_temporary(), "{fault:?}");
+            assert!(
+                matches!(error, Error::Store(_)) && error.is_temporary(),
+                "{fault:?}"
+            );
             let waited = sim.clock().now().since(begin);
             let expected = if fault == Fault::Hang { 2 } else { 0 };
             assert_eq!(waited, Duration::from_secs(expected), "{fault:?}");
@@ -54,7 +57,13 @@ fn the_second_of_two_tokens_that_fails_to_load_is_an_error_too() {
     faults.plan(Call::Load, Fault::Unavailable);
     let other = "A".repeat(43);
     sim.block_on(manager.open(&[&token, &other])).unwrap_err();
-    assert_eq!(counted.take(), Counts { loads: 2, ..Counts::NONE });
+    assert_eq!(
+        counted.take(),
+        Counts {
+            loads: 2,
+            ..Counts::NONE
+        }
+    );
 }
 
 #[test]
@@ -80,7 +89,10 @@ fn a_write_that_hangs_ends_at_the_deadline_of_a_call_with_an_unknown_outcome() {
             session.insert("n", 2).unwrap();
             let begin = sim.clock().now();
             let error = sim.block_on(manager.commit(&session)).unwrap_err();
-            assert!(matches!(error, Error::Store(StoreError::OutcomeUnknown(_))), "{error:?}");
+            assert!(
+                matches!(error, Error::Store(StoreError::OutcomeUnknown(_))),
+                "{error:?}"
+            );
             assert_eq!(sim.clock().now().since(begin), deadlines.call);
         }
     }
@@ -89,7 +101,12 @@ fn a_write_that_hangs_ends_at_the_deadline_of_a_call_with_an_unknown_outcome() {
 #[test]
 fn a_write_whose_outcome_is_unknown_is_never_sent_again() {
     for backend in Backend::ALL {
-        for fault in [Fault::LostRequest, Fault::LostAnswer, Fault::Hang, Fault::HangAfter] {
+        for fault in [
+            Fault::LostRequest,
+            Fault::LostAnswer,
+            Fault::Hang,
+            Fault::HangAfter,
+        ] {
             for call in [Call::Update, Call::Create] {
                 let mut sim = Sim::new(1);
                 let (manager, faults, counted) = stage(&sim, backend);
@@ -166,7 +183,11 @@ fn a_save_that_was_cancelled_before_it_wrote_can_be_made_up_for() {
             faults.plan(Call::Load, Fault::Hang);
             assert!(session.save().now_or_never().is_none());
             manager.commit(&session).await.unwrap();
-            assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(2), "{backend:?}");
+            assert_eq!(
+                open(&manager, &token).await.get("n").unwrap(),
+                Some(2),
+                "{backend:?}"
+            );
         });
     }
 }
@@ -217,7 +238,10 @@ fn a_corrupt_record_is_refused_or_left_for_a_new_session_by_policy() {
                         let new = token_of(&manager.commit(&session).await.unwrap());
                         assert_ne!(session.id(), Some(former));
                         let counts = counted.take();
-                        assert_eq!((counts.loads, counts.creates, counts.updates, counts.deletes), (1, 1, 0, 0));
+                        assert_eq!(
+                            (counts.loads, counts.creates, counts.updates, counts.deletes),
+                            (1, 1, 0, 0)
+                        );
                         assert_eq!(open(&manager, &new).await.get("n").unwrap(), Some(2));
                     }
                     (policy, other) => panic!("{backend:?}, {policy:?}: {other:?}"),
@@ -241,7 +265,10 @@ fn who_only_reads_a_store_that_cannot_write_is_served() {
         assert_eq!(session.get("n").unwrap(), Some(1));
         assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
         session.insert("n", 2).unwrap();
-        assert!(matches!(session.save().await, Err(Error::Store(StoreError::Unavailable(_)))));
+        assert!(matches!(
+            session.save().await,
+            Err(Error::Store(StoreError::Unavailable(_)))
+        ));
         // What is Unavailable wrote nothing and may be tried again.
         faults.repair();
         session.save().await.unwrap();

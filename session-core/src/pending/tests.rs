@@ -234,7 +234,7 @@ fn what_was_changed_during_a_save_stays() {
         ("set", |pending, _| set(pending, "k", "A")),
         ("remove", |pending, _| remove(pending, "k")),
         ("update", |pending, values| {
-            update(pending, Some(values), "k", "a")
+            update(pending, Some(values), "k", "a");
         }),
         ("clear", |pending, _| pending.clear()),
     ];
@@ -243,7 +243,7 @@ fn what_was_changed_during_a_save_stays() {
         ("set", |pending, _| set(pending, "k", "B")),
         ("remove", |pending, _| remove(pending, "k")),
         ("update", |pending, values| {
-            update(pending, Some(values), "k", "b")
+            update(pending, Some(values), "k", "b");
         }),
         ("clear", |pending, _| pending.clear()),
         ("clear and update", |pending, values| {

@@ -139,7 +139,8 @@ fn what_needs_a_commit() {
 fn what_would_be_lost() {
     assert!(!new().is_unsaved());
     assert!(!opened().is_unsaved());
-    let cases: [(fn(&mut State), bool, bool); 8] = [
+    type Change = fn(&mut State);
+    let cases: [(Change, bool, bool); 8] = [
         (|state| put(state, "b", "2"), true, true),
         (|state| put(state, "a", "1"), true, false), // it is there already
         (|state| state.clear(), false, true),

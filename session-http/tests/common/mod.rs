@@ -1,5 +1,5 @@
 //! What the tests of this crate share.
-#![allow(dead_code, reason = "not every test uses everything")]
+#![allow(dead_code, unused_imports, reason = "not every test uses everything")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod store;
@@ -93,7 +93,10 @@ pub(crate) fn with_header(name: &str, value: impl AsRef<[u8]>) -> Request<()> {
 
 /// Stores a session of `colour` and `blue`; its token.
 pub(crate) async fn stored<H: OnError<String> + Clone>(layer: &SessionLayer<H>) -> String {
-    let response = visit(layer, plain(), |session| session.insert("colour", "blue").unwrap()).await;
+    let response = visit(layer, plain(), |session| {
+        session.insert("colour", "blue").unwrap()
+    })
+    .await;
     token(&response)
 }
 

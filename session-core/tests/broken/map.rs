@@ -1,0 +1,303 @@
+//! A store that is right, with many points at which others get their turn, until it is given a fault.
+
+use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as Plain};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use session_core::{
+    Applied, Capability, Changes, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated,
+};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::Fault;
+
+pub(super) type Records = HashMap<String, Arc<Record>>;
+
+#[derive(Debug, Default)]
+pub(crate) struct MapStore {
+    pub(super) fault: Option<Fault>,
+    pub(super) only_replaces: bool,
+    records: Mutex<Records>,
+    /// What some of the faults remember.
+    pub(super) former: Plain<HashMap<String, Arc<Record>>>,
+    deleted: Plain<HashSet<String>>,
+    locked: AtomicBool,
+}
+
+impl MapStore {
+    /// Without a fault.
+    pub(crate) fn right() -> Self {
+        Self::default()
+    }
+
+    /// Without a fault, but it never merges.
+    pub(crate) fn replacing() -> Self {
+        Self {
+            only_replaces: true,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn broken(fault: Fault) -> Self {
+        Self {
+            fault: Some(fault),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    pub(super) fn name(&self, id: SessionId) -> String {
+        let name = id.encode();
+        if self.has(Fault::IgnoresCase) {
+            name.to_lowercase()
+        } else {
+            name
+        }
+    }
+
+    fn name_of(&self, key: &Key) -> Option<String> {
+        match key {
+            Key::Id(id) => Some(self.name(*id)),
+            Key::Sealed { token, .. } if self.has(Fault::TrustsMalformedKeys) => Some(token.to_string()),
+            Key::Sealed { .. } if self.has(Fault::PanicsOnMalformedKeys) => panic!("not an id"),
+            Key::Sealed { .. } => None,
+        }
+    }
+
+    async fn lock(&self) -> MutexGuard<'_, Records> {
+        turn().await;
+        if self.has(Fault::LeaksItsLock) {
+            while self.locked.swap(true, Ordering::Acquire) {
+                turn().await;
+            }
+            turn().await;
+            self.locked.store(false, Ordering::Release);
+        }
+        let records = self.records.lock().await;
+        turn().await;
+        records
+    }
+
+    /// Lets go of the lock for a while, as no atomic step may.
+    async fn gap<'a>(&'a self, records: MutexGuard<'a, Records>) -> MutexGuard<'a, Records> {
+        drop(records);
+        turn().await;
+        self.lock().await
+    }
+
+    async fn put<'a>(
+        &'a self,
+        mut records: MutexGuard<'a, Records>,
+        name: String,
+        before: &Arc<Record>,
+        after: Arc<Record>,
+    ) {
+        let former = Arc::clone(before);
+        self.former.lock().unwrap().insert(name.clone(), former);
+        match self.fault {
+            Some(Fault::WritesInTwoSteps) => {
+                let half = before.values().iter().map(|(key, _)| key).take(1);
+                let half = half
+                    .fold(Changes::new(), Changes::remove)
+                    .apply(&after)
+                    .with_version(after.version());
+                records.insert(name.clone(), Arc::new(half));
+                records = self.gap(records).await;
+            }
+            Some(Fault::UpdateTakesOut) => {
+                records.remove(&name);
+                turn().await;
+            }
+            Some(Fault::UpdateReadsThenWrites) if !records.contains_key(&name) => return,
+            _ => turn().await,
+        }
+        records.insert(name, self.kept(&after));
+    }
+}
+
+#[async_trait]
+impl SessionStore for MapStore {
+    fn capability(&self) -> Capability {
+        Capability::Server
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let Some(name) = self.name_of(key) else {
+            return Ok(None);
+        };
+        let records = self.lock().await;
+        let found = records
+            .get(&name)
+            .filter(|record| self.is_live(record, now))
+            .cloned();
+        if let (None, Some(id), true) = (&found, key.id(), self.has(Fault::LoadMakesOne)) {
+            return Ok(Some(Arc::new(Record::new(
+                id,
+                "id",
+                session_core::Lifetime::default(),
+                now,
+            ))));
+        }
+        if self.has(Fault::ReadsBehind) && found.as_ref().is_some_and(|record| record.version() % 3 == 0) {
+            return Ok(self.former.lock().unwrap().get(&name).cloned());
+        }
+        Ok(found)
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        let name = self.name(record.id());
+        let mut records = self.lock().await;
+        let taken = records.get(&name).is_some_and(|taken| taken.is_live(now));
+        if taken && !self.has(Fault::CreateOverwrites) {
+            return Err(StoreError::IdTaken);
+        }
+        if self.has(Fault::CreateChecksThenActs) {
+            records = self.gap(records).await;
+        }
+        records.insert(name, self.kept(record));
+        Ok(Key::Id(record.id()))
+    }
+
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        let Some(name) = self.name_of(key) else {
+            return Ok(Updated::Gone);
+        };
+        let mut records = self.lock().await;
+        let Some(current) = records.get(&name).cloned() else {
+            if self.has(Fault::UpdateUpserts) {
+                records.insert(name, Arc::clone(update.record));
+                return Ok(Updated::Saved {
+                    key: key.clone(),
+                    version: update.record.version(),
+                });
+            }
+            return Ok(Updated::Gone);
+        };
+        if matches!(
+            self.fault,
+            Some(Fault::UpdateReadsThenWrites | Fault::UpdateReadsThenUpserts)
+        ) {
+            records = self.gap(records).await;
+        }
+        match self.apply(update, &current, now)? {
+            Applied::Gone => Ok(Updated::Gone),
+            Applied::Conflict if self.has(Fault::ConflictsWithTheWrongRecord) => {
+                Ok(Updated::Conflict(Some(Arc::clone(update.record))))
+            }
+            Applied::Conflict => Ok(Updated::Conflict(Some(current))),
+            Applied::Record(after) => {
+                let version = after.version();
+                self.put(records, name, &current, after).await;
+                let mut key = key.clone();
+                if let (Some(id), true) = (key.id(), self.has(Fault::HandsBackWrongKey)) {
+                    key = Key::Id(SessionId::from_bytes(id.as_bytes().map(|byte| !byte)));
+                }
+                Ok(Updated::Saved { key, version })
+            }
+        }
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        let Some(name) = self.name_of(key) else {
+            return Ok(());
+        };
+        let mut records = self.lock().await;
+        let first = self.deleted.lock().unwrap().insert(name.clone());
+        match self.fault {
+            Some(Fault::DeleteWantsIt) if !records.contains_key(&name) => {
+                return Err(StoreError::unavailable("no such record"));
+            }
+            Some(Fault::DeleteOnce) if !first => return Err(StoreError::unavailable("deleted before")),
+            Some(Fault::DeletesLater) if first => return Ok(()),
+            Some(Fault::DeleteGivesWay) => {
+                let before = records.get(&name).cloned();
+                records = self.gap(records).await;
+                if records.get(&name) != before.as_ref() {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        records.remove(&name);
+        Ok(())
+    }
+
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+        let records = self.lock().await;
+        if self.has(Fault::ListsAll) {
+            return Ok(records
+                .values()
+                .filter(|record| record.is_live(now))
+                .cloned()
+                .collect());
+        }
+        let mut theirs = self.theirs(&records, principal);
+        theirs.retain(|record| record.is_live(now) || self.has(Fault::ListsExpired));
+        Ok(theirs)
+    }
+
+    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+        if self.has(Fault::ListsOnly) {
+            return Err(StoreError::Unsupported("ending sessions"));
+        }
+        let mut records = self.lock().await;
+        let theirs = self.theirs(&records, principal);
+        let ended = theirs
+            .iter()
+            .filter(|record| Some(record.id()) != except || self.has(Fault::ExceptsNobody));
+        let count = ended
+            .map(|record| records.remove(&self.name(record.id())))
+            .count();
+        Ok(if self.has(Fault::CountsExcepted) {
+            theirs.len()
+        } else {
+            count
+        } as u64)
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut records = self.lock().await;
+        let hour = Duration::from_secs(3600);
+        let horizon = if self.has(Fault::SweepsEarly) {
+            now.plus(hour)
+        } else {
+            now
+        };
+        let expired: Vec<_> = records
+            .iter()
+            .filter(|(_, record)| !record.is_live(horizon))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if self.has(Fault::SweepLooksThenActs) {
+            records = self.gap(records).await;
+        }
+        let count = expired.iter().filter_map(|name| records.remove(name)).count();
+        Ok(if self.has(Fault::SweepsInSilence) {
+            0
+        } else {
+            count as u64
+        })
+    }
+}
+
+/// Gives others their turn.
+pub(crate) async fn turn() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if waited {
+            return Poll::Ready(());
+        }
+        waited = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,156 @@
+//! Stores with one fault each, and the cases that have to find it.
+
+pub(crate) mod map;
+pub(crate) mod remote;
+pub(crate) mod sealed;
+mod twist;
+
+/// One thing that a store author may get wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Finds an empty record where there is none.
+    LoadMakesOne,
+    /// Creates what it should update.
+    UpdateUpserts,
+    /// Fails to delete what is not there.
+    DeleteWantsIt,
+    /// Fails to delete for a second time.
+    DeleteOnce,
+    /// Names the updated record by another id.
+    HandsBackWrongKey,
+    /// Keeps values, lifetime and little else.
+    ForgetsMetadata,
+    /// Reads JSON and writes it anew; drops what is none.
+    RewritesJson,
+    /// Loses values whose key has a dot in it.
+    DropsDottedKeys,
+    /// Loses what comes after 999 values.
+    DropsTheThousandth,
+    /// Takes the text of a sealed key for an id.
+    TrustsMalformedKeys,
+    /// Panics where a key is no id.
+    PanicsOnMalformedKeys,
+    /// Leaves expiry to a sweep.
+    LoadsExpired,
+    /// Updates what has expired.
+    UpdatesExpired,
+    /// Creates over what is there.
+    CreateOverwrites,
+    /// Takes ids for the same that differ in case.
+    IgnoresCase,
+    /// Does not count versions.
+    VersionStandsStill,
+    /// Updates whatever version is there.
+    IgnoresExpected,
+    /// Hands back, on conflict, the record of who asked.
+    ConflictsWithTheWrongRecord,
+    /// Puts the record of the update in place, whatever was there.
+    LastWriterWins,
+    /// Adds and changes keys, but removes none.
+    KeepsRemoved,
+    /// Takes no notice of a clear.
+    ClearsNothing,
+    /// Takes no notice of a touch.
+    DropsTouch,
+    /// Takes no notice of new metadata.
+    KeepsMetadata,
+    /// Expires by the longest lifetime that a record had.
+    NeverShortens,
+    /// Updates whatever epoch was loaded.
+    IgnoresEpoch,
+    /// Merges beyond all limits.
+    IgnoresLimits,
+    /// Says that it has deleted, and does so the next time.
+    DeletesLater,
+    /// Deletes only what nobody has changed meanwhile.
+    DeleteGivesWay,
+    /// Lists what has expired.
+    ListsExpired,
+    /// Lists the records of everybody.
+    ListsAll,
+    /// Lists, but does not support to end what it lists.
+    ListsOnly,
+    /// Ends the excepted one as well.
+    ExceptsNobody,
+    /// Counts the excepted one as ended.
+    CountsExcepted,
+    /// Goes by the principal that a record had before.
+    IndexesCreations,
+    /// Sweeps what expires within the hour.
+    SweepsEarly,
+    /// Says that it has swept nothing.
+    SweepsInSilence,
+    /// Looks, lets others have their turn, and creates.
+    CreateChecksThenActs,
+    /// Looks, lets others have their turn, and writes if there is a record.
+    UpdateReadsThenWrites,
+    /// Looks, lets others have their turn, and writes.
+    UpdateReadsThenUpserts,
+    /// Writes one half, lets others have their turn, and writes the other.
+    WritesInTwoSteps,
+    /// Loads the version before, every now and then.
+    ReadsBehind,
+    /// Looks, lets others have their turn, and sweeps.
+    SweepLooksThenActs,
+    /// Takes the record out while it writes, under its lock.
+    UpdateTakesOut,
+    /// Keeps its lock for ever when it is dropped.
+    LeaksItsLock,
+}
+
+/// Each fault, and the cases that find it for certain; others may fail in their wake.
+pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
+    (Fault::LoadMakesOne, &["load_absent"]),
+    (
+        Fault::UpdateUpserts,
+        &["update_absent", "delete", "no_resurrection"],
+    ),
+    (Fault::DeleteWantsIt, &["delete_absent", "delete_twice"]),
+    (Fault::DeleteOnce, &["delete_twice"]),
+    (Fault::HandsBackWrongKey, &["key", "version_met"]),
+    (Fault::ForgetsMetadata, &["round_trip", "replace_metadata"]),
+    (Fault::RewritesJson, &["round_trip", "any_key_name"]),
+    (Fault::DropsDottedKeys, &["any_key_name"]),
+    (Fault::DropsTheThousandth, &["large_record"]),
+    (Fault::TrustsMalformedKeys, &["malformed_key"]),
+    (Fault::PanicsOnMalformedKeys, &["malformed_key"]),
+    (Fault::LoadsExpired, &["load_expired"]),
+    (Fault::UpdatesExpired, &["update_expired"]),
+    (Fault::CreateOverwrites, &["create_taken", "create_race"]),
+    (Fault::IgnoresCase, &["neighbours"]),
+    (Fault::VersionStandsStill, &["version_met"]),
+    (Fault::IgnoresExpected, &["version_not_met", "no_lost_update"]),
+    (
+        Fault::ConflictsWithTheWrongRecord,
+        &["conflict_record", "no_lost_update"],
+    ),
+    (Fault::LastWriterWins, &["stale_base", "no_lost_update"]),
+    (Fault::KeepsRemoved, &["set_remove"]),
+    (Fault::ClearsNothing, &["clear"]),
+    (Fault::DropsTouch, &["touch"]),
+    (Fault::KeepsMetadata, &["replace_metadata", "principal_changes"]),
+    (Fault::NeverShortens, &["replaced_lifetime"]),
+    (Fault::IgnoresEpoch, &["other_epoch"]),
+    (Fault::IgnoresLimits, &["merged_limits"]),
+    (Fault::DeletesLater, &["delete", "no_resurrection", "delete_race"]),
+    (Fault::DeleteGivesWay, &["no_resurrection", "delete_race"]),
+    (Fault::ListsExpired, &["list"]),
+    (Fault::ListsAll, &["list"]),
+    (Fault::ListsOnly, &["list", "delete_all", "principal_changes"]),
+    (Fault::ExceptsNobody, &["delete_all", "delete_all_race"]),
+    (Fault::CountsExcepted, &["delete_all"]),
+    (Fault::IndexesCreations, &["principal_changes"]),
+    (Fault::SweepsEarly, &["delete_expired"]),
+    (Fault::SweepsInSilence, &["delete_expired"]),
+    (Fault::CreateChecksThenActs, &["create_race"]),
+    (Fault::UpdateReadsThenWrites, &["no_lost_update"]),
+    (
+        Fault::UpdateReadsThenUpserts,
+        &["no_resurrection", "delete_race", "delete_all_race"],
+    ),
+    (Fault::WritesInTwoSteps, &["no_torn_read", "cancelled"]),
+    (Fault::ReadsBehind, &["no_torn_read"]),
+    (Fault::SweepLooksThenActs, &["sweep_race"]),
+    (Fault::UpdateTakesOut, &["cancelled"]),
+    (Fault::LeaksItsLock, &["cancelled"]),
+];

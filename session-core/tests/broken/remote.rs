@@ -1,0 +1,113 @@
+//! A right store behind a thread, as if over a network: callers wait for an answer, and what was sent
+//! is done even if nobody waits any more.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use async_trait::async_trait;
+use session_core::{
+    Capability, Key, MemoryStore, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+};
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce(&MemoryStore) + Send>;
+
+#[derive(Debug)]
+pub(crate) struct RemoteStore {
+    jobs: Mutex<Sender<Job>>,
+}
+
+impl RemoteStore {
+    pub(crate) fn new() -> Self {
+        let (jobs, inbox) = channel::<Job>();
+        thread::spawn(move || {
+            let store = MemoryStore::new();
+            inbox.iter().for_each(|job| job(&store));
+        });
+        Self {
+            jobs: Mutex::new(jobs),
+        }
+    }
+
+    async fn ask<T: Send + 'static>(&self, job: impl FnOnce(&MemoryStore) -> T + Send + 'static) -> T {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |store| drop(answer.send(job(store))));
+        self.jobs.lock().unwrap().send(job).unwrap();
+        answered.await.unwrap()
+    }
+}
+
+#[async_trait]
+impl SessionStore for RemoteStore {
+    fn capability(&self) -> Capability {
+        Capability::Server
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let key = key.clone();
+        self.ask(move |store| block_on(store.load(&key, now))).await
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        let record = Arc::clone(record);
+        self.ask(move |store| block_on(store.create(&record, now))).await
+    }
+
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        let (key, record, changes) = (key.clone(), Arc::clone(update.record), update.changes.clone());
+        let (epoch, expected, limits) = (update.epoch, update.expected, *update.limits);
+        self.ask(move |store| {
+            let update = Update {
+                record: &record,
+                changes: &changes,
+                epoch,
+                expected,
+                limits: &limits,
+            };
+            block_on(store.update(&key, update, now))
+        })
+        .await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        let key = key.clone();
+        self.ask(move |store| block_on(store.delete(&key))).await
+    }
+
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+        let principal = principal.to_owned();
+        self.ask(move |store| block_on(store.list(&principal, now))).await
+    }
+
+    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+        let principal = principal.to_owned();
+        self.ask(move |store| block_on(store.delete_all(&principal, except)))
+            .await
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.ask(move |store| block_on(store.delete_expired(now))).await
+    }
+}
+
+/// The smallest runtime: one future, and a thread that sleeps until it is woken.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A store whose records the client holds, right until it is given a fault.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use session_core::{
+    Applied, Capability, Key, LimitExceeded, Record, SessionStore, StoreError, Timestamp, Update, Updated,
+};
+use sha2::{Digest, Sha256};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SealFault {
+    OpensAnything,
+    OpensAnyScope,
+    LoadsExpired,
+    HandsBackTheOldKey,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct SealedStore {
+    fault: Option<SealFault>,
+}
+
+const LIMIT: usize = 4_096;
+
+impl SealedStore {
+    pub(crate) fn broken(fault: SealFault) -> Self {
+        Self { fault: Some(fault) }
+    }
+
+    fn has(&self, fault: SealFault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    /// Good enough for a test: no key is kept from anybody here.
+    fn mac(&self, scope: &str, record: &[u8]) -> [u8; 32] {
+        let scope = if self.has(SealFault::OpensAnyScope) {
+            ""
+        } else {
+            scope
+        };
+        Sha256::new()
+            .chain_update("key")
+            .chain_update(scope)
+            .chain_update([0])
+            .chain_update(record)
+            .finalize()
+            .into()
+    }
+
+    fn seal(&self, record: &Record) -> Result<Key, StoreError> {
+        let mut bytes = record.encode();
+        let mac = self.mac(record.scope(), &bytes);
+        bytes.extend(mac);
+        let token = URL_SAFE_NO_PAD.encode(bytes);
+        if token.len() > LIMIT {
+            return Err(LimitExceeded::TokenBytes {
+                size: token.len(),
+                limit: LIMIT,
+            }
+            .into());
+        }
+        Ok(Key::Sealed {
+            scope: record.scope().into(),
+            token: token.into(),
+        })
+    }
+
+    fn open(&self, key: &Key) -> Option<Record> {
+        let Key::Sealed { scope, token } = key else {
+            return None;
+        };
+        let bytes = URL_SAFE_NO_PAD.decode(token.as_bytes()).ok()?;
+        let (record, mac) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
+        let genuine = self.mac(scope, record) == *mac || self.has(SealFault::OpensAnything);
+        Record::decode(record.to_vec()).ok().filter(|_| genuine)
+    }
+}
+
+#[async_trait]
+impl SessionStore for SealedStore {
+    fn capability(&self) -> Capability {
+        Capability::Client {
+            overhead: 32,
+            cookies: 1,
+        }
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let record = self
+            .open(key)
+            .filter(|record| record.is_live(now) || self.has(SealFault::LoadsExpired));
+        Ok(record.map(Arc::new))
+    }
+
+    async fn create(&self, record: &Arc<Record>, _: Timestamp) -> Result<Key, StoreError> {
+        self.seal(record)
+    }
+
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        let Some(current) = self.open(key) else {
+            return Ok(Updated::Gone);
+        };
+        match update.apply_to(&current, now)? {
+            Applied::Gone => Ok(Updated::Gone),
+            Applied::Conflict => Ok(Updated::Conflict(Some(Arc::new(current)))),
+            Applied::Record(after) => {
+                let new = self.seal(&after)?;
+                let key = if self.has(SealFault::HandsBackTheOldKey) {
+                    key.clone()
+                } else {
+                    new
+                };
+                Ok(Updated::Saved {
+                    key,
+                    version: after.version(),
+                })
+            }
+        }
+    }
+
+    async fn delete(&self, _: &Key) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

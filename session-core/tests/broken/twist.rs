@@ -1,0 +1,138 @@
+//! What the faults make of records and updates.
+
+use std::sync::Arc;
+
+use session_core::{Applied, Changes, Codec, Limits, Metadata, Record, StoreError, Timestamp, Update, Value};
+
+use super::Fault;
+use super::map::{MapStore, Records};
+
+impl MapStore {
+    /// A record as this store keeps it.
+    pub(super) fn kept(&self, record: &Arc<Record>) -> Arc<Record> {
+        let keep = |changes: Changes| Arc::new(changes.apply(record).with_version(record.version()));
+        match self.fault {
+            Some(Fault::ForgetsMetadata) => {
+                let bare = Record::new(record.id(), record.scope(), record.lifetime(), record.created());
+                Arc::new(values(record).fold(bare, |bare, (key, value)| bare.with_value(key, value)))
+            }
+            Some(Fault::RewritesJson) => {
+                keep(values(record).fold(Changes::new(), |changes, (key, value)| {
+                    match value.decode::<serde_json::Value>() {
+                        Ok(json) => changes.set(key, Codec::Json.encode(&json).unwrap()),
+                        Err(_) => changes,
+                    }
+                }))
+            }
+            Some(Fault::DropsDottedKeys) => keep(
+                values(record)
+                    .filter(|(key, _)| key.contains('.'))
+                    .fold(Changes::new(), |changes, (key, _)| changes.remove(key)),
+            ),
+            Some(Fault::DropsTheThousandth) => keep(
+                values(record)
+                    .skip(999)
+                    .fold(Changes::new(), |changes, (key, _)| changes.remove(key)),
+            ),
+            _ => Arc::clone(record),
+        }
+    }
+
+    pub(super) fn is_live(&self, record: &Record, now: Timestamp) -> bool {
+        let mut expires = record.expires();
+        if self.has(Fault::NeverShortens) {
+            let former = self.former.lock().unwrap();
+            expires = former
+                .get(&self.name(record.id()))
+                .map_or(expires, |former| former.expires().max(expires));
+        }
+        now < expires || self.has(Fault::LoadsExpired)
+    }
+
+    pub(super) fn apply(
+        &self,
+        update: Update<'_>,
+        current: &Record,
+        now: Timestamp,
+    ) -> Result<Applied, StoreError> {
+        let mut update = update;
+        let no_limits = Limits {
+            record_bytes: usize::MAX,
+            keys: usize::MAX,
+            ..Limits::default()
+        };
+        if self.only_replaces {
+            update.expected = update.expected.or(Some(update.base_version()));
+        }
+        match self.fault {
+            Some(Fault::IgnoresExpected) => update.expected = None,
+            Some(Fault::IgnoresEpoch) => update.epoch = current.epoch(),
+            Some(Fault::IgnoresLimits) => update.limits = &no_limits,
+            _ => {}
+        }
+        let now = if self.has(Fault::UpdatesExpired) {
+            current.created()
+        } else {
+            now
+        };
+        let Applied::Record(after) = update.apply_to(current, now)? else {
+            return update.apply_to(current, now);
+        };
+        Ok(Applied::Record(self.twist(update, current, after)))
+    }
+
+    /// What comes of an update, with the fault in it.
+    pub(super) fn twist(&self, update: Update<'_>, current: &Record, after: Arc<Record>) -> Arc<Record> {
+        let changes = update.changes;
+        let with = |all: &mut dyn Iterator<Item = (String, Value)>| {
+            Arc::new(all.fold((*after).clone(), |after, (key, value)| {
+                after.with_value(key, value)
+            }))
+        };
+        match (self.fault, changes.metadata()) {
+            (Some(Fault::VersionStandsStill), _) => {
+                Arc::new((*after).clone().with_version(current.version()))
+            }
+            (Some(Fault::LastWriterWins), _) => {
+                Arc::new((**update.record).clone().with_version(current.version() + 1))
+            }
+            (Some(Fault::KeepsRemoved), _) => {
+                with(&mut values(current).filter(|(key, _)| changes.removes().any(|removed| removed == key)))
+            }
+            (Some(Fault::ClearsNothing), _) if changes.is_clear() => {
+                with(&mut values(current).filter(|(key, _)| after.values().get(key).is_none()))
+            }
+            (Some(Fault::DropsTouch), Metadata::Touched(_)) => {
+                Arc::new(changes.clone().with_metadata(Metadata::Unchanged).apply(current))
+            }
+            (Some(Fault::KeepsMetadata), Metadata::Replaced) => Arc::new(changes.apply(current)),
+            _ => after,
+        }
+    }
+
+    pub(super) fn theirs(&self, records: &Records, principal: &str) -> Vec<Arc<Record>> {
+        let former = self.former.lock().unwrap();
+        let owner = |record: &Record| {
+            let name = self.name(record.id());
+            let first = self
+                .has(Fault::IndexesCreations)
+                .then(|| former.get(&name))
+                .flatten();
+            first
+                .map_or(record.principal(), |record| record.principal())
+                .map(str::to_owned)
+        };
+        records
+            .values()
+            .filter(|record| owner(record).as_deref() == Some(principal))
+            .cloned()
+            .collect()
+    }
+}
+
+fn values(record: &Record) -> impl Iterator<Item = (String, Value)> {
+    record
+        .values()
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.clone()))
+}

@@ -1,0 +1,86 @@
+//! The store that README shows, under the suite.
+#![cfg(feature = "conformance")]
+#![allow(unreachable_pub, reason = "it shows what a crate of one's own would have")]
+
+// README: begin
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use session_core::{
+    Applied, Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    async_trait,
+};
+
+/// Sessions in a map, under one lock.
+#[derive(Debug, Default)]
+pub struct MapStore {
+    records: Mutex<HashMap<SessionId, Arc<Record>>>,
+}
+
+impl MapStore {
+    fn records(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Record>>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl SessionStore for MapStore {
+    fn capability(&self) -> Capability {
+        Capability::Server
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let Some(id) = key.id() else { return Ok(None) };
+        Ok(self
+            .records()
+            .get(&id)
+            .filter(|record| record.is_live(now))
+            .cloned())
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        let mut records = self.records();
+        if records.get(&record.id()).is_some_and(|taken| taken.is_live(now)) {
+            return Err(StoreError::IdTaken);
+        }
+        records.insert(record.id(), Arc::clone(record));
+        Ok(Key::Id(record.id()))
+    }
+
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        let mut records = self.records();
+        let Some(current) = key.id().and_then(|id| records.get_mut(&id)) else {
+            return Ok(Updated::Gone);
+        };
+        match update.apply_to(current, now)? {
+            Applied::Gone => Ok(Updated::Gone),
+            Applied::Conflict => Ok(Updated::Conflict(Some(Arc::clone(current)))),
+            Applied::Record(after) => {
+                let version = after.version();
+                *current = after;
+                Ok(Updated::Saved {
+                    key: key.clone(),
+                    version,
+                })
+            }
+        }
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        key.id().and_then(|id| self.records().remove(&id));
+        Ok(())
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut records = self.records();
+        let before = records.len();
+        records.retain(|_, record| record.is_live(now));
+        Ok((before - records.len()) as u64)
+    }
+}
+// README: end
+
+#[tokio::test]
+async fn keeps_the_contract() {
+    session_core::conformance::check(|| async { MapStore::default() }).await;
+}
