@@ -182,9 +182,18 @@ impl Session {
     ///
     /// [`Error::Decode`] if the value is not a `T`; it then stays.
     pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
-        let value = self.get(key)?;
-        self.remove(key);
-        Ok(value)
+        loop {
+            let Some(value) = self.state().view(key).cloned() else {
+                return Ok(None);
+            };
+            let decoded = decode(key, &value)?;
+            let mut state = self.state();
+            // Another clone may have been faster; what is returned is what is taken.
+            if state.view(key) == Some(&value) {
+                state.remove(key);
+                return Ok(Some(decoded));
+            }
+        }
     }
 
     /// Whether there is a value under `key`.

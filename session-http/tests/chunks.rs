@@ -255,9 +255,9 @@ async fn a_chunk_that_is_missing_swapped_or_stale_is_a_clean_miss() {
         let other = names[(at + 1) % 3];
         swapped.0.insert(name.to_owned(), jar.0[other].clone());
         swapped.0.insert(other.to_owned(), jar.0[name].clone());
-        for mut damaged in [missing, stale, swapped] {
+        for (how, mut damaged) in [("missing", missing), ("stale", stale), ("swapped", swapped)] {
             let before = damaged.clone();
-            assert_eq!(damaged.read(&layer).await, None, "{name}");
+            assert_eq!(damaged.read(&layer).await, None, "{name} is {how}");
             assert_eq!(damaged, before, "law 4: a miss removes nothing");
             // What is stored next is whole again.
             damaged.write(&layer, 20).await.unwrap();

@@ -92,6 +92,7 @@ fn an_aborted_request_leaves_the_session_as_it_was() {
             change(&session);
             session.sign_in("user:1").unwrap();
             assert_eq!(manager.abort(&session).await, Directive::Nothing);
+            session.save().await.unwrap();
             // A panic or a cancellation: nobody commits.
             let session = open(&manager, &token).await;
             change(&session);
