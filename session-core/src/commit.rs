@@ -7,9 +7,10 @@ use crate::clock::{Elapsed, within};
 use crate::event;
 use crate::manager::SessionManager;
 use crate::open::DeadlinePassed;
+use crate::plan::{Job, Occasion, Plan};
 use crate::queue::Turn;
 use crate::session::Inner;
-use crate::state::{Job, Occasion, Phase, Plan};
+use crate::state::Phase;
 use crate::token::random_bytes;
 use crate::{Directive, Error, Record, Session, StoreError, Timestamp, Update, Updated};
 
@@ -50,7 +51,8 @@ impl SessionManager {
     async fn conclude(&self, session: &Session, occasion: Occasion) -> Result<Directive, Error> {
         let inner = &session.inner;
         match self.write(inner, occasion).await {
-            Ok(()) | Err(Error::Gone) => {}
+            Ok(()) => self.confirm(inner).await?,
+            Err(Error::Gone) => {}
             Err(error) => return Err(error),
         }
         let mut state = inner.state();
@@ -68,7 +70,10 @@ impl SessionManager {
         let _turn = inner.turn.lock().await;
         // A failure leaves an event; the response is an error already.
         let _ = self.delete_doomed(inner).await;
+        inner.state().written = false;
+        let confirmed = self.confirm(inner).await;
         let mut state = inner.state();
+        state.tell &= confirmed.is_ok();
         state.discard();
         state.phase = Phase::Abandoned;
         state.directive(self.now(), |base| self.sign(base))
@@ -77,8 +82,12 @@ impl SessionManager {
     /// Carries out what is unsaved, as far as the occasion allows.
     pub(crate) async fn write(&self, inner: &Inner, occasion: Occasion) -> Result<(), Error> {
         let _turn = inner.turn.lock().await;
-        if let Some(unknown) = inner.state().unknown.clone() {
-            return Err(unknown.into());
+        {
+            let mut state = inner.state();
+            state.written = false;
+            if let Some(unknown) = &state.unknown {
+                return Err(unknown.clone().into());
+            }
         }
         self.delete_doomed(inner).await?;
         let mut attempts = Attempts::new(self);
@@ -90,13 +99,14 @@ impl SessionManager {
                 Plan::Withhold(reason) => return self.withhold(inner, occasion, reason),
                 Plan::Create(job) => {
                     if self.create(inner, job, now, &mut attempts).await? {
-                        return Ok(());
+                        // A clone may have destroyed it meanwhile.
+                        return self.delete_doomed(inner).await;
                     }
                 }
                 Plan::Update(job) => {
                     let touching = occasion != Occasion::Save && job.only_touches();
                     match self.update(inner, job, now, &mut attempts).await {
-                        Ok(true) => return Ok(()),
+                        Ok(true) => return self.delete_doomed(inner).await,
                         Ok(false) => {}
                         Err(error) if touching && !matches!(error, Error::Gone) => {
                             inner.state().touch_failed(&error);
@@ -115,24 +125,28 @@ impl SessionManager {
             return Err(Error::Gone);
         }
         let mut state = inner.state();
-        event::unsaved(state.id(), reason);
+        self.shared.provoked.unsaved(state.id(), reason, self.now());
         state.discard();
         Ok(())
     }
 
+    /// Deletes what the handler destroyed. A session stays on the list until its deletion was
+    /// tried, so that a save that is cancelled leaves it to the commit.
     async fn delete_doomed(&self, inner: &Inner) -> Result<(), Error> {
         loop {
-            let Some(doomed) = inner.state().doomed.pop() else {
+            let Some(doomed) = inner.state().doomed.first().cloned() else {
                 return Ok(());
             };
             let call = (*self.shared.store).delete(&doomed.key);
             let deleted = within(&*self.shared.clock, self.shared.deadlines.call, call)
                 .await
                 .unwrap_or_else(|Elapsed| Err(StoreError::outcome_unknown(DeadlinePassed)));
+            let mut state = inner.state();
+            state.doomed.remove(0);
             match deleted {
                 Ok(()) => {
                     event::destroyed(doomed.id);
-                    inner.state().forget |= doomed.held;
+                    state.forget |= doomed.held;
                 }
                 Err(error) => {
                     event::delete_failed(doomed.id, &error);
@@ -140,6 +154,21 @@ impl SessionManager {
                 }
             }
         }
+    }
+
+    /// Makes sure that a token is told only of a session that is there: one that a handler saved may have
+    /// been ended by somebody else since.
+    async fn confirm(&self, inner: &Inner) -> Result<(), Error> {
+        let Some((key, epoch)) = inner.state().to_confirm() else {
+            return Ok(());
+        };
+        let now = self.now();
+        let found = self.fetch(&key, now).await?;
+        let there = found.is_some_and(|record| record.is_live(now) && record.epoch() == epoch);
+        if !there {
+            inner.state().gone();
+        }
+        Ok(())
     }
 
     /// One attempt to create; `false` if the id was taken and another one should be drawn.
@@ -180,17 +209,10 @@ impl SessionManager {
         now: Timestamp,
         attempts: &mut Attempts<'m>,
     ) -> Result<bool, Error> {
-        let Some((key, epoch, stale)) = inner
-            .state()
-            .base
-            .as_ref()
-            .map(|base| (base.key.clone(), base.record.epoch, base.stale))
-        else {
-            return Ok(false);
-        };
-        if stale && job.expected.is_some() {
+        let (key, epoch, generation) = (job.key.clone(), job.epoch, job.generation);
+        if job.stale && job.expected.is_some() {
             let fresh = self.fetch(&key, now).await?;
-            return self.rebase(inner, fresh, epoch, now).map(|()| false);
+            return self.rebase(inner, fresh, epoch, generation, now).map(|()| false);
         }
         let update = Update {
             record: &job.record,
@@ -226,9 +248,9 @@ impl SessionManager {
                     Some(record) if record.version() >= job.record.version() => Some(record),
                     _ => self.fetch(&key, self.now()).await?,
                 };
-                self.rebase(inner, fresh, epoch, now).map(|()| false)
+                self.rebase(inner, fresh, epoch, generation, now).map(|()| false)
             }
-            Updated::Gone => self.rebase(inner, None, epoch, now).map(|()| false),
+            Updated::Gone => self.rebase(inner, None, epoch, generation, now).map(|()| false),
         }
     }
 
@@ -239,6 +261,7 @@ impl SessionManager {
         inner: &Inner,
         fresh: Option<Arc<Record>>,
         epoch: u64,
+        generation: u32,
         now: Timestamp,
     ) -> Result<(), Error> {
         let fresh = fresh.filter(|record| record.is_live(now) && record.epoch() == epoch);
@@ -256,27 +279,23 @@ impl SessionManager {
                 .collect::<Result<_, _>>();
             let mut state = inner.state();
             state.arena = arena;
+            if state.generation != generation {
+                return Ok(()); // the handler has destroyed it meanwhile
+            }
             if !state.pending.adopt(&replays, results?) {
                 continue;
             }
-            match (&mut state.base, fresh) {
-                (Some(base), Some(record)) => {
-                    base.record = record;
-                    base.stale = false;
+            return match fresh {
+                Some(record) => {
+                    state.loaded_anew(record);
+                    Ok(())
                 }
-                (_, None) => {
-                    if let Some(id) = state.id() {
-                        event::gone(id);
-                    }
+                None => {
                     state.gone();
-                    if state.intent.sign_in.is_none() {
-                        return Err(Error::Gone);
-                    }
+                    let signs_in = state.intent.sign_in.is_some();
+                    if signs_in { Ok(()) } else { Err(Error::Gone) }
                 }
-                (None, Some(_)) => {}
-            }
-            state.measure();
-            return Ok(());
+            };
         }
     }
 }

@@ -36,12 +36,6 @@ pub(crate) fn conflict(id: SessionId, attempt: u32) {
     debug!(target: TARGET, session = %id.short(), attempt, "conflict: another request changed it first");
 }
 
-/// Changes that nobody will save.
-pub(crate) fn unsaved(id: Option<SessionId>, reason: &'static str) {
-    let session = id.map(|id| id.short());
-    warn!(target: TARGET, session = ?session, reason, "changes were not saved");
-}
-
 /// Activity could not be written; the response passes all the same.
 pub(crate) fn touch_failed(id: SessionId, error: &Error) {
     warn!(target: TARGET, session = %id.short(), error = %error, "activity could not be written");
@@ -58,6 +52,7 @@ pub(crate) struct Provoked {
     retired: Throttle,
     ambiguous: Throttle,
     corrupt: Throttle,
+    unsaved: Throttle,
 }
 
 /// Why a token was refused.
@@ -89,6 +84,14 @@ impl Provoked {
     pub(crate) fn ambiguous(&self, now: Timestamp) {
         if let Some(suppressed) = self.ambiguous.admit(now) {
             warn!(target: TARGET, suppressed, "one request holds tokens of several sessions; it goes on without any");
+        }
+    }
+
+    /// Changes that nobody will save: a client that hangs up is enough.
+    pub(crate) fn unsaved(&self, id: Option<SessionId>, reason: &'static str, now: Timestamp) {
+        if let Some(suppressed) = self.unsaved.admit(now) {
+            let session = id.map(|id| id.short());
+            warn!(target: TARGET, ?session, reason, suppressed, "changes were not saved");
         }
     }
 

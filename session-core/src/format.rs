@@ -9,12 +9,12 @@
 //! Timestamps are milliseconds since the epoch, durations milliseconds. Golden files in
 //! `tests/golden` hold the format still.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::record::TokenHash;
 use crate::{Codec, Lifetime, Record, SessionId, StoreError, Timestamp, Value, Values};
@@ -40,7 +40,7 @@ struct Metadata<'a> {
     absolute: u64,
     persistent: bool,
     csrf_seed: [u8; 16],
-    tokens: Cow<'a, [TokenHash]>,
+    tokens: SmallVec<[TokenHash; 1]>,
 }
 
 /// Why bytes are not a record.
@@ -70,16 +70,21 @@ impl Record {
     /// The whole record as bytes, in a versioned format.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.size());
-        self.metadata_into(&mut bytes);
-        put_varint(self.values.len(), &mut bytes);
+        self.encode_into(&mut bytes);
+        bytes
+    }
+
+    /// [`encode`](Self::encode), to the end of `bytes`; it adds at most [`size`](Self::size).
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        self.metadata_into(bytes);
+        put_varint(self.values.len(), bytes);
         for (key, value) in self.values.iter() {
-            put_varint(key.len(), &mut bytes);
+            put_varint(key.len(), bytes);
             bytes.extend_from_slice(key.as_bytes());
             bytes.push(value.codec().tag());
-            put_varint(value.bytes().len(), &mut bytes);
+            put_varint(value.bytes().len(), bytes);
             bytes.extend_from_slice(value.bytes());
         }
-        bytes
     }
 
     /// The metadata alone as bytes, for a store that keeps each value by itself.
@@ -155,7 +160,7 @@ impl Record {
             absolute: millis(self.lifetime.absolute()),
             persistent: self.lifetime.is_persistent(),
             csrf_seed: self.csrf_seed,
-            tokens: Cow::Borrowed(&self.tokens),
+            tokens: self.tokens.clone(),
         };
         // postcard knows every length here and a vector grows, so this cannot fail.
         let written = postcard::to_extend(&metadata, std::mem::take(bytes));
@@ -190,7 +195,7 @@ fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
             lifetime
         },
         csrf_seed: metadata.csrf_seed,
-        tokens: metadata.tokens.into_owned(),
+        tokens: metadata.tokens,
         values: Values::default(),
     };
     Ok((record, rest))

@@ -8,7 +8,8 @@ use bytestring::ByteString;
 
 use crate::event::Provoked;
 use crate::queue::Queues;
-use crate::state::{Base, Phase, Rules};
+use crate::rules::Rules;
+use crate::state::{Base, Phase};
 use crate::token::Tokens;
 use crate::{
     Capability, Clock, Codec, ConfigError, Key, KeyRing, Lifetime, Limits, Session, SessionStore,

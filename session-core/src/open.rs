@@ -6,8 +6,9 @@ use bytestring::ByteString;
 
 use crate::clock::{Elapsed, within};
 use crate::event::{self, Refusal};
+use crate::intent::RENEWAL_GRACE;
 use crate::manager::{OnCorrupt, SessionManager};
-use crate::state::{Base, RENEWAL_GRACE, State};
+use crate::state::{Base, State};
 use crate::token::Presented;
 use crate::{Capability, Error, Key, Record, Session, StoreError, Timestamp};
 

@@ -30,6 +30,8 @@ struct Entry {
     started: u64,
     /// Applied in this order to what the entry starts from.
     then: Vec<UpdateFn>,
+    /// How many of those the save that runs has applied.
+    saving: usize,
     /// What comes out of it on the values as last loaded.
     current: Option<Value>,
     changed: u64,
@@ -45,13 +47,9 @@ enum Start {
     Set,
 }
 
-/// Which changes a save took; the rest came later.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Taken {
-    seq: u64,
-    /// Keys with closures, and how many of them were applied.
-    applied: Vec<(ByteString, usize)>,
-}
+/// Which changes a save took: those up to this one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Taken(u64);
 
 /// A key's closures with what they start from, to be computed outside of any lock.
 pub(crate) struct Replay {
@@ -120,6 +118,7 @@ impl Pending {
             start: Start::Set,
             started: self.seq,
             then: Vec::new(),
+            saving: 0,
             current: value,
             changed: self.seq,
         };
@@ -145,6 +144,7 @@ impl Pending {
                     start,
                     started: seq,
                     then: Vec::new(),
+                    saving: 0,
                     current: None,
                     changed: seq,
                 },
@@ -214,33 +214,37 @@ impl Pending {
     }
 
     /// What a save that begins now takes.
-    pub(crate) fn take(&self) -> Taken {
-        let applied = self.entries.iter().filter(|entry| !entry.then.is_empty());
-        Taken {
-            seq: self.seq,
-            applied: applied
-                .map(|entry| (entry.key.clone(), entry.then.len()))
-                .collect(),
+    pub(crate) fn take(&mut self) -> Taken {
+        for entry in &mut self.entries {
+            entry.saving = entry.then.len();
         }
+        Taken(self.seq)
     }
 
     /// Forgets what was saved; what came after it began stays, on top of it.
     pub(crate) fn settle(&mut self, taken: &Taken) {
-        let cleared = self.cleared.is_some_and(|seq| seq <= taken.seq);
+        let cleared = self.cleared.is_some_and(|seq| seq <= taken.0);
         if cleared {
             self.cleared = None;
         }
-        self.entries.retain(|entry| entry.changed > taken.seq);
+        self.entries.retain(|entry| entry.changed > taken.0);
         for entry in &mut self.entries {
             if cleared && matches!(entry.start, Start::Cleared) {
                 entry.start = Start::Stored; // the clear is stored, and others may write on it
             }
-            if entry.started <= taken.seq {
+            if entry.started <= taken.0 {
                 entry.start = Start::Stored;
-                let applied = taken.applied.iter().find(|(key, _)| *key == entry.key);
-                entry.then.drain(..applied.map_or(0, |(_, count)| *count));
+                entry.then.drain(..entry.saving);
             }
+            entry.saving = 0;
         }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn reset(&mut self) {
+        self.seq += 1; // what a save took before is not what comes from now on
+        self.cleared = None;
+        self.entries.clear();
     }
 
     /// Closures that must be computed anew on these stored values.

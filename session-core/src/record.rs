@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 
 use crate::{Lifetime, SessionId, Timestamp, Value, Values};
@@ -42,7 +43,8 @@ pub struct Record {
     pub(crate) label: Option<ByteString>,
     pub(crate) lifetime: Lifetime,
     pub(crate) csrf_seed: [u8; 16],
-    pub(crate) tokens: Vec<TokenHash>,
+    /// One, as a rule.
+    pub(crate) tokens: SmallVec<[TokenHash; 1]>,
     pub(crate) values: Values,
 }
 
@@ -92,7 +94,7 @@ impl Record {
             label: None,
             lifetime,
             csrf_seed: [0; 16],
-            tokens: Vec::new(),
+            tokens: SmallVec::new(),
             values: Values::default(),
         }
     }

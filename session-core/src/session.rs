@@ -10,10 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::arena::Arena;
+use crate::intent::Intent;
 use crate::manager::SessionManager;
 use crate::pending::UpdateFn;
-use crate::state::{Occasion, Phase, State};
-use crate::{Error, Lifetime, SessionId, Timestamp, Value, event};
+use crate::plan::Occasion;
+use crate::state::{Phase, State};
+use crate::{Error, Lifetime, SessionId, Timestamp, Value};
 
 /// The session of one request: a dictionary, loaded once, saved when the request is committed.
 ///
@@ -282,8 +284,12 @@ impl Session {
         if before.is_some_and(|before| before != principal) {
             state.destroy();
         }
-        state.intent.sign_in = Some(ByteString::from(principal));
-        Ok(())
+        let sign_in = Some(ByteString::from(principal));
+        let intent = Intent {
+            sign_in,
+            ..state.intent.clone()
+        };
+        Ok(state.intend(intent, self.rules())?)
     }
 
     /// Gives the session a new token at the commit; all former ones are dead at once. Id, data and
@@ -325,8 +331,13 @@ impl Session {
     /// [`Error::Limit`] if the name is too long.
     pub fn set_label(&self, label: &str) -> Result<(), Error> {
         self.rules().limits.check_name(label)?;
-        self.state().intent.label = Some(ByteString::from(label));
-        Ok(())
+        let mut state = self.state();
+        let label = Some(ByteString::from(label));
+        let intent = Intent {
+            label,
+            ..state.intent.clone()
+        };
+        Ok(state.intend(intent, self.rules())?)
     }
 
     /// Writes what is unsaved now, whatever becomes of the request. Renewals and sign-ins
@@ -364,7 +375,7 @@ impl Session {
         }
     }
 
-    fn rules(&self) -> &crate::state::Rules {
+    fn rules(&self) -> &crate::rules::Rules {
         self.inner.manager.rules()
     }
 }
@@ -380,7 +391,12 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if state.is_unsaved() {
-            event::unsaved(state.id(), "the session was dropped before a commit");
+            let provoked = &self.manager.shared.provoked;
+            provoked.unsaved(
+                state.id(),
+                "the session was dropped before a commit",
+                self.manager.now(),
+            );
         }
     }
 }

@@ -5,33 +5,16 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use crate::arena::Arena;
-use crate::pending::{Pending, Taken, UpdateFn};
-use crate::record::{TOKEN_SIZE, TokenHash};
-use crate::token::{Secret, random_bytes};
+use crate::intent::Intent;
+use crate::pending::{Pending, UpdateFn};
+use crate::plan::{Job, touch_due};
+use crate::rules::Rules;
+use crate::token::Secret;
 use crate::values::entry_size;
 use crate::{
-    Capability, Changes, ClientToken, Codec, Directive, Error, Key, Lifetime, LimitExceeded, Limits,
-    Metadata, Record, SessionId, StoreError, Timestamp, Value, Values, event,
+    ClientToken, Directive, Error, Key, LimitExceeded, Metadata, Record, SessionId, StoreError, Timestamp,
+    Value, Values, event,
 };
-
-/// How long a token that a renewal retired is answered as anonymous instead of as a stranger's.
-pub(crate) const RENEWAL_GRACE: std::time::Duration = std::time::Duration::from_secs(10);
-/// A retired token is kept in the record as long as it may matter, and only so many of them.
-const RETIRED_KEPT: usize = 8;
-
-/// What every session of a manager goes by.
-#[derive(Debug)]
-pub(crate) struct Rules {
-    pub(crate) scope: ByteString,
-    pub(crate) lifetime: Lifetime,
-    pub(crate) codec: Codec,
-    pub(crate) limits: Limits,
-    pub(crate) capability: Capability,
-    /// Characters that a sealed token may have.
-    pub(crate) max_token: usize,
-    /// What the metadata of a new session takes at most.
-    pub(crate) fresh_metadata: usize,
-}
 
 /// The state of one session in one request.
 #[derive(Default)]
@@ -49,6 +32,11 @@ pub(crate) struct State {
     /// is stored and nothing sent, unless somebody signs in.
     pub(crate) muted: bool,
     pub(crate) phase: Phase,
+    /// Counts the sessions that the handler destroyed, so that a write that was under way
+    /// for one of them is not taken for the next.
+    pub(crate) generation: u32,
+    /// The save that runs, or ran last, wrote the current session.
+    pub(crate) written: bool,
     /// A write was sent and its outcome is not known.
     pub(crate) unknown: Option<StoreError>,
     pub(crate) arena: Arena,
@@ -71,19 +59,11 @@ pub(crate) struct Base {
 }
 
 /// A session that was destroyed.
+#[derive(Clone)]
 pub(crate) struct Doomed {
     pub(crate) key: Key,
     pub(crate) id: SessionId,
     pub(crate) held: bool,
-}
-
-/// Changes of metadata that the next commit makes.
-#[derive(Clone, Default)]
-pub(crate) struct Intent {
-    pub(crate) renew: bool,
-    pub(crate) sign_in: Option<ByteString>,
-    pub(crate) lifetime: Option<Lifetime>,
-    pub(crate) label: Option<ByteString>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,50 +75,6 @@ pub(crate) enum Phase {
     Closed,
     /// The request failed; its changes are dropped on purpose.
     Abandoned,
-}
-
-/// What a save is part of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Occasion {
-    /// The handler asked for it.
-    Save,
-    /// The request has succeeded.
-    Commit,
-    /// It has succeeded, with a response that must not carry a new token.
-    CommitKeepingToken,
-}
-
-/// What a save has to do.
-pub(crate) enum Plan {
-    Nothing,
-    /// There is something to store, and it may not be: say so.
-    Withhold(&'static str),
-    Create(Job),
-    Update(Job),
-}
-
-/// One write.
-pub(crate) struct Job {
-    pub(crate) record: Arc<Record>,
-    pub(crate) secret: Option<Secret>,
-    pub(crate) changes: Changes,
-    pub(crate) expected: Option<u64>,
-    taken: Taken,
-    /// The intents that it carries out.
-    intent: Intent,
-}
-
-impl Job {
-    /// Whether it records activity and nothing else.
-    pub(crate) fn only_touches(&self) -> bool {
-        self.changes.keeps_values() && matches!(self.changes.metadata(), Metadata::Touched(_))
-    }
-
-    /// Whether it renews, and whether that is a sign-in.
-    pub(crate) fn renews(&self) -> Option<bool> {
-        let signs_in = self.intent.sign_in.is_some();
-        (self.intent.renew || signs_in).then_some(signs_in)
-    }
 }
 
 impl State {
@@ -197,12 +133,26 @@ impl State {
     fn size_with(&self, key: &str, value: &Value, rules: &Rules) -> Result<(usize, usize), LimitExceeded> {
         let (bytes, count) = self.size_without(key);
         let size = (bytes + entry_size(key, value), count + 1);
-        let metadata = match &self.base {
+        rules.check(size.0 + self.metadata_size(rules), size.1)?;
+        Ok(size)
+    }
+
+    fn metadata_size(&self, rules: &Rules) -> usize {
+        let stored = match &self.base {
             Some(base) => base.record.size() - base.record.values.size(),
             None => rules.fresh_metadata,
         };
-        rules.check(size.0 + metadata, size.1)?;
-        Ok(size)
+        stored + self.intent.names()
+    }
+
+    /// Changes what the next commit makes of the metadata, unless the session would then be too large.
+    pub(crate) fn intend(&mut self, intent: Intent, rules: &Rules) -> Result<(), LimitExceeded> {
+        let before = std::mem::replace(&mut self.intent, intent);
+        let checked = rules.check(self.size.0 + self.metadata_size(rules), self.size.1);
+        if checked.is_err() {
+            self.intent = before;
+        }
+        checked
     }
 
     fn size_without(&self, key: &str) -> (usize, usize) {
@@ -267,125 +217,29 @@ impl State {
             });
         }
         self.tell = false;
+        self.generation += 1;
         self.discard();
     }
 
     /// Drops what was changed and not saved.
     pub(crate) fn discard(&mut self) {
-        self.pending = Pending::default();
+        self.pending.reset();
         self.intent = Intent::default();
         self.measure();
     }
 
-    /// Decides what a save has to write.
-    pub(crate) fn plan(&self, now: Timestamp, occasion: Occasion, rules: &Rules) -> Result<Plan, Error> {
-        let intent = self.intent.due(occasion);
-        if self.muted && intent.sign_in.is_none() {
-            return Ok(match self.is_idle() {
-                true => Plan::Nothing,
-                false => Plan::Withhold("its token was renewed, or it ended, since this request was sent"),
-            });
-        }
-        match &self.base {
-            Some(base) => self.plan_update(base, intent, now, occasion, rules),
-            None => self.plan_create(intent, now, occasion, rules),
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.intent.is_empty()
-    }
-
-    fn plan_create(
-        &self,
-        intent: Intent,
-        now: Timestamp,
-        occasion: Occasion,
-        rules: &Rules,
-    ) -> Result<Plan, Error> {
-        let values = self.pending.fresh();
-        if values.is_empty() && intent.sign_in.is_none() {
-            return Ok(match (&self.intent.sign_in, occasion) {
-                (Some(_), Occasion::CommitKeepingToken) => Plan::Withhold(KEEPING_TOKEN),
-                _ => Plan::Nothing,
-            });
-        }
-        match occasion {
-            _ if self.phase != Phase::Open => return Err(Error::Detached),
-            Occasion::CommitKeepingToken => return Ok(Plan::Withhold(KEEPING_TOKEN)),
-            Occasion::Save | Occasion::Commit => {}
-        }
-        let lifetime = intent.lifetime.unwrap_or(rules.lifetime);
-        let mut record = Record::new(SessionId::random()?, rules.scope.clone(), lifetime, now);
-        record.values = values;
-        record.csrf_seed = random_bytes()?;
-        record.label = intent.label.clone();
-        if let Some(principal) = &intent.sign_in {
-            record.principal = Some(principal.clone());
-            record.authenticated = Some(now);
-        }
-        let secret = rules.new_secret()?;
-        record
-            .tokens
-            .extend(secret.as_ref().map(|secret| issued(secret, now, 0)));
-        rules.check_record(&record)?;
-        Ok(Plan::Create(Job {
-            record: Arc::new(record),
-            secret,
-            changes: Changes::new(),
-            expected: None,
-            taken: self.pending.take(),
-            intent,
-        }))
-    }
-
-    fn plan_update(
-        &self,
-        base: &Base,
-        intent: Intent,
-        now: Timestamp,
-        occasion: Occasion,
-        rules: &Rules,
-    ) -> Result<Plan, Error> {
-        let old = &*base.record;
-        let changes = self.pending.changes(&old.values);
-        let touched = occasion != Occasion::Save && touch_due(old, now);
-        let replaced = !intent.is_empty();
-        if changes.keeps_values() && !replaced && !touched {
-            return Ok(Plan::Nothing);
-        }
-        let sealed = rules.is_sealed();
-        if sealed && (self.phase != Phase::Open || occasion == Occasion::CommitKeepingToken) {
-            // Every write of a sealed session is a new token.
-            return match (self.phase, changes.keeps_values() && !replaced) {
-                (_, true) => Ok(Plan::Nothing),
-                (Phase::Open, false) => Ok(Plan::Withhold(KEEPING_TOKEN)),
-                (_, false) => Err(Error::Detached),
-            };
-        }
-        let changes = changes.with_metadata(match (replaced, touched) {
-            (true, _) => Metadata::Replaced,
-            (false, true) => Metadata::Touched(now),
-            (false, false) => Metadata::Unchanged,
-        });
-        let mut record = changes.apply(old);
-        let secret = intent.apply(&mut record, now, rules)?;
-        rules.check_record(&record)?;
-        let versioned = replaced || self.pending.depends_on_stored();
-        Ok(Plan::Update(Job {
-            record: Arc::new(record),
-            secret,
-            changes,
-            expected: versioned.then_some(old.version),
-            taken: self.pending.take(),
-            intent,
-        }))
-    }
-
     /// Takes note that `job` created the session.
     pub(crate) fn created(&mut self, job: Job, key: Key) {
+        if job.generation != self.generation {
+            // The handler destroyed it while it was being created.
+            let (id, held) = (job.record.id, false);
+            self.doomed.push(Doomed { key, id, held });
+            return;
+        }
         self.tell = true;
+        self.written = true;
         self.muted = false;
+        self.settle(&job);
         self.base = Some(Base {
             key,
             record: job.record,
@@ -394,17 +248,23 @@ impl State {
             old_key: false,
             stale: false,
         });
-        self.settle(&job.taken, &job.intent);
+        self.measure();
     }
 
     /// Takes note that `job` was applied and made `version`.
     pub(crate) fn updated(&mut self, job: Job, key: Key, version: u64, rules: &Rules) {
+        if job.generation != self.generation {
+            return;
+        }
+        self.settle(&job);
         if let Some(base) = &mut self.base {
             let touched = job.changes.metadata() != Metadata::Unchanged;
             let moves = job.record.lifetime.is_persistent() || base.old_key;
             let other = job.record.lifetime != base.record.lifetime;
-            self.tell |= job.secret.is_some() || rules.is_sealed() || (touched && (moves || other));
-            base.old_key &= !touched;
+            let again = touched && !job.quiet && (moves || other);
+            self.tell |= job.secret.is_some() || rules.is_sealed() || again;
+            self.written = true;
+            base.old_key &= !again;
             base.key = key;
             base.stale = job.record.version != version;
             base.record = job.record;
@@ -412,19 +272,37 @@ impl State {
                 base.secret = Some(secret);
             }
         }
-        self.settle(&job.taken, &job.intent);
+        self.measure();
     }
 
-    fn settle(&mut self, taken: &Taken, done: &Intent) {
-        self.pending.settle(taken);
-        self.intent.settle(done);
+    fn settle(&mut self, job: &Job) {
+        self.pending.settle(&job.taken);
+        self.intent.settle(&job.intent);
+    }
+
+    /// The session on the server whose token is about to be told, if it was written before the save
+    /// that runs: its key and epoch.
+    pub(crate) fn to_confirm(&self) -> Option<(Key, u64)> {
+        let base = self.base.as_ref().filter(|_| self.tell && !self.written)?;
+        base.key.id()?;
+        Some((base.key.clone(), base.record.epoch))
+    }
+
+    /// Takes note of what others have made of the record.
+    pub(crate) fn loaded_anew(&mut self, record: Arc<Record>) {
+        if let Some(base) = &mut self.base {
+            base.record = record;
+            base.stale = false;
+        }
         self.measure();
     }
 
     /// Takes note that the session ended while this request was changing it. Only a sign-in
     /// goes on, with this request's own values.
     pub(crate) fn gone(&mut self) {
-        self.base = None;
+        if let Some(base) = self.base.take() {
+            event::gone(base.record.id);
+        }
         self.tell = false;
         self.muted = true;
         if self.intent.sign_in.is_none() {
@@ -456,134 +334,6 @@ impl State {
             _ if self.forget => Directive::Forget,
             _ => Directive::Nothing,
         }
-    }
-}
-
-const KEEPING_TOKEN: &str = "the response cannot carry a new token";
-
-fn touch_due(record: &Record, now: Timestamp) -> bool {
-    now.since(record.last_seen) >= record.lifetime.touch_interval()
-}
-
-fn issued(secret: &Secret, now: Timestamp, epoch: u64) -> TokenHash {
-    TokenHash {
-        hash: secret.hash(),
-        issued: now,
-        epoch,
-        confirmed: None,
-        retired: None,
-    }
-}
-
-impl Intent {
-    fn is_empty(&self) -> bool {
-        !self.renew && self.sign_in.is_none() && self.lifetime.is_none() && self.label.is_none()
-    }
-
-    /// The part that a save on this occasion may carry out: renewals wait for the commit.
-    fn due(&self, occasion: Occasion) -> Self {
-        let renewing = occasion == Occasion::Commit;
-        Self {
-            renew: renewing && self.renew,
-            sign_in: self.sign_in.clone().filter(|_| renewing),
-            lifetime: self.lifetime,
-            label: self.label.clone(),
-        }
-    }
-
-    /// Forgets what was carried out.
-    fn settle(&mut self, done: &Self) {
-        self.renew &= !done.renew && done.sign_in.is_none();
-        if self.sign_in == done.sign_in {
-            self.sign_in = None;
-        }
-        if self.lifetime == done.lifetime {
-            self.lifetime = None;
-        }
-        if self.label == done.label {
-            self.label = None;
-        }
-    }
-
-    /// Carries itself out on `record`; the new secret where that renews its token.
-    fn apply(&self, record: &mut Record, now: Timestamp, rules: &Rules) -> Result<Option<Secret>, Error> {
-        if self.is_empty() {
-            return Ok(None);
-        }
-        record.last_seen = record.last_seen.max(now);
-        if let Some(lifetime) = self.lifetime {
-            let started = record.authenticated.unwrap_or(record.created);
-            record.lifetime = lifetime;
-            record.deadline = record.deadline.min(started.plus(lifetime.absolute()));
-        }
-        if let Some(label) = &self.label {
-            record.label = Some(label.clone());
-        }
-        if let Some(principal) = &self.sign_in {
-            record.principal = Some(principal.clone());
-            record.authenticated = Some(now);
-            record.deadline = now.plus(record.lifetime.absolute());
-        }
-        if !self.renew && self.sign_in.is_none() {
-            return Ok(None);
-        }
-        record.epoch += 1;
-        record.csrf_seed = random_bytes()?;
-        let secret = rules.new_secret()?;
-        retire(&mut record.tokens, now);
-        record
-            .tokens
-            .extend(secret.as_ref().map(|secret| issued(secret, now, record.epoch)));
-        Ok(secret)
-    }
-}
-
-/// Retires all tokens, and drops those that have been so for long.
-fn retire(tokens: &mut Vec<TokenHash>, now: Timestamp) {
-    tokens.retain(|token| token.retired.is_none_or(|since| now.since(since) < RENEWAL_GRACE));
-    let surplus = tokens.len().saturating_sub(RETIRED_KEPT);
-    tokens.drain(..surplus);
-    for token in tokens {
-        token.retired.get_or_insert(now);
-    }
-}
-
-impl Rules {
-    pub(crate) const fn is_sealed(&self) -> bool {
-        matches!(self.capability, Capability::Client { .. })
-    }
-
-    fn new_secret(&self) -> Result<Option<Secret>, Error> {
-        match self.is_sealed() {
-            true => Ok(None),
-            false => Secret::random().map(Some),
-        }
-    }
-
-    /// What the metadata of a new session takes at most.
-    pub(crate) fn fresh_metadata(scope: &ByteString, capability: Capability) -> usize {
-        let id = SessionId::from_bytes([0; 16]);
-        let empty = Record::new(id, scope.clone(), Lifetime::default(), Timestamp::default());
-        match capability {
-            Capability::Server => empty.size() + TOKEN_SIZE,
-            Capability::Client { .. } => empty.size(),
-        }
-    }
-
-    fn check_record(&self, record: &Record) -> Result<(), LimitExceeded> {
-        self.check(record.size(), record.values.len())
-    }
-
-    fn check(&self, bytes: usize, keys: usize) -> Result<(), LimitExceeded> {
-        self.limits.check(bytes, keys)?;
-        if let Capability::Client { overhead, .. } = self.capability {
-            let size = ((bytes + overhead) * 4).div_ceil(3);
-            if size > self.max_token {
-                let limit = self.max_token;
-                return Err(LimitExceeded::TokenBytes { size, limit });
-            }
-        }
-        Ok(())
     }
 }
 

@@ -340,3 +340,6 @@ fn add_vary(headers: &mut HeaderMap, name: &HeaderValue) {
         headers.append(VARY, name.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,15 +35,8 @@ impl Backend {
     ];
 
     /// An empty store.
-    ///
-    /// # Panics
-    ///
-    /// Never: the key is long enough.
     pub fn store(self) -> Arc<dyn SessionStore> {
-        let keys = || match KeyRing::new([42; 32]) {
-            Ok(keys) => keys,
-            Err(error) => panic!("{error}"),
-        };
+        let keys = || KeyRing::new([42; 32]).unwrap();
         match self {
             Self::Memory => Arc::new(MemoryStore::new()),
             Self::Replace => Arc::new(ReplaceStore::new()),

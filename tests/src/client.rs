@@ -1,9 +1,8 @@
 //! What tests do again and again, in the place of a client.
-#![allow(clippy::unwrap_used, reason = "a test that comes here wants no failure")]
 
 use std::collections::BTreeMap;
 
-use session_core::{Directive, Session, SessionId, SessionManager};
+use session_core::{Directive, Session, SessionManager};
 
 /// What a session of numbers holds.
 pub fn numbers(session: &Session) -> BTreeMap<String, u64> {
@@ -37,21 +36,9 @@ pub async fn create<'a>(
 }
 
 /// The token that the client is told to hold.
-///
-/// # Panics
-///
-/// If it is told anything else.
 pub fn token_of(directive: &Directive) -> String {
     match directive {
         Directive::Hold(token) => token.as_str().to_owned(),
         other => panic!("expected a token, got {other:?}"),
-    }
-}
-
-/// The id that a token opens.
-pub async fn directive_id(manager: &SessionManager, directive: &Directive) -> Option<SessionId> {
-    match directive {
-        Directive::Hold(token) => open(manager, token.as_str()).await.id(),
-        _ => None,
     }
 }

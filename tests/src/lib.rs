@@ -1,12 +1,19 @@
 //! What the tests of the whole workspace are made of.
 //!
 //! - [`sim`]: polls any number of tasks in an order drawn by a seed, on a clock that stands still.
-//! - Stores that wrap another: [`YieldStore`] gives way at every call, [`CountingStore`] counts calls,
-//!   [`FaultStore`] fails on purpose, [`TimelessStore`] lets nothing expire.
+//! - Stores that wrap another: [`YieldStore`] gives way at every call, [`SlowStore`] takes its time,
+//!   [`CountingStore`] counts calls, [`FaultStore`] fails on purpose, [`TimelessStore`] lets nothing expire.
 //! - [`ReplaceStore`]: the simplest store on a server, which can only replace a record by its version.
 //! - [`Backend`]: the stores that a law is shown on.
 //! - [`script`]: requests as lists of operations, with what they come to one after the other.
 //! - [`story`]: a client and its handlers, step by step.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "what fails in here fails the test"
+)]
 
 mod backend;
 mod client;
@@ -16,16 +23,18 @@ mod replace;
 mod rng;
 pub mod script;
 pub mod sim;
+mod slow;
 pub mod story;
 mod timeless;
 mod yielding;
 
 pub use backend::Backend;
-pub use client::{anonymous, create, directive_id, numbers, open, token_of};
+pub use client::{anonymous, create, numbers, open, token_of};
 pub use counting::{CountingStore, Counts};
 pub use fault::{Call, Fault, FaultStore};
 pub use replace::ReplaceStore;
 pub use rng::Rng;
 pub use sim::Sim;
+pub use slow::SlowStore;
 pub use timeless::TimelessStore;
 pub use yielding::YieldStore;

@@ -1,5 +1,4 @@
 //! Requests as lists of operations, with what they come to one after the other.
-#![allow(clippy::unwrap_used, reason = "a test that comes here wants no failure")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,4 @@
 //! A client and its handlers, step by step, with a note of every id that was ever seen.
-#![allow(clippy::unwrap_used, reason = "a test that comes here wants no failure")]
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,17 +1,18 @@
 //! Law 1: no lost update.
-#![allow(clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{Deadlines, Error, MemoryStore, SessionManager, SessionStore};
 use session_tests::script::{Numbers, draw, outcomes};
 use session_tests::sim::pause;
 use session_tests::{
-    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create, numbers,
-    open, token_of,
+    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, SlowStore, YieldStore, anonymous, create,
+    numbers, open, token_of,
 };
 
 fn manager(sim: &Sim, store: impl SessionStore) -> SessionManager {
@@ -119,6 +120,43 @@ fn a_hundred_updates_of_one_key_at_once_all_succeed() {
     }
 }
 
+/// The same on a store that takes its time; how long it took, on the clock.
+fn hundred_at_once_on_a_slow_store(backend: Backend, processes: usize, latency: Duration) -> Duration {
+    let mut sim = Sim::new(latency.as_millis() as u64);
+    let slow = Arc::new(SlowStore::new(backend.store(), sim.clock(), latency));
+    let managers: Vec<_> = (0..processes).map(|_| manager(&sim, Arc::clone(&slow))).collect();
+    let token = sim.block_on(create(&managers[0], [("n", 0)]));
+    let begin = sim.clock().now();
+    for who in 0..100 {
+        let manager = managers[who % processes].clone();
+        let token = token.clone();
+        sim.spawn(async move {
+            let session = open(&manager, &token).await;
+            session.update("n", |n: Option<u64>| n.unwrap() + 1).unwrap();
+            let outcome = manager.commit(&session).await;
+            outcome.unwrap_or_else(|error| panic!("{backend:?} over {processes}, {latency:?}: {error}"));
+        });
+    }
+    sim.run();
+    let took = sim.clock().now().since(begin);
+    let after = sim.block_on(async { numbers(&open(&managers[0], &token).await) });
+    assert_eq!(after["n"], 100);
+    took
+}
+
+#[test]
+fn a_hundred_updates_at_once_all_succeed_on_a_store_that_takes_its_time() {
+    for backend in [Backend::Memory, Backend::Replace] {
+        for latency in [4, 40] {
+            for processes in [1, 4, 100] {
+                let latency = Duration::from_millis(latency);
+                let took = hundred_at_once_on_a_slow_store(backend, processes, latency);
+                println!("{backend:?} over {processes}, {latency:?}: {took:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn update_now_returns_the_final_value() {
     for backend in Backend::SERVER {
@@ -168,7 +206,7 @@ fn beyond_the_bound_comes_contended_and_nothing_is_written() {
     let store = FaultStore::new(MemoryStore::new());
     let counted = CountingStore::new(Arc::clone(&store));
     let deadlines = Deadlines {
-        commit: std::time::Duration::from_secs(3),
+        commit: Duration::from_secs(3),
         ..Deadlines::default()
     };
     let manager = SessionManager::builder(Arc::clone(&counted))
@@ -202,8 +240,8 @@ fn the_deadline_of_a_commit_ends_a_wait_in_the_queue() {
     let mut sim = Sim::new(1);
     let store = FaultStore::new(MemoryStore::new());
     let deadlines = Deadlines {
-        call: std::time::Duration::from_secs(30),
-        commit: std::time::Duration::from_secs(3),
+        call: Duration::from_secs(30),
+        commit: Duration::from_secs(3),
     };
     let manager = SessionManager::builder(Arc::clone(&store))
         .clock(sim.clock())

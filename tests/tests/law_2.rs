@@ -1,5 +1,5 @@
 //! Law 2: no resurrection (S18, S23, S43).
-#![allow(clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -7,6 +7,8 @@ use futures_util::FutureExt;
 use session_core::{Codec, Directive, KeyRing, Session, SessionManager};
 use session_tests::{Backend, CountingStore, Counts, anonymous, create, open, token_of};
 
+type Handler = fn(&Session);
+
 /// What a handler does, and what it may cost at most.
 fn costs(backend: Backend, handler: impl Fn(&Session)) -> Counts {
     let store = CountingStore::new(backend.store());
@@ -60,7 +62,7 @@ fn a_client_without_a_token_costs_nothing_until_something_is_stored() {
 #[test]
 fn no_write_where_nothing_changed() {
     for backend in Backend::ALL {
-        let cases: [(&str, fn(&Session)); 9] = [
+        let cases: [(&str, Handler); 9] = [
             ("nothing", |_| {}),
             ("an equal insert", |s| s.insert("n", 1).unwrap()),
             ("remove of a missing key", |s| assert!(!s.remove("missing"))),
@@ -98,7 +100,7 @@ fn no_write_where_nothing_changed() {
 fn what_changed_is_written() {
     // The counterpart, without which a store that never writes would pass.
     for backend in Backend::ALL {
-        let cases: [(&str, fn(&Session)); 6] = [
+        let cases: [(&str, Handler); 6] = [
             ("another value", |s| s.insert("n", 2).unwrap()),
             ("a new key", |s| s.insert("new", 1).unwrap()),
             ("a removed key", |s| assert!(s.remove("n"))),

@@ -93,7 +93,6 @@ fn with_keys_a_token_without_a_mac_is_refused_and_the_other_way_round() {
     assert!(now(open(&signed, &token)).is_new());
     let token = now(create(&signed, [("n", 1)]));
     assert!(now(open(&plain, &token)).is_new());
-    assert!(now(open(&plain, &token[..43])).is_new() || token[..43].len() == 43);
 }
 
 #[test]

@@ -145,7 +145,7 @@ async fn renewal(trial: &Trial, rng: &mut Rng, indexed: bool) -> Check {
     let key = trial.create(&record).await?;
     let edit = Edit::replacing(&record, Changes::new().set("first", number(2)), |after| {
         after.principal = Some(names[1].clone().into());
-        after.tokens = vec![token(rng, record.created)];
+        after.tokens = [token(rng, record.created)].into();
     });
     drop_halfway(trial, rng, "update", trial.update(&key, &edit))
         .await

@@ -240,7 +240,7 @@ pub(super) async fn other_epoch(trial: &Trial) -> Check {
     let key = trial.create(&loaded).await?;
     let renewal = Edit::replacing(&loaded, Changes::new(), |record| {
         record.epoch += 1;
-        record.tokens = vec![token(&mut rng, record.created)];
+        record.tokens = [token(&mut rng, record.created)].into();
     });
     let key = trial.save(&key, &renewal).await?;
     let current = &renewal.record;

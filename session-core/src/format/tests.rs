@@ -42,7 +42,7 @@ fn full() -> Record {
         principal: Some("user:42".into()),
         label: Some("Zoë’s phone".into()),
         csrf_seed: counting(0xf0),
-        tokens: vec![
+        tokens: smallvec::smallvec![
             TokenHash {
                 hash: [0x11; 32],
                 issued: at(1_700_000_000_000),
@@ -77,7 +77,7 @@ fn large() -> Record {
         epoch: u64::MAX,
         authenticated: Some(last),
         csrf_seed: [0xff; 16],
-        tokens: vec![TokenHash {
+        tokens: smallvec::smallvec![TokenHash {
             hash: [0xff; 32],
             issued: last,
             epoch: u64::MAX,
@@ -442,7 +442,7 @@ fn arbitrary_record() -> impl Strategy<Value = Record> {
             label: names.2.map(ByteString::from),
             lifetime,
             csrf_seed: numbers.3,
-            tokens,
+            tokens: tokens.into(),
             values,
         })
 }

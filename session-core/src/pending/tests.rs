@@ -337,7 +337,8 @@ fn a_clear_outlives_a_save_that_began_before_it() {
     pending.settle(&taken);
     assert!(!pending.is_empty());
     assert_eq!(written(&pending, &values), "*");
-    pending.settle(&pending.take());
+    let taken = pending.take();
+    pending.settle(&taken);
     assert!(pending.is_empty());
 }
 

@@ -1,4 +1,12 @@
 use super::*;
+use crate::TokenHash;
+use crate::intent::Intent;
+use crate::intent::retire;
+use crate::plan::{Job, Occasion, Plan};
+use crate::rules::Rules;
+use crate::{Capability, Codec, Lifetime, Limits};
+use bytestring::ByteString;
+use smallvec::SmallVec;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -65,29 +73,29 @@ fn put(state: &mut State, key: &'static str, text: &str) {
     state.put(key.into(), json(text), &rules()).unwrap();
 }
 
-fn created(state: &State, occasion: Occasion) -> Job {
+fn created(state: &mut State, occasion: Occasion) -> Job {
     match state.plan(at(1_001), occasion, &rules()).unwrap() {
         Plan::Create(job) => job,
         _ => panic!("not a creation"),
     }
 }
 
-fn updated_at(state: &State, now: Timestamp, occasion: Occasion) -> Job {
+fn updated_at(state: &mut State, now: Timestamp, occasion: Occasion) -> Job {
     match state.plan(now, occasion, &rules()).unwrap() {
         Plan::Update(job) => job,
         _ => panic!("not an update"),
     }
 }
 
-fn updated(state: &State, occasion: Occasion) -> Job {
+fn updated(state: &mut State, occasion: Occasion) -> Job {
     updated_at(state, at(1_001), occasion)
 }
 
-fn is_nothing(state: &State, now: Timestamp, occasion: Occasion) -> bool {
+fn is_nothing(state: &mut State, now: Timestamp, occasion: Occasion) -> bool {
     matches!(state.plan(now, occasion, &rules()), Ok(Plan::Nothing))
 }
 
-fn withheld(state: &State, occasion: Occasion, rules: &Rules) -> Option<&'static str> {
+fn withheld(state: &mut State, occasion: Occasion, rules: &Rules) -> Option<&'static str> {
     match state.plan(at(1_001), occasion, rules) {
         Ok(Plan::Withhold(reason)) => Some(reason),
         _ => None,
@@ -99,19 +107,19 @@ fn activity_is_due_after_the_touch_interval() {
     let record = record();
     assert!(!touch_due(&record, at(1_059)));
     assert!(touch_due(&record, at(1_060)));
-    let state = opened();
+    let mut state = opened();
     assert!(!state.needs_commit(at(1_059)));
     assert!(state.needs_commit(at(1_060)));
-    assert!(is_nothing(&state, at(1_059), Occasion::Commit));
-    let job = updated_at(&state, at(1_060), Occasion::Commit);
+    assert!(is_nothing(&mut state, at(1_059), Occasion::Commit));
+    let job = updated_at(&mut state, at(1_060), Occasion::Commit);
     assert!(job.only_touches());
     assert_eq!(job.changes.metadata(), Metadata::Touched(at(1_060)));
     assert_eq!(job.expected, None);
     assert!(
-        is_nothing(&state, at(1_060), Occasion::Save),
+        is_nothing(&mut state, at(1_060), Occasion::Save),
         "a save records no activity"
     );
-    assert!(updated_at(&state, at(1_060), Occasion::CommitKeepingToken).only_touches());
+    assert!(updated_at(&mut state, at(1_060), Occasion::CommitKeepingToken).only_touches());
 }
 
 #[test]
@@ -168,10 +176,10 @@ fn what_would_be_lost() {
 #[test]
 fn a_creation() {
     let mut state = new();
-    assert!(is_nothing(&state, at(1_001), Occasion::Commit));
+    assert!(is_nothing(&mut state, at(1_001), Occasion::Commit));
     put(&mut state, "a", "1");
     state.intent.label = Some("phone".into());
-    let job = created(&state, Occasion::Save);
+    let job = created(&mut state, Occasion::Save);
     let record = &job.record;
     assert_eq!((record.version, record.epoch), (1, 0));
     assert_eq!((record.created, record.last_seen), (at(1_001), at(1_001)));
@@ -205,10 +213,10 @@ fn a_creation_by_signing_in() {
     state.intent.sign_in = Some("user".into());
     state.intent.lifetime = Some(Lifetime::aal3());
     assert!(
-        is_nothing(&state, at(1_001), Occasion::Save),
+        is_nothing(&mut state, at(1_001), Occasion::Save),
         "it waits for the commit"
     );
-    let job = created(&state, Occasion::Commit);
+    let job = created(&mut state, Occasion::Commit);
     assert_eq!(job.record.principal(), Some("user"));
     assert_eq!(job.record.authenticated, Some(at(1_001)));
     assert_eq!(job.record.lifetime, Lifetime::aal3());
@@ -216,7 +224,7 @@ fn a_creation_by_signing_in() {
     assert_eq!(job.renews(), Some(true));
     let reason = "the response cannot carry a new token";
     assert_eq!(
-        withheld(&state, Occasion::CommitKeepingToken, &rules()),
+        withheld(&mut state, Occasion::CommitKeepingToken, &rules()),
         Some(reason)
     );
 }
@@ -227,7 +235,7 @@ fn what_may_not_be_created() {
     put(&mut state, "a", "1");
     let reason = "the response cannot carry a new token";
     assert_eq!(
-        withheld(&state, Occasion::CommitKeepingToken, &rules()),
+        withheld(&mut state, Occasion::CommitKeepingToken, &rules()),
         Some(reason)
     );
     for phase in [Phase::Closed, Phase::Abandoned] {
@@ -237,7 +245,7 @@ fn what_may_not_be_created() {
             assert!(matches!(plan, Err(Error::Detached)));
         }
     }
-    assert!(is_nothing(&new(), at(1_001), Occasion::CommitKeepingToken));
+    assert!(is_nothing(&mut new(), at(1_001), Occasion::CommitKeepingToken));
 }
 
 #[test]
@@ -245,15 +253,15 @@ fn a_muted_request_stores_nothing() {
     let mut state = State::opened(None, true);
     let reason = "its token was renewed, or it ended, since this request was sent";
     for occasion in [Occasion::Save, Occasion::Commit, Occasion::CommitKeepingToken] {
-        assert!(is_nothing(&state, at(1_001), occasion));
+        assert!(is_nothing(&mut state, at(1_001), occasion));
     }
     put(&mut state, "a", "1");
     for occasion in [Occasion::Save, Occasion::Commit, Occasion::CommitKeepingToken] {
-        assert_eq!(withheld(&state, occasion, &rules()), Some(reason));
+        assert_eq!(withheld(&mut state, occasion, &rules()), Some(reason));
     }
     state.intent.sign_in = Some("user".into());
-    assert_eq!(withheld(&state, Occasion::Save, &rules()), Some(reason));
-    let job = created(&state, Occasion::Commit);
+    assert_eq!(withheld(&mut state, Occasion::Save, &rules()), Some(reason));
+    let job = created(&mut state, Occasion::Commit);
     assert_eq!(job.record.values.len(), 1);
     state.created(job, Key::Id(SessionId::from_bytes([2; 16])));
     assert!(!state.muted, "from here on it is a session like any other");
@@ -263,7 +271,7 @@ fn a_muted_request_stores_nothing() {
 fn an_update_of_values() {
     let mut state = opened();
     put(&mut state, "b", "2");
-    let job = updated(&state, Occasion::Save);
+    let job = updated(&mut state, Occasion::Save);
     assert!(!job.only_touches());
     assert_eq!(job.changes.metadata(), Metadata::Unchanged);
     assert_eq!(job.expected, None);
@@ -271,7 +279,7 @@ fn an_update_of_values() {
     assert_eq!(job.record.last_seen, at(1_000));
     assert!(job.secret.is_none());
     assert_eq!(job.renews(), None);
-    let job = updated_at(&state, at(1_060), Occasion::Commit);
+    let job = updated_at(&mut state, at(1_060), Occasion::Commit);
     assert_eq!(job.changes.metadata(), Metadata::Touched(at(1_060)));
     assert_eq!(job.record.last_seen, at(1_060));
     assert!(!job.only_touches());
@@ -287,7 +295,7 @@ fn an_update_of_values() {
 fn a_merged_update_leaves_a_stale_base() {
     let mut state = opened();
     put(&mut state, "b", "2");
-    let job = updated(&state, Occasion::Save);
+    let job = updated(&mut state, Occasion::Save);
     state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 3, &rules());
     assert!(state.base.as_ref().unwrap().stale);
 }
@@ -297,7 +305,7 @@ fn an_update_that_depends_on_what_is_stored_meets_its_version() {
     let mut state = opened();
     let update: UpdateFn = Arc::new(|_, _, _, _| Ok(json("2")));
     state.update("a".into(), update, json("2"), &rules()).unwrap();
-    assert_eq!(updated(&state, Occasion::Save).expected, Some(1));
+    assert_eq!(updated(&mut state, Occasion::Save).expected, Some(1));
 }
 
 #[test]
@@ -305,9 +313,12 @@ fn a_renewal() {
     let mut state = opened();
     state.intent.renew = true;
     for occasion in [Occasion::Save, Occasion::CommitKeepingToken] {
-        assert!(is_nothing(&state, at(1_001), occasion), "it waits for the commit");
+        assert!(
+            is_nothing(&mut state, at(1_001), occasion),
+            "it waits for the commit"
+        );
     }
-    let job = updated(&state, Occasion::Commit);
+    let job = updated(&mut state, Occasion::Commit);
     assert_eq!(job.renews(), Some(false));
     assert_eq!(job.changes.metadata(), Metadata::Replaced);
     assert_eq!(job.expected, Some(1));
@@ -333,7 +344,7 @@ fn a_renewal() {
 fn signing_in_starts_both_clocks_anew() {
     let mut state = opened();
     state.intent.sign_in = Some("user".into());
-    let job = updated_at(&state, at(2_000), Occasion::Commit);
+    let job = updated_at(&mut state, at(2_000), Occasion::Commit);
     assert_eq!(job.renews(), Some(true));
     assert_eq!(job.record.principal(), Some("user"));
     assert_eq!(job.record.authenticated, Some(at(2_000)));
@@ -347,7 +358,7 @@ fn another_lifetime_only_shortens() {
     let apply = |record: Record, lifetime: Lifetime| {
         let mut state = State::opened(Some(base(record)), false);
         state.intent.lifetime = Some(lifetime);
-        updated_at(&state, at(1_030), Occasion::Save).record
+        updated_at(&mut state, at(1_030), Occasion::Save).record
     };
     let hours = |hours: u32| Lifetime::new(HOUR, HOUR * hours).unwrap();
     let longer = apply(record(), hours(11));
@@ -365,7 +376,7 @@ fn another_lifetime_only_shortens() {
 fn a_label_takes_the_place_of_another() {
     let mut state = opened();
     state.intent.label = Some("phone".into());
-    let job = updated(&state, Occasion::Save);
+    let job = updated(&mut state, Occasion::Save);
     assert_eq!(job.record.label(), Some("phone"));
     assert_eq!(job.record.epoch, 0);
     assert!(job.secret.is_none());
@@ -383,7 +394,7 @@ fn when_the_client_must_hear_of_its_token() {
         let mut state = State::opened(Some(base(record)), false);
         state.base.as_mut().unwrap().old_key = old_key;
         put(&mut state, "b", "2");
-        let job = updated_at(&state, at(seconds), Occasion::Commit);
+        let job = updated_at(&mut state, at(seconds), Occasion::Commit);
         let key = Key::Id(job.record.id);
         state.updated(job, key, 2, &rules);
         (state.tell, state.base.unwrap().old_key)
@@ -397,7 +408,7 @@ fn when_the_client_must_hear_of_its_token() {
 
     let mut state = opened();
     state.intent.lifetime = Some(Lifetime::aal3());
-    let job = updated(&state, Occasion::Save);
+    let job = updated(&mut state, Occasion::Save);
     let key = Key::Id(job.record.id);
     state.updated(job, key, 2, &rules);
     assert!(state.tell, "another lifetime");
@@ -464,7 +475,7 @@ fn a_session_that_is_gone() {
     state.intent.sign_in = Some("user".into());
     state.gone();
     assert_eq!(state.count(), 1, "its own values go on");
-    assert_eq!(created(&state, Occasion::Commit).record.values.len(), 1);
+    assert_eq!(created(&mut state, Occasion::Commit).record.values.len(), 1);
 }
 
 #[test]
@@ -591,35 +602,38 @@ fn a_sealed_session_has_to_fit_its_token() {
 #[test]
 fn every_write_of_a_sealed_session_is_a_new_token() {
     let rules = sealed();
-    let plan = |state: &State, now, occasion| state.plan(now, occasion, &rules);
+    let plan = |state: &mut State, now, occasion| state.plan(now, occasion, &rules);
     let mut state = opened();
     put(&mut state, "b", "2");
-    let Ok(Plan::Update(job)) = plan(&state, at(1_001), Occasion::Commit) else {
+    let Ok(Plan::Update(job)) = plan(&mut state, at(1_001), Occasion::Commit) else {
         panic!("not an update")
     };
     assert!(job.secret.is_none());
     assert!(job.record.tokens.is_empty());
     let reason = "the response cannot carry a new token";
     assert_eq!(
-        withheld(&state, Occasion::CommitKeepingToken, &rules),
+        withheld(&mut state, Occasion::CommitKeepingToken, &rules),
         Some(reason)
     );
     state.phase = Phase::Closed;
     for occasion in [Occasion::Save, Occasion::Commit] {
-        assert!(matches!(plan(&state, at(1_001), occasion), Err(Error::Detached)));
+        assert!(matches!(
+            plan(&mut state, at(1_001), occasion),
+            Err(Error::Detached)
+        ));
     }
     let mut idle = opened();
     assert!(matches!(
-        plan(&idle, at(1_060), Occasion::CommitKeepingToken),
+        plan(&mut idle, at(1_060), Occasion::CommitKeepingToken),
         Ok(Plan::Nothing)
     ));
     assert!(matches!(
-        plan(&idle, at(1_060), Occasion::Commit),
+        plan(&mut idle, at(1_060), Occasion::Commit),
         Ok(Plan::Update(_))
     ));
     idle.phase = Phase::Closed;
     assert!(matches!(
-        plan(&idle, at(1_060), Occasion::Commit),
+        plan(&mut idle, at(1_060), Occasion::Commit),
         Ok(Plan::Nothing)
     ));
     state.phase = Phase::Open;
@@ -636,13 +650,19 @@ fn retired_tokens_are_kept_for_a_while() {
         confirmed: None,
         retired: retired.map(at),
     };
-    let mut tokens = vec![token(1, Some(90)), token(2, Some(91)), token(3, None)];
+    let mut tokens: SmallVec<[TokenHash; 1]> =
+        smallvec::smallvec![token(1, Some(90)), token(2, Some(91)), token(3, None)];
     retire(&mut tokens, at(100));
-    assert_eq!(tokens, [token(2, Some(91)), token(3, Some(100))]);
-    let mut many: Vec<_> = (0..12).map(|n| token(n, None)).collect();
+    assert_eq!(tokens.as_slice(), [token(2, Some(91)), token(3, Some(100))]);
+    let mut many: SmallVec<[TokenHash; 1]> = (0..12).map(|n| token(n, None)).collect();
     retire(&mut many, at(100));
-    assert_eq!(many, (4..12).map(|n| token(n, Some(100))).collect::<Vec<_>>());
-    let mut eight: Vec<_> = (0..8).map(|n| token(n, None)).collect();
+    assert_eq!(
+        many,
+        (4..12)
+            .map(|n| token(n, Some(100)))
+            .collect::<SmallVec<[TokenHash; 1]>>()
+    );
+    let mut eight: SmallVec<[TokenHash; 1]> = (0..8).map(|n| token(n, None)).collect();
     retire(&mut eight, at(100));
     assert_eq!(eight.len(), 8);
 }

@@ -1,0 +1,120 @@
+//! Changes of a session's metadata: signing in, renewing, another lifetime or label.
+
+use std::time::Duration;
+
+use bytestring::ByteString;
+use smallvec::SmallVec;
+
+use crate::plan::Occasion;
+use crate::record::TokenHash;
+use crate::rules::Rules;
+use crate::token::{Secret, random_bytes};
+use crate::{Error, Lifetime, Record, Timestamp};
+
+/// How long a token that a renewal retired is answered as anonymous instead of as a stranger's.
+pub(crate) const RENEWAL_GRACE: Duration = Duration::from_secs(10);
+/// A retired token is kept in the record as long as it may matter, and only so many of them.
+const RETIRED_KEPT: usize = 8;
+
+/// Changes of metadata that the next commit makes.
+#[derive(Clone, Default)]
+pub(crate) struct Intent {
+    pub(crate) renew: bool,
+    pub(crate) sign_in: Option<ByteString>,
+    pub(crate) lifetime: Option<Lifetime>,
+    pub(crate) label: Option<ByteString>,
+}
+
+impl Intent {
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.renew && self.sign_in.is_none() && self.lifetime.is_none() && self.label.is_none()
+    }
+
+    /// Bytes of the names that it brings.
+    pub(crate) fn names(&self) -> usize {
+        let names = [&self.sign_in, &self.label].into_iter().flatten();
+        names.map(|name| name.len()).sum()
+    }
+
+    /// The part that a save on this occasion may carry out: renewals wait for the commit.
+    pub(crate) fn due(&self, occasion: Occasion) -> Self {
+        let renewing = occasion == Occasion::Commit;
+        Self {
+            renew: renewing && self.renew,
+            sign_in: self.sign_in.clone().filter(|_| renewing),
+            lifetime: self.lifetime,
+            label: self.label.clone(),
+        }
+    }
+
+    /// Forgets what was carried out.
+    pub(crate) fn settle(&mut self, done: &Self) {
+        self.renew &= !done.renew && done.sign_in.is_none();
+        if self.sign_in == done.sign_in {
+            self.sign_in = None;
+        }
+        if self.lifetime == done.lifetime {
+            self.lifetime = None;
+        }
+        if self.label == done.label {
+            self.label = None;
+        }
+    }
+
+    /// Carries itself out on `record`; the new secret where that renews its token.
+    pub(crate) fn apply(
+        &self,
+        record: &mut Record,
+        now: Timestamp,
+        rules: &Rules,
+    ) -> Result<Option<Secret>, Error> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        record.last_seen = record.last_seen.max(now);
+        if let Some(lifetime) = self.lifetime {
+            let started = record.authenticated.unwrap_or(record.created);
+            record.lifetime = lifetime;
+            record.deadline = record.deadline.min(started.plus(lifetime.absolute()));
+        }
+        if let Some(label) = &self.label {
+            record.label = Some(label.clone());
+        }
+        if let Some(principal) = &self.sign_in {
+            record.principal = Some(principal.clone());
+            record.authenticated = Some(now);
+            record.deadline = now.plus(record.lifetime.absolute());
+        }
+        if !self.renew && self.sign_in.is_none() {
+            return Ok(None);
+        }
+        record.epoch += 1;
+        record.csrf_seed = random_bytes()?;
+        let secret = rules.new_secret()?;
+        retire(&mut record.tokens, now);
+        record
+            .tokens
+            .extend(secret.as_ref().map(|secret| issued(secret, now, record.epoch)));
+        Ok(secret)
+    }
+}
+
+/// Retires all tokens, and drops those that have been so for long.
+pub(crate) fn retire(tokens: &mut SmallVec<[TokenHash; 1]>, now: Timestamp) {
+    tokens.retain(|token| token.retired.is_none_or(|since| now.since(since) < RENEWAL_GRACE));
+    let surplus = tokens.len().saturating_sub(RETIRED_KEPT);
+    tokens.drain(..surplus);
+    for token in tokens {
+        token.retired.get_or_insert(now);
+    }
+}
+
+pub(crate) fn issued(secret: &Secret, now: Timestamp, epoch: u64) -> TokenHash {
+    TokenHash {
+        hash: secret.hash(),
+        issued: now,
+        epoch,
+        confirmed: None,
+        retired: None,
+    }
+}

@@ -1,0 +1,191 @@
+//! What a save has to write: decided here, without I/O.
+
+use std::sync::Arc;
+
+use crate::intent::{Intent, issued};
+use crate::pending::Taken;
+use crate::rules::Rules;
+use crate::state::{Base, Phase, State};
+use crate::token::{Secret, random_bytes};
+use crate::{Changes, Error, Key, Metadata, Record, SessionId, Timestamp};
+
+/// What a save is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// The handler asked for it.
+    Save,
+    /// The request has succeeded.
+    Commit,
+    /// It has succeeded, with a response that must not carry a new token.
+    CommitKeepingToken,
+}
+
+/// What a save has to do.
+pub(crate) enum Plan {
+    Nothing,
+    /// There is something to store, and it may not be: say so.
+    Withhold(&'static str),
+    Create(Job),
+    Update(Job),
+}
+
+/// One write.
+pub(crate) struct Job {
+    pub(crate) record: Arc<Record>,
+    pub(crate) secret: Option<Secret>,
+    /// What names the record that is updated.
+    pub(crate) key: Key,
+    pub(crate) changes: Changes,
+    pub(crate) expected: Option<u64>,
+    /// The epoch that was loaded.
+    pub(crate) epoch: u64,
+    /// The record is to be loaded before its version can be relied on.
+    pub(crate) stale: bool,
+    /// The handler's session that this is for: a destroyed one has another number.
+    pub(crate) generation: u32,
+    /// The response cannot carry a token, so an unchanged one is not sent again.
+    pub(crate) quiet: bool,
+    pub(crate) taken: Taken,
+    /// The intents that it carries out.
+    pub(crate) intent: Intent,
+}
+
+impl Job {
+    /// Whether it records activity and nothing else.
+    pub(crate) fn only_touches(&self) -> bool {
+        self.changes.keeps_values() && matches!(self.changes.metadata(), Metadata::Touched(_))
+    }
+
+    /// Whether it renews, and whether that is a sign-in.
+    pub(crate) fn renews(&self) -> Option<bool> {
+        let signs_in = self.intent.sign_in.is_some();
+        (self.intent.renew || signs_in).then_some(signs_in)
+    }
+}
+
+const KEEPING_TOKEN: &str = "the response cannot carry a new token";
+
+impl State {
+    /// Decides what a save has to write.
+    pub(crate) fn plan(&mut self, now: Timestamp, occasion: Occasion, rules: &Rules) -> Result<Plan, Error> {
+        let intent = self.intent.due(occasion);
+        if self.muted && intent.sign_in.is_none() {
+            return Ok(match self.is_idle() {
+                true => Plan::Nothing,
+                false => Plan::Withhold("its token was renewed, or it ended, since this request was sent"),
+            });
+        }
+        let mut plan = match &self.base {
+            Some(base) => self.plan_update(base, intent, now, occasion, rules)?,
+            None => self.plan_create(intent, now, occasion, rules)?,
+        };
+        if let Plan::Create(job) | Plan::Update(job) = &mut plan {
+            job.taken = self.pending.take();
+        }
+        Ok(plan)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.intent.is_empty()
+    }
+
+    fn plan_create(
+        &self,
+        intent: Intent,
+        now: Timestamp,
+        occasion: Occasion,
+        rules: &Rules,
+    ) -> Result<Plan, Error> {
+        let values = self.pending.fresh();
+        if values.is_empty() && intent.sign_in.is_none() {
+            return Ok(match (&self.intent.sign_in, occasion) {
+                (Some(_), Occasion::CommitKeepingToken) => Plan::Withhold(KEEPING_TOKEN),
+                _ => Plan::Nothing,
+            });
+        }
+        match occasion {
+            _ if self.phase != Phase::Open => return Err(Error::Detached),
+            Occasion::CommitKeepingToken => return Ok(Plan::Withhold(KEEPING_TOKEN)),
+            Occasion::Save | Occasion::Commit => {}
+        }
+        let lifetime = intent.lifetime.unwrap_or(rules.lifetime);
+        let mut record = Record::new(SessionId::random()?, rules.scope.clone(), lifetime, now);
+        record.values = values;
+        record.csrf_seed = random_bytes()?;
+        record.label = intent.label.clone();
+        if let Some(principal) = &intent.sign_in {
+            record.principal = Some(principal.clone());
+            record.authenticated = Some(now);
+        }
+        let secret = rules.new_secret()?;
+        record
+            .tokens
+            .extend(secret.as_ref().map(|secret| issued(secret, now, 0)));
+        rules.check_record(&record)?;
+        Ok(Plan::Create(Job {
+            key: Key::Id(record.id),
+            epoch: record.epoch,
+            record: Arc::new(record),
+            secret,
+            changes: Changes::new(),
+            expected: None,
+            stale: false,
+            generation: self.generation,
+            quiet: false,
+            taken: Taken::default(),
+            intent,
+        }))
+    }
+
+    fn plan_update(
+        &self,
+        base: &Base,
+        intent: Intent,
+        now: Timestamp,
+        occasion: Occasion,
+        rules: &Rules,
+    ) -> Result<Plan, Error> {
+        let old = &*base.record;
+        let changes = self.pending.changes(&old.values);
+        let touched = occasion != Occasion::Save && touch_due(old, now);
+        let replaced = !intent.is_empty();
+        if changes.keeps_values() && !replaced && !touched {
+            return Ok(Plan::Nothing);
+        }
+        let sealed = rules.is_sealed();
+        if sealed && (self.phase != Phase::Open || occasion == Occasion::CommitKeepingToken) {
+            // Every write of a sealed session is a new token.
+            return match (self.phase, changes.keeps_values() && !replaced) {
+                (_, true) => Ok(Plan::Nothing),
+                (Phase::Open, false) => Ok(Plan::Withhold(KEEPING_TOKEN)),
+                (_, false) => Err(Error::Detached),
+            };
+        }
+        let changes = changes.with_metadata(match (replaced, touched) {
+            (true, _) => Metadata::Replaced,
+            (false, true) => Metadata::Touched(now),
+            (false, false) => Metadata::Unchanged,
+        });
+        let mut record = changes.apply(old);
+        let secret = intent.apply(&mut record, now, rules)?;
+        rules.check_record(&record)?;
+        let versioned = replaced || self.pending.depends_on_stored();
+        Ok(Plan::Update(Job {
+            key: base.key.clone(),
+            epoch: old.epoch,
+            record: Arc::new(record),
+            secret,
+            changes,
+            expected: versioned.then_some(old.version),
+            stale: base.stale,
+            generation: self.generation,
+            quiet: occasion == Occasion::CommitKeepingToken,
+            taken: Taken::default(),
+            intent,
+        }))
+    }
+}
+
+pub(crate) fn touch_due(record: &Record, now: Timestamp) -> bool {
+    now.since(record.last_seen) >= record.lifetime.touch_interval()
+}

@@ -1,0 +1,148 @@
+use std::cell::Cell;
+
+use super::*;
+
+const NAMES: [&str; 3] = ["a", "__Host-id", "cart.of-the_shop"];
+
+/// A token in which every position counts.
+fn token(length: usize) -> String {
+    let letter = |at: usize| char::from(b'a' + ((at * 7 + at / 1_000) % 26) as u8);
+    (0..length).map(letter).collect()
+}
+
+fn transport(name: &str, cookies: usize) -> Transport {
+    let capability = Capability::Client {
+        overhead: 54,
+        cookies,
+    };
+    Transport::cookie(CookieConfig::new(name), capability)
+}
+
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap()
+}
+
+/// Cookies as a request brings them.
+fn sent<'a>(cookies: impl IntoIterator<Item = &'a (Cow<'a, str>, Cow<'a, str>)>) -> HeaderValue {
+    let pairs = cookies.into_iter().map(|(name, value)| format!("{name}={value}"));
+    header(&pairs.collect::<Vec<_>>().join("; "))
+}
+
+/// The tokens that are read from one Cookie header.
+fn read(transport: &Transport, cookies: &HeaderValue) -> Vec<String> {
+    let tokens = transport.tokens([cookies].into_iter());
+    let mut room = Tokens::room();
+    let strs = tokens.as_strs(&mut room);
+    strs.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_longest_token_of_one_cookie() {
+    for name in NAMES {
+        let most = LARGEST - name.len();
+        let whole = token(most);
+        assert_eq!(split(&whole, 3, name), [(name.into(), Cow::Borrowed(whole.as_str()))]);
+        let more = token(most + 1);
+        let parts = split(&more, 3, name);
+        assert_eq!(parts.len(), 2);
+        assert_eq!(parts[0].0.len() + parts[0].1.len(), LARGEST);
+        assert!(parts[0].1.starts_with("2."));
+        assert_eq!(parts[1], (format!("{name}-1").into(), more[chunk_size(name)..].into()));
+        // Where there is one cookie only, nothing is split.
+        assert_eq!(split(&more, 1, name).len(), 1);
+    }
+}
+
+#[test]
+fn what_may_be_sent_fits_and_comes_back() {
+    for name in NAMES {
+        for cookies in 1..=8 {
+            let transport = transport(name, cookies);
+            for length in [1, 42, 4_000, 4_087, 4_088, transport.max_token() - 1, transport.max_token()] {
+                if length > transport.max_token() {
+                    continue;
+                }
+                let token = token(length);
+                let parts = split(&token, cookies, name);
+                assert!(parts.len() <= cookies, "{length} in {cookies}");
+                for (name, value) in &parts {
+                    assert!(name.len() + value.len() <= LARGEST && !value.is_empty());
+                }
+                assert_eq!(read(&transport, &sent(&parts)), [token]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_order_of_chunks_does_not_matter() {
+    let (transport, token) = (transport("id", 4), token(12_345));
+    let mut parts = split(&token, 4, "id");
+    assert_eq!(parts.len(), 4);
+    for _ in 0..4 {
+        parts.rotate_left(1);
+        assert_eq!(read(&transport, &sent(&parts)), [token.as_str()]);
+    }
+}
+
+#[test]
+fn only_the_count_that_was_written_is_read() {
+    let transport = transport("id", 3);
+    assert_eq!(read(&transport, &header("id=2.a; id-1=b; id-2=c")), ["ab"]);
+    assert_eq!(read(&transport, &header("id=3.a; id-1=b; id-2=c")), ["abc"]);
+    assert_eq!(read(&transport, &header("id=3.a; id-1=b")), ["ab"]);
+    for count in ["0", "1", "4", "+2", "02", "-2", " 2", "2 ", "", "999999999999999999999"] {
+        let value = format!("{count}.a");
+        let cookies = header(&format!("id={value}; id-1=b; id-2=c"));
+        assert_eq!(read(&transport, &cookies), [value.trim()], "{count:?}");
+    }
+}
+
+#[test]
+fn one_more_than_are_tried_is_handed_on() {
+    let transport = transport("id", 1);
+    assert_eq!(read(&transport, &header("id=1; id=2; id=3; id=4; id=5; id=6; id=7")), ["1", "2", "3", "4", "5"]);
+}
+
+/// A request with thousands of cookies of one name is not read thousands of times.
+#[test]
+fn many_cookies_of_one_name_are_read_a_few_times() {
+    let transport = transport("id", 8);
+    let flood = header(&"id=8.;".repeat(1_000));
+    let reads = Cell::new(0);
+    let headers = [&flood].into_iter().inspect(|_| reads.set(reads.get() + 1));
+    transport.tokens(headers);
+    assert!(reads.get() <= 1 + MOST * 8, "read {} times", reads.get());
+}
+
+#[test]
+fn names_of_set_cookies() {
+    let own = |value: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.append(SET_COOKIE, HeaderValue::from_static(value));
+        replace(&mut headers, "id", Some(HeaderValue::from_static("id=new")));
+        headers.get_all(SET_COOKIE).iter().count() == 1
+    };
+    for value in ["id=old", "id=", " id=old", "id =old; Path=/", "\tid\t=\told"] {
+        assert!(own(value), "{value:?}");
+    }
+    for value in ["Id=other", "id2=other", "i=other", "id", "other; id=x", "=id=x", "\"id\"=x"] {
+        assert!(!own(value), "{value:?}");
+    }
+}
+
+#[test]
+fn what_stands_behind_bearer() {
+    for (value, token) in [
+        (&b"Bearer abc"[..], Some(&b"abc"[..])),
+        (b"bEARER abc", Some(b"abc")),
+        (b"Bearer  abc ", Some(b"abc")),
+        (b"Bearer ", Some(b"")),
+        (b"Bearer", None),
+        (b"Bearerabc", None),
+        (b"Basic abc", None),
+        (b"", None),
+    ] {
+        assert_eq!(strip_bearer(value), token);
+    }
+}
