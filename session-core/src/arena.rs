@@ -187,6 +187,18 @@ mod tests {
     }
 
     #[test]
+    fn a_block_of_512_bytes_is_used_again() {
+        let old = Value::new(Codec::Json, &b"1"[..]);
+        for (room, kept) in [(512, true), (513, false)] {
+            let mut arena = Arena::default();
+            arena.make_room(room);
+            let block = arena.block.as_ptr();
+            assert_eq!(arena.encode_new(Codec::Json, &1, Some(&old)).unwrap(), None);
+            assert_eq!(arena.block.as_ptr() == block, kept, "{room}");
+        }
+    }
+
+    #[test]
     fn a_value_that_came_out_the_same_takes_no_place() {
         let mut arena = Arena::default();
         let old = arena.encode(Codec::Json, &1).unwrap();

@@ -1,5 +1,6 @@
 //! What one request changes in a record.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -21,7 +22,7 @@ use crate::{LimitExceeded, Limits, Record, StoreError, Timestamp, Value, Values}
 /// assert_eq!(after.version(), record.version() + 1);
 /// assert_eq!(after.values().iter().map(|(key, _)| key).collect::<Vec<_>>(), ["b", "c"]);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     cleared: bool,
     /// Sorted by key.
@@ -162,6 +163,18 @@ impl Changes {
             merged.extend(change.clone().map(|value| (new.clone(), value)));
         }
         Values::from_sorted(merged)
+    }
+}
+
+impl fmt::Debug for Changes {
+    /// Shows how much changes, and no key or value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes")
+            .field("cleared", &self.cleared)
+            .field("sets", &self.sets().count())
+            .field("removes", &self.removes().count())
+            .field("metadata", &self.metadata)
+            .finish()
     }
 }
 

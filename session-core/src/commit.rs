@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use crate::clock::{Elapsed, within};
 use crate::event;
+use crate::id::random_bytes;
+use crate::intent::Occasion;
+use crate::job::Job;
 use crate::manager::SessionManager;
 use crate::open::DeadlinePassed;
-use crate::plan::{Job, Occasion, Plan};
+use crate::plan::Plan;
 use crate::queue::Turn;
 use crate::session::Inner;
 use crate::state::Phase;
-use crate::token::random_bytes;
 use crate::{Directive, Error, Record, Session, StoreError, Timestamp, Update, Updated};
 
 /// Ids drawn for one creation before giving up; a second draw is already a wonder.
@@ -39,7 +41,8 @@ impl SessionManager {
     }
 
     /// [`commit`](Self::commit) for a response that must not carry a new token, such as `101` or `304` over HTTP:
-    /// nothing is created or renewed; data of a session that the client knows is written.
+    /// nothing is created or renewed; data of a session that the client knows is written. Only of what an
+    /// explicit [`save`](Session::save) has created before is the client told.
     ///
     /// # Errors
     ///
@@ -89,14 +92,15 @@ impl SessionManager {
                 return Err(unknown.clone().into());
             }
         }
-        self.delete_doomed(inner).await?;
         let mut attempts = Attempts::new(self);
         loop {
+            self.delete_doomed(inner).await?;
             let now = self.now();
             let plan = inner.state().plan(now, occasion, self.rules())?;
             match plan {
                 Plan::Nothing => return Ok(()),
                 Plan::Withhold(reason) => return self.withhold(inner, occasion, reason),
+                Plan::End => inner.state().destroy(),
                 Plan::Create(job) => {
                     if self.create(inner, job, now, &mut attempts).await? {
                         // A clone may have destroyed it meanwhile.
@@ -130,8 +134,8 @@ impl SessionManager {
         Ok(())
     }
 
-    /// Deletes what the handler destroyed. A session stays on the list until its deletion was
-    /// tried, so that a save that is cancelled leaves it to the commit.
+    /// Deletes what the handler destroyed. A session stays on the list until it is deleted, so
+    /// that a save that fails or is cancelled leaves it to the commit, and that one to the abort.
     async fn delete_doomed(&self, inner: &Inner) -> Result<(), Error> {
         loop {
             let Some(doomed) = inner.state().doomed.first().cloned() else {
@@ -141,11 +145,11 @@ impl SessionManager {
             let deleted = within(&*self.shared.clock, self.shared.deadlines.call, call)
                 .await
                 .unwrap_or_else(|Elapsed| Err(StoreError::outcome_unknown(DeadlinePassed)));
-            let mut state = inner.state();
-            state.doomed.remove(0);
             match deleted {
                 Ok(()) => {
                     event::destroyed(doomed.id);
+                    let mut state = inner.state();
+                    state.doomed.remove(0);
                     state.forget |= doomed.held;
                 }
                 Err(error) => {
@@ -210,7 +214,7 @@ impl SessionManager {
         attempts: &mut Attempts<'m>,
     ) -> Result<bool, Error> {
         let (key, epoch, generation) = (job.key.clone(), job.epoch, job.generation);
-        if job.stale && job.expected.is_some() {
+        if job.reload {
             let fresh = self.fetch(&key, now).await?;
             return self.rebase(inner, fresh, epoch, generation, now).map(|()| false);
         }
@@ -265,6 +269,13 @@ impl SessionManager {
         now: Timestamp,
     ) -> Result<(), Error> {
         let fresh = fresh.filter(|record| record.is_live(now) && record.epoch() == epoch);
+        if fresh.is_none() {
+            let mut state = inner.state();
+            if state.generation == generation && state.intent.sign_in.is_none() {
+                state.gone();
+                return Err(Error::Gone);
+            }
+        }
         let codec = self.rules().codec;
         loop {
             let (replays, mut arena) = {
@@ -291,9 +302,8 @@ impl SessionManager {
                     Ok(())
                 }
                 None => {
-                    state.gone();
-                    let signs_in = state.intent.sign_in.is_some();
-                    if signs_in { Ok(()) } else { Err(Error::Gone) }
+                    state.gone(); // and what is planned next is a creation, for who signs in
+                    Ok(())
                 }
             };
         }

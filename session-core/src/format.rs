@@ -70,21 +70,16 @@ impl Record {
     /// The whole record as bytes, in a versioned format.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.size());
-        self.encode_into(&mut bytes);
-        bytes
-    }
-
-    /// [`encode`](Self::encode), to the end of `bytes`; it adds at most [`size`](Self::size).
-    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
-        self.metadata_into(bytes);
-        put_varint(self.values.len(), bytes);
+        self.metadata_into(&mut bytes);
+        put_varint(self.values.len(), &mut bytes);
         for (key, value) in self.values.iter() {
-            put_varint(key.len(), bytes);
+            put_varint(key.len(), &mut bytes);
             bytes.extend_from_slice(key.as_bytes());
             bytes.push(value.codec().tag());
-            put_varint(value.bytes().len(), bytes);
+            put_varint(value.bytes().len(), &mut bytes);
             bytes.extend_from_slice(value.bytes());
         }
+        bytes
     }
 
     /// The metadata alone as bytes, for a store that keeps each value by itself.

@@ -36,7 +36,7 @@ impl SessionId {
     ///
     /// [`Error::Random`] if the operating system's random source fails.
     pub fn random() -> Result<Self, Error> {
-        Ok(Self(crate::token::random_bytes()?))
+        Ok(Self(random_bytes()?))
     }
 
     /// The id of these bytes.
@@ -107,4 +107,11 @@ pub(crate) fn decode_exact<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         Ok(written) if written == N => Some(bytes),
         _ => None,
     }
+}
+
+/// Bytes from the operating system's random source.
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| Error::Random)?;
+    Ok(bytes)
 }

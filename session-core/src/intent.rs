@@ -5,16 +5,27 @@ use std::time::Duration;
 use bytestring::ByteString;
 use smallvec::SmallVec;
 
-use crate::plan::Occasion;
+use crate::id::random_bytes;
 use crate::record::TokenHash;
 use crate::rules::Rules;
-use crate::token::{Secret, random_bytes};
+use crate::token::Secret;
 use crate::{Error, Lifetime, Record, Timestamp};
 
 /// How long a token that a renewal retired is answered as anonymous instead of as a stranger's.
 pub(crate) const RENEWAL_GRACE: Duration = Duration::from_secs(10);
 /// A retired token is kept in the record as long as it may matter, and only so many of them.
 const RETIRED_KEPT: usize = 8;
+
+/// What a save is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// The handler asked for it.
+    Save,
+    /// The request has succeeded.
+    Commit,
+    /// It has succeeded, with a response that must not carry a new token.
+    CommitKeepingToken,
+}
 
 /// Changes of metadata that the next commit makes.
 #[derive(Clone, Default)]

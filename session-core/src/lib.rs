@@ -55,6 +55,7 @@ mod event;
 mod format;
 mod id;
 mod intent;
+mod job;
 mod keys;
 mod lifetime;
 mod limits;

@@ -72,6 +72,12 @@ impl Pending {
         }
     }
 
+    /// Whether what a handler sees under `key` may come out otherwise in the end.
+    pub(crate) fn is_provisional(&self, key: &str) -> bool {
+        self.position(key)
+            .is_ok_and(|at| !self.entries[at].then.is_empty())
+    }
+
     /// The stored values that show through.
     fn visible<'a>(&self, stored: Option<&'a Values>) -> Option<&'a Values> {
         stored.filter(|_| self.cleared.is_none())

@@ -2,23 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::intent::{Intent, issued};
+use crate::id::random_bytes;
+use crate::intent::{Intent, Occasion, issued};
+use crate::job::Job;
 use crate::pending::Taken;
 use crate::rules::Rules;
 use crate::state::{Base, Phase, State};
-use crate::token::{Secret, random_bytes};
 use crate::{Changes, Error, Key, Metadata, Record, SessionId, Timestamp};
-
-/// What a save is part of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Occasion {
-    /// The handler asked for it.
-    Save,
-    /// The request has succeeded.
-    Commit,
-    /// It has succeeded, with a response that must not carry a new token.
-    CommitKeepingToken,
-}
 
 /// What a save has to do.
 pub(crate) enum Plan {
@@ -27,40 +17,8 @@ pub(crate) enum Plan {
     Withhold(&'static str),
     Create(Job),
     Update(Job),
-}
-
-/// One write.
-pub(crate) struct Job {
-    pub(crate) record: Arc<Record>,
-    pub(crate) secret: Option<Secret>,
-    /// What names the record that is updated.
-    pub(crate) key: Key,
-    pub(crate) changes: Changes,
-    pub(crate) expected: Option<u64>,
-    /// The epoch that was loaded.
-    pub(crate) epoch: u64,
-    /// The record is to be loaded before its version can be relied on.
-    pub(crate) stale: bool,
-    /// The handler's session that this is for: a destroyed one has another number.
-    pub(crate) generation: u32,
-    /// The response cannot carry a token, so an unchanged one is not sent again.
-    pub(crate) quiet: bool,
-    pub(crate) taken: Taken,
-    /// The intents that it carries out.
-    pub(crate) intent: Intent,
-}
-
-impl Job {
-    /// Whether it records activity and nothing else.
-    pub(crate) fn only_touches(&self) -> bool {
-        self.changes.keeps_values() && matches!(self.changes.metadata(), Metadata::Touched(_))
-    }
-
-    /// Whether it renews, and whether that is a sign-in.
-    pub(crate) fn renews(&self) -> Option<bool> {
-        let signs_in = self.intent.sign_in.is_some();
-        (self.intent.renew || signs_in).then_some(signs_in)
-    }
+    /// The session gets a lifetime that is over: it ends.
+    End,
 }
 
 const KEEPING_TOKEN: &str = "the response cannot carry a new token";
@@ -129,7 +87,7 @@ impl State {
             secret,
             changes: Changes::new(),
             expected: None,
-            stale: false,
+            reload: false,
             generation: self.generation,
             quiet: false,
             taken: Taken::default(),
@@ -147,7 +105,7 @@ impl State {
     ) -> Result<Plan, Error> {
         let old = &*base.record;
         let changes = self.pending.changes(&old.values);
-        let touched = occasion != Occasion::Save && touch_due(old, now);
+        let touched = occasion != Occasion::Save && old.touch_due(now);
         let replaced = !intent.is_empty();
         if changes.keeps_values() && !replaced && !touched {
             return Ok(Plan::Nothing);
@@ -168,6 +126,9 @@ impl State {
         });
         let mut record = changes.apply(old);
         let secret = intent.apply(&mut record, now, rules)?;
+        if old.is_live(now) && !record.is_live(now) {
+            return Ok(Plan::End);
+        }
         rules.check_record(&record)?;
         let versioned = replaced || self.pending.depends_on_stored();
         Ok(Plan::Update(Job {
@@ -177,15 +138,12 @@ impl State {
             secret,
             changes,
             expected: versioned.then_some(old.version),
-            stale: base.stale,
+            // What has expired was kept alive by another request, or is gone.
+            reload: (base.stale && versioned) || !old.is_live(now),
             generation: self.generation,
             quiet: occasion == Occasion::CommitKeepingToken,
             taken: Taken::default(),
             intent,
         }))
     }
-}
-
-pub(crate) fn touch_due(record: &Record, now: Timestamp) -> bool {
-    now.since(record.last_seen) >= record.lifetime.touch_interval()
 }

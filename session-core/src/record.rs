@@ -218,6 +218,11 @@ impl Record {
             + self.values.size()
     }
 
+    /// Whether activity at `now` is to be written.
+    pub(crate) fn touch_due(&self, now: Timestamp) -> bool {
+        now.since(self.last_seen) >= self.lifetime.touch_interval()
+    }
+
     /// The token of this hash, compared in constant time.
     pub(crate) fn token(&self, hash: &[u8; 32]) -> Option<&TokenHash> {
         self.tokens

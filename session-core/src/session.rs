@@ -10,10 +10,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::arena::Arena;
-use crate::intent::Intent;
+use crate::intent::{Intent, Occasion};
 use crate::manager::SessionManager;
 use crate::pending::UpdateFn;
-use crate::plan::Occasion;
+
 use crate::state::{Phase, State};
 use crate::{Error, Lifetime, SessionId, Timestamp, Value};
 
@@ -88,7 +88,9 @@ impl Session {
         // The application's code runs without the lock, on what was there before.
         let (same, mut arena) = {
             let mut state = self.state();
-            (state.view(key).cloned(), std::mem::take(&mut state.arena))
+            let settled = !state.pending.is_provisional(key);
+            let same = state.view(key).filter(|_| settled).cloned();
+            (same, std::mem::take(&mut state.arena))
         };
         let encoded = arena.encode_new(rules.codec, &value, same.as_ref());
         let mut state = self.state();

@@ -6,8 +6,8 @@ use bytestring::ByteString;
 
 use crate::arena::Arena;
 use crate::intent::Intent;
+use crate::job::Job;
 use crate::pending::{Pending, UpdateFn};
-use crate::plan::{Job, touch_due};
 use crate::rules::Rules;
 use crate::token::Secret;
 use crate::values::entry_size;
@@ -186,7 +186,7 @@ impl State {
 
     /// Whether a commit at `now` would do anything at all.
     pub(crate) fn needs_commit(&self, now: Timestamp) -> bool {
-        let due = |base: &Base| touch_due(&base.record, now);
+        let due = |base: &Base| base.record.touch_due(now);
         !self.pending.is_empty()
             || !self.doomed.is_empty()
             || !self.intent.is_empty()

@@ -16,17 +16,11 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-use crate::id::decode_exact;
+use crate::id::{decode_exact, random_bytes};
 use crate::{Error, KeyRing, Purpose, SessionId};
 
 const PLAIN_CHARS: usize = 43;
 const MAC_CHARS: usize = 22;
-
-pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| Error::Random)?;
-    Ok(bytes)
-}
 
 /// The secret half of a token.
 #[derive(Clone)]

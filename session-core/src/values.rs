@@ -1,5 +1,7 @@
 //! The values of a session, each still encoded.
 
+use std::fmt;
+
 use bytestring::ByteString;
 
 use crate::Value;
@@ -18,7 +20,7 @@ use crate::Value;
 /// assert_eq!(values.get("b").unwrap().bytes(), b"2");
 /// assert!(values.get("c").is_none());
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Values {
     sorted: Vec<(ByteString, Value)>,
     bytes: usize,
@@ -72,6 +74,13 @@ impl Values {
 
     fn position(&self, key: &str) -> Result<usize, usize> {
         self.sorted.binary_search_by(|(other, _)| (**other).cmp(key))
+    }
+}
+
+impl fmt::Debug for Values {
+    /// Shows how much there is, and no key or value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Values({} keys, {} bytes at most)", self.len(), self.bytes)
     }
 }
 

@@ -9,6 +9,7 @@ use session_core::{Codec, ConfigError, KeyRing, Lifetime, ManagerBuilder, Sessio
 use crate::cookie_config::CookieConfig;
 use crate::error::{DefaultResponse, Error};
 use crate::service::SessionService;
+use crate::shared::{Policy, Shared};
 use crate::transport::{HeaderConfig, Transport};
 
 /// Wraps a service so that its requests have sessions.
@@ -47,15 +48,6 @@ pub struct SessionLayer<H = DefaultResponse> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) on_error: H,
 }
-
-/// What all services of one layer share.
-pub(crate) struct Shared {
-    pub(crate) manager: SessionManager,
-    pub(crate) transport: Transport,
-    pub(crate) commit_if: Policy,
-}
-
-type Policy = Arc<dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync>;
 
 /// The commit policy where none is given: whether a response with this head means that the request succeeded.
 ///

@@ -48,6 +48,7 @@ mod future;
 mod handler;
 mod layer;
 mod service;
+mod shared;
 mod slot;
 mod transport;
 

@@ -7,7 +7,7 @@ use session_core::{Directive, Session};
 use tokio::sync::OnceCell;
 
 use crate::Error;
-use crate::layer::Shared;
+use crate::shared::Shared;
 use crate::transport::Tokens;
 
 /// One layer's session in one request. It lies in the request's extensions, and the layer

@@ -273,7 +273,19 @@ async fn counts_that_are_none() {
     jar.write(&layer, 7_000).await.unwrap();
     let head = jar.0["__Host-id"].strip_prefix("3.").unwrap().to_owned();
     for count in [
-        "", "0.", "1.", "2.", "4.", "9.", "-3.", "+3.", "03.", "99999999999999999999999.", "3..", ".", "x.",
+        "",
+        "0.",
+        "1.",
+        "2.",
+        "4.",
+        "9.",
+        "-3.",
+        "+3.",
+        "03.",
+        "99999999999999999999999.",
+        "3..",
+        ".",
+        "x.",
     ] {
         let mut forged = jar.clone();
         forged.0.insert("__Host-id".to_owned(), format!("{count}{head}"));
@@ -326,6 +338,21 @@ async fn a_sign_in_that_does_not_fit_is_found_at_the_sign_in() {
     let labelled = jar.visit(&layer, |session| session.set_label(&principal)).await;
     assert!(matches!(labelled, Err(Error::Limit(_))));
     assert_eq!(jar.read(&layer).await, Some(largest));
+}
+
+#[tokio::test]
+async fn signing_in_again_takes_no_more_room() {
+    let (layer, principal) = (layer(1), "user:".repeat(40));
+    let fits = largest(&layer).await - principal.len();
+    let mut jar = Jar::default();
+    for _ in 0..2 {
+        let outcome = jar.visit(&layer, |session| {
+            session.sign_in(&principal)?;
+            session.insert("text", text(fits))
+        });
+        outcome.await.unwrap();
+        assert_eq!(jar.read(&layer).await, Some(fits));
+    }
 }
 
 #[tokio::test]

@@ -4,12 +4,12 @@
 #[test]
 fn the_custom_store_is_the_one_that_was_tested() {
     let source = include_str!("../../session-core/tests/custom_store.rs");
-    let store = between(source, "// README: begin\n", "// README: end\n").trim_end();
+    let store = between(source, "// README: begin\n", "// README: end\n").unwrap().trim_end();
     let shown = format!("\n```rust\n{store}\n```\n");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     let readme = std::fs::read_to_string(path).unwrap();
     let (begin, end) = ("<!-- custom store: begin -->", "<!-- custom store: end -->");
-    let present = between(&readme, begin, end);
+    let present = between(&readme, begin, end).unwrap();
     if std::env::var_os("UPDATE_README").is_some() {
         std::fs::write(path, readme.replace(present, &shown)).unwrap();
     } else {
@@ -17,7 +17,7 @@ fn the_custom_store_is_the_one_that_was_tested() {
     }
 }
 
-fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
-    let (_, rest) = text.split_once(begin).unwrap();
-    rest.split_once(end).unwrap().0
+fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(begin)?;
+    Some(rest.split_once(end)?.0)
 }

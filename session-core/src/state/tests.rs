@@ -1,8 +1,9 @@
 use super::*;
 use crate::TokenHash;
-use crate::intent::Intent;
 use crate::intent::retire;
-use crate::plan::{Job, Occasion, Plan};
+use crate::intent::{Intent, Occasion};
+use crate::job::Job;
+use crate::plan::Plan;
 use crate::rules::Rules;
 use crate::{Capability, Codec, Lifetime, Limits};
 use bytestring::ByteString;
@@ -105,8 +106,8 @@ fn withheld(state: &mut State, occasion: Occasion, rules: &Rules) -> Option<&'st
 #[test]
 fn activity_is_due_after_the_touch_interval() {
     let record = record();
-    assert!(!touch_due(&record, at(1_059)));
-    assert!(touch_due(&record, at(1_060)));
+    assert!(!Record::touch_due(&record, at(1_059)));
+    assert!(Record::touch_due(&record, at(1_060)));
     let mut state = opened();
     assert!(!state.needs_commit(at(1_059)));
     assert!(state.needs_commit(at(1_060)));

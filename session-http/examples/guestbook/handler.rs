@@ -1,6 +1,5 @@
 //! Routes, and what each does with the session.
 
-use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, LOCATION};
@@ -9,9 +8,8 @@ use serde::Serialize;
 use session_core::Session;
 use session_http::SessionExt;
 
+use crate::page::Page;
 use crate::{BoxError, form, page};
-
-pub(crate) type Page = Response<Full<Bytes>>;
 
 /// What a browser gets of its own session as JSON.
 #[derive(Serialize)]

