@@ -63,11 +63,19 @@ impl Codec {
         value: &T,
         writer: impl Write,
     ) -> Result<(), CodecFault> {
+        // What fails is the value's own `Serialize`, or what the codec cannot express.
+        let refused = |category| CodecFault {
+            codec: self,
+            category,
+            position: None,
+        };
         match self {
-            Self::Json => serde_json::to_writer(writer, value).map_err(|fault| CodecFault::json(&fault)),
+            Self::Json => {
+                serde_json::to_writer(writer, value).map_err(|_| refused("a value that JSON cannot express"))
+            }
             Self::Postcard => postcard::to_io(value, writer)
                 .map(|_| ())
-                .map_err(|fault| CodecFault::postcard(&fault)),
+                .map_err(|_| refused("a value that postcard cannot express")),
         }
     }
 }
@@ -152,7 +160,7 @@ impl CodecFault {
         self.category
     }
 
-    /// Line and column in the JSON text, both from 1, where they are known.
+    /// Line and column in the JSON text, as `serde_json` counts them, where they are known.
     pub const fn position(&self) -> Option<(usize, usize)> {
         self.position
     }
@@ -160,8 +168,7 @@ impl CodecFault {
     fn json(fault: &serde_json::Error) -> Self {
         use serde_json::error::Category;
         let category = match fault.classify() {
-            Category::Io => "the value could not be written",
-            Category::Syntax => "a syntax error",
+            Category::Io | Category::Syntax => "a syntax error",
             Category::Data => "data of another shape than the type",
             Category::Eof => "an unexpected end",
         };
@@ -176,9 +183,7 @@ impl CodecFault {
     fn postcard(fault: &postcard::Error) -> Self {
         let category = match fault {
             postcard::Error::DeserializeUnexpectedEnd => "an unexpected end",
-            postcard::Error::WontImplement | postcard::Error::SerializeSeqLengthUnknown => {
-                "a type that postcard cannot express"
-            }
+            postcard::Error::WontImplement => "a type that postcard cannot express",
             _ => "data of another shape than the type",
         };
         Self {

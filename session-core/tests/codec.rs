@@ -174,20 +174,20 @@ fn what_cannot_be_encoded() {
     let keys = Codec::Json.encode(&odd_keys()).unwrap_err();
     assert_eq!(keys.codec(), Codec::Json);
     assert_eq!(keys.position(), None, "there is no text yet");
-    assert_eq!(keys.to_string(), "Json: a syntax error");
+    assert_eq!(keys.to_string(), "Json: a value that JSON cannot express");
     let again = Codec::Postcard.encode(&odd_keys()).unwrap();
     assert_eq!(again.decode::<HashMap<Vec<u8>, u8>>().unwrap(), odd_keys());
 
     let refused = Codec::Json.encode(&Refusing).unwrap_err();
-    assert_eq!(refused.to_string(), "Json: data of another shape than the type");
+    assert_eq!(refused.to_string(), "Json: a value that JSON cannot express");
     let refused = Codec::Postcard.encode(&Refusing).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "Postcard: data of another shape than the type"
+        "Postcard: a value that postcard cannot express"
     );
 
     assert_eq!(Codec::Json.encode(&Uncounted).unwrap(), json("[1]"));
     let uncounted = Codec::Postcard.encode(&Uncounted).unwrap_err();
-    assert_eq!(uncounted.category(), "a type that postcard cannot express");
+    assert_eq!(uncounted.category(), "a value that postcard cannot express");
     assert_eq!(uncounted.codec(), Codec::Postcard);
 }

@@ -38,3 +38,8 @@ pub use sim::Sim;
 pub use slow::SlowStore;
 pub use timeless::TimelessStore;
 pub use yielding::YieldStore;
+
+/// README's examples compile, and those that end are run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -4,7 +4,9 @@
 #[test]
 fn the_custom_store_is_the_one_that_was_tested() {
     let source = include_str!("../../session-core/tests/custom_store.rs");
-    let store = between(source, "// README: begin\n", "// README: end\n").unwrap().trim_end();
+    let store = between(source, "// README: begin\n", "// README: end\n")
+        .unwrap()
+        .trim_end();
     let shown = format!("\n```rust\n{store}\n```\n");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     let readme = std::fs::read_to_string(path).unwrap();
