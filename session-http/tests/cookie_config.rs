@@ -1,5 +1,9 @@
 //! Cookies that browsers would drop are refused when the layer is built (S24 to S28, S32).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "configurations are made where they are checked"
+)]
 
 use std::time::Duration;
 

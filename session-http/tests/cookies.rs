@@ -149,7 +149,7 @@ async fn no_token_is_adopted() {
         assert_eq!(store.len(), before);
 
         let response = visit(&layer, holding(value), |session| {
-            session.insert("colour", "red").unwrap()
+            session.insert("colour", "red").unwrap();
         })
         .await;
         let new = token(&response);
@@ -207,7 +207,7 @@ async fn two_live_sessions_make_an_anonymous_request() {
     assert_seen(&layer, &[&both], None).await;
     // Nothing is destroyed and no cookie removed.
     let response = visit(&layer, with_header("cookie", &both), |session| {
-        session.destroy().unwrap()
+        session.destroy().unwrap();
     })
     .await;
     assert!(set_cookies(&response).is_empty());

@@ -111,7 +111,7 @@ async fn data_of_a_session_that_the_client_knows_can_still_be_saved() {
 async fn data_of_a_session_that_this_response_announced_can_still_be_saved() {
     let (layer, store) = layer();
     let session = keep(&layer, plain(), |session| {
-        session.insert("colour", "red").unwrap()
+        session.insert("colour", "red").unwrap();
     })
     .await;
     session.insert("colour", "green").unwrap();

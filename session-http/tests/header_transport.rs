@@ -29,7 +29,7 @@ async fn stored_by_header(layer: &SessionLayer) -> String {
 async fn seen(layer: &SessionLayer, request: Request<()>) -> Option<String> {
     let found = std::sync::Mutex::new(None);
     visit(layer, request, |session| {
-        *found.lock().unwrap() = session.get("colour").unwrap()
+        *found.lock().unwrap() = session.get("colour").unwrap();
     })
     .await;
     found.into_inner().unwrap()
@@ -65,7 +65,7 @@ async fn an_empty_header_says_forget() {
     let (layer, store) = header_layer(HeaderConfig::default());
     let token = stored_by_header(&layer).await;
     let response = visit(&layer, with_header(HEADER, &token), |session| {
-        session.destroy().unwrap()
+        session.destroy().unwrap();
     })
     .await;
     assert_eq!(header(&response, HEADER), [""]);
@@ -75,7 +75,7 @@ async fn an_empty_header_says_forget() {
     // A client that sends it back empty is a new one.
     store.calls();
     let response = visit(&layer, with_header(HEADER, ""), |session| {
-        assert!(session.is_new())
+        assert!(session.is_new());
     })
     .await;
     assert!(header(&response, HEADER).is_empty());
@@ -87,7 +87,7 @@ async fn renewal_sends_the_new_token() {
     let (layer, _) = header_layer(HeaderConfig::default());
     let old = stored_by_header(&layer).await;
     let response = visit(&layer, with_header(HEADER, &old), |session| {
-        session.sign_in("user:1").unwrap()
+        session.sign_in("user:1").unwrap();
     })
     .await;
     let new = header(&response, HEADER)[0].clone();

@@ -121,7 +121,7 @@ async fn a_removal_repeats_every_attribute() {
     let response = visit(&layer, plain(), paint).await;
     let (pair, _) = parts(&set_cookies(&response)[0]);
     let response = visit(&layer, with_header("cookie", pair), |session| {
-        session.destroy().unwrap()
+        session.destroy().unwrap();
     })
     .await;
     let (pair, mut set) = parts(&set_cookies(&response)[0]);
@@ -298,7 +298,7 @@ async fn renewal_sends_a_new_token_and_the_old_one_is_dead() {
     let (layer, store) = layer();
     let old = stored(&layer).await;
     let response = visit(&layer, holding(&old), |session| {
-        session.sign_in("user:1").unwrap()
+        session.sign_in("user:1").unwrap();
     })
     .await;
     let new = token(&response);

@@ -34,6 +34,30 @@ async fn the_same_layer_twice_does_its_work_once() {
     assert!(set_cookies(&response).is_empty());
 }
 
+/// A service between two of the same layer has the session of the handler.
+#[tokio::test]
+async fn what_lies_between_the_same_layer_twice_shares_the_session() {
+    let (layer, store) = layer();
+    let inner = layer.layer(service_fn(insert));
+    let between = service_fn(move |request: Request<()>| {
+        let inner = inner.clone();
+        async move {
+            let session = request.session().await?;
+            session.insert("seen", true)?;
+            let answer = inner.oneshot(request).await;
+            assert!(
+                session.contains_key("colour") && session.is_new(),
+                "not committed yet"
+            );
+            answer
+        }
+    });
+    let response = layer.layer(between).oneshot(plain()).await.unwrap();
+    assert_eq!(store.calls(), [0, 1, 0, 0]);
+    let session = layer.manager().open(&[&token(&response)]).await.unwrap();
+    assert_eq!(session.keys(), ["colour", "seen"]);
+}
+
 #[tokio::test]
 async fn a_handler_with_its_session_inside_of_its_layer_does_the_work_once() {
     let (layer, store) = layer();

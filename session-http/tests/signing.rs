@@ -65,7 +65,7 @@ async fn an_older_key_is_replaced_with_a_change_of_data_too_once_the_touch_is_du
     clock.advance(MINUTE);
     store.calls();
     let response = visit(&layer, holding(&old), |session| {
-        session.insert("colour", "red").unwrap()
+        session.insert("colour", "red").unwrap();
     })
     .await;
     assert_eq!(store.calls(), [1, 0, 1, 0], "one write for both");
@@ -82,7 +82,7 @@ async fn an_unknown_key_is_a_clean_miss() {
     assert!(set_cookies(&response).is_empty());
     assert_eq!(store.calls(), [0; 4]);
     let response = visit(&layer, holding(&old), |session| {
-        session.insert("colour", "red").unwrap()
+        session.insert("colour", "red").unwrap();
     })
     .await;
     assert_ne!(token(&response)[..43], old[..43]);

@@ -94,7 +94,7 @@ pub(crate) fn with_header(name: &str, value: impl AsRef<[u8]>) -> Request<()> {
 /// Stores a session of `colour` and `blue`; its token.
 pub(crate) async fn stored<H: OnError<String> + Clone>(layer: &SessionLayer<H>) -> String {
     let response = visit(layer, plain(), |session| {
-        session.insert("colour", "blue").unwrap()
+        session.insert("colour", "blue").unwrap();
     })
     .await;
     token(&response)
