@@ -1,4 +1,5 @@
 //! The suite for stores over the sealed ones: what needs a server is left out, and said to be.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use session_cookie::CookieStore;
 use session_core::KeyRing;

@@ -41,10 +41,14 @@ impl Intent {
         !self.renew && self.sign_in.is_none() && self.lifetime.is_none() && self.label.is_none()
     }
 
-    /// Bytes of the names that it brings.
-    pub(crate) fn names(&self) -> usize {
-        let names = [&self.sign_in, &self.label].into_iter().flatten();
-        names.map(|name| name.len()).sum()
+    /// Bytes that its names add to those of `record`.
+    pub(crate) fn growth(&self, record: Option<&Record>) -> usize {
+        let (principal, label) = record.map_or((None, None), |record| (record.principal(), record.label()));
+        let more = |new: &Option<ByteString>, old: Option<&str>| {
+            let old = old.map_or(0, str::len);
+            new.as_ref().map_or(0, |new| new.len().saturating_sub(old))
+        };
+        more(&self.sign_in, principal) + more(&self.label, label)
     }
 
     /// The part that a save on this occasion may carry out: renewals wait for the commit.

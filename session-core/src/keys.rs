@@ -1,5 +1,6 @@
 //! Keys: one ring, a key for each use.
 
+use std::env::VarError;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -126,9 +127,12 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::NoVariable`] if it is not set or not unicode, otherwise as `from_base64`.
+    /// [`KeyError::NoVariable`] if it is not set, otherwise as `from_base64`; what is not unicode is no base64.
     pub fn from_env(variable: &str) -> Result<Self, KeyError> {
-        let list = std::env::var(variable).map_err(|_| KeyError::NoVariable(variable.to_owned()))?;
+        let list = std::env::var(variable).map_err(|error| match error {
+            VarError::NotPresent => KeyError::NoVariable(variable.to_owned()),
+            VarError::NotUnicode(_) => KeyError::NotBase64 { position: 1 },
+        })?;
         Self::from_base64(&Zeroizing::new(list))
     }
 
@@ -266,7 +270,7 @@ pub enum KeyError {
     /// There is no key.
     #[error("there is no key; make one with `openssl rand -base64 32`")]
     Empty,
-    /// The environment variable is not set, or is not unicode.
+    /// The environment variable is not set.
     #[error(
         "the environment variable {0} is not set; set it to base64 keys, newest first, separated by commas"
     )]

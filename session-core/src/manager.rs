@@ -254,7 +254,7 @@ impl ManagerBuilder {
     #[must_use]
     pub fn for_transport(mut self, name: &str, max_token: usize) -> Self {
         self.scope.get_or_insert_with(|| name.into());
-        self.max_token.get_or_insert(max_token);
+        self.max_token = Some(self.max_token.map_or(max_token, |own| own.min(max_token)));
         self
     }
 

@@ -142,7 +142,7 @@ impl State {
             Some(base) => base.record.size() - base.record.values.size(),
             None => rules.fresh_metadata,
         };
-        stored + self.intent.names()
+        stored + self.intent.growth(self.base.as_ref().map(|base| &*base.record))
     }
 
     /// Changes what the next commit makes of the metadata, unless the session would then be too large.

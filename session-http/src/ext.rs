@@ -13,7 +13,8 @@ use crate::slot::Slot;
 /// The future borrows nothing, so the request can be taken apart while it runs, and
 /// handlers are `Send` whatever the body is. [`SessionLayer`](crate::SessionLayer) has an example.
 pub trait SessionExt {
-    /// The request's session: loaded when first asked for, once. With several layers, that of the innermost.
+    /// The request's session: loaded when first asked for, once. With several
+    /// layers, that of the innermost which has work to do (the same layer a second time has none).
     ///
     /// # Errors
     ///

@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Response, StatusCode};
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, Response, StatusCode};
 use pin_project_lite::pin_project;
 use session_core::{Directive, Session};
 
@@ -112,9 +113,13 @@ where
                 }
                 StageProjection::Conclusion { future } => {
                     let Concluded { directive, error } = ready!(future.as_mut().poll(context));
-                    let failed = error.map(|error| Ok(this.on_error.respond(&error)));
-                    let (Some(slot), Some(result)) = (this.slot.as_ref(), failed.or(this.result.take()))
-                    else {
+                    let result = match (error, this.result.take()) {
+                        (Some(error), dropped) => {
+                            Some(Ok(keep_tokens(dropped, this.on_error.respond(&error))))
+                        }
+                        (None, result) => result,
+                    };
+                    let (Some(slot), Some(result)) = (this.slot.as_ref(), result) else {
                         // Polled again after it was ready.
                         return Poll::Pending;
                     };
@@ -160,6 +165,20 @@ fn conclude(slot: &Slot, session: &Session, verdict: Verdict) -> Conclusion {
             },
         }
     })
+}
+
+/// What layers further in have told the client of holds, though this one's commit failed.
+fn keep_tokens<B, E>(dropped: Option<Result<Response<B>, E>>, mut response: Response<B>) -> Response<B> {
+    let Some(Ok(dropped)) = dropped else {
+        return response;
+    };
+    for (name, value) in dropped.headers().iter().filter(|(_, value)| value.is_sensitive()) {
+        response.headers_mut().append(name, value.clone());
+        response
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
 }
 
 /// Notes on a response that it depends on the session.

@@ -66,8 +66,10 @@ impl<F, H: Clone> WithSession<F, H> {
     {
         let handler = Arc::clone(&self.handler);
         let on_error = self.layer.on_error.clone();
+        let name = self.layer.name().to_owned();
         Box::pin(self.layer.call(request, |request| async move {
-            match request.session().await {
+            // Not the innermost session: another layer may be in between.
+            match request.session_named(&name).await {
                 Ok(session) => handler(request, session).await,
                 Err(error) => Ok(on_error.respond(&error)),
             }

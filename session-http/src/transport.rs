@@ -12,6 +12,9 @@ use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
 /// So many tokens are handed on: one more than are tried, so that it shows.
 const MOST: usize = 5;
 
+/// Headers that cannot carry tokens in both directions.
+const TAKEN: [HeaderName; 5] = [AUTHORIZATION, CACHE_CONTROL, COOKIE, SET_COOKIE, VARY];
+
 /// The header that carries a token, for clients without cookies.
 ///
 /// Requests bring it in this header, responses give a new one in the same header; an
@@ -83,6 +86,10 @@ impl Transport {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match self {
             Self::Cookie { cookie, .. } => cookie.check(),
+            Self::Header(header) if TAKEN.contains(&header.name) => Err(ConfigError::new(format!(
+                "the header {:?} has another meaning in HTTP; choose a name of its own",
+                header.name.as_str()
+            ))),
             Self::Header(_) => Ok(()),
         }
     }
@@ -116,7 +123,8 @@ impl Transport {
         let authorization = bearer
             .then(|| headers.get_all(AUTHORIZATION))
             .into_iter()
-            .flatten();
+            .flatten()
+            .filter(|value| strip_bearer(value.as_bytes()).is_some());
         headers.get_all(own).into_iter().chain(authorization)
     }
 
@@ -125,7 +133,8 @@ impl Transport {
         let mut tokens = Tokens::default();
         match self {
             Self::Cookie { cookie, chunks } => {
-                for value in values(headers.clone(), cookie.name()) {
+                let own = values(headers.clone(), cookie.name()).filter(|value| !value.is_empty());
+                for value in own.take(MOST) {
                     tokens.push(join(value, *chunks, cookie.name(), &headers));
                 }
             }
@@ -274,8 +283,8 @@ fn join<'a>(
     let Some((count, head)) = text.split_once('.') else {
         return Cow::Borrowed(text);
     };
-    let count = match count.parse::<usize>() {
-        Ok(count) if count > 1 && count <= chunks => count,
+    let count = match count.as_bytes() {
+        [digit @ b'2'..=b'9'] if usize::from(digit - b'0') <= chunks => usize::from(digit - b'0'),
         _ => return Cow::Borrowed(text),
     };
     let mut whole = String::from(head);

@@ -3,6 +3,9 @@
 //! The request is built before counting starts. Its cookie header has shared bytes, as
 //! hyper's parser makes them, so that to clone it allocates nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the counts are worth seeing")]
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::*;
 use http::{HeaderName, Request};
-use session_core::Session;
+use session_core::{MemoryStore, Session};
 use session_http::{HeaderConfig, SessionLayer};
 
 const HEADER: &str = "x-session-token";
@@ -230,4 +230,17 @@ async fn a_header_of_another_name() {
         Some("blue")
     );
     assert_eq!(seen(&layer, with_header(HEADER, &token)).await, None);
+}
+
+#[test]
+fn headers_with_a_meaning_of_their_own_are_refused() {
+    use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+    for name in [AUTHORIZATION, COOKIE, SET_COOKIE] {
+        let layer = SessionLayer::builder(MemoryStore::new()).header(HeaderConfig::new(name.clone()));
+        let error = layer.build().unwrap_err().to_string();
+        assert!(
+            error.contains(name.as_str()) && error.contains("choose"),
+            "{error}"
+        );
+    }
 }

@@ -71,7 +71,7 @@ fn sessions(store: &str) -> Result<SessionLayer, BoxError> {
     let keys = match KeyRing::from_env("SESSION_KEYS") {
         Ok(keys) => Some(keys),
         Err(KeyError::NoVariable(_)) => None,
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(format!("SESSION_KEYS: {error}").into()),
     };
     if store == "cookie" {
         let keys = match keys {
