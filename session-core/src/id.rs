@@ -103,10 +103,9 @@ pub(crate) fn decode_exact<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         return None;
     }
     let mut bytes = [0; N];
-    match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
-        Ok(written) if written == N => Some(bytes),
-        _ => None,
-    }
+    // So many characters, if they decode at all, are just `N` bytes.
+    URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// Bytes from the operating system's random source.
