@@ -36,7 +36,7 @@ prop_compose! {
         more in 0..1_000_000_u64,
         persistent in any::<bool>(),
         now in 0..u64::MAX / 2,
-        version in any::<u64>(),
+        version in 0..1_u64 << 53,
         values in values(),
     ) -> Record {
         let millis = Duration::from_millis;

@@ -137,7 +137,7 @@ impl Changes {
             scope: record.scope.clone(),
             principal: record.principal.clone(),
             label: record.label.clone(),
-            version: record.version + 1,
+            version: record.version.saturating_add(1),
             ..*record
         };
         if let Metadata::Touched(seen) = self.metadata {
@@ -234,13 +234,15 @@ impl Update<'_> {
             return Ok(Applied::Record(Arc::clone(self.record)));
         }
         let merged = self.changes.apply(current);
-        self.limits.check_record(&merged)?;
+        if merged.outgrows(current) {
+            self.limits.check_record(&merged)?;
+        }
         Ok(Applied::Record(Arc::new(merged)))
     }
 }
 
 impl Limits {
     pub(crate) fn check_record(&self, record: &Record) -> Result<(), LimitExceeded> {
-        self.check(record.size(), record.values.len())
+        self.check(record.limited_size(), record.values.len())
     }
 }

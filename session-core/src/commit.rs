@@ -14,6 +14,8 @@ use crate::plan::Plan;
 use crate::queue::Turn;
 use crate::session::Inner;
 use crate::state::Phase;
+use tokio::sync::MutexGuard;
+
 use crate::{Directive, Error, Record, Session, StoreError, Timestamp, Update, Updated};
 
 /// Ids drawn for one creation before giving up; a second draw is already a wonder.
@@ -53,38 +55,73 @@ impl SessionManager {
 
     async fn conclude(&self, session: &Session, occasion: Occasion) -> Result<Directive, Error> {
         let inner = &session.inner;
-        match self.write(inner, occasion).await {
+        // Held to the end, so that no clone saves between what is written and what is told.
+        let _turn = self.turn(inner, self.shared.deadlines.commit).await?;
+        match self.write_in_turn(inner, occasion).await {
             Ok(()) => self.confirm(inner).await?,
             Err(Error::Gone) => {}
             Err(error) => return Err(error),
         }
-        let mut state = inner.state();
-        state.phase = Phase::Closed;
-        let directive = state.directive(self.now(), |base| self.sign(base));
-        state.tell = false;
-        state.forget = false;
-        Ok(directive)
+        loop {
+            // A clone may have destroyed the session while it was written.
+            self.delete_doomed(inner, occasion).await?;
+            let now = self.now();
+            let mut state = inner.state();
+            if state.next_doomed(occasion == Occasion::Commit).is_some() {
+                continue;
+            }
+            state.phase = Phase::Closed;
+            state.doomed.clear();
+            let directive = state.directive(now, |base| self.sign(base));
+            state.tell = false;
+            state.forget = false;
+            return Ok(directive);
+        }
+    }
+
+    /// Saves of one handle take turns. One that nobody polls any more must not hold up the
+    /// others for ever.
+    async fn turn<'i>(&self, inner: &'i Inner, limit: Duration) -> Result<MutexGuard<'i, ()>, Error> {
+        if let Ok(turn) = inner.turn.try_lock() {
+            return Ok(turn);
+        }
+        let turn = Box::pin(inner.turn.lock());
+        within(&*self.shared.clock, limit, turn)
+            .await
+            .map_err(|Elapsed| Error::Contended)
     }
 
     /// Drops what a failed request changed, but for what it saved and for the sessions that it
     /// destroyed, which are deleted. Says what the client must be told of those.
     pub async fn abort(&self, session: &Session) -> Directive {
         let inner = &session.inner;
-        let _turn = inner.turn.lock().await;
-        // A failure leaves an event; the response is an error already.
-        let _ = self.delete_doomed(inner).await;
+        // Without the turn too, if a save that nobody polls has it.
+        let _turn = self.turn(inner, self.shared.deadlines.call).await;
         inner.state().written = false;
-        let confirmed = self.confirm(inner).await;
-        let mut state = inner.state();
-        state.tell &= confirmed.is_ok();
-        state.discard();
-        state.phase = Phase::Abandoned;
-        state.directive(self.now(), |base| self.sign(base))
+        let confirmed = self.confirm(inner).await.is_ok();
+        loop {
+            // A failure leaves an event; the response is an error already.
+            let failed = self.delete_doomed(inner, Occasion::Save).await.is_err();
+            let now = self.now();
+            let mut state = inner.state();
+            if !failed && state.next_doomed(false).is_some() {
+                continue;
+            }
+            state.tell &= confirmed;
+            state.discard();
+            state.doomed.clear();
+            state.phase = Phase::Abandoned;
+            return state.directive(now, |base| self.sign(base));
+        }
     }
 
     /// Carries out what is unsaved, as far as the occasion allows.
     pub(crate) async fn write(&self, inner: &Inner, occasion: Occasion) -> Result<(), Error> {
-        let _turn = inner.turn.lock().await;
+        let _turn = self.turn(inner, self.shared.deadlines.commit).await?;
+        self.write_in_turn(inner, occasion).await
+    }
+
+    async fn write_in_turn(&self, inner: &Inner, occasion: Occasion) -> Result<(), Error> {
         {
             let mut state = inner.state();
             state.written = false;
@@ -94,7 +131,8 @@ impl SessionManager {
         }
         let mut attempts = Attempts::new(self);
         loop {
-            self.delete_doomed(inner).await?;
+            // Who signs in as another keeps the old session until the new one is there.
+            self.delete_doomed(inner, Occasion::Save).await?;
             let now = self.now();
             let plan = inner.state().plan(now, occasion, self.rules())?;
             match plan {
@@ -103,17 +141,19 @@ impl SessionManager {
                 Plan::End => inner.state().destroy(),
                 Plan::Create(job) => {
                     if self.create(inner, job, now, &mut attempts).await? {
-                        // A clone may have destroyed it meanwhile.
-                        return self.delete_doomed(inner).await;
+                        return self.delete_doomed(inner, occasion).await;
                     }
                 }
                 Plan::Update(job) => {
                     let touching = occasion != Occasion::Save && job.only_touches();
                     match self.update(inner, job, now, &mut attempts).await {
-                        Ok(true) => return self.delete_doomed(inner).await,
+                        Ok(true) => return self.delete_doomed(inner, occasion).await,
                         Ok(false) => {}
                         Err(error) if touching && !matches!(error, Error::Gone) => {
-                            inner.state().touch_failed(&error);
+                            let id = inner.state().touch_failed();
+                            if let Some(id) = id {
+                                self.shared.provoked.touch_failed(id, &error, now);
+                            }
                             return Ok(());
                         }
                         Err(error) => return Err(error),
@@ -128,50 +168,54 @@ impl SessionManager {
         if occasion == Occasion::Save {
             return Err(Error::Gone);
         }
-        let mut state = inner.state();
-        self.shared.provoked.unsaved(state.id(), reason, self.now());
-        state.discard();
+        let now = self.now();
+        let id = {
+            let mut state = inner.state();
+            state.discard();
+            state.id()
+        };
+        self.shared.provoked.unsaved(id, reason, now);
         Ok(())
     }
 
     /// Deletes what the handler destroyed. A session stays on the list until it is deleted, so
     /// that a save that fails or is cancelled leaves it to the commit, and that one to the abort.
-    async fn delete_doomed(&self, inner: &Inner) -> Result<(), Error> {
+    async fn delete_doomed(&self, inner: &Inner, occasion: Occasion) -> Result<(), Error> {
         loop {
-            let Some(doomed) = inner.state().doomed.first().cloned() else {
+            let implied_too = occasion == Occasion::Commit;
+            let Some(doomed) = inner.state().next_doomed(implied_too).cloned() else {
                 return Ok(());
             };
             let call = (*self.shared.store).delete(&doomed.key);
             let deleted = within(&*self.shared.clock, self.shared.deadlines.call, call)
                 .await
                 .unwrap_or_else(|Elapsed| Err(StoreError::outcome_unknown(DeadlinePassed)));
-            match deleted {
-                Ok(()) => {
-                    event::destroyed(doomed.id);
-                    let mut state = inner.state();
-                    state.doomed.remove(0);
-                    state.forget |= doomed.held;
-                }
-                Err(error) => {
-                    event::delete_failed(doomed.id, &error);
-                    return Err(error.into());
-                }
+            if let Err(error) = deleted {
+                self.shared.provoked.delete_failed(doomed.id, &error, self.now());
+                return Err(error.into());
             }
+            event::destroyed(doomed.id);
+            let mut state = inner.state();
+            state.doomed.retain(|other| other.key != doomed.key);
+            state.forget |= doomed.held;
         }
     }
 
     /// Makes sure that a token is told only of a session that is there: one that a handler saved may have
     /// been ended by somebody else since.
     async fn confirm(&self, inner: &Inner) -> Result<(), Error> {
-        let Some((key, epoch)) = inner.state().to_confirm() else {
+        let Some((key, epoch, generation)) = inner.state().to_confirm() else {
             return Ok(());
         };
         let now = self.now();
         let found = self.fetch(&key, now).await?;
         let there = found.is_some_and(|record| record.is_live(now) && record.epoch() == epoch);
-        if !there {
-            inner.state().gone();
-        }
+        let id = {
+            let mut state = inner.state();
+            let over = !there && state.generation == generation;
+            over.then(|| state.gone()).flatten()
+        };
+        event::gone(id);
         Ok(())
     }
 
@@ -270,9 +314,13 @@ impl SessionManager {
     ) -> Result<(), Error> {
         let fresh = fresh.filter(|record| record.is_live(now) && record.epoch() == epoch);
         if fresh.is_none() {
-            let mut state = inner.state();
-            if state.generation == generation && state.intent.sign_in.is_none() {
-                state.gone();
+            let over = {
+                let mut state = inner.state();
+                let over = state.generation == generation && state.intent.sign_in.is_none();
+                over.then(|| state.gone())
+            };
+            if let Some(id) = over {
+                event::gone(id);
                 return Err(Error::Gone);
             }
         }
@@ -302,8 +350,10 @@ impl SessionManager {
                     Ok(())
                 }
                 None => {
-                    state.gone(); // and what is planned next is a creation, for who signs in
-                    Ok(())
+                    let id = state.gone();
+                    drop(state);
+                    event::gone(id);
+                    Ok(()) // what is planned next is a creation, for who signs in
                 }
             };
         }

@@ -28,24 +28,17 @@ pub(crate) fn expired(id: SessionId) {
 }
 
 /// The session ended while a request was changing it; what the request wrote is dropped.
-pub(crate) fn gone(id: SessionId) {
-    info!(target: TARGET, session = %id.short(), "gone: it ended while a request was changing it");
+pub(crate) fn gone(id: Option<SessionId>) {
+    if let Some(id) = id {
+        info!(target: TARGET, session = %id.short(), "gone: it ended while a request was changing it");
+    }
 }
 
 pub(crate) fn conflict(id: SessionId, attempt: u32) {
     debug!(target: TARGET, session = %id.short(), attempt, "conflict: another request changed it first");
 }
 
-/// Activity could not be written; the response passes all the same.
-pub(crate) fn touch_failed(id: SessionId, error: &Error) {
-    warn!(target: TARGET, session = %id.short(), error = %error, "activity could not be written");
-}
-
-pub(crate) fn delete_failed(id: SessionId, error: &StoreError) {
-    warn!(target: TARGET, session = %id.short(), error = %error, "a destroyed session could not be deleted");
-}
-
-/// Events that a client can provoke, so that it cannot fill the log.
+/// Events that a client, or a store that is down, could fill the log with.
 #[derive(Debug, Default)]
 pub(crate) struct Provoked {
     refused: Throttle,
@@ -53,6 +46,8 @@ pub(crate) struct Provoked {
     ambiguous: Throttle,
     corrupt: Throttle,
     unsaved: Throttle,
+    touch_failed: Throttle,
+    delete_failed: Throttle,
 }
 
 /// Why a token was refused.
@@ -92,6 +87,19 @@ impl Provoked {
         if let Some(suppressed) = self.unsaved.admit(now) {
             let session = id.map(|id| id.short());
             warn!(target: TARGET, ?session, reason, suppressed, "changes were not saved");
+        }
+    }
+
+    /// Activity could not be written; the response passes all the same.
+    pub(crate) fn touch_failed(&self, id: SessionId, error: &Error, now: Timestamp) {
+        if let Some(suppressed) = self.touch_failed.admit(now) {
+            warn!(target: TARGET, session = %id.short(), %error, suppressed, "activity could not be written");
+        }
+    }
+
+    pub(crate) fn delete_failed(&self, id: SessionId, error: &StoreError, now: Timestamp) {
+        if let Some(suppressed) = self.delete_failed.admit(now) {
+            warn!(target: TARGET, session = %id.short(), %error, suppressed, "a destroyed session could not be deleted");
         }
     }
 

@@ -82,7 +82,12 @@ impl Record {
         bytes
     }
 
-    /// The metadata alone as bytes, for a store that keeps each value by itself.
+    /// The metadata alone as bytes, for a store that keeps each value by itself and merges updates.
+    ///
+    /// It is to be written by `create`, and by an update whose metadata is [`Metadata::Replaced`](crate::Metadata::Replaced); other
+    /// updates must not touch it, or they would undo what another request has replaced. What every update
+    /// moves, the [`version`](Self::version), and what a touch moves, [`last_seen`](Self::last_seen), the store keeps beside it. To decide on an update it
+    /// needs [`epoch`](Self::epoch), and for the expiry [`deadline`](Self::deadline) and the idle timeout, beside it too.
     pub fn encode_metadata(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.size() - self.values.size());
         self.metadata_into(&mut bytes);
@@ -123,19 +128,28 @@ impl Record {
         })
     }
 
-    /// Puts together what [`encode_metadata`](Self::encode_metadata) wrote and the values
-    /// that were kept beside it.
+    /// Puts together what [`encode_metadata`](Self::encode_metadata) wrote and what was kept beside it.
     ///
     /// # Errors
     ///
     /// [`FormatError`]; it converts into [`StoreError::Corrupt`].
-    pub fn from_parts(metadata: impl Into<Bytes>, values: Values) -> Result<Self, FormatError> {
+    pub fn from_parts(
+        metadata: impl Into<Bytes>,
+        version: u64,
+        last_seen: Timestamp,
+        values: Values,
+    ) -> Result<Self, FormatError> {
         let bytes = metadata.into();
         let (record, rest) = read_metadata(&bytes)?;
         if !rest.is_empty() {
             return Err(FormatError::Damaged("end"));
         }
-        Ok(Self { values, ..record })
+        Ok(Self {
+            version: counted(version)?,
+            last_seen,
+            values,
+            ..record
+        })
     }
 
     fn metadata_into(&self, bytes: &mut Vec<u8>) {
@@ -164,6 +178,17 @@ impl Record {
     }
 }
 
+/// Versions and epochs count from below and never come near this; beyond it lie numbers that other
+/// languages cannot tell apart.
+const MOST_COUNTED: u64 = 1 << 53;
+
+fn counted(number: u64) -> Result<u64, FormatError> {
+    match number {
+        0..MOST_COUNTED => Ok(number),
+        _ => Err(FormatError::Damaged("version or epoch")),
+    }
+}
+
 fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
     let (&format, rest) = bytes.split_first().ok_or(FormatError::Empty)?;
     if format != FORMAT {
@@ -176,8 +201,8 @@ fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
     let record = Record {
         id: metadata.id,
         scope: shared_str(bytes, metadata.scope),
-        version: metadata.version,
-        epoch: metadata.epoch,
+        version: counted(metadata.version)?,
+        epoch: counted(metadata.epoch)?,
         created: metadata.created,
         last_seen: metadata.last_seen,
         deadline: metadata.deadline,

@@ -103,7 +103,7 @@ impl Intent {
         if !self.renew && self.sign_in.is_none() {
             return Ok(None);
         }
-        record.epoch += 1;
+        record.epoch = record.epoch.saturating_add(1);
         record.csrf_seed = random_bytes()?;
         let secret = rules.new_secret()?;
         retire(&mut record.tokens, now);

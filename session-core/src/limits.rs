@@ -1,6 +1,7 @@
 //! What a session may hold.
 
 /// How much a session may hold; checked when a handler inserts and again on what results.
+/// What is larger already, because the limits were lowered, may stay and shrink.
 ///
 /// ```
 /// use session_core::Limits;
@@ -10,7 +11,7 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a record: keys, encoded values and metadata. Default 1 MiB.
+    /// Bytes of a record, as [`Record::limited_size`](crate::Record::limited_size) counts them. Default 1 MiB.
     pub record_bytes: usize,
     /// How many keys. Default 1,024.
     pub keys: usize,

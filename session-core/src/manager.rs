@@ -54,8 +54,9 @@ pub struct Deadlines {
     /// One call of the store. A store has a deadline of its own and should answer sooner;
     /// this one is for stores that do not. Default 2 s.
     pub call: Duration,
-    /// One commit, with its waiting for other writers of the session; beyond it comes
-    /// [`Error::Contended`](crate::Error::Contended). Default 10 s.
+    /// How long a commit begins new attempts, and waits for other writers of the session; beyond it
+    /// comes [`Error::Contended`](crate::Error::Contended). The calls that it has begun have their own
+    /// deadline. Default 10 s.
     pub commit: Duration,
 }
 
@@ -146,11 +147,17 @@ impl SessionManager {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Takes note that the response leaves with nothing to commit: from here on the session cannot create,
-    /// renew or destroy. [`commit`](Self::commit) does that too; this is for a layer that
-    /// saw [`Session::needs_commit`] say no.
-    pub fn close(&self, session: &Session) {
-        session.state().phase = Phase::Closed;
+    /// Whether there is nothing to commit. If so, that is settled: from here on the session cannot
+    /// create, renew or destroy, as after a [`commit`](Self::commit). So a layer can spare itself the commit of a
+    /// session that was only read.
+    pub fn close(&self, session: &Session) -> bool {
+        let now = self.now();
+        let mut state = session.state();
+        let settled = !state.needs_commit(now);
+        if settled {
+            state.phase = Phase::Closed;
+        }
+        settled
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -300,7 +307,7 @@ impl ManagerBuilder {
             shared: Arc::new(Shared {
                 tokens: Tokens::new(self.keys.as_ref(), &scope),
                 rules: Rules {
-                    fresh_metadata: Rules::fresh_metadata(&scope, capability),
+                    fresh_metadata: Rules::fresh_metadata(&scope),
                     scope,
                     lifetime: self.lifetime,
                     codec: self.codec,

@@ -12,7 +12,7 @@ use crate::state::{Base, State};
 use crate::token::Presented;
 use crate::{Capability, Error, Key, Record, Session, StoreError, Timestamp};
 
-/// So many tokens of one request are looked at.
+/// So many tokens of one request that are ours by form and MAC are looked up.
 const MOST_TOKENS: usize = 4;
 
 /// What one token opens.
@@ -28,8 +28,8 @@ impl SessionManager {
     /// new client. Each costs one call of the store; one that is not ours by form or MAC costs none.
     ///
     /// A token that opens nothing (unknown, expired, forged) is never adopted: the request
-    /// goes on with a new session, stored under a new id if anything is inserted. Of several tokens up to four are
-    /// tried; if they open different live sessions, the request is anonymous, because a
+    /// goes on with a new session, stored under a new id if anything is inserted. Of several tokens up to four that
+    /// are ours by form and MAC are tried; if they open different live sessions, the request is anonymous, because a
     /// neighbour may have planted one of them.
     ///
     /// # Errors
@@ -40,15 +40,21 @@ impl SessionManager {
         let mut live: Option<Base> = None;
         let mut retired = false;
         let mut ambiguous = false;
+        let mut tried = 0;
         for (at, token) in tokens.iter().enumerate() {
-            if at == MOST_TOKENS {
-                self.shared.provoked.refused(Refusal::TooMany, now);
-                break;
-            }
             if tokens[..at].contains(token) {
                 continue;
             }
-            match self.find(token, now).await? {
+            let Some((key, presented)) = self.read(token) else {
+                self.shared.provoked.refused(Refusal::Malformed, now);
+                continue;
+            };
+            if tried == MOST_TOKENS {
+                self.shared.provoked.refused(Refusal::TooMany, now);
+                break;
+            }
+            tried += 1;
+            match self.find(key, presented, now).await? {
                 Found::Live(base) => match &live {
                     Some(other) => ambiguous |= other.record.id != base.record.id,
                     None => live = Some(base),
@@ -65,11 +71,7 @@ impl SessionManager {
         Ok(Session::new(self.clone(), State::opened(live, muted)))
     }
 
-    async fn find(&self, token: &str, now: Timestamp) -> Result<Found, Error> {
-        let Some((key, presented)) = self.read(token) else {
-            self.shared.provoked.refused(Refusal::Malformed, now);
-            return Ok(Found::Nothing);
-        };
+    async fn find(&self, key: Key, presented: Option<Presented>, now: Timestamp) -> Result<Found, Error> {
         let Some(record) = self.load(&key, now).await? else {
             self.shared.provoked.refused(Refusal::Unknown, now);
             return Ok(Found::Nothing);
@@ -110,20 +112,29 @@ impl SessionManager {
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
         let loaded = self.fetch(key, now).await;
         match loaded {
+            Ok(Some(record)) if key.id().is_some_and(|id| id != record.id) => {
+                let id = record.id.short();
+                self.unreadable(
+                    StoreError::corrupt(format!("the record is that of session {id}")),
+                    now,
+                )
+            }
             Ok(Some(record)) if record.is_live(now) => Ok(Some(record)),
             Ok(Some(record)) => {
                 event::expired(record.id);
                 Ok(None)
             }
             Ok(None) => Ok(None),
-            Err(error @ StoreError::Corrupt(_)) => {
-                self.shared.provoked.corrupt(&error, now);
-                match self.shared.on_corrupt {
-                    OnCorrupt::StartAnew => Ok(None),
-                    OnCorrupt::Refuse => Err(error.into()),
-                }
-            }
+            Err(error @ StoreError::Corrupt(_)) => self.unreadable(error, now),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn unreadable(&self, error: StoreError, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
+        self.shared.provoked.corrupt(&error, now);
+        match self.shared.on_corrupt {
+            OnCorrupt::StartAnew => Ok(None),
+            OnCorrupt::Refuse => Err(error.into()),
         }
     }
 

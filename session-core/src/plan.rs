@@ -28,7 +28,8 @@ impl State {
     pub(crate) fn plan(&mut self, now: Timestamp, occasion: Occasion, rules: &Rules) -> Result<Plan, Error> {
         let intent = self.intent.due(occasion);
         if self.muted && intent.sign_in.is_none() {
-            return Ok(match self.is_idle() {
+            let waits = occasion == Occasion::Save && self.intent.sign_in.is_some();
+            return Ok(match waits || self.is_idle() {
                 true => Plan::Nothing,
                 false => Plan::Withhold("its token was renewed, or it ended, since this request was sent"),
             });
@@ -105,8 +106,10 @@ impl State {
     ) -> Result<Plan, Error> {
         let old = &*base.record;
         let changes = self.pending.changes(&old.values);
-        let touched = occasion != Occasion::Save && old.touch_due(now);
         let replaced = !intent.is_empty();
+        // A save of its own accord writes activity beside other changes only.
+        let saves = occasion != Occasion::Save || replaced || !changes.keeps_values();
+        let touched = saves && old.touch_due(now);
         if changes.keeps_values() && !replaced && !touched {
             return Ok(Plan::Nothing);
         }
@@ -129,7 +132,9 @@ impl State {
         if old.is_live(now) && !record.is_live(now) {
             return Ok(Plan::End);
         }
-        rules.check_record(&record)?;
+        if record.outgrows(old) {
+            rules.check_record(&record)?;
+        }
         let versioned = replaced || self.pending.depends_on_stored();
         Ok(Plan::Update(Job {
             key: base.key.clone(),

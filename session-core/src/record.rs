@@ -14,7 +14,8 @@ use crate::{Lifetime, SessionId, Timestamp, Value, Values};
 /// Metadata and values live in different name spaces; no key that a handler inserts can
 /// touch the metadata. Stores treat a record as a whole ([`encode`](Self::encode),
 /// [`decode`](Self::decode)) or keep metadata and values apart
-/// ([`encode_metadata`](Self::encode_metadata), [`from_parts`](Self::from_parts)).
+/// ([`encode_metadata`](Self::encode_metadata), [`from_parts`](Self::from_parts)), so that
+/// an update can merge with others field by field.
 ///
 /// Records of real sessions are made by the [`SessionManager`](crate::SessionManager);
 /// [`new`](Self::new) and the `with_` methods are for the tests of a store.
@@ -76,7 +77,7 @@ impl fmt::Debug for TokenHash {
 
 /// What the metadata adds to the size of a record at most, beside the names in it.
 const METADATA_SIZE: usize = 160;
-pub(crate) const TOKEN_SIZE: usize = 80;
+const TOKEN_SIZE: usize = 80;
 
 impl Record {
     /// A record without values, principal or tokens, of version 1, created and last seen `now`.
@@ -117,6 +118,12 @@ impl Record {
         self.principal = Some(principal.into());
         self.authenticated = Some(self.created);
         self
+    }
+
+    /// Whether it is larger than `other` in what limits are about: what was stored under other
+    /// limits may stay, be touched and shrink.
+    pub(crate) fn outgrows(&self, other: &Self) -> bool {
+        self.limited_size() > other.limited_size() || self.values.len() > other.values.len()
     }
 
     /// The same with another version.
@@ -208,13 +215,19 @@ impl Record {
         &self.values
     }
 
-    /// How many bytes [`encode`](Self::encode) makes of it at most.
+    /// How many bytes [`encode`](Self::encode) makes of it at most: [`limited_size`](Self::limited_size), and
+    /// 80 for each token.
     pub fn size(&self) -> usize {
+        self.limited_size() + self.tokens.len() * TOKEN_SIZE
+    }
+
+    /// What [`Limits::record_bytes`](crate::Limits::record_bytes) is about: 160 bytes; those of scope, principal and label; and for each
+    /// entry its key, its value and 9. Tokens do not count, so a full session can still renew its own.
+    pub fn limited_size(&self) -> usize {
         METADATA_SIZE
             + self.scope.len()
             + self.principal.as_deref().map_or(0, str::len)
             + self.label.as_deref().map_or(0, str::len)
-            + self.tokens.len() * TOKEN_SIZE
             + self.values.size()
     }
 

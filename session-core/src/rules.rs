@@ -2,7 +2,6 @@
 
 use bytestring::ByteString;
 
-use crate::record::TOKEN_SIZE;
 use crate::token::Secret;
 use crate::{Capability, Codec, Error, Lifetime, LimitExceeded, Limits, Record, SessionId, Timestamp};
 
@@ -33,17 +32,13 @@ impl Rules {
     }
 
     /// What the metadata of a new session takes at most.
-    pub(crate) fn fresh_metadata(scope: &ByteString, capability: Capability) -> usize {
+    pub(crate) fn fresh_metadata(scope: &ByteString) -> usize {
         let id = SessionId::from_bytes([0; 16]);
-        let empty = Record::new(id, scope.clone(), Lifetime::default(), Timestamp::default());
-        match capability {
-            Capability::Server => empty.size() + TOKEN_SIZE,
-            Capability::Client { .. } => empty.size(),
-        }
+        Record::new(id, scope.clone(), Lifetime::default(), Timestamp::default()).limited_size()
     }
 
     pub(crate) fn check_record(&self, record: &Record) -> Result<(), LimitExceeded> {
-        self.check(record.size(), record.values.len())
+        self.check(record.limited_size(), record.values.len())
     }
 
     pub(crate) fn check(&self, bytes: usize, keys: usize) -> Result<(), LimitExceeded> {

@@ -163,8 +163,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As `update` and [`save`](Self::save). When saving fails, the change stays
-    /// pending and the commit tries once more.
+    /// As `update` and [`save`](Self::save). When saving fails and certainly wrote nothing, the
+    /// change stays pending and the commit tries once more.
     pub async fn update_now<T, F>(&self, key: &str, f: F) -> Result<T, Error>
     where
         T: Serialize + DeserializeOwned + 'static,
@@ -277,21 +277,23 @@ impl Session {
     /// [`Error::Limit`] if the name is too long, [`Error::Detached`] if the response has left.
     pub fn sign_in(&self, principal: &str) -> Result<(), Error> {
         self.rules().limits.check_name(principal)?;
+        let rules = self.rules();
         let mut state = self.open_state()?;
         let stored = state
             .base
             .as_ref()
             .and_then(|base| base.record.principal.as_deref());
         let before = state.intent.sign_in.as_deref().or(stored);
-        if before.is_some_and(|before| before != principal) {
-            state.destroy();
-        }
         let sign_in = Some(ByteString::from(principal));
+        if before.is_some_and(|before| before != principal) {
+            rules.check(rules.fresh_metadata + principal.len(), 0)?;
+            state.leave(true);
+        }
         let intent = Intent {
             sign_in,
             ..state.intent.clone()
         };
-        Ok(state.intend(intent, self.rules())?)
+        Ok(state.intend(intent, rules)?)
     }
 
     /// Gives the session a new token at the commit; all former ones are dead at once. Id, data and
@@ -323,7 +325,9 @@ impl Session {
     /// Gives this session other timeouts from the next save on. The absolute deadline can only come nearer;
     /// a later one takes a fresh authentication.
     pub fn set_lifetime(&self, lifetime: Lifetime) {
-        self.state().intent.lifetime = Some(lifetime);
+        let mut state = self.state();
+        let stored = state.base.as_ref().map(|base| base.record.lifetime);
+        state.intent.lifetime = Some(lifetime).filter(|_| stored != Some(lifetime));
     }
 
     /// Names the session for its owner, such as the name of a device.
@@ -334,7 +338,8 @@ impl Session {
     pub fn set_label(&self, label: &str) -> Result<(), Error> {
         self.rules().limits.check_name(label)?;
         let mut state = self.state();
-        let label = Some(ByteString::from(label));
+        let stored = state.base.as_ref().and_then(|base| base.record.label());
+        let label = (stored != Some(label)).then(|| ByteString::from(label));
         let intent = Intent {
             label,
             ..state.intent.clone()
@@ -345,6 +350,10 @@ impl Session {
     /// Writes what is unsaved now, whatever becomes of the request. Renewals and sign-ins
     /// wait for the commit.
     ///
+    /// If its outcome is unknown ([`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown), or the future was dropped while a write
+    /// was under way, as a timeout around it does), nothing is sent again: every further save of this session
+    /// and the commit fail with that error, so that no change is applied twice or lost in silence.
+    ///
     /// # Errors
     ///
     /// [`Error::Gone`] if the session has ended, [`Error::Contended`] if too many others wrote,
@@ -354,7 +363,7 @@ impl Session {
         self.inner.manager.write(&self.inner, Occasion::Save).await
     }
 
-    /// Whether a commit would have anything to do now. A layer may spare itself the commit otherwise.
+    /// Whether a commit would have anything to do now. ([`SessionManager::close`] asks and settles in one step.)
     pub fn needs_commit(&self) -> bool {
         self.state().needs_commit(self.inner.manager.now())
     }

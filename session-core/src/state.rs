@@ -12,8 +12,8 @@ use crate::rules::Rules;
 use crate::token::Secret;
 use crate::values::entry_size;
 use crate::{
-    ClientToken, Directive, Error, Key, LimitExceeded, Metadata, Record, SessionId, StoreError, Timestamp,
-    Value, Values, event,
+    ClientToken, Directive, Key, LimitExceeded, Metadata, Record, SessionId, StoreError, Timestamp, Value,
+    Values,
 };
 
 /// The state of one session in one request.
@@ -64,6 +64,8 @@ pub(crate) struct Doomed {
     pub(crate) key: Key,
     pub(crate) id: SessionId,
     pub(crate) held: bool,
+    /// Not by the handler's word, but because somebody else signed in: that waits for the commit.
+    pub(crate) implied: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,7 +141,7 @@ impl State {
 
     fn metadata_size(&self, rules: &Rules) -> usize {
         let stored = match &self.base {
-            Some(base) => base.record.size() - base.record.values.size(),
+            Some(base) => base.record.limited_size() - base.record.values.size(),
             None => rules.fresh_metadata,
         };
         stored + self.intent.growth(self.base.as_ref().map(|base| &*base.record))
@@ -209,11 +211,20 @@ impl State {
 
     /// Ends the session, whatever it is; what comes later belongs to a new one.
     pub(crate) fn destroy(&mut self) {
+        self.leave(false);
+        for doomed in &mut self.doomed {
+            doomed.implied = false;
+        }
+    }
+
+    /// Turns to a new session. The old one ends: at once, or if that is implied, with the commit.
+    pub(crate) fn leave(&mut self, implied: bool) {
         if let Some(base) = self.base.take() {
             self.doomed.push(Doomed {
                 id: base.record.id,
                 key: base.key,
                 held: base.held,
+                implied,
             });
         }
         self.tell = false;
@@ -232,8 +243,12 @@ impl State {
     pub(crate) fn created(&mut self, job: Job, key: Key) {
         if job.generation != self.generation {
             // The handler destroyed it while it was being created.
-            let (id, held) = (job.record.id, false);
-            self.doomed.push(Doomed { key, id, held });
+            self.doomed.push(Doomed {
+                id: job.record.id,
+                key,
+                held: false,
+                implied: false,
+            });
             return;
         }
         self.tell = true;
@@ -281,11 +296,16 @@ impl State {
     }
 
     /// The session on the server whose token is about to be told, if it was written before the save
-    /// that runs: its key and epoch.
-    pub(crate) fn to_confirm(&self) -> Option<(Key, u64)> {
+    /// that runs: its key, epoch and generation.
+    pub(crate) fn to_confirm(&self) -> Option<(Key, u64, u32)> {
         let base = self.base.as_ref().filter(|_| self.tell && !self.written)?;
         base.key.id()?;
-        Some((base.key.clone(), base.record.epoch))
+        Some((base.key.clone(), base.record.epoch, self.generation))
+    }
+
+    /// The next destroyed session to delete.
+    pub(crate) fn next_doomed(&self, implied_too: bool) -> Option<&Doomed> {
+        self.doomed.iter().find(|doomed| implied_too || !doomed.implied)
     }
 
     /// Takes note of what others have made of the record.
@@ -299,25 +319,23 @@ impl State {
 
     /// Takes note that the session ended while this request was changing it. Only a sign-in
     /// goes on, with this request's own values.
-    pub(crate) fn gone(&mut self) {
-        if let Some(base) = self.base.take() {
-            event::gone(base.record.id);
-        }
+    pub(crate) fn gone(&mut self) -> Option<SessionId> {
+        let id = self.base.take().map(|base| base.record.id);
         self.tell = false;
         self.muted = true;
         if self.intent.sign_in.is_none() {
             self.discard();
         }
         self.measure();
+        id
     }
 
     /// Takes note that activity, and nothing else, could not be written: nothing is lost.
-    pub(crate) fn touch_failed(&mut self, error: &Error) {
+    pub(crate) fn touch_failed(&mut self) -> Option<SessionId> {
         self.unknown = None;
-        if let Some(base) = &mut self.base {
-            base.stale = true;
-            event::touch_failed(base.record.id, error);
-        }
+        let base = self.base.as_mut()?;
+        base.stale = true;
+        Some(base.record.id)
     }
 
     /// What the client must be told of what has been written.

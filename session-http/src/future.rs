@@ -101,8 +101,7 @@ where
                         }
                         Some(Ok(session)) => {
                             let verdict = judge(slot, &result);
-                            if verdict != Verdict::Abort && !session.needs_commit() {
-                                slot.layer.manager.close(session);
+                            if verdict != Verdict::Abort && slot.layer.manager.close(session) {
                                 return Poll::Ready(read(slot, result));
                             }
                             *this.result = Some(result);

@@ -9,8 +9,9 @@ use session_core::{Capability, ClientToken, ConfigError, Directive, Lifetime};
 
 use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
 
-/// So many tokens are handed on: one more than are tried, so that it shows.
-const MOST: usize = 5;
+/// So many tokens are handed on. More than are looked up, so that a few planted cookies do not hide
+/// the client's own.
+const MOST: usize = 16;
 
 /// Headers that cannot carry tokens in both directions.
 const TAKEN: [HeaderName; 5] = [AUTHORIZATION, CACHE_CONTROL, COOKIE, SET_COOKIE, VARY];

@@ -94,6 +94,8 @@ struct Request {
     session: Session,
     loaded: Option<SessionId>,
     destroyed: Vec<SessionId>,
+    /// The ids of sessions that somebody else's signing in ends with the commit.
+    replaced: Vec<SessionId>,
     known: HashSet<SessionId>,
     inserted_after_destroy: bool,
 }
@@ -106,6 +108,7 @@ impl Request {
             loaded: session.id(),
             session,
             destroyed: Vec::new(),
+            replaced: Vec::new(),
             known: known.clone(),
             inserted_after_destroy: false,
         }
@@ -116,7 +119,7 @@ impl Request {
         match step {
             Step::Insert(n) => {
                 session.insert(&format!("k{}", n % 4), n).unwrap();
-                self.inserted_after_destroy = !self.destroyed.is_empty();
+                self.inserted_after_destroy = !self.destroyed.is_empty() || !self.replaced.is_empty();
             }
             Step::Clear => {
                 session.clear();
@@ -124,6 +127,7 @@ impl Request {
             }
             Step::Destroy => {
                 self.destroyed.extend(session.id());
+                self.destroyed.append(&mut self.replaced);
                 session.destroy().unwrap();
                 self.inserted_after_destroy = false;
             }
@@ -131,9 +135,9 @@ impl Request {
             Step::SignIn(n) => {
                 let before = session.id();
                 session.sign_in(&format!("user:{}", n % 2)).unwrap();
-                // Another principal's session ends.
+                // Another principal's session ends, if the request succeeds.
                 if session.id() != before {
-                    self.destroyed.extend(before);
+                    self.replaced.extend(before);
                 }
             }
             _ => {
@@ -144,13 +148,16 @@ impl Request {
     }
 
     async fn end(
-        self,
+        mut self,
         manager: &SessionManager,
         succeeds: bool,
         known: &mut HashSet<SessionId>,
         tokens: &mut Vec<String>,
     ) -> Told {
         let seen = self.session.keys();
+        if succeeds {
+            self.destroyed.append(&mut self.replaced);
+        }
         let directive = match succeeds {
             true => manager.commit(&self.session).await.unwrap(),
             false => manager.abort(&self.session).await,

@@ -73,8 +73,8 @@ fn large() -> Record {
     let lifetime = Lifetime::new(Duration::from_millis(1), century).unwrap();
     let id = SessionId::from_bytes([0xff; 16]);
     Record {
-        version: u64::MAX,
-        epoch: u64::MAX,
+        version: MOST_COUNTED - 1,
+        epoch: MOST_COUNTED - 1,
         authenticated: Some(last),
         csrf_seed: [0xff; 16],
         tokens: smallvec::smallvec![TokenHash {
@@ -116,24 +116,56 @@ fn golden_files_hold_the_format_still() {
     }
 }
 
+fn parts(metadata: impl Into<Bytes>) -> Result<Record, FormatError> {
+    Record::from_parts(metadata, 7, at(8), Values::default())
+}
+
+#[test]
+fn numbers_that_nobody_counts_to_are_damage() {
+    let damaged = FormatError::Damaged("version or epoch");
+    for (version, epoch) in [(MOST_COUNTED, 0), (1, MOST_COUNTED), (u64::MAX, 0), (1, u64::MAX)] {
+        let record = Record {
+            version,
+            epoch,
+            ..minimal()
+        };
+        assert_eq!(Record::decode(record.encode()), Err(damaged));
+    }
+    let metadata = minimal().encode_metadata();
+    let kept = |version| Record::from_parts(metadata.clone(), version, at(0), Values::default());
+    assert_eq!(kept(MOST_COUNTED), Err(damaged));
+    assert!(kept(MOST_COUNTED - 1).is_ok());
+}
+
 #[test]
 fn metadata_and_values_may_be_kept_apart() {
     for record in [minimal(), full(), large()] {
         let metadata = record.encode_metadata();
         assert!(record.encode().starts_with(&metadata));
-        let again = Record::from_parts(metadata.clone(), record.values().clone()).unwrap();
+        let again = Record::from_parts(
+            metadata.clone(),
+            record.version(),
+            record.last_seen(),
+            record.values().clone(),
+        )
+        .unwrap();
         assert_eq!(again, record);
 
-        let bare = Record::from_parts(metadata.clone(), Values::default()).unwrap();
+        let bare = parts(metadata.clone()).unwrap();
+        assert_eq!(
+            (bare.version(), bare.last_seen()),
+            (7, at(8)),
+            "what was kept beside it wins"
+        );
         assert!(bare.values().is_empty());
         assert_eq!(bare.tokens(), record.tokens());
 
         for end in 0..metadata.len() {
-            assert!(Record::from_parts(metadata[..end].to_vec(), Values::default()).is_err());
+            assert!(parts(metadata[..end].to_vec()).is_err());
         }
         let mut longer = metadata;
         longer.push(0);
-        let error = Record::from_parts(longer, Values::default()).unwrap_err();
+        let error = parts(longer).unwrap_err();
         assert_eq!(error, FormatError::Damaged("end"));
     }
 }
@@ -181,10 +213,7 @@ fn only_this_format_is_read() {
             Err(FormatError::Version(format)),
             "the rest is not looked at"
         );
-        assert_eq!(
-            Record::from_parts(bytes, Values::default()),
-            Err(FormatError::Version(format))
-        );
+        assert_eq!(parts(bytes), Err(FormatError::Version(format)));
     }
 }
 
@@ -334,7 +363,7 @@ fn decoding_shares_the_bytes() {
         assert!(inside(value.bytes()) || value.bytes().is_empty());
     }
     let metadata = Bytes::from(full().encode_metadata());
-    let record = Record::from_parts(metadata.clone(), Values::default()).unwrap();
+    let record = parts(metadata.clone()).unwrap();
     let range = metadata.as_ptr_range();
     assert!(range.contains(&record.scope().as_ptr()));
 }
@@ -419,7 +448,12 @@ fn arbitrary_record() -> impl Strategy<Value = Record> {
         arbitrary_time(),
         option::of(arbitrary_time()),
     );
-    let numbers = (any::<[u8; 16]>(), any::<u64>(), any::<u64>(), any::<[u8; 16]>());
+    let numbers = (
+        any::<[u8; 16]>(),
+        0..MOST_COUNTED,
+        0..MOST_COUNTED,
+        any::<[u8; 16]>(),
+    );
     let tokens = collection::vec(arbitrary_token(), 0..5);
     (
         names,
@@ -463,7 +497,7 @@ proptest! {
         let metadata = record.encode_metadata();
         prop_assert!(metadata.len() <= record.size() - record.values.size());
         prop_assert_eq!(metadata.capacity(), record.size() - record.values.size());
-        prop_assert_eq!(&Record::from_parts(metadata, record.values.clone()).unwrap(), &record);
+        prop_assert_eq!(&Record::from_parts(metadata, record.version, record.last_seen, record.values.clone()).unwrap(), &record);
         prop_assert_eq!(Record::decode(bytes).unwrap(), record);
     }
 
@@ -475,7 +509,7 @@ proptest! {
             if let Ok(record) = Record::decode(bytes.clone()) {
                 prop_assert!(record.encode().len() <= bytes.len());
             }
-            let _ = Record::from_parts(bytes, Values::default());
+            let _ = parts(bytes);
         }
     }
 
