@@ -124,15 +124,15 @@ pub enum Capability {
 ///   `list`, `delete_all` and `delete_expired` are many such operations, one for each record.
 /// - **Cancelled half-way**: an operation whose future is dropped has happened entirely or not at all, and
 ///   the store goes on (`cancelled`).
-/// - **Limits**: a merged record that passes [`Update::limits`] is
-///   [`StoreError::TooLarge`] and nothing is written (`merged_limits`).
+/// - **Limits**: a merged record that passes [`Update::limits`], by [`Record::limited_size`] or the number of its
+///   keys, and is larger than what was there, is [`StoreError::TooLarge`] and nothing is written (`merged_limits`).
 /// - **Unreadable**: a record that is there and cannot be read is [`StoreError::Corrupt`], never `None` and never a
 ///   panic. (Only the store's own tests can damage a record.)
 /// - **Unknown outcome**: a write that was sent and not answered is [`StoreError::OutcomeUnknown`] and is not sent
 ///   again; any other failure is [`StoreError::Unavailable`] and wrote nothing. Each call has a deadline of the
-///   store's own.
-/// - **Principals**: `list` returns the live records of a principal and no others; `delete_all` ends them all but
-///   `except` and says how many. A store without an index says [`StoreError::Unsupported`] to both
+///   store's own. The cause of an error is logged: it holds no value, token or connection string.
+/// - **Principals**: `list` returns the live records of a principal, of every scope, and no others; `delete_all` ends
+///   them all but `except` and says how many. A record's principal never turns into another one. A store without an index says [`StoreError::Unsupported`] to both
 ///   (`list`, `delete_all`, `principal_changes`).
 /// - **Sweeping**: `delete_expired` removes expired records only, is safe to run anywhere at any time and says
 ///   how many it removed (`delete_expired`). A record that an update has kept alive meanwhile is not removed (`sweep_race`).
@@ -140,7 +140,10 @@ pub enum Capability {
 /// A sealed store ([`Capability::Client`]) keeps nothing, so what another write or a deletion did
 /// cannot be seen by a key from before it; the suite leaves those cases out.
 ///
-/// The time is always an argument: stores never look at a clock to decide what has expired.
+/// The time is always an argument: `now` decides what has expired, not a clock of the store's. An engine that
+/// expires by itself does so after [`Record::expires`], by more than the clocks of its machines may differ.
+///
+/// Versions and epochs count from below and stay under 2^53, so every language can hold them.
 ///
 /// # Example
 ///

@@ -397,3 +397,17 @@ fn a_closure_is_given_its_key_and_codec() {
     let value = pending.replays(None)[0].run(Codec::Postcard, &mut Arena::default());
     assert_eq!(value.unwrap(), Some(Value::new(Codec::Postcard, &b"\x07"[..])));
 }
+
+#[test]
+fn a_save_from_before_a_reset_settles_nothing_after_it() {
+    let mut pending = Pending::default();
+    for n in 0..3 {
+        pending.set("old".into(), Some(Value::new(Codec::Json, format!("{n}"))));
+    }
+    let taken = pending.take();
+    pending.reset();
+    assert!(pending.is_empty());
+    pending.set("new".into(), Some(Value::new(Codec::Json, "1")));
+    pending.settle(&taken);
+    assert!(!pending.is_empty(), "it belongs to another session");
+}

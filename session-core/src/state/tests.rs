@@ -742,3 +742,39 @@ fn keys_share_the_stored_bytes() {
     assert_eq!(&*state.shared_key("b"), "b");
     assert!(new().stored().is_none());
 }
+
+#[test]
+fn what_comes_back_for_a_destroyed_session_is_not_taken_for_the_next() {
+    let mut state = opened();
+    put(&mut state, "b", "2");
+    let job = updated(&mut state, Occasion::Save);
+    state.destroy();
+    put(&mut state, "c", "3");
+    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &rules());
+    assert!(state.base.is_none() && !state.tell);
+    assert_eq!(state.view("c"), Some(&json("3")));
+
+    let mut state = new();
+    put(&mut state, "a", "1");
+    let job = created(&mut state, Occasion::Save);
+    let id = job.record.id;
+    state.destroy();
+    state.created(job, Key::Id(id));
+    assert!(state.base.is_none() && !state.tell);
+    assert_eq!(state.doomed.len(), 1, "what was created meanwhile is deleted");
+    assert_eq!(state.doomed[0].id, id);
+}
+
+#[test]
+fn a_token_from_an_earlier_save_is_to_be_confirmed() {
+    let mut state = opened();
+    assert_eq!(state.to_confirm(), None, "there is nothing to tell");
+    state.tell = true;
+    let id = SessionId::from_bytes([1; 16]);
+    assert_eq!(state.to_confirm(), Some((Key::Id(id), 0, 0)));
+    state.written = true;
+    assert_eq!(state.to_confirm(), None, "it was written just now");
+    state.written = false;
+    state.tell = false;
+    assert_eq!(state.to_confirm(), None);
+}

@@ -1,0 +1,57 @@
+//! What a store says that implements the four methods and nothing more.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use session_core::{
+    Capability, Key, Record, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
+};
+
+#[derive(Debug)]
+struct Four;
+
+#[async_trait]
+impl SessionStore for Four {
+    fn capability(&self) -> Capability {
+        Capability::Server
+    }
+
+    async fn load(&self, _: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        Ok(None)
+    }
+
+    async fn create(&self, record: &Arc<Record>, _: Timestamp) -> Result<Key, StoreError> {
+        Ok(Key::Id(record.id()))
+    }
+
+    async fn update(&self, _: &Key, _: Update<'_>, _: Timestamp) -> Result<Updated, StoreError> {
+        Ok(Updated::Gone)
+    }
+
+    async fn delete(&self, _: &Key) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_implemented_is_unsupported() {
+    let now = Timestamp::from_millis(0);
+    let stores: [Box<dyn SessionStore>; 3] = [Box::new(Four), Box::new(Arc::new(Four)), Box::new(&Four)];
+    for store in stores {
+        let listed = store.list("user:1", now).await.unwrap_err();
+        assert_eq!(
+            listed.to_string(),
+            "this session store does not support listing the sessions of a principal"
+        );
+        let ended = store.delete_all("user:1", None).await.unwrap_err();
+        assert_eq!(
+            ended.to_string(),
+            "this session store does not support ending the sessions of a principal"
+        );
+        assert_eq!(
+            store.delete_expired(now).await.unwrap(),
+            0,
+            "an engine may expire by itself"
+        );
+    }
+}
