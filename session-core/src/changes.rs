@@ -51,18 +51,45 @@ impl Changes {
     }
 
     /// The same with `key` set.
+    ///
+    /// ```
+    /// use session_core::{Changes, Codec};
+    ///
+    /// let [one, two] = [1, 2].map(|n| Codec::Json.encode(&n).unwrap());
+    /// let changes = Changes::new().set("a", one).set("a", two.clone()); // the last one stays
+    /// assert_eq!(changes.sets().collect::<Vec<_>>(), [("a", &two)]);
+    /// ```
     #[must_use]
     pub fn set(self, key: impl Into<ByteString>, value: Value) -> Self {
         self.put(key.into(), Some(value))
     }
 
     /// The same with `key` removed.
+    ///
+    /// ```
+    /// use session_core::Changes;
+    ///
+    /// let changes = Changes::new().remove("a");
+    /// assert_eq!(changes.removes().collect::<Vec<_>>(), ["a"]);
+    /// assert!(!changes.keeps_values());
+    /// ```
     #[must_use]
     pub fn remove(self, key: impl Into<ByteString>) -> Self {
         self.put(key.into(), None)
     }
 
     /// The same with every key cleared that is not set here.
+    ///
+    /// ```
+    /// use session_core::{Changes, Codec, Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let one = Codec::Json.encode(&1).unwrap();
+    /// let record = record.with_value("a", one.clone());
+    /// let after = Changes::new().set("b", one).clear().apply(&record);
+    /// assert_eq!(after.values().iter().map(|(key, _)| key).collect::<Vec<_>>(), ["b"]);
+    /// ```
     #[must_use]
     pub fn clear(mut self) -> Self {
         self.cleared = true;
@@ -70,6 +97,16 @@ impl Changes {
     }
 
     /// The same with this movement of the metadata.
+    ///
+    /// ```
+    /// use session_core::{Changes, Lifetime, Metadata, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let seen = Timestamp::from_millis(60_000);
+    /// let changes = Changes::new().with_metadata(Metadata::Touched(seen));
+    /// assert_eq!(changes.apply(&record).last_seen(), seen);
+    /// ```
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
@@ -125,6 +162,8 @@ impl Changes {
 
     /// The record that results from these changes to `record`: its version is one more.
     /// [`Metadata::Replaced`] moves nothing here, because it never merges.
+    ///
+    /// [`Changes`] has an example.
     pub fn apply(&self, record: &Record) -> Record {
         let values = if self.keeps_values() {
             record.values.clone()
@@ -219,6 +258,29 @@ impl Update<'_> {
     /// What this update comes to on `current`, the record that the store holds at `now`.
     /// Where nothing was written since it was loaded, the result is [`record`](Self::record)
     /// itself, not a copy.
+    ///
+    /// ```
+    /// use session_core::{Applied, Changes, Codec, Lifetime, Limits, Record, SessionId, Timestamp, Update};
+    /// use std::sync::Arc;
+    ///
+    /// # let now = Timestamp::from_millis(0);
+    /// # let loaded = Record::new(SessionId::from_bytes([0; 16]), "__Host-id", Lifetime::default(), now);
+    /// # let one = Codec::Json.encode(&1).unwrap();
+    /// # let limits = Limits::default();
+    /// let changes = Changes::new().set("a", one.clone());
+    /// let record = Arc::new(changes.apply(&loaded));
+    /// let update = Update { record: &record, changes: &changes, epoch: 0, expected: None, limits: &limits };
+    /// let Ok(Applied::Record(after)) = update.apply_to(&loaded, now) else { unreachable!() };
+    /// assert!(Arc::ptr_eq(&after, &record)); // nobody else wrote
+    ///
+    /// let other = Changes::new().set("b", one).apply(&loaded); // somebody did
+    /// let Ok(Applied::Record(after)) = update.apply_to(&other, now) else { unreachable!() };
+    /// assert_eq!((after.version(), after.values().len()), (3, 2));
+    ///
+    /// let exact = Update { expected: Some(1), ..update };
+    /// assert!(matches!(exact.apply_to(&other, now), Ok(Applied::Conflict)));
+    /// assert!(matches!(update.apply_to(&loaded, loaded.expires()), Ok(Applied::Gone)));
+    /// ```
     ///
     /// # Errors
     ///

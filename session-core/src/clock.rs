@@ -38,6 +38,15 @@ impl Timestamp {
     }
 
     /// This instant moved forward, at most to the last one that can be represented.
+    ///
+    /// ```
+    /// use session_core::Timestamp;
+    /// use std::time::Duration;
+    ///
+    /// let last = Timestamp::from_millis(u64::MAX);
+    /// assert_eq!(Timestamp::from_millis(500).plus(Duration::from_secs(1)).as_millis(), 1_500);
+    /// assert_eq!(last.plus(Duration::from_secs(1)), last);
+    /// ```
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
@@ -45,6 +54,8 @@ impl Timestamp {
     }
 
     /// How long after `earlier` this is; zero if it is not after it.
+    ///
+    /// [`Timestamp`] has an example.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }

@@ -37,6 +37,13 @@ impl Codec {
     }
 
     /// The codec of this number; `None` if this version does not know it.
+    ///
+    /// ```
+    /// use session_core::Codec;
+    ///
+    /// assert_eq!(Codec::from_tag(Codec::Postcard.tag()), Some(Codec::Postcard));
+    /// assert_eq!(Codec::from_tag(255), None);
+    /// ```
     pub const fn from_tag(tag: u8) -> Option<Self> {
         match tag {
             0 => Some(Self::Json),
@@ -46,6 +53,8 @@ impl Codec {
     }
 
     /// Encodes `value`.
+    ///
+    /// [`Codec`] has an example.
     ///
     /// # Errors
     ///
@@ -113,6 +122,14 @@ impl Value {
     }
 
     /// Decodes the value.
+    ///
+    /// ```
+    /// use session_core::{Codec, Value};
+    ///
+    /// let value = Value::new(Codec::Json, "[1,2]");
+    /// assert_eq!(value.decode::<Vec<u8>>().unwrap(), [1, 2]);
+    /// assert!(value.decode::<String>().is_err());
+    /// ```
     ///
     /// # Errors
     ///

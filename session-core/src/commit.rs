@@ -33,6 +33,20 @@ impl SessionManager {
     /// If the session ended while the request was under way, its changes are dropped, an
     /// event says so, and there is nothing to tell.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// let session = manager.open(&[]).await?;
+    /// session.insert("colour", "blue")?;
+    /// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    ///
+    /// let session = manager.open(&[token.as_str()]).await?; // only read
+    /// assert_eq!(session.get::<String>("colour")?.as_deref(), Some("blue"));
+    /// assert_eq!(manager.commit(&session).await?, Directive::Nothing);
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Store`] if the store failed, [`Error::Contended`] if too many others wrote, or what a closure
@@ -45,6 +59,25 @@ impl SessionManager {
     /// [`commit`](Self::commit) for a response that must not carry a new token, such as `101` or `304` over HTTP:
     /// nothing is created or renewed; data of a session that the client knows is written. Only of what an
     /// explicit [`save`](Session::save) has created before is the client told.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("cart", 3)?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let new = manager.open(&[]).await?;
+    /// new.insert("colour", "blue")?;
+    /// assert_eq!(manager.commit_keeping_token(&new).await?, Directive::Nothing);
+    /// assert!(new.is_new()); // nobody could be told of a token, so nothing is stored
+    ///
+    /// let known = manager.open(&[token.as_str()]).await?;
+    /// known.insert("colour", "blue")?;
+    /// manager.commit_keeping_token(&known).await?;
+    /// assert!(manager.open(&[token.as_str()]).await?.contains_key("colour"));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -93,6 +126,20 @@ impl SessionManager {
 
     /// Drops what a failed request changed, but for what it saved and for the sessions that it
     /// destroyed, which are deleted. Says what the client must be told of those.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("cart", 3)?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let session = manager.open(&[token.as_str()]).await?;
+    /// session.insert("cart", 4)?;
+    /// assert_eq!(manager.abort(&session).await, Directive::Nothing);
+    /// assert_eq!(session.get("cart")?, Some(3)); // as it is stored
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub async fn abort(&self, session: &Session) -> Directive {
         let inner = &session.inner;
         // Without the turn too, if a save that nobody polls has it.

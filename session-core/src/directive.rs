@@ -4,6 +4,21 @@ use std::fmt;
 use std::time::Duration;
 
 /// What the client must be told after a commit.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # use session_core::{Directive, MemoryStore, SessionManager};
+/// # let manager = SessionManager::new(MemoryStore::new());
+/// let session = manager.open(&[]).await?;
+/// session.insert("colour", "blue")?;
+/// let header = match manager.commit(&session).await? {
+///     Directive::Nothing => None,
+///     Directive::Hold(token) => Some(format!("__Host-id={}; Path=/; Secure", token.as_str())),
+///     Directive::Forget => Some("__Host-id=; Path=/; Secure; Max-Age=0".to_owned()),
+/// };
+/// assert!(header.unwrap().ends_with("Path=/; Secure"));
+/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Directive {
     /// Nothing: whatever it holds is as good as before.
@@ -15,6 +30,19 @@ pub enum Directive {
 }
 
 /// A token for the client: a secret, so `Debug` shows nothing of it.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # use session_core::{Directive, MemoryStore, SessionManager};
+/// # let manager = SessionManager::new(MemoryStore::new());
+/// # let session = manager.open(&[]).await?;
+/// # session.insert("cart", 3)?;
+/// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+/// assert_eq!(token.as_str().len(), 43);
+/// assert_eq!(token.max_age(), None); // it ends with the browser
+/// assert!(!format!("{token:?}").contains(token.as_str()));
+/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientToken {
     text: String,

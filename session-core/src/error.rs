@@ -46,16 +46,43 @@ pub enum StoreError {
 
 impl StoreError {
     /// [`Unavailable`](Self::Unavailable) with this cause.
+    ///
+    /// ```
+    /// use session_core::StoreError;
+    /// use std::error::Error;
+    ///
+    /// let error = StoreError::unavailable("connection refused");
+    /// assert!(matches!(error, StoreError::Unavailable(_)));
+    /// assert_eq!(error.source().unwrap().to_string(), "connection refused");
+    /// ```
     pub fn unavailable(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(Arc::from(cause.into()))
     }
 
     /// [`OutcomeUnknown`](Self::OutcomeUnknown) with this cause.
+    ///
+    /// ```
+    /// use session_core::StoreError;
+    /// use std::error::Error;
+    ///
+    /// let error = StoreError::outcome_unknown("no answer within 2 s");
+    /// assert!(matches!(error, StoreError::OutcomeUnknown(_)));
+    /// assert_eq!(error.source().unwrap().to_string(), "no answer within 2 s");
+    /// ```
     pub fn outcome_unknown(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::OutcomeUnknown(Arc::from(cause.into()))
     }
 
     /// [`Corrupt`](Self::Corrupt) with this cause.
+    ///
+    /// ```
+    /// use session_core::StoreError;
+    /// use std::error::Error;
+    ///
+    /// let error = StoreError::corrupt("the checksum differs");
+    /// assert!(matches!(error, StoreError::Corrupt(_)));
+    /// assert_eq!(error.source().unwrap().to_string(), "the checksum differs");
+    /// ```
     pub fn corrupt(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Corrupt(Arc::from(cause.into()))
     }
@@ -122,6 +149,8 @@ pub enum Error {
 impl Error {
     /// Whether the same request may well succeed later: the store is down, slow, full or
     /// contended. HTTP answers these with 503, the others with 500.
+    ///
+    /// [`Error`](Self) has an example.
     pub const fn is_temporary(&self) -> bool {
         matches!(
             self,
@@ -140,6 +169,13 @@ pub struct ConfigError(String);
 
 impl ConfigError {
     /// An error that says what is wrong and what to do about it.
+    ///
+    /// ```
+    /// use session_core::ConfigError;
+    ///
+    /// let error = ConfigError::new("the pool is empty; allow at least one connection");
+    /// assert_eq!(error.to_string(), "the pool is empty; allow at least one connection");
+    /// ```
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

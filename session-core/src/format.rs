@@ -68,6 +68,16 @@ impl From<FormatError> for StoreError {
 
 impl Record {
     /// The whole record as bytes, in a versioned format.
+    ///
+    /// ```
+    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let bytes = record.encode();
+    /// assert_eq!(Record::decode(bytes).unwrap(), record);
+    /// assert!(Record::decode("something else").is_err());
+    /// ```
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.size());
         self.metadata_into(&mut bytes);
@@ -88,6 +98,8 @@ impl Record {
     /// updates must not touch it, or they would undo what another request has replaced. What every update
     /// moves, the [`version`](Self::version), and what a touch moves, [`last_seen`](Self::last_seen), the store keeps beside it. To decide on an update it
     /// needs [`epoch`](Self::epoch), and for the expiry [`deadline`](Self::deadline) and the idle timeout, beside it too.
+    ///
+    /// [`from_parts`](Self::from_parts) has an example.
     pub fn encode_metadata(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.size() - self.values.size());
         self.metadata_into(&mut bytes);
@@ -96,6 +108,8 @@ impl Record {
 
     /// Reads what [`encode`](Self::encode) wrote. Names and values share the bytes
     /// handed in, nothing is copied out of them.
+    ///
+    /// [`encode`](Self::encode) has an example.
     ///
     /// # Errors
     ///
@@ -129,6 +143,16 @@ impl Record {
     }
 
     /// Puts together what [`encode_metadata`](Self::encode_metadata) wrote and what was kept beside it.
+    ///
+    /// ```
+    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let metadata = record.encode_metadata();
+    /// let (version, seen, values) = (record.version(), record.last_seen(), record.values().clone());
+    /// assert_eq!(Record::from_parts(metadata, version, seen, values).unwrap(), record);
+    /// ```
     ///
     /// # Errors
     ///

@@ -32,6 +32,12 @@ pub struct SessionId([u8; 16]);
 impl SessionId {
     /// Draws a new id.
     ///
+    /// ```
+    /// use session_core::SessionId;
+    ///
+    /// assert_ne!(SessionId::random().unwrap(), SessionId::random().unwrap());
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Random`] if the operating system's random source fails.
@@ -55,6 +61,13 @@ impl SessionId {
     }
 
     /// What logs show instead of the id: the first 8 hexadecimal digits of its SHA-256.
+    ///
+    /// ```
+    /// use session_core::SessionId;
+    ///
+    /// let id = SessionId::from_bytes([7; 16]);
+    /// assert_eq!(id.short().to_string(), "d761d406");
+    /// ```
     pub fn short(&self) -> ShortId {
         let hash = Sha256::digest(self.0);
         ShortId([hash[0], hash[1], hash[2], hash[3]])

@@ -58,6 +58,14 @@ impl KeyRing {
 
     /// A ring of these keys, newest first.
     ///
+    /// ```
+    /// use session_core::{KeyError, KeyRing};
+    ///
+    /// assert_eq!(KeyRing::from_keys([[1; 32], [2; 32]]).unwrap().len(), 2);
+    /// assert!(matches!(KeyRing::from_keys([[1; 16]]), Err(KeyError::TooShort { position: 1, bytes: 16 })));
+    /// assert!(matches!(KeyRing::from_keys::<[[u8; 32]; 0]>([]), Err(KeyError::Empty)));
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`KeyError::TooShort`], or [`KeyError::Empty`] without any key.
@@ -84,6 +92,16 @@ impl KeyRing {
 
     /// The same ring with an older key behind its others: it verifies and opens only.
     ///
+    /// ```
+    /// use session_core::{KeyRing, Purpose};
+    ///
+    /// let before = KeyRing::new([1; 32]).unwrap().derive(Purpose::Token, "__Host-id");
+    /// let ring = KeyRing::new([2; 32]).unwrap().with_older([1; 32]).unwrap();
+    /// let after = ring.derive(Purpose::Token, "__Host-id");
+    /// assert_ne!(after[0].bytes(), before[0].bytes()); // what signs
+    /// assert_eq!(after[1].bytes(), before[0].bytes()); // what still verifies
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`KeyError::TooShort`].
@@ -96,6 +114,14 @@ impl KeyRing {
     /// A ring of one new key from the operating system's random source. What it signs
     /// is worth nothing after the process has ended.
     ///
+    /// ```
+    /// use session_core::{KeyRing, Purpose};
+    ///
+    /// let [one, other] = [KeyRing::generate().unwrap(), KeyRing::generate().unwrap()];
+    /// assert_eq!(one.len(), 1);
+    /// assert_ne!(one.derive(Purpose::Token, "id")[0].bytes(), other.derive(Purpose::Token, "id")[0].bytes());
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`KeyError::Random`].
@@ -106,6 +132,15 @@ impl KeyRing {
     }
 
     /// Keys in base64 (standard or URL-safe, padded or not), newest first, separated by commas or white space.
+    ///
+    /// ```
+    /// use session_core::{KeyError, KeyRing};
+    ///
+    /// let ring = KeyRing::from_base64("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=").unwrap();
+    /// assert_eq!(ring.len(), 1);
+    /// assert!(matches!(KeyRing::from_base64("a secret"), Err(KeyError::NotBase64 { position: 1 })));
+    /// assert!(matches!(KeyRing::from_base64(""), Err(KeyError::Empty)));
+    /// ```
     ///
     /// # Errors
     ///
@@ -125,6 +160,13 @@ impl KeyRing {
 
     /// The keys in this environment variable, as [`from_base64`](Self::from_base64) reads them.
     ///
+    /// ```
+    /// use session_core::{KeyError, KeyRing};
+    ///
+    /// let refused = KeyRing::from_env("SESSION_KEYS_OF_NOBODY").unwrap_err();
+    /// assert!(matches!(refused, KeyError::NoVariable(name) if name == "SESSION_KEYS_OF_NOBODY"));
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`KeyError::NoVariable`] if it is not set, otherwise as `from_base64`; what is not unicode is no base64.
@@ -137,6 +179,16 @@ impl KeyRing {
     }
 
     /// The keys in this file, as [`from_base64`](Self::from_base64) reads them.
+    ///
+    /// ```
+    /// use session_core::{KeyError, KeyRing};
+    ///
+    /// # let path = std::env::temp_dir().join(format!("session-core-keys-{}", std::process::id()));
+    /// std::fs::write(&path, "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n").unwrap();
+    /// assert_eq!(KeyRing::from_file(&path).unwrap().len(), 1);
+    /// # std::fs::remove_file(&path).unwrap();
+    /// assert!(matches!(KeyRing::from_file("no such file"), Err(KeyError::File(_))));
+    /// ```
     ///
     /// # Errors
     ///

@@ -93,6 +93,13 @@ impl Lifetime {
     }
 
     /// The same, with a token that the client keeps when the browser closes ("remember me").
+    ///
+    /// ```
+    /// use session_core::Lifetime;
+    ///
+    /// assert!(!Lifetime::aal1().is_persistent());
+    /// assert!(Lifetime::aal1().persistent().is_persistent());
+    /// ```
     #[must_use]
     pub const fn persistent(mut self) -> Self {
         self.persistent = true;

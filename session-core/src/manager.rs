@@ -85,6 +85,21 @@ pub enum OnCorrupt {
 const SCOPE: &str = "__Host-id";
 
 /// Settings of a [`SessionManager`]; made by [`SessionManager::builder`].
+///
+/// ```
+/// use session_core::{Deadlines, Lifetime, Limits, MemoryStore, OnCorrupt, SessionManager};
+/// use std::time::Duration;
+///
+/// let manager = SessionManager::builder(MemoryStore::new())
+///     .scope("__Host-shop")
+///     .lifetime(Lifetime::aal1())
+///     .limits(Limits { keys: 16, ..Limits::default() })
+///     .deadlines(Deadlines { call: Duration::from_millis(500), ..Deadlines::default() })
+///     .on_corrupt(OnCorrupt::Refuse)
+///     .build()
+///     .unwrap();
+/// assert_eq!((manager.scope(), manager.lifetime()), ("__Host-shop", Lifetime::aal1()));
+/// ```
 #[derive(Debug)]
 pub struct ManagerBuilder {
     store: Arc<dyn SessionStore>,
@@ -107,6 +122,13 @@ impl SessionManager {
     }
 
     /// A manager with the defaults, for a transport of this name whose tokens may have so many characters.
+    ///
+    /// ```
+    /// use session_core::{MemoryStore, SessionManager};
+    ///
+    /// let manager = SessionManager::for_transport(MemoryStore::new(), "__Host-shop", 4096);
+    /// assert_eq!(manager.scope(), "__Host-shop");
+    /// ```
     pub fn for_transport(store: impl SessionStore, name: &str, max_token: usize) -> Self {
         Self::builder(store).for_transport(name, max_token).make()
     }
@@ -143,6 +165,14 @@ impl SessionManager {
     }
 
     /// Whether both are one manager or clones of one.
+    ///
+    /// ```
+    /// use session_core::{MemoryStore, SessionManager};
+    ///
+    /// let manager = SessionManager::new(MemoryStore::new());
+    /// assert!(manager.is_same(&manager.clone()));
+    /// assert!(!manager.is_same(&SessionManager::new(MemoryStore::new())));
+    /// ```
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
@@ -150,6 +180,20 @@ impl SessionManager {
     /// Whether there is nothing to commit. If so, that is settled: from here on the session cannot
     /// create, renew or destroy, as after a [`commit`](Self::commit). So a layer can spare itself the commit of a
     /// session that was only read.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// let session = manager.open(&[]).await?;
+    /// assert!(manager.close(&session)); // nothing to commit
+    /// assert!(matches!(session.renew(), Err(session_core::Error::Detached)));
+    ///
+    /// let session = manager.open(&[]).await?;
+    /// session.insert("colour", "blue")?;
+    /// assert!(!manager.close(&session)); // commit it
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn close(&self, session: &Session) -> bool {
         let now = self.now();
         let mut state = session.state();
@@ -158,6 +202,32 @@ impl SessionManager {
             state.phase = Phase::Closed;
         }
         settled
+    }
+
+    /// Takes note that the request is over, whatever came of it: from here on the session cannot
+    /// create, renew or destroy, since no client could be told. What it has changed and not saved is kept for a
+    /// [`save`](Session::save).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("cart", 3)?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let session = manager.open(&[token.as_str()]).await?;
+    /// session.insert("cart", 4)?;
+    /// manager.detach(&session);
+    /// session.save().await?; // the client knows this session
+    /// assert_eq!(manager.open(&[token.as_str()]).await?.get("cart")?, Some(4));
+    /// assert!(matches!(session.renew(), Err(session_core::Error::Detached)));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn detach(&self, session: &Session) {
+        let mut state = session.state();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Closed;
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -258,6 +328,14 @@ impl ManagerBuilder {
 
     /// What a transport has to say where nothing was set: sessions are kept apart under its
     /// name, and its tokens may have so many characters.
+    ///
+    /// ```
+    /// use session_core::{MemoryStore, SessionManager};
+    ///
+    /// let builder = SessionManager::builder(MemoryStore::new()).scope("shop");
+    /// let manager = builder.for_transport("__Host-id", 4096).build().unwrap();
+    /// assert_eq!(manager.scope(), "shop"); // what was set stays
+    /// ```
     #[must_use]
     pub fn for_transport(mut self, name: &str, max_token: usize) -> Self {
         self.scope.get_or_insert_with(|| name.into());
@@ -271,6 +349,13 @@ impl ManagerBuilder {
     }
 
     /// The manager.
+    ///
+    /// ```
+    /// use session_core::{MemoryStore, SessionManager};
+    ///
+    /// let refused = SessionManager::builder(MemoryStore::new()).scope("").build().unwrap_err();
+    /// assert_eq!(refused.to_string(), "the scope is empty; give the sessions a name");
+    /// ```
     ///
     /// # Errors
     ///

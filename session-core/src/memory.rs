@@ -74,6 +74,19 @@ impl MemoryStore {
     }
 
     /// A store of at most this many sessions.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Lifetime, MemoryStore, Record, SessionId, SessionStore, StoreError, Timestamp};
+    /// # use std::sync::Arc;
+    /// # let now = Timestamp::from_millis(0);
+    /// # let record = |n| Arc::new(Record::new(SessionId::from_bytes([n; 16]), "id", Lifetime::default(), now));
+    /// let store = MemoryStore::with_capacity(1);
+    /// store.create(&record(1), now).await?;
+    /// let refused = store.create(&record(2), now).await;
+    /// assert!(matches!(refused, Err(StoreError::Full { capacity: 1 })));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -85,11 +98,26 @@ impl MemoryStore {
     }
 
     /// How many records there are, expired and not yet swept ones among them.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Lifetime, MemoryStore, Record, SessionId, SessionStore, Timestamp};
+    /// # use std::sync::Arc;
+    /// # let now = Timestamp::from_millis(0);
+    /// # let record = |n| Arc::new(Record::new(SessionId::from_bytes([n; 16]), "id", Lifetime::default(), now));
+    /// let store = MemoryStore::new();
+    /// assert!(store.is_empty());
+    /// store.create(&record(1), now).await?;
+    /// assert_eq!(store.len(), 1);
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
     /// Whether there is no record.
+    ///
+    /// [`len`](Self::len) has an example.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -32,6 +32,21 @@ impl SessionManager {
     /// are ours by form and MAC are tried; if they open different live sessions, the request is anonymous, because a
     /// neighbour may have planted one of them.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("cart", 3)?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let known = manager.open(&[token.as_str()]).await?;
+    /// assert_eq!(known.get("cart")?, Some(3));
+    ///
+    /// let forged = manager.open(&["not one of ours"]).await?;
+    /// assert!(forged.is_new() && forged.is_empty());
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Store`] if the store fails or does not answer within its deadline.

@@ -101,6 +101,15 @@ impl Record {
     }
 
     /// The same with a value.
+    ///
+    /// ```
+    /// use session_core::{Codec, Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let record = record.with_value("visits", Codec::Json.encode(&3).unwrap());
+    /// assert_eq!(record.values().get("visits").unwrap().bytes(), b"3");
+    /// ```
     #[must_use]
     pub fn with_value(mut self, key: impl Into<ByteString>, value: Value) -> Self {
         let old = std::mem::take(&mut self.values);
@@ -113,6 +122,16 @@ impl Record {
     }
 
     /// The same with a principal, authenticated when the record was created.
+    ///
+    /// ```
+    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let record = record.with_principal("user:42");
+    /// assert_eq!(record.principal(), Some("user:42"));
+    /// assert_eq!(record.authenticated(), Some(record.created()));
+    /// ```
     #[must_use]
     pub fn with_principal(mut self, principal: impl Into<ByteString>) -> Self {
         self.principal = Some(principal.into());
@@ -127,6 +146,15 @@ impl Record {
     }
 
     /// The same with another version.
+    ///
+    /// ```
+    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// assert_eq!(record.version(), 1);
+    /// assert_eq!(record.with_version(7).version(), 7);
+    /// ```
     #[must_use]
     pub fn with_version(mut self, version: u64) -> Self {
         self.version = version;
@@ -217,6 +245,15 @@ impl Record {
 
     /// How many bytes [`encode`](Self::encode) makes of it at most: [`limited_size`](Self::limited_size), and
     /// 80 for each token.
+    ///
+    /// ```
+    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// assert_eq!(record.limited_size(), 160 + "__Host-id".len());
+    /// assert!(record.encode().len() <= record.size());
+    /// ```
     pub fn size(&self) -> usize {
         self.limited_size() + self.tokens.len() * TOKEN_SIZE
     }

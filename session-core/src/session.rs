@@ -68,6 +68,17 @@ impl Session {
 
     /// The value under `key`, decoded; `None` if there is none.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// session.insert("colour", "blue")?;
+    /// assert_eq!(session.get::<String>("colour")?.as_deref(), Some("blue"));
+    /// assert_eq!(session.get::<String>("size")?, None);
+    /// assert!(session.get::<u32>("colour").is_err()); // it is there, and no number
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Decode`] if the value is not a `T`.
@@ -77,6 +88,19 @@ impl Session {
     }
 
     /// Sets `key`. The value is encoded now.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// session.insert("visits", 1)?;
+    /// session.insert("visits", 2)?; // replaces the first one
+    /// assert_eq!(session.get("visits")?, Some(2));
+    ///
+    /// let refused = session.insert(&"k".repeat(2_000), 1); // a key may have 1 KiB
+    /// assert!(matches!(refused, Err(session_core::Error::Limit(_))));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -161,6 +185,16 @@ impl Session {
     /// [`update`](Self::update), saved at once together with everything else that is
     /// unsaved. Returns the final value.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// let visits = session.update_now("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1).await?;
+    /// assert_eq!(visits, 1);
+    /// assert!(!session.is_new()); // stored already
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// As `update` and [`save`](Self::save). When saving fails and certainly wrote nothing, the
@@ -176,11 +210,31 @@ impl Session {
     }
 
     /// Removes `key`; whether it was there.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// session.insert("colour", "blue")?;
+    /// assert!(session.remove("colour"));
+    /// assert!(!session.remove("colour"));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn remove(&self, key: &str) -> bool {
         self.state().remove(key)
     }
 
     /// Removes `key` and returns its value.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// session.insert("notice", "your order is on its way")?;
+    /// assert!(session.take::<String>("notice")?.is_some());
+    /// assert!(session.take::<String>("notice")?.is_none()); // shown once
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -201,52 +255,124 @@ impl Session {
     }
 
     /// Whether there is a value under `key`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// session.insert("colour", "blue")?;
+    /// assert!(session.contains_key("colour"));
+    /// assert!(!session.contains_key("size"));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn contains_key(&self, key: &str) -> bool {
         self.state().view(key).is_some()
     }
 
     /// All keys, sorted.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// session.insert("size", 40)?;
+    /// session.insert("colour", "blue")?;
+    /// assert_eq!(session.keys(), ["colour", "size"]);
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn keys(&self) -> Vec<String> {
         let state = self.state();
         state.pending.keys(state.stored())
     }
 
     /// How many values there are.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// assert!(session.is_empty());
+    /// session.insert("colour", "blue")?;
+    /// assert_eq!(session.len(), 1);
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn len(&self) -> usize {
         self.state().count()
     }
 
     /// Whether there is no value.
+    ///
+    /// [`len`](Self::len) has an example.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Removes every value. The session itself, its id and its principal stay.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// session.sign_in("user:42")?;
+    /// session.insert("colour", "blue")?;
+    /// session.clear();
+    /// assert!(session.is_empty());
+    /// assert_eq!(session.principal().as_deref(), Some("user:42"));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn clear(&self) {
         self.state().clear();
     }
 
     /// The session's name; `None` while nothing is stored.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// assert!(session.is_new() && session.id().is_none());
+    /// session.insert("colour", "blue")?;
+    /// session.save().await?;
+    /// assert!(!session.is_new() && session.id().is_some());
+    /// assert!(session.created_at().unwrap() < session.expires_at().unwrap());
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn id(&self) -> Option<SessionId> {
         self.state().id()
     }
 
     /// Whether nothing is stored of this session yet.
+    ///
+    /// [`id`](Self::id) has an example.
     pub fn is_new(&self) -> bool {
         self.state().base.is_none()
     }
 
     /// When it was created; `None` while nothing is stored.
+    ///
+    /// [`id`](Self::id) has an example.
     pub fn created_at(&self) -> Option<Timestamp> {
         self.state().base.as_ref().map(|base| base.record.created)
     }
 
     /// When it ends unless there is more activity; `None` while nothing is stored.
+    ///
+    /// [`id`](Self::id) has an example.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.state().base.as_ref().map(|base| base.record.expires())
     }
 
     /// Who is signed in.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// assert_eq!(session.principal(), None);
+    /// session.sign_in("user:42")?;
+    /// assert_eq!(session.principal().as_deref(), Some("user:42"));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn principal(&self) -> Option<String> {
         let state = self.state();
         let stored = state.base.as_ref().and_then(|base| base.record.principal.clone());
@@ -259,6 +385,8 @@ impl Session {
     }
 
     /// When the principal last authenticated, as stored; for step-up checks.
+    ///
+    /// [`authenticated_within`](Self::authenticated_within) has an example.
     pub fn authenticated_at(&self) -> Option<Timestamp> {
         self.state()
             .base
@@ -271,6 +399,24 @@ impl Session {
     /// The commit renews the token (all former ones are dead at once), starts both clocks
     /// anew and notes the time of authentication. What the session holds stays, unless
     /// another principal was signed in: then the old session ends and an empty one begins.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("cart", 3)?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let session = manager.open(&[token.as_str()]).await?; // a guest, three things in the cart
+    /// session.sign_in("user:42")?;
+    /// let Directive::Hold(new) = manager.commit(&session).await? else { unreachable!() };
+    ///
+    /// let session = manager.open(&[new.as_str()]).await?;
+    /// assert_eq!(session.principal().as_deref(), Some("user:42"));
+    /// assert_eq!(session.get("cart")?, Some(3));
+    /// assert!(manager.open(&[token.as_str()]).await?.is_new()); // the guest's token is dead
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -300,6 +446,21 @@ impl Session {
     /// deadline stay. For changes of privilege other than signing in. A session that is not
     /// stored has no token to renew.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("cart", 3)?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let session = manager.open(&[token.as_str()]).await?;
+    /// session.renew()?;
+    /// let Directive::Hold(new) = manager.commit(&session).await? else { unreachable!() };
+    /// assert_eq!(manager.open(&[new.as_str()]).await?.id(), session.id());
+    /// assert!(manager.open(&[token.as_str()]).await?.is_new()); // the old token is dead
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Detached`] if the response has left.
@@ -314,6 +475,20 @@ impl Session {
     /// cancelled request nobody is left to do it, unless [`save`](Self::save) did.
     /// An insert after it starts a new session.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("cart", 3)?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let session = manager.open(&[token.as_str()]).await?;
+    /// session.destroy()?;
+    /// assert_eq!(manager.commit(&session).await?, Directive::Forget);
+    /// assert!(manager.open(&[token.as_str()]).await?.is_new());
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Detached`] if the response has left.
@@ -324,6 +499,20 @@ impl Session {
 
     /// Gives this session other timeouts from the next save on. The absolute deadline can only come nearer;
     /// a later one takes a fresh authentication.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::Lifetime;
+    /// # use std::time::Duration;
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// session.insert("colour", "blue")?;
+    /// session.set_lifetime(Lifetime::aal3()); // 15 minutes idle
+    /// session.save().await?;
+    /// let expires = session.expires_at().unwrap();
+    /// assert_eq!(expires.since(session.created_at().unwrap()), Duration::from_secs(15 * 60));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn set_lifetime(&self, lifetime: Lifetime) {
         let mut state = self.state();
         let stored = state.base.as_ref().map(|base| base.record.lifetime);
@@ -331,6 +520,21 @@ impl Session {
     }
 
     /// Names the session for its owner, such as the name of a device.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// session.sign_in("user:42")?;
+    /// session.set_label("Anna's phone")?;
+    /// manager.commit(&session).await?;
+    ///
+    /// let now = session.created_at().unwrap();
+    /// let devices = manager.store().list("user:42", now).await?;
+    /// assert_eq!(devices[0].label(), Some("Anna's phone"));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -354,6 +558,18 @@ impl Session {
     /// was under way, as a timeout around it does), nothing is sent again: every further save of this session
     /// and the commit fail with that error, so that no change is applied twice or lost in silence.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// session.insert("step", 1)?;
+    /// session.save().await?;
+    /// manager.abort(&session).await; // the request failed later on
+    /// assert_eq!(session.get("step")?, Some(1));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Gone`] if the session has ended, [`Error::Contended`] if too many others wrote,
@@ -364,11 +580,41 @@ impl Session {
     }
 
     /// Whether a commit would have anything to do now. ([`SessionManager::close`] asks and settles in one step.)
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// assert!(!session.needs_commit());
+    /// session.insert("colour", "blue")?;
+    /// assert!(session.needs_commit());
+    /// manager.commit(&session).await?;
+    /// assert!(!session.needs_commit());
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn needs_commit(&self) -> bool {
         self.state().needs_commit(self.inner.manager.now())
     }
 
     /// How long ago the principal authenticated, if at most `limit`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{ManualClock, MemoryStore, SessionManager, Timestamp};
+    /// # use std::time::Duration;
+    /// # let clock = ManualClock::new(Timestamp::from_millis(0));
+    /// let manager = SessionManager::builder(MemoryStore::new()).clock(clock.clone()).build().unwrap();
+    /// let session = manager.open(&[]).await?;
+    /// session.sign_in("user:42")?;
+    /// manager.commit(&session).await?;
+    /// assert_eq!(session.authenticated_at(), Some(clock.now()));
+    ///
+    /// clock.advance(Duration::from_secs(300));
+    /// assert_eq!(session.authenticated_within(Duration::from_secs(600)), Some(Duration::from_secs(300)));
+    /// assert_eq!(session.authenticated_within(Duration::from_secs(60)), None); // ask for the password again
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
     pub fn authenticated_within(&self, limit: Duration) -> Option<Duration> {
         let ago = self.inner.manager.now().since(self.authenticated_at()?);
         (ago <= limit).then_some(ago)

@@ -27,6 +27,15 @@ pub enum Key {
 
 impl Key {
     /// The id, if this is a key for a store on the server.
+    ///
+    /// ```
+    /// use session_core::{Key, SessionId};
+    ///
+    /// let id = SessionId::from_bytes([7; 16]);
+    /// assert_eq!(Key::from(id).id(), Some(id));
+    /// let sealed = Key::Sealed { scope: "__Host-id".into(), token: "AAAA".into() };
+    /// assert_eq!(sealed.id(), None);
+    /// ```
     pub const fn id(&self) -> Option<SessionId> {
         match self {
             Self::Id(id) => Some(*id),

@@ -51,7 +51,8 @@ impl Deref for CurrentSession {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let response: http::Response<Body> = DefaultResponse.respond(&self);
+        let mut response: http::Response<Body> = DefaultResponse.respond(&self);
+        response.extensions_mut().insert(crate::error::HandedOn);
         response
     }
 }

@@ -88,7 +88,8 @@ impl CookieConfig {
         self
     }
 
-    /// Whether it is sent over secure connections only. Default `true`; browsers count `http://localhost` as secure.
+    /// Whether it is sent over secure connections only. Default `true`. Chromium and Firefox count
+    /// `http://localhost` as secure; to any other address over plain HTTP the cookie is not kept.
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;

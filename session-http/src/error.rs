@@ -44,8 +44,12 @@ impl Error {
 
 /// Makes the response to a request whose session failed.
 ///
-/// A function or closure `Fn(&Error) -> Response<B>` does; so a body needs no `Default`
-/// where the application gives its own response. See [`SessionLayer::on_error`](crate::SessionLayer::on_error).
+/// [`DefaultResponse`] does where the body has a default; a function or closure `Fn(&Error) -> Response<B>`, given to
+/// [`SessionLayer::on_error`](crate::SessionLayer::on_error), does for every body.
+#[diagnostic::on_unimplemented(
+    message = "the session layer cannot make a response with the body `{B}`",
+    note = "give it one with `SessionLayer::on_error`, or use a body that is `Default`"
+)]
 pub trait OnError<B> {
     /// The response that says that `error` happened.
     fn respond(&self, error: &Error) -> Response<B>;
@@ -74,3 +78,8 @@ impl<B: Default> OnError<B> for DefaultResponse {
         response
     }
 }
+
+/// Marks a response that is nothing but an [`Error`] handed on, where a framework knows no error
+/// of a service (axum): the layer shapes it as it would an `Err`.
+#[derive(Clone, Copy)]
+pub(crate) struct HandedOn;

@@ -6,13 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::CACHE_CONTROL;
-use http::{HeaderValue, Response, StatusCode};
+use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 use session_core::{Directive, Session};
 
-use crate::error::{Error, OnError};
-use crate::slot::Slot;
+use crate::error::{Error, HandedOn, OnError};
+use crate::slot::{Held, Slot, Told};
 
 pin_project! {
     /// The response of a [`SessionService`](crate::SessionService).
@@ -23,7 +22,7 @@ pin_project! {
         #[pin]
         stage: Stage<F>,
         result: Option<Result<Response<B>, E>>,
-        slot: Option<Arc<Slot>>,
+        slot: Option<Held>,
         on_error: H,
     }
 }
@@ -60,7 +59,7 @@ impl<F, B, E, H> ResponseFuture<F, B, E, H> {
         Self {
             stage: Stage::Inner { future },
             result: None,
-            slot,
+            slot: slot.map(Held::new),
             on_error,
         }
     }
@@ -93,10 +92,18 @@ where
                         return Poll::Ready(result);
                     };
                     match slot.opened() {
-                        None => return Poll::Ready(result),
+                        None => {
+                            slot.leave();
+                            return Poll::Ready(result);
+                        }
                         Some(Err(error)) => {
                             // A service that handed the failed load on is answered for.
-                            let result = result.or_else(|_| Ok(this.on_error.respond(error)));
+                            let result = match result {
+                                Ok(response) if response.extensions().get::<HandedOn>().is_none() => {
+                                    Ok(response)
+                                }
+                                handed_on => Ok(in_place_of(handed_on, this.on_error.respond(error))),
+                            };
                             return Poll::Ready(read(slot, result));
                         }
                         Some(Ok(session)) => {
@@ -113,17 +120,17 @@ where
                 StageProjection::Conclusion { future } => {
                     let Concluded { directive, error } = ready!(future.as_mut().poll(context));
                     let result = match (error, this.result.take()) {
-                        (Some(error), dropped) => {
-                            Some(Ok(keep_tokens(dropped, this.on_error.respond(&error))))
+                        (Some(error), Some(dropped)) => {
+                            Some(Ok(in_place_of(dropped, this.on_error.respond(&error))))
                         }
-                        (None, result) => result,
+                        (_, result) => result,
                     };
                     let (Some(slot), Some(result)) = (this.slot.as_ref(), result) else {
                         // Polled again after it was ready.
                         return Poll::Pending;
                     };
                     return Poll::Ready(read(slot, result).map(|mut response| {
-                        slot.tell(&directive, response.headers_mut());
+                        slot.tell(&directive, &mut response);
                         response
                     }));
                 }
@@ -166,16 +173,14 @@ fn conclude(slot: &Slot, session: &Session, verdict: Verdict) -> Conclusion {
     })
 }
 
-/// What layers further in have told the client of holds, though this one's commit failed.
-fn keep_tokens<B, E>(dropped: Option<Result<Response<B>, E>>, mut response: Response<B>) -> Response<B> {
-    let Some(Ok(dropped)) = dropped else {
-        return response;
-    };
-    for (name, value) in dropped.headers().iter().filter(|(_, value)| value.is_sensitive()) {
-        response.headers_mut().append(name, value.clone());
-        response
-            .headers_mut()
-            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+/// The response that takes the place of another one. What layers further in have told the
+/// client in that one is told in this one.
+fn in_place_of<B, E>(dropped: Result<Response<B>, E>, mut response: Response<B>) -> Response<B> {
+    let told = dropped
+        .ok()
+        .and_then(|mut dropped| dropped.extensions_mut().remove::<Told>());
+    if let Some(told) = told {
+        told.again(&mut response);
     }
     response
 }

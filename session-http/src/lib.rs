@@ -23,7 +23,11 @@
 //! After the handler, before the head of the response leaves, if the response means success: not a 5xx, a 408 or a
 //! failed gRPC call ([`LayerBuilder::commit_if`]). A handler that fails, panics or is cancelled leaves the session as it
 //! was. A commit that fails turns the response into an error that [`SessionLayer::on_error`] shapes. On
-//! a 101 or 304 nothing is created or renewed, since such responses carry no cookie.
+//! a 101 or 304 nothing is created or renewed, since such responses carry no cookie; of a sealed session nothing is
+//! written at all, since every write of it is a new cookie.
+//!
+//! A service that returns an `Err` gets no response from this layer, unless its session could not be loaded; hyper then cuts the
+//! connection. Make responses of your other errors, such as [`core::Error::Limit`] and [`core::Error::Decode`].
 //!
 //! A handle that lives on (a WebSocket, a stream, a spawned task) can still [`save`](core::Session::save) data of a session
 //! that the client knows; to create, renew or destroy one then is [`core::Error::Detached`].

@@ -1,8 +1,10 @@
 //! A request's place for its session: filled when somebody asks.
 
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{Extensions, HeaderMap, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderValue, Response};
 use session_core::{Directive, Session};
 use tokio::sync::OnceCell;
 
@@ -18,6 +20,8 @@ pub(crate) struct Slot {
     first: Option<HeaderValue>,
     others: Vec<HeaderValue>,
     session: OnceCell<Result<Session, Error>>,
+    /// The response has left.
+    left: AtomicBool,
     /// The slot of a layer further out, with another name.
     outer: Option<Arc<Slot>>,
 }
@@ -52,6 +56,7 @@ impl Slot {
             others: tokens.collect(),
             layer: Arc::clone(layer),
             session: OnceCell::new(),
+            left: AtomicBool::new(false),
             outer: outer.cloned(),
         });
         extensions.insert(Innermost(Arc::clone(&slot)));
@@ -87,7 +92,12 @@ impl Slot {
             let opened = self.layer.manager.open(tokens.as_strs(&mut room)).await;
             opened.map_err(Error::from)
         };
-        self.session.get_or_init(|| open).await.clone()
+        let session = self.session.get_or_init(|| open).await.clone()?;
+        // Of a load and a response that leaves at the same time, at least one sees the other.
+        if self.left.load(Ordering::SeqCst) {
+            self.layer.manager.detach(&session);
+        }
+        Ok(session)
     }
 
     /// The session, if anybody asked for it.
@@ -95,12 +105,64 @@ impl Slot {
         self.session.get()
     }
 
-    /// Puts what the client must be told into a response's headers.
-    pub(crate) fn tell(&self, directive: &Directive, headers: &mut HeaderMap) {
-        self.layer.transport.tell(directive, &self.headers(), headers);
+    /// Takes note that the response has left, or never will: who opens the session from here on,
+    /// or holds it, can create, renew and destroy nothing.
+    pub(crate) fn leave(&self) {
+        self.left.store(true, Ordering::SeqCst);
+        if let Some(Ok(session)) = self.opened() {
+            self.layer.manager.detach(session);
+        }
+    }
+
+    /// Puts what the client must be told into a response.
+    pub(crate) fn tell<B>(self: &Arc<Self>, directive: &Directive, response: &mut Response<B>) {
+        if self.outer.is_some() && *directive != Directive::Nothing {
+            let mut told = response.extensions_mut().remove::<Told>().unwrap_or_default();
+            told.0.push((Arc::clone(self), directive.clone()));
+            response.extensions_mut().insert(told);
+        }
+        let transport = &self.layer.transport;
+        transport.tell(directive, &self.headers(), response.headers_mut());
     }
 
     fn headers(&self) -> impl Iterator<Item = &HeaderValue> + Clone {
         self.first.iter().chain(&self.others)
+    }
+}
+
+/// What layers further in have told the client. It lies in the response's extensions, because a layer
+/// further out may have to put another response in its place, and what they have committed holds all the same.
+#[derive(Clone, Default)]
+pub(crate) struct Told(Vec<(Arc<Slot>, Directive)>);
+
+impl Told {
+    /// Tells it once more, in another response.
+    pub(crate) fn again<B>(self, response: &mut Response<B>) {
+        for (slot, directive) in self.0 {
+            slot.tell(&directive, response);
+        }
+    }
+}
+
+/// A slot as the layer's future holds it: with the future the request is over, whatever came of it.
+pub(crate) struct Held(Arc<Slot>);
+
+impl Held {
+    pub(crate) const fn new(slot: Arc<Slot>) -> Self {
+        Self(slot)
+    }
+}
+
+impl Deref for Held {
+    type Target = Arc<Slot>;
+
+    fn deref(&self) -> &Arc<Slot> {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }

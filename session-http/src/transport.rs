@@ -13,8 +13,31 @@ use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
 /// the client's own.
 const MOST: usize = 16;
 
-/// Headers that cannot carry tokens in both directions.
-const TAKEN: [HeaderName; 5] = [AUTHORIZATION, CACHE_CONTROL, COOKIE, SET_COOKIE, VARY];
+/// Headers with a meaning that a token would break.
+const TAKEN: [&str; 22] = [
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "host",
+    "keep-alive",
+    "location",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "vary",
+    "via",
+];
 
 /// The header that carries a token, for clients without cookies.
 ///
@@ -87,7 +110,7 @@ impl Transport {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match self {
             Self::Cookie { cookie, .. } => cookie.check(),
-            Self::Header(header) if TAKEN.contains(&header.name) => Err(ConfigError::new(format!(
+            Self::Header(header) if TAKEN.contains(&header.name.as_str()) => Err(ConfigError::new(format!(
                 "the header {:?} has another meaning in HTTP; choose a name of its own",
                 header.name.as_str()
             ))),
@@ -134,9 +157,20 @@ impl Transport {
         let mut tokens = Tokens::default();
         match self {
             Self::Cookie { cookie, chunks } => {
+                let mut parts = None;
                 let own = values(headers.clone(), cookie.name()).filter(|value| !value.is_empty());
                 for value in own.take(MOST) {
-                    tokens.push(join(value, *chunks, cookie.name(), &headers));
+                    tokens.push(match head(as_text(value), *chunks) {
+                        None => Cow::Borrowed(as_text(value)),
+                        Some((count, head)) => {
+                            let parts = parts.get_or_insert_with(|| further(headers.clone(), cookie.name()));
+                            Cow::Owned(
+                                parts[..count - 1]
+                                    .iter()
+                                    .fold(head.to_owned(), |whole, part| whole + part),
+                            )
+                        }
+                    });
                 }
             }
             Self::Header(_) => {
@@ -181,14 +215,15 @@ impl Transport {
                         used += 1;
                     }
                 }
-                let first = usize::from(used > 0);
-                let left_over = (used.max(1)..*chunks).filter(|at| {
-                    let name = chunk_name(cookie.name(), *at);
-                    values(requested.clone(), &name).next().is_some()
-                });
-                for at in (first..1).chain(left_over) {
-                    let name = chunk_name(cookie.name(), at);
-                    replace(headers, &name, cookie.remove(&name));
+                if used == 0 {
+                    replace(headers, cookie.name(), cookie.remove(cookie.name()));
+                }
+                if *chunks > 1 {
+                    let parts = further(requested.clone(), cookie.name());
+                    for at in (used.max(1)..*chunks).filter(|at| !parts[at - 1].is_empty()) {
+                        let name = chunk_name(cookie.name(), at);
+                        replace(headers, &name, cookie.remove(&name));
+                    }
                 }
             }
         }
@@ -240,13 +275,19 @@ impl<'a> Tokens<'a> {
 /// The values of the cookies of this very name (RFC 6265bis, 5.4: names differ by case, and a
 /// nameless cookie is none of ours).
 fn values<'a>(headers: impl Iterator<Item = &'a HeaderValue>, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    pairs(headers).filter_map(move |pair| value(pair.strip_prefix(name.as_bytes())?))
+}
+
+/// The pairs of name and value in these Cookie headers.
+fn pairs<'a>(headers: impl Iterator<Item = &'a HeaderValue>) -> impl Iterator<Item = &'a [u8]> {
     headers
         .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(move |pair| {
-            let pair = pair.trim_ascii();
-            let rest = pair.strip_prefix(name.as_bytes())?;
-            Some(rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start())
-        })
+        .map(<[u8]>::trim_ascii)
+}
+
+/// The value in what follows the name of a pair; `None` if the name goes on.
+fn value(rest: &[u8]) -> Option<&[u8]> {
+    Some(rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start())
 }
 
 /// Text that is not ASCII becomes empty, which is no token of ours.
@@ -272,28 +313,30 @@ fn chunk_size(name: &str) -> usize {
     LARGEST - name.len() - 2
 }
 
-/// Puts a token together that was spread over several cookies. What is missing or left
-/// from another token makes it fail to open, nothing more.
-fn join<'a>(
-    value: &'a [u8],
-    chunks: usize,
-    name: &str,
-    headers: &(impl Iterator<Item = &'a HeaderValue> + Clone),
-) -> Cow<'a, str> {
-    let text = as_text(value);
-    let Some((count, head)) = text.split_once('.') else {
-        return Cow::Borrowed(text);
-    };
-    let count = match count.as_bytes() {
-        [digit @ b'2'..=b'9'] if usize::from(digit - b'0') <= chunks => usize::from(digit - b'0'),
-        _ => return Cow::Borrowed(text),
-    };
-    let mut whole = String::from(head);
-    for at in 1..count {
-        let part = values(headers.clone(), &chunk_name(name, at)).next();
-        whole.push_str(as_text(part.unwrap_or_default()));
+/// Into how many cookies a token was spread, and its first part; `None` if it is in one piece.
+fn head(text: &str, chunks: usize) -> Option<(usize, &str)> {
+    let (count, head) = text.split_once('.')?;
+    match count.as_bytes() {
+        [digit @ b'2'..=b'9'] if usize::from(digit - b'0') <= chunks => {
+            Some((usize::from(digit - b'0'), head))
+        }
+        _ => None,
     }
-    Cow::Owned(whole)
+}
+
+/// The further parts of a token that was spread over several cookies, each the first of its name, read in one go.
+/// What is missing, or left from another token, makes the whole fail to open, nothing more.
+fn further<'a>(headers: impl Iterator<Item = &'a HeaderValue>, name: &str) -> [&'a str; 8] {
+    let mut parts = [""; 8];
+    for pair in pairs(headers) {
+        if let Some([b'-', digit @ b'1'..=b'8', rest @ ..]) = pair.strip_prefix(name.as_bytes()) {
+            let part = &mut parts[usize::from(digit - b'1')];
+            if let Some(value) = value(rest).filter(|_| part.is_empty()) {
+                *part = as_text(value);
+            }
+        }
+    }
+    parts
 }
 
 /// Spreads a token over as few cookies as will hold it.

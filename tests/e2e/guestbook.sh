@@ -95,7 +95,7 @@ pages() {
     is 'which it is' "$(ask /ping --http2-prior-knowledge -o /dev/null -w '%{http_version}')" 2
     is 'one session for all of them' "$(created)" 1
     is 'a page that is not there' "$(code /nowhere)" 404
-    is 'a method that is not there' "$(code /entries)" 404
+    is 'a method that is not there' "$(code /entries)" 405
 }
 
 guest_entries() {

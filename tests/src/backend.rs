@@ -5,7 +5,7 @@ use std::sync::Arc;
 use session_cookie::CookieStore;
 use session_core::{KeyRing, MemoryStore, SessionStore};
 
-use crate::ReplaceStore;
+use crate::{FieldStore, ReplaceStore};
 
 /// A store that keeps everything in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Backend {
     Replace,
     /// The same, and hands back the stored record on a conflict.
     ReplaceHandsBack,
+    /// Merges changes field by field, and never hands back a record.
+    Fields,
     /// Seals records into the token, signed.
     Signed,
     /// Seals records into the token, encrypted.
@@ -24,12 +26,13 @@ pub enum Backend {
 
 impl Backend {
     /// Those that keep records on the server.
-    pub const SERVER: [Self; 3] = [Self::Memory, Self::Replace, Self::ReplaceHandsBack];
+    pub const SERVER: [Self; 4] = [Self::Memory, Self::Replace, Self::ReplaceHandsBack, Self::Fields];
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Memory,
         Self::Replace,
         Self::ReplaceHandsBack,
+        Self::Fields,
         Self::Signed,
         Self::Encrypted,
     ];
@@ -41,6 +44,7 @@ impl Backend {
             Self::Memory => Arc::new(MemoryStore::new()),
             Self::Replace => Arc::new(ReplaceStore::new()),
             Self::ReplaceHandsBack => Arc::new(ReplaceStore::that_hands_back()),
+            Self::Fields => Arc::new(FieldStore::new()),
             Self::Signed => Arc::new(CookieStore::signed(keys())),
             Self::Encrypted => Arc::new(CookieStore::encrypted(keys())),
         }

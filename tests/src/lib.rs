@@ -4,6 +4,7 @@
 //! - Stores that wrap another: [`YieldStore`] gives way at every call, [`SlowStore`] takes its time,
 //!   [`CountingStore`] counts calls, [`FaultStore`] fails on purpose, [`TimelessStore`] lets nothing expire.
 //! - [`ReplaceStore`]: the simplest store on a server, which can only replace a record by its version.
+//! - [`FieldStore`]: keeps each value by itself and merges updates field by field, as engines with hashes or documents do.
 //! - [`Backend`]: the stores that a law is shown on.
 //! - [`script`]: requests as lists of operations, with what they come to one after the other.
 //! - [`story`]: a client and its handlers, step by step.
@@ -19,6 +20,7 @@ mod backend;
 mod client;
 mod counting;
 mod fault;
+mod fields;
 mod replace;
 mod rng;
 pub mod script;
@@ -32,6 +34,7 @@ pub use backend::Backend;
 pub use client::{anonymous, create, numbers, open, token_of};
 pub use counting::{CountingStore, Counts};
 pub use fault::{Call, Fault, FaultStore};
+pub use fields::FieldStore;
 pub use replace::ReplaceStore;
 pub use rng::Rng;
 pub use sim::Sim;

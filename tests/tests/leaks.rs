@@ -268,43 +268,55 @@ impl serde::Serialize for Grumpy {
 
 #[test]
 fn no_event_error_or_debug_output_shows_a_secret() {
-    let page = Page::default();
-    let writer = page.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_span_events(FmtSpan::FULL)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
+    let page = log().clone();
     let mut secrets = secrets();
-    tracing::subscriber::with_default(subscriber, || {
-        for backend in Backend::ALL {
-            battery(backend, &page, &mut secrets);
-        }
-    });
+    for backend in Backend::ALL {
+        battery(backend, &page, &mut secrets);
+    }
     let text = page.text();
-    for event in [
-        "created",
-        "renewed",
-        "destroyed",
-        "gone",
-        "expired",
-        "conflict",
-        "not saved",
-        "activity could not",
-        "could not be deleted",
-        "refused a token",
-        "just renewed",
-        "several sessions",
-        "cannot be read",
-    ] {
+    for event in EVENTS {
         assert!(text.contains(event), "the battery left out: {event}");
     }
     secrets.check(&text);
 }
 
+/// The page of all events. The subscriber is everybody's: a test without one could have tracing
+/// take the place of an event for one that nobody asks for.
+fn log() -> &'static Page {
+    static LOG: std::sync::LazyLock<Page> = std::sync::LazyLock::new(|| {
+        let page = Page::default();
+        let writer = page.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(FmtSpan::FULL)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        page
+    });
+    &LOG
+}
+
+const EVENTS: [&str; 13] = [
+    "created",
+    "renewed",
+    "destroyed",
+    "gone",
+    "expired",
+    "conflict",
+    "not saved",
+    "activity could not",
+    "could not be deleted",
+    "refused a token",
+    "just renewed",
+    "several sessions",
+    "cannot be read",
+];
+
 #[test]
 fn no_public_type_shows_a_secret() {
+    log();
     let page = Page::default();
     let mut secrets = secrets();
     let id = SessionId::from_bytes(*b"XFULLIDXXFULLIDX");

@@ -7,6 +7,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use session_core::Session;
 use session_http::SessionExt;
+use tracing::warn;
 
 use crate::page::Page;
 use crate::{BoxError, form, page};
@@ -21,13 +22,27 @@ struct Summary {
     principal: Option<String>,
 }
 
-/// Answers a request. An error here is one of the session; the layer makes a 503 of it.
-pub(crate) async fn handle(request: Request<Incoming>) -> Result<Page, BoxError> {
+/// Answers a request. An `Err` would cut the connection, so it is kept for a session that could not be
+/// loaded, for which the layer answers.
+pub(crate) async fn handle(request: Request<Incoming>) -> Result<Page, session_http::Error> {
+    match route(request).await {
+        Ok(page) => Ok(page),
+        Err(error) => match error.downcast::<session_http::Error>() {
+            Ok(unloaded) => Err(*unloaded),
+            Err(error) => {
+                warn!(%error, "a request failed");
+                Ok(page::failed())
+            }
+        },
+    }
+}
+
+async fn route(request: Request<Incoming>) -> Result<Page, BoxError> {
     let route = (request.method().clone(), request.uri().path().to_owned());
     match (&route.0, route.1.as_str()) {
-        (&Method::GET, "/ping") => Ok(page::text(StatusCode::OK, "pong")),
-        (&Method::GET, "/") => guestbook(&request.session().await?),
-        (&Method::GET, "/session.json") => summary(&request.session().await?),
+        (&Method::GET | &Method::HEAD, "/ping") => Ok(page::text(StatusCode::OK, "pong")),
+        (&Method::GET | &Method::HEAD, "/") => guestbook(&request.session().await?),
+        (&Method::GET | &Method::HEAD, "/session.json") => summary(&request.session().await?),
         (&Method::POST, "/entries") => {
             change(request, "entry", |session, entry| {
                 session.update("entries", move |entries: Option<Vec<String>>| {
@@ -53,12 +68,19 @@ pub(crate) async fn handle(request: Request<Incoming>) -> Result<Page, BoxError>
             request.session().await?.destroy()?;
             Ok(see_home())
         }
+        (_, "/" | "/ping" | "/session.json" | "/entries" | "/clear" | "/sign-in" | "/sign-out") => {
+            Ok(page::text(StatusCode::METHOD_NOT_ALLOWED, "Not by this method."))
+        }
         _ => Ok(page::text(StatusCode::NOT_FOUND, "There is no such page.")),
     }
 }
 
 fn guestbook(session: &Session) -> Result<Page, BoxError> {
-    let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
+    let visits = match session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1) {
+        // A cookie can be so full that not one more digit fits: the page with its button to clear it comes all the same.
+        Err(session_core::Error::Limit(_)) => session.get("visits")?.unwrap_or(0),
+        visits => visits?,
+    };
     let entries: Vec<String> = session.get("entries")?.unwrap_or_default();
     Ok(page::guestbook(visits, &entries, session.principal().as_deref()))
 }

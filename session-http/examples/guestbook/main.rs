@@ -55,11 +55,19 @@ impl Options {
             store: "memory".to_owned(),
         };
         while let Some(flag) = args.next() {
+            if !["--listen", "--store"].contains(&flag.as_str()) {
+                return Err(
+                    format!("{flag} is not an option; there are --listen ADDR and --store NAME").into(),
+                );
+            }
             let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
             match flag.as_str() {
-                "--listen" => options.listen = value.parse()?,
-                "--store" => options.store = value,
-                _ => return Err(format!("{flag} is not an option; there are --listen and --store").into()),
+                "--listen" => {
+                    let wrong =
+                        |_| format!("--listen takes an address such as 127.0.0.1:3000, not {value:?}");
+                    options.listen = value.parse().map_err(wrong)?;
+                }
+                _ => options.store = value,
             }
         }
         Ok(options)
@@ -99,7 +107,8 @@ async fn serve(listen: SocketAddr, sessions: SessionLayer) -> Result<(), BoxErro
     let service = sessions
         .on_error(page::unavailable)
         .layer(service_fn(handler::handle));
-    let listener = TcpListener::bind(listen).await?;
+    let taken = |error| format!("cannot listen on {listen}: {error}; choose another address with --listen");
+    let listener = TcpListener::bind(listen).await.map_err(taken)?;
     info!("listening on http://{}", listener.local_addr()?);
 
     let mut server = auto::Builder::new(TokioExecutor::new());

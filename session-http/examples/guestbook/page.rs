@@ -76,12 +76,21 @@ pub(crate) fn guestbook(visits: u64, entries: &[String], principal: Option<&str>
 
 /// What people see while the store is down.
 pub(crate) fn unavailable(error: &Error) -> Page {
+    if error.status() != StatusCode::SERVICE_UNAVAILABLE {
+        return failed();
+    }
     let body = "<h1>Back in a moment</h1><p>The guestbook cannot reach its sessions. Nothing was lost; try again shortly.</p>";
     let mut response = html(error.status(), "Back in a moment", body);
     response
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
+}
+
+/// What people see of a fault of ours.
+pub(crate) fn failed() -> Page {
+    let body = "<h1>That did not work</h1><p>The fault is ours, and it is in the log.</p>";
+    html(StatusCode::INTERNAL_SERVER_ERROR, "That did not work", body)
 }
 
 /// Plain text.
