@@ -97,7 +97,8 @@ impl Record {
     /// It is to be written by `create`, and by an update whose metadata is [`Metadata::Replaced`](crate::Metadata::Replaced); other
     /// updates must not touch it, or they would undo what another request has replaced. What every update
     /// moves, the [`version`](Self::version), and what a touch moves, [`last_seen`](Self::last_seen), the store keeps beside it. To decide on an update it
-    /// needs [`epoch`](Self::epoch), and for the expiry [`deadline`](Self::deadline) and the idle timeout, beside it too.
+    /// needs [`epoch`](Self::epoch), for the expiry [`deadline`](Self::deadline) and the idle timeout, for the limits a running
+    /// [`limited_size`](Self::limited_size), and for an index the principal, beside it too.
     ///
     /// [`from_parts`](Self::from_parts) has an example.
     pub fn encode_metadata(&self) -> Vec<u8> {

@@ -126,8 +126,17 @@ impl Lifetime {
         (self.idle / 4).min(Duration::from_secs(60))
     }
 
-    /// When a session last seen at `seen` ends, with this absolute deadline.
-    pub(crate) fn expiry(&self, seen: Timestamp, deadline: Timestamp) -> Timestamp {
+    /// When a session last seen at `seen` ends, with this absolute deadline: for a store that keeps
+    /// them apart.
+    ///
+    /// ```
+    /// use session_core::{Lifetime, Timestamp};
+    ///
+    /// let (seen, hour) = (Timestamp::from_millis(0), 3_600_000);
+    /// let deadline = Timestamp::from_millis(2 * hour);
+    /// assert_eq!(Lifetime::aal2().expiry(seen, deadline).as_millis(), hour);
+    /// ```
+    pub fn expiry(&self, seen: Timestamp, deadline: Timestamp) -> Timestamp {
         seen.plus(self.idle).min(deadline)
     }
 }

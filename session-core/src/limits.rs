@@ -84,7 +84,21 @@ impl Limits {
         Ok(())
     }
 
-    pub(crate) fn check(&self, bytes: usize, keys: usize) -> Result<(), LimitExceeded> {
+    /// Whether a record of so many bytes, as [`Record::limited_size`](crate::Record::limited_size) counts them, and so many
+    /// keys is within these limits: for a store that merges without the whole record at hand.
+    ///
+    /// ```
+    /// use session_core::{LimitExceeded, Limits};
+    ///
+    /// let limits = Limits { keys: 2, ..Limits::default() };
+    /// assert_eq!(limits.check(500, 2), Ok(()));
+    /// assert_eq!(limits.check(500, 3), Err(LimitExceeded::Keys { count: 3, limit: 2 }));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`LimitExceeded::Keys`] or [`LimitExceeded::RecordBytes`].
+    pub fn check(&self, bytes: usize, keys: usize) -> Result<(), LimitExceeded> {
         if keys > self.keys {
             return Err(LimitExceeded::Keys {
                 count: keys,

@@ -135,8 +135,19 @@ impl State {
     fn size_with(&self, key: &str, value: &Value, rules: &Rules) -> Result<(usize, usize), LimitExceeded> {
         let (bytes, count) = self.size_without(key);
         let size = (bytes + entry_size(key, value), count + 1);
-        rules.check(size.0 + self.metadata_size(rules), size.1)?;
+        self.check(size, rules)?;
         Ok(size)
+    }
+
+    /// Whether entries of this size and number may be stored: what was stored under other limits
+    /// may stay, change and shrink.
+    fn check(&self, (entries, count): (usize, usize), rules: &Rules) -> Result<(), LimitExceeded> {
+        let bytes = entries + self.metadata_size(rules);
+        let outgrows = |old: &Record| bytes > old.limited_size() || count > old.values.len();
+        match &self.base {
+            Some(base) if !outgrows(&base.record) => Ok(()),
+            _ => rules.check(bytes, count),
+        }
     }
 
     fn metadata_size(&self, rules: &Rules) -> usize {
@@ -150,7 +161,7 @@ impl State {
     /// Changes what the next commit makes of the metadata, unless the session would then be too large.
     pub(crate) fn intend(&mut self, intent: Intent, rules: &Rules) -> Result<(), LimitExceeded> {
         let before = std::mem::replace(&mut self.intent, intent);
-        let checked = rules.check(self.size.0 + self.metadata_size(rules), self.size.1);
+        let checked = self.check(self.size, rules);
         if checked.is_err() {
             self.intent = before;
         }

@@ -141,7 +141,8 @@ pub enum Capability {
 ///   again; any other failure is [`StoreError::Unavailable`] and wrote nothing. Each call has a deadline of the
 ///   store's own. The cause of an error is logged: it holds no value, token or connection string.
 /// - **Principals**: `list` returns the live records of a principal, of every scope, and no others; `delete_all` ends
-///   them all but `except` and says how many. A record's principal never turns into another one. A store without an index says [`StoreError::Unsupported`] to both
+///   them all but `except` and says how many. A record that cannot be
+///   read fails the whole `list` as [`StoreError::Corrupt`]. A store without an index says [`StoreError::Unsupported`] to both
 ///   (`list`, `delete_all`, `principal_changes`).
 /// - **Sweeping**: `delete_expired` removes expired records only, is safe to run anywhere at any time and says
 ///   how many it removed (`delete_expired`). A record that an update has kept alive meanwhile is not removed (`sweep_race`).

@@ -37,6 +37,18 @@ impl Values {
         self.position(key).ok().map(|at| &self.sorted[at].1)
     }
 
+    /// What an entry adds to [`Record::limited_size`](crate::Record::limited_size): its key, its value, and 9 for their
+    /// lengths and the codec at most.
+    ///
+    /// ```
+    /// use session_core::{Codec, Values};
+    ///
+    /// assert_eq!(Values::entry_size("visits", &Codec::Json.encode(&42).unwrap()), 6 + 2 + 9);
+    /// ```
+    pub fn entry_size(key: &str, value: &Value) -> usize {
+        entry_size(key, value)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.sorted.len()
