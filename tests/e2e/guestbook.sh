@@ -4,6 +4,9 @@
 # newer, which takes 127.0.0.1 for secure as browsers do.
 set -uo pipefail
 
+# The servers log all they can, and no token may be in it.
+export RUST_LOG=trace
+
 work=$(mktemp -d)
 pid='' base='' log='' jar='' bad=0 servers=0
 trap 'if [ -n "$pid" ]; then kill "$pid" 2>/dev/null; fi; rm -rf "$work"' EXIT
