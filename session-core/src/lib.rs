@@ -43,6 +43,7 @@
 //! `conformance`: the suite for stores.
 
 mod arena;
+mod attempts;
 mod changes;
 mod clock;
 mod codec;
@@ -57,6 +58,7 @@ mod id;
 mod intent;
 mod job;
 mod keys;
+mod lifecycle;
 mod lifetime;
 mod limits;
 mod manager;
@@ -72,6 +74,7 @@ mod state;
 mod store;
 mod token;
 mod values;
+mod write;
 
 pub use async_trait::async_trait;
 pub use bytestring::ByteString;
