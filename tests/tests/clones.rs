@@ -486,3 +486,31 @@ fn the_record_of_another_id_is_corrupt() {
         assert_eq!(store.0.len(), 1, "it stays until it expires");
     }
 }
+
+#[test]
+fn a_token_is_not_told_of_a_session_that_has_ended_since_its_save() {
+    let store = Arc::new(MemoryStore::new());
+    let manager = SessionManager::new(Arc::clone(&store));
+    let session = now(manager.open(&[])).unwrap();
+    session.insert("a", 1).unwrap();
+    now(session.save()).unwrap();
+    now(store.delete(&Key::Id(session.id().unwrap()))).unwrap();
+    assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Nothing);
+}
+
+#[test]
+fn a_token_is_not_told_once_more_that_was_renewed_since_the_save() {
+    let manager = SessionManager::new(MemoryStore::new());
+    let session = now(manager.open(&[])).unwrap();
+    session.insert("a", 1).unwrap();
+    let Directive::Hold(token) = now(manager.commit(&session)).unwrap() else {
+        panic!("a new session has a token")
+    };
+    let session = now(manager.open(&[token.as_str()])).unwrap();
+    session.set_lifetime(Lifetime::default().persistent());
+    now(session.save()).unwrap(); // so its Max-Age is to be sent
+    let login = now(manager.open(&[token.as_str()])).unwrap();
+    login.sign_in("user:1").unwrap();
+    assert!(matches!(now(manager.commit(&login)).unwrap(), Directive::Hold(_)));
+    assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Nothing);
+}

@@ -48,12 +48,14 @@ fuzz_target!(|input: &[u8]| {
     let side = &SIDES[usize::from(side % 2)];
     let header = if mode % 2 == 0 { rest.to_vec() } else { [NAME, &edited(&side.token, rest)].concat() };
     let Ok(header) = HeaderValue::from_bytes(&header) else { return };
-    let genuine = values(header.as_bytes()).any(|value| value == side.token);
+    let there = values(header.as_bytes()).any(|value| value == side.token);
+    let first = values(header.as_bytes()).next() == Some(&side.token);
     let mut request = Request::new(());
     request.headers_mut().insert(COOKIE, header);
 
     let opened = run(side.layer.layer(Inner).call(request)).unwrap();
-    assert_eq!(*opened.body(), genuine, "only the genuine token opens the session");
+    assert!(there || !opened.body(), "only the genuine token opens the session");
+    assert!(*opened.body() || !first, "and where nothing stands before it, it does");
     assert!(!opened.headers().contains_key(SET_COOKIE), "reading sets no cookie");
 });
 
@@ -79,7 +81,7 @@ impl Service<Request<()>> for Inner {
     }
 }
 
-/// The first four values of our cookie, read in another way than the layer does.
+/// The values of our cookie, read in another way than the layer does.
 fn values(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     header
         .split(|byte| *byte == b';')
@@ -88,7 +90,7 @@ fn values(header: &[u8]) -> impl Iterator<Item = &[u8]> {
             let (name, value) = (&pair[..at], &pair[at + 1..]);
             (name.trim_ascii() == b"__Host-id").then(|| value.trim_ascii())
         })
-        .take(4)
+        .filter(|value| !value.is_empty())
 }
 
 fn edited(token: &[u8], edits: &[u8]) -> Vec<u8> {
