@@ -36,7 +36,7 @@ impl SessionManager {
     ///
     /// [`Error::Store`] if the store failed, [`Error::Contended`] if too many others wrote, or what a closure
     /// of [`Session::update`] ran into. Nothing was written then, unless it is
-    /// [`StoreError::OutcomeUnknown`]. Answer with an error, and with what [`abort`](Self::abort) says.
+    /// [`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown). Answer with an error, and with what [`abort`](Self::abort) says.
     pub async fn commit(&self, session: &Session) -> Result<Directive, Error> {
         self.conclude(session, Occasion::Commit).await
     }

@@ -265,7 +265,7 @@ impl Session {
         self.inner.manager.write(&self.inner, Occasion::Save).await
     }
 
-    /// Whether a commit would have anything to do now. ([`SessionManager::close`] asks and settles in one step.)
+    /// Whether a commit would have anything to do now. ([`SessionManager::close`](crate::SessionManager::close) asks and settles in one step.)
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
