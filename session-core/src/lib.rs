@@ -44,6 +44,7 @@
 
 mod arena;
 mod attempts;
+mod builder;
 mod changes;
 mod clock;
 mod codec;
@@ -77,6 +78,7 @@ mod values;
 mod write;
 
 pub use async_trait::async_trait;
+pub use builder::{Deadlines, ManagerBuilder, OnCorrupt};
 pub use bytestring::ByteString;
 pub use changes::{Applied, Changes, Metadata, Update};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock, Timestamp};
@@ -88,7 +90,7 @@ pub use id::{MalformedId, SessionId, ShortId};
 pub use keys::{DerivedKey, KeyError, KeyRing, Purpose};
 pub use lifetime::Lifetime;
 pub use limits::{LimitExceeded, Limits};
-pub use manager::{Deadlines, ManagerBuilder, OnCorrupt, SessionManager};
+pub use manager::SessionManager;
 pub use memory::MemoryStore;
 pub use record::{Record, TokenHash};
 pub use session::Session;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
+use crate::builder::OnCorrupt;
 use crate::clock::{Elapsed, within};
 use crate::event::{self, Refusal};
 use crate::intent::RENEWAL_GRACE;
-use crate::manager::{OnCorrupt, SessionManager};
+use crate::manager::SessionManager;
 use crate::state::{Base, State};
 use crate::token::Presented;
 use crate::{Capability, Error, Key, Record, Session, StoreError, Timestamp};
@@ -157,9 +158,14 @@ impl SessionManager {
     pub(crate) async fn fetch(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         // `(*store)`, or the forwarding implementation of `Arc` would box the call twice.
         let call = (*self.shared.store).load(key, now);
-        within(&*self.shared.clock, self.shared.deadlines.call, call)
+        self.in_time(call)
             .await
             .unwrap_or_else(|Elapsed| Err(StoreError::unavailable(DeadlinePassed)))
+    }
+
+    /// One call of the store, within its deadline.
+    pub(crate) async fn in_time<F: Future + Unpin>(&self, call: F) -> Result<F::Output, Elapsed> {
+        within(&*self.shared.clock, self.shared.deadlines.call, call).await
     }
 
     /// The key that a token names, and what it proves; `None` for one that is not ours.

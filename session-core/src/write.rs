@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::attempts::{Attempts, InDoubt};
-use crate::clock::{Elapsed, within};
+use crate::clock::Elapsed;
 use crate::event;
 use crate::intent::Occasion;
 use crate::job::Job;
@@ -15,6 +15,7 @@ use crate::{Error, Record, StoreError, Timestamp, Update, Updated};
 
 /// Ids drawn for one creation before giving up; a second draw is already a wonder.
 const MOST_DRAWS: u32 = 4;
+
 impl SessionManager {
     /// Carries out what is unsaved, as far as the occasion allows.
     pub(crate) async fn write(&self, inner: &Inner, occasion: Occasion) -> Result<(), Error> {
@@ -88,7 +89,8 @@ impl SessionManager {
                 return Ok(());
             };
             let call = (*self.shared.store).delete(&doomed.key);
-            let deleted = within(&*self.shared.clock, self.shared.deadlines.call, call)
+            let deleted = self
+                .in_time(call)
                 .await
                 .unwrap_or_else(|Elapsed| Err(StoreError::outcome_unknown(DeadlinePassed)));
             if let Err(error) = deleted {
@@ -131,7 +133,7 @@ impl SessionManager {
         let id = job.record.id();
         let in_doubt = InDoubt::new(inner);
         let call = (*self.shared.store).create(&job.record, now);
-        let created = within(&*self.shared.clock, self.shared.deadlines.call, call).await;
+        let created = self.in_time(call).await;
         match in_doubt.resolve(created) {
             Ok(key) => {
                 let signed_in = job.renews().is_some();
@@ -172,7 +174,7 @@ impl SessionManager {
         };
         let in_doubt = InDoubt::new(inner);
         let call = (*self.shared.store).update(&key, update, now);
-        let updated = within(&*self.shared.clock, self.shared.deadlines.call, call).await;
+        let updated = self.in_time(call).await;
         match in_doubt.resolve(updated)? {
             Updated::Saved { key, version } => {
                 let id = job.record.id();
@@ -187,7 +189,7 @@ impl SessionManager {
             Updated::Conflict(fresh) => {
                 let id = job.record.id();
                 event::conflict(id, attempts.count);
-                let handed_over = attempts.wait(job.record.id()).await?;
+                let handed_over = attempts.wait(id).await?;
                 let newest = [fresh, handed_over]
                     .into_iter()
                     .flatten()
