@@ -42,6 +42,7 @@
 //! - `hyper`: [`SessionService`] and [`WithSession`] are hyper services too.
 //! - `axum`: an extractor.
 //! - `cookie`: the sealed cookie as the store.
+//! - `redis`: Redis or Valkey as the store; with `redis-cluster`, `redis-sentinel` and `redis-tls` for those who need them.
 
 #[cfg(feature = "axum")]
 pub mod axum;
@@ -59,6 +60,8 @@ mod transport;
 #[cfg(feature = "cookie")]
 pub use session_cookie as cookie;
 pub use session_core as core;
+#[cfg(feature = "redis")]
+pub use session_redis as redis;
 
 pub use cookie_config::{CookieConfig, SameSite};
 pub use error::{DefaultResponse, Error, OnError};

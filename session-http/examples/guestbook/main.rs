@@ -1,9 +1,10 @@
 //! A guestbook on a plain hyper server, HTTP/1 and HTTP/2: visits, entries and a name for each browser.
 //!
 //! ```text
-//! cargo run --release --example guestbook -- [--listen ADDR] [--store memory|cookie|failing]
+//! cargo run --release --example guestbook -- [--listen ADDR] [--store memory|cookie|redis://..|failing]
 //! ```
 //!
+//! For Redis every URL of `session_redis::Source` will do: one server, a Cluster, Sentinel, over TLS or not.
 //! `SESSION_KEYS` (base64, newest first, separated by commas) signs tokens, or seals cookies.
 //! `RUST_LOG` (`error` to `trace`) sets how much is logged. The store `failing` fails on
 //! purpose, to see what clients get.
@@ -24,6 +25,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use session_core::{KeyError, KeyRing, MemoryStore, SessionStore};
 use session_http::SessionLayer;
 use session_http::cookie::CookieStore;
+use session_http::redis::RedisStore;
 use tokio::net::TcpListener;
 use tracing::{Level, debug, info, warn};
 
@@ -39,7 +41,7 @@ async fn main() -> Result<(), BoxError> {
         .with_max_level(level.unwrap_or(Level::INFO))
         .init();
     let options = Options::from_args(env::args().skip(1))?;
-    let layer = sessions(&options.store)?;
+    let layer = sessions(&options.store).await?;
     serve(options.listen, layer).await
 }
 
@@ -75,7 +77,7 @@ impl Options {
 }
 
 /// The layer over the store of this name.
-fn sessions(store: &str) -> Result<SessionLayer, BoxError> {
+async fn sessions(store: &str) -> Result<SessionLayer, BoxError> {
     let keys = match KeyRing::from_env("SESSION_KEYS") {
         Ok(keys) => Some(keys),
         Err(KeyError::NoVariable(_)) => None,
@@ -94,7 +96,16 @@ fn sessions(store: &str) -> Result<SessionLayer, BoxError> {
     let store: Box<dyn SessionStore> = match store {
         "memory" => Box::new(MemoryStore::new()),
         "failing" => Box::new(failing::FailingStore),
-        _ => return Err(format!("{store:?} is not a store; there are memory, cookie and failing").into()),
+        url if url.contains("://") => {
+            let store = RedisStore::connect(url).await;
+            Box::new(store.map_err(|error| error.to_string())?)
+        }
+        _ => {
+            return Err(format!(
+                "{store:?} is not a store; there are memory, cookie, failing and URLs of Redis"
+            )
+            .into());
+        }
     };
     let builder = SessionLayer::builder(store);
     Ok(match keys {

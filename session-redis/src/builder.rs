@@ -1,0 +1,252 @@
+//! The settings of a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::ConnectionInfo;
+use session_core::ConfigError;
+
+use crate::ConnectError;
+#[cfg(feature = "cluster")]
+use crate::cluster::Cluster;
+use crate::connector::Connector;
+use crate::layout::Names;
+use crate::link::{Link, Timing};
+#[cfg(feature = "sentinel")]
+use crate::sentinel::Sentinel;
+use crate::source::{Kind, Servers, Source};
+use crate::store::RedisStore;
+use crate::tls::Certificates;
+
+const PREFIX: &str = "session:";
+const DEADLINE: Duration = Duration::from_millis(1500);
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// The settings of a [`RedisStore`]: made by [`RedisStore::builder`], used up by [`connect`](Self::connect) or [`lazy`](Self::lazy).
+///
+/// ```
+/// use session_redis::RedisStore;
+/// use std::time::Duration;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let store = RedisStore::builder("redis://127.0.0.1:6379/0")
+///     .prefix("shop:session:")
+///     .username("shop")
+///     .password("secret")
+///     .deadline(Duration::from_secs(1))
+///     .lazy()?;
+/// # let _ = store;
+/// # Ok::<_, session_core::ConfigError>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is told to `connect`"]
+pub struct RedisStoreBuilder {
+    source: Source,
+    prefix: String,
+    timing: Timing,
+    login: Login,
+    certificates: Certificates,
+}
+
+#[derive(Default)]
+struct Login {
+    username: Option<String>,
+    password: Option<String>,
+    database: Option<i64>,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login")
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisStoreBuilder {
+    pub(crate) fn new(source: Source) -> Self {
+        Self {
+            source,
+            prefix: PREFIX.to_owned(),
+            timing: Timing {
+                deadline: DEADLINE,
+                connect: CONNECT,
+            },
+            login: Login::default(),
+            certificates: Certificates::default(),
+        }
+    }
+
+    /// What the names of all keys begin with; `session:` if not set. The store touches nothing else. No other
+    /// store's prefix may begin with this one.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// How long one operation may take with all that it waits for, a connection included; 1.5 s if not set.
+    ///
+    /// It should be less than [`Deadlines::call`](session_core::Deadlines::call) of the session manager (2 s), which knows
+    /// less of what happened. A connection on which nothing was heard for two thirds of it, though something was asked,
+    /// is replaced.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.timing.deadline = deadline;
+        self
+    }
+
+    /// How long an attempt to connect may take; 1 s if not set. While there is no connection, calls wait as long for one and then fail
+    /// at once, until there is one again.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.timing.connect = timeout;
+        self
+    }
+
+    /// The user, instead of the URL's.
+    pub fn username(mut self, username: impl Into<String>) -> Self {
+        self.login.username = Some(username.into());
+        self
+    }
+
+    /// The password, instead of the URL's.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.login.password = Some(password.into());
+        self
+    }
+
+    /// The number of the database, instead of the URL's. A Cluster has one only, 0.
+    pub fn database(mut self, database: u32) -> Self {
+        self.login.database = Some(database.into());
+        self
+    }
+
+    /// The certificates, in PEM form, of those who may vouch for the server; the system's if not set.
+    #[cfg(feature = "tls")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.certificates.roots = Some(pem.into());
+        self
+    }
+
+    /// The certificate and the key, in PEM form, that the server wants of its clients.
+    #[cfg(feature = "tls")]
+    pub fn client_certificate(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.certificates.client = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// A store that is connected, and may read under its prefix.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`], which says what to do.
+    pub async fn connect(self) -> Result<RedisStore, ConnectError> {
+        let store = self.lazy()?;
+        store.try_out().await?;
+        Ok(store)
+    }
+
+    /// A store that connects when it is first used; until the server can be reached, its calls fail as
+    /// [`StoreError::Unavailable`](session_core::StoreError::Unavailable).
+    ///
+    /// # Errors
+    ///
+    /// A setting that is wrong.
+    pub fn lazy(self) -> Result<RedisStore, ConfigError> {
+        let longest = Duration::from_secs(60);
+        for (name, time) in [
+            ("deadline", self.timing.deadline),
+            ("connect_timeout", self.timing.connect),
+        ] {
+            if time < Duration::from_millis(1) || time > longest {
+                return Err(ConfigError::new(format!(
+                    "{name} must be between 1 ms and 60 s, not {time:?}"
+                )));
+            }
+        }
+        let connector = match &self.source.0 {
+            Kind::Url(url) => self.of_servers(Servers::of_url(url)?)?,
+            _ if !self.login.is_empty() || !self.certificates.is_empty() => {
+                return Err(ConfigError::new(
+                    "username, password, database and certificates go with a URL; a client brings its own",
+                ));
+            }
+            Kind::Client(client) => {
+                crate::tls::prepare(client.get_connection_info());
+                Connector::Client(client.clone())
+            }
+            Kind::Connection(connection) => Connector::Given(Arc::clone(connection)),
+            #[cfg(feature = "cluster")]
+            Kind::Cluster(client) => {
+                crate::tls::install();
+                Connector::Cluster(Box::new(Cluster::of_client((**client).clone())))
+            }
+        };
+        let link = Link::new(connector, self.timing);
+        Ok(RedisStore::new(link, Names { prefix: self.prefix }))
+    }
+
+    fn of_servers(&self, servers: Servers) -> Result<Connector, ConfigError> {
+        let (login, certificates) = (&self.login, &self.certificates);
+        let wrong =
+            |error| ConfigError::new(format!("the settings for Redis contradict each other: {error}"));
+        match servers {
+            Servers::One(info) => {
+                let client = certificates.client(login.put(info)).map_err(wrong)?;
+                Ok(Connector::Client(Box::new(client)))
+            }
+            #[cfg(feature = "cluster")]
+            Servers::Cluster(nodes) => {
+                let nodes = nodes.into_iter().map(|node| login.put(node)).collect();
+                let cluster = Cluster::new(nodes, self.timing.connect, |builder| {
+                    certificates.of_cluster(builder)
+                });
+                Ok(Connector::Cluster(Box::new(cluster.map_err(wrong)?)))
+            }
+            #[cfg(feature = "sentinel")]
+            Servers::Sentinel {
+                sentinels,
+                name,
+                server,
+            } => {
+                let sentinels = sentinels
+                    .into_iter()
+                    .map(|sentinel| certificates.client(sentinel));
+                let sentinels = sentinels.collect::<Result<_, _>>().map_err(wrong)?;
+                let server = certificates.client(login.put(server)).map_err(wrong)?;
+                let server = server.get_connection_info().clone();
+                Ok(Connector::Sentinel(Arc::new(Sentinel {
+                    sentinels,
+                    name,
+                    server,
+                })))
+            }
+            #[cfg(not(feature = "cluster"))]
+            Servers::Cluster(_) => Err(ConfigError::new(
+                "a Cluster needs the feature `cluster` of session-redis",
+            )),
+            #[cfg(not(feature = "sentinel"))]
+            Servers::Sentinel { .. } => Err(ConfigError::new(
+                "Sentinel needs the feature `sentinel` of session-redis",
+            )),
+        }
+    }
+}
+
+impl Login {
+    fn is_empty(&self) -> bool {
+        self.username.is_none() && self.password.is_none() && self.database.is_none()
+    }
+
+    fn put(&self, info: ConnectionInfo) -> ConnectionInfo {
+        let mut settings = info.redis_settings().clone();
+        if let Some(username) = &self.username {
+            settings = settings.set_username(username);
+        }
+        if let Some(password) = &self.password {
+            settings = settings.set_password(password);
+        }
+        if let Some(database) = self.database {
+            settings = settings.set_db(database);
+        }
+        info.set_redis_settings(settings)
+    }
+}

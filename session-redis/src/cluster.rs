@@ -1,0 +1,82 @@
+//! Redis Cluster.
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::SingleNodeRoutingInfo;
+use redis::{Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
+
+use crate::connector::Connection;
+
+/// The nodes that are asked for all others.
+pub(crate) struct Cluster {
+    client: ClusterClient,
+    nodes: String,
+}
+
+impl Cluster {
+    /// A client that sends nothing twice: whether that is safe, the store knows.
+    pub(crate) fn new(
+        nodes: Vec<ConnectionInfo>,
+        limit: Duration,
+        tune: impl FnOnce(ClusterClientBuilder) -> ClusterClientBuilder,
+    ) -> RedisResult<Self> {
+        let names: Vec<_> = nodes.iter().map(|node| node.addr().to_string()).collect();
+        let settings = nodes
+            .first()
+            .map(ConnectionInfo::tcp_settings)
+            .cloned()
+            .unwrap_or_default();
+        let builder = ClusterClientBuilder::new(nodes)
+            .retries(0)
+            // While it looks for the nodes anew all calls wait, for one that hangs twice over.
+            .connection_timeout(limit / 2)
+            .response_timeout(limit / 2)
+            .overall_response_timeout(None)
+            .tcp_settings(settings);
+        Ok(Self {
+            client: tune(builder).build()?,
+            nodes: names.join(", "),
+        })
+    }
+
+    pub(crate) fn of_client(client: ClusterClient) -> Self {
+        Self {
+            client,
+            nodes: "the application's Cluster client".to_owned(),
+        }
+    }
+
+    pub(crate) async fn connect(&self) -> RedisResult<Connection> {
+        Ok(Connection::Cluster(self.client.get_async_connection().await?))
+    }
+}
+
+impl fmt::Display for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.nodes)
+    }
+}
+
+/// Sends a command to the node that imports its slot, behind the word that allows it: both go on
+/// one connection, one after the other.
+pub(crate) async fn send_asking(
+    connection: &ClusterConnection,
+    command: &Cmd,
+    node: &str,
+) -> RedisResult<Value> {
+    let unknown = || RedisError::from((ErrorKind::Client, "a node without an address"));
+    let (host, port) = node.rsplit_once(':').ok_or_else(unknown)?;
+    let port = port.parse().map_err(|_| unknown())?;
+    let route = SingleNodeRoutingInfo::ByAddress {
+        host: host.into(),
+        port,
+    };
+    let mut asking = redis::Pipeline::with_capacity(2);
+    asking.cmd("ASKING").add_command(command.clone());
+    let mut connection = connection.clone();
+    let answers = connection.route_pipeline(asking, 0, 2, route).await?;
+    answers.into_iter().next_back().ok_or_else(unknown)
+}

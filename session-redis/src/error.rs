@@ -1,0 +1,38 @@
+//! Why there is no store.
+
+use session_core::{Cause, ConfigError, StoreError};
+use std::error::Error as _;
+use std::sync::Arc;
+
+/// Why a store could not be connected.
+///
+/// The cause is kept as [`source`](std::error::Error::source). No text here has a password in it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The server could not be reached, or refused a command.
+    #[error("cannot use Redis for sessions: {text}")]
+    #[non_exhaustive]
+    Failed {
+        /// What happened, and what to do.
+        text: String,
+        /// What lay beneath.
+        #[source]
+        cause: Cause,
+    },
+}
+
+impl ConnectError {
+    pub(crate) fn failed(error: &StoreError) -> Self {
+        let text = error
+            .source()
+            .map_or_else(|| error.to_string(), ToString::to_string);
+        Self::Failed {
+            text,
+            cause: Arc::new(error.clone()),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Sessions in Redis or Valkey, shared by many servers.
+//!
+//! [`RedisStore`] is a [`SessionStore`](session_core::SessionStore) that keeps each session as a hash: a field for each
+//! value, so that requests of one session which change different keys all survive, and the metadata beside them. Each operation is one
+//! command, or one script that checks and writes in the same step; the server expires what has ended.
+//!
+//! ```no_run
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use session_core::SessionManager;
+//! use session_redis::RedisStore;
+//!
+//! let store = RedisStore::connect("redis://127.0.0.1/").await?; // or SessionLayer::new(store) of session-http
+//! let manager = SessionManager::new(store);
+//!
+//! let session = manager.open(&[]).await?;
+//! session.insert("visits", 1)?;
+//! let told = manager.commit(&session).await?; // what to tell the client
+//! # let _ = told;
+//! # Ok(()) }
+//! ```
+//!
+//! # Servers
+//!
+//! Redis 6.2 or later and Valkey: one server, over TCP, TLS or a Unix socket; a Cluster; behind Sentinel. [`Source`] lists the URLs, and what
+//! else a store can be made from. Reads go to primaries.
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `cluster` | `redis-cluster://` |
+//! | `sentinel` | `redis-sentinel://` |
+//! | `tls` | `rediss://`, by rustls. Where the application has chosen no provider of cryptography for it, this crate chooses ring. |
+//!
+//! # How a session lies there
+//!
+//! ```text
+//! 127.0.0.1:6379> HGETALL session:dQ41IIZH_1MlJ-C0yf18-A
+//! 1) ".cart"    2) "[{\"item\":\"tea\",\"count\":2}]"
+//! 3) ".visits"  4) "3"
+//! 5) "s"        6) "4 1795316260737 55 2"
+//! 7) "h"        8) "0 1796525860737 7200000 196"
+//! 9) "p"       10) "user:42"
+//! 11) "m"      12) "\x01u\x0e5 ..."
+//! ```
+//!
+//! | field | content | written |
+//! |---|---|---|
+//! | `.` and a key | that value: JSON as it is; another codec behind a zero byte and the codec's tag | with its value |
+//! | `s` | version, time last seen, size and number of the values | by every update |
+//! | `h` | epoch, deadline, idle timeout, size without values | by creation and when metadata is replaced |
+//! | `p` | the principal, where there is one | likewise |
+//! | `m` | all metadata, as [`Record::encode_metadata`](session_core::Record::encode_metadata) has it | likewise |
+//!
+//! Times are milliseconds. The hash expires one minute after the session, since clocks differ; until then `load` and updates go by the time
+//! they are told. The ids of a principal's sessions are a sorted set, `session:principal:` and the principal, by their deadlines.
+//!
+//! Other programs may read. What they write without the script is not counted in `s`, and a value that the session writes in
+//! parallel is overwritten one way or the other. A hash that they left under a session's name, with no field of the metadata, is no session.
+//!
+//! # What an operation takes
+//!
+//! | operation | commands |
+//! |---|---|
+//! | load | `HGETALL` |
+//! | create, update, renewal, touch | one script each |
+//! | delete | one script; with a principal `ZREM` beside it |
+//! | create with a principal | 4: index, create, look at the index again, let it live |
+//! | set or change a principal | 5, and `ZREM` for the former one |
+//! | list | `ZRANGE` and a load for each session |
+//! | delete all of a principal | `ZRANGE`, `ZADD` and `ZREM` for each 500 sessions, and a script for each session |
+//!
+//! Scripts are called by their hash (`EVALSHA`); a server that does not know one is sent it whole (`EVAL`), once.
+//!
+//! # When a server fails
+//!
+//! Each operation ends within the [deadline](RedisStoreBuilder::deadline), 1.5 s, whatever it waits for.
+//!
+//! | what happens | what a request sees |
+//! |---|---|
+//! | The connection is closed. | It is made anew at once, by one task for all. A request waits for it; a read whose answer was lost is sent again; a write whose answer was lost is [`OutcomeUnknown`](session_core::StoreError::OutcomeUnknown) and never sent again. |
+//! | The server is down. | For the first second ([`connect_timeout`](RedisStoreBuilder::connect_timeout)) requests wait, then they fail at once as [`Unavailable`](session_core::StoreError::Unavailable), until it is back. |
+//! | The server hangs. | Requests fail after the deadline. A connection on which nothing is heard for two thirds of it is given up, and then it is as if the server were down. |
+//! | The script is unknown (restart, `SCRIPT FLUSH`). | Nothing: it is sent whole. |
+//! | The server is out of memory. | Writes are `Unavailable`, nothing is written in part; reads go on. |
+//! | A Cluster's primary fails. | Its share of the sessions is unavailable until a replica is promoted; the others are not concerned. |
+//! | A slot moves. | Nothing: `MOVED` and `ASK` are followed. |
+//! | Sentinel promotes a replica. | As when the connection is closed; the store listens for it. |
+//!
+//! What was acknowledged can be lost by the servers themselves: a server without persistence that restarts has lost all;
+//! replication is asynchronous, so a promoted replica may lack the last writes, and a former primary that does not know of it yet takes some that
+//! are thrown away: logouts among them. Settings that narrow this: `appendonly yes`, `min-replicas-to-write 1` with a short
+//! `min-replicas-max-lag`. A server that evicts keys (`maxmemory-policy allkeys-..`) ends sessions early; `noeviction` refuses new ones instead.
+//!
+//! # Principals, and interruptions
+//!
+//! A session and the index of its principal may lie on different nodes, so no step covers both. The index is written before the session, and looked at
+//! again after it, so `delete_all` that runs meanwhile misses nothing; until then the session lives for seconds only. A server that
+//! dies half-way leaves a session that ends by itself, or an entry without a session, which `list` takes out when it has missed the session
+//! for a minute.
+//!
+//! # Permissions
+//!
+//! The user needs its prefix and these commands; those after the first line are called by scripts:
+//!
+//! ```text
+//! ACL SETUSER sessions on >password resetchannels ~session:* -@all
+//!     +hgetall +evalsha +eval +zrange +zadd +zrem +pexpire
+//!     +exists +hmget +hget +hset +hdel +hkeys +unlink +zscore +zremrangebyscore +pttl
+//!     +hello +client|setinfo +select
+//! ```
+
+mod builder;
+#[cfg(feature = "cluster")]
+mod cluster;
+mod connector;
+mod error;
+mod fault;
+mod layout;
+mod link;
+mod principals;
+mod script;
+#[cfg(feature = "sentinel")]
+mod sentinel;
+mod source;
+mod store;
+mod tls;
+
+pub use builder::RedisStoreBuilder;
+pub use error::ConnectError;
+pub use source::Source;
+pub use store::RedisStore;

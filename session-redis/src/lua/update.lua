@@ -1,0 +1,137 @@
+-- Changes a session that is there, and never creates one. KEYS[1]: the session.
+-- ARGV: 1 now, 2 epoch that was loaded, 3 version to meet or '', 4 limit of bytes, 5 limit of keys,
+-- 6 grace of the time to live, 7 time last seen or '', 8 size of the entries that are set,
+-- 9 number of fields removed, 10 'clear' or '', 11 new head or ''; with a new head
+-- 12 metadata, 13 'p' and the principal, or '', 14 time to live once the principal is indexed, or '';
+-- then the fields removed, then fields set and their values by turns.
+-- Answers the version; or the version and the principal that it had before; 0: gone;
+-- -1 and the session: conflict; -2, bytes, keys: too large; -3: index the principal first; -4: damaged.
+local key = KEYS[1]
+
+-- Calls a command with a long list: Lua hands over some thousand arguments at most.
+local function with(command, list)
+  local replies = {}
+  for from = 1, #list, 1000 do
+    local reply = redis.call(command, key, unpack(list, from, math.min(from + 999, #list)))
+    if type(reply) == 'table' then
+      for i = 1, math.min(1000, #list - from + 1) do
+        replies[from + i - 1] = reply[i]
+      end
+    end
+  end
+  return replies
+end
+
+local replaced = ARGV[11] ~= ''
+local removed = replaced and 15 or 12
+local set = removed + tonumber(ARGV[9])
+local cleared = ARGV[10] ~= ''
+
+local names = {'s', 'h', 'p'}
+if not cleared then
+  for i = removed, set - 1 do
+    names[#names + 1] = ARGV[i]
+  end
+  for i = set, #ARGV, 2 do
+    names[#names + 1] = ARGV[i]
+  end
+end
+local old = with('HMGET', names)
+
+if not old[1] and not old[2] then
+  return 0
+end
+local version, seen, size, count = string.match(old[1] or '', '^(%d+) (%d+) (%d+) (%d+)$')
+local epoch, deadline, idle, base = string.match(old[2] or '', '^(%d+) (%d+) (%d+) (%d+)$')
+if not version or not epoch then
+  return -4
+end
+local now = tonumber(ARGV[1])
+if epoch ~= ARGV[2] or now >= math.min(seen + idle, deadline) then
+  return 0
+end
+if ARGV[3] ~= '' and ARGV[3] ~= version then
+  return {-1, redis.call('HGETALL', key)}
+end
+version, seen, size, count = tonumber(version), tonumber(seen), tonumber(size), tonumber(count)
+
+-- What results, before anything is written: an error must leave nothing half done.
+local before, number = size + base, count
+if cleared then
+  size, count = 0, 0
+end
+for i = 4, #names do
+  local value = old[i]
+  if value then
+    local tag = string.byte(value) == 0 and 2 or 0
+    size = size - (#names[i] - 1 + #value - tag + 9)
+    count = count - 1
+  end
+end
+-- What another program has put there was not counted.
+size = math.max(size, 0) + ARGV[8]
+count = math.max(count, 0) + (#ARGV - set + 1) / 2
+
+local principal = false
+if replaced then
+  local later = deadline
+  epoch, deadline, idle, base = string.match(ARGV[11], '^(%d+) (%d+) (%d+) (%d+)$')
+  if ARGV[13] ~= '' then
+    principal = string.sub(ARGV[13], 2)
+    if ARGV[14] == '' and (principal ~= old[3] or tonumber(deadline) > tonumber(later)) then
+      return -3
+    end
+  end
+end
+if size + base > before or count > number then
+  if size + base > tonumber(ARGV[4]) or count > tonumber(ARGV[5]) then
+    return {-2, size + base, count}
+  end
+end
+local touched = replaced
+if ARGV[7] ~= '' and (replaced or tonumber(ARGV[7]) > seen) then
+  seen = tonumber(ARGV[7])
+  touched = true
+end
+
+local gone = {}
+if cleared then
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if string.byte(field) == 46 then
+      gone[#gone + 1] = field
+    end
+  end
+else
+  for i = removed, set - 1 do
+    gone[#gone + 1] = ARGV[i]
+  end
+end
+if replaced and not principal then
+  gone[#gone + 1] = 'p'
+end
+with('HDEL', gone)
+
+local fields = {'s', string.format('%.0f %.0f %.0f %.0f', version + 1, seen, size, count)}
+if replaced then
+  fields[3], fields[4], fields[5], fields[6] = 'h', ARGV[11], 'm', ARGV[12]
+  if principal then
+    fields[7], fields[8] = 'p', principal
+  end
+end
+for i = set, #ARGV do
+  fields[#fields + 1] = ARGV[i]
+end
+with('HSET', fields)
+
+if touched then
+  local ttl = ARGV[14]
+  if not replaced or ttl == '' then
+    ttl = math.min(seen + idle, deadline) - now + ARGV[6]
+    ttl = string.format('%.0f', math.min(math.max(ttl, 1), 4503599627370496))
+  end
+  redis.call('PEXPIRE', key, ttl)
+end
+if replaced and old[3] and old[3] ~= principal then
+  return {version + 1, old[3]}
+end
+return version + 1

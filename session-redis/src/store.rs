@@ -1,0 +1,360 @@
+//! The store.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, Value as Reply, cmd};
+use session_core::{
+    Capability, Key, Limits, Metadata, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated, async_trait,
+};
+use tokio::time::Instant;
+
+use crate::ConnectError;
+use crate::builder::RedisStoreBuilder;
+use crate::layout::{self, Names};
+use crate::link::{Link, Twice};
+use crate::script::{CREATE, DELETE, UPDATE};
+use crate::source::Source;
+
+/// How much longer than the session the server keeps it: clocks differ, and commands take their time.
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
+/// As long as the server can count, for a session that never ends.
+const LONGEST: u64 = 1 << 52;
+
+/// Sessions in Redis or Valkey. Cheap to clone; all clones are one store.
+///
+/// The crate's documentation says how sessions lie there, which servers and permissions it needs, and what
+/// happens when a server fails.
+#[derive(Clone)]
+pub struct RedisStore {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What a task of its own needs.
+pub(crate) struct Inner {
+    pub(crate) link: Arc<Link>,
+    pub(crate) names: Names,
+}
+
+impl RedisStore {
+    /// A store with default settings over what a URL names; see [`Source`] for its forms.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), session_redis::ConnectError> {
+    /// use session_redis::RedisStore;
+    ///
+    /// let store = RedisStore::connect("redis://127.0.0.1/").await?;
+    /// # let _ = store;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`], which says what to do.
+    pub async fn connect(url: impl AsRef<str>) -> Result<Self, ConnectError> {
+        Self::builder(url.as_ref()).connect().await
+    }
+
+    /// A store with settings.
+    ///
+    /// [`RedisStoreBuilder`] has an example.
+    pub fn builder(source: impl Into<Source>) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(source.into())
+    }
+
+    pub(crate) fn new(link: Arc<Link>, names: Names) -> Self {
+        Self {
+            inner: Arc::new(Inner { link, names }),
+        }
+    }
+
+    /// Connects, and reads what is not there: that shows whether the user may.
+    pub(crate) async fn try_out(&self) -> Result<(), ConnectError> {
+        let failed = |cause: StoreError| ConnectError::failed(&cause);
+        let reason = self.inner.link.connect().await;
+        reason.map_err(|reason| failed(StoreError::Unavailable(Arc::new(reason))))?;
+        let nobody = SessionId::from_bytes([0; 16]);
+        let until = self.inner.link.until();
+        self.inner.load(nobody, until).await.map(drop).map_err(failed)
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("link", &self.inner.link)
+            .field("prefix", &self.inner.names.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl SessionStore for RedisStore {
+    fn capability(&self) -> Capability {
+        Capability::Server
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let Some(id) = key.id() else { return Ok(None) };
+        let found = self.inner.load(id, self.inner.link.until()).await?;
+        Ok(found.filter(|record| record.is_live(now)))
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        let until = self.inner.link.until();
+        if record.principal().is_some() {
+            let (inner, record) = (Arc::clone(&self.inner), Arc::clone(record));
+            return inner.create_indexed(record, now, until).await;
+        }
+        self.inner.create(record, now, ttl(record, now), until).await?;
+        Ok(Key::Id(record.id()))
+    }
+
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        let Some(id) = key.id() else {
+            return Ok(Updated::Gone);
+        };
+        let until = self.inner.link.until();
+        let changed = Change::new(&self.inner.names, id, &update, now, None);
+        match self.inner.update(&changed, until).await? {
+            Answer::Saved { version, former } => {
+                if let Some(former) = former {
+                    self.inner.forget(&former, id, until).await;
+                }
+                Ok(Updated::Saved {
+                    key: key.clone(),
+                    version,
+                })
+            }
+            Answer::Conflict(fresh) => Ok(Updated::Conflict(fresh)),
+            Answer::Gone => Ok(Updated::Gone),
+            Answer::IndexFirst => {
+                let inner = Arc::clone(&self.inner);
+                let ttl = ttl(update.record, now);
+                let provisional = self.inner.provisional();
+                let change = Change::new(&inner.names, id, &update, now, Some(provisional));
+                inner
+                    .update_indexed(change, Arc::clone(update.record), now, ttl, until)
+                    .await
+            }
+        }
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        let Some(id) = key.id() else { return Ok(()) };
+        let until = self.inner.link.until();
+        let (_, principal) = self.inner.delete(id, None, until).await?;
+        if let Some(principal) = principal {
+            self.inner.forget(&principal, id, until).await;
+        }
+        Ok(())
+    }
+
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+        self.inner.list(principal, now, self.inner.link.until()).await
+    }
+
+    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+        self.inner
+            .delete_all(principal, except, self.inner.link.until())
+            .await
+    }
+
+    /// The server expires sessions by itself.
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let _ = now;
+        Ok(0)
+    }
+}
+
+/// Milliseconds for which the server keeps a record.
+pub(crate) fn ttl(record: &Record, now: Timestamp) -> u64 {
+    let rest = record.expires().since(now) + GRACE;
+    u64::try_from(rest.as_millis()).unwrap_or(LONGEST).min(LONGEST)
+}
+
+impl Inner {
+    pub(crate) async fn load(
+        &self,
+        id: SessionId,
+        until: Instant,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
+        let mut command = cmd("HGETALL");
+        command.arg(self.names.session(id));
+        let reply = self.link.call(&command, Twice::Harmless, until).await;
+        layout::read_record(id, reply.map_err(|fault| fault.of_read())?)
+    }
+
+    pub(crate) async fn create(
+        &self,
+        record: &Record,
+        now: Timestamp,
+        ttl: u64,
+        until: Instant,
+    ) -> Result<(), StoreError> {
+        let (arguments, size) = layout::sizes(record);
+        let mut call = CREATE.on(&self.names.session(record.id()), 2 + arguments, size);
+        call.arg(now.as_millis()).arg(ttl);
+        layout::put_record(record, &mut call);
+        let reply = CREATE.run(&self.link, &call, Twice::Never, until).await;
+        match reply.map_err(|fault| fault.of_write())? {
+            Reply::Int(1) => Ok(()),
+            Reply::Int(0) => Err(StoreError::IdTaken),
+            _ => Err(layout::unexpected()),
+        }
+    }
+
+    pub(crate) async fn update(&self, change: &Change, until: Instant) -> Result<Answer, StoreError> {
+        let reply = UPDATE.run(&self.link, &change.call, Twice::Never, until).await;
+        change.answer(reply.map_err(|fault| fault.of_write())?)
+    }
+
+    /// Ends a session, of this principal only if one is given; says how many and whose it was.
+    pub(crate) async fn delete(
+        &self,
+        id: SessionId,
+        principal: Option<&str>,
+        until: Instant,
+    ) -> Result<(u64, Option<String>), StoreError> {
+        let mut call = DELETE.on(&self.names.session(id), 1, principal.map_or(0, str::len));
+        if let Some(principal) = principal {
+            call.arg(principal);
+        }
+        let reply = DELETE.run(&self.link, &call, Twice::Harmless, until).await;
+        let Reply::Array(parts) = reply.map_err(|fault| fault.of_write())? else {
+            return Err(layout::unexpected());
+        };
+        let mut parts = parts.into_iter();
+        let (Some(Reply::Int(ended)), principal) = (parts.next(), parts.next().and_then(text)) else {
+            return Err(layout::unexpected());
+        };
+        Ok((u64::try_from(ended).unwrap_or(0), principal))
+    }
+}
+
+fn text(reply: Reply) -> Option<String> {
+    match reply {
+        Reply::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        Reply::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// An update as a call of its script.
+pub(crate) struct Change {
+    pub(crate) id: SessionId,
+    call: Cmd,
+    limits: Limits,
+}
+
+/// What became of it.
+pub(crate) enum Answer {
+    Saved {
+        version: u64,
+        former: Option<String>,
+    },
+    Conflict(Option<Arc<Record>>),
+    Gone,
+    /// The principal is not in its index yet.
+    IndexFirst,
+}
+
+impl Change {
+    /// Once the principal is indexed, the time that the session lives until it is confirmed.
+    fn new(names: &Names, id: SessionId, update: &Update<'_>, now: Timestamp, indexed: Option<u64>) -> Self {
+        let changes = update.changes;
+        let replaced = changes.metadata() == Metadata::Replaced;
+        let seen = match changes.metadata() {
+            Metadata::Touched(seen) => Some(seen),
+            _ if replaced => Some(update.record.last_seen()),
+            _ => None,
+        };
+        let added: usize = changes
+            .sets()
+            .map(|(key, value)| session_core::Values::entry_size(key, value))
+            .sum();
+        // A clear takes all that is not set.
+        let removes = || changes.removes().filter(|_| !changes.is_clear());
+        let arguments = 16 + 2 * changes.sets().count() + removes().count();
+        let mut call = UPDATE.on(&names.session(id), arguments, 128 + added);
+        call.arg(now.as_millis()).arg(update.epoch);
+        match update.expected {
+            Some(version) => call.arg(version),
+            None => call.arg(""),
+        };
+        call.arg(update.limits.record_bytes).arg(update.limits.keys);
+        call.arg(u64::try_from(GRACE.as_millis()).unwrap_or(LONGEST));
+        match seen {
+            Some(seen) => call.arg(seen.as_millis()),
+            None => call.arg(""),
+        };
+        call.arg(added).arg(removes().count());
+        call.arg(if changes.is_clear() { "clear" } else { "" });
+        if replaced {
+            let record = update.record;
+            call.arg(layout::head(record)).arg(record.encode_metadata());
+            call.arg(
+                record
+                    .principal()
+                    .map(|name| format!("p{name}"))
+                    .unwrap_or_default(),
+            );
+            match indexed {
+                Some(ttl) => call.arg(ttl),
+                None => call.arg(""),
+            };
+        } else {
+            call.arg("");
+        }
+        for key in removes() {
+            layout::put_name(key, &mut call);
+        }
+        for (key, value) in changes.sets() {
+            layout::put_name(key, &mut call);
+            layout::put_value(value, &mut call);
+        }
+        Self {
+            id,
+            call,
+            limits: *update.limits,
+        }
+    }
+
+    fn answer(&self, reply: Reply) -> Result<Answer, StoreError> {
+        let saved = |version, former| match u64::try_from(version) {
+            Ok(version @ 1..) => Ok(Answer::Saved { version, former }),
+            _ => Err(layout::unexpected()),
+        };
+        let parts = match reply {
+            Reply::Int(0) => return Ok(Answer::Gone),
+            Reply::Int(-3) => return Ok(Answer::IndexFirst),
+            Reply::Int(-4) => {
+                return Err(StoreError::corrupt(
+                    "a field of the metadata is not what was written",
+                ));
+            }
+            Reply::Int(version) => return saved(version, None),
+            Reply::Array(parts) => parts,
+            _ => return Err(layout::unexpected()),
+        };
+        let mut parts = parts.into_iter();
+        match (parts.next(), parts.next(), parts.next()) {
+            // Unreadable or not, it is a conflict; who loads again will see.
+            (Some(Reply::Int(-1)), Some(fresh), _) => Ok(Answer::Conflict(
+                layout::read_record(self.id, fresh).ok().flatten(),
+            )),
+            (Some(Reply::Int(-2)), Some(Reply::Int(bytes)), Some(Reply::Int(keys))) => {
+                let number = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
+                match self.limits.check(number(bytes), number(keys)) {
+                    Err(exceeded) => Err(exceeded.into()),
+                    Ok(()) => Err(layout::unexpected()),
+                }
+            }
+            (Some(Reply::Int(version)), Some(former), _) => saved(version, text(former)),
+            _ => Err(layout::unexpected()),
+        }
+    }
+}
