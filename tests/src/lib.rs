@@ -7,6 +7,7 @@
 //! - [`FieldStore`]: keeps each value by itself and merges updates field by field, as engines with hashes or documents do.
 //! - [`Backend`]: the stores that a law is shown on.
 //! - [`script`]: requests as lists of operations, with what they come to one after the other.
+//! - [`servers`]: real servers as child processes. [`Proxy`]: what happens to them on the way there.
 //! - [`story`]: a client and its handlers, step by step.
 
 #![allow(
@@ -21,9 +22,11 @@ mod client;
 mod counting;
 mod fault;
 mod fields;
+mod proxy;
 mod replace;
 mod rng;
 pub mod script;
+pub mod servers;
 pub mod sim;
 mod slow;
 pub mod story;
@@ -35,6 +38,7 @@ pub use client::{anonymous, create, numbers, open, token_of};
 pub use counting::{CountingStore, Counts};
 pub use fault::{Call, Fault, FaultStore};
 pub use fields::FieldStore;
+pub use proxy::Proxy;
 pub use replace::ReplaceStore;
 pub use rng::Rng;
 pub use sim::Sim;

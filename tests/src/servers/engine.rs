@@ -1,0 +1,69 @@
+//! Which server, and where its binary lies.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A server that speaks Redis' protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// Redis 7, of the system. The only one of these that is built with TLS.
+    Redis7,
+    /// Valkey 9.
+    Valkey9,
+    /// Redis 8.
+    Redis8,
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Redis7, Self::Valkey9, Self::Redis8];
+
+    /// Its binary: the one the environment names, else the one that `tests/run` has fetched or installed.
+    pub fn binary(self) -> PathBuf {
+        match self {
+            Self::Redis7 => find("REDIS_SERVER", in_path("redis-server")),
+            Self::Valkey9 => find("VALKEY_SERVER", in_tools("valkey-server")),
+            Self::Redis8 => find("REDIS8_SERVER", in_tools("redis8-server")),
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Redis7 => "Redis 7",
+            Self::Valkey9 => "Valkey 9",
+            Self::Redis8 => "Redis 8",
+        })
+    }
+}
+
+/// `redis-cli`.
+pub(super) fn redis_cli() -> PathBuf {
+    find("REDIS_CLI", in_path("redis-cli"))
+}
+
+fn find(variable: &str, usual: Option<PathBuf>) -> PathBuf {
+    let named = env::var_os(variable)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from);
+    let found = named.or(usual).filter(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!("{variable} names no file, and none lies in its usual place: run tests/run, which gets it and sets this")
+    })
+}
+
+fn in_path(name: &str) -> Option<PathBuf> {
+    let path: OsString = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+}
+
+/// Where `tests/servers.sh` links what it has fetched.
+fn in_tools(name: &str) -> Option<PathBuf> {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin");
+    Some(tools.join(name))
+}
