@@ -45,6 +45,8 @@ pub struct RedisStoreBuilder {
     prefix: String,
     timing: Timing,
     login: Login,
+    #[cfg(feature = "sentinel")]
+    sentinels: Login,
     certificates: Certificates,
 }
 
@@ -73,6 +75,8 @@ impl RedisStoreBuilder {
                 connect: CONNECT,
             },
             login: Login::default(),
+            #[cfg(feature = "sentinel")]
+            sentinels: Login::default(),
             certificates: Certificates::default(),
         }
     }
@@ -116,6 +120,15 @@ impl RedisStoreBuilder {
     /// The number of the database, instead of the URL's. A Cluster has one only, 0.
     pub fn database(mut self, database: u32) -> Self {
         self.login.database = Some(database.into());
+        self
+    }
+
+    /// The user and password that the sentinels want, if they want any; user and password of the URL are the server's. A user
+    /// that is not named is the default one.
+    #[cfg(feature = "sentinel")]
+    pub fn sentinel_login(mut self, username: Option<&str>, password: impl Into<String>) -> Self {
+        self.sentinels.username = username.map(str::to_owned);
+        self.sentinels.password = Some(password.into());
         self
     }
 
@@ -180,6 +193,12 @@ impl RedisStoreBuilder {
                 Connector::Cluster(Box::new(Cluster::of_client((**client).clone())))
             }
         };
+        #[cfg(feature = "sentinel")]
+        if !self.sentinels.is_empty() && !matches!(connector, Connector::Sentinel(_)) {
+            return Err(ConfigError::new(
+                "sentinel_login goes with a redis-sentinel:// URL",
+            ));
+        }
         let link = Link::new(connector, self.timing);
         Ok(RedisStore::new(link, Names { prefix: self.prefix }))
     }
@@ -209,7 +228,7 @@ impl RedisStoreBuilder {
             } => {
                 let sentinels = sentinels
                     .into_iter()
-                    .map(|sentinel| certificates.client(sentinel));
+                    .map(|sentinel| certificates.client(self.sentinels.put(sentinel)));
                 let sentinels = sentinels.collect::<Result<_, _>>().map_err(wrong)?;
                 let server = certificates.client(login.put(server)).map_err(wrong)?;
                 let server = server.get_connection_info().clone();

@@ -80,3 +80,10 @@ pub(crate) async fn send_asking(
     let answers = connection.route_pipeline(asking, 0, 2, route).await?;
     answers.into_iter().next_back().ok_or_else(unknown)
 }
+
+/// Whether a command was sent to nobody, since the driver has no connection to the node of this address:
+/// it makes some to those only that have slots. What else is of this kind says nothing about commands under way.
+pub(crate) fn is_unknown_node(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::ClusterConnectionNotFound
+        && error.to_string().contains("Requested connection not found")
+}

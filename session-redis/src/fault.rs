@@ -97,6 +97,17 @@ impl Fault {
                 Some("WRONGTYPE") => Self::WrongType,
                 // Redis before 7 wraps what a command in a script answered.
                 _ if error.detail().is_some_and(|text| text.contains("WRONGTYPE")) => Self::WrongType,
+                // Redis 7.0 answers so to a command in a script.
+                _ if error
+                    .detail()
+                    .is_some_and(|text| text.contains("The user executing the script can't")) =>
+                {
+                    refused(
+                        false,
+                        "the user lacks a permission; session-redis documents the commands it needs",
+                        error,
+                    )
+                }
                 Some("OOM") => refused(false, "the server is out of memory; raise its maxmemory", error),
                 Some("NOAUTH" | "WRONGPASS") => refused(
                     false,

@@ -8,10 +8,15 @@ use session_core::{ByteString, Codec, FormatError, Record, SessionId, StoreError
 
 /// Before the key of each value, in the name of its field; nothing else begins with it.
 const VALUE: u8 = b'.';
-const METADATA: &str = "m";
+/// The metadata, in pieces; what is too long for that lies in the first.
+const METADATA: [&str; 4] = ["m", "m1", "m2", "m3"];
+/// The server keeps a hash in half the memory whose fields are all this short, unless it is told otherwise.
+const PIECE: usize = 64;
 const STATE: &str = "s";
 const HEAD: &str = "h";
 const PRINCIPAL: &str = "p";
+/// The version with which a probation began, while it lasts.
+const PROBATION: &str = "w";
 /// What a value begins with that is no JSON: no JSON does. Its codec's tag follows.
 const TAGGED: u8 = 0;
 
@@ -60,7 +65,10 @@ fn size_of(values: &Values) -> usize {
 /// Adds all fields of a session to a command, names and values by turns.
 pub(crate) fn put_record(record: &Record, command: &mut Cmd) {
     command.arg(STATE).arg(state(record)).arg(HEAD).arg(head(record));
-    command.arg(METADATA).arg(record.encode_metadata());
+    let metadata = record.encode_metadata();
+    for (name, piece) in METADATA.iter().zip(pieces(&metadata)) {
+        command.arg(*name).arg(piece);
+    }
     if let Some(principal) = record.principal() {
         command.arg(PRINCIPAL).arg(principal);
     }
@@ -70,9 +78,36 @@ pub(crate) fn put_record(record: &Record, command: &mut Cmd) {
     }
 }
 
+/// Adds the field that says since which version a session is on probation.
+pub(crate) fn put_probation(version: u64, command: &mut Cmd) {
+    command.arg(PROBATION).arg(version);
+}
+
+/// What the fields of the metadata hold, one after the other.
+pub(crate) fn pieces(metadata: &[u8]) -> impl ExactSizeIterator<Item = &[u8]> {
+    match metadata.len() <= PIECE * METADATA.len() {
+        true => metadata.chunks(PIECE),
+        false => metadata.chunks(metadata.len()),
+    }
+}
+
+/// The metadata of these pieces; `None` if one is missing.
+fn whole(pieces: [Option<Bytes>; METADATA.len()]) -> Option<Bytes> {
+    let last = pieces.iter().rposition(Option::is_some)?;
+    let mut pieces = pieces.into_iter().take(last + 1);
+    if last == 0 {
+        return pieces.next()?;
+    }
+    let mut whole = Vec::with_capacity(PIECE * METADATA.len());
+    for piece in pieces {
+        whole.extend_from_slice(&piece?);
+    }
+    Some(whole.into())
+}
+
 /// How many arguments and bytes [`put_record`] adds, about.
 pub(crate) fn sizes(record: &Record) -> (usize, usize) {
-    (8 + 2 * record.values().len(), 128 + record.size())
+    (16 + 2 * record.values().len(), 160 + record.size())
 }
 
 /// Adds the name of a value's field.
@@ -98,7 +133,7 @@ pub(crate) fn put_value(value: &Value, command: &mut Cmd) {
 
 /// The record in a reply of all fields; `None` if nothing that makes a session is among them.
 pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Record>>, StoreError> {
-    let mut metadata = None;
+    let mut metadata = [const { None }; METADATA.len()];
     let mut state = None;
     let mut head = None;
     let mut values = Vec::new();
@@ -108,23 +143,28 @@ pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Reco
             continue;
         }
         match &*name {
-            b"m" => metadata = Some(content),
             b"s" => state = Some(content),
             b"h" => head = Some(content),
-            _ => {}
+            // What other programs add is theirs.
+            name => {
+                if let Some(at) = METADATA.iter().position(|known| known.as_bytes() == name) {
+                    metadata[at] = Some(content);
+                }
+            }
         }
     }
-    let (Some(metadata), Some(state), Some(expected)) = (&metadata, &state, &head) else {
+    let none = state.is_none() && head.is_none() && metadata.iter().all(Option::is_none);
+    let (Some(metadata), Some(state), Some(expected)) = (whole(metadata), &state, &head) else {
         // What other programs leave under a session's name is none, unless it was one.
-        return match (metadata, state, head) {
-            (None, None, None) => Ok(None),
-            _ => Err(StoreError::corrupt("a field of the metadata is missing")),
+        return match none {
+            true => Ok(None),
+            false => Err(StoreError::corrupt("a field of the metadata is missing")),
         };
     };
     let [version, seen, _size, _count] = numbers(state)?;
     let seen = Timestamp::from_millis(seen);
     let values = values.into_iter().collect();
-    let record = Record::from_parts(metadata.clone(), version, seen, values)?;
+    let record = Record::from_parts(metadata, version, seen, values)?;
     let [epoch, deadline, idle, _size] = numbers(expected)?;
     let told = (
         record.epoch(),
@@ -192,6 +232,7 @@ fn numbers(text: &Bytes) -> Result<[u64; 4], StoreError> {
     for number in &mut numbers {
         *number = parts
             .next()
+            .filter(|part| is_written(part))
             .and_then(|part| part.parse().ok())
             .ok_or_else(damaged)?;
     }
@@ -200,3 +241,11 @@ fn numbers(text: &Bytes) -> Result<[u64; 4], StoreError> {
         Some(_) => Err(damaged()),
     }
 }
+
+/// Digits, as the scripts read and compare them: `+1` and `01` are not 1.
+fn is_written(number: &str) -> bool {
+    number.bytes().all(|digit| digit.is_ascii_digit()) && (number == "0" || !number.starts_with('0'))
+}
+
+#[cfg(test)]
+mod tests;

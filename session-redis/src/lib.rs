@@ -39,7 +39,7 @@
 //! 5) "s"        6) "4 1795316260737 55 2"
 //! 7) "h"        8) "0 1796525860737 7200000 196"
 //! 9) "p"       10) "user:42"
-//! 11) "m"      12) "\x01u\x0e5 ..."
+//! 11) "m"      12) "\x01u\x0e5 ..."  (and m1, m2)
 //! ```
 //!
 //! | field | content | written |
@@ -48,9 +48,11 @@
 //! | `s` | version, time last seen, size and number of the values | by every update |
 //! | `h` | epoch, deadline, idle timeout, size without values | by creation and when metadata is replaced |
 //! | `p` | the principal, where there is one | likewise |
-//! | `m` | all metadata, as [`Record::encode_metadata`](session_core::Record::encode_metadata) has it | likewise |
+//! | `w` | with which version its probation began (below), while it lasts | by creation with a principal, and when that changes |
+//! | `m`, `m1`, `m2`, `m3` | all metadata, as [`Record::encode_metadata`](session_core::Record::encode_metadata) has it, in pieces of 64 bytes; what is longer than four of them lies in `m` | likewise |
 //!
-//! Times are milliseconds. The hash expires one minute after the session, since clocks differ; until then `load` and updates go by the time
+//! A hash none of whose fields is longer than 64 bytes takes the server half the memory: 330 bytes for a session with three small values, where
+//! one long value makes it 670. Times are milliseconds. The hash expires one minute after the session, since clocks differ; until then `load` and updates go by the time
 //! they are told. The ids of a principal's sessions are a sorted set, `session:principal:` and the principal, by their deadlines.
 //!
 //! Other programs may read. What they write without the script is not counted in `s`, and a value that the session writes in
@@ -63,10 +65,10 @@
 //! | load | `HGETALL` |
 //! | create, update, renewal, touch | one script each |
 //! | delete | one script; with a principal `ZREM` beside it |
-//! | create with a principal | 4: index, create, look at the index again, let it live |
-//! | set or change a principal | 5, and `ZREM` for the former one |
-//! | list | `ZRANGE` and a load for each session |
-//! | delete all of a principal | `ZRANGE`, `ZADD` and `ZREM` for each 500 sessions, and a script for each session |
+//! | create with a principal | four scripts: index, create, look at the index again, let it live |
+//! | set or change a principal | five: the update is refused until the index is written; and for a former principal `ZADD`, `HGET` and a script |
+//! | list | `ZRANGE` and a load for each session; a script if one is missing |
+//! | delete all of a principal | `ZRANGE`, `ZADD` and a script for each 500 sessions, and a script for each session |
 //!
 //! Scripts are called by their hash (`EVALSHA`); a server that does not know one is sent it whole (`EVAL`), once.
 //!
@@ -99,14 +101,16 @@
 //!
 //! # Permissions
 //!
-//! The user needs its prefix and these commands; those after the first line are called by scripts:
+//! The user needs its prefix and these commands; those of the second line are called by scripts:
 //!
 //! ```text
 //! ACL SETUSER sessions on >password resetchannels ~session:* -@all
-//!     +hgetall +evalsha +eval +zrange +zadd +zrem +pexpire
-//!     +exists +hmget +hget +hset +hdel +hkeys +unlink +zscore +zremrangebyscore +pttl
-//!     +hello +client|setinfo +select
+//!     +hgetall +evalsha +eval +hget +zrange +zadd +zrem
+//!     +exists +hmget +hset +hdel +hkeys +unlink +pexpire +pttl +zscore +zremrangebyscore
 //! ```
+//!
+//! A database other than 0 takes `+select`; a Cluster `+cluster|slots +ping +asking`; behind Sentinel the server takes `+role`. The sentinels' own
+//! user, if they have one, takes `&+switch-master +sentinel|get-master-addr-by-name +sentinel|master +subscribe`.
 
 mod builder;
 #[cfg(feature = "cluster")]
@@ -116,6 +120,7 @@ mod error;
 mod fault;
 mod layout;
 mod link;
+mod live;
 mod principals;
 mod script;
 #[cfg(feature = "sentinel")]

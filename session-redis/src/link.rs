@@ -1,18 +1,20 @@
-//! The connection that all calls share, and how it is made anew.
+//! The connection that all calls share, and when another one takes its place.
+
+mod building;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use crate::connector::{Connection, Connector, Made};
+use self::building::start;
+use crate::connector::Connector;
 use crate::fault::{Fault, Reason};
+use crate::live::Live;
 
 /// Whether a command may be sent again if its answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,11 @@ struct State {
     current: Option<Arc<Live>>,
     generations: u64,
     building: bool,
+    /// A connection that was dead before it was there for anybody.
+    stillborn: u64,
+    /// Where the primary is, as somebody told while a connection was being made.
+    #[cfg(feature = "sentinel")]
+    told: Option<String>,
     /// Since when there is no connection.
     since: Option<Instant>,
     /// Why the last attempt failed.
@@ -66,27 +73,12 @@ struct State {
     watch: Option<JoinHandle<()>>,
 }
 
-struct Live {
-    connection: Connection,
-    /// Where it leads to, if that may change.
-    address: Option<String>,
-    generation: u64,
-    born: Instant,
-    /// Milliseconds after `born` at which something was last heard.
-    heard: AtomicU64,
-}
-
-impl Live {
-    fn age(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn hears(&self) {
-        self.heard.store(self.age(), Ordering::Relaxed);
-    }
-
-    fn silent_for(&self) -> Duration {
-        Duration::from_millis(self.age().saturating_sub(self.heard.load(Ordering::Relaxed)))
+impl State {
+    /// A connection is dead, perhaps before it was handed to anybody.
+    fn bury(&mut self, generation: u64) {
+        if self.building && self.generations == generation {
+            self.stillborn = generation;
+        }
     }
 }
 
@@ -96,15 +88,13 @@ struct Waiting<'a> {
     link: &'a Arc<Link>,
     live: &'a Live,
     since: Instant,
+    answered: bool,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let silence = self.link.timing.silence();
-        let waited = self.since.elapsed();
-        // Other nodes may answer while one hangs.
-        let quiet = self.live.connection.many_nodes() || self.live.silent_for() >= waited;
-        if waited >= silence && quiet {
+        if !self.answered && self.live.silent(self.since, silence) >= silence {
             self.link.replace(self.live, "it does not answer");
         }
     }
@@ -150,8 +140,11 @@ impl Link {
                 Fault::Ask { .. } => true,
                 Fault::Unsent(_) | Fault::NoScript | Fault::WrongType => false,
             };
-            if matches!(fault, Fault::Lost(_)) {
-                lost = Some(fault.clone());
+            match fault {
+                // The call is made again, with the code.
+                Fault::NoScript => return Err(fault),
+                Fault::Lost(_) => lost = Some(fault.clone()),
+                _ => {}
             }
             let wake = Instant::now() + jitter(pause);
             if !again || wake >= until {
@@ -174,10 +167,11 @@ impl Link {
             Twice::Harmless => until.min(began + self.timing.silence() + FIRST_PAUSE),
             Twice::Never => until,
         };
-        let waiting = Waiting {
+        let mut waiting = Waiting {
             link: self,
             live: &live,
             since: began,
+            answered: false,
         };
         let answer = timeout_at(until, live.connection.send(command)).await;
         let fault = match answer {
@@ -185,7 +179,7 @@ impl Link {
             Ok(answer) => match answer.and_then(Value::extract_error) {
                 Ok(answer) => {
                     live.hears();
-                    drop(waiting);
+                    waiting.answered = true;
                     return Ok(answer);
                 }
                 Err(error) => {
@@ -197,13 +191,17 @@ impl Link {
         #[cfg(feature = "cluster")]
         if let Fault::Ask { node, .. } = &fault {
             let answer = timeout_at(until, live.connection.send_asking(command, node)).await;
+            waiting.answered = answer.is_ok();
             return match answer {
                 Err(_) => Err(Fault::Lost(Arc::new(Reason::Silent(began.elapsed())))),
+                // Once it has taken over, the driver knows it.
+                Ok(Err(error)) if crate::cluster::is_unknown_node(&error) => Err(fault),
                 Ok(answer) => answer
                     .and_then(Value::extract_error)
                     .map_err(|error| Fault::of(error, true)),
             };
         }
+        waiting.answered = true;
         Err(fault)
     }
 
@@ -229,19 +227,23 @@ impl Link {
     async fn live(self: &Arc<Self>, until: Instant) -> Result<Arc<Live>, Reason> {
         loop {
             let changed = self.changed.notified();
-            let patience = {
+            let (patience, task) = {
                 let mut state = self.state();
                 if let Some(live) = &state.current {
                     return Ok(Arc::clone(live));
                 }
-                self.build(&mut state, Duration::ZERO);
+                let task = self.claim(&mut state);
                 let since = *state.since.get_or_insert_with(Instant::now);
                 let patience = until.min(since + self.timing.connect);
                 if Instant::now() >= patience {
-                    return Err(self.no_connection(&state, since));
+                    let reason = self.no_connection(&state, since);
+                    drop(state);
+                    start(task, Duration::ZERO);
+                    return Err(reason);
                 }
-                patience
+                (patience, task)
             };
+            start(task, Duration::ZERO);
             // Over time it goes round once more, and finds out.
             let _ = timeout_at(patience, changed).await;
         }
@@ -287,117 +289,51 @@ impl Link {
             state.since = Some(Instant::now());
         }
         tracing::warn!(target: "session::redis", servers = %self.connector, "connecting anew: {why}");
-        self.build(&mut state, if young { LAST_PAUSE } else { Duration::ZERO });
+        let task = self.claim(&mut state);
         drop(state);
+        start(task, if young { LAST_PAUSE } else { Duration::ZERO });
         // Closing it is the driver's business, and not to be done under a lock.
         drop(former);
     }
 
     /// The driver says that a connection is dead.
     fn dropped(self: &Arc<Self>, generation: u64) {
-        let current = self.state().current.clone();
+        let current = {
+            let mut state = self.state();
+            state.bury(generation);
+            state.current.clone()
+        };
         if let Some(live) = current.filter(|live| live.generation == generation) {
             self.replace(&live, "it was closed");
         }
     }
 
+    /// The runtime that serves a connection has ended, or the connection has.
+    pub(crate) fn homeless(&self, generation: u64) {
+        let mut state = self.state();
+        state.bury(generation);
+        let former = state.current.take_if(|live| live.generation == generation);
+        drop(state);
+        drop(former);
+    }
+
     /// The primary is at `address` now.
     #[cfg(feature = "sentinel")]
     pub(crate) fn moved(self: &Arc<Self>, address: &str) {
-        let current = self.state().current.clone();
+        let current = {
+            let mut state = self.state();
+            if state.building {
+                state.told = Some(address.to_owned());
+            }
+            state.current.clone()
+        };
         if let Some(live) = current.filter(|live| live.address.as_deref() != Some(address)) {
             self.replace(&live, "there is another primary");
         }
     }
 
-    /// Starts the one task that connects, unless it runs.
-    fn build(self: &Arc<Self>, state: &mut State, pause: Duration) {
-        // Outside of a runtime nobody waits; the next call begins it.
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        if !state.building {
-            state.building = true;
-            runtime.spawn(build(Building(Arc::downgrade(self)), pause));
-        }
-    }
-
-    async fn make(self: &Arc<Self>) -> Result<Arc<Live>, String> {
-        let generation = {
-            let mut state = self.state();
-            state.generations += 1;
-            state.generations
-        };
-        let link = Arc::downgrade(self);
-        let on_drop = move || {
-            if let Some(link) = link.upgrade() {
-                link.dropped(generation);
-            }
-        };
-        let limit = self.connector.limit(self.timing.connect);
-        let connecting = self.connector.connect(self.timing.connect, on_drop);
-        let made = timeout(limit, connecting).await;
-        let Made { connection, address } = match made {
-            Ok(Ok(made)) => made,
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err(format!("no answer within {limit:?}")),
-        };
-        Ok(Arc::new(Live {
-            connection,
-            address,
-            generation,
-            born: Instant::now(),
-            heard: AtomicU64::new(0),
-        }))
-    }
-
-    fn install(self: &Arc<Self>, live: Arc<Live>) {
-        let mut state = self.state();
-        if let Some(since) = state.since.take() {
-            let (servers, address, after) = (&self.connector, live.address.as_deref(), since.elapsed());
-            tracing::info!(target: "session::redis", %servers, address, ?after, "connected");
-        }
-        state.current = Some(live);
-        state.failure = None;
-        if state.watch.as_ref().is_none_or(JoinHandle::is_finished) {
-            state.watch = self.connector.watch(Arc::downgrade(self));
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The one task that connects. With its runtime it may end early; then another one may begin.
-struct Building(Weak<Link>);
-
-impl Drop for Building {
-    fn drop(&mut self) {
-        if let Some(link) = self.0.upgrade() {
-            let mut state = link.state();
-            state.building = false;
-            if state.current.is_none() {
-                state.since = None;
-            }
-            drop(state);
-            link.changed.notify_waiters();
-        }
-    }
-}
-
-async fn build(task: Building, mut pause: Duration) {
-    loop {
-        sleep(jitter(pause)).await;
-        let Some(link) = task.0.upgrade() else { return };
-        match link.make().await {
-            Ok(live) => return link.install(live),
-            Err(failure) => {
-                tracing::debug!(target: "session::redis", servers = %link.connector, failure, "cannot connect");
-                link.state().failure = Some(failure);
-            }
-        }
-        pause = (pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
     }
 }
 

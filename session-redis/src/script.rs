@@ -13,6 +13,7 @@ pub(crate) static UPDATE: LazyLock<Script> = LazyLock::new(|| Script::new(includ
 pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/delete.lua")));
 pub(crate) static INDEX: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/index.lua")));
 pub(crate) static CONFIRM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/confirm.lua")));
+pub(crate) static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/settle.lua")));
 pub(crate) static HEAL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/heal.lua")));
 
 /// A script over one key: known to the server by its hash, sent whole where it is not.

@@ -1,20 +1,23 @@
 //! Redis behind Sentinel: who the primary is, and who has become it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::select_ok;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, RedisError,
     RedisResult, Value, cmd,
 };
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::connector::{Made, single};
 use crate::link::Link;
 
-/// Before another sentinel is asked to tell of changes.
+/// Before a sentinel is asked once more to tell of changes.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Sentinels, and the primary that they watch.
@@ -25,30 +28,22 @@ pub(crate) struct Sentinel {
     pub(crate) server: ConnectionInfo,
 }
 
+/// What one sentinel says of the primary.
+struct Word {
+    host: String,
+    port: u16,
+    /// How often the primary has changed.
+    epoch: u64,
+}
+
 impl Sentinel {
-    /// A connection to the primary, by whichever sentinel knows it first: one that hangs, or
-    /// still tells of a former primary, keeps nobody waiting.
+    /// A connection to the primary.
     pub(crate) async fn connect(
         &self,
         limit: Duration,
         on_drop: impl Fn() + Send + Sync + 'static,
     ) -> RedisResult<Made> {
-        let on_drop = Arc::new(on_drop);
-        let ways = self.sentinels.iter().map(|sentinel| {
-            let on_drop = Arc::clone(&on_drop);
-            Box::pin(self.connect_by(sentinel, limit, move || on_drop()))
-        });
-        let (made, _others) = select_ok(ways).await?;
-        Ok(made)
-    }
-
-    async fn connect_by(
-        &self,
-        sentinel: &Client,
-        limit: Duration,
-        on_drop: impl Fn() + Send + Sync + 'static,
-    ) -> RedisResult<Made> {
-        let (host, port) = self.primary(sentinel, limit).await?;
+        let Word { host, port, .. } = self.primary(limit).await?;
         let address = address(&host, port);
         let info = self.server.clone().set_addr(at(self.server.addr(), host, port));
         let connection = single(&Client::open(info)?, limit, on_drop).await?;
@@ -70,36 +65,70 @@ impl Sentinel {
         })
     }
 
-    /// Where this sentinel says that the primary is.
-    async fn primary(&self, sentinel: &Client, limit: Duration) -> RedisResult<(String, u16)> {
+    /// Where the primary is. All sentinels are asked, and the one is believed that knows of the latest change: after a fail-over
+    /// some still name the former primary, which may well believe them. One that hangs is not waited for long.
+    async fn primary(&self, limit: Duration) -> RedisResult<Word> {
+        let mut asked: FuturesUnordered<_> = self
+            .sentinels
+            .iter()
+            .map(|sentinel| self.ask(sentinel, limit))
+            .collect();
+        let mut latest: Option<Word> = None;
+        let mut failure = (ErrorKind::Io, "no answer from the sentinels").into();
+        let mut until = Instant::now() + limit;
+        while let Ok(Some(answer)) = timeout_at(until, asked.next()).await {
+            match answer {
+                Ok(word) => {
+                    until = until.min(Instant::now() + limit / 4);
+                    if latest.as_ref().is_none_or(|latest| latest.epoch < word.epoch) {
+                        latest = Some(word);
+                    }
+                }
+                Err(error) => failure = error,
+            }
+        }
+        latest.ok_or(failure)
+    }
+
+    /// What this sentinel says.
+    async fn ask(&self, sentinel: &Client, limit: Duration) -> RedisResult<Word> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limit))
             .set_response_timeout(Some(limit));
         let mut connection = sentinel
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        let answer: Option<(String, u16)> = cmd("SENTINEL")
-            .arg("GET-MASTER-ADDR-BY-NAME")
-            .arg(&self.name)
-            .query_async(&mut connection)
-            .await?;
+        let mut ask = cmd("SENTINEL");
+        ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
+        let answer: Option<(String, u16)> = ask.query_async(&mut connection).await?;
         let unknown = || {
             let text = "the sentinels know no primary of this name; it is what stands behind # in the URL";
             RedisError::from((ErrorKind::InvalidClientConfig, text))
         };
-        answer.ok_or_else(unknown)
+        let (host, port) = answer.ok_or_else(unknown)?;
+        let mut ask = cmd("SENTINEL");
+        ask.arg("MASTER").arg(&self.name);
+        // Without it, this one is believed only where nobody knows better.
+        let facts: HashMap<String, String> = ask.query_async(&mut connection).await.unwrap_or_default();
+        let epoch = facts.get("config-epoch").and_then(|epoch| epoch.parse().ok());
+        Ok(Word {
+            host,
+            port,
+            epoch: epoch.unwrap_or(0),
+        })
     }
 
-    /// Listens to one sentinel after the other, for as long as somebody wants to know.
+    /// Listens to all sentinels, for as long as somebody wants to know: any of them may hang unnoticed.
     pub(crate) async fn watch(self: Arc<Self>, link: Weak<Link>) {
-        for sentinel in self.sentinels.iter().cycle() {
-            let Some(limit) = link.upgrade().map(|link| link.timing().connect) else {
-                return;
-            };
-            if let Err(error) = self.listen(sentinel, &link, limit).await {
+        join_all(self.sentinels.iter().map(|sentinel| self.follow(sentinel, &link))).await;
+    }
+
+    async fn follow(&self, sentinel: &Client, link: &Weak<Link>) {
+        while let Some(limit) = link.upgrade().map(|link| link.timing().connect) {
+            if let Err(error) = self.listen(sentinel, link, limit).await {
                 tracing::debug!(target: "session::redis", %error, "a sentinel cannot be listened to");
             }
-            tokio::time::sleep(PAUSE).await;
+            sleep(PAUSE).await;
         }
     }
 
@@ -110,9 +139,9 @@ impl Sentinel {
             listener.subscribe("+switch-master").await?;
             RedisResult::Ok(listener)
         };
-        let listener = tokio::time::timeout(limit, subscribed).await.map_err(late)??;
+        let listener = timeout(limit, subscribed).await.map_err(late)??;
         // What changed before anybody listened.
-        let (host, port) = self.primary(sentinel, limit).await?;
+        let Word { host, port, .. } = self.primary(limit).await?;
         let tell = |address: &str| {
             if let Some(link) = link.upgrade() {
                 link.moved(address);

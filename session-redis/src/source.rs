@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use redis::aio::ConnectionLike;
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use session_core::ConfigError;
 
 use crate::connector::Given;
@@ -145,6 +145,12 @@ impl Servers {
                     .ok_or_else(|| {
                         ConfigError::new("the redis-sentinel URL lacks the name of the primary: append #name")
                     })?;
+                // Names are shown; what follows a # in a password is not to be taken for one.
+                if name.contains(['@', '#', '/', '?', ':']) {
+                    return Err(ConfigError::new(
+                        "the redis-sentinel URL has a # too many; percent-encode it as %23 in a password",
+                    ));
+                }
                 let (user, hosts, path) = parts(rest);
                 let sentinel = |host: &str| {
                     let port = if has_port(host) { "" } else { ":26379" };
@@ -186,19 +192,25 @@ fn info(url: &str) -> Result<ConnectionInfo, ConfigError> {
     if secure && !cfg!(feature = "tls") {
         return Err(ConfigError::new("TLS needs the feature `tls` of session-redis"));
     }
-    if secure && url.ends_with("#insecure") {
+    // The driver's texts name no secret: they say which part is wrong.
+    let wrong = |error: redis::RedisError| ConfigError::new(format!("the Redis URL is wrong: {error}"));
+    let info = url.into_connection_info().map_err(wrong)?;
+    if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
         return Err(ConfigError::new(
             "#insecure is not supported: give the server's root certificate instead",
         ));
     }
-    // The driver's texts name no secret: they say which part is wrong.
-    let wrong = |error: redis::RedisError| ConfigError::new(format!("the Redis URL is wrong: {error}"));
-    let info = url.into_connection_info().map_err(wrong)?;
     let tcp = info.tcp_settings().clone().set_nodelay(true);
     let mut settings = info.redis_settings().clone();
-    if !url.contains("protocol=") {
+    if !url
+        .rsplit_once('?')
+        .is_some_and(|(_, query)| query.contains("protocol="))
+    {
         // Only this tells at once that a connection was closed.
         settings = settings.set_protocol(ProtocolVersion::RESP3);
     }
     Ok(info.set_tcp_settings(tcp).set_redis_settings(settings))
 }
+
+#[cfg(all(test, feature = "cluster", feature = "sentinel", feature = "tls"))]
+mod tests;

@@ -109,7 +109,7 @@ impl SessionStore for RedisStore {
             let (inner, record) = (Arc::clone(&self.inner), Arc::clone(record));
             return inner.create_indexed(record, now, until).await;
         }
-        self.inner.create(record, now, ttl(record, now), until).await?;
+        self.inner.create(record, now, None, until).await?;
         Ok(Key::Id(record.id()))
     }
 
@@ -122,7 +122,7 @@ impl SessionStore for RedisStore {
         match self.inner.update(&changed, until).await? {
             Answer::Saved { version, former } => {
                 if let Some(former) = former {
-                    self.inner.forget(&former, id, until).await;
+                    self.inner.leave(&former, id, until).await;
                 }
                 Ok(Updated::Saved {
                     key: key.clone(),
@@ -133,11 +133,10 @@ impl SessionStore for RedisStore {
             Answer::Gone => Ok(Updated::Gone),
             Answer::IndexFirst => {
                 let inner = Arc::clone(&self.inner);
-                let ttl = ttl(update.record, now);
                 let provisional = self.inner.provisional();
                 let change = Change::new(&inner.names, id, &update, now, Some(provisional));
                 inner
-                    .update_indexed(change, Arc::clone(update.record), now, ttl, until)
+                    .update_indexed(change, Arc::clone(update.record), now, until)
                     .await
             }
         }
@@ -171,7 +170,7 @@ impl SessionStore for RedisStore {
 }
 
 /// Milliseconds for which the server keeps a record.
-pub(crate) fn ttl(record: &Record, now: Timestamp) -> u64 {
+fn ttl(record: &Record, now: Timestamp) -> u64 {
     let rest = record.expires().since(now) + GRACE;
     u64::try_from(rest.as_millis()).unwrap_or(LONGEST).min(LONGEST)
 }
@@ -188,16 +187,21 @@ impl Inner {
         layout::read_record(id, reply.map_err(|fault| fault.of_read())?)
     }
 
+    /// Adds a session; on probation for so many milliseconds, if it has a principal.
     pub(crate) async fn create(
         &self,
         record: &Record,
         now: Timestamp,
-        ttl: u64,
+        probation: Option<u64>,
         until: Instant,
     ) -> Result<(), StoreError> {
         let (arguments, size) = layout::sizes(record);
-        let mut call = CREATE.on(&self.names.session(record.id()), 2 + arguments, size);
-        call.arg(now.as_millis()).arg(ttl);
+        let mut call = CREATE.on(&self.names.session(record.id()), 4 + arguments, size);
+        call.arg(now.as_millis())
+            .arg(probation.unwrap_or_else(|| ttl(record, now)));
+        if probation.is_some() {
+            layout::put_probation(record.version(), &mut call);
+        }
         layout::put_record(record, &mut call);
         let reply = CREATE.run(&self.link, &call, Twice::Never, until).await;
         match reply.map_err(|fault| fault.of_write())? {
@@ -295,7 +299,7 @@ impl Change {
         call.arg(if changes.is_clear() { "clear" } else { "" });
         if replaced {
             let record = update.record;
-            call.arg(layout::head(record)).arg(record.encode_metadata());
+            call.arg(layout::head(record));
             call.arg(
                 record
                     .principal()
@@ -306,6 +310,12 @@ impl Change {
                 Some(ttl) => call.arg(ttl),
                 None => call.arg(""),
             };
+            let metadata = record.encode_metadata();
+            let pieces = layout::pieces(&metadata);
+            call.arg(pieces.len());
+            for piece in pieces {
+                call.arg(piece);
+            }
         } else {
             call.arg("");
         }

@@ -6,6 +6,7 @@
 //! - [`ReplaceStore`]: the simplest store on a server, which can only replace a record by its version.
 //! - [`FieldStore`]: keeps each value by itself and merges updates field by field, as engines with hashes or documents do.
 //! - [`Backend`]: the stores that a law is shown on.
+//! - [`load`]: readers and writers that never rest, while the servers below them fail.
 //! - [`script`]: requests as lists of operations, with what they come to one after the other.
 //! - [`servers`]: real servers as child processes. [`Proxy`]: what happens to them on the way there.
 //! - [`story`]: a client and its handlers, step by step.
@@ -22,6 +23,7 @@ mod client;
 mod counting;
 mod fault;
 mod fields;
+pub mod load;
 mod proxy;
 mod replace;
 mod rng;

@@ -7,8 +7,8 @@ if redis.call('EXISTS', key) == 1 then
   if old.err or not old[1] or not old[2] then
     return 0
   end
-  local seen = string.match(old[1], '^%d+ (%d+) ')
-  local deadline, idle = string.match(old[2], '^%d+ (%d+) (%d+) ')
+  local seen = string.match(old[1], '^%d+ (%d+) %d+ %d+$')
+  local deadline, idle = string.match(old[2], '^%d+ (%d+) (%d+) %d+$')
   if not seen or not deadline then
     return 0
   end
@@ -20,5 +20,10 @@ end
 for from = 3, #ARGV, 1000 do
   redis.call('HSET', key, unpack(ARGV, from, math.min(from + 999, #ARGV)))
 end
-redis.call('PEXPIRE', key, ARGV[2])
+local kept = redis.pcall('PEXPIRE', key, ARGV[2])
+if type(kept) == 'table' then
+  -- It is not permitted, and what never expires is not to stay.
+  redis.call('UNLINK', key)
+  return kept
+end
 return 1

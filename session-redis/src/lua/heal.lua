@@ -1,13 +1,14 @@
--- Takes entries whose sessions are missing out of an index. KEYS[1]: the index.
--- ARGV: 1 now, 2 how long a session must have been missed, then ids.
--- A session may be on its way, so the first time its entry is only marked with the time.
-for i = 3, #ARGV do
+-- Marks entries of an index, or takes them out, where they are as they were read. KEYS[1]: the index.
+-- ARGV, by threes: a session's id, the score that was read, and the mark, or '' to take the entry out.
+-- Whoever signs in meanwhile changes the score, and so keeps the entry.
+for i = 1, #ARGV, 3 do
   local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
-  score = score and tonumber(score)
-  if score and score >= 0 then
-    redis.call('ZADD', KEYS[1], '-' .. ARGV[1], ARGV[i])
-  elseif score and score < -1 and ARGV[1] + score >= tonumber(ARGV[2]) then
-    redis.call('ZREM', KEYS[1], ARGV[i])
+  if score and tonumber(score) == tonumber(ARGV[i + 1]) then
+    if ARGV[i + 2] == '' then
+      redis.call('ZREM', KEYS[1], ARGV[i])
+    else
+      redis.call('ZADD', KEYS[1], ARGV[i + 2], ARGV[i])
+    end
   end
 end
 return 1

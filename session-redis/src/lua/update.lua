@@ -2,8 +2,8 @@
 -- ARGV: 1 now, 2 epoch that was loaded, 3 version to meet or '', 4 limit of bytes, 5 limit of keys,
 -- 6 grace of the time to live, 7 time last seen or '', 8 size of the entries that are set,
 -- 9 number of fields removed, 10 'clear' or '', 11 new head or ''; with a new head
--- 12 metadata, 13 'p' and the principal, or '', 14 time to live once the principal is indexed, or '';
--- then the fields removed, then fields set and their values by turns.
+-- 12 'p' and the principal, or '', 13 time to live once the principal is indexed, or '', 14 number of pieces of
+-- metadata, and these; then the fields removed, then fields set and their values by turns.
 -- Answers the version; or the version and the principal that it had before; 0: gone;
 -- -1 and the session: conflict; -2, bytes, keys: too large; -3: index the principal first; -4: damaged.
 local key = KEYS[1]
@@ -23,11 +23,11 @@ local function with(command, list)
 end
 
 local replaced = ARGV[11] ~= ''
-local removed = replaced and 15 or 12
+local removed = replaced and 15 + ARGV[14] or 12
 local set = removed + tonumber(ARGV[9])
 local cleared = ARGV[10] ~= ''
 
-local names = {'s', 'h', 'p'}
+local names = {'s', 'h', 'p', 'w'}
 if not cleared then
   for i = removed, set - 1 do
     names[#names + 1] = ARGV[i]
@@ -43,7 +43,8 @@ if not old[1] and not old[2] then
 end
 local version, seen, size, count = string.match(old[1] or '', '^(%d+) (%d+) (%d+) (%d+)$')
 local epoch, deadline, idle, base = string.match(old[2] or '', '^(%d+) (%d+) (%d+) (%d+)$')
-if not version or not epoch then
+-- Up to 2^53 numbers are exact.
+if not version or not epoch or tonumber(version) >= 9007199254740992 then
   return -4
 end
 local now = tonumber(ARGV[1])
@@ -60,7 +61,7 @@ local before, number = size + base, count
 if cleared then
   size, count = 0, 0
 end
-for i = 4, #names do
+for i = 5, #names do
   local value = old[i]
   if value then
     local tag = string.byte(value) == 0 and 2 or 0
@@ -76,9 +77,9 @@ local principal = false
 if replaced then
   local later = deadline
   epoch, deadline, idle, base = string.match(ARGV[11], '^(%d+) (%d+) (%d+) (%d+)$')
-  if ARGV[13] ~= '' then
-    principal = string.sub(ARGV[13], 2)
-    if ARGV[14] == '' and (principal ~= old[3] or tonumber(deadline) > tonumber(later)) then
+  if ARGV[12] ~= '' then
+    principal = string.sub(ARGV[12], 2)
+    if ARGV[13] == '' and (principal ~= old[3] or tonumber(deadline) > tonumber(later)) then
       return -3
     end
   end
@@ -106,16 +107,46 @@ else
     gone[#gone + 1] = ARGV[i]
   end
 end
-if replaced and not principal then
-  gone[#gone + 1] = 'p'
+-- Until its writer has looked at the index again a session lives for a while only, whoever else writes.
+local indexed = replaced and principal and ARGV[13] ~= ''
+local probation = old[4] and not indexed
+if replaced then
+  if not principal then
+    gone[#gone + 1] = 'p'
+    gone[#gone + 1] = 'w'
+    probation = false
+  end
+  -- Of four pieces at most those that are not needed any more.
+  for i = ARGV[14] + 0, 3 do
+    gone[#gone + 1] = 'm' .. i
+  end
+end
+
+-- Before the values: where this is not permitted, nothing is done.
+if touched and not probation then
+  local ttl = ARGV[13]
+  if not indexed then
+    ttl = math.min(seen + idle, deadline) - now + ARGV[6]
+    ttl = string.format('%.0f', math.min(math.max(ttl, 1), 4503599627370496))
+  end
+  redis.call('PEXPIRE', key, ttl)
 end
 with('HDEL', gone)
 
 local fields = {'s', string.format('%.0f %.0f %.0f %.0f', version + 1, seen, size, count)}
 if replaced then
-  fields[3], fields[4], fields[5], fields[6] = 'h', ARGV[11], 'm', ARGV[12]
+  fields[3], fields[4] = 'h', ARGV[11]
+  for i = 0, ARGV[14] - 1 do
+    fields[#fields + 1] = i == 0 and 'm' or 'm' .. i
+    fields[#fields + 1] = ARGV[15 + i]
+  end
   if principal then
-    fields[7], fields[8] = 'p', principal
+    fields[#fields + 1] = 'p'
+    fields[#fields + 1] = principal
+  end
+  if indexed then
+    fields[#fields + 1] = 'w'
+    fields[#fields + 1] = string.format('%.0f', version + 1)
   end
 end
 for i = set, #ARGV do
@@ -123,14 +154,6 @@ for i = set, #ARGV do
 end
 with('HSET', fields)
 
-if touched then
-  local ttl = ARGV[14]
-  if not replaced or ttl == '' then
-    ttl = math.min(seen + idle, deadline) - now + ARGV[6]
-    ttl = string.format('%.0f', math.min(math.max(ttl, 1), 4503599627370496))
-  end
-  redis.call('PEXPIRE', key, ttl)
-end
 if replaced and old[3] and old[3] ~= principal then
   return {version + 1, old[3]}
 end

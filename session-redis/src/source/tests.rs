@@ -1,0 +1,250 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+use std::time::Duration;
+
+use redis::ConnectionAddr;
+
+use super::*;
+use crate::{ConnectError, RedisStore};
+
+fn one(url: &str) -> ConnectionInfo {
+    match Servers::of_url(url).unwrap() {
+        Servers::One(info) => info,
+        _ => panic!("{url} names several servers"),
+    }
+}
+
+fn tcp(info: &ConnectionInfo) -> (&str, u16) {
+    match info.addr() {
+        ConnectionAddr::Tcp(host, port) => (host, *port),
+        other => panic!("not plain TCP: {other}"),
+    }
+}
+
+fn tls(info: &ConnectionInfo) -> (&str, u16) {
+    match info.addr() {
+        ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: false,
+            ..
+        } => (host, *port),
+        other => panic!("not TLS: {other}"),
+    }
+}
+
+fn refusal(url: &str) -> String {
+    match Servers::of_url(url) {
+        Ok(_) => panic!("{url} was accepted"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn login(info: &ConnectionInfo) -> (Option<&str>, Option<&str>, i64) {
+    let settings = info.redis_settings();
+    (settings.username(), settings.password(), settings.db())
+}
+
+#[test]
+fn one_server() {
+    for scheme in ["redis", "valkey"] {
+        assert_eq!(tcp(&one(&format!("{scheme}://host"))), ("host", 6379));
+        assert_eq!(tcp(&one(&format!("{scheme}://host:1/"))), ("host", 1));
+    }
+    assert_eq!(tcp(&one("redis://10.0.0.1/")), ("10.0.0.1", 6379));
+    assert_eq!(tcp(&one("redis://[::1]:7000/")), ("::1", 7000));
+    assert_eq!(tcp(&one("redis://[2001:db8::7]")), ("2001:db8::7", 6379));
+
+    assert_eq!(login(&one("redis://host")), (None, None, 0));
+    assert_eq!(login(&one("redis://host/7")), (None, None, 7));
+    assert_eq!(login(&one("redis://:secret@host/7")), (None, Some("secret"), 7));
+    let whole = one("redis://us%65r:p%40ss%3Aw%2Frd%25%C3%BC@host/");
+    assert_eq!(login(&whole), (Some("user"), Some("p@ss:w/rd%ü"), 0));
+}
+
+#[test]
+fn over_tls() {
+    for scheme in ["rediss", "valkeys"] {
+        assert_eq!(tls(&one(&format!("{scheme}://host"))), ("host", 6379));
+        assert_eq!(tls(&one(&format!("{scheme}://[::1]:1/2"))), ("::1", 1));
+    }
+    for rest in [
+        "#insecure",
+        "/#insecure",
+        "/#insecure ",
+        "/#inse\ncure",
+        "/0#insecure",
+        "/?protocol=3#insecure",
+    ] {
+        let refused = refusal(&format!("rediss://host{rest}"));
+        assert!(refused.contains("root certificate"), "{rest}: {refused}");
+    }
+    assert!(refusal("rediss-cluster://a,b/#insecure").contains("root certificate"));
+    assert!(refusal("rediss://host/#other").contains("fragment"));
+}
+
+#[test]
+fn by_a_socket() {
+    for scheme in ["unix", "redis+unix", "valkey+unix"] {
+        let info = one(&format!("{scheme}:///run/redis.sock?db=3&user=user&pass=secret"));
+        assert!(matches!(info.addr(), ConnectionAddr::Unix(path) if path.as_os_str() == "/run/redis.sock"));
+        assert_eq!(login(&info), (Some("user"), Some("secret"), 3));
+    }
+    assert_eq!(login(&one("unix:///a")), (None, None, 0));
+}
+
+#[test]
+fn every_connection_is_prompt_and_speaks_the_new_protocol() {
+    let protocol = |url| one(url).redis_settings().protocol();
+    for url in [
+        "redis://host",
+        "unix:///a",
+        "redis://:protocol=2@host",
+        "redis://host/?other=1",
+        "redis://host/?protocol=resp3",
+    ] {
+        assert_eq!(protocol(url), ProtocolVersion::RESP3, "{url}");
+    }
+    for url in [
+        "redis://host/?protocol=resp2",
+        "redis://host/?protocol=2",
+        "unix:///a?db=1&protocol=2",
+    ] {
+        assert_eq!(protocol(url), ProtocolVersion::RESP2, "{url}");
+    }
+    assert!(one("redis://host").tcp_settings().nodelay());
+}
+
+fn cluster(url: &str) -> Vec<ConnectionInfo> {
+    match Servers::of_url(url).unwrap() {
+        Servers::Cluster(nodes) => nodes,
+        _ => panic!("{url} names no Cluster"),
+    }
+}
+
+#[test]
+fn clusters() {
+    let nodes = cluster("redis-cluster://us%2Cer:p%2Css@a,b:7001,[::1],[::2]:7002/");
+    let hosts: Vec<_> = nodes.iter().map(tcp).collect();
+    assert_eq!(hosts, [("a", 6379), ("b", 7001), ("::1", 6379), ("::2", 7002)]);
+    for node in &nodes {
+        assert_eq!(login(node), (Some("us,er"), Some("p,ss"), 0));
+    }
+    // In a password neither is the end of it.
+    assert_eq!(login(&cluster("redis-cluster://:p,s@s@a,b")[1]).1, Some("p,s@s"));
+    let old = cluster("valkey-cluster://a,b?protocol=2");
+    assert_eq!(old[1].redis_settings().protocol(), ProtocolVersion::RESP2);
+    for url in ["rediss-cluster://a,b:1", "valkeys-cluster://a,b:1/"] {
+        assert_eq!(
+            cluster(url).iter().map(tls).collect::<Vec<_>>(),
+            [("a", 6379), ("b", 1)]
+        );
+    }
+}
+
+fn sentinel(url: &str) -> (Vec<ConnectionInfo>, String, ConnectionInfo) {
+    match Servers::of_url(url).unwrap() {
+        Servers::Sentinel {
+            sentinels,
+            name,
+            server,
+        } => (sentinels, name, server),
+        _ => panic!("{url} names no sentinels"),
+    }
+}
+
+#[test]
+fn sentinels() {
+    let (sentinels, name, server) =
+        sentinel("redis-sentinel://user:p%23ss@a,b:7001,[::1],[::2]:7002/4?protocol=2#shop.1");
+    let hosts: Vec<_> = sentinels.iter().map(tcp).collect();
+    assert_eq!(hosts, [("a", 26379), ("b", 7001), ("::1", 26379), ("::2", 7002)]);
+    // User, password and database are the server's.
+    for sentinel in &sentinels {
+        assert_eq!(login(sentinel), (None, None, 0));
+    }
+    assert_eq!(name, "shop.1");
+    assert_eq!(login(&server), (Some("user"), Some("p#ss"), 4));
+    assert_eq!(server.redis_settings().protocol(), ProtocolVersion::RESP2);
+
+    let (sentinels, name, server) = sentinel("rediss-sentinel://a#insecure");
+    assert_eq!((tls(&sentinels[0]), &*name), (("a", 26379), "insecure"));
+    tls(&server);
+}
+
+const SECRET: &str = "p4ssw0rd";
+
+/// All that is wrong with a password in it: none of it shows.
+const WRONG: [(&str, &str); 22] = [
+    ("", "begins with"),
+    ("host:6379", "begins with"),
+    ("http://:p4ssw0rd@host", "wrong"),
+    ("redis:/:p4ssw0rd@host", "begins with"),
+    ("redis-other://:p4ssw0rd@host", "begins with"),
+    ("other-cluster://:p4ssw0rd@host", "begins with"),
+    ("unix-cluster://:p4ssw0rd@host", "begins with"),
+    ("redis://", "wrong"),
+    ("redis://:p4ssw0rd@", "wrong"),
+    ("redis://:p4ssw0rd@host:port", "wrong"),
+    ("redis://:p4ssw0rd@host:99999", "wrong"),
+    ("redis://:p4ssw0rd@host/database", "wrong"),
+    ("redis://:p4ssw0rd%ff@host", "wrong"),
+    ("redis://:p4ssw0rd@host/?protocol=9", "wrong"),
+    ("redis://:p4ssw0rd@0.0.0.0", "wildcard"),
+    ("redis://:p4ssw0rd@[::]", "wildcard"),
+    ("redis-cluster://:p4ssw0rd@a,,b", "wrong"),
+    ("redis-cluster://:p4ssw0rd@a,0.0.0.0", "wildcard"),
+    ("redis-sentinel://:p4ssw0rd@a", "lacks the name"),
+    ("redis-sentinel://:p4ssw0rd@a/0#", "lacks the name"),
+    ("redis-sentinel://user:1#p4ssw0rd@a/0#name", "%23"),
+    ("rediss://:p4ssw0rd@host/#p4ssw0rd", "fragment"),
+];
+
+#[test]
+fn what_is_wrong_is_said_without_the_password() {
+    for (url, reason) in WRONG {
+        let said = refusal(url);
+        assert!(said.contains(reason) && !said.contains(SECRET), "{url}: {said}");
+        let error = RedisStore::builder(url).lazy().unwrap_err();
+        let connect = ConnectError::from(error.clone());
+        for text in [format!("{error:?}"), connect.to_string(), format!("{connect:?}")] {
+            assert!(!text.contains(SECRET), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_shows_a_password() {
+    let page = |value: &dyn std::fmt::Debug| {
+        let text = format!("{value:?}{value:#?}");
+        assert!(!text.contains(SECRET) && text.len() > 5, "{text}");
+    };
+    let (user, pass) = ("user:p4ssw0rd@", "pass=p4ssw0rd");
+    for url in [
+        format!("redis://{user}127.0.0.1:1/"),
+        format!("rediss://{user}127.0.0.1:1/"),
+        format!("unix:///nowhere?{pass}"),
+        format!("redis-cluster://{user}127.0.0.1:1,127.0.0.1:2/"),
+        format!("redis-sentinel://{user}127.0.0.1:1,127.0.0.1:2/#name"),
+    ] {
+        page(&Source::from(&url));
+        page(&RedisStore::builder(&url));
+        page(&RedisStore::builder("redis://127.0.0.1:1").password(SECRET));
+        page(&RedisStore::builder(&url).lazy().unwrap());
+        // Nobody listens there.
+        let impatient = RedisStore::builder(&url).connect_timeout(Duration::from_millis(200));
+        let failed = impatient.connect().await.unwrap_err();
+        page(&failed);
+        let mut next: Option<&dyn std::error::Error> = Some(&failed);
+        while let Some(error) = next {
+            let text = error.to_string();
+            assert!(!text.contains(SECRET), "{text}");
+            next = error.source();
+        }
+        assert!(failed.to_string().contains("no connection to"), "{failed}");
+    }
+    page(&Source::from(Client::open("redis://:p4ssw0rd@host").unwrap()));
+    page(&Source::from(
+        redis::cluster::ClusterClient::new(["redis://:p4ssw0rd@host"]).unwrap(),
+    ));
+}

@@ -1,0 +1,99 @@
+//! What came of a load.
+
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use super::{Call, Calls, Outcome};
+
+/// For so long nothing may fail, or take as long, before all counts as well.
+const WELL: Duration = Duration::from_millis(200);
+
+/// What came of a load.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Calls of the store.
+    pub calls: usize,
+    /// Those that said [`Unavailable`](session_core::StoreError::Unavailable).
+    pub unavailable: usize,
+    /// Those that said [`OutcomeUnknown`](session_core::StoreError::OutcomeUnknown).
+    pub unknown: usize,
+    /// Those whose caller was not patient enough.
+    pub dropped: usize,
+    /// Loads that failed.
+    pub failed_loads: usize,
+    /// The longest call.
+    pub longest: Duration,
+    /// Writes that were acknowledged.
+    pub acknowledged: u64,
+    /// Of these, those that are not there though their session is.
+    pub lost: u64,
+    /// Of these, those whose session is not there.
+    pub gone: u64,
+}
+
+impl Report {
+    /// How many calls failed.
+    pub const fn errors(&self) -> usize {
+        self.unavailable + self.unknown + self.dropped
+    }
+
+    pub(super) fn count(&mut self, calls: &[Call]) {
+        self.calls = calls.len();
+        for call in calls {
+            match &call.outcome {
+                Outcome::Done => {}
+                Outcome::Unavailable => self.unavailable += 1,
+                Outcome::Unknown => self.unknown += 1,
+                Outcome::Dropped => self.dropped += 1,
+                Outcome::Other(error) => panic!("a call failed as none should: {error}"),
+            }
+            assert!(
+                !call.is_load || call.outcome != Outcome::Unknown,
+                "a read changes nothing, so it is not unknown"
+            );
+            self.failed_loads += usize::from(call.is_load && call.outcome != Outcome::Done);
+            self.longest = self.longest.max(call.took);
+        }
+    }
+
+    /// Prints a line of a table, and its head before the first one.
+    #[allow(clippy::print_stdout, reason = "who runs the tests may want to see")]
+    pub fn print(&self, scenario: &str, well: Duration, more: &str) {
+        static HEAD: Once = Once::new();
+        HEAD.call_once(|| {
+            println!(
+                "| scenario | calls | Unavailable | OutcomeUnknown | longest call | well after | acknowledged | lost | of sessions that are gone | |"
+            );
+            println!("|---|---|---|---|---|---|---|---|---|---|");
+        });
+        let (longest, well) = (self.longest.as_millis(), well.as_millis());
+        println!(
+            "| {scenario} | {} | {} | {} | {longest} ms | {well} ms | {} | {} | {} | {more} |",
+            self.calls, self.unavailable, self.unknown, self.acknowledged, self.lost, self.gone
+        );
+    }
+}
+
+/// How long after `from` all was well, if that is so by now.
+pub(super) fn well(calls: &Calls, from: Instant) -> Option<Duration> {
+    let after = || calls.over.iter().filter(|call| call.end >= from);
+    let is_bad = |call: &&Call| call.outcome != Outcome::Done || call.took >= WELL;
+    let mut bad: Vec<_> = after()
+        .filter(is_bad)
+        .map(|call| (call.end - call.took, call.end))
+        .collect();
+    bad.sort_unstable();
+    let mut since = from;
+    for (began, end) in bad {
+        if began < since + WELL {
+            since = since.max(end);
+        }
+    }
+    let mut good = after().filter(|call| call.end > since && call.end < since + WELL);
+    let seen = good.clone().any(|call| call.is_load) && good.any(|call| !call.is_load);
+    // What is under way may yet show that it was not.
+    let known = calls
+        .running_since()
+        .is_none_or(|running| running >= since + WELL);
+    (seen && known && since + WELL < Instant::now()).then(|| since - from)
+}

@@ -1,0 +1,9 @@
+//! Sessions that another program has damaged: a typed error or a miss, never a panic, and never somebody else's session.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod bench;
+mod damages;
+mod index;
+mod random;
+mod requests;
+mod sessions;

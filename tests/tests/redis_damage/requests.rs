@@ -1,0 +1,51 @@
+//! Requests whose session is damaged.
+
+use session_core::{Error, OnCorrupt, SessionManager, SessionStore, StoreError};
+use session_tests::servers::Engine;
+use session_tests::{anonymous, open, token_of};
+use tokio::runtime::Runtime;
+
+use super::bench::{Absent, Bench, Corrupt, Done, OWNER, key};
+use super::damages::DAMAGES;
+
+#[test]
+fn a_request_with_a_damaged_session() {
+    let mut bench = Bench::new(Engine::Redis7);
+    let (store, runtime) = (bench.store.clone(), Runtime::new().unwrap());
+    let manager = |policy| {
+        let builder = SessionManager::builder(store.clone()).on_corrupt(policy);
+        builder.build().unwrap()
+    };
+    let (refusing, anew) = (manager(OnCorrupt::Refuse), manager(OnCorrupt::StartAnew));
+    for damage in DAMAGES {
+        let name = damage.name;
+        let (id, token) = runtime.block_on(async {
+            let session = anonymous(&anew).await;
+            session.sign_in(OWNER).unwrap();
+            session.insert("a", 1).unwrap();
+            session.insert("b", 1).unwrap();
+            let directive = anew.commit(&session).await.unwrap();
+            (session.id().unwrap(), token_of(&directive))
+        });
+        (damage.done)(&mut bench, &key(id));
+        runtime.block_on(async {
+            let refused = refusing.open(&[&token]).await;
+            match damage.load {
+                Corrupt => assert!(
+                    matches!(refused, Err(Error::Store(StoreError::Corrupt(_)))),
+                    "{name}"
+                ),
+                Absent => assert!(refused.unwrap().is_new(), "{name}"),
+                _ => assert_eq!(refused.unwrap().id(), Some(id), "{name}"),
+            }
+            let session = open(&anew, &token).await;
+            assert_eq!(session.is_new(), damage.load != Done, "{name}");
+            session.insert("c", 1).unwrap();
+            anew.commit(&session).await.unwrap();
+            assert_eq!(session.id() == Some(id), damage.load == Done, "{name}");
+            store.delete(&id.into()).await.unwrap();
+        });
+        bench.run::<()>("DEL", key(id));
+        bench.delete_all();
+    }
+}

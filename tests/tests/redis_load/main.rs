@@ -1,0 +1,14 @@
+//! Laws 1 and 2 under load: many requests at once of few sessions, on several server processes, and logouts in between. Nothing
+//! that was acknowledged is lost, and nothing that has ended is back.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "these are tests"
+)]
+
+mod client;
+mod http;
+mod load;
+#[path = "../redis_index/site.rs"]
+mod site;
