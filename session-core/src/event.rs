@@ -46,6 +46,7 @@ pub(crate) struct Provoked {
     ambiguous: Throttle,
     corrupt: Throttle,
     unsaved: Throttle,
+    store_failed: Throttle,
     touch_failed: Throttle,
     delete_failed: Throttle,
 }
@@ -87,6 +88,21 @@ impl Provoked {
         if let Some(suppressed) = self.unsaved.admit(now) {
             let session = id.map(|id| id.short());
             warn!(target: TARGET, ?session, reason, suppressed, "changes were not saved");
+        }
+    }
+
+    /// The store could not do what it was asked, or did not say whether it has.
+    pub(crate) fn store_failed(&self, error: &StoreError, now: Timestamp) {
+        let failed = matches!(
+            error,
+            StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) | StoreError::Full { .. }
+        );
+        if !failed {
+            return;
+        }
+        if let Some(suppressed) = self.store_failed.admit(now) {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            warn!(target: TARGET, suppressed, %error, cause, "the store failed");
         }
     }
 

@@ -161,6 +161,7 @@ impl SessionManager {
         self.in_time(call)
             .await
             .unwrap_or_else(|Elapsed| Err(StoreError::unavailable(DeadlinePassed)))
+            .inspect_err(|error| self.shared.provoked.store_failed(error, now))
     }
 
     /// One call of the store, within its deadline.

@@ -148,7 +148,10 @@ impl SessionManager {
                 attempts.draws += 1;
                 Ok(false)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.shared.provoked.store_failed(&error, now);
+                Err(error.into())
+            }
         }
     }
 
@@ -175,7 +178,8 @@ impl SessionManager {
         let in_doubt = InDoubt::new(inner);
         let call = (*self.shared.store).update(&key, update, now);
         let updated = self.in_time(call).await;
-        match in_doubt.resolve(updated)? {
+        let updated = in_doubt.resolve(updated);
+        match updated.inspect_err(|error| self.shared.provoked.store_failed(error, now))? {
             Updated::Saved { key, version } => {
                 let id = job.record.id();
                 let renewed = job.renews();

@@ -82,7 +82,7 @@ impl RedisStoreBuilder {
     }
 
     /// What the names of all keys begin with; `session:` if not set. The store touches nothing else. No other
-    /// store's prefix may begin with this one.
+    /// store's prefix may begin with this one. Braces would put all sessions on one node of a Cluster.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -92,14 +92,15 @@ impl RedisStoreBuilder {
     ///
     /// It should be less than [`Deadlines::call`](session_core::Deadlines::call) of the session manager (2 s), which knows
     /// less of what happened. A connection on which nothing was heard for two thirds of it, though something was asked,
-    /// is replaced.
+    /// is replaced. A node of a Cluster has a third of it to answer, since the driver holds up all others when one hangs.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.timing.deadline = deadline;
         self
     }
 
-    /// How long an attempt to connect may take; 1 s if not set. While there is no connection, calls wait as long for one and then fail
-    /// at once, until there is one again.
+    /// How long an attempt to connect to a server may take; 1 s if not set. While there is no connection, calls wait as long for one and then
+    /// fail at once, until there is one again. Behind Sentinel and in a Cluster there is more than one server to connect to: an attempt may take three and
+    /// four times as long.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.timing.connect = timeout;
         self
@@ -123,11 +124,16 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// The user and password that the sentinels want, if they want any; user and password of the URL are the server's. A user
-    /// that is not named is the default one.
+    /// The user that the sentinels know; the default one if not set. The URL's is the server's.
     #[cfg(feature = "sentinel")]
-    pub fn sentinel_login(mut self, username: Option<&str>, password: impl Into<String>) -> Self {
-        self.sentinels.username = username.map(str::to_owned);
+    pub fn sentinel_username(mut self, username: impl Into<String>) -> Self {
+        self.sentinels.username = Some(username.into());
+        self
+    }
+
+    /// The password that the sentinels want, if they want one. The URL's is the server's.
+    #[cfg(feature = "sentinel")]
+    pub fn sentinel_password(mut self, password: impl Into<String>) -> Self {
         self.sentinels.password = Some(password.into());
         self
     }
@@ -175,6 +181,11 @@ impl RedisStoreBuilder {
                 )));
             }
         }
+        if self.prefix.is_empty() {
+            return Err(ConfigError::new(
+                "the prefix is empty; all keys of the database would be the store's",
+            ));
+        }
         let connector = match &self.source.0 {
             Kind::Url(url) => self.of_servers(Servers::of_url(url)?)?,
             _ if !self.login.is_empty() || !self.certificates.is_empty() => {
@@ -183,20 +194,23 @@ impl RedisStoreBuilder {
                 ));
             }
             Kind::Client(client) => {
-                crate::tls::prepare(client.get_connection_info());
-                Connector::Client(client.clone())
+                let info = client.get_connection_info().clone();
+                crate::tls::prepare(&info);
+                let client = redis::Client::open(crate::source::tuned(info));
+                Connector::Client(Box::new(client.map_err(|error| contradiction(&error))?))
             }
             Kind::Connection(connection) => Connector::Given(Arc::clone(connection)),
             #[cfg(feature = "cluster")]
             Kind::Cluster(client) => {
                 crate::tls::install();
+                let client = client.as_ref().map_err(contradiction)?;
                 Connector::Cluster(Box::new(Cluster::of_client((**client).clone())))
             }
         };
         #[cfg(feature = "sentinel")]
         if !self.sentinels.is_empty() && !matches!(connector, Connector::Sentinel(_)) {
             return Err(ConfigError::new(
-                "sentinel_login goes with a redis-sentinel:// URL",
+                "sentinel_username and sentinel_password go with a redis-sentinel:// URL",
             ));
         }
         let link = Link::new(connector, self.timing);
@@ -214,10 +228,13 @@ impl RedisStoreBuilder {
             }
             #[cfg(feature = "cluster")]
             Servers::Cluster(nodes) => {
-                let nodes = nodes.into_iter().map(|node| login.put(node)).collect();
-                let cluster = Cluster::new(nodes, self.timing.connect, |builder| {
-                    certificates.of_cluster(builder)
-                });
+                let nodes: Vec<_> = nodes.into_iter().map(|node| login.put(node)).collect();
+                if nodes.iter().any(|node| node.redis_settings().db() != 0) {
+                    return Err(ConfigError::new(
+                        "a Cluster has database 0 only; keep data apart by prefix",
+                    ));
+                }
+                let cluster = Cluster::new(nodes, self.timing, |builder| certificates.of_cluster(builder));
                 Ok(Connector::Cluster(Box::new(cluster.map_err(wrong)?)))
             }
             #[cfg(feature = "sentinel")]
@@ -248,6 +265,13 @@ impl RedisStoreBuilder {
             )),
         }
     }
+}
+
+/// The driver's text names settings, and no secret.
+fn contradiction(error: &redis::RedisError) -> ConfigError {
+    let text = error.to_string();
+    let text = text.split(" - ").next().unwrap_or_default();
+    ConfigError::new(format!("the settings for Redis contradict each other: {text}"))
 }
 
 impl Login {

@@ -1,14 +1,14 @@
 //! Redis Cluster.
 
 use std::fmt;
-use std::time::Duration;
 
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::SingleNodeRoutingInfo;
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::{Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
 
 use crate::connector::Connection;
+use crate::link::Timing;
 
 /// The nodes that are asked for all others.
 pub(crate) struct Cluster {
@@ -20,7 +20,7 @@ impl Cluster {
     /// A client that sends nothing twice: whether that is safe, the store knows.
     pub(crate) fn new(
         nodes: Vec<ConnectionInfo>,
-        limit: Duration,
+        timing: Timing,
         tune: impl FnOnce(ClusterClientBuilder) -> ClusterClientBuilder,
     ) -> RedisResult<Self> {
         let names: Vec<_> = nodes.iter().map(|node| node.addr().to_string()).collect();
@@ -32,8 +32,8 @@ impl Cluster {
         let builder = ClusterClientBuilder::new(nodes)
             .retries(0)
             // While it looks for the nodes anew all calls wait, for one that hangs twice over.
-            .connection_timeout(limit / 2)
-            .response_timeout(limit / 2)
+            .connection_timeout(timing.connect / 2)
+            .response_timeout(timing.deadline / 3)
             .overall_response_timeout(None)
             .tcp_settings(settings);
         Ok(Self {
@@ -58,6 +58,21 @@ impl fmt::Display for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.nodes)
     }
+}
+
+/// Sends a command to the primary of its key, reads too: a replica may not know yet that a session has ended.
+pub(crate) async fn send(connection: &ClusterConnection, command: &Cmd) -> RedisResult<Value> {
+    let mut words = command.args_iter().filter_map(|word| match word {
+        redis::Arg::Simple(word) => Some(word),
+        _ => None,
+    });
+    let key = match words.next() {
+        Some(b"EVALSHA" | b"EVAL") => words.nth(2),
+        _ => words.next(),
+    };
+    let route = Route::with_key(key.unwrap_or_default(), SlotAddr::Master);
+    let route = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
+    connection.clone().route_command(command.clone(), route).await
 }
 
 /// Sends a command to the node that imports its slot, behind the word that allows it: both go on

@@ -134,7 +134,7 @@ impl Connection {
             Self::Single(connection) => connection.clone().send_packed_command(command).await,
             Self::Given(given) => given.send(command).await,
             #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => connection.clone().req_packed_command(command).await,
+            Self::Cluster(connection) => crate::cluster::send(connection, command).await,
         }
     }
 

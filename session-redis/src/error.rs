@@ -1,7 +1,6 @@
 //! Why there is no store.
 
 use session_core::{Cause, ConfigError, StoreError};
-use std::error::Error as _;
 use std::sync::Arc;
 
 /// Why a store could not be connected.
@@ -27,12 +26,11 @@ pub enum ConnectError {
 
 impl ConnectError {
     pub(crate) fn failed(error: &StoreError) -> Self {
-        let text = error
-            .source()
-            .map_or_else(|| error.to_string(), ToString::to_string);
-        Self::Failed {
-            text,
-            cause: Arc::new(error.clone()),
-        }
+        let cause = match error {
+            StoreError::Unavailable(reason) | StoreError::OutcomeUnknown(reason) => Arc::clone(reason),
+            other => Arc::new(other.clone()),
+        };
+        let text = cause.to_string();
+        Self::Failed { text, cause }
     }
 }

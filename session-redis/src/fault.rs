@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
 use session_core::StoreError;
+
+use crate::said::Said;
 
 /// Why a command has no answer of use.
 #[derive(Clone, Debug)]
@@ -27,109 +29,78 @@ pub(crate) enum Fault {
 /// What lies beneath: the cause of the [`StoreError`], and so fit for a log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Reason {
-    #[error("no connection to {servers} could be made within {after:?}: {last}")]
+    #[error("no connection to {servers} could be made within {after:.1?}: {last}")]
     NoConnection {
         servers: String,
         after: Duration,
-        last: String,
+        last: Said,
     },
-    #[error("no answer within {0:?}")]
+    #[error("no answer within {0:.1?}")]
     Silent(Duration),
-    #[error("{hint}")]
-    Refused {
-        hint: &'static str,
-        #[source]
-        error: RedisError,
-    },
+    #[error("{0}")]
+    Refused(Said),
     #[error("the connection failed: {0}")]
-    Broken(#[source] RedisError),
+    Broken(Said),
+    #[error("the answer is not of the expected form")]
+    Strange,
     #[error("the task of a write ended early")]
     Stopped,
+    #[error("all sessions of the principal were ended meanwhile")]
+    Revoked,
 }
 
 impl Fault {
     /// What an error says about a command that was handed to a connection. A connection to many
     /// nodes answers commands that are under way with the failure of other ones, its own, when it
-    /// looks for the nodes anew.
-    pub(crate) fn of(error: RedisError, many_nodes: bool) -> Self {
-        use ServerErrorKind as Kind;
-        let refused = |again, hint, error| Self::Refused {
+    /// looks for the nodes anew: there only what nothing else is refused with counts as a refusal.
+    pub(crate) fn of(error: &RedisError, many_nodes: bool) -> Self {
+        let said = Said::of(error);
+        let refused = |again, said| Self::Refused {
             again,
-            reason: Arc::new(Reason::Refused { hint, error }),
+            reason: Arc::new(Reason::Refused(said)),
         };
+        let lost = |said| Self::Lost(Arc::new(Reason::Broken(said)));
         match error.kind() {
-            ErrorKind::Server(Kind::NoScript) => Self::NoScript,
-            #[cfg(feature = "cluster")]
-            ErrorKind::Server(Kind::Ask) if many_nodes && error.redirect_node().is_some() => Self::Ask {
-                node: error
-                    .redirect_node()
-                    .map_or_else(String::new, |(node, _)| node.to_owned()),
-                reason: Arc::new(Reason::Refused {
-                    hint: "a slot of the Cluster is moving",
-                    error,
-                }),
-            },
-            ErrorKind::Server(Kind::Moved | Kind::Ask) if !many_nodes => refused(
-                false,
-                "the server is a node of a Cluster; connect with a redis-cluster:// URL",
-                error,
-            ),
-            ErrorKind::Server(Kind::BusyLoading | Kind::MasterDown) if many_nodes => Self::lost(error),
-            ErrorKind::Server(Kind::Moved | Kind::Ask | Kind::TryAgain | Kind::ClusterDown) => refused(
-                true,
-                "the Cluster has no primary for this session at the moment",
-                error,
-            ),
-            ErrorKind::Server(Kind::BusyLoading | Kind::MasterDown) => {
-                refused(true, "the server is not ready yet", error)
-            }
-            ErrorKind::Server(Kind::ReadOnly) => refused(
-                true,
-                "the server is a read-only replica; connect to the primary, or by way of Sentinel",
-                error,
-            ),
-            ErrorKind::Server(Kind::NoPerm) => refused(
-                false,
-                "the user lacks a permission; session-redis documents the commands it needs",
-                error,
-            ),
-            ErrorKind::Server(_) | ErrorKind::Extension => match error.code() {
-                Some("WRONGTYPE") => Self::WrongType,
-                // Redis before 7 wraps what a command in a script answered.
-                _ if error.detail().is_some_and(|text| text.contains("WRONGTYPE")) => Self::WrongType,
-                // Redis 7.0 answers so to a command in a script.
-                _ if error
-                    .detail()
-                    .is_some_and(|text| text.contains("The user executing the script can't")) =>
-                {
-                    refused(
-                        false,
-                        "the user lacks a permission; session-redis documents the commands it needs",
-                        error,
-                    )
-                }
-                Some("OOM") => refused(false, "the server is out of memory; raise its maxmemory", error),
-                Some("NOAUTH" | "WRONGPASS") => refused(
-                    false,
-                    "the server wants a username and password, or other ones",
-                    error,
-                ),
-                _ => refused(false, "the server refused a command", error),
-            },
+            ErrorKind::Server(_) | ErrorKind::Extension => {}
             ErrorKind::AuthenticationFailed
             | ErrorKind::InvalidClientConfig
             | ErrorKind::Client
             | ErrorKind::RESP3NotSupported
                 if !many_nodes =>
             {
-                Self::Unsent(Arc::new(Reason::Broken(error)))
+                return Self::Unsent(Arc::new(Reason::Broken(said)));
             }
-            _ => Self::lost(error),
+            _ => return lost(said),
+        }
+        match said.code() {
+            "NOSCRIPT" => Self::NoScript,
+            "WRONGTYPE" => Self::WrongType,
+            #[cfg(feature = "cluster")]
+            "ASK" if many_nodes && error.redirect_node().is_some() => Self::Ask {
+                node: error
+                    .redirect_node()
+                    .map_or_else(String::new, |(node, _)| node.to_owned()),
+                reason: Arc::new(Reason::Refused(said)),
+            },
+            "MOVED" | "ASK" => refused(many_nodes, said),
+            "TRYAGAIN" | "CLUSTERDOWN" | "READONLY" => refused(true, said),
+            "OOM" | "MISCONF" | "NOREPLICAS" | "CROSSSLOT" => refused(false, said),
+            "NOPERM" if !said.is_about("cluster") => refused(false, said),
+            _ if many_nodes => lost(said),
+            "LOADING" | "MASTERDOWN" | "BUSY" => refused(true, said),
+            _ => refused(false, said),
         }
     }
 
-    fn lost(error: RedisError) -> Self {
-        Self::Lost(Arc::new(Reason::Broken(error)))
+    /// Whether it may be another time.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unsent(_) | Self::Lost(_) => true,
+            Self::Refused { again, .. } => *again,
+            #[cfg(feature = "cluster")]
+            Self::Ask { .. } => true,
+            Self::NoScript | Self::WrongType => false,
+        }
     }
 
     /// What a reader or a deletion tells: nothing was written, or once more does no harm.

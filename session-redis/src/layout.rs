@@ -134,17 +134,17 @@ pub(crate) fn put_value(value: &Value, command: &mut Cmd) {
 /// The record in a reply of all fields; `None` if nothing that makes a session is among them.
 pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Record>>, StoreError> {
     let mut metadata = [const { None }; METADATA.len()];
-    let mut state = None;
-    let mut head = None;
-    let mut values = Vec::new();
+    let (mut state, mut head, mut principal) = (None, None, None);
+    let mut contents = Vec::new();
     for (name, content) in fields(reply)? {
         if name.first() == Some(&VALUE) {
-            values.push((key(name)?, value(content)?));
+            contents.push((name, content));
             continue;
         }
         match &*name {
             b"s" => state = Some(content),
             b"h" => head = Some(content),
+            b"p" => principal = Some(content),
             // What other programs add is theirs.
             name => {
                 if let Some(at) = METADATA.iter().position(|known| known.as_bytes() == name) {
@@ -161,9 +161,12 @@ pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Reco
             false => Err(StoreError::corrupt("a field of the metadata is missing")),
         };
     };
+    let values = contents
+        .into_iter()
+        .map(|(name, content)| Ok((key(name)?, value(content)?)))
+        .collect::<Result<_, StoreError>>()?;
     let [version, seen, _size, _count] = numbers(state)?;
     let seen = Timestamp::from_millis(seen);
-    let values = values.into_iter().collect();
     let record = Record::from_parts(metadata, version, seen, values)?;
     let [epoch, deadline, idle, _size] = numbers(expected)?;
     let told = (
@@ -171,7 +174,8 @@ pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Reco
         record.deadline().as_millis(),
         record.lifetime().idle().as_millis(),
     );
-    if record.id() != id || told != (epoch, deadline, u128::from(idle)) {
+    let owned = record.principal().map(str::as_bytes) == principal.as_deref();
+    if record.id() != id || told != (epoch, deadline, u128::from(idle)) || !owned {
         return Err(StoreError::corrupt("the metadata contradicts itself"));
     }
     Ok(Some(Arc::new(record)))

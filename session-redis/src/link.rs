@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, RedisError, Value};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -15,6 +15,7 @@ use self::building::start;
 use crate::connector::Connector;
 use crate::fault::{Fault, Reason};
 use crate::live::Live;
+use crate::said::Said;
 
 /// Whether a command may be sent again if its answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,9 @@ pub(crate) struct Link {
 struct State {
     current: Option<Arc<Live>>,
     generations: u64,
-    building: bool,
+    /// The task that connects.
+    building: Option<Attempt>,
+    builders: u64,
     /// A connection that was dead before it was there for anybody.
     stillborn: u64,
     /// Where the primary is, as somebody told while a connection was being made.
@@ -68,15 +71,22 @@ struct State {
     /// Since when there is no connection.
     since: Option<Instant>,
     /// Why the last attempt failed.
-    failure: Option<String>,
+    failure: Option<Said>,
     /// Tells of a new primary.
     watch: Option<JoinHandle<()>>,
+}
+
+/// What the task that connects is at.
+struct Attempt {
+    builder: u64,
+    /// When it began to connect, or to wait before it does, last.
+    since: Instant,
 }
 
 impl State {
     /// A connection is dead, perhaps before it was handed to anybody.
     fn bury(&mut self, generation: u64) {
-        if self.building && self.generations == generation {
+        if self.building.is_some() && self.generations == generation {
             self.stillborn = generation;
         }
     }
@@ -184,7 +194,15 @@ impl Link {
                 }
                 Err(error) => {
                     self.notice(&live, &error);
-                    Fault::of(error, live.connection.many_nodes())
+                    match Fault::of(&error, live.connection.many_nodes()) {
+                        // It was connected anew a moment ago, and that did not help.
+                        Fault::Refused { reason, .. }
+                            if is_read_only(&error) && live.born.elapsed() < REST =>
+                        {
+                            Fault::Refused { again: false, reason }
+                        }
+                        fault => fault,
+                    }
                 }
             },
         };
@@ -198,7 +216,7 @@ impl Link {
                 Ok(Err(error)) if crate::cluster::is_unknown_node(&error) => Err(fault),
                 Ok(answer) => answer
                     .and_then(Value::extract_error)
-                    .map_err(|error| Fault::of(error, true)),
+                    .map_err(|error| Fault::of(&error, true)),
             };
         }
         waiting.answered = true;
@@ -212,10 +230,10 @@ impl Link {
             | ErrorKind::Parse
             | ErrorKind::AuthenticationFailed
             | ErrorKind::ClusterConnectionNotFound => {
-                self.replace(live, "it failed");
+                self.replace(live, &format!("it failed: {}", Said::of(error)));
             }
             // The primary that it led to is one no more.
-            ErrorKind::Server(ServerErrorKind::ReadOnly) if live.born.elapsed() >= REST => {
+            _ if is_read_only(error) && live.born.elapsed() >= REST => {
                 live.hears();
                 self.replace(live, "it leads to a replica");
             }
@@ -235,7 +253,8 @@ impl Link {
                 let task = self.claim(&mut state);
                 let since = *state.since.get_or_insert_with(Instant::now);
                 let patience = until.min(since + self.timing.connect);
-                if Instant::now() >= patience {
+                let hopeless = state.failure.as_ref().is_some_and(Said::is_lasting);
+                if hopeless || Instant::now() >= patience {
                     let reason = self.no_connection(&state, since);
                     drop(state);
                     start(task, Duration::ZERO);
@@ -256,7 +275,7 @@ impl Link {
             last: state
                 .failure
                 .clone()
-                .unwrap_or_else(|| "no answer yet".to_owned()),
+                .unwrap_or_else(|| Said::plain("no answer yet".to_owned())),
         }
     }
 
@@ -274,7 +293,7 @@ impl Link {
             .current
             .as_ref()
             .is_none_or(|current| current.generation != live.generation)
-            || state.building
+            || state.building.is_some()
         {
             return;
         }
@@ -288,9 +307,9 @@ impl Link {
             former = state.current.take();
             state.since = Some(Instant::now());
         }
-        tracing::warn!(target: "session::redis", servers = %self.connector, "connecting anew: {why}");
         let task = self.claim(&mut state);
         drop(state);
+        tracing::warn!(target: "session::redis", servers = %self.connector, "connecting anew: {why}");
         start(task, if young { LAST_PAUSE } else { Duration::ZERO });
         // Closing it is the driver's business, and not to be done under a lock.
         drop(former);
@@ -322,7 +341,7 @@ impl Link {
     pub(crate) fn moved(self: &Arc<Self>, address: &str) {
         let current = {
             let mut state = self.state();
-            if state.building {
+            if state.building.is_some() {
                 state.told = Some(address.to_owned());
             }
             state.current.clone()
@@ -335,6 +354,10 @@ impl Link {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_read_only(error: &RedisError) -> bool {
+    Said::of(error).code() == "READONLY"
 }
 
 /// Between half of a pause and all of it, so that many clients do not come at once.

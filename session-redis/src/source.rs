@@ -19,14 +19,15 @@ use crate::connector::Given;
 /// | `redis-sentinel://[user:password@]host[:port][,host[:port]..][/database]#name` | the primary that Sentinel calls `name` (feature `sentinel`); user and password are the server's |
 /// | `rediss-cluster://`, `rediss-sentinel://` | both over TLS |
 /// | a [`redis::Client`] | its server, by a connection of the store's own |
-/// | a `redis::cluster::ClusterClient` | its Cluster, by connections of the store's own (feature `cluster`) |
+/// | a `redis::cluster::ClusterClientBuilder` | its Cluster, by connections of the store's own (feature `cluster`) |
 /// | [`Source::connection`] | a connection that the application has |
 ///
 /// Characters of a password that have a meaning in URLs are percent-encoded; or set it with
 /// [`RedisStoreBuilder::password`](crate::RedisStoreBuilder::password).
 ///
-/// A `ClusterClient` has to be made with `retries(0)`: by default the driver sends a write again whose
-/// answer was lost, and it would be applied twice. The URL does that by itself.
+/// Behind `?` a URL may have `protocol=resp2` for what lies between and knows no RESP3: then a connection that was closed is only noticed by
+/// the next call. Of a client the store takes the address, login and certificates, of the builder of a Cluster client all but the retries: by
+/// default the driver sends a write again whose answer was lost, and it would be applied twice.
 ///
 /// ```
 /// use session_redis::{RedisStore, Source};
@@ -45,7 +46,7 @@ pub(crate) enum Kind {
     Client(Box<Client>),
     Connection(Arc<dyn Given>),
     #[cfg(feature = "cluster")]
-    Cluster(Box<redis::cluster::ClusterClient>),
+    Cluster(redis::RedisResult<Box<redis::cluster::ClusterClient>>),
 }
 
 impl std::fmt::Debug for Kind {
@@ -98,9 +99,10 @@ impl From<Client> for Source {
 }
 
 #[cfg(feature = "cluster")]
-impl From<redis::cluster::ClusterClient> for Source {
-    fn from(client: redis::cluster::ClusterClient) -> Self {
-        Self(Kind::Cluster(Box::new(client)))
+impl From<redis::cluster::ClusterClientBuilder> for Source {
+    fn from(builder: redis::cluster::ClusterClientBuilder) -> Self {
+        let client = builder.retries(0).overall_response_timeout(None).build();
+        Self(Kind::Cluster(client.map(Box::new)))
     }
 }
 
@@ -126,9 +128,17 @@ pub(crate) enum Servers {
 impl Servers {
     pub(crate) fn of_url(url: &str) -> Result<Self, ConfigError> {
         let (scheme, rest) = url.split_once("://").ok_or_else(unknown)?;
+        // Hosts, paths and names are shown; a part of a password is not to be taken for one.
+        let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        if !scheme.ends_with("unix") && rest[authority..].contains('@') {
+            return Err(ConfigError::new(
+                "the Redis URL has an @ too late; percent-encode / ? # @ in the username and password, or set them apart",
+            ));
+        }
         let (scheme, kind) = match scheme.split_once('-') {
             Some((scheme @ ("redis" | "rediss" | "valkey" | "valkeys"), kind)) => (scheme, kind),
             Some(_) => return Err(unknown()),
+            None if !SCHEMES.contains(&scheme) => return Err(unknown()),
             None => (scheme, ""),
         };
         match kind {
@@ -146,9 +156,9 @@ impl Servers {
                         ConfigError::new("the redis-sentinel URL lacks the name of the primary: append #name")
                     })?;
                 // Names are shown; what follows a # in a password is not to be taken for one.
-                if name.contains(['@', '#', '/', '?', ':']) {
+                if name.contains(['@', '#', '/', '?', ':', '&', '=']) {
                     return Err(ConfigError::new(
-                        "the redis-sentinel URL has a # too many; percent-encode it as %23 in a password",
+                        "the redis-sentinel URL ends with #name, and a name has none of @ # / ? : & =; percent-encode a # in the password as %23",
                     ));
                 }
                 let (user, hosts, path) = parts(rest);
@@ -180,6 +190,18 @@ fn has_port(host: &str) -> bool {
     host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'))
 }
 
+const SCHEMES: [&str; 7] = [
+    "redis",
+    "rediss",
+    "valkey",
+    "valkeys",
+    "unix",
+    "redis+unix",
+    "valkey+unix",
+];
+/// What may stand behind the `?`.
+const PARAMETERS: [&str; 4] = ["protocol", "db", "user", "pass"];
+
 fn unknown() -> ConfigError {
     ConfigError::new(
         "not a URL of Redis: it begins with redis://, rediss://, unix://, redis-cluster:// or redis-sentinel://",
@@ -188,28 +210,62 @@ fn unknown() -> ConfigError {
 
 /// One address, with what every connection here wants.
 fn info(url: &str) -> Result<ConnectionInfo, ConfigError> {
+    let socket = url
+        .split_once("://")
+        .is_some_and(|(scheme, _)| scheme.ends_with("unix"));
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    if address.contains('&') || (socket && address.contains('=')) {
+        return Err(ConfigError::new(
+            "the Redis URL has an & before its ?; the first parameter stands behind ?, the others behind &",
+        ));
+    }
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let name = parameter.split('=').next().unwrap_or_default();
+        if !PARAMETERS.contains(&name) || (!socket && name != "protocol") {
+            return Err(ConfigError::new(
+                "the Redis URL has a parameter that is not known; there is protocol, and for sockets db, user and pass",
+            ));
+        }
+    }
     let secure = url.starts_with("rediss://") || url.starts_with("valkeys://");
     if secure && !cfg!(feature = "tls") {
         return Err(ConfigError::new("TLS needs the feature `tls` of session-redis"));
     }
-    // The driver's texts name no secret: they say which part is wrong.
-    let wrong = |error: redis::RedisError| ConfigError::new(format!("the Redis URL is wrong: {error}"));
-    let info = url.into_connection_info().map_err(wrong)?;
+    let info = url.into_connection_info().map_err(|error| wrong(&error))?;
+    if info.redis_settings().db() < 0 {
+        return Err(ConfigError::new(
+            "the number of the database in the Redis URL is negative",
+        ));
+    }
     if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
         return Err(ConfigError::new(
             "#insecure is not supported: give the server's root certificate instead",
         ));
     }
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
-    let mut settings = info.redis_settings().clone();
-    if !url
-        .rsplit_once('?')
-        .is_some_and(|(_, query)| query.contains("protocol="))
-    {
-        // Only this tells at once that a connection was closed.
-        settings = settings.set_protocol(ProtocolVersion::RESP3);
+    match query.contains("protocol=") {
+        true => Ok(undelayed(info)),
+        false => Ok(tuned(info)),
     }
-    Ok(info.set_tcp_settings(tcp).set_redis_settings(settings))
+}
+
+/// The driver's text says which part is wrong, and names no secret.
+fn wrong(error: &redis::RedisError) -> ConfigError {
+    let text = error.to_string();
+    let text = text.split(" - ").next().unwrap_or_default();
+    ConfigError::new(format!(
+        "the Redis URL is wrong ({text}); it is like redis://user:password@host:6379/0, with / ? # @ percent-encoded in user and password"
+    ))
+}
+
+/// The same, with a protocol that tells at once that a connection was closed.
+pub(crate) fn tuned(info: ConnectionInfo) -> ConnectionInfo {
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    undelayed(info).set_redis_settings(settings)
+}
+
+fn undelayed(info: ConnectionInfo) -> ConnectionInfo {
+    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    info.set_tcp_settings(tcp)
 }
 
 #[cfg(all(test, feature = "cluster", feature = "sentinel", feature = "tls"))]

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::ConnectError;
 use crate::builder::RedisStoreBuilder;
+use crate::fault::{Fault, Reason};
 use crate::layout::{self, Names};
 use crate::link::{Link, Twice};
 use crate::script::{CREATE, DELETE, UPDATE};
@@ -70,14 +71,16 @@ impl RedisStore {
         }
     }
 
-    /// Connects, and reads what is not there: that shows whether the user may.
+    /// Connects, reads what is not there and deletes it: that shows whether the user may, and whether this is a server to write to.
     pub(crate) async fn try_out(&self) -> Result<(), ConnectError> {
-        let failed = |cause: StoreError| ConnectError::failed(&cause);
         let reason = self.inner.link.connect().await;
-        reason.map_err(|reason| failed(StoreError::Unavailable(Arc::new(reason))))?;
+        reason.map_err(|reason| ConnectError::failed(&StoreError::Unavailable(Arc::new(reason))))?;
         let nobody = SessionId::from_bytes([0; 16]);
         let until = self.inner.link.until();
-        self.inner.load(nobody, until).await.map(drop).map_err(failed)
+        let read = self.inner.load(nobody, until).await;
+        read.map_err(|error| ConnectError::failed(&error))?;
+        let deleted = self.inner.delete(nobody, None, until).await;
+        deleted.map(drop).map_err(|error| ConnectError::failed(&error))
     }
 }
 
@@ -153,13 +156,11 @@ impl SessionStore for RedisStore {
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
-        self.inner.list(principal, now, self.inner.link.until()).await
+        self.inner.list(principal, now).await
     }
 
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        self.inner
-            .delete_all(principal, except, self.inner.link.until())
-            .await
+        self.inner.delete_all(principal, except).await
     }
 
     /// The server expires sessions by itself.
@@ -207,7 +208,7 @@ impl Inner {
         match reply.map_err(|fault| fault.of_write())? {
             Reply::Int(1) => Ok(()),
             Reply::Int(0) => Err(StoreError::IdTaken),
-            _ => Err(layout::unexpected()),
+            _ => Err(strange()),
         }
     }
 
@@ -223,19 +224,28 @@ impl Inner {
         principal: Option<&str>,
         until: Instant,
     ) -> Result<(u64, Option<String>), StoreError> {
+        let reply = self.end(id, principal, until).await;
+        let Reply::Array(parts) = reply.map_err(|fault| fault.of_write())? else {
+            return Err(strange());
+        };
+        let mut parts = parts.into_iter();
+        let (Some(Reply::Int(ended)), principal) = (parts.next(), parts.next().and_then(text)) else {
+            return Err(strange());
+        };
+        Ok((u64::try_from(ended).unwrap_or(0), principal))
+    }
+
+    pub(crate) async fn end(
+        &self,
+        id: SessionId,
+        principal: Option<&str>,
+        until: Instant,
+    ) -> Result<Reply, Fault> {
         let mut call = DELETE.on(&self.names.session(id), 1, principal.map_or(0, str::len));
         if let Some(principal) = principal {
             call.arg(principal);
         }
-        let reply = DELETE.run(&self.link, &call, Twice::Harmless, until).await;
-        let Reply::Array(parts) = reply.map_err(|fault| fault.of_write())? else {
-            return Err(layout::unexpected());
-        };
-        let mut parts = parts.into_iter();
-        let (Some(Reply::Int(ended)), principal) = (parts.next(), parts.next().and_then(text)) else {
-            return Err(layout::unexpected());
-        };
-        Ok((u64::try_from(ended).unwrap_or(0), principal))
+        DELETE.run(&self.link, &call, Twice::Harmless, until).await
     }
 }
 
@@ -245,6 +255,11 @@ fn text(reply: Reply) -> Option<String> {
         Reply::SimpleString(text) => Some(text),
         _ => None,
     }
+}
+
+/// An answer to a write that no server gives: what became of it is not known.
+pub(crate) fn strange() -> StoreError {
+    StoreError::OutcomeUnknown(Arc::new(Reason::Strange))
 }
 
 /// An update as a call of its script.
@@ -336,7 +351,7 @@ impl Change {
     fn answer(&self, reply: Reply) -> Result<Answer, StoreError> {
         let saved = |version, former| match u64::try_from(version) {
             Ok(version @ 1..) => Ok(Answer::Saved { version, former }),
-            _ => Err(layout::unexpected()),
+            _ => Err(strange()),
         };
         let parts = match reply {
             Reply::Int(0) => return Ok(Answer::Gone),
@@ -348,7 +363,7 @@ impl Change {
             }
             Reply::Int(version) => return saved(version, None),
             Reply::Array(parts) => parts,
-            _ => return Err(layout::unexpected()),
+            _ => return Err(strange()),
         };
         let mut parts = parts.into_iter();
         match (parts.next(), parts.next(), parts.next()) {
@@ -360,11 +375,11 @@ impl Change {
                 let number = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
                 match self.limits.check(number(bytes), number(keys)) {
                     Err(exceeded) => Err(exceeded.into()),
-                    Ok(()) => Err(layout::unexpected()),
+                    Ok(()) => Err(strange()),
                 }
             }
             (Some(Reply::Int(version)), Some(former), _) => saved(version, text(former)),
-            _ => Err(layout::unexpected()),
+            _ => Err(strange()),
         }
     }
 }

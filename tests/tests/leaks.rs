@@ -298,7 +298,7 @@ fn log() -> &'static Page {
     &LOG
 }
 
-const EVENTS: [&str; 13] = [
+const EVENTS: [&str; 14] = [
     "created",
     "renewed",
     "destroyed",
@@ -306,6 +306,7 @@ const EVENTS: [&str; 13] = [
     "expired",
     "conflict",
     "not saved",
+    "the store failed",
     "activity could not",
     "could not be deleted",
     "refused a token",

@@ -75,14 +75,10 @@ async fn a_cluster_of_redis_7() {
     let url = url("redis-cluster", &cluster.urls());
     keeps_the_contract("Cluster of Redis 7", MANY, || RedisStore::builder(&url)).await;
 
-    let client = || {
-        ClusterClientBuilder::new(cluster.urls())
-            .retries(0)
-            .build()
-            .unwrap()
-    };
-    keeps_the_contract("ClusterClient", FEW, || RedisStore::builder(client())).await;
-    let connection = client().get_async_connection().await.unwrap();
+    let builder = || ClusterClientBuilder::new(cluster.urls());
+    keeps_the_contract("ClusterClientBuilder", FEW, || RedisStore::builder(builder())).await;
+    let client = builder().retries(0).build().unwrap();
+    let connection = client.get_async_connection().await.unwrap();
     keeps_the_contract("ClusterConnection", FEW, || {
         RedisStore::builder(Source::connection(connection.clone()))
     })

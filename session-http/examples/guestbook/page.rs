@@ -79,7 +79,7 @@ pub(crate) fn unavailable(error: &Error) -> Page {
     if error.status() != StatusCode::SERVICE_UNAVAILABLE {
         return failed();
     }
-    let body = "<h1>Back in a moment</h1><p>The guestbook cannot reach its sessions. Nothing was lost; try again shortly.</p>";
+    let body = "<h1>Back in a moment</h1><p>The guestbook cannot reach its sessions. Your last change may not have been saved; try again shortly.</p>";
     let mut response = html(error.status(), "Back in a moment", body);
     response
         .headers_mut()

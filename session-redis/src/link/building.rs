@@ -5,28 +5,43 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{FIRST_PAUSE, LAST_PAUSE, Link, State, jitter};
+use super::{Attempt, FIRST_PAUSE, LAST_PAUSE, Link, State, jitter};
 use crate::live::Live;
+use crate::said::Said;
+
+/// Before it is tried again what only another setting will mend.
+const LONG_PAUSE: Duration = Duration::from_secs(3);
+/// While it cannot connect it says so, but no more often.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// The one task that connects. With its runtime it may end early; then another one may begin.
 pub(super) struct Building {
     link: Weak<Link>,
-    done: bool,
+    number: u64,
 }
 
 impl Drop for Building {
     fn drop(&mut self) {
         let Some(link) = self.link.upgrade() else { return };
-        if !self.done {
-            let mut state = link.state();
-            state.building = false;
+        let mut state = link.state();
+        if state.is_built_by(self.number) {
+            state.building = None;
             if state.current.is_none() {
                 state.since = None;
             }
         }
+        drop(state);
         link.changed.notify_waiters();
+    }
+}
+
+impl State {
+    fn is_built_by(&self, number: u64) -> bool {
+        self.building
+            .as_ref()
+            .is_some_and(|attempt| attempt.builder == number)
     }
 }
 
@@ -37,41 +52,65 @@ pub(super) fn start(task: Option<Building>, pause: Duration) {
     }
 }
 
-async fn build(mut task: Building, mut pause: Duration) {
+async fn build(task: Building, mut pause: Duration) {
+    let mut told: Option<(Said, Instant)> = None;
     loop {
         sleep(jitter(pause)).await;
         let Some(link) = task.link.upgrade() else { return };
-        match link.make().await.and_then(|live| link.install(live)) {
-            Ok(()) => {
-                task.done = true;
-                return;
-            }
-            Err(failure) => {
-                tracing::debug!(target: "session::redis", servers = %link.connector, failure, "cannot connect");
-                link.state().failure = Some(failure);
-            }
+        if !link.state().is_built_by(task.number) {
+            return;
         }
-        pause = (pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
+        let made = link.make(task.number).await;
+        let failure = match made.and_then(|live| link.install(live, task.number)) {
+            Ok(()) => return,
+            Err(failure) => failure,
+        };
+        pause = match failure.is_lasting() {
+            true => LONG_PAUSE,
+            false => (pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE),
+        };
+        // The first failure passes as a rule; who waits is told by an error.
+        let news = told
+            .as_ref()
+            .is_none_or(|(last, when)| *last != failure || when.elapsed() >= SILENCE);
+        if news {
+            tracing::warn!(target: "session::redis", servers = %link.connector, %failure, "cannot connect");
+            told = Some((failure.clone(), Instant::now()));
+        }
+        link.state().failure = Some(failure);
+        // Who waits for nothing is to know.
+        link.changed.notify_waiters();
     }
 }
 
 impl Link {
-    /// The one task that connects, to be started without the lock, unless there is one.
+    /// The one task that connects, to be started without the lock, unless there is one. One that has not moved for long is in
+    /// a runtime that nobody drives.
     pub(super) fn claim(self: &Arc<Self>, state: &mut State) -> Option<Building> {
+        let longest = self.connector.limit(self.timing.connect) + LONG_PAUSE;
+        let stuck = |attempt: &Attempt| attempt.since.elapsed() > longest;
         // Outside of a runtime nobody waits; the next call begins it.
-        let possible = !state.building && Handle::try_current().is_ok();
+        let possible = state.building.as_ref().is_none_or(stuck) && Handle::try_current().is_ok();
         possible.then(|| {
-            state.building = true;
+            state.builders += 1;
+            state.building = Some(Attempt {
+                builder: state.builders,
+                since: Instant::now(),
+            });
             Building {
                 link: Arc::downgrade(self),
-                done: false,
+                number: state.builders,
             }
         })
     }
 
-    async fn make(self: &Arc<Self>) -> Result<Arc<Live>, String> {
+    async fn make(self: &Arc<Self>, builder: u64) -> Result<Arc<Live>, Said> {
         let generation = {
             let mut state = self.state();
+            state.building = Some(Attempt {
+                builder,
+                since: Instant::now(),
+            });
             state.generations += 1;
             // What was told before, those will know who are asked now.
             #[cfg(feature = "sentinel")]
@@ -91,27 +130,29 @@ impl Link {
         let made = timeout(limit, connecting).await;
         match made {
             Ok(Ok(made)) => Ok(Arc::new(Live::new(made, generation, Arc::downgrade(self)))),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {limit:?}")),
+            Ok(Err(error)) => Err(Said::of(&error)),
+            Err(_) => Err(Said::plain(format!("no answer within {limit:.1?}"))),
         }
     }
 
     /// Hands a new connection to all calls, unless it is out of date already.
-    fn install(self: &Arc<Self>, live: Arc<Live>) -> Result<(), String> {
+    fn install(self: &Arc<Self>, live: Arc<Live>, builder: u64) -> Result<(), Said> {
         let mut state = self.state();
+        if !state.is_built_by(builder) {
+            // Another one was faster.
+            return Ok(());
+        }
         if state.stillborn == live.generation {
-            return Err("it was closed at once".to_owned());
+            return Err(Said::plain("it was closed at once".to_owned()));
         }
         #[cfg(feature = "sentinel")]
         if let Some(told) = state.told.take_if(|told| live.address.as_deref() != Some(told)) {
-            return Err(format!("the primary is at {told} now"));
+            return Err(Said::plain(format!("the primary is at {told} now")));
         }
         // From here on it can be replaced.
-        state.building = false;
-        if let Some(since) = state.since.take() {
-            let (servers, address, after) = (&self.connector, live.address.as_deref(), since.elapsed());
-            tracing::info!(target: "session::redis", %servers, address, ?after, "connected");
-        }
+        state.building = None;
+        let since = state.since.take();
+        let address = live.address.clone();
         let former = state.current.replace(live);
         state.failure = None;
         if state.watch.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -119,6 +160,10 @@ impl Link {
         }
         drop(state);
         drop(former);
+        if let Some(since) = since {
+            let (servers, millis) = (&self.connector, since.elapsed().as_millis());
+            tracing::info!(target: "session::redis", %servers, address, millis, "connected");
+        }
         Ok(())
     }
 }

@@ -11,6 +11,7 @@
 
 mod cut;
 mod held;
+mod many;
 mod names;
 mod racing;
 mod site;
