@@ -43,6 +43,7 @@
 //! - `axum`: an extractor.
 //! - `cookie`: the sealed cookie as the store.
 //! - `redis`: Redis or Valkey as the store; with `redis-cluster`, `redis-sentinel` and `redis-tls` for those who need them.
+//! - `mongo`: MongoDB as the store; with `mongo-dns` for `mongodb+srv` URIs.
 
 #[cfg(feature = "axum")]
 pub mod axum;
@@ -60,6 +61,8 @@ mod transport;
 #[cfg(feature = "cookie")]
 pub use session_cookie as cookie;
 pub use session_core as core;
+#[cfg(feature = "mongo")]
+pub use session_mongo as mongo;
 #[cfg(feature = "redis")]
 pub use session_redis as redis;
 

@@ -1,10 +1,11 @@
 //! A guestbook on a plain hyper server, HTTP/1 and HTTP/2: visits, entries and a name for each browser.
 //!
 //! ```text
-//! cargo run --release --example guestbook -- [--listen ADDR] [--store memory|cookie|redis://..|failing]
+//! cargo run --release --example guestbook -- [--listen ADDR] [--store memory|cookie|redis://..|mongodb://..|failing]
 //! ```
 //!
-//! For Redis every URL of `session_redis::Source` will do: one server, a Cluster, Sentinel, over TLS or not.
+//! For Redis every URL of `session_redis::Source` will do: one server, a Cluster, Sentinel, over TLS or not. For MongoDB
+//! every URI of the driver will.
 //! `SESSION_KEYS` (base64, newest first, separated by commas) signs tokens, or seals cookies.
 //! `RUST_LOG` (`error` to `trace`) sets how much is logged. The store `failing` fails on
 //! purpose, to see what clients get.
@@ -25,6 +26,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use session_core::{KeyError, KeyRing, MemoryStore, SessionStore};
 use session_http::SessionLayer;
 use session_http::cookie::CookieStore;
+use session_http::mongo::MongoStore;
 use session_http::redis::RedisStore;
 use tokio::net::TcpListener;
 use tracing::{Level, debug, info, warn};
@@ -96,13 +98,17 @@ async fn sessions(store: &str) -> Result<SessionLayer, BoxError> {
     let store: Box<dyn SessionStore> = match store {
         "memory" => Box::new(MemoryStore::new()),
         "failing" => Box::new(failing::FailingStore),
+        uri if uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://") => {
+            let store = MongoStore::connect(uri).await;
+            Box::new(store.map_err(|error| error.to_string())?)
+        }
         url if url.contains("://") => {
             let store = RedisStore::connect(url).await;
             Box::new(store.map_err(|error| error.to_string())?)
         }
         _ => {
             return Err(format!(
-                "{store:?} is not a store; there are memory, cookie, failing and URLs of Redis"
+                "{store:?} is not a store; there are memory, cookie, failing and URLs of Redis and MongoDB"
             )
             .into());
         }

@@ -1,0 +1,275 @@
+//! How a session lies in MongoDB: a document, and what is in it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
+use session_core::{ByteString, Codec, Record, SessionId, StoreError, Timestamp, Value, Values};
+
+use crate::store::GRACE;
+
+/// The whole document of a record.
+pub(crate) fn of_record(record: &Record) -> Document {
+    let mut data = Document::new();
+    for (key, value) in record.values().iter() {
+        data.insert(escape(key), bson_of(value));
+    }
+    let mut document = doc! { "_id": record.id().encode() };
+    document.extend(moving(record));
+    document.extend(head(record));
+    document.insert("data", data);
+    document
+}
+
+/// What updates move when the resulting record is known: version, sizes, and the times that activity moves.
+pub(crate) fn moving(record: &Record) -> Document {
+    let mut document = doc! {
+        "v": number(record.version()),
+        "size": number_of(size_of(record)),
+        "keys": number_of(record.values().len()),
+    };
+    document.extend(activity(record));
+    document
+}
+
+/// What a touch moves.
+pub(crate) fn activity(record: &Record) -> Document {
+    doc! {
+        "seen": date(record.last_seen()),
+        "ends": date(record.expires()),
+        "expires": date(record.expires().plus(GRACE)),
+    }
+}
+
+/// What only a replacement of the metadata moves. A principal that is none is left out.
+pub(crate) fn head(record: &Record) -> Document {
+    let mut document = doc! {
+        "epoch": number(record.epoch()),
+        "created": date(record.created()),
+        "deadline": date(record.deadline()),
+        "idle": idle(record),
+        "meta": binary(record.encode_metadata()),
+    };
+    if let Some(principal) = record.principal() {
+        document.insert("principal", principal);
+    }
+    document
+}
+
+pub(crate) fn idle(record: &Record) -> i64 {
+    i64::try_from(record.lifetime().idle().as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What [`Limits`](session_core::Limits) are about.
+pub(crate) fn size_of(record: &Record) -> usize {
+    record.limited_size()
+}
+
+pub(crate) fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn number_of(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The last date of BSON stands for all later ones.
+pub(crate) fn date(at: Timestamp) -> DateTime {
+    DateTime::from_millis(number(at.as_millis()))
+}
+
+/// JSON is text that people can read; other values are their codec's tag and their bytes.
+pub(crate) fn bson_of(value: &Value) -> Bson {
+    match (value.codec(), std::str::from_utf8(value.bytes())) {
+        (Codec::Json, Ok(text)) => Bson::String(text.to_owned()),
+        (codec, _) => {
+            let mut tagged = Vec::with_capacity(1 + value.bytes().len());
+            tagged.push(codec.tag());
+            tagged.extend_from_slice(value.bytes());
+            binary(tagged)
+        }
+    }
+}
+
+fn binary(bytes: Vec<u8>) -> Bson {
+    Bson::Binary(Binary {
+        subtype: BinarySubtype::Generic,
+        bytes,
+    })
+}
+
+/// The name of a value's field. Names with dots, a leading dollar or NUL, and the empty one, mean something else to
+/// the server: those bytes become `%` and two hexadecimal digits, the empty name `%` alone.
+pub(crate) fn escape(key: &str) -> Cow<'_, str> {
+    let plain = |(at, byte): (usize, u8)| !matches!(byte, b'%' | b'.' | 0) && (byte != b'$' || at > 0);
+    if !key.is_empty() && key.bytes().enumerate().all(plain) {
+        return key.into();
+    }
+    let mut name = String::with_capacity(key.len() + 8);
+    if key.is_empty() {
+        name.push('%');
+    }
+    for (at, character) in key.char_indices() {
+        match character {
+            '%' => name.push_str("%25"),
+            '.' => name.push_str("%2E"),
+            '\0' => name.push_str("%00"),
+            '$' if at == 0 => name.push_str("%24"),
+            _ => name.push(character),
+        }
+    }
+    name.into()
+}
+
+/// The key that a field stands for; `None` if no key does. Each key has one field.
+fn unescape(name: &str) -> Option<Cow<'_, str>> {
+    if !name.contains('%') {
+        return (escape(name) == name).then_some(name.into());
+    }
+    if name == "%" {
+        return Some("".into());
+    }
+    let mut key = String::with_capacity(name.len());
+    let mut parts = name.split('%');
+    key.push_str(parts.next()?);
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        key.push(match code {
+            "25" => '%',
+            "2E" => '.',
+            "00" => '\0',
+            "24" => '$',
+            _ => return None,
+        });
+        key.push_str(rest);
+    }
+    (escape(&key) == name).then_some(key.into())
+}
+
+/// The record in a document. Values share the document's bytes.
+pub(crate) fn read(id: SessionId, document: RawDocumentBuf) -> Result<Arc<Record>, StoreError> {
+    let bytes = Bytes::from(document.into_bytes());
+    let document = RawDocument::from_bytes(&bytes).map_err(|_| damaged("the document"))?;
+    let mut fields = Fields::default();
+    for element in document {
+        let (name, value) = element.map_err(|_| damaged("the document"))?;
+        match name.as_str() {
+            "v" => fields.version = value.as_i64(),
+            "seen" => fields.seen = value.as_datetime(),
+            "ends" => fields.ends = value.as_datetime(),
+            "epoch" => fields.epoch = value.as_i64(),
+            "deadline" => fields.deadline = value.as_datetime(),
+            "idle" => fields.idle = value.as_i64(),
+            "principal" => fields.principal = Some(value),
+            "meta" => fields.metadata = value.as_binary().map(|binary| binary.bytes),
+            "data" => fields.data = value.as_document(),
+            // A condition on an array holds if it does for one of its items; then the server could not add to it.
+            "size" | "keys" if value.as_array().is_some() => return Err(damaged("the size")),
+            _ => {}
+        }
+    }
+    let record = fields
+        .record(&bytes)
+        .ok_or_else(|| damaged("a field of the metadata"))??;
+    // What the server decides by is what the record says: an update that finds out why nothing matched relies on that.
+    let agree = fields.epoch == Some(number(record.epoch()))
+        && fields.ends == Some(date(record.expires()))
+        && fields.principal.map(|principal| principal.as_str()) == record.principal().map(Some)
+        && fields.deadline == Some(date(record.deadline()))
+        && fields.idle == Some(idle(&record))
+        && record.id() == id;
+    match agree {
+        true => Ok(Arc::new(record)),
+        false => Err(StoreError::corrupt("the metadata contradicts itself")),
+    }
+}
+
+fn damaged(what: &'static str) -> StoreError {
+    StoreError::corrupt(format!("{what} is not what was written"))
+}
+
+#[derive(Default)]
+struct Fields<'a> {
+    version: Option<i64>,
+    seen: Option<DateTime>,
+    ends: Option<DateTime>,
+    epoch: Option<i64>,
+    deadline: Option<DateTime>,
+    idle: Option<i64>,
+    principal: Option<RawBsonRef<'a>>,
+    metadata: Option<&'a [u8]>,
+    data: Option<&'a RawDocument>,
+}
+
+impl Fields<'_> {
+    /// `None` if a field is missing or of another type.
+    fn record(&self, bytes: &Bytes) -> Option<Result<Record, StoreError>> {
+        let version = u64::try_from(self.version?).ok()?;
+        let seen = u64::try_from(self.seen?.timestamp_millis()).ok()?;
+        let metadata = bytes.slice_ref(self.metadata?);
+        let values = match values(bytes, self.data?) {
+            Ok(values) => values,
+            Err(error) => return Some(Err(error)),
+        };
+        let record = Record::from_parts(metadata, version, Timestamp::from_millis(seen), values);
+        Some(record.map_err(StoreError::from))
+    }
+}
+
+fn values(bytes: &Bytes, data: &RawDocument) -> Result<Values, StoreError> {
+    let value = |element: mongodb::bson::error::Result<_>| {
+        let (name, value): (&mongodb::bson::raw::CStr, RawBsonRef<'_>) =
+            element.map_err(|_| damaged("a value"))?;
+        let key = match unescape(name.as_str()).ok_or_else(|| damaged("the name of a value"))? {
+            Cow::Borrowed(name) => ByteString::try_from(bytes.slice_ref(name.as_bytes()))
+                .map_err(|_| damaged("the name of a value"))?,
+            Cow::Owned(name) => name.into(),
+        };
+        let value = match value {
+            RawBsonRef::String(text) => Value::new(Codec::Json, bytes.slice_ref(text.as_bytes())),
+            RawBsonRef::Binary(binary) => {
+                let (tag, content) = binary.bytes.split_first().ok_or_else(|| damaged("a value"))?;
+                let codec = Codec::from_tag(*tag).ok_or_else(|| damaged("the codec of a value"))?;
+                Value::new(codec, bytes.slice_ref(content))
+            }
+            _ => return Err(damaged("the type of a value")),
+        };
+        Ok((key, value))
+    };
+    data.into_iter().map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_field_of_its_own() {
+        let names = [
+            "", "%", "%%", "a", "a.b", ".", "..", "$", "$a", "a$", "\0", "%25", "%2E", "é.ü", "0", "a%2Eb",
+            "%24a",
+        ];
+        let mut fields: Vec<_> = names.iter().map(|name| escape(name).into_owned()).collect();
+        for (name, field) in names.iter().zip(&fields) {
+            assert_eq!(unescape(field).as_deref(), Some(*name));
+            assert!(
+                !field.is_empty() && !field.contains(['.', '\0']) && !field.starts_with('$'),
+                "{field}"
+            );
+        }
+        fields.sort();
+        fields.dedup();
+        assert_eq!(fields.len(), names.len());
+    }
+
+    #[test]
+    fn a_field_that_no_name_has_is_none() {
+        for field in [
+            "%2", "%zz", "%2e", "a%", "%é1", "a%24", "%00%24", "%%", "", "$a", "a.b", ".",
+        ] {
+            assert_eq!(unescape(field), None, "{field}");
+        }
+    }
+}

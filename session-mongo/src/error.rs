@@ -1,0 +1,50 @@
+//! Why there is no store.
+
+use std::error::Error as _;
+use std::sync::Arc;
+
+use session_core::{Cause, ConfigError, StoreError};
+
+/// Why a store could not be connected.
+///
+/// The cause is kept as [`source`](std::error::Error::source). No text here has a password in it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An index of the same name or on the same field is there, with other options.
+    #[error(
+        "the collection {collection} has another index on {field:?}; drop that one, or make the store `without_indexes` if it does as well"
+    )]
+    #[non_exhaustive]
+    OtherIndex {
+        /// Database and collection.
+        collection: String,
+        /// The field that the index is on.
+        field: &'static str,
+    },
+    /// The server could not be reached, or refused an operation.
+    #[error("cannot use MongoDB for sessions: {text}")]
+    #[non_exhaustive]
+    Failed {
+        /// What happened, and what to do.
+        text: String,
+        /// What lay beneath.
+        #[source]
+        cause: Cause,
+    },
+}
+
+impl ConnectError {
+    pub(crate) fn failed(error: &StoreError) -> Self {
+        let text = error
+            .source()
+            .map_or_else(|| error.to_string(), ToString::to_string);
+        Self::Failed {
+            text,
+            cause: Arc::new(error.clone()),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The indexes, made by the store.
+
+use std::time::Duration;
+
+use mongodb::IndexModel;
+use mongodb::bson::{Document, doc};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::IndexOptions;
+
+use crate::ConnectError;
+use crate::fault;
+use crate::store::MongoStore;
+
+/// An index of these options is there under another name, or this name with other options.
+const OTHER_OPTIONS: [i32; 2] = [85, 86];
+
+impl MongoStore {
+    /// Makes the indexes that are not there yet: one by which the server removes sessions that have ended, and one by
+    /// which those of a principal are found. Many servers may do so at once. [`connect`](Self::connect) has done it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`], which says what to do.
+    pub async fn create_indexes(&self) -> Result<(), ConnectError> {
+        let expiry = IndexOptions::builder()
+            .name("session_expires".to_owned())
+            .expire_after(Duration::ZERO)
+            .build();
+        let principal = IndexOptions::builder()
+            .name("session_principal".to_owned())
+            .partial_filter_expression(doc! { "principal": { "$exists": true } })
+            .build();
+        self.create_index("expires", expiry).await?;
+        self.create_index("principal", principal).await
+    }
+
+    async fn create_index(&self, field: &'static str, options: IndexOptions) -> Result<(), ConnectError> {
+        let keys: Document = doc! { field: 1 };
+        let model = IndexModel::builder().keys(keys).options(options).build();
+        let sessions = self.inner.sessions.clone();
+        let made = self.once(async move { sessions.create_index(model).await }).await;
+        match made {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if is_other(&error) => Err(ConnectError::OtherIndex {
+                collection: self.inner.sessions.namespace().to_string(),
+                field,
+            }),
+            Ok(Err(error)) => Err(ConnectError::failed(&fault::of_read(&error))),
+            Err(late) => Err(ConnectError::failed(&late)),
+        }
+    }
+}
+
+fn is_other(error: &Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(command) if OTHER_OPTIONS.contains(&command.code))
+}

@@ -1,0 +1,120 @@
+//! Sessions in MongoDB, shared by many servers.
+//!
+//! [`MongoStore`] is a [`SessionStore`](session_core::SessionStore) that keeps each session as a document: a field for each
+//! value, so that requests of one session which change different keys all survive, and the metadata beside them. Each operation is one
+//! command; the server removes what has ended.
+//!
+//! ```no_run
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use session_core::SessionManager;
+//! use session_mongo::MongoStore;
+//!
+//! let store = MongoStore::connect("mongodb://127.0.0.1/shop").await?; // or SessionLayer::new(store) of session-http
+//! let manager = SessionManager::new(store);
+//!
+//! let session = manager.open(&[]).await?;
+//! session.insert("visits", 1)?;
+//! let told = manager.commit(&session).await?; // what to tell the client
+//! # let _ = told;
+//! # Ok(()) }
+//! ```
+//!
+//! # Servers
+//!
+//! MongoDB 4.4 or later, alone or as a replica set, from a URI or from a client, database or collection that the application has
+//! ([`Source`]). The feature `dns` brings `mongodb+srv://`.
+//!
+//! A sharded collection has not been tried here. By its reasoning it works with the shard key `_id`, hashed: all operations on one session name its
+//! `_id`, so each goes to one shard; none needs a transaction; the indexes are not unique. `list` and `delete_all` ask every shard.
+//!
+//! # How a session lies there
+//!
+//! ```text
+//! > db.sessions.findOne()
+//! {
+//!   _id: 'vLLnKZxgbofL0Nw-wIbi-w',
+//!   v: Long('3'),
+//!   size: Long('231'),
+//!   keys: Long('2'),
+//!   seen: ISODate('2026-11-22T04:32:58.811Z'),
+//!   ends: ISODate('2026-11-22T06:32:58.811Z'),
+//!   expires: ISODate('2026-11-22T06:33:58.811Z'),
+//!   epoch: Long('0'),
+//!   created: ISODate('2026-11-22T04:32:58.811Z'),
+//!   deadline: ISODate('2026-12-06T04:32:58.811Z'),
+//!   idle: Long('7200000'),
+//!   meta: Binary.createFromBase64('Abyy5ymcYG6H...', 0),
+//!   principal: 'user:42',
+//!   data: { visits: '3', cart: '[{"item":"tea","count":2}]' }
+//! }
+//! ```
+//!
+//! | field | content | written |
+//! |---|---|---|
+//! | `data` | the values: JSON as text, another codec as Binary, behind the codec's tag | each with its value |
+//! | `v` | version | by every update |
+//! | `size`, `keys` | what limits are about, or more: merges count what they overwrite as if it were new, until somebody counts anew | with values |
+//! | `seen`, `ends` | time last seen; when the session ends | with activity, at most once per touch interval |
+//! | `expires` | when the server may remove it: a minute after `ends`, since clocks differ | likewise |
+//! | `epoch`, `deadline`, `idle`, `created`, `principal` | as in the metadata, for the server to decide by and for people to read | by creation and when metadata is replaced |
+//! | `meta` | all metadata, as [`Record::encode_metadata`](session_core::Record::encode_metadata) has it | likewise |
+//!
+//! Any key name works: `%`, `.`, NUL, a leading `$` and the empty name are written as `%25`, `%2E`, `%00`, `%24` and `%`.
+//!
+//! # What an operation takes
+//!
+//! | operation | command |
+//! |---|---|
+//! | load | `find` by `_id` |
+//! | create | `insert` |
+//! | update that may merge | `findAndModify` by `_id`; never an upsert |
+//! | update of a version that must be met (renewal, `update`) | `update` by `_id`; never an upsert |
+//! | an update that matched nothing | and a `find`, which tells whether the session has gone, is of another version, or may be too large |
+//! | delete | `delete` by `_id` |
+//! | list | `find` by principal |
+//! | delete all of a principal | `delete` by principal |
+//!
+//! Two indexes are made by [`connect`](MongoStoreBuilder::connect), idempotently: `session_expires` on `expires`, by which the server removes what
+//! has ended, and `session_principal` on `principal`, where there is one. Updates look at `_id` and at fields that have no index, so they keep the
+//! fast path. A session that has ended and is not yet removed is gone all the same.
+//!
+//! # When a server fails
+//!
+//! Each operation ends within the [deadline](MongoStoreBuilder::deadline), 1.5 s. It runs in a task of its own that goes on afterwards for as long as the driver lets it:
+//! to drop a future of the driver would cost a connection.
+//!
+//! | what happens | what a request sees |
+//! |---|---|
+//! | A secondary fails. | Nothing. |
+//! | The primary steps down. | It waits for the next one, within the deadline. |
+//! | The primary is killed, or hangs. | Until there is another, requests fail as [`Unavailable`](session_core::StoreError::Unavailable), or as [`OutcomeUnknown`](session_core::StoreError::OutcomeUnknown) where a write was under way. |
+//! | No majority is left. | Writes are `OutcomeUnknown`: a node may have them. Reads go on while there is a primary. |
+//! | All are down. | `Unavailable`, after four fifths of the deadline. |
+//!
+//! Measured under a constant load, two cores, MongoDB 6.0, three nodes with an election timeout of 2 s: a step-down failed no request, the longest took 1.1 s; after `kill -9` of
+//! the primary all was well in 3.1 s, after it hung in 2.7 to 6.1 s. No request took longer than 1.5 s while a primary was lost. No acknowledged write was lost.
+//!
+//! The driver sends a write again whose answer was lost where the server knows it by number (a replica set): twice is then
+//! the same as once. Elsewhere, and where that fails too, it is `OutcomeUnknown` and nobody sends it again. So is most of what a replica set refuses: the driver tells of the
+//! second answer only, and the first may have been lost.
+//!
+//! Writes wait for a majority, for four fifths of the deadline, so what was acknowledged survives the loss of the primary; a write of activity alone
+//! waits for one node, since its loss does no harm. Both can be set.
+//!
+//! A client belongs to the tokio runtime in which it was made. A store works from other runtimes while that one runs, and when it has ended its calls fail at once.
+//!
+//! # Permissions
+//!
+//! `find`, `insert`, `update` and `remove` on the collection, and `createIndex` unless the store is made
+//! [`without_indexes`](MongoStoreBuilder::without_indexes); the role `readWrite` has them all.
+
+mod builder;
+mod document;
+mod error;
+mod fault;
+mod indexes;
+mod store;
+
+pub use builder::{MongoStoreBuilder, Source};
+pub use error::ConnectError;
+pub use store::MongoStore;
