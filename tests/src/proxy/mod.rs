@@ -17,7 +17,7 @@ use crate::servers::Port;
 /// Listens on a port of its own on loopback and passes requests on to a server, and replies back, as it is
 /// told.
 ///
-/// It knows where a request ends (in Redis' protocol, not encrypted), so a request is passed on as a whole or
+/// It knows where a request ends (in Redis' and in MongoDB's protocol, not encrypted), so a request is passed on as a whole or
 /// not at all. It remembers every request, and is not meant for heavy load. With this value it ends, and so
 /// does every connection through it.
 #[derive(Debug)]

@@ -17,8 +17,13 @@ impl Requests {
 }
 
 /// Where the request ends that `bytes` begin with: an array of byte strings,
-/// `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, or else a line.
+/// `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, or else a line. In MongoDB's protocol a message begins with its length, and is
+/// never so long that the last byte of that is not zero, which is no byte of what Redis is asked.
 fn end(bytes: &[u8]) -> Option<usize> {
+    if let [a, b, c, 0] = bytes.get(..4)? {
+        let length = usize::try_from(u32::from_le_bytes([*a, *b, *c, 0])).ok()?;
+        return (length <= bytes.len()).then_some(length);
+    }
     let (first, mut at) = line(bytes, 0)?;
     let Some(count) = number(first, b'*') else {
         return Some(at);
@@ -66,6 +71,21 @@ mod tests {
                 found.extend(std::iter::from_fn(|| requests.next()));
             }
             assert_eq!(found, sent, "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn messages_that_begin_with_their_length_are_found() {
+        let messages: [&[u8]; 3] = [b"\x0a\0\0\0abcd\r\n", b"\x05\0\0\0x", b"\x06\0\0\0*1"];
+        let bytes = messages.concat();
+        for size in 1..=bytes.len() {
+            let mut requests = Requests::default();
+            let mut found = Vec::new();
+            for piece in bytes.chunks(size) {
+                requests.push(piece);
+                found.extend(std::iter::from_fn(|| requests.next()));
+            }
+            assert_eq!(found, messages, "pieces of {size}");
         }
     }
 

@@ -1,9 +1,9 @@
 //! Which server, and where its binary lies.
 
-use std::env;
-use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use super::binary::{find, in_path, in_tools};
 
 /// A server that speaks Redis' protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,27 +43,4 @@ impl fmt::Display for Engine {
 /// `redis-cli`.
 pub(super) fn redis_cli() -> PathBuf {
     find("REDIS_CLI", in_path("redis-cli"))
-}
-
-fn find(variable: &str, usual: Option<PathBuf>) -> PathBuf {
-    let named = env::var_os(variable)
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from);
-    let found = named.or(usual).filter(|path| path.is_file());
-    found.unwrap_or_else(|| {
-        panic!("{variable} names no file, and none lies in its usual place: run tests/run, which gets it and sets this")
-    })
-}
-
-fn in_path(name: &str) -> Option<PathBuf> {
-    let path: OsString = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .find(|file| file.is_file())
-}
-
-/// Where `tests/servers.sh` links what it has fetched.
-fn in_tools(name: &str) -> Option<PathBuf> {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin");
-    Some(tools.join(name))
 }

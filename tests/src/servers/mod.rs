@@ -1,4 +1,4 @@
-//! Real servers as child processes: one by itself, a cluster, and one watched by sentinels.
+//! Real servers as child processes: one by itself, a cluster, one watched by sentinels, a replica set.
 //!
 //! Everything here blocks; an async test calls it from `spawn_blocking`, or simply waits. A server listens on
 //! loopback only, keeps its files in a fresh directory, and ends with the value that stands for it.
@@ -6,17 +6,25 @@
 //! - [`Engine`]: which server, and where its binary lies.
 //! - [`RedisServer`], [`Builder`]: one server.
 //! - [`RedisCluster`], [`RedisSentinel`]: several, which fail over.
-//! - [`plain_redis`]: the server that the user named, or one of ours.
+//! - [`MongoServer`], [`MongoBuilder`]: one MongoDB server.
+//! - [`MongoReplicaSet`]: three of them, which fail over.
+//! - [`plain_redis`], [`plain_mongo`]: the server that the user named, or one of ours.
 //! - [`Reply`]: what a server answers to the tests themselves.
 //! - [`wait_until`]: the only way in which anything here waits.
 
+mod binary;
 mod builder;
 mod child;
 mod cluster;
 mod dir;
 mod engine;
+mod mongod;
+mod mongod_builder;
+mod mongod_command;
 mod plain;
+mod plain_mongo;
 mod port;
+mod replica_set;
 mod replication;
 mod resp;
 mod sentinel;
@@ -27,7 +35,11 @@ mod wait;
 pub use builder::Builder;
 pub use cluster::RedisCluster;
 pub use engine::Engine;
+pub use mongod::MongoServer;
+pub use mongod_builder::MongoBuilder;
 pub use plain::{Plain, plain_redis};
+pub use plain_mongo::{PlainMongo, plain_mongo};
+pub use replica_set::MongoReplicaSet;
 pub use resp::Reply;
 pub use sentinel::RedisSentinel;
 pub use server::RedisServer;

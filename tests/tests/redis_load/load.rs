@@ -1,4 +1,4 @@
-//! The load, by way of the session manager.
+//! The load, by way of the session manager, on whatever `crate::site::Site` starts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -306,7 +306,7 @@ async fn run(site: &Site, load: Load) {
     world.check(site).await;
 }
 
-async fn seeds(site: &Site, loads: impl IntoIterator<Item = (usize, usize, usize, Codec)>) {
+pub(crate) async fn seeds(site: &Site, loads: impl IntoIterator<Item = (usize, usize, usize, Codec)>) {
     for (seed, (managers, sessions, requests, codec)) in loads.into_iter().enumerate() {
         let seed = seed as u64 + 1;
         run(
@@ -321,27 +321,4 @@ async fn seeds(site: &Site, loads: impl IntoIterator<Item = (usize, usize, usize
         )
         .await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_and_nothing_is_back() {
-    let loads = [
-        (4, 40, 10_000, Codec::Json),
-        (2, 40, 10_000, Codec::Postcard),
-        // Few sessions, and all at once on each of them.
-        (4, 4, 2_000, Codec::Json),
-        (2, 4, 2_000, Codec::Postcard),
-        (1, 4, 2_000, Codec::Json),
-    ];
-    seeds(&Site::one(), loads).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_and_nothing_is_back_in_a_cluster() {
-    let loads = [
-        (4, 40, 10_000, Codec::Postcard),
-        (2, 40, 10_000, Codec::Json),
-        (4, 4, 2_000, Codec::Json),
-    ];
-    seeds(&Site::cluster(), loads).await;
 }

@@ -10,5 +10,6 @@
 mod client;
 mod http;
 mod load;
+mod loads;
 #[path = "../redis_index/site.rs"]
 mod site;

@@ -1,0 +1,146 @@
+//! What each kind of request sends.
+
+use std::time::{Duration, SystemTime};
+
+use session_core::{Directive, KeyRing, ManualClock, Session, SessionManager, SessionStore};
+use session_tests::servers::MongoServer;
+use session_tests::{anonymous, numbers, open, token_of};
+
+use super::{manager, patient, watched};
+
+const MERGED: &str = "find findAndModify";
+const REPLACED: &str = "find update";
+
+fn insert(session: &Session, key: &str, number: u64) {
+    session.insert(key, number).unwrap();
+}
+
+#[tokio::test]
+async fn the_commands_of_each_request() {
+    let server = MongoServer::start();
+    let (_, watch, store) = watched(&server.uri()).await;
+    let clock = ManualClock::new(SystemTime::now().into());
+    let builder = SessionManager::builder(store.clone())
+        .clock(clock.clone())
+        .deadlines(patient());
+    let manager = builder.keys(KeyRing::generate().unwrap()).build().unwrap();
+    let commit = async |session: &Session| manager.commit(session).await.unwrap();
+
+    // Nothing stored, nothing sent.
+    let untouched = async {
+        let session = anonymous(&manager).await;
+        assert_eq!(session.get::<u64>("a").unwrap(), None);
+        assert_eq!(commit(&session).await, Directive::Nothing);
+    };
+    watch.costs("untouched", "", untouched).await;
+    let create = async {
+        let session = anonymous(&manager).await;
+        insert(&session, "a", 1);
+        insert(&session, "b", 1);
+        token_of(&commit(&session).await)
+    };
+    let token = watch.costs("create", "insert", create).await;
+    let mut forged = token.clone();
+    let last = forged.pop().unwrap();
+    forged.push(if last == 'A' { 'B' } else { 'A' });
+    let open_forged = async { assert!(open(&manager, &forged).await.is_new()) };
+    watch.costs("a forged token", "", open_forged).await;
+    let read = async {
+        let session = open(&manager, &token).await;
+        assert_eq!(session.get("a").unwrap(), Some(1_u64));
+        assert_eq!(commit(&session).await, Directive::Nothing);
+        session.id().unwrap()
+    };
+    let id = watch.costs("read", "find", read).await;
+
+    let request = async |token: &str, change: &dyn Fn(&Session)| {
+        let session = open(&manager, token).await;
+        change(&session);
+        commit(&session).await
+    };
+    let costs = async |what: &str, names: &str, token: &str, change: &dyn Fn(&Session)| {
+        watch.costs(what, names, request(token, change)).await
+    };
+    costs("write", MERGED, &token, &|session| insert(session, "a", 2)).await;
+    let more = |number: Option<u64>| number.unwrap_or(0) + 1;
+    let update = |session: &Session| {
+        session.update("a", more).unwrap();
+    };
+    costs("update", REPLACED, &token, &update).await;
+    costs("the same", "find", &token, &|session| insert(session, "a", 3)).await;
+    let remove = |session: &Session| assert!(session.remove("b"));
+    costs("remove", MERGED, &token, &remove).await;
+    costs("clear", MERGED, &token, &Session::clear).await;
+
+    // A minute later activity is written: by itself, or with what else is.
+    clock.advance(Duration::from_secs(61));
+    costs("touch", MERGED, &token, &|_| ()).await;
+    clock.advance(Duration::from_secs(61));
+    costs("touch and write", MERGED, &token, &|session| {
+        insert(session, "a", 4);
+    })
+    .await;
+    costs("not touched again", "find", &token, &|_| ()).await;
+
+    let sign_in = |session: &Session| session.sign_in("user:1").unwrap();
+    let token = token_of(&costs("sign in", REPLACED, &token, &sign_in).await);
+    let renew = |session: &Session| session.renew().unwrap();
+    let token = token_of(&costs("renew", REPLACED, &token, &renew).await);
+    let list = async { store.list("user:1", clock.now()).await.unwrap() };
+    let listed = watch.costs("list", "find", list).await;
+    assert_eq!(listed.iter().map(|record| record.id()).collect::<Vec<_>>(), [id]);
+    let destroy = |session: &Session| session.destroy().unwrap();
+    let told = costs("destroy", "find delete", &token, &destroy).await;
+    assert_eq!(told, Directive::Forget);
+
+    let create = async {
+        let session = anonymous(&manager).await;
+        session.sign_in("user:2").unwrap();
+        token_of(&commit(&session).await)
+    };
+    let token = watch.costs("create with a principal", "insert", create).await;
+    let all = async { store.delete_all("user:2", None).await.unwrap() };
+    assert_eq!(watch.costs("sign out everywhere", "delete", all).await, 1);
+    let gone = async { assert!(open(&manager, &token).await.is_new()) };
+    watch.costs("a session that is gone", "find", gone).await;
+}
+
+#[tokio::test]
+async fn the_commands_of_two_at_once() {
+    let server = MongoServer::start();
+    let (_, watch, store) = watched(&server.uri()).await;
+    let [one, two] = [manager(&store), manager(&store)];
+    let token = session_tests::create(&one, [("n", 0)]).await;
+    let more = |number: Option<u64>| number.unwrap_or(0) + 1;
+
+    // Different keys: both are merged.
+    let (first, second) = (open(&one, &token).await, open(&two, &token).await);
+    insert(&first, "a", 1);
+    insert(&second, "b", 1);
+    let both = async {
+        one.commit(&first).await.unwrap();
+        two.commit(&second).await.unwrap();
+    };
+    watch
+        .costs("different keys", "findAndModify findAndModify", both)
+        .await;
+
+    // One key: the second finds out with one read, and goes on from that.
+    let (first, second) = (open(&one, &token).await, open(&two, &token).await);
+    first.update("n", more).unwrap();
+    second.update("n", more).unwrap();
+    watch.costs("faster", "update", one.commit(&first)).await.unwrap();
+    let slower = two.commit(&second);
+    watch.costs("slower", "update find update", slower).await.unwrap();
+    let stored = numbers(&open(&one, &token).await);
+    assert_eq!(stored.into_values().collect::<Vec<_>>(), [1, 1, 2]);
+
+    // Ended meanwhile: one read tells that.
+    let (first, second) = (open(&one, &token).await, open(&two, &token).await);
+    insert(&second, "b", 2);
+    first.destroy().unwrap();
+    watch.costs("ended", "delete", one.commit(&first)).await.unwrap();
+    let late = two.commit(&second);
+    let told = watch.costs("late", "findAndModify find", late).await.unwrap();
+    assert_eq!(told, Directive::Nothing);
+}

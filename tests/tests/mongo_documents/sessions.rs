@@ -1,0 +1,190 @@
+//! The operations of the store on damaged sessions.
+
+use std::sync::Arc;
+
+use mongodb::bson::doc;
+use session_core::{Changes, Error, OnCorrupt, SessionManager, SessionStore, StoreError};
+use session_tests::{anonymous, token_of};
+
+use super::bench::{Absent, Bench, Corrupt, Done, OWNER, json, set};
+use super::damages::{damages, is_listed};
+
+#[test]
+fn damaged_sessions() {
+    let bench = Bench::new();
+    let mut wrong = Vec::new();
+    for damage in damages() {
+        let name = damage.name;
+        let fresh = || {
+            let record = bench.create();
+            damage.put(&bench, record.id());
+            record
+        };
+        let records: Vec<_> = (0..5).map(|_| fresh()).collect();
+        let [loaded, exact, merged, cleared, listed] = &records[..] else {
+            unreachable!()
+        };
+        let load = bench.load(loaded.id());
+        let updates = [
+            bench.update(exact, &set(), true),
+            bench.update(merged, &set(), false),
+            bench.update(cleared, &Changes::new().clear(), false),
+        ];
+        if (load, updates) != (damage.load, damage.updates) {
+            wrong.push(format!("{name}: {load:?} {updates:?}"));
+        }
+
+        // One that cannot be read fails the whole list. (A clear may have repaired another.)
+        let there = is_listed(&bench.document(listed.id()).unwrap());
+        let list = bench.list();
+        match damage.load {
+            Corrupt if there => assert_eq!(list, Err(Corrupt), "{name}"),
+            Corrupt => assert_eq!(list, Ok(vec![]), "{name}"),
+            _ => assert_eq!(list.unwrap().len(), 5, "{name}"),
+        }
+        // One whose principal can be told is ended with the others.
+        assert_eq!(bench.delete_all(), if there { 5 } else { 0 }, "{name}");
+        for record in &records {
+            bench.delete(record.id());
+        }
+        assert_eq!(bench.list(), Ok(vec![]), "{name}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_damaged_session_is_not_created_over() {
+    let bench = Bench::new();
+    for damage in damages() {
+        let record = bench.create();
+        damage.put(&bench, record.id());
+        let before = bench.document(record.id()).unwrap();
+        let again = bench.runtime.block_on(bench.store.create(&record, bench.now));
+        // As far as the server can tell.
+        let ended = before
+            .get_datetime("ends")
+            .is_ok_and(|ends| ends.timestamp_millis() < 2_000);
+        match again {
+            Ok(_) => assert!(ended, "{}", damage.name),
+            Err(StoreError::IdTaken) => {
+                assert!(!ended, "{}", damage.name);
+                // Compared as text: one of them holds a number that is not equal to itself.
+                let after = bench.document(record.id()).unwrap();
+                assert_eq!(after.to_string(), before.to_string(), "{}", damage.name);
+            }
+            Err(error) => unreachable!("{}: {error}", damage.name),
+        }
+    }
+}
+
+#[test]
+fn a_copy_under_the_id_of_another_is_corrupt() {
+    let bench = Bench::new();
+    let one = bench.create();
+    let two = bench.record();
+    let mut copy = bench.document(one.id()).unwrap();
+    copy.insert("_id", two.id().encode());
+    bench.add(&copy);
+    assert_eq!((bench.load(one.id()), bench.load(two.id())), (Done, Corrupt));
+    assert_eq!(bench.update(&two, &set(), true), Done);
+    assert_eq!(bench.load(two.id()), Corrupt);
+    assert_eq!(bench.list(), Err(Corrupt));
+    bench.delete(two.id());
+    assert_eq!(bench.list(), Ok(vec![one.id()]));
+
+    // Nor is a document whose id is none of ours.
+    copy.insert("_id", 7);
+    bench.add(&copy);
+    assert_eq!(bench.list(), Err(Corrupt));
+    assert_eq!(bench.delete_all(), 2);
+}
+
+#[test]
+fn values_and_fields_of_others_are_readable() {
+    let bench = Bench::new();
+    let record = bench.create();
+    let id = record.id();
+    bench.change(
+        id,
+        doc! { "$set": { "data.a": "{\"by\": \"hand\"}", "data.c": "[3]", "name": "Ann" } },
+    );
+    let all = [("a", "{\"by\": \"hand\"}"), ("b", "2"), ("c", "[3]")];
+    let text = |all: &[(&str, &str)]| -> Vec<(String, String)> {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        all.iter().map(owned).collect()
+    };
+    assert_eq!(bench.values(id), text(&all));
+    let base = bench.find(id).unwrap().unwrap();
+    assert_eq!(bench.update(&base, &Changes::new().remove("c"), false), Done);
+    assert_eq!(bench.values(id), text(&all[..2]));
+    let changes = Changes::new().set("d", json("4")).clear();
+    assert_eq!(bench.update(&base, &changes, false), Done);
+    assert_eq!(bench.values(id), text(&[("d", "4")]));
+    assert_eq!(bench.document(id).unwrap().get_str("name").unwrap(), "Ann");
+}
+
+#[test]
+fn what_has_ended_is_gone_before_it_is_removed() {
+    let bench = Bench::new();
+    let record = bench.create();
+    let at = record.expires();
+    let block = |when| {
+        let load = bench
+            .runtime
+            .block_on(bench.store.load(&record.id().into(), when))
+            .unwrap();
+        let (set, limits) = (set(), session_core::Limits::default());
+        let both = [false, true].map(|exact| {
+            let update = super::bench::update(&bench.store, &record, &set, exact, &limits, when);
+            bench.runtime.block_on(update)
+        });
+        (load.is_some(), both)
+    };
+    assert_eq!(block(at), (false, [Absent; 2]));
+    let listed = bench.runtime.block_on(bench.store.list(OWNER, at)).unwrap();
+    assert!(listed.is_empty());
+    assert!(
+        bench
+            .document(record.id())
+            .is_some_and(|document| document.get_i64("v").is_ok_and(|v| v == 1))
+    );
+    let before = session_core::Timestamp::from_millis(at.as_millis() - 1);
+    assert_eq!(block(before), (true, [Done, super::bench::Conflict]));
+    // Its id is free.
+    let again = Arc::new(bench.record());
+    bench.keep(session_core::Record::clone(&again));
+    let taken = bench
+        .runtime
+        .block_on(bench.store.create(&again, again.expires()));
+    assert_eq!(taken.unwrap(), again.id().into());
+}
+
+#[test]
+fn a_request_with_a_damaged_session() {
+    let bench = Bench::new();
+    let manager = |policy| {
+        let builder = SessionManager::builder(bench.store.clone()).on_corrupt(policy);
+        builder.build().unwrap()
+    };
+    let (refusing, anew) = (manager(OnCorrupt::Refuse), manager(OnCorrupt::StartAnew));
+    for damage in damages().iter().filter(|damage| damage.load == Corrupt) {
+        bench.runtime.block_on(async {
+            let session = anonymous(&anew).await;
+            session.insert("b", 1).unwrap();
+            session.sign_in(OWNER).unwrap();
+            let token = token_of(&anew.commit(&session).await.unwrap());
+            let id = session.id().unwrap().encode();
+            let change = bench.other.update_one(doc! { "_id": &id }, damage.done.clone());
+            // Another epoch or version than this one's is all there is to some.
+            assert_eq!(change.await.unwrap().matched_count, 1);
+            let refused = refusing.open(&[&*token]).await;
+            assert!(
+                matches!(refused, Err(Error::Store(StoreError::Corrupt(_)))),
+                "{}: {refused:?}",
+                damage.name
+            );
+            assert!(anew.open(&[&*token]).await.unwrap().is_new(), "{}", damage.name);
+            anew.store().delete(&session.id().unwrap().into()).await.unwrap();
+        });
+    }
+}
