@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::RawDocumentBuf;
-use mongodb::options::{ClientOptions, SelectionCriteria, WriteConcern};
+use mongodb::options::{Acknowledgment, ClientOptions, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Collection, Database};
 use session_core::ConfigError;
 
@@ -126,8 +126,8 @@ impl MongoStoreBuilder {
     }
 
     /// How many nodes must have a write before it counts; the collection's own if not set, and a majority where that says
-    /// nothing, for which the server waits four fifths of the deadline. One that is set here should say how long, too: a write that
-    /// waits for nodes which are down holds its connection.
+    /// nothing. Where nothing says how long the server is to wait for them, it waits four fifths of the deadline: a write that waits for nodes which are
+    /// down holds its connection.
     pub fn write_concern(mut self, concern: WriteConcern) -> Self {
         self.writes = Some(concern);
         self
@@ -139,14 +139,14 @@ impl MongoStoreBuilder {
         self
     }
 
-    /// Where sessions are read; at the primary if not set. Elsewhere a session may be read as it was before the last write, or
+    /// Where sessions are read; at the primary if not set, whatever the URI or the client says. Elsewhere a session may be read as it was before the last write, or
     /// before its end: a logout takes effect only once it has been replicated.
     pub fn read_from(mut self, criteria: SelectionCriteria) -> Self {
         self.reads = criteria;
         self
     }
 
-    /// Makes no indexes, for a user that may not, or a server where they are made in another way
+    /// Makes no indexes, for a user that may not or that only reads, or a server where they are made in another way
     /// ([`create_indexes`](MongoStore::create_indexes)). Without them nothing removes sessions that have ended but
     /// [`delete_expired`](session_core::SessionStore::delete_expired), and those of a principal are looked for in all.
     pub fn without_indexes(mut self) -> Self {
@@ -165,7 +165,7 @@ impl MongoStoreBuilder {
         if indexes {
             store.create_indexes().await?;
         }
-        store.try_out().await?;
+        store.try_out(indexes).await?;
         Ok(store)
     }
 
@@ -181,16 +181,13 @@ impl MongoStoreBuilder {
             return Err(ConfigError::new(text));
         }
         let sessions = self.sessions().await?;
-        let majority = sessions
-            .write_concern()
-            .is_none()
-            .then(|| majority(self.deadline));
+        let stated = self.writes.or_else(|| sessions.write_concern().cloned());
         Ok(MongoStore {
             inner: Arc::new(Inner {
                 sessions,
                 deadline: self.deadline,
-                writes: self.writes.or(majority),
-                touches: self.touches.or_else(|| Some(WriteConcern::nodes(1))),
+                writes: majority(stated, self.deadline),
+                touches: self.touches.unwrap_or_else(|| WriteConcern::nodes(1)),
                 reads: self.reads,
             }),
         })
@@ -199,8 +196,8 @@ impl MongoStoreBuilder {
     async fn sessions(&self) -> Result<Collection<RawDocumentBuf>, ConfigError> {
         let named = self.collection.as_deref().unwrap_or(COLLECTION);
         let database = match &self.source.0 {
-            Kind::Uri(uri) => self.database_of(&client(uri, self.deadline).await?),
-            Kind::Client(client) => self.database_of(client),
+            Kind::Uri(uri) => self.database_of(&client(uri, self.deadline).await?)?,
+            Kind::Client(client) => self.database_of(client)?,
             Kind::Database(database) if self.database.is_none() => database.clone(),
             Kind::Collection(collection) if self.database.is_none() && self.collection.is_none() => {
                 return Ok(collection.clone());
@@ -210,20 +207,30 @@ impl MongoStoreBuilder {
         Ok(database.collection(named))
     }
 
-    fn database_of(&self, client: &Client) -> Database {
-        match &self.database {
-            Some(name) => client.database(name),
-            None => client
-                .default_database()
-                .unwrap_or_else(|| client.database(DATABASE)),
+    /// The URI's database may be meant for the login alone.
+    fn database_of(&self, client: &Client) -> Result<Database, ConfigError> {
+        let named = match &self.database {
+            Some(name) => return Ok(client.database(name)),
+            None => client.default_database(),
+        };
+        match named {
+            Some(database) if ["admin", "local", "config"].contains(&database.name()) => {
+                Err(ConfigError::new(
+                    "the database in the MongoDB URI is one of the server's own; name another with `database`, and this one as authSource",
+                ))
+            }
+            Some(database) => Ok(database),
+            None => Ok(client.database(DATABASE)),
         }
     }
 }
 
-/// The server, too, waits no longer than it matters: a write that no majority takes would hold its connection until one does.
-fn majority(deadline: Duration) -> WriteConcern {
-    let mut concern = WriteConcern::majority();
-    concern.w_timeout = Some(share(deadline));
+/// A majority, where nothing else is stated. The server, too, waits no longer than it matters: a write that no majority takes would hold its
+/// connection until one does.
+fn majority(stated: Option<WriteConcern>, deadline: Duration) -> WriteConcern {
+    let mut concern = stated.unwrap_or_else(WriteConcern::majority);
+    concern.w.get_or_insert(Acknowledgment::Majority);
+    concern.w_timeout.get_or_insert(share(deadline));
     concern
 }
 
@@ -233,10 +240,21 @@ fn share(deadline: Duration) -> Duration {
 }
 
 async fn client(uri: &str, deadline: Duration) -> Result<Client, ConfigError> {
+    if uri.starts_with("mongodb+srv://") && !cfg!(feature = "dns") {
+        return Err(ConfigError::new(
+            "mongodb+srv needs the feature `dns` of session-mongo (`mongo-dns` of session-http)",
+        ));
+    }
+    if !uri.starts_with("mongodb://") && !uri.starts_with("mongodb+srv://") {
+        return Err(ConfigError::new(
+            "not a URI of MongoDB: it begins with mongodb:// or mongodb+srv://",
+        ));
+    }
     // The driver's texts may quote the URI, password and all.
     let wrong = |_| {
         ConfigError::new(
-            "the MongoDB URI is wrong, or its name does not resolve; it is like mongodb://user:password@host:27017/database",
+            "the MongoDB URI is wrong: an option that is not known or has a wrong value, a name that does not resolve, or : / ? # [ ] @ in the \
+             username or password that are not percent-encoded; it is like mongodb://user:password@host:27017/database?authSource=admin",
         )
     };
     let mut options = ClientOptions::parse(uri).await.map_err(wrong)?;
@@ -245,6 +263,56 @@ async fn client(uri: &str, deadline: Duration) -> Result<Client, ConfigError> {
     options.heartbeat_freq.get_or_insert(Duration::from_secs(1));
     options.connect_timeout.get_or_insert(Duration::from_secs(1));
     options.server_selection_timeout.get_or_insert(share(deadline));
-    Client::with_options(options)
-        .map_err(|_| ConfigError::new("the settings in the MongoDB URI contradict each other"))
+    Client::with_options(options).map_err(|_| {
+        ConfigError::new(
+            "the settings in the MongoDB URI cannot be used: a certificate file that cannot be read, or some that contradict each other",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::MongoStore;
+
+    #[tokio::test]
+    async fn what_is_wrong_is_said_without_the_password() {
+        for (uri, reason) in [
+            ("", "begins with"),
+            ("redis://:opensesame@host/", "begins with"),
+            ("mongo://:opensesame@host/", "begins with"),
+            ("mongodb://user:open/sesame@host/", "percent-encoded"),
+            ("mongodb://user:opensesame@host/?maxPoolSize=many", "wrong value"),
+            ("mongodb://user:opensesame@host/?retryWritse=true", "not known"),
+            ("mongodb://user:opensesame@host/admin", "authSource"),
+            (
+                "mongodb://user:opensesame@host/?tls=true&tlsCAFile=/nope",
+                "certificate",
+            ),
+        ] {
+            let said = match MongoStore::builder(uri).lazy().await {
+                Err(error) => error.to_string(),
+                Ok(store) => format!("{store:?}"),
+            };
+            assert!(said.contains(reason) && !said.contains("sesame"), "{uri}: {said}");
+        }
+    }
+
+    #[cfg(not(feature = "dns"))]
+    #[tokio::test]
+    async fn a_missing_feature_is_named() {
+        let error = MongoStore::builder("mongodb+srv://host.example/")
+            .lazy()
+            .await
+            .err();
+        assert!(error.is_some_and(|error| error.to_string().contains("mongo-dns")));
+    }
+
+    #[tokio::test]
+    async fn the_database_of_the_login_is_no_place_for_sessions_unless_it_is_named() {
+        let store = MongoStore::builder("mongodb://host/admin")
+            .database("shop")
+            .lazy()
+            .await;
+        assert!(format!("{store:?}").contains("shop.sessions"), "{store:?}");
+    }
 }

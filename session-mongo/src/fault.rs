@@ -108,21 +108,23 @@ fn may_be_second(error: &Error) -> bool {
 fn reason(error: &Error) -> Reason {
     match &*error.kind {
         ErrorKind::ServerSelection { .. } => Reason::NoServer(
-            "none was found in time that is up and of the wanted role; look at the URI and the servers, and whether the runtime still runs in which the client was made",
+            "none was found in time that is up and of the wanted role; are address, replicaSet and tls of the URI right, and does the runtime still run in which the client was made?",
         ),
         ErrorKind::DnsResolve { .. } => Reason::NoServer("its name does not resolve"),
         ErrorKind::ConnectionPoolCleared { .. } => {
             Reason::NoServer("its connections were closed after a failure")
         }
-        ErrorKind::Authentication { .. } => {
-            Reason::NoServer("it refused the username or password, or the way to authenticate")
-        }
+        ErrorKind::Authentication { .. } => Reason::NoServer(
+            "it refused the username or password; is authSource right, the database that the user is kept in?",
+        ),
         ErrorKind::InvalidTlsConfig { .. } => Reason::NoServer("the settings for TLS are wrong"),
         ErrorKind::Shutdown => Reason::NoServer("the application has shut its client down"),
         ErrorKind::Io(io) => Reason::Broken(io.kind().to_string()),
         ErrorKind::Command(command) => Reason::Refused {
             hint: match command.code {
-                13 => "the user lacks a permission; session-mongo documents what it needs",
+                13 => {
+                    "the user lacks a permission, or none is named; session-mongo documents what it needs, and `without_indexes` spares createIndex"
+                }
                 18 => "the server refused the username or password",
                 code if NOT_PRIMARY.contains(&code) => "the server is not the primary (any more)",
                 code if INTERRUPTED.contains(&code) => "the server stopped in the middle",

@@ -7,6 +7,8 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::IndexOptions;
 
+use session_core::StoreError;
+
 use crate::ConnectError;
 use crate::fault;
 use crate::store::MongoStore;
@@ -14,9 +16,12 @@ use crate::store::MongoStore;
 /// An index of these options is there under another name, or this name with other options.
 const OTHER_OPTIONS: [i32; 2] = [85, 86];
 
+/// How long one index may take to be made: there may be many sessions already.
+const LIMIT: Duration = Duration::from_secs(60);
+
 impl MongoStore {
     /// Makes the indexes that are not there yet: one by which the server removes sessions that have ended, and one by
-    /// which those of a principal are found. Many servers may do so at once. [`connect`](Self::connect) has done it.
+    /// which those of a principal are found. Many servers may do so at once. Each may take a minute where many sessions are there already. [`connect`](Self::connect) has done it.
     ///
     /// # Errors
     ///
@@ -38,7 +43,9 @@ impl MongoStore {
         let keys: Document = doc! { field: 1 };
         let model = IndexModel::builder().keys(keys).options(options).build();
         let sessions = self.inner.sessions.clone();
-        let made = self.once(async move { sessions.create_index(model).await }).await;
+        let made = self
+            .once(LIMIT, async move { sessions.create_index(model).await })
+            .await;
         match made {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) if is_other(&error) => Err(ConnectError::OtherIndex {
@@ -46,7 +53,8 @@ impl MongoStore {
                 field,
             }),
             Ok(Err(error)) => Err(ConnectError::failed(&fault::of_read(&error))),
-            Err(late) => Err(ConnectError::failed(&late)),
+            // It goes on being built.
+            Err(late) => Err(ConnectError::failed(&StoreError::unavailable(late))),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`MongoStore`] is a [`SessionStore`](session_core::SessionStore) that keeps each session as a document: a field for each
 //! value, so that requests of one session which change different keys all survive, and the metadata beside them. Each operation is one
-//! command; the server removes what has ended.
+//! command as a rule; the server removes what has ended.
 //!
 //! ```no_run
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,8 +24,11 @@
 //! MongoDB 4.4 or later, alone or as a replica set, from a URI or from a client, database or collection that the application has
 //! ([`Source`]). The feature `dns` brings `mongodb+srv://`.
 //!
-//! A sharded collection has not been tried here. By its reasoning it works with the shard key `_id`, hashed: all operations on one session name its
-//! `_id`, so each goes to one shard; none needs a transaction; the indexes are not unique. `list` and `delete_all` ask every shard.
+//! The store needs a tokio runtime with time and I/O, as `#[tokio::main]` makes it.
+//!
+//! A sharded collection has not been tried here. By its reasoning it works once it is sharded by hand with the shard key `_id`, hashed: all operations on one session name its
+//! `_id`, so each goes to one shard; none needs a transaction; the indexes are not unique. `list` and `delete_all` ask every shard, and a session that the balancer
+//! is just moving may escape them: ask twice, or keep the balancer from this collection.
 //!
 //! # How a session lies there
 //!
@@ -53,11 +56,13 @@
 //! |---|---|---|
 //! | `data` | the values: JSON as text, another codec as Binary, behind the codec's tag | each with its value |
 //! | `v` | version | by every update |
-//! | `size`, `keys` | what limits are about, or more: merges count what they overwrite as if it were new, until somebody counts anew | with values |
+//! | `size`, `keys` | what limits are about, or more: merges count what they overwrite as if it were new, until somebody counts anew | with values, and by updates of a version |
 //! | `seen`, `ends` | time last seen; when the session ends | with activity, at most once per touch interval |
 //! | `expires` | when the server may remove it: a minute after `ends`, since clocks differ | likewise |
 //! | `epoch`, `deadline`, `idle`, `created`, `principal` | as in the metadata, for the server to decide by and for people to read | by creation and when metadata is replaced |
 //! | `meta` | all metadata, as [`Record::encode_metadata`](session_core::Record::encode_metadata) has it | likewise |
+//!
+//! People may read it all. Who changes one of the metadata's fields by hand makes the session unreadable, and with it the `list` of its principal.
 //!
 //! Any key name works: `%`, `.`, NUL, a leading `$` and the empty name are written as `%25`, `%2E`, `%00`, `%24` and `%`.
 //!
@@ -66,13 +71,16 @@
 //! | operation | command |
 //! |---|---|
 //! | load | `find` by `_id` |
-//! | create | `insert` |
+//! | create | `insert`; over an id that has ended and is not removed yet `delete` and `insert` again |
 //! | update that may merge | `findAndModify` by `_id`; never an upsert |
 //! | update of a version that must be met (renewal, `update`) | `update` by `_id`; never an upsert |
-//! | an update that matched nothing | and a `find`, which tells whether the session has gone, is of another version, or may be too large |
+//! | an update that matched nothing | and a `find`, which tells whether the session has gone, is of another version, or may be too large; then, if it may be written all the same, `update` |
 //! | delete | `delete` by `_id` |
 //! | list | `find` by principal |
 //! | delete all of a principal | `delete` by principal |
+//!
+//! A merge that adds more than half of what the session may hold takes the last way each time, since what it overwrites is counted as if it
+//! were new.
 //!
 //! Two indexes are made by [`connect`](MongoStoreBuilder::connect), idempotently: `session_expires` on `expires`, by which the server removes what
 //! has ended, and `session_principal` on `principal`, where there is one. Updates look at `_id` and at fields that have no index, so they keep the
@@ -100,6 +108,13 @@
 //!
 //! Writes wait for a majority, for four fifths of the deadline, so what was acknowledged survives the loss of the primary; a write of activity alone
 //! waits for one node, since its loss does no harm. Both can be set.
+//!
+//! A primary that is cut off from the others answers reads until it notices, 10 s by default: servers on its side may accept a session for as long whose end a
+//! majority has seen. Read preferences other than the primary make that the rule: right after a sign-in the session may not be found
+//! there, and after a logout it may be. The store sets the read preference and the read concern (`local`) itself, whatever the URI or the collection says.
+//!
+//! A client of the application keeps its own settings. Let its `server_selection_timeout` be shorter than the deadline, and `heartbeat_freq` and `connect_timeout` about 1 s:
+//! with the driver's defaults operations that nobody waits for any more go on for four deadlines, and some are carried out then.
 //!
 //! A client belongs to the tokio runtime in which it was made. A store works from other runtimes while that one runs, and when it has ended its calls fail at once.
 //!

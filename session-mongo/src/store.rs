@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use mongodb::Collection;
-use mongodb::action::Action as _;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
-use mongodb::options::{ReadPreference, ReturnDocument, SelectionCriteria, WriteConcern};
+use mongodb::options::{ReadConcern, ReadPreference, ReturnDocument, SelectionCriteria, WriteConcern};
 use session_core::{
-    Applied, Capability, Changes, Key, Metadata, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated, Values, async_trait,
+    Applied, Capability, Changes, Key, LimitExceeded, Metadata, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated, Values, async_trait,
 };
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -39,9 +38,9 @@ pub(crate) struct Inner {
     pub(crate) sessions: Collection<RawDocumentBuf>,
     pub(crate) deadline: Duration,
     /// Of activity alone.
-    pub(crate) touches: Option<WriteConcern>,
+    pub(crate) touches: WriteConcern,
     /// Of everything else.
-    pub(crate) writes: Option<WriteConcern>,
+    pub(crate) writes: WriteConcern,
     pub(crate) reads: SelectionCriteria,
 }
 
@@ -94,7 +93,7 @@ impl SessionStore for MongoStore {
             let deleted = inner
                 .sessions
                 .delete_one(name(id))
-                .optional(inner.writes.clone(), |op, concern| op.write_concern(concern));
+                .write_concern(inner.writes.clone());
             deleted.await.map(drop).map_err(|error| fault::of_write(&error))
         })
         .await
@@ -106,6 +105,7 @@ impl SessionStore for MongoStore {
             let mut found = inner
                 .sessions
                 .find(doc! { "principal": principal })
+                .read_concern(ReadConcern::local())
                 .selection_criteria(inner.reads.clone())
                 .await
                 .map_err(|error| fault::of_read(&error))?;
@@ -147,7 +147,7 @@ impl MongoStore {
             let deleted = inner
                 .sessions
                 .delete_many(filter)
-                .optional(inner.writes.clone(), |op, concern| op.write_concern(concern));
+                .write_concern(inner.writes.clone());
             let deleted = deleted.await.map_err(|error| fault::of_write(&error))?;
             Ok(deleted.deleted_count)
         })
@@ -177,11 +177,17 @@ impl MongoStore {
         MongoStoreBuilder::new(source.into())
     }
 
-    /// Reads what is not there: that shows whether the server can be reached and the user may.
-    pub(crate) async fn try_out(&self) -> Result<(), ConnectError> {
+    /// Reads what is not there, and deletes it unless the user may be one who only reads: that shows whether the server can be reached and the
+    /// user may.
+    pub(crate) async fn try_out(&self, writes: bool) -> Result<(), ConnectError> {
         let nobody = Key::Id(SessionId::from_bytes([0; 16]));
         let read = self.load(&nobody, Timestamp::from_millis(0)).await;
-        read.map(drop).map_err(|error| ConnectError::failed(&error))
+        read.map_err(|error| ConnectError::failed(&error))?;
+        if writes {
+            let deleted = self.delete(&nobody).await;
+            deleted.map_err(|error| ConnectError::failed(&error))?;
+        }
+        Ok(())
     }
 
     /// Runs an operation in a task of its own, and waits for it within the deadline: to drop a future of the driver
@@ -195,26 +201,35 @@ impl MongoStore {
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
         T: Send + 'static,
     {
-        match (self.once(operation(Arc::clone(&self.inner))).await, kind) {
-            (Err(StoreError::Unavailable(late)), Known::Writes) => Err(StoreError::OutcomeUnknown(late)),
-            (answer, _) => answer?,
-        }
+        let reason = match self
+            .once(self.inner.deadline, operation(Arc::clone(&self.inner)))
+            .await
+        {
+            Ok(answer) => return answer,
+            Err(reason) => Arc::new(reason),
+        };
+        Err(match (kind, &*reason) {
+            (Known::Writes, Reason::Late(_) | Reason::Stopped) => StoreError::OutcomeUnknown(reason),
+            _ => StoreError::Unavailable(reason),
+        })
     }
 
     pub(crate) async fn once<T: Send + 'static>(
         &self,
+        deadline: Duration,
         operation: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, Reason> {
         if Handle::try_current().is_err() {
-            return Err(StoreError::Unavailable(Arc::new(Reason::NoRuntime)));
+            return Err(Reason::NoRuntime);
         }
+        // A client that waits for ever is not to gather tasks for ever, nor to write when nobody remembers.
+        let task = tokio::spawn(tokio::time::timeout(deadline * 4, operation));
         let began = Instant::now();
-        let late = match tokio::time::timeout(self.inner.deadline, tokio::spawn(operation)).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(_)) => Reason::Stopped,
-            Err(_) => Reason::Late(began.elapsed()),
-        };
-        Err(StoreError::Unavailable(Arc::new(late)))
+        match tokio::time::timeout(deadline, task).await {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Err(_)) => Err(Reason::Stopped),
+            Ok(Ok(Err(_))) | Err(_) => Err(Reason::Late(began.elapsed())),
+        }
     }
 }
 
@@ -266,19 +281,25 @@ impl Inner {
         id: SessionId,
         criteria: SelectionCriteria,
     ) -> Result<Option<Arc<Record>>, StoreError> {
-        let found = self.sessions.find_one(name(id)).selection_criteria(criteria);
+        // What a majority does not have yet is read too: else an update that was saved might not be seen.
+        let found = self
+            .sessions
+            .find_one(name(id))
+            .read_concern(ReadConcern::local())
+            .selection_criteria(criteria);
         let found = found.await.map_err(|error| fault::of_read(&error))?;
         found.map(|document| document::read(id, document)).transpose()
     }
 
     async fn create(&self, record: &Record, now: Timestamp) -> Result<Key, StoreError> {
+        fits(record)?;
         let document = RawDocumentBuf::try_from(document::of_record(record))
             .map_err(|_| StoreError::corrupt("the record is no document"))?;
         for last in [false, true] {
             let inserted = self
                 .sessions
                 .insert_one(&document)
-                .optional(self.writes.clone(), |op, concern| op.write_concern(concern));
+                .write_concern(self.writes.clone());
             match inserted.await {
                 Ok(_) => return Ok(Key::Id(record.id())),
                 Err(error) if !fault::is_duplicate(&error) => return Err(fault::of_write(&error)),
@@ -291,7 +312,7 @@ impl Inner {
             let deleted = self
                 .sessions
                 .delete_one(expired)
-                .optional(self.writes.clone(), |op, concern| op.write_concern(concern))
+                .write_concern(self.writes.clone())
                 .await
                 .map_err(|error| fault::of_write(&error))?;
             if deleted.deleted_count == 0 {
@@ -304,9 +325,14 @@ impl Inner {
     /// One operation. Only if nothing matched, the record is read to tell why.
     async fn update(&self, id: SessionId, owned: &Owned, now: Timestamp) -> Result<Updated, StoreError> {
         let update = owned.update();
+        fits(update.record)?;
         let until = Instant::now() + self.deadline;
         let applied = match update.expected {
             Some(version) => self.replace(id, &update, version, update.record, now).await?,
+            None if update.changes.metadata() == Metadata::Replaced => {
+                let version = update.base_version();
+                self.replace(id, &update, version, update.record, now).await?
+            }
             None => self.merge(id, &update, now).await?,
         };
         if let Some(version) = applied {
@@ -358,10 +384,7 @@ impl Inner {
         }
         let change = operators([("$set", set), ("$unset", unset)]);
         let concern = self.concern(update.changes);
-        let updated = self
-            .sessions
-            .update_one(filter, change)
-            .optional(concern, |op, concern| op.write_concern(concern));
+        let updated = self.sessions.update_one(filter, change).write_concern(concern);
         let updated = updated.await.map_err(|error| fault::of_update(&error))?;
         Ok((updated.matched_count > 0).then_some(after.version()))
     }
@@ -411,7 +434,7 @@ impl Inner {
             .find_one_and_update(filter, change)
             .projection(doc! { "v": 1, "_id": 0 })
             .return_document(ReturnDocument::After)
-            .optional(concern, |op, concern| op.write_concern(concern));
+            .write_concern(concern);
         let Some(updated) = updated.await.map_err(|error| fault::of_update(&error))? else {
             return Ok(None);
         };
@@ -433,11 +456,20 @@ impl Inner {
         filter
     }
 
-    fn concern(&self, changes: &Changes) -> Option<WriteConcern> {
+    fn concern(&self, changes: &Changes) -> WriteConcern {
         match changes.metadata() {
             Metadata::Touched(_) if changes.keeps_values() => self.touches.clone(),
             _ => self.writes.clone(),
         }
+    }
+}
+
+/// A document holds 16 MiB; names of fields and the like need some of it.
+fn fits(record: &Record) -> Result<(), StoreError> {
+    const LIMIT: usize = 15 * 1024 * 1024;
+    match record.size() {
+        ..=LIMIT => Ok(()),
+        size => Err(LimitExceeded::RecordBytes { size, limit: LIMIT }.into()),
     }
 }
 

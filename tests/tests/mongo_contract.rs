@@ -44,6 +44,10 @@ async fn on_one_server() {
 async fn on_a_replica_set() {
     let set = MongoReplicaSet::start();
     check(&MongoStore::connect(set.uri()).await.unwrap(), None).await;
+
+    // What others want to read, and where, is not what sessions need.
+    let uri = format!("{}&readConcernLevel=majority&readPreference=secondary", set.uri());
+    check(&MongoStore::connect(uri).await.unwrap(), Some(FEW)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -259,7 +259,10 @@ async fn a_server_that_is_down_at_the_start() {
         began.elapsed()
     );
     let text = error.to_string();
-    assert!(text.contains("look at the URI and the servers"), "{text}");
+    assert!(
+        text.contains("are address, replicaSet and tls of the URI right"),
+        "{text}"
+    );
 
     let with_password = format!("mongodb://somebody:opensesame@{}/", server.address());
     let error = MongoStore::connect(&with_password).await.unwrap_err();

@@ -98,7 +98,7 @@ async fn sessions(store: &str) -> Result<SessionLayer, BoxError> {
     let store: Box<dyn SessionStore> = match store {
         "memory" => Box::new(MemoryStore::new()),
         "failing" => Box::new(failing::FailingStore),
-        uri if uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://") => {
+        uri if uri.starts_with("mongo") => {
             let store = MongoStore::connect(uri).await;
             Box::new(store.map_err(|error| error.to_string())?)
         }
