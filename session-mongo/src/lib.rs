@@ -128,6 +128,7 @@ mod document;
 mod error;
 mod fault;
 mod indexes;
+mod operations;
 mod store;
 
 pub use builder::{MongoStoreBuilder, Source};
