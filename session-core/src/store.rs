@@ -157,7 +157,7 @@ pub enum Capability {
 ///
 /// # Example
 ///
-/// The repository's README has a complete store of about 60 lines.
+/// The repository's README has a complete store of some 70 lines.
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Who keeps the record.

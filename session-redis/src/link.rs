@@ -145,10 +145,9 @@ impl Link {
             };
             let again = match &fault {
                 Fault::Lost(_) => twice == Twice::Harmless,
-                Fault::Refused { again, .. } => *again,
-                #[cfg(feature = "cluster")]
-                Fault::Ask { .. } => true,
-                Fault::Unsent(_) | Fault::NoScript | Fault::WrongType => false,
+                // It has waited for a connection already.
+                Fault::Unsent(_) => false,
+                other => other.may_pass(),
             };
             match fault {
                 // The call is made again, with the code.

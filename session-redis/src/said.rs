@@ -145,7 +145,7 @@ impl std::error::Error for Said {}
 
 #[cfg(test)]
 mod tests {
-    use redis::{RedisError, ServerError};
+    use redis::RedisError;
 
     use super::Said;
 
@@ -155,7 +155,6 @@ mod tests {
             Err(error) => error,
             Ok(_) => return Said::default(),
         };
-        let _: Result<ServerError, _> = error.clone().try_into();
         Said::of(&error)
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    ByteString, Capability, Changes, Codec, FormatError, Key, LimitExceeded, Limits, Metadata, Record,
-    SessionId, SessionStore, StoreError, Timestamp, Update, Updated, Value,
+    ByteString, Capability, Changes, Key, LimitExceeded, Metadata, Record, SessionId, SessionStore,
+    StoreError, Timestamp, Update, Updated, Value, Values,
 };
 
 /// Keeps sessions as a Redis hash or a MongoDB document would: a field for each value, and the
@@ -23,7 +23,7 @@ struct Hash {
     version: u64,
     last_seen: Timestamp,
     head: Head,
-    values: BTreeMap<ByteString, (u8, Vec<u8>)>,
+    values: BTreeMap<ByteString, Value>,
     /// What the values add to the size.
     size: usize,
 }
@@ -40,15 +40,10 @@ struct Head {
     size: usize,
 }
 
-/// What an entry adds to [`Record::limited_size`].
-fn entry_size(key: &str, bytes: &[u8]) -> usize {
-    key.len() + bytes.len() + 9
-}
-
 impl Head {
     fn new(record: &Record) -> Self {
         let entries = record.values().iter();
-        let entries: usize = entries.map(|(key, value)| entry_size(key, value.bytes())).sum();
+        let entries: usize = entries.map(|(key, value)| Values::entry_size(key, value)).sum();
         Self {
             metadata: record.encode_metadata(),
             epoch: record.epoch(),
@@ -63,14 +58,13 @@ impl Head {
 impl Hash {
     fn new(record: &Record) -> Self {
         let head = Head::new(record);
-        let field = |value: &Value| (value.codec().tag(), value.bytes().to_vec());
         let values = record.values().iter();
         Self {
             version: record.version(),
             last_seen: record.last_seen(),
             size: record.limited_size() - head.size,
             head,
-            values: values.map(|(key, value)| (key.into(), field(value))).collect(),
+            values: values.map(|(key, value)| (key.into(), value.clone())).collect(),
         }
     }
 
@@ -83,15 +77,8 @@ impl Hash {
     }
 
     fn record(&self) -> Result<Arc<Record>, StoreError> {
-        let value = |(key, (tag, bytes)): (&ByteString, &(u8, Vec<u8>))| {
-            let codec = Codec::from_tag(*tag).ok_or(FormatError::Damaged("codec of a value"))?;
-            Ok((key.clone(), Value::new(codec, bytes.clone())))
-        };
-        let values = self
-            .values
-            .iter()
-            .map(value)
-            .collect::<Result<_, FormatError>>()?;
+        let values = self.values.iter();
+        let values = values.map(|(key, value)| (key.clone(), value.clone())).collect();
         let metadata = self.head.metadata.clone();
         let record = Record::from_parts(metadata, self.version, self.last_seen, values)?;
         Ok(Arc::new(record))
@@ -105,13 +92,13 @@ impl Hash {
         };
         let changed = changes.removes().chain(changes.sets().map(|(key, _)| key));
         for key in changed.filter(|_| !changes.is_clear()) {
-            if let Some((_, bytes)) = self.values.get(key) {
-                size -= entry_size(key, bytes);
+            if let Some(value) = self.values.get(key) {
+                size -= Values::entry_size(key, value);
                 count -= 1;
             }
         }
         for (key, value) in changes.sets() {
-            size += entry_size(key, value.bytes());
+            size += Values::entry_size(key, value);
             count += 1;
         }
         (size, count)
@@ -126,7 +113,7 @@ impl Hash {
         let (size, count) = self.measure(changes);
         let whole = size + head.as_ref().unwrap_or(&self.head).size;
         if whole > self.size + self.head.size || count > self.values.len() {
-            check(update.limits, whole, count)?;
+            update.limits.check(whole, count)?;
         }
         self.version += 1;
         self.size = size;
@@ -137,8 +124,7 @@ impl Hash {
             self.values.remove(key);
         }
         for (key, value) in changes.sets() {
-            let field = (value.codec().tag(), value.bytes().to_vec());
-            self.values.insert(key.into(), field);
+            self.values.insert(key.into(), value.clone());
         }
         if let Some(head) = head {
             self.last_seen = update.record.last_seen();
@@ -148,22 +134,6 @@ impl Hash {
         }
         Ok(())
     }
-}
-
-fn check(limits: &Limits, size: usize, count: usize) -> Result<(), LimitExceeded> {
-    if count > limits.keys {
-        return Err(LimitExceeded::Keys {
-            count,
-            limit: limits.keys,
-        });
-    }
-    if size > limits.record_bytes {
-        return Err(LimitExceeded::RecordBytes {
-            size,
-            limit: limits.record_bytes,
-        });
-    }
-    Ok(())
 }
 
 impl FieldStore {
