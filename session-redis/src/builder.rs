@@ -10,7 +10,7 @@ use crate::ConnectError;
 #[cfg(feature = "cluster")]
 use crate::cluster::Cluster;
 use crate::connector::Connector;
-use crate::layout::Names;
+use crate::layout::{Layout, Names};
 use crate::link::{Link, Timing};
 #[cfg(feature = "sentinel")]
 use crate::sentinel::Sentinel;
@@ -43,6 +43,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 pub struct RedisStoreBuilder {
     source: Source,
     prefix: String,
+    layout: Layout,
     timing: Timing,
     login: Login,
     #[cfg(feature = "sentinel")]
@@ -70,6 +71,7 @@ impl RedisStoreBuilder {
         Self {
             source,
             prefix: PREFIX.to_owned(),
+            layout: Layout::default(),
             timing: Timing {
                 deadline: DEADLINE,
                 connect: CONNECT,
@@ -85,6 +87,22 @@ impl RedisStoreBuilder {
     /// store's prefix may begin with this one. Braces would put all sessions on one node of a Cluster.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
+        self
+    }
+
+    /// How sessions are written; [`Layout::Fields`] if not set. Those of the other layout are read all the same, by one command more, and move with
+    /// their next write; so servers of one site may differ for as long as it takes to set them all.
+    ///
+    /// ```
+    /// use session_redis::{Layout, RedisStore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = RedisStore::builder("redis://127.0.0.1/").layout(Layout::Packed).lazy()?;
+    /// assert!(format!("{store:?}").contains("Packed"));
+    /// # Ok::<_, session_core::ConfigError>(()) }).unwrap();
+    /// ```
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
         self
     }
 
@@ -214,7 +232,8 @@ impl RedisStoreBuilder {
             ));
         }
         let link = Link::new(connector, self.timing);
-        Ok(RedisStore::new(link, Names { prefix: self.prefix }))
+        let names = Names { prefix: self.prefix };
+        Ok(RedisStore::new(link, names, self.layout))
     }
 
     fn of_servers(&self, servers: Servers) -> Result<Connector, ConfigError> {

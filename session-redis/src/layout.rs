@@ -1,24 +1,74 @@
-//! How a session lies in Redis: names of keys and fields, and what is in them.
+//! How a session lies in Redis: as a hash or as one text.
 
+pub(crate) mod fields;
+pub(crate) mod packed;
+
+use std::io::Write;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
-use redis::{Cmd, Value as Reply};
-use session_core::{ByteString, Codec, FormatError, Record, SessionId, StoreError, Timestamp, Value, Values};
+use redis::{Cmd, RedisWrite, ToRedisArgs, Value as Reply};
+use session_core::{Record, SessionId, StoreError};
 
-/// Before the key of each value, in the name of its field; nothing else begins with it.
-const VALUE: u8 = b'.';
-/// The metadata, in pieces; what is too long for that lies in the first.
-const METADATA: [&str; 4] = ["m", "m1", "m2", "m3"];
-/// The server keeps a hash in half the memory whose fields are all this short, unless it is told otherwise.
-const PIECE: usize = 64;
-const STATE: &str = "s";
-const HEAD: &str = "h";
-const PRINCIPAL: &str = "p";
-/// The version with which a probation began, while it lasts.
-const PROBATION: &str = "w";
-/// What a value begins with that is no JSON: no JSON does. Its codec's tag follows.
-const TAGGED: u8 = 0;
+/// How sessions lie in Redis; [`RedisStoreBuilder::layout`](crate::RedisStoreBuilder::layout) says which a store writes. All laws hold in both.
+///
+/// The crate's documentation says [which to choose](crate#which-layout).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Layout {
+    /// A hash, a field for each value: readable by people and other languages, and what requests of one session
+    /// change in different keys is merged on the server.
+    #[default]
+    Fields,
+    /// One text of the whole session, replaced by version: less memory and work for the server. Of two requests of one session that write
+    /// at once the second one writes again, on top of the first.
+    Packed,
+}
+
+impl Layout {
+    const fn other(self) -> Self {
+        match self {
+            Self::Fields => Self::Packed,
+            Self::Packed => Self::Fields,
+        }
+    }
+
+    /// This one, by which most sessions can be read, and the one that is left from before a move.
+    pub(crate) const fn both(self) -> [Self; 2] {
+        [self, self.other()]
+    }
+
+    /// The command that reads a session of this layout, and is refused for one of the other.
+    pub(crate) const fn read(self) -> &'static str {
+        match self {
+            Self::Fields => "HGETALL",
+            Self::Packed => "GET",
+        }
+    }
+
+    /// What tells the scripts which layout to expect.
+    pub(crate) const fn hint(self) -> &'static str {
+        match self {
+            Self::Fields => "",
+            Self::Packed => "packed",
+        }
+    }
+
+    /// How many arguments and bytes [`put_record`](Self::put_record) adds, about.
+    pub(crate) fn sizes(self, record: &Record) -> (usize, usize) {
+        match self {
+            Self::Fields => fields::sizes(record),
+            Self::Packed => packed::sizes(record),
+        }
+    }
+
+    /// Adds a session to a command, as the scripts take it.
+    pub(crate) fn put_record(self, record: &Record, command: &mut Cmd) {
+        match self {
+            Self::Fields => fields::put_record(record, command),
+            Self::Packed => packed::put_record(record, command),
+        }
+    }
+}
 
 /// The names of all keys.
 #[derive(Clone, Debug)]
@@ -37,174 +87,26 @@ impl Names {
     }
 }
 
-/// What an update decides by, beside the metadata that the server does not read: epoch, deadline, idle
-/// timeout, and the size without values.
-pub(crate) fn head(record: &Record) -> String {
-    let size = record.limited_size() - size_of(record.values());
-    let (epoch, deadline) = (record.epoch(), record.deadline().as_millis());
-    format!(
-        "{epoch} {deadline} {} {size}",
-        record.lifetime().idle().as_millis()
-    )
-}
-
-/// What every update moves: version, time last seen, size and number of the values.
-fn state(record: &Record) -> String {
-    let values = record.values();
-    let (version, seen) = (record.version(), record.last_seen().as_millis());
-    format!("{version} {seen} {} {}", size_of(values), values.len())
-}
-
-fn size_of(values: &Values) -> usize {
-    values
-        .iter()
-        .map(|(key, value)| Values::entry_size(key, value))
-        .sum()
-}
-
-/// Adds all fields of a session to a command, names and values by turns.
-pub(crate) fn put_record(record: &Record, command: &mut Cmd) {
-    command.arg(STATE).arg(state(record)).arg(HEAD).arg(head(record));
-    let metadata = record.encode_metadata();
-    for (name, piece) in METADATA.iter().zip(pieces(&metadata)) {
-        command.arg(*name).arg(piece);
-    }
-    if let Some(principal) = record.principal() {
-        command.arg(PRINCIPAL).arg(principal);
-    }
-    for (key, value) in record.values().iter() {
-        put_name(key, command);
-        put_value(value, command);
-    }
-}
-
-/// Adds the field that says since which version a session is on probation.
-pub(crate) fn put_probation(version: u64, command: &mut Cmd) {
-    command.arg(PROBATION).arg(version);
-}
-
-/// What the fields of the metadata hold, one after the other.
-pub(crate) fn pieces(metadata: &[u8]) -> impl ExactSizeIterator<Item = &[u8]> {
-    match metadata.len() <= PIECE * METADATA.len() {
-        true => metadata.chunks(PIECE),
-        false => metadata.chunks(metadata.len()),
-    }
-}
-
-/// The metadata of these pieces; `None` if one is missing.
-fn whole(pieces: [Option<Bytes>; METADATA.len()]) -> Option<Bytes> {
-    let last = pieces.iter().rposition(Option::is_some)?;
-    let mut pieces = pieces.into_iter().take(last + 1);
-    if last == 0 {
-        return pieces.next()?;
-    }
-    let mut whole = Vec::with_capacity(PIECE * METADATA.len());
-    for piece in pieces {
-        whole.extend_from_slice(&piece?);
-    }
-    Some(whole.into())
-}
-
-/// How many arguments and bytes [`put_record`] adds, about.
-pub(crate) fn sizes(record: &Record) -> (usize, usize) {
-    (16 + 2 * record.values().len(), 160 + record.size())
-}
-
-/// Adds the name of a value's field.
-pub(crate) fn put_name(key: &str, command: &mut Cmd) {
-    let mut name = Vec::with_capacity(1 + key.len());
-    name.push(VALUE);
-    name.extend_from_slice(key.as_bytes());
-    command.arg(name);
-}
-
-/// Adds a value: JSON as it is, so that people and other languages can read it.
-pub(crate) fn put_value(value: &Value, command: &mut Cmd) {
-    let bytes = value.bytes();
-    if value.codec() == Codec::Json && bytes.first() != Some(&TAGGED) {
-        command.arg(bytes);
-        return;
-    }
-    let mut tagged = Vec::with_capacity(2 + bytes.len());
-    tagged.extend_from_slice(&[TAGGED, value.codec().tag()]);
-    tagged.extend_from_slice(bytes);
-    command.arg(tagged);
-}
-
-/// The record in a reply of all fields; `None` if nothing that makes a session is among them.
+/// The record in a reply to what reads a session, or in a conflict: its form tells the layout.
 pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Record>>, StoreError> {
-    let mut metadata = [const { None }; METADATA.len()];
-    let (mut state, mut head, mut principal) = (None, None, None);
-    let mut contents = Vec::new();
-    for (name, content) in fields(reply)? {
-        if name.first() == Some(&VALUE) {
-            contents.push((name, content));
-            continue;
-        }
-        match &*name {
-            b"s" => state = Some(content),
-            b"h" => head = Some(content),
-            b"p" => principal = Some(content),
-            // What other programs add is theirs.
-            name => {
-                if let Some(at) = METADATA.iter().position(|known| known.as_bytes() == name) {
-                    metadata[at] = Some(content);
-                }
-            }
-        }
-    }
-    let none = state.is_none() && head.is_none() && metadata.iter().all(Option::is_none);
-    let (Some(metadata), Some(state), Some(expected)) = (whole(metadata), &state, &head) else {
-        // What other programs leave under a session's name is none, unless it was one.
-        return match none {
-            true => Ok(None),
-            false => Err(StoreError::corrupt("a field of the metadata is missing")),
-        };
-    };
-    let values = contents
-        .into_iter()
-        .map(|(name, content)| Ok((key(name)?, value(content)?)))
-        .collect::<Result<_, StoreError>>()?;
-    let [version, seen, _size, _count] = numbers(state)?;
-    let seen = Timestamp::from_millis(seen);
-    let record = Record::from_parts(metadata, version, seen, values)?;
-    let [epoch, deadline, idle, _size] = numbers(expected)?;
-    let told = (
-        record.epoch(),
-        record.deadline().as_millis(),
-        record.lifetime().idle().as_millis(),
-    );
-    let owned = record.principal().map(str::as_bytes) == principal.as_deref();
-    if record.id() != id || told != (epoch, deadline, u128::from(idle)) || !owned {
-        return Err(StoreError::corrupt("the metadata contradicts itself"));
-    }
-    Ok(Some(Arc::new(record)))
-}
-
-/// Pairs of field and content: a map to a new protocol, a flat list to an old one and from scripts.
-fn fields(reply: Reply) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
     match reply {
-        Reply::Map(pairs) => pairs
-            .into_iter()
-            .map(|(name, content)| Ok((bytes(name)?, bytes(content)?)))
-            .collect(),
-        Reply::Array(items) => {
-            let mut pairs = Vec::with_capacity(items.len() / 2);
-            let mut items = items.into_iter();
-            while let (Some(name), Some(content)) = (items.next(), items.next()) {
-                pairs.push((bytes(name)?, bytes(content)?));
-            }
-            Ok(pairs)
-        }
-        _ => Err(unexpected()),
+        Reply::Nil => Ok(None),
+        Reply::BulkString(text) => packed::read_record(id, text.into()).map(Some),
+        reply => fields::read_record(id, reply),
     }
 }
 
-fn bytes(reply: Reply) -> Result<Bytes, StoreError> {
-    match reply {
-        Reply::BulkString(bytes) => Ok(bytes.into()),
-        Reply::SimpleString(text) => Ok(text.into()),
-        _ => Err(unexpected()),
+/// One argument of several parts.
+pub(crate) struct Parts<'a, const N: usize>(pub(crate) [&'a [u8]; N]);
+
+impl<const N: usize> ToRedisArgs for Parts<'_, N> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        let mut argument = out.writer_for_next_arg();
+        for part in self.0 {
+            // It goes to memory, so it cannot fail.
+            let written = argument.write_all(part);
+            debug_assert!(written.is_ok());
+        }
     }
 }
 
@@ -213,32 +115,17 @@ pub(crate) fn unexpected() -> StoreError {
     StoreError::corrupt("an answer of the server is not of the expected form")
 }
 
-fn key(mut name: Bytes) -> Result<ByteString, StoreError> {
-    name.advance(1);
-    ByteString::try_from(name).map_err(|_| StoreError::corrupt("the name of a value is not UTF-8"))
+/// What another program has changed.
+fn damaged() -> StoreError {
+    StoreError::corrupt("a field of the metadata is not what was written")
 }
 
-fn value(mut content: Bytes) -> Result<Value, StoreError> {
-    if content.first() != Some(&TAGGED) {
-        return Ok(Value::new(Codec::Json, content));
-    }
-    let codec = content.get(1).and_then(|tag| Codec::from_tag(*tag));
-    let codec = codec.ok_or(FormatError::Damaged("codec of a value"))?;
-    content.advance(2);
-    Ok(Value::new(codec, content))
-}
-
-fn numbers(text: &Bytes) -> Result<[u64; 4], StoreError> {
-    let damaged = || StoreError::corrupt("a field of the metadata is not what was written");
-    let text = std::str::from_utf8(text).map_err(|_| damaged())?;
-    let mut numbers = [0; 4];
-    let mut parts = text.split(' ');
+/// Numbers with a space between two, and nothing else.
+fn numbers<const N: usize>(text: &[u8]) -> Result<[u64; N], StoreError> {
+    let mut numbers = [0; N];
+    let mut parts = text.split(|byte| *byte == b' ');
     for number in &mut numbers {
-        *number = parts
-            .next()
-            .filter(|part| is_written(part))
-            .and_then(|part| part.parse().ok())
-            .ok_or_else(damaged)?;
+        *number = parts.next().and_then(number_of).ok_or_else(damaged)?;
     }
     match parts.next() {
         None => Ok(numbers),
@@ -247,9 +134,46 @@ fn numbers(text: &Bytes) -> Result<[u64; 4], StoreError> {
 }
 
 /// Digits, as the scripts read and compare them: `+1` and `01` are not 1.
-fn is_written(number: &str) -> bool {
-    number.bytes().all(|digit| digit.is_ascii_digit()) && (number == "0" || !number.starts_with('0'))
+fn number_of(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || (digits.len() > 1 && digits[0] == b'0') {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use session_core::SessionId;
+
+    use super::{Names, number_of};
+
+    #[test]
+    fn names_of_keys() {
+        let names = Names {
+            prefix: "session:".to_owned(),
+        };
+        assert_eq!(
+            names.session(SessionId::from_bytes([7; 16])),
+            "session:BwcHBwcHBwcHBwcHBwcHBw"
+        );
+        assert_eq!(names.index("user:42"), "session:principal:user:42");
+    }
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        for (digits, number) in [
+            ("0", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("", None),
+            ("00", None),
+            ("+1", None),
+            ("1a", None),
+        ] {
+            assert_eq!(number_of(digits.as_bytes()), number, "{digits}");
+        }
+    }
+}

@@ -150,5 +150,6 @@ mod tls;
 
 pub use builder::RedisStoreBuilder;
 pub use error::ConnectError;
+pub use layout::Layout;
 pub use source::Source;
 pub use store::RedisStore;

@@ -14,15 +14,16 @@ mod score;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use redis::{FromRedisValue, Value as Reply, cmd};
+use redis::{FromRedisValue, cmd};
 use session_core::{Record, SessionId, StoreError, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::fault::Reason;
+use crate::fault::{Fault, Reason};
+use crate::layout::Layout;
 use crate::link::Twice;
 use crate::script::HEAL;
-use crate::store::Inner;
+use crate::store::{Inner, text};
 use score::Score;
 
 /// How many sessions of a principal are asked for, or ended, at once.
@@ -53,17 +54,29 @@ impl Inner {
             // As one that has been missing for ever.
             let mark = Score::missed(Timestamp::from_millis(0))?;
             self.mark(former, &[id], mark, until).await?;
-            let mut owner = cmd("HGET");
-            owner.arg(self.names.session(id)).arg("p");
-            let owner = self.link.call(&owner, Twice::Harmless, until).await;
-            match owner.map_err(|fault| fault.of_read())? {
-                Reply::BulkString(owner) if owner == former.as_bytes() => Ok(()),
+            match self.owner(id, until).await? {
+                Some(owner) if owner == former => Ok(()),
                 _ => self.heal(former, &[(id, mark as f64, None)], until).await,
             }
         };
         if let Err(error) = left.await {
             tracing::debug!(target: "session::redis", ?error, "an index keeps the entry of a session that has left");
         }
+    }
+
+    /// Whose a session is, where it is somebody's.
+    async fn owner(&self, id: SessionId, until: Instant) -> Result<Option<String>, StoreError> {
+        if self.layout == Layout::Fields {
+            let mut command = cmd("HGET");
+            command.arg(self.names.session(id)).arg("p");
+            match self.link.call(&command, Twice::Harmless, until).await {
+                // It is packed.
+                Err(Fault::WrongType) => {}
+                owner => return Ok(text(owner.map_err(Fault::of_read)?)),
+            }
+        }
+        let record = self.load(id, until).await?;
+        Ok(record.and_then(|record| record.principal().map(str::to_owned)))
     }
 
     /// Each batch has a deadline of its own: somebody may have very many.

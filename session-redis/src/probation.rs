@@ -6,19 +6,50 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value as Reply;
-use session_core::{Key, Record, StoreError, Timestamp, Updated};
+use session_core::{Changes, Key, Limits, Record, SessionId, StoreError, Timestamp, Update, Updated};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::fault::{Fault, Reason};
 use crate::link::Twice;
 use crate::script::{CONFIRM, INDEX, SETTLE};
-use crate::store::{Answer, Change, GRACE, Inner, strange};
+use crate::store::{Answer, GRACE, Inner, strange};
 
 /// An index stays this much longer than the sessions in it, and each entry: it is not renewed when they are, and by then the
 /// clocks of those who renew them may differ.
 const INDEX_GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Before it is tried once more to take a session off probation.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// An update that goes on if its caller goes away.
+pub(crate) struct Owned {
+    record: Arc<Record>,
+    changes: Changes,
+    epoch: u64,
+    expected: Option<u64>,
+    limits: Limits,
+}
+
+impl Owned {
+    pub(crate) fn of(update: &Update<'_>) -> Self {
+        Self {
+            record: Arc::clone(update.record),
+            changes: update.changes.clone(),
+            epoch: update.epoch,
+            expected: update.expected,
+            limits: *update.limits,
+        }
+    }
+
+    fn update(&self) -> Update<'_> {
+        Update {
+            record: &self.record,
+            changes: &self.changes,
+            epoch: self.epoch,
+            expected: self.expected,
+            limits: &self.limits,
+        }
+    }
+}
 
 impl Inner {
     /// How long a session lives that was written and is not confirmed yet: longer than its writer takes to confirm it.
@@ -54,27 +85,30 @@ impl Inner {
     /// Changes a session whose principal is new to it. It goes on if the caller goes away.
     pub(crate) async fn update_indexed(
         self: Arc<Self>,
-        change: Change,
-        record: Arc<Record>,
+        id: SessionId,
+        owned: Owned,
         now: Timestamp,
         until: Instant,
     ) -> Result<Updated, StoreError> {
         finish(until, async move {
+            let record = &owned.record;
             let principal = record.principal().unwrap_or_default();
-            self.index(principal, &record, now, until).await?;
-            let (version, former) = match self.update(&change, until).await? {
+            self.index(principal, record, now, until).await?;
+            let probation = Some(self.provisional());
+            let updated = self.update(id, &owned.update(), now, probation, until).await?;
+            let (version, former) = match updated {
                 Answer::Saved { version, former } => (version, former),
                 Answer::Conflict(fresh) => return Ok(Updated::Conflict(fresh)),
                 Answer::Gone => return Ok(Updated::Gone),
                 Answer::IndexFirst => return Err(strange()),
             };
-            let kept = self.confirm(principal, &record, version, now).await?;
+            let kept = self.confirm(principal, record, version, now).await?;
             if let Some(former) = former {
-                self.leave(&former, change.id, until).await;
+                self.leave(&former, id, until).await;
             }
             Ok(match kept {
                 true => Updated::Saved {
-                    key: Key::Id(change.id),
+                    key: Key::Id(id),
                     version,
                 },
                 false => Updated::Gone,
@@ -136,8 +170,9 @@ impl Inner {
             self.end(id, Some(principal), until).await?;
             return Ok(false);
         }
-        let mut call = SETTLE.on(&self.names.session(id), 3, 48);
+        let mut call = SETTLE.on(&self.names.session(id), 4, 48);
         call.arg(version).arg(now.as_millis()).arg(millis(GRACE));
+        call.arg(self.layout.hint());
         let there = SETTLE.run(&self.link, &call, Twice::Harmless, until).await?;
         Ok(there == Reply::Int(1))
     }

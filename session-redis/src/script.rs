@@ -8,13 +8,29 @@ use tokio::time::Instant;
 use crate::fault::Fault;
 use crate::link::{Link, Twice};
 
-pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/create.lua")));
-pub(crate) static UPDATE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/update.lua")));
-pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/delete.lua")));
-pub(crate) static INDEX: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/index.lua")));
-pub(crate) static CONFIRM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/confirm.lua")));
-pub(crate) static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/settle.lua")));
-pub(crate) static HEAL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/heal.lua")));
+/// A script by its name; `look at` puts before it what knows both layouts.
+macro_rules! script {
+    ($name:literal) => {
+        LazyLock::new(|| Script::new(include_str!(concat!("lua/", $name, ".lua"))))
+    };
+    (look at, $name:literal) => {
+        LazyLock::new(|| {
+            Script::new(concat!(
+                include_str!("lua/look.lua"),
+                include_str!(concat!("lua/", $name, ".lua"))
+            ))
+        })
+    };
+}
+
+pub(crate) static CREATE: LazyLock<Script> = script!(look at, "create");
+pub(crate) static REPLACE: LazyLock<Script> = script!(look at, "replace");
+pub(crate) static DELETE: LazyLock<Script> = script!(look at, "delete");
+pub(crate) static SETTLE: LazyLock<Script> = script!(look at, "settle");
+pub(crate) static UPDATE: LazyLock<Script> = script!("update");
+pub(crate) static INDEX: LazyLock<Script> = script!("index");
+pub(crate) static CONFIRM: LazyLock<Script> = script!("confirm");
+pub(crate) static HEAL: LazyLock<Script> = script!("heal");
 
 /// A script over one key: known to the server by its hash, sent whole where it is not.
 pub(crate) struct Script {

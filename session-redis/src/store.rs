@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, Value as Reply, cmd};
+use redis::{Cmd, Value as Reply};
 use session_core::{
     Capability, Key, Limits, Metadata, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
     Updated, async_trait,
@@ -14,9 +14,10 @@ use tokio::time::Instant;
 use crate::ConnectError;
 use crate::builder::RedisStoreBuilder;
 use crate::fault::{Fault, Reason};
-use crate::layout::{self, Names};
+use crate::layout::{self, Layout, Names, Parts, fields};
 use crate::link::{Link, Twice};
-use crate::script::{CREATE, DELETE, UPDATE};
+use crate::probation::Owned;
+use crate::script::{CREATE, DELETE, REPLACE, UPDATE};
 use crate::source::Source;
 
 /// How much longer than the session the server keeps it: clocks differ, and commands take their time.
@@ -37,6 +38,7 @@ pub struct RedisStore {
 pub(crate) struct Inner {
     pub(crate) link: Arc<Link>,
     pub(crate) names: Names,
+    pub(crate) layout: Layout,
 }
 
 impl RedisStore {
@@ -65,9 +67,9 @@ impl RedisStore {
         RedisStoreBuilder::new(source.into())
     }
 
-    pub(crate) fn new(link: Arc<Link>, names: Names) -> Self {
+    pub(crate) fn new(link: Arc<Link>, names: Names, layout: Layout) -> Self {
         Self {
-            inner: Arc::new(Inner { link, names }),
+            inner: Arc::new(Inner { link, names, layout }),
         }
     }
 
@@ -89,6 +91,7 @@ impl fmt::Debug for RedisStore {
         f.debug_struct("RedisStore")
             .field("link", &self.inner.link)
             .field("prefix", &self.inner.names.prefix)
+            .field("layout", &self.inner.layout)
             .finish_non_exhaustive()
     }
 }
@@ -121,8 +124,7 @@ impl SessionStore for RedisStore {
             return Ok(Updated::Gone);
         };
         let until = self.inner.link.until();
-        let changed = Change::new(&self.inner.names, id, &update, now, None);
-        match self.inner.update(&changed, until).await? {
+        match self.inner.update(id, &update, now, None, until).await? {
             Answer::Saved { version, former } => {
                 if let Some(former) = former {
                     self.inner.leave(&former, id, until).await;
@@ -136,11 +138,7 @@ impl SessionStore for RedisStore {
             Answer::Gone => Ok(Updated::Gone),
             Answer::IndexFirst => {
                 let inner = Arc::clone(&self.inner);
-                let provisional = self.inner.provisional();
-                let change = Change::new(&inner.names, id, &update, now, Some(provisional));
-                inner
-                    .update_indexed(change, Arc::clone(update.record), now, until)
-                    .await
+                inner.update_indexed(id, Owned::of(&update), now, until).await
             }
         }
     }
@@ -182,10 +180,16 @@ impl Inner {
         id: SessionId,
         until: Instant,
     ) -> Result<Option<Arc<Record>>, StoreError> {
-        let mut command = cmd("HGETALL");
-        command.arg(self.names.session(id));
-        let reply = self.link.call(&command, Twice::Harmless, until).await;
-        layout::read_record(id, reply.map_err(|fault| fault.of_read())?)
+        for layout in self.layout.both() {
+            let mut command = Cmd::with_capacity(2, 8 + self.names.prefix.len() + 22);
+            command.arg(layout.read()).arg(self.names.session(id));
+            match self.link.call(&command, Twice::Harmless, until).await {
+                // It is of the other layout.
+                Err(Fault::WrongType) => {}
+                reply => return layout::read_record(id, reply.map_err(Fault::of_read)?),
+            }
+        }
+        Err(Fault::WrongType.of_read())
     }
 
     /// Adds a session; on probation for so many milliseconds, if it has a principal.
@@ -196,14 +200,15 @@ impl Inner {
         probation: Option<u64>,
         until: Instant,
     ) -> Result<(), StoreError> {
-        let (arguments, size) = layout::sizes(record);
-        let mut call = CREATE.on(&self.names.session(record.id()), 4 + arguments, size);
+        let (arguments, size) = self.layout.sizes(record);
+        let mut call = CREATE.on(&self.names.session(record.id()), 4 + arguments, 64 + size);
         call.arg(now.as_millis())
             .arg(probation.unwrap_or_else(|| ttl(record, now)));
-        if probation.is_some() {
-            layout::put_probation(record.version(), &mut call);
-        }
-        layout::put_record(record, &mut call);
+        match probation {
+            Some(_) => call.arg(record.version()),
+            None => call.arg(""),
+        };
+        self.layout.put_record(record, &mut call);
         let reply = CREATE.run(&self.link, &call, Twice::Never, until).await;
         match reply.map_err(|fault| fault.of_write())? {
             Reply::Int(1) => Ok(()),
@@ -212,9 +217,103 @@ impl Inner {
         }
     }
 
-    pub(crate) async fn update(&self, change: &Change, until: Instant) -> Result<Answer, StoreError> {
-        let reply = UPDATE.run(&self.link, &change.call, Twice::Never, until).await;
-        change.answer(reply.map_err(|fault| fault.of_write())?)
+    /// Once the principal is indexed, `probation` is the time that the session lives until it is confirmed.
+    pub(crate) async fn update(
+        &self,
+        id: SessionId,
+        update: &Update<'_>,
+        now: Timestamp,
+        probation: Option<u64>,
+        until: Instant,
+    ) -> Result<Answer, StoreError> {
+        if self.layout == Layout::Fields {
+            let call = self.merge(id, update, now, probation);
+            match UPDATE.run(&self.link, &call, Twice::Never, until).await {
+                // What is packed cannot be merged; it moves.
+                Err(Fault::WrongType) => {}
+                reply => return Answer::of(id, update.limits, reply.map_err(Fault::of_write)?),
+            }
+        }
+        let call = self.replace(id, update, now, probation);
+        let reply = REPLACE.run(&self.link, &call, Twice::Never, until).await;
+        Answer::of(id, update.limits, reply.map_err(Fault::of_write)?)
+    }
+
+    /// An update as a call of the script that puts the whole record into the place of the one it was made from.
+    fn replace(&self, id: SessionId, update: &Update<'_>, now: Timestamp, probation: Option<u64>) -> Cmd {
+        let record = update.record;
+        let (arguments, size) = self.layout.sizes(record);
+        let mut call = REPLACE.on(&self.names.session(id), 7 + arguments, 128 + size);
+        call.arg(now.as_millis()).arg(update.epoch);
+        match update.base_version() {
+            base if update.expected.is_none_or(|version| version == base) => call.arg(base),
+            // Made from one and to meet another: none is both.
+            _ => call.arg(""),
+        };
+        call.arg(probation.unwrap_or_else(|| ttl(record, now)));
+        call.arg(if probation.is_some() { "indexed" } else { "" });
+        put_principal(record, &mut call);
+        call.arg(record.deadline().as_millis());
+        self.layout.put_record(record, &mut call);
+        call
+    }
+
+    /// An update as a call of the script that merges.
+    fn merge(&self, id: SessionId, update: &Update<'_>, now: Timestamp, probation: Option<u64>) -> Cmd {
+        let changes = update.changes;
+        let replaced = changes.metadata() == Metadata::Replaced;
+        let seen = match changes.metadata() {
+            Metadata::Touched(seen) => Some(seen),
+            _ if replaced => Some(update.record.last_seen()),
+            _ => None,
+        };
+        let (mut added, mut sets) = (0, 0);
+        for (key, value) in changes.sets() {
+            added += session_core::Values::entry_size(key, value);
+            sets += 1;
+        }
+        // A clear takes all that is not set.
+        let removes = || changes.removes().filter(|_| !changes.is_clear());
+        let removed = removes().count();
+        let mut call = UPDATE.on(&self.names.session(id), 20 + 2 * sets + removed, 128 + added);
+        call.arg(now.as_millis()).arg(update.epoch);
+        match update.expected {
+            Some(version) => call.arg(version),
+            None => call.arg(""),
+        };
+        call.arg(update.limits.record_bytes).arg(update.limits.keys);
+        call.arg(u64::try_from(GRACE.as_millis()).unwrap_or(LONGEST));
+        match seen {
+            Some(seen) => call.arg(seen.as_millis()),
+            None => call.arg(""),
+        };
+        call.arg(added).arg(removed);
+        call.arg(if changes.is_clear() { "clear" } else { "" });
+        if replaced {
+            let record = update.record;
+            call.arg(fields::head(record));
+            put_principal(record, &mut call);
+            match probation {
+                Some(ttl) => call.arg(ttl),
+                None => call.arg(""),
+            };
+            let metadata = record.encode_metadata();
+            let pieces = fields::pieces(&metadata);
+            call.arg(pieces.len());
+            for piece in pieces {
+                call.arg(piece);
+            }
+        } else {
+            call.arg("");
+        }
+        for key in removes() {
+            fields::put_name(key, &mut call);
+        }
+        for (key, value) in changes.sets() {
+            fields::put_name(key, &mut call);
+            fields::put_value(value, &mut call);
+        }
+        call
     }
 
     /// Ends a session, of this principal only if one is given; says how many and whose it was.
@@ -241,7 +340,8 @@ impl Inner {
         principal: Option<&str>,
         until: Instant,
     ) -> Result<Reply, Fault> {
-        let mut call = DELETE.on(&self.names.session(id), 1, principal.map_or(0, str::len));
+        let mut call = DELETE.on(&self.names.session(id), 2, 8 + principal.map_or(0, str::len));
+        call.arg(self.layout.hint());
         if let Some(principal) = principal {
             call.arg(principal);
         }
@@ -249,7 +349,8 @@ impl Inner {
     }
 }
 
-fn text(reply: Reply) -> Option<String> {
+/// A text that may be missing.
+pub(crate) fn text(reply: Reply) -> Option<String> {
     match reply {
         Reply::BulkString(bytes) => String::from_utf8(bytes).ok(),
         Reply::SimpleString(text) => Some(text),
@@ -262,14 +363,15 @@ pub(crate) fn strange() -> StoreError {
     StoreError::OutcomeUnknown(Arc::new(Reason::Strange))
 }
 
-/// An update as a call of its script.
-pub(crate) struct Change {
-    pub(crate) id: SessionId,
-    call: Cmd,
-    limits: Limits,
+/// Adds the principal behind a `p`, so that none is told from one without a name.
+fn put_principal(record: &Record, call: &mut Cmd) {
+    match record.principal() {
+        Some(principal) => call.arg(Parts([b"p", principal.as_bytes()])),
+        None => call.arg(""),
+    };
 }
 
-/// What became of it.
+/// What became of an update.
 pub(crate) enum Answer {
     Saved {
         version: u64,
@@ -281,74 +383,8 @@ pub(crate) enum Answer {
     IndexFirst,
 }
 
-impl Change {
-    /// Once the principal is indexed, the time that the session lives until it is confirmed.
-    fn new(names: &Names, id: SessionId, update: &Update<'_>, now: Timestamp, indexed: Option<u64>) -> Self {
-        let changes = update.changes;
-        let replaced = changes.metadata() == Metadata::Replaced;
-        let seen = match changes.metadata() {
-            Metadata::Touched(seen) => Some(seen),
-            _ if replaced => Some(update.record.last_seen()),
-            _ => None,
-        };
-        let added: usize = changes
-            .sets()
-            .map(|(key, value)| session_core::Values::entry_size(key, value))
-            .sum();
-        // A clear takes all that is not set.
-        let removes = || changes.removes().filter(|_| !changes.is_clear());
-        let arguments = 16 + 2 * changes.sets().count() + removes().count();
-        let mut call = UPDATE.on(&names.session(id), arguments, 128 + added);
-        call.arg(now.as_millis()).arg(update.epoch);
-        match update.expected {
-            Some(version) => call.arg(version),
-            None => call.arg(""),
-        };
-        call.arg(update.limits.record_bytes).arg(update.limits.keys);
-        call.arg(u64::try_from(GRACE.as_millis()).unwrap_or(LONGEST));
-        match seen {
-            Some(seen) => call.arg(seen.as_millis()),
-            None => call.arg(""),
-        };
-        call.arg(added).arg(removes().count());
-        call.arg(if changes.is_clear() { "clear" } else { "" });
-        if replaced {
-            let record = update.record;
-            call.arg(layout::head(record));
-            call.arg(
-                record
-                    .principal()
-                    .map(|name| format!("p{name}"))
-                    .unwrap_or_default(),
-            );
-            match indexed {
-                Some(ttl) => call.arg(ttl),
-                None => call.arg(""),
-            };
-            let metadata = record.encode_metadata();
-            let pieces = layout::pieces(&metadata);
-            call.arg(pieces.len());
-            for piece in pieces {
-                call.arg(piece);
-            }
-        } else {
-            call.arg("");
-        }
-        for key in removes() {
-            layout::put_name(key, &mut call);
-        }
-        for (key, value) in changes.sets() {
-            layout::put_name(key, &mut call);
-            layout::put_value(value, &mut call);
-        }
-        Self {
-            id,
-            call,
-            limits: *update.limits,
-        }
-    }
-
-    fn answer(&self, reply: Reply) -> Result<Answer, StoreError> {
+impl Answer {
+    fn of(id: SessionId, limits: &Limits, reply: Reply) -> Result<Self, StoreError> {
         let saved = |version, former| match u64::try_from(version) {
             Ok(version @ 1..) => Ok(Answer::Saved { version, former }),
             _ => Err(strange()),
@@ -368,12 +404,12 @@ impl Change {
         let mut parts = parts.into_iter();
         match (parts.next(), parts.next(), parts.next()) {
             // Unreadable or not, it is a conflict; who loads again will see.
-            (Some(Reply::Int(-1)), Some(fresh), _) => Ok(Answer::Conflict(
-                layout::read_record(self.id, fresh).ok().flatten(),
-            )),
+            (Some(Reply::Int(-1)), Some(fresh), _) => {
+                Ok(Answer::Conflict(layout::read_record(id, fresh).ok().flatten()))
+            }
             (Some(Reply::Int(-2)), Some(Reply::Int(bytes)), Some(Reply::Int(keys))) => {
                 let number = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
-                match self.limits.check(number(bytes), number(keys)) {
+                match limits.check(number(bytes), number(keys)) {
                     Err(exceeded) => Err(exceeded.into()),
                     Ok(()) => Err(strange()),
                 }

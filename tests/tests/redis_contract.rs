@@ -8,7 +8,7 @@ use std::time::Duration;
 use redis::cluster::ClusterClientBuilder;
 use session_core::SessionId;
 use session_core::conformance::{Outcome, Suite, cases};
-use session_redis::{RedisStore, RedisStoreBuilder, Source};
+use session_redis::{Layout, RedisStore, RedisStoreBuilder, Source};
 use session_tests::servers::{Engine, RedisCluster, RedisSentinel, RedisServer, plain_redis};
 
 /// For another kind of server.
@@ -16,8 +16,15 @@ const MANY: u32 = 64;
 /// For another way to one that is known.
 const FEW: u32 = 4;
 
-/// Every case passes, and none is left out.
+/// In both layouts every case passes, and none is left out.
 async fn keeps_the_contract(name: &str, rounds: u32, builder: impl Fn() -> RedisStoreBuilder) {
+    for layout in [Layout::Fields, Layout::Packed] {
+        let name = format!("{name}, {layout:?}");
+        layout_keeps_the_contract(&name, rounds, || builder().layout(layout)).await;
+    }
+}
+
+async fn layout_keeps_the_contract(name: &str, rounds: u32, builder: impl Fn() -> RedisStoreBuilder) {
     let suite = Suite::new(|| {
         let patience = Duration::from_secs(10);
         let builder = builder().deadline(patience).connect_timeout(patience);

@@ -141,18 +141,6 @@ fn both_protocols_are_read() {
     }
 }
 
-#[test]
-fn names_of_keys() {
-    let names = Names {
-        prefix: "session:".to_owned(),
-    };
-    assert_eq!(
-        names.session(SessionId::from_bytes([7; 16])),
-        "session:BwcHBwcHBwcHBwcHBwcHBw"
-    );
-    assert_eq!(names.index("user:42"), "session:principal:user:42");
-}
-
 /// The golden record with another content of one field.
 fn with(name: &str, content: &str) -> Result<Option<Arc<Record>>, StoreError> {
     let mut fields = written(&full());

@@ -1,0 +1,199 @@
+//! A session as a hash: names of fields, and what is in them.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use redis::{Cmd, Value as Reply};
+use session_core::{ByteString, Codec, FormatError, Record, SessionId, StoreError, Timestamp, Value, Values};
+
+use super::{Parts, numbers, unexpected};
+
+/// Before the key of each value, in the name of its field; nothing else begins with it.
+const VALUE: u8 = b'.';
+/// The metadata, in pieces; what is too long for that lies in the first.
+const METADATA: [&str; 4] = ["m", "m1", "m2", "m3"];
+/// The server keeps a hash in half the memory whose fields are all this short, unless it is told otherwise.
+const PIECE: usize = 64;
+const STATE: &str = "s";
+const HEAD: &str = "h";
+const PRINCIPAL: &str = "p";
+/// What a value begins with that is no JSON: no JSON does. Its codec's tag follows.
+const TAGGED: u8 = 0;
+
+/// What an update decides by, beside the metadata that the server does not read: epoch, deadline, idle
+/// timeout, and the size without values.
+pub(crate) fn head(record: &Record) -> String {
+    let size = record.limited_size() - size_of(record.values());
+    let (epoch, deadline) = (record.epoch(), record.deadline().as_millis());
+    format!(
+        "{epoch} {deadline} {} {size}",
+        record.lifetime().idle().as_millis()
+    )
+}
+
+/// What every update moves: version, time last seen, size and number of the values.
+fn state(record: &Record) -> String {
+    let values = record.values();
+    let (version, seen) = (record.version(), record.last_seen().as_millis());
+    format!("{version} {seen} {} {}", size_of(values), values.len())
+}
+
+fn size_of(values: &Values) -> usize {
+    values
+        .iter()
+        .map(|(key, value)| Values::entry_size(key, value))
+        .sum()
+}
+
+/// Adds all fields of a session to a command, names and values by turns.
+pub(crate) fn put_record(record: &Record, command: &mut Cmd) {
+    command.arg(STATE).arg(state(record)).arg(HEAD).arg(head(record));
+    let metadata = record.encode_metadata();
+    for (name, piece) in METADATA.iter().zip(pieces(&metadata)) {
+        command.arg(*name).arg(piece);
+    }
+    if let Some(principal) = record.principal() {
+        command.arg(PRINCIPAL).arg(principal);
+    }
+    for (key, value) in record.values().iter() {
+        put_name(key, command);
+        put_value(value, command);
+    }
+}
+
+/// What the fields of the metadata hold, one after the other.
+pub(crate) fn pieces(metadata: &[u8]) -> impl ExactSizeIterator<Item = &[u8]> {
+    match metadata.len() <= PIECE * METADATA.len() {
+        true => metadata.chunks(PIECE),
+        false => metadata.chunks(metadata.len()),
+    }
+}
+
+/// The metadata of these pieces; `None` if one is missing.
+fn whole(pieces: [Option<Bytes>; METADATA.len()]) -> Option<Bytes> {
+    let last = pieces.iter().rposition(Option::is_some)?;
+    let mut pieces = pieces.into_iter().take(last + 1);
+    if last == 0 {
+        return pieces.next()?;
+    }
+    let mut whole = Vec::with_capacity(PIECE * METADATA.len());
+    for piece in pieces {
+        whole.extend_from_slice(&piece?);
+    }
+    Some(whole.into())
+}
+
+/// How many arguments and bytes [`put_record`] adds, about.
+pub(crate) fn sizes(record: &Record) -> (usize, usize) {
+    (16 + 2 * record.values().len(), 160 + record.size())
+}
+
+/// Adds the name of a value's field.
+pub(crate) fn put_name(key: &str, command: &mut Cmd) {
+    command.arg(Parts([&[VALUE], key.as_bytes()]));
+}
+
+/// Adds a value: JSON as it is, so that people and other languages can read it.
+pub(crate) fn put_value(value: &Value, command: &mut Cmd) {
+    let bytes = value.bytes();
+    if value.codec() == Codec::Json && bytes.first() != Some(&TAGGED) {
+        command.arg(bytes);
+    } else {
+        command.arg(Parts([&[TAGGED, value.codec().tag()], bytes]));
+    }
+}
+
+/// The record in a reply of all fields; `None` if nothing that makes a session is among them.
+pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Record>>, StoreError> {
+    let mut metadata = [const { None }; METADATA.len()];
+    let (mut state, mut head, mut principal) = (None, None, None);
+    let mut contents = Vec::new();
+    for (name, content) in fields(reply)? {
+        if name.first() == Some(&VALUE) {
+            contents.push((name, content));
+            continue;
+        }
+        match &*name {
+            b"s" => state = Some(content),
+            b"h" => head = Some(content),
+            b"p" => principal = Some(content),
+            // What other programs add is theirs.
+            name => {
+                if let Some(at) = METADATA.iter().position(|known| known.as_bytes() == name) {
+                    metadata[at] = Some(content);
+                }
+            }
+        }
+    }
+    let none = state.is_none() && head.is_none() && metadata.iter().all(Option::is_none);
+    let (Some(metadata), Some(state), Some(expected)) = (whole(metadata), &state, &head) else {
+        // What other programs leave under a session's name is none, unless it was one.
+        return match none {
+            true => Ok(None),
+            false => Err(StoreError::corrupt("a field of the metadata is missing")),
+        };
+    };
+    let values = contents
+        .into_iter()
+        .map(|(name, content)| Ok((key(name)?, value(content)?)))
+        .collect::<Result<_, StoreError>>()?;
+    let [version, seen, _size, _count] = numbers(state)?;
+    let seen = Timestamp::from_millis(seen);
+    let record = Record::from_parts(metadata, version, seen, values)?;
+    let [epoch, deadline, idle, _size] = numbers(expected)?;
+    let told = (
+        record.epoch(),
+        record.deadline().as_millis(),
+        record.lifetime().idle().as_millis(),
+    );
+    let owned = record.principal().map(str::as_bytes) == principal.as_deref();
+    if record.id() != id || told != (epoch, deadline, u128::from(idle)) || !owned {
+        return Err(StoreError::corrupt("the metadata contradicts itself"));
+    }
+    Ok(Some(Arc::new(record)))
+}
+
+/// Pairs of field and content: a map to a new protocol, a flat list to an old one and from scripts.
+fn fields(reply: Reply) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+    match reply {
+        Reply::Map(pairs) => pairs
+            .into_iter()
+            .map(|(name, content)| Ok((bytes(name)?, bytes(content)?)))
+            .collect(),
+        Reply::Array(items) => {
+            let mut pairs = Vec::with_capacity(items.len() / 2);
+            let mut items = items.into_iter();
+            while let (Some(name), Some(content)) = (items.next(), items.next()) {
+                pairs.push((bytes(name)?, bytes(content)?));
+            }
+            Ok(pairs)
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+fn bytes(reply: Reply) -> Result<Bytes, StoreError> {
+    match reply {
+        Reply::BulkString(bytes) => Ok(bytes.into()),
+        Reply::SimpleString(text) => Ok(text.into()),
+        _ => Err(unexpected()),
+    }
+}
+
+fn key(mut name: Bytes) -> Result<ByteString, StoreError> {
+    name.advance(1);
+    ByteString::try_from(name).map_err(|_| StoreError::corrupt("the name of a value is not UTF-8"))
+}
+
+fn value(mut content: Bytes) -> Result<Value, StoreError> {
+    if content.first() != Some(&TAGGED) {
+        return Ok(Value::new(Codec::Json, content));
+    }
+    let codec = content.get(1).and_then(|tag| Codec::from_tag(*tag));
+    let codec = codec.ok_or(FormatError::Damaged("codec of a value"))?;
+    content.advance(2);
+    Ok(Value::new(codec, content))
+}
+
+#[cfg(test)]
+mod tests;

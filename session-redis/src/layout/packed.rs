@@ -1,0 +1,86 @@
+//! A session as one text: a line that the scripts decide by, the principal, and the record.
+//!
+//! `0 4 1795316260737 0 1796525860737 7200000 7`, a line break, `user:42`, and [`Record::encode`]. The line: with which version its
+//! probation began, or 0; version, time last seen, epoch, deadline, idle timeout; and how long the principal is, or nothing. The scripts
+//! put a number in the place of the 0, so it comes first.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redis::{Cmd, RedisWrite, ToRedisArgs};
+use session_core::{Record, SessionId, StoreError};
+
+use super::{damaged, number_of, numbers};
+
+/// The line is shorter, whatever the numbers.
+const LINE: usize = 128;
+
+/// How many arguments and bytes [`put_record`] adds, about.
+pub(super) fn sizes(record: &Record) -> (usize, usize) {
+    (1, LINE + record.principal().map_or(0, str::len) + record.size())
+}
+
+/// Adds a session to a command, off probation.
+pub(super) fn put_record(record: &Record, command: &mut Cmd) {
+    command.arg(Text(record));
+}
+
+struct Text<'a>(&'a Record);
+
+impl ToRedisArgs for Text<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        let mut text = out.writer_for_next_arg();
+        // It goes to memory, so it cannot fail.
+        let written = self.write(&mut text);
+        debug_assert!(written.is_ok());
+    }
+}
+
+impl Text<'_> {
+    fn write(&self, text: &mut impl Write) -> std::io::Result<()> {
+        let record = self.0;
+        let (seen, deadline) = (record.last_seen().as_millis(), record.deadline().as_millis());
+        let idle = record.lifetime().idle().as_millis();
+        let (version, epoch) = (record.version(), record.epoch());
+        write!(text, "0 {version} {seen} {epoch} {deadline} {idle} ")?;
+        match record.principal() {
+            Some(principal) => write!(text, "{}\n{principal}", principal.len())?,
+            None => text.write_all(b"\n")?,
+        }
+        text.write_all(&record.encode())
+    }
+}
+
+/// The record in a text. Its line says the same as the record, or the scripts would decide by something else.
+pub(super) fn read_record(id: SessionId, text: Bytes) -> Result<Arc<Record>, StoreError> {
+    let end = text.iter().take(LINE).position(|byte| *byte == b'\n');
+    let (line, rest) = text.split_at(end.ok_or_else(damaged)?);
+    let space = line.iter().rposition(|byte| *byte == b' ').ok_or_else(damaged)?;
+    let [_probation, version, seen, epoch, deadline, idle] = numbers(&line[..space])?;
+    let (principal, record) = match &line[space + 1..] {
+        b"" => (None, &rest[1..]),
+        length => {
+            let length = number_of(length).and_then(|length| usize::try_from(length).ok());
+            let parts = rest[1..].split_at_checked(length.ok_or_else(damaged)?);
+            let (principal, record) = parts.ok_or_else(damaged)?;
+            (Some(principal), record)
+        }
+    };
+    let record = Record::decode(text.slice_ref(record))?;
+    let told = (
+        record.version(),
+        record.last_seen().as_millis(),
+        record.epoch(),
+        record.deadline().as_millis(),
+        record.lifetime().idle().as_millis(),
+    );
+    let owned = record.principal().map(str::as_bytes) == principal;
+    if record.id() != id || told != (version, seen, epoch, deadline, u128::from(idle)) || !owned {
+        return Err(StoreError::corrupt("the metadata contradicts itself"));
+    }
+    Ok(Arc::new(record))
+}
+
+#[cfg(test)]
+mod tests;
