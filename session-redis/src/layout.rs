@@ -25,18 +25,6 @@ pub enum Layout {
 }
 
 impl Layout {
-    const fn other(self) -> Self {
-        match self {
-            Self::Fields => Self::Packed,
-            Self::Packed => Self::Fields,
-        }
-    }
-
-    /// This one, by which most sessions can be read, and the one that is left from before a move.
-    pub(crate) const fn both(self) -> [Self; 2] {
-        [self, self.other()]
-    }
-
     /// The command that reads a session of this layout, and is refused for one of the other.
     pub(crate) const fn read(self) -> &'static str {
         match self {

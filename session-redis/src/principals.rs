@@ -20,9 +20,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::fault::{Fault, Reason};
-use crate::layout::Layout;
 use crate::link::Twice;
-use crate::script::HEAL;
+use crate::script::{HEAL, OWNER};
 use crate::store::{Inner, text};
 use score::Score;
 
@@ -66,17 +65,10 @@ impl Inner {
 
     /// Whose a session is, where it is somebody's.
     async fn owner(&self, id: SessionId, until: Instant) -> Result<Option<String>, StoreError> {
-        if self.layout == Layout::Fields {
-            let mut command = cmd("HGET");
-            command.arg(self.names.session(id)).arg("p");
-            match self.link.call(&command, Twice::Harmless, until).await {
-                // It is packed.
-                Err(Fault::WrongType) => {}
-                owner => return Ok(text(owner.map_err(Fault::of_read)?)),
-            }
-        }
-        let record = self.load(id, until).await?;
-        Ok(record.and_then(|record| record.principal().map(str::to_owned)))
+        let mut call = OWNER.on(&self.names.session(id), 1, 8);
+        call.arg(self.layout.hint());
+        let owner = OWNER.run(&self.link, &call, Twice::Harmless, until).await;
+        owner.map(text).map_err(Fault::of_read)
     }
 
     /// Each batch has a deadline of its own: somebody may have very many.

@@ -24,8 +24,10 @@ macro_rules! script {
 }
 
 pub(crate) static CREATE: LazyLock<Script> = script!(look at, "create");
+pub(crate) static READ: LazyLock<Script> = script!(look at, "read");
 pub(crate) static REPLACE: LazyLock<Script> = script!(look at, "replace");
 pub(crate) static DELETE: LazyLock<Script> = script!(look at, "delete");
+pub(crate) static OWNER: LazyLock<Script> = script!(look at, "owner");
 pub(crate) static SETTLE: LazyLock<Script> = script!(look at, "settle");
 pub(crate) static UPDATE: LazyLock<Script> = script!("update");
 pub(crate) static INDEX: LazyLock<Script> = script!("index");

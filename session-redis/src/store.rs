@@ -17,7 +17,7 @@ use crate::fault::{Fault, Reason};
 use crate::layout::{self, Layout, Names, Parts, fields};
 use crate::link::{Link, Twice};
 use crate::probation::Owned;
-use crate::script::{CREATE, DELETE, REPLACE, UPDATE};
+use crate::script::{CREATE, DELETE, READ, REPLACE, UPDATE};
 use crate::source::Source;
 
 /// How much longer than the session the server keeps it: clocks differ, and commands take their time.
@@ -180,16 +180,18 @@ impl Inner {
         id: SessionId,
         until: Instant,
     ) -> Result<Option<Arc<Record>>, StoreError> {
-        for layout in self.layout.both() {
-            let mut command = Cmd::with_capacity(2, 8 + self.names.prefix.len() + 22);
-            command.arg(layout.read()).arg(self.names.session(id));
-            match self.link.call(&command, Twice::Harmless, until).await {
-                // It is of the other layout.
-                Err(Fault::WrongType) => {}
-                reply => return layout::read_record(id, reply.map_err(Fault::of_read)?),
+        let name = self.names.session(id);
+        let mut command = Cmd::with_capacity(2, 8 + name.len());
+        command.arg(self.layout.read()).arg(&name);
+        let reply = match self.link.call(&command, Twice::Harmless, until).await {
+            // It is of the other layout.
+            Err(Fault::WrongType) => {
+                let call = READ.on(&name, 0, 0);
+                READ.run(&self.link, &call, Twice::Harmless, until).await
             }
-        }
-        Err(Fault::WrongType.of_read())
+            reply => reply,
+        };
+        layout::read_record(id, reply.map_err(Fault::of_read)?)
     }
 
     /// Adds a session; on probation for so many milliseconds, if it has a principal.

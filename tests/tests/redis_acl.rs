@@ -7,22 +7,38 @@ use std::time::{Duration, SystemTime};
 
 use session_core::conformance::{Outcome, Report, Suite};
 use session_core::{SessionId, SessionStore};
-use session_redis::{RedisStore, RedisStoreBuilder};
+use session_redis::{Layout, RedisStore, RedisStoreBuilder};
 use session_tests::servers::{Builder, Engine, RedisCluster, RedisSentinel, RedisServer};
 
-/// What the store sends, and what its scripts call.
-const COMMANDS: [&str; 17] = [
+/// What the store sends, and what its scripts call, where sessions are hashes.
+const COMMANDS: [&str; 16] = [
     "eval",
     "evalsha",
     "exists",
     "hdel",
-    "hget",
     "hgetall",
     "hkeys",
     "hmget",
     "hset",
     "pexpire",
     "pttl",
+    "unlink",
+    "zadd",
+    "zrange",
+    "zrem",
+    "zremrangebyscore",
+    "zscore",
+];
+/// The same where they are packed.
+const PACKED: [&str; 14] = [
+    "eval",
+    "evalsha",
+    "exists",
+    "get",
+    "getrange",
+    "pexpire",
+    "pttl",
+    "set",
     "unlink",
     "zadd",
     "zrange",
@@ -61,8 +77,8 @@ fn builder(url: &str) -> RedisStoreBuilder {
     builder.deadline(patience).connect_timeout(patience)
 }
 
-async fn suite(url: &str, rounds: u32) -> Report {
-    let suite = Suite::new(|| async { builder(url).lazy().unwrap() });
+async fn suite(url: &str, layout: Layout, rounds: u32) -> Report {
+    let suite = Suite::new(|| async { builder(url).layout(layout).lazy().unwrap() });
     suite
         .rounds(rounds)
         .time_limit(Duration::from_secs(300))
@@ -71,7 +87,11 @@ async fn suite(url: &str, rounds: u32) -> Report {
 }
 
 async fn keeps_the_contract(name: &str, url: &str) {
-    let report = suite(url, 8).await;
+    layout_keeps_the_contract(name, url, Layout::Fields).await;
+}
+
+async fn layout_keeps_the_contract(name: &str, url: &str, layout: Layout) {
+    let report = suite(url, layout, 8).await;
     assert!(report.is_success(), "{name}: {report}");
 }
 
@@ -82,6 +102,8 @@ async fn these_permissions_are_enough() {
         let server = RedisServer::start(engine);
         set_user(&server, "shop", &rules(&COMMANDS, KEYS));
         keeps_the_contract(&engine.to_string(), &server.url()).await;
+        set_user(&server, "shop", &rules(&PACKED, KEYS));
+        layout_keeps_the_contract(&engine.to_string(), &server.url(), Layout::Packed).await;
     }
 }
 
@@ -103,21 +125,27 @@ fn refusals(report: &Report, without: &str) -> usize {
     refused
 }
 
-async fn each_is_needed(engine: Engine) {
+async fn each_is_needed(engine: Engine, layout: Layout, commands: &[&str]) {
     let server = RedisServer::start(engine);
-    for without in COMMANDS {
-        let others: Vec<_> = COMMANDS
-            .into_iter()
+    for &without in commands {
+        let others: Vec<_> = commands
+            .iter()
+            .copied()
             .filter(|command| *command != without)
             .collect();
         set_user(&server, "shop", &rules(&others, KEYS));
         server.command(&["SCRIPT", "FLUSH"]);
-        if ["hgetall", "evalsha", "eval", "hget", "unlink"].contains(&without) {
-            let refused = builder(&server.url()).connect().await.unwrap_err();
+        // What connecting takes: to read what is not there, and to delete it.
+        let connecting = match layout {
+            Layout::Packed => ["get", "evalsha", "eval", "getrange", "exists", "unlink"].as_slice(),
+            _ => &["hgetall", "evalsha", "eval", "hmget", "unlink"],
+        };
+        if connecting.contains(&without) {
+            let refused = builder(&server.url()).layout(layout).connect().await.unwrap_err();
             assert!(refused.to_string().contains("permission"), "{refused}");
             continue;
         }
-        let report = suite(&server.url(), 1).await;
+        let report = suite(&server.url(), layout, 1).await;
         assert!(
             refusals(&report, without) > 0,
             "{without} is not needed: {report}"
@@ -140,12 +168,14 @@ async fn each_is_needed(engine: Engine) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_permission_is_needed() {
-    each_is_needed(Engine::Redis7).await;
+    each_is_needed(Engine::Redis7, Layout::Fields, &COMMANDS).await;
+    each_is_needed(Engine::Redis7, Layout::Packed, &PACKED).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_permission_is_needed_of_valkey() {
-    each_is_needed(Engine::Valkey9).await;
+    each_is_needed(Engine::Valkey9, Layout::Fields, &COMMANDS).await;
+    each_is_needed(Engine::Valkey9, Layout::Packed, &PACKED).await;
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 
 mod all;
 mod bench;
+mod packed;
 mod requests;
 
 use std::time::Duration;
 
 use session_core::{Deadlines, Session, SessionManager};
-use session_redis::RedisStore;
+use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{anonymous, open, token_of};
 
@@ -18,8 +19,12 @@ use bench::Bench;
 const CREATE: &str = "exists hset pexpire";
 
 async fn connect(server: &RedisServer) -> RedisStore {
+    connect_with(server, Layout::default()).await
+}
+
+async fn connect_with(server: &RedisServer, layout: Layout) -> RedisStore {
     let patience = Duration::from_secs(10);
-    let builder = RedisStore::builder(server.url());
+    let builder = RedisStore::builder(server.url()).layout(layout);
     let builder = builder.deadline(patience).connect_timeout(patience);
     builder.connect().await.unwrap()
 }

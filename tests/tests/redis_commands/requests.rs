@@ -12,7 +12,7 @@ use super::bench::Bench;
 use super::{CREATE, connect, insert, patient};
 
 /// Every script once, so that the server knows them all.
-async fn warm_up(store: &RedisStore) {
+pub(super) async fn warm_up(store: &RedisStore) {
     let report = Suite::new(|| async { store.clone() }).rounds(1).run().await;
     assert!(report.is_success(), "{report}");
     let manager = SessionManager::builder(store.clone())
@@ -25,7 +25,7 @@ async fn warm_up(store: &RedisStore) {
     store.delete(&session.id().unwrap().into()).await.unwrap();
 }
 
-const INDEX: &str = "zremrangebyscore zadd pttl pexpire";
+pub(super) const INDEX: &str = "zremrangebyscore zadd pttl pexpire";
 
 #[tokio::test]
 async fn the_commands_of_each_request() {
@@ -170,7 +170,7 @@ async fn the_commands_of_each_request() {
         .costs(
             "destroy signed in",
             "hgetall evalsha zrem",
-            "hget unlink",
+            "hmget unlink",
             async {
                 let session = open(&manager, &token).await;
                 session.destroy().unwrap();
@@ -183,7 +183,7 @@ async fn the_commands_of_each_request() {
         .costs(
             "create with a principal",
             "evalsha evalsha evalsha evalsha",
-            &format!("{INDEX} {CREATE} zscore hmget pexpire hdel"),
+            &format!("{INDEX} exists hset hset pexpire zscore hmget pexpire hdel"),
             async {
                 let session = anonymous(&manager).await;
                 session.sign_in("user:2").unwrap();
@@ -195,7 +195,7 @@ async fn the_commands_of_each_request() {
         .costs(
             "sign out everywhere",
             "zrange zadd evalsha evalsha",
-            "hget unlink zscore zrem",
+            "hmget unlink zscore zrem",
             async {
                 assert_eq!(store.delete_all("user:2", None).await.unwrap(), 1);
             },
@@ -211,7 +211,7 @@ async fn the_commands_of_each_request() {
     insert(&session, "a", 1);
     let token = token_of(&commit(&session).await);
     bench
-        .costs("destroy", "hgetall evalsha", "hget unlink", async {
+        .costs("destroy", "hgetall evalsha", "hmget unlink", async {
             let session = open(&manager, &token).await;
             session.destroy().unwrap();
             commit(&session).await

@@ -32,7 +32,7 @@ impl Act {
             Self::Create => &["index", "create", "confirm", "settle"],
             Self::SignIn | Self::SignInAgain => &["update", "index", "last", "confirm", "settle"],
             Self::Move => &[
-                "update", "index", "last", "confirm", "settle", "ZADD", "HGET", "heal",
+                "update", "index", "last", "confirm", "settle", "ZADD", "owner", "heal",
             ],
             Self::Delete => &["delete", "ZREM"],
             Self::DeleteAll => &["ZRANGE", "ZADD", "delete", "heal"],
@@ -92,7 +92,10 @@ const SHORT: i64 = 11_200;
 
 /// A store by way of the proxy, which does not wait long.
 async fn hasty(proxy: &Proxy, prefix: &str) -> RedisStore {
-    let store = RedisStore::builder(proxy.url()).prefix(prefix).deadline(DEADLINE);
+    let store = RedisStore::builder(proxy.url())
+        .prefix(prefix)
+        .layout(crate::LAYOUT)
+        .deadline(DEADLINE);
     // The answer to the first call may take long on a busy machine; what comes after is about what is cut.
     let store = store.connect_timeout(DEADLINE).lazy().unwrap();
     let begin = Instant::now();

@@ -3,16 +3,24 @@
 use std::time::Duration;
 
 use session_core::{Key, SessionId, SessionStore, StoreError};
-use session_redis::RedisStore;
+use session_redis::{Layout, RedisStore};
 use session_tests::Proxy;
 use session_tests::servers::RedisServer;
 
+use crate::LAYOUT;
 use crate::site::{PROBATION, Site, patient};
 use crate::steps::{
     LATER, NOW, anonymous, create, heal, id, leave_an_entry, of, of_later, replace, sign_in, touch,
 };
 
 const PREFIX: &str = "held:";
+
+/// The text of a script, of its parts.
+macro_rules! script {
+    ($($part:literal),+) => {
+        concat!($(include_str!(concat!("../../../session-redis/src/lua/", $part, ".lua"))),+)
+    };
+}
 
 /// The commands and scripts that an operation is made of.
 pub(crate) struct Words(Vec<(&'static str, Vec<u8>)>);
@@ -21,34 +29,23 @@ impl Words {
     /// Has the server know all scripts, so that calls name them by their hash.
     pub(crate) fn of(server: &RedisServer) -> Self {
         let scripts = [
-            (
-                "create",
-                include_str!("../../../session-redis/src/lua/create.lua"),
-            ),
-            (
-                "update",
-                include_str!("../../../session-redis/src/lua/update.lua"),
-            ),
-            (
-                "delete",
-                include_str!("../../../session-redis/src/lua/delete.lua"),
-            ),
-            ("index", include_str!("../../../session-redis/src/lua/index.lua")),
-            (
-                "confirm",
-                include_str!("../../../session-redis/src/lua/confirm.lua"),
-            ),
-            (
-                "settle",
-                include_str!("../../../session-redis/src/lua/settle.lua"),
-            ),
-            ("heal", include_str!("../../../session-redis/src/lua/heal.lua")),
+            ("create", script!("look", "create")),
+            ("delete", script!("look", "delete")),
+            ("owner", script!("look", "owner")),
+            ("settle", script!("look", "settle")),
+            match LAYOUT {
+                Layout::Packed => ("update", script!("look", "replace")),
+                _ => ("update", script!("update")),
+            },
+            ("index", script!("index")),
+            ("confirm", script!("confirm")),
+            ("heal", script!("heal")),
         ];
         let scripts = scripts.map(|(name, code)| {
             let hash = server.command(&["SCRIPT", "LOAD", code]).text();
             (name, hash.into_bytes())
         });
-        let commands = ["ZRANGE", "ZADD", "ZREM", "HGET", "HGETALL"];
+        let commands = ["ZRANGE", "ZADD", "ZREM"];
         let commands = commands.map(|name| (name, format!("\r\n{name}\r\n").into_bytes()));
         Self(scripts.into_iter().chain(commands).collect())
     }
@@ -215,7 +212,7 @@ async fn a_session_that_is_looked_for_before_it_is_written_stays() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_comes_back_to_its_principal_keeps_its_entry() {
     let (site, store, words) = all().await;
-    for step in ["ZADD", "HGET", "heal"] {
+    for step in ["ZADD", "owner", "heal"] {
         let id = id();
         create(&store, of(id, "ann")).await.unwrap();
         let held = Held::new(site.masters()[0]).await;

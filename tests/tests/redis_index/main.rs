@@ -16,3 +16,6 @@ mod names;
 mod racing;
 mod site;
 mod steps;
+
+/// How sessions lie there. `redis_index_packed` runs the same over the other layout.
+const LAYOUT: session_redis::Layout = session_redis::Layout::Fields;

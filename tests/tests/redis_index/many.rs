@@ -33,7 +33,9 @@ async fn all_are_ended_however_many_there_are() {
         assert_eq!(server.command(&command).integer(), 100);
     }
     // No single step may take as long as all of them.
-    let hasty = RedisStore::builder(server.url()).prefix(PREFIX);
+    let hasty = RedisStore::builder(server.url())
+        .prefix(PREFIX)
+        .layout(crate::LAYOUT);
     let hasty = hasty.deadline(Duration::from_secs(1)).connect().await.unwrap();
     assert_eq!(hasty.list("ann", NOW).await.unwrap().len(), 700);
     assert_eq!(hasty.delete_all("ann", Some(sessions[3])).await.unwrap(), 699);

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use session_core::SessionId;
-use session_redis::{RedisStore, RedisStoreBuilder};
+use session_redis::{Layout, RedisStore, RedisStoreBuilder};
 use session_tests::servers::{Engine, RedisCluster, RedisServer, Reply};
+
+use crate::LAYOUT;
 
 /// What stores are over.
 pub(crate) enum Site {
@@ -81,12 +83,20 @@ impl Site {
 /// A store for which no busy machine is too slow.
 pub(crate) async fn patient(builder: RedisStoreBuilder, prefix: &str) -> RedisStore {
     let long = Duration::from_secs(20);
-    let builder = builder.prefix(prefix).deadline(long).connect_timeout(long);
+    let builder = builder.prefix(prefix).layout(LAYOUT);
+    let builder = builder.deadline(long).connect_timeout(long);
     builder.connect().await.unwrap()
 }
 
 /// Of a patient store: twice its deadline, and 10 s. Any session that lives longer is here to stay.
 pub(crate) const PROBATION: i64 = 50_000;
+
+/// The principal of a packed session: its line ends with how long that is.
+fn packed_principal(text: &str) -> Option<String> {
+    let (line, rest) = text.split_once('\n').unwrap();
+    let (_, length) = line.rsplit_once(' ').unwrap();
+    Some(rest[..length.parse().ok()?].to_owned())
+}
 
 /// What is on the servers.
 #[derive(Debug, Default)]
@@ -109,13 +119,20 @@ impl Truth {
         let keys: Vec<_> = keys.items().iter().map(Reply::text).collect();
         let index = format!("{prefix}principal:");
         let (indexes, sessions): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.starts_with(&index));
-        let asked: Vec<[&str; 3]> = sessions.iter().map(|key| ["HGET", key.as_str(), "p"]).collect();
-        let asked: Vec<&[&str]> = asked.iter().map(<[_; 3]>::as_slice).collect();
+        let owned: Vec<_> = match LAYOUT {
+            Layout::Packed => sessions.iter().map(|key| vec!["GET", key]).collect(),
+            _ => sessions.iter().map(|key| vec!["HGET", key, "p"]).collect(),
+        };
+        let asked: Vec<&[&str]> = owned.iter().map(Vec::as_slice).collect();
         let owners = node.commands(&asked);
         let asked: Vec<[&str; 2]> = sessions.iter().map(|key| ["PTTL", key.as_str()]).collect();
         let asked: Vec<&[&str]> = asked.iter().map(<[_; 2]>::as_slice).collect();
         for ((key, owner), ttl) in sessions.iter().zip(owners).zip(node.commands(&asked)) {
-            let principal = (owner != Reply::Nil).then(|| owner.text());
+            let principal = match owner {
+                Reply::Nil => None,
+                text if LAYOUT == Layout::Packed => packed_principal(&text.text()),
+                owner => Some(owner.text()),
+            };
             let ttl = ttl.integer();
             // -2: gone since the first question.
             if ttl != -2 {

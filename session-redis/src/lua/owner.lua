@@ -1,0 +1,2 @@
+-- Whose a session is: the principal, or nothing. KEYS[1]: the session. ARGV: 1 'packed' if it is expected to be that, or ''.
+return look(KEYS[1], ARGV[1] ~= '').principal
