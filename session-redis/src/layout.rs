@@ -79,7 +79,7 @@ impl Names {
 pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Record>>, StoreError> {
     match reply {
         Reply::Nil => Ok(None),
-        Reply::BulkString(text) => packed::read_record(id, text.into()).map(Some),
+        Reply::BulkString(text) => packed::read_record(id, &text.into()).map(Some),
         reply => fields::read_record(id, reply),
     }
 }

@@ -130,6 +130,7 @@
 //! user, if they have one, takes `&+switch-master +sentinel|get-master-addr-by-name +sentinel|master +subscribe`.
 
 mod builder;
+mod change;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod connector;

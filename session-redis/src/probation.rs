@@ -9,10 +9,11 @@ use redis::Value as Reply;
 use session_core::{Changes, Key, Limits, Record, SessionId, StoreError, Timestamp, Update, Updated};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::change::Answer;
 use crate::fault::{Fault, Reason};
 use crate::link::Twice;
 use crate::script::{CONFIRM, INDEX, SETTLE};
-use crate::store::{Answer, GRACE, Inner, strange};
+use crate::store::{GRACE, Inner, strange};
 
 /// An index stays this much longer than the sessions in it, and each entry: it is not renewed when they are, and by then the
 /// clocks of those who renew them may differ.

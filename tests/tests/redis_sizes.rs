@@ -1,4 +1,4 @@
-//! What a session takes in the server's memory and on the wire, beside one string of the same record.
+//! What a session takes in the server's memory and on the wire, in both layouts, beside one string of the same record.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 #![allow(clippy::print_stdout, reason = "the figures are worth seeing")]
 
@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 use session_core::{Codec, Record, Session, SessionManager, SessionStore};
-use session_redis::RedisStore;
+use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{anonymous, open, token_of};
 
@@ -100,11 +100,10 @@ fn memory(server: &RedisServer, key: &str) -> u64 {
 #[derive(Debug)]
 struct Figures([u64; 4]);
 
-async fn of_session(server: &RedisServer, codec: Codec) -> (Figures, Arc<Record>) {
+async fn of_session(server: &RedisServer, layout: Layout, codec: Codec) -> (Figures, Arc<Record>) {
     let counter = Counter::start(server.address());
-    let store = RedisStore::connect(format!("redis://{}/", counter.address))
-        .await
-        .unwrap();
+    let builder = RedisStore::builder(format!("redis://{}/", counter.address));
+    let store = builder.layout(layout).connect().await.unwrap();
     let manager = SessionManager::builder(store.clone())
         .codec(codec)
         .build()
@@ -161,12 +160,22 @@ async fn a_session_of_eight_keys() {
     for engine in Engine::ALL {
         let server = RedisServer::start(engine);
         for codec in [Codec::Json, Codec::Postcard] {
-            let (hash, record) = of_session(&server, codec).await;
+            let (hash, record) = of_session(&server, Layout::Fields, codec).await;
+            let (packed, _) = of_session(&server, Layout::Packed, codec).await;
             let string = of_string(&server, &record).await;
-            for (name, Figures([memory, load, update, create])) in [("hash", &hash), ("string", &string)] {
+            for (name, Figures([memory, load, update, create])) in
+                [("fields", &hash), ("packed", &packed), ("string", &string)]
+            {
                 println!("| {engine} | {codec:?} | {name} | {memory} | {load} | {update} | {create} |");
             }
-            let (Figures(hash), Figures(string)) = (hash, string);
+            let (Figures(hash), Figures(packed), Figures(string)) = (hash, packed, string);
+            // What the scripts decide by comes to a line.
+            for (packed, string) in packed.iter().zip(string) {
+                assert!(*packed <= string + 260, "{codec:?}: {packed} {string}");
+            }
+            if codec == Codec::Postcard {
+                assert!(packed[0] <= 712, "{engine}: memory {packed:?}");
+            }
             // A hash takes more memory, and each update less of the wire.
             assert!(hash[0] <= 3 * string[0], "{codec:?}: memory {hash:?} {string:?}");
             assert!(hash[1] <= string[1] + 300, "{codec:?}: load {hash:?} {string:?}");

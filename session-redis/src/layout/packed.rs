@@ -53,7 +53,7 @@ impl Text<'_> {
 }
 
 /// The record in a text. Its line says the same as the record, or the scripts would decide by something else.
-pub(super) fn read_record(id: SessionId, text: Bytes) -> Result<Arc<Record>, StoreError> {
+pub(super) fn read_record(id: SessionId, text: &Bytes) -> Result<Arc<Record>, StoreError> {
     let end = text.iter().take(LINE).position(|byte| *byte == b'\n');
     let (line, rest) = text.split_at(end.ok_or_else(damaged)?);
     let space = line.iter().rposition(|byte| *byte == b' ').ok_or_else(damaged)?;

@@ -37,7 +37,9 @@ local function look_at_text(key)
   if it.probation == '0' then
     it.probation = false
   end
-  if length and length ~= '' and #length < 10 then
+  if not length or #length > 9 then
+    it.epoch = nil
+  elseif length ~= '' then
     local last = start + length - 1
     if last > #text then
       text = redis.call('GETRANGE', key, 0, last - 1)

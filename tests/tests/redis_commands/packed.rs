@@ -114,7 +114,7 @@ async fn what_a_session_of_the_other_layout_costs() {
         let (from, to) = (from.await, to.await);
         warm_up(&from).await;
         warm_up(&to).await;
-        let [from, to] = [from, to].map(|store| SessionManager::new(store));
+        let [from, to] = [from, to].map(SessionManager::new);
         let write = async |manager: &SessionManager, token: &str, number| {
             let session = open(manager, token).await;
             insert(&session, "a", number);

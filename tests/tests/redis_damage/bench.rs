@@ -8,7 +8,7 @@ use session_core::{
     Changes, Codec, Key, Lifetime, Limits, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
     Updated, Value,
 };
-use session_redis::RedisStore;
+use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 use tokio::runtime::Runtime;
 
@@ -20,7 +20,7 @@ pub(super) struct Bench {
     pub(super) store: RedisStore,
     pub(super) other: Connection,
     pub(super) now: Timestamp,
-    _server: RedisServer,
+    server: RedisServer,
 }
 
 /// What an operation came to, if it is one of the answers that a damaged session may have.
@@ -39,10 +39,15 @@ pub(super) use Outcome::{Absent, Conflict, Corrupt, Done, TooLarge};
 
 impl Bench {
     pub(super) fn new(engine: Engine) -> Self {
+        Self::over(engine, Layout::Fields)
+    }
+
+    pub(super) fn over(engine: Engine, layout: Layout) -> Self {
         let server = RedisServer::start(engine);
         let runtime = Runtime::new().unwrap();
         let patience = Duration::from_secs(10);
         let builder = RedisStore::builder(server.url())
+            .layout(layout)
             .deadline(patience)
             .connect_timeout(patience);
         let store = runtime.block_on(builder.connect()).unwrap();
@@ -52,8 +57,12 @@ impl Bench {
             store,
             other: client.get_connection().unwrap(),
             now: SystemTime::now().into(),
-            _server: server,
+            server,
         }
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.server.url()
     }
 
     /// Another program's command.

@@ -4,6 +4,7 @@
 mod bench;
 mod damages;
 mod index;
+mod packed;
 mod random;
 mod requests;
 mod sessions;

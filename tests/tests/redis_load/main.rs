@@ -13,3 +13,6 @@ mod load;
 mod loads;
 #[path = "../redis_index/site.rs"]
 mod site;
+
+/// How sessions lie there.
+const LAYOUT: session_redis::Layout = session_redis::Layout::Fields;

@@ -23,7 +23,7 @@ fn written(record: &Record) -> Vec<u8> {
 }
 
 fn read(text: impl Into<Bytes>) -> Result<Arc<Record>, StoreError> {
-    read_record(id(), text.into())
+    read_record(id(), &text.into())
 }
 
 #[test]
@@ -111,6 +111,6 @@ fn what_was_damaged_is_corrupt() {
         assert!(matches!(read(other), Err(StoreError::Corrupt(_))), "{at}");
     }
     // Of another session.
-    let other = read_record(SessionId::from_bytes([8; 16]), text.into());
+    let other = read_record(SessionId::from_bytes([8; 16]), &text.into());
     assert!(matches!(other, Err(StoreError::Corrupt(_))));
 }
