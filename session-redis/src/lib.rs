@@ -1,7 +1,8 @@
 //! Sessions in Redis or Valkey, shared by many servers.
 //!
 //! [`RedisStore`] is a [`SessionStore`](session_core::SessionStore) that keeps each session as a hash: a field for each
-//! value, so that requests of one session which change different keys all survive, and the metadata beside them. Each operation is one
+//! value, so that requests of one session which change different keys all survive, and the metadata beside them; or, as
+//! [`Layout::Packed`], as one text. Each operation is one
 //! command, or one script that checks and writes in the same step; the server expires what has ended.
 //!
 //! ```no_run
@@ -55,20 +56,51 @@
 //! they are told. The ids of a principal's sessions are a sorted set, `session:principal:` and the principal, by their deadlines.
 //!
 //! A hash with few fields, none of them longer than 64 bytes, takes the server half the memory (its settings `hash-max-listpack-entries` and
-//! `-value`). A session with three small values takes 330 bytes in Redis 7, one with eight values, of which two are longer, 1,270; the second as one string would take 710.
+//! `-value`). A session with three small values takes 330 bytes in Redis 7, one with eight values, of which two are longer, 1,270.
 //!
 //! Other programs may read, but should not write: what they add is not counted in `s`, and of two writes at once the last one wins. A hash that
 //! they left under a session's name, with no field of the metadata, is no session, and no session is created over it.
+//!
+//! ## As one text
+//!
+//! With [`Layout::Packed`] the same session is a string: a line, the principal, and the session as [`Record::encode`](session_core::Record::encode) has it.
+//!
+//! ```text
+//! 127.0.0.1:6379> GET session:dQ41IIZH_1MlJ-C0yf18-A
+//! "0 4 1795316260737 0 1796525860737 7200000 7\nuser:42\x01u\x0e5 ..."
+//! ```
+//!
+//! The line: with which version its probation began, or 0; version, time last seen, epoch, deadline, idle timeout; and how many bytes the principal
+//! has, or nothing where there is none. An update replaces the whole text, if it still has the version that was loaded.
+//!
+//! # Which layout
+//!
+//! | a session of eight values | [`Fields`](Layout::Fields) | [`Packed`](Layout::Packed) |
+//! |---|---|---|
+//! | memory in Redis 7, values as JSON / postcard | 1,272 / 1,200 bytes | 712 / 584 bytes |
+//! | in Redis 8 | 1,240 / 1,168 | 704 / 576 |
+//! | in Valkey 9 | 1,080 / 1,000 | 640 / 544 |
+//! | on the wire, as JSON: load, update of one value | 766, 233 bytes | 617, 759 bytes |
+//! | requests that write the same session at once | merged by the server | one after the other: who comes second is handed the fresh session, and writes again |
+//! | with `redis-cli`, from other languages | each value readable | the line |
+//!
+//! Packed is for many sessions that are read far more than written, and small. Fields are for those that are looked at by other programs, that many requests
+//! write at once, or that are large: an update sends what has changed and no more.
+//!
+//! **Moving.** A session is read in whichever layout it lies, and its next write moves it, in the same step. A session of the other layout costs one
+//! command more to read; to move one to fields costs one more to write. So a site changes its layout by setting it, server by server; meanwhile all of them read and
+//! write all sessions, the laws hold between them, and the user needs the commands of both layouts. Who cannot read the other one is a server with a version of this crate from
+//! before there were two.
 //!
 //! # What an operation takes
 //!
 //! | operation | commands |
 //! |---|---|
-//! | load | `HGETALL` |
+//! | load | `HGETALL`, packed `GET`; of the other layout a script besides |
 //! | create, update, renewal, touch, without a new principal | one script each |
 //! | delete | one script; with a principal `ZREM` beside it |
 //! | create with a principal | four scripts: index, create, look at the index again, let it live |
-//! | set or change a principal, or sign in again | five: the update is refused until the index is written; and for a former principal `ZADD`, `HGET` and a script |
+//! | set or change a principal, or sign in again | five: the update is refused until the index is written; and for a former principal `ZADD` and two scripts |
 //! | list | `ZRANGE` and a load for each session; a script if one is missing |
 //! | delete all of a principal | `ZRANGE`, `ZADD` and a script for each 500 sessions, and a script for each session |
 //!
@@ -122,9 +154,11 @@
 //!
 //! ```text
 //! user sessions on >password resetchannels ~session:* -@all
-//!     +hgetall +evalsha +eval +hget +zrange +zadd +zrem
+//!     +hgetall +evalsha +eval +zrange +zadd +zrem
 //!     +exists +hmget +hset +hdel +hkeys +unlink +pexpire +pttl +zscore +zremrangebyscore
 //! ```
+//!
+//! Packed sessions take `+get +getrange +set` instead of `+hgetall +hmget +hset +hdel +hkeys`; a site that moves takes them all.
 //!
 //! A database other than 0 takes `+select`; a Cluster `+cluster|slots +ping +asking`; behind Sentinel the server takes `+role`. The sentinels' own
 //! user, if they have one, takes `&+switch-master +sentinel|get-master-addr-by-name +sentinel|master +subscribe`.
