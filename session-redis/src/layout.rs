@@ -3,6 +3,7 @@
 pub(crate) mod fields;
 pub(crate) mod packed;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -65,13 +66,40 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn session(&self, id: SessionId) -> String {
-        format!("{}{}", self.prefix, id.encode())
+    pub(crate) fn session(&self, id: SessionId) -> Name<'_> {
+        Name {
+            prefix: &self.prefix,
+            kind: "",
+            rest: Cow::Owned(id.encode()),
+        }
     }
 
     /// No id has a colon, so no session has this name.
-    pub(crate) fn index(&self, principal: &str) -> String {
-        format!("{}principal:{principal}", self.prefix)
+    pub(crate) fn index<'a>(&'a self, principal: &'a str) -> Name<'a> {
+        Name {
+            prefix: &self.prefix,
+            kind: "principal:",
+            rest: Cow::Borrowed(principal),
+        }
+    }
+}
+
+/// The name of a key, put together where it is needed: in a command.
+pub(crate) struct Name<'a> {
+    prefix: &'a str,
+    kind: &'static str,
+    rest: Cow<'a, str>,
+}
+
+impl Name<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.prefix.len() + self.kind.len() + self.rest.len()
+    }
+}
+
+impl ToRedisArgs for Name<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        Parts([self.prefix, self.kind, &self.rest].map(str::as_bytes)).write_redis_args(out);
     }
 }
 
@@ -108,60 +136,73 @@ fn damaged() -> StoreError {
     StoreError::corrupt("a field of the metadata is not what was written")
 }
 
-/// Numbers with a space between two, and nothing else.
-fn numbers<const N: usize>(text: &[u8]) -> Result<[u64; N], StoreError> {
+/// Takes numbers with a space between two, and leaves what follows.
+fn numbers<const N: usize>(text: &mut &[u8]) -> Result<[u64; N], StoreError> {
     let mut numbers = [0; N];
-    let mut parts = text.split(|byte| *byte == b' ');
-    for number in &mut numbers {
-        *number = parts.next().and_then(number_of).ok_or_else(damaged)?;
+    for (at, number) in numbers.iter_mut().enumerate() {
+        if at > 0 {
+            *text = text.strip_prefix(b" ").ok_or_else(damaged)?;
+        }
+        *number = number_of(text).ok_or_else(damaged)?;
     }
-    match parts.next() {
-        None => Ok(numbers),
-        Some(_) => Err(damaged()),
-    }
+    Ok(numbers)
 }
 
-/// Digits, as the scripts read and compare them: `+1` and `01` are not 1.
-fn number_of(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || (digits.len() > 1 && digits[0] == b'0') {
+/// Takes digits, as the scripts read and compare them: `+1` and `01` are not 1.
+fn number_of(text: &mut &[u8]) -> Option<u64> {
+    let (mut number, mut rest) = (0_u64, *text);
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        rest = after;
+    }
+    let digits = text.len() - rest.len();
+    if digits == 0 || (digits > 1 && text[0] == b'0') {
         return None;
     }
-    digits.iter().try_fold(0_u64, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
+    *text = rest;
+    Some(number)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+    use redis::ToRedisArgs;
     use session_core::SessionId;
 
-    use super::{Names, number_of};
+    use super::{Name, Names, number_of};
 
     #[test]
     fn names_of_keys() {
         let names = Names {
             prefix: "session:".to_owned(),
         };
-        assert_eq!(
-            names.session(SessionId::from_bytes([7; 16])),
-            "session:BwcHBwcHBwcHBwcHBwcHBw"
-        );
-        assert_eq!(names.index("user:42"), "session:principal:user:42");
+        let text = |name: Name<'_>| {
+            let [text] = &name.to_redis_args()[..] else {
+                panic!("one argument")
+            };
+            assert_eq!(name.len(), text.len());
+            String::from_utf8(text.clone()).unwrap()
+        };
+        let session = names.session(SessionId::from_bytes([7; 16]));
+        assert_eq!(text(session), "session:BwcHBwcHBwcHBwcHBwcHBw");
+        assert_eq!(text(names.index("user:42")), "session:principal:user:42");
     }
 
     #[test]
     fn a_number_has_one_spelling() {
-        for (digits, number) in [
-            ("0", Some(0)),
-            ("18446744073709551615", Some(u64::MAX)),
-            ("18446744073709551616", None),
-            ("", None),
-            ("00", None),
-            ("+1", None),
-            ("1a", None),
+        for (digits, number, rest) in [
+            ("0", Some(0), ""),
+            ("18446744073709551615", Some(u64::MAX), ""),
+            ("18446744073709551616", None, "18446744073709551616"),
+            ("", None, ""),
+            ("00", None, "00"),
+            ("+1", None, "+1"),
+            ("12a", Some(12), "a"),
         ] {
-            assert_eq!(number_of(digits.as_bytes()), number, "{digits}");
+            let mut text = digits.as_bytes();
+            assert_eq!(number_of(&mut text), number, "{digits}");
+            assert_eq!(text, rest.as_bytes(), "{digits}");
         }
     }
 }

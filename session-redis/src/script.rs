@@ -6,6 +6,7 @@ use redis::{Arg, Cmd, Value};
 use tokio::time::Instant;
 
 use crate::fault::Fault;
+use crate::layout::Name;
 use crate::link::{Link, Twice};
 
 /// A script by its name; `look at` puts before it what knows both layouts.
@@ -49,7 +50,7 @@ impl Script {
     }
 
     /// A call on `key`, for arguments to be added to; `size` is about what all of it takes.
-    pub(crate) fn on(&self, key: &str, arguments: usize, size: usize) -> Cmd {
+    pub(crate) fn on(&self, key: &Name<'_>, arguments: usize, size: usize) -> Cmd {
         let mut call = Cmd::with_capacity(4 + arguments, 48 + self.hash.len() + key.len() + size);
         call.arg("EVALSHA").arg(&self.hash).arg(1).arg(key);
         call

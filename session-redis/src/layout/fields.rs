@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use redis::{Cmd, Value as Reply};
 use session_core::{ByteString, Codec, FormatError, Record, SessionId, StoreError, Timestamp, Value, Values};
 
-use super::{Parts, numbers, unexpected};
+use super::{Parts, damaged, numbers, unexpected};
 
 /// Before the key of each value, in the name of its field; nothing else begins with it.
 const VALUE: u8 = b'.';
@@ -105,70 +105,100 @@ pub(crate) fn put_value(value: &Value, command: &mut Cmd) {
 
 /// The record in a reply of all fields; `None` if nothing that makes a session is among them.
 pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Record>>, StoreError> {
-    let mut metadata = [const { None }; METADATA.len()];
-    let (mut state, mut head, mut principal) = (None, None, None);
-    let mut contents = Vec::new();
-    for (name, content) in fields(reply)? {
+    let mut found = Found::default();
+    // Pairs of field and content: a map to a new protocol, a flat list to an old one and from scripts.
+    match reply {
+        Reply::Map(pairs) => {
+            found.values.reserve(pairs.len());
+            for (name, content) in pairs {
+                found.put(bytes(name)?, bytes(content)?);
+            }
+        }
+        Reply::Array(items) => {
+            found.values.reserve(items.len() / 2);
+            let mut items = items.into_iter();
+            while let (Some(name), Some(content)) = (items.next(), items.next()) {
+                found.put(bytes(name)?, bytes(content)?);
+            }
+        }
+        _ => return Err(unexpected()),
+    }
+    found.record(id)
+}
+
+/// What was among the fields.
+#[derive(Default)]
+struct Found {
+    metadata: [Option<Bytes>; METADATA.len()],
+    state: Option<Bytes>,
+    head: Option<Bytes>,
+    principal: Option<Bytes>,
+    values: Vec<(ByteString, Value)>,
+    /// The first value that cannot be read.
+    failure: Option<StoreError>,
+}
+
+impl Found {
+    fn put(&mut self, name: Bytes, content: Bytes) {
         if name.first() == Some(&VALUE) {
-            contents.push((name, content));
-            continue;
+            match (key(name), value(content)) {
+                (Ok(key), Ok(value)) => self.values.push((key, value)),
+                (Err(failure), _) | (_, Err(failure)) => {
+                    self.failure.get_or_insert(failure);
+                }
+            }
+            return;
         }
         match &*name {
-            b"s" => state = Some(content),
-            b"h" => head = Some(content),
-            b"p" => principal = Some(content),
+            b"s" => self.state = Some(content),
+            b"h" => self.head = Some(content),
+            b"p" => self.principal = Some(content),
             // What other programs add is theirs.
             name => {
                 if let Some(at) = METADATA.iter().position(|known| known.as_bytes() == name) {
-                    metadata[at] = Some(content);
+                    self.metadata[at] = Some(content);
                 }
             }
         }
     }
-    let none = state.is_none() && head.is_none() && metadata.iter().all(Option::is_none);
-    let (Some(metadata), Some(state), Some(expected)) = (whole(metadata), &state, &head) else {
-        // What other programs leave under a session's name is none, unless it was one.
-        return match none {
-            true => Ok(None),
-            false => Err(StoreError::corrupt("a field of the metadata is missing")),
+
+    fn record(self, id: SessionId) -> Result<Option<Arc<Record>>, StoreError> {
+        let none = self.state.is_none() && self.head.is_none() && self.metadata.iter().all(Option::is_none);
+        let (Some(metadata), Some(state), Some(expected)) = (whole(self.metadata), self.state, self.head)
+        else {
+            // What other programs leave under a session's name is none, unless it was one.
+            return match none {
+                true => Ok(None),
+                false => Err(StoreError::corrupt("a field of the metadata is missing")),
+            };
         };
-    };
-    let values = contents
-        .into_iter()
-        .map(|(name, content)| Ok((key(name)?, value(content)?)))
-        .collect::<Result<_, StoreError>>()?;
-    let [version, seen, _size, _count] = numbers(state)?;
-    let seen = Timestamp::from_millis(seen);
-    let record = Record::from_parts(metadata, version, seen, values)?;
-    let [epoch, deadline, idle, _size] = numbers(expected)?;
-    let told = (
-        record.epoch(),
-        record.deadline().as_millis(),
-        record.lifetime().idle().as_millis(),
-    );
-    let owned = record.principal().map(str::as_bytes) == principal.as_deref();
-    if record.id() != id || told != (epoch, deadline, u128::from(idle)) || !owned {
-        return Err(StoreError::corrupt("the metadata contradicts itself"));
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let [version, seen, _size, _count] = all_numbers(&state)?;
+        let seen = Timestamp::from_millis(seen);
+        let values = self.values.into_iter().collect();
+        let record = Record::from_parts(metadata, version, seen, values)?;
+        let [epoch, deadline, idle, _size] = all_numbers(&expected)?;
+        let told = (
+            record.epoch(),
+            record.deadline().as_millis(),
+            record.lifetime().idle().as_millis(),
+        );
+        let owned = record.principal().map(str::as_bytes) == self.principal.as_deref();
+        if record.id() != id || told != (epoch, deadline, u128::from(idle)) || !owned {
+            return Err(StoreError::corrupt("the metadata contradicts itself"));
+        }
+        Ok(Some(Arc::new(record)))
     }
-    Ok(Some(Arc::new(record)))
 }
 
-/// Pairs of field and content: a map to a new protocol, a flat list to an old one and from scripts.
-fn fields(reply: Reply) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-    match reply {
-        Reply::Map(pairs) => pairs
-            .into_iter()
-            .map(|(name, content)| Ok((bytes(name)?, bytes(content)?)))
-            .collect(),
-        Reply::Array(items) => {
-            let mut pairs = Vec::with_capacity(items.len() / 2);
-            let mut items = items.into_iter();
-            while let (Some(name), Some(content)) = (items.next(), items.next()) {
-                pairs.push((bytes(name)?, bytes(content)?));
-            }
-            Ok(pairs)
-        }
-        _ => Err(unexpected()),
+/// Four numbers and nothing else.
+fn all_numbers(mut text: &[u8]) -> Result<[u64; 4], StoreError> {
+    let numbers = numbers(&mut text)?;
+    match text.is_empty() {
+        true => Ok(numbers),
+        false => Err(damaged()),
     }
 }
 

@@ -54,20 +54,21 @@ impl Text<'_> {
 
 /// The record in a text. Its line says the same as the record, or the scripts would decide by something else.
 pub(super) fn read_record(id: SessionId, text: &Bytes) -> Result<Arc<Record>, StoreError> {
-    let end = text.iter().take(LINE).position(|byte| *byte == b'\n');
-    let (line, rest) = text.split_at(end.ok_or_else(damaged)?);
-    let space = line.iter().rposition(|byte| *byte == b' ').ok_or_else(damaged)?;
-    let [_probation, version, seen, epoch, deadline, idle] = numbers(&line[..space])?;
-    let (principal, record) = match &line[space + 1..] {
-        b"" => (None, &rest[1..]),
-        length => {
-            let length = number_of(length).and_then(|length| usize::try_from(length).ok());
-            let parts = rest[1..].split_at_checked(length.ok_or_else(damaged)?);
-            let (principal, record) = parts.ok_or_else(damaged)?;
-            (Some(principal), record)
-        }
-    };
-    let record = Record::decode(text.slice_ref(record))?;
+    let mut rest = &text[..];
+    let [_probation, version, seen, epoch, deadline, idle] = numbers(&mut rest)?;
+    rest = rest.strip_prefix(b" ").ok_or_else(damaged)?;
+    let mut principal = None;
+    if let Some(length) = number_of(&mut rest) {
+        let parts = usize::try_from(length).ok().and_then(|length| {
+            let named = rest.strip_prefix(b"\n")?;
+            named.split_at_checked(length)
+        });
+        let (name, after) = parts.ok_or_else(damaged)?;
+        (principal, rest) = (Some(name), after);
+    } else {
+        rest = rest.strip_prefix(b"\n").ok_or_else(damaged)?;
+    }
+    let record = Record::decode(text.slice_ref(rest))?;
     let told = (
         record.version(),
         record.last_seen().as_millis(),
