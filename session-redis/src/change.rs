@@ -7,7 +7,7 @@ use session_core::{Limits, Metadata, Record, SessionId, StoreError, Timestamp, U
 use tokio::time::Instant;
 
 use crate::fault::Fault;
-use crate::layout::{self, Layout, Parts, fields};
+use crate::layout::{self, Layout, Parts, fields, packed};
 use crate::link::Twice;
 use crate::script::{REPLACE, UPDATE};
 use crate::store::{GRACE, Inner, LONGEST, strange, text, ttl};
@@ -51,17 +51,29 @@ impl Inner {
     fn replace(&self, id: SessionId, update: &Update<'_>, now: Timestamp, probation: Option<u64>) -> Cmd {
         let record = update.record;
         let (arguments, size) = self.layout.sizes(record);
-        let mut call = REPLACE.on(&self.names.session(id), 7 + arguments, 128 + size);
+        let mut call = REPLACE.on(&self.names.session(id), 8 + arguments, 256 + size);
         call.arg(now.as_millis()).arg(update.epoch);
-        match update.base_version() {
-            base if update.expected.is_none_or(|version| version == base) => call.arg(base),
-            // Made from one and to meet another: none is both.
-            _ => call.arg(""),
+        // Made from one and to meet another: none is both.
+        let base =
+            Some(update.base_version()).filter(|base| update.expected.is_none_or(|version| version == *base));
+        match base {
+            Some(base) => call.arg(base),
+            None => call.arg(""),
         };
         call.arg(probation.unwrap_or_else(|| ttl(record, now)));
         call.arg(if probation.is_some() { "indexed" } else { "" });
         put_principal(record, &mut call);
         call.arg(record.deadline().as_millis());
+        // Only the version changes of what the script would decide by.
+        let same = update.changes.metadata() == Metadata::Unchanged
+            && record.epoch() == update.epoch
+            && record.is_live(now);
+        match base {
+            Some(base) if same && self.layout == Layout::Packed => {
+                packed::put_beginning(record, base, &mut call);
+            }
+            _ => drop(call.arg("")),
+        }
         self.layout.put_record(record, &mut call);
         call
     }

@@ -9,27 +9,19 @@ use crate::fault::Fault;
 use crate::layout::Name;
 use crate::link::{Link, Twice};
 
-/// A script by its name; `look at` puts before it what knows both layouts.
+/// A script of these files, one after the other.
 macro_rules! script {
-    ($name:literal) => {
-        LazyLock::new(|| Script::new(include_str!(concat!("lua/", $name, ".lua"))))
-    };
-    (look at, $name:literal) => {
-        LazyLock::new(|| {
-            Script::new(concat!(
-                include_str!("lua/look.lua"),
-                include_str!(concat!("lua/", $name, ".lua"))
-            ))
-        })
+    ($($name:literal),+) => {
+        LazyLock::new(|| Script::new(concat!($(include_str!(concat!("lua/", $name, ".lua"))),+)))
     };
 }
 
-pub(crate) static CREATE: LazyLock<Script> = script!(look at, "create");
-pub(crate) static READ: LazyLock<Script> = script!(look at, "read");
-pub(crate) static REPLACE: LazyLock<Script> = script!(look at, "replace");
-pub(crate) static DELETE: LazyLock<Script> = script!(look at, "delete");
-pub(crate) static OWNER: LazyLock<Script> = script!(look at, "owner");
-pub(crate) static SETTLE: LazyLock<Script> = script!(look at, "settle");
+pub(crate) static CREATE: LazyLock<Script> = script!("look", "create");
+pub(crate) static READ: LazyLock<Script> = script!("look", "read");
+pub(crate) static REPLACE: LazyLock<Script> = script!("same", "look", "replace");
+pub(crate) static DELETE: LazyLock<Script> = script!("look", "delete");
+pub(crate) static OWNER: LazyLock<Script> = script!("look", "owner");
+pub(crate) static SETTLE: LazyLock<Script> = script!("look", "settle");
 pub(crate) static UPDATE: LazyLock<Script> = script!("update");
 pub(crate) static INDEX: LazyLock<Script> = script!("index");
 pub(crate) static CONFIRM: LazyLock<Script> = script!("confirm");

@@ -23,10 +23,27 @@ pub(super) fn sizes(record: &Record) -> (usize, usize) {
 
 /// Adds a session to a command, off probation.
 pub(super) fn put_record(record: &Record, command: &mut Cmd) {
-    command.arg(Text(record));
+    command.arg(Text {
+        record,
+        version: record.version(),
+        whole: true,
+    });
 }
 
-struct Text<'a>(&'a Record);
+/// Adds how the text of a session begins, off probation: all that the scripts decide by.
+pub(crate) fn put_beginning(record: &Record, version: u64, command: &mut Cmd) {
+    command.arg(Text {
+        record,
+        version,
+        whole: false,
+    });
+}
+
+struct Text<'a> {
+    record: &'a Record,
+    version: u64,
+    whole: bool,
+}
 
 impl ToRedisArgs for Text<'_> {
     fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
@@ -39,16 +56,18 @@ impl ToRedisArgs for Text<'_> {
 
 impl Text<'_> {
     fn write(&self, text: &mut impl Write) -> std::io::Result<()> {
-        let record = self.0;
+        let Self { record, version, .. } = self;
         let (seen, deadline) = (record.last_seen().as_millis(), record.deadline().as_millis());
-        let idle = record.lifetime().idle().as_millis();
-        let (version, epoch) = (record.version(), record.epoch());
+        let (epoch, idle) = (record.epoch(), record.lifetime().idle().as_millis());
         write!(text, "0 {version} {seen} {epoch} {deadline} {idle} ")?;
         match record.principal() {
             Some(principal) => write!(text, "{}\n{principal}", principal.len())?,
             None => text.write_all(b"\n")?,
         }
-        text.write_all(&record.encode())
+        match self.whole {
+            true => text.write_all(&record.encode()),
+            false => Ok(()),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 -- Puts a session into the place of one that is there, whichever layout that has, and never creates one. KEYS[1]: the session.
 -- ARGV: 1 now, 2 epoch that was loaded, 3 version to meet or '' for none that there is, 4 time to live, 5 '' or, once its principal is indexed, 'indexed',
--- 6 'p' and the principal, or '', 7 deadline, then the session, as `put` takes it.
+-- 6 'p' and the principal, or '', 7 deadline, 8 how the text that was loaded begins, if nothing of that changes but the version, or '',
+-- then the session, as `put` takes it.
 -- Answers the version; or the version and the principal that it had before; 0: gone;
 -- -1 and the session: conflict; -3: index the principal first; -4: damaged.
-local key, packed = KEYS[1], #ARGV == 8
+local key, packed = KEYS[1], #ARGV == 9
 local old = look(key, packed)
 if old.absent then
   return 0
@@ -37,7 +38,7 @@ if not packed then
   redis.call('PEXPIRE', key, ttl)
   redis.call('UNLINK', key)
 end
-local failed = put(key, 8, ttl, probation)
+local failed = put(key, 9, ttl, probation)
 if failed then
   return failed
 end

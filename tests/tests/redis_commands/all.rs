@@ -21,7 +21,7 @@ const SCRIPTS: [&str; 10] = [
     script!("index"),
     script!("look", "owner"),
     script!("look", "read"),
-    script!("look", "replace"),
+    script!("same", "look", "replace"),
     script!("look", "settle"),
     script!("update"),
 ];

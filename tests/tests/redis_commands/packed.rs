@@ -93,7 +93,7 @@ async fn the_commands_of_each_request() {
 async fn what_a_session_of_the_other_layout_costs() {
     let server = RedisServer::start(Engine::Redis7);
     let bench = Bench::new(&server);
-    let packing = ("get evalsha", "get hgetall", "getrange hmget set", "get");
+    let packing = ("get evalsha", "get hgetall", "getrange getrange hmget set", "get");
     let unpacking = (
         "hgetall evalsha",
         "get",

@@ -34,7 +34,7 @@ impl Words {
             ("owner", script!("look", "owner")),
             ("settle", script!("look", "settle")),
             match LAYOUT {
-                Layout::Packed => ("update", script!("look", "replace")),
+                Layout::Packed => ("update", script!("same", "look", "replace")),
                 _ => ("update", script!("update")),
             },
             ("index", script!("index")),
