@@ -10,7 +10,6 @@ use tokio::sync::OnceCell;
 
 use crate::Error;
 use crate::shared::Shared;
-use crate::transport::Tokens;
 
 /// One layer's session in one request. It lies in the request's extensions, and the layer
 /// holds it too, to commit what became of it.
@@ -86,13 +85,13 @@ impl Slot {
     /// The session, loaded by whoever asks first. A failure stays: what failed to load is
     /// not tried again in the same request, so nothing can be written on top of it.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
-        let open = async {
+        // Made only where it is awaited: a future that is handed on is moved, and all handlers' futures hold it.
+        let open = || async {
             let tokens = self.layer.transport.tokens(self.headers());
-            let mut room = Tokens::room();
-            let opened = self.layer.manager.open(tokens.as_strs(&mut room)).await;
+            let opened = self.layer.manager.open(&tokens.as_strs()).await;
             opened.map_err(Error::from)
         };
-        let session = self.session.get_or_init(|| open).await.clone()?;
+        let session = self.session.get_or_init(open).await.clone()?;
         // Of a load and a response that leaves at the same time, at least one sees the other.
         if self.left.load(Ordering::SeqCst) {
             self.layer.manager.detach(&session);

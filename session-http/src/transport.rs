@@ -6,6 +6,7 @@ use std::fmt::Write;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use session_core::{Capability, ClientToken, ConfigError, Directive, Lifetime};
+use smallvec::SmallVec;
 
 use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
 
@@ -244,31 +245,23 @@ impl Transport {
 }
 
 /// The tokens of one request, in the order of the request.
+///
+/// There is room for one: handlers hold it while they wait, and more come from a planted cookie.
 #[derive(Default)]
 pub(crate) struct Tokens<'a> {
-    found: [Cow<'a, str>; MOST],
-    count: usize,
+    found: SmallVec<[Cow<'a, str>; 1]>,
 }
 
 impl<'a> Tokens<'a> {
     fn push(&mut self, token: Cow<'a, str>) {
-        if let Some(place) = self.found.get_mut(self.count) {
-            *place = token;
-            self.count += 1;
+        if self.found.len() < MOST {
+            self.found.push(token);
         }
     }
 
-    /// Hands the tokens on as plain text.
-    pub(crate) fn as_strs<'t>(&'t self, room: &'t mut [&'t str; MOST]) -> &'t [&'t str] {
-        for (place, token) in room.iter_mut().zip(&self.found) {
-            *place = token;
-        }
-        &room[..self.count.min(MOST)]
-    }
-
-    /// Room for [`as_strs`](Self::as_strs).
-    pub(crate) const fn room<'t>() -> [&'t str; MOST] {
-        [""; MOST]
+    /// The tokens as plain text.
+    pub(crate) fn as_strs(&self) -> SmallVec<[&str; 1]> {
+        self.found.iter().map(Cow::as_ref).collect()
     }
 }
 

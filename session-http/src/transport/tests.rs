@@ -31,9 +31,7 @@ fn sent<'a>(cookies: impl IntoIterator<Item = &'a (Cow<'a, str>, Cow<'a, str>)>)
 /// The tokens that are read from one Cookie header.
 fn read(transport: &Transport, cookies: &HeaderValue) -> Vec<String> {
     let tokens = transport.tokens([cookies].into_iter());
-    let mut room = Tokens::room();
-    let strs = tokens.as_strs(&mut room);
-    strs.iter().map(ToString::to_string).collect()
+    tokens.as_strs().iter().map(ToString::to_string).collect()
 }
 
 #[test]

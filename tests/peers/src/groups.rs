@@ -1,0 +1,170 @@
+//! Who is compared with whom.
+
+use crate::mongo::{self, Way};
+use crate::subject::Subject;
+use crate::{BoxError, actix, ours, redis, tower_sessions};
+
+/// What was asked for on the command line: `--redis URL --mongo URI [filter]`.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub redis: Option<String>,
+    pub mongo: Option<String>,
+    pub filter: String,
+}
+
+impl Options {
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, BoxError> {
+        let mut options = Self::default();
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--redis" => options.redis = arguments.next(),
+                "--mongo" => options.mongo = arguments.next(),
+                _ => options.filter = argument,
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// A store, and so many tasks that use it at once.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub store: &'static str,
+    pub tasks: usize,
+}
+
+/// Those who take part: ours first, and what is to be subtracted from whom.
+pub struct Parties {
+    pub ours: Box<dyn Subject>,
+    pub peers: Vec<Box<dyn Subject>>,
+    pub bare: Box<dyn Subject>,
+    /// The bare service of peers that are not tower services.
+    pub their_bare: Option<Box<dyn Subject>>,
+}
+
+/// All groups, those of servers that are there.
+pub fn groups(options: &Options) -> Vec<Group> {
+    let mut groups = Vec::new();
+    for store in ["memory", "cookie", "redis", "mongo", "mongo majority"] {
+        let there = match store {
+            "redis" => options.redis.is_some(),
+            "mongo" | "mongo majority" => options.mongo.is_some(),
+            _ => true,
+        };
+        let tasks: &[usize] = if store == "cookie" { &[1] } else { &[1, 64] };
+        if there {
+            groups.extend(tasks.iter().map(|&tasks| Group { store, tasks }));
+        }
+    }
+    groups
+}
+
+impl Group {
+    /// As results name it: `memory read`, `redis write x64`.
+    pub fn scenario(&self, job: crate::Job) -> String {
+        match self.tasks {
+            1 => format!("{} {}", self.store, job.name()),
+            tasks => format!("{} {} x{tasks}", self.store, job.name()),
+        }
+    }
+
+    pub fn jobs(&self, options: &Options) -> Vec<crate::Job> {
+        use crate::Job::{Read, Write};
+        let jobs: &[crate::Job] = if self.tasks == 1 {
+            &crate::Job::ALL
+        } else {
+            &[Read, Write]
+        };
+        let wanted = |job: &crate::Job| self.scenario(*job).contains(&options.filter);
+        jobs.iter().copied().filter(wanted).collect()
+    }
+
+    pub fn parties(&self, options: &Options) -> Result<Parties, BoxError> {
+        let tasks = self.tasks;
+        let bare = ours::bare(tasks)?;
+        let mut their_bare = None;
+        let (ours, peers) = match (self.store, &options.redis, &options.mongo) {
+            ("memory", ..) => (ours::memory(tasks)?, vec![tower_sessions::memory(tasks)?]),
+            ("cookie", ..) => {
+                their_bare = Some(actix::bare()?);
+                (ours::cookie(tasks)?, vec![actix::cookie()?])
+            }
+            ("redis", Some(url), _) => {
+                redis::clear(url)?;
+                let ours = ours::redis(url, tasks)?;
+                let driver = redis::raw(url, tasks, || ours::redis(url, 1))?;
+                (ours, vec![tower_sessions::redis(url, tasks)?, driver])
+            }
+            (_, _, Some(uri)) => {
+                mongo::clear(uri)?;
+                // The same for all: what the server says when it has the write, or when it has it on disk.
+                let concern = if self.store == "mongo" {
+                    "w=1"
+                } else {
+                    "w=majority"
+                };
+                let uri = &*format!("{uri}?{concern}");
+                let ours = ours::mongo(uri, tasks)?;
+                let driver = |way| mongo::raw(uri, tasks, way);
+                let peers = vec![
+                    tower_sessions::mongo(uri, tasks)?,
+                    driver(Way::Least)?,
+                    driver(Way::Same)?,
+                ];
+                (ours, peers)
+            }
+            _ => return Err("a store without a server".into()),
+        };
+        Ok(Parties {
+            ours,
+            peers,
+            bare,
+            their_bare,
+        })
+    }
+
+    /// One of those that need no server, by its name or as `ours`.
+    pub fn party(&self, name: &str) -> Result<Box<dyn Subject>, BoxError> {
+        match (self.store, name) {
+            (_, "bare") => ours::bare(1),
+            ("memory", "ours") => ours::memory(1),
+            ("memory", _) => tower_sessions::memory(1),
+            ("cookie", "ours") => ours::cookie(1),
+            ("cookie", "their-bare") => actix::bare(),
+            _ => actix::cookie(),
+        }
+    }
+
+    /// Commands that the server has had; nothing for stores without one.
+    pub fn server_commands(&self, options: &Options) -> Result<Option<u64>, BoxError> {
+        Ok(match (self.store, &options.redis, &options.mongo) {
+            ("redis", Some(url), _) => Some(redis::server_commands(url)?),
+            ("mongo" | "mongo majority", _, Some(uri)) => Some(mongo::server_counts(uri)?),
+            _ => None,
+        })
+    }
+
+    /// Bytes that the server keeps for a session of ours, and of the peer.
+    pub fn server_bytes(&self, options: &Options) -> Result<Option<(u64, u64)>, BoxError> {
+        Ok(match (self.store, &options.redis, &options.mongo) {
+            ("redis", Some(url), _) => {
+                redis::clear(url)?;
+                let _ours = ours::redis(url, 1)?;
+                let ours = redis::server_bytes(url)?;
+                redis::clear(url)?;
+                let _peer = tower_sessions::redis(url, 1)?;
+                Some((ours, redis::server_bytes(url)?))
+            }
+            ("mongo", _, Some(uri)) => {
+                mongo::clear(uri)?;
+                let (_ours, _peer) = (ours::mongo(uri, 1)?, tower_sessions::mongo(uri, 1)?);
+                Some((
+                    mongo::server_bytes(uri, "sessions")?,
+                    mongo::server_bytes(uri, "peer")?,
+                ))
+            }
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! Our layer.
+
+use http::{Request, Response};
+use session_http::cookie::CookieStore;
+use session_http::core::{KeyRing, MemoryStore};
+use session_http::mongo::MongoStore;
+use session_http::redis::RedisStore;
+use session_http::{SessionExt, SessionLayer};
+
+use crate::subject::{Job, Subject, Tower, service};
+use crate::{BoxError, User, next_visit, values};
+
+const NAME: &str = "ours";
+
+pub async fn handle(request: Request<()>, job: Job) -> Result<Response<()>, BoxError> {
+    match job {
+        Job::Untouched => {}
+        Job::Read => {
+            let session = request.session().await?;
+            session.get::<User>("user")?.ok_or("no user")?;
+        }
+        Job::Write => request.session().await?.insert("visits", next_visit())?,
+        Job::Create => {
+            let session = request.session().await?;
+            macro_rules! insert {
+                ($key:literal, $value:expr) => {
+                    session.insert($key, $value)?;
+                };
+            }
+            values!(insert);
+        }
+    }
+    Ok(Response::new(()))
+}
+
+fn subject(
+    tasks: usize,
+    layer: impl AsyncFnOnce() -> Result<SessionLayer, BoxError>,
+) -> Result<Box<dyn Subject>, BoxError> {
+    let tower = Tower::new(NAME, tasks, async || {
+        let layer = layer().await?;
+        Ok(move |job| layer.layer(service(job, handle)))
+    });
+    Ok(Box::new(tower?))
+}
+
+/// The bare service: no sessions at all.
+pub fn bare(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    let handle = |_: Request<()>, _| async { Ok(Response::new(())) };
+    let tower = Tower::new("no sessions", tasks, async || Ok(move |job| service(job, handle)));
+    Ok(Box::new(tower?))
+}
+
+pub fn memory(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    subject(tasks, async || Ok(SessionLayer::new(MemoryStore::new())))
+}
+
+pub fn redis(url: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    subject(tasks, async || {
+        Ok(SessionLayer::new(RedisStore::connect(url).await?))
+    })
+}
+
+pub fn mongo(uri: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    subject(tasks, async || {
+        Ok(SessionLayer::new(MongoStore::connect(uri).await?))
+    })
+}
+
+pub fn cookie(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    subject(tasks, async || {
+        let keys = KeyRing::new([1; 32])?;
+        Ok(SessionLayer::new(CookieStore::signed(keys)))
+    })
+}

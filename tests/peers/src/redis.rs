@@ -1,0 +1,111 @@
+//! The driver of Redis alone: the very commands that our store sends, and nothing around them.
+
+use std::sync::Arc;
+
+use http::header::COOKIE;
+use http::{Request, Response};
+use redis::aio::MultiplexedConnection;
+use redis::{Client, Cmd, Value};
+
+use crate::BoxError;
+use crate::monitor;
+use crate::subject::{Job, Subject, Tower, service};
+
+/// For each session the commands of a request that reads, and of one that writes.
+struct Script {
+    read: Vec<Cmd>,
+    write: Vec<Cmd>,
+}
+
+/// What `ours` sends, sent again by the driver alone.
+pub fn raw(
+    url: &str,
+    tasks: usize,
+    ours: impl Fn() -> Result<Box<dyn Subject>, BoxError>,
+) -> Result<Box<dyn Subject>, BoxError> {
+    let scripts: Result<Arc<[Script]>, _> = (0..tasks).map(|_| record(url, &*ours()?)).collect();
+    let scripts = scripts?;
+    let jobs = &[Job::Read, Job::Write];
+    let tower = Tower::with_cookies("redis driver", tasks, jobs, async || {
+        let connection = Client::open(url)?.get_multiplexed_async_connection().await?;
+        let handle = move |request, job| handle(request, job, connection.clone(), Arc::clone(&scripts));
+        Ok(move |job| service(job, handle.clone()))
+    });
+    Ok(Box::new(tower?))
+}
+
+fn record(url: &str, ours: &dyn Subject) -> Result<Script, BoxError> {
+    let address = url.trim_start_matches("redis://").trim_end_matches('/');
+    let watch = |job| {
+        let commands = monitor::commands(address, || _ = ours.run(job, 1))?;
+        let again = |command: monitor::Command| {
+            let mut again = Cmd::new();
+            for argument in command {
+                again.arg(argument);
+            }
+            again
+        };
+        Ok::<_, BoxError>(commands.into_iter().map(again).collect())
+    };
+    // A script is sent whole when the server has not seen it yet.
+    ours.run(Job::Write, 1);
+    Ok(Script {
+        read: watch(Job::Read)?,
+        write: watch(Job::Write)?,
+    })
+}
+
+async fn handle(
+    request: Request<()>,
+    job: Job,
+    mut connection: MultiplexedConnection,
+    scripts: Arc<[Script]>,
+) -> Result<Response<()>, BoxError> {
+    let index: usize = request.headers()[COOKIE].to_str()?.parse()?;
+    let script = &scripts[index];
+    let commands = if job == Job::Read {
+        &script.read
+    } else {
+        &script.write
+    };
+    for command in commands {
+        match connection.send_packed_command(command).await? {
+            Value::Nil | Value::Int(0) => return Err("the session is gone".into()),
+            _ => {}
+        }
+    }
+    Ok(Response::new(()))
+}
+
+/// How many commands the server has had from its clients: without those of scripts, of connecting and of asking this.
+pub fn server_commands(url: &str) -> Result<u64, BoxError> {
+    const OURS: [&str; 7] = ["get", "set", "hgetall", "evalsha", "eval", "fcall", "del"];
+    let mut connection = Client::open(url)?.get_connection()?;
+    let info: String = redis::cmd("INFO").arg("commandstats").query(&mut connection)?;
+    let calls = |line: &str| {
+        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let calls: u64 = rest.split(',').next()?.parse().ok()?;
+        OURS.contains(&name).then_some(calls)
+    };
+    Ok(info.lines().filter_map(calls).sum())
+}
+
+/// The server's memory for a session: the mean of all keys, since only sessions are there.
+pub fn server_bytes(url: &str) -> Result<u64, BoxError> {
+    let mut connection = Client::open(url)?.get_connection()?;
+    let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut connection)?;
+    let mut sum = 0;
+    for key in &keys {
+        let bytes: u64 = redis::cmd("MEMORY")
+            .arg("USAGE")
+            .arg(key)
+            .query(&mut connection)?;
+        sum += bytes;
+    }
+    Ok(sum / keys.len().max(1) as u64)
+}
+
+pub fn clear(url: &str) -> Result<(), BoxError> {
+    redis::cmd("FLUSHALL").exec(&mut Client::open(url)?.get_connection()?)?;
+    Ok(())
+}
