@@ -189,14 +189,12 @@ fn a_browser_over_a_bad_network_is_never_thrown_out() {
     }
 }
 
+type Counted = Arc<CountingStore<Arc<dyn session_core::SessionStore>>>;
+
 fn stage(
     backend: Backend,
     set: impl FnOnce(ManagerBuilder) -> ManagerBuilder,
-) -> (
-    SessionManager,
-    Arc<CountingStore<Arc<dyn session_core::SessionStore>>>,
-    Arc<ManualClock>,
-) {
+) -> (SessionManager, Counted, Arc<ManualClock>) {
     let store = CountingStore::new(backend.store());
     let clock = clock();
     let builder = SessionManager::builder(Arc::clone(&store)).clock(Arc::clone(&clock));
