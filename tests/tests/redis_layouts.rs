@@ -73,6 +73,10 @@ impl SessionStore for Moving {
         self.any().list(principal, now).await
     }
 
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        self.any().delete_one(principal, id).await
+    }
+
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         self.any().delete_all(principal, except).await
     }

@@ -81,6 +81,20 @@ async fn the_commands_of_each_request() {
             commit(&session).await
         })
         .await;
+    let other = anonymous(&manager).await;
+    other.sign_in("user:1").unwrap();
+    commit(&other).await;
+    let id = other.id().unwrap();
+    for (name, principal, theirs, commands, inside) in [
+        ("sign another out", "user:2", false, "evalsha", "getrange"),
+        ("sign out one", "user:1", true, "evalsha zrem", "getrange unlink"),
+    ] {
+        bench
+            .costs(name, commands, inside, async {
+                assert_eq!(store.delete_one(principal, id).await.unwrap(), theirs);
+            })
+            .await;
+    }
     bench
         .costs("gone", "get", "", async {
             assert!(open(&manager, &token).await.is_new());
