@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
@@ -195,6 +196,10 @@ impl SessionStore for CookieStore {
             overhead: self.sealing.overhead(),
             cookies: self.cookies,
         }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        Some(Duration::ZERO)
     }
 
     /// An expired one too if it is genuine, so that its expiry can be told.

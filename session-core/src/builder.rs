@@ -315,6 +315,10 @@ impl ManagerBuilder {
                     capability,
                     max_token: self.max_token.unwrap_or(4096 * cookies),
                 },
+                keeps_time: self
+                    .store
+                    .deadline()
+                    .is_some_and(|time| time <= self.deadlines.call),
                 store: self.store,
                 clock: self.clock,
                 deadlines: self.deadlines,

@@ -34,6 +34,8 @@ pub struct SessionManager {
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn SessionStore>,
+    /// The store's own deadline is no later than the one for its calls.
+    pub(crate) keeps_time: bool,
     pub(crate) rules: Rules,
     pub(crate) tokens: Tokens,
     pub(crate) clock: Arc<dyn Clock>,

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytestring::ByteString;
@@ -226,6 +227,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl SessionStore for MemoryStore {
     fn capability(&self) -> Capability {
         Capability::Server
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        Some(Duration::ZERO)
     }
 
     async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

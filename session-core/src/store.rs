@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytestring::ByteString;
@@ -164,6 +165,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Who keeps the record.
     fn capability(&self) -> Capability;
 
+    /// Within which time `load`, `create`, `update` and `delete` end by themselves, whatever they wait for; `None` if that is not certain.
+    ///
+    /// Where this is no longer than [`Deadlines::call`](crate::Deadlines::call) the manager sets no timer of its own to such a call. It is
+    /// asked once, when the manager is made.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
     /// Finds a record.
     ///
     /// # Errors
@@ -242,6 +251,10 @@ macro_rules! forward {
         impl<S: SessionStore + ?Sized> SessionStore for $pointer {
             fn capability(&self) -> Capability {
                 (**self).capability()
+            }
+
+            fn deadline(&self) -> Option<Duration> {
+                (**self).deadline()
             }
 
             async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

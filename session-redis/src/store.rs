@@ -103,6 +103,10 @@ impl SessionStore for RedisStore {
         Capability::Server
     }
 
+    fn deadline(&self) -> Option<Duration> {
+        Some(self.inner.link.timing().deadline)
+    }
+
     /// An expired one too while it is there, so that its expiry can be told.
     async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };

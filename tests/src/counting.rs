@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
@@ -100,6 +101,10 @@ fn count(counter: &AtomicU64) {
 impl<S: SessionStore> SessionStore for CountingStore<S> {
     fn capability(&self) -> Capability {
         self.inner.capability()
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.inner.deadline()
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
@@ -138,6 +139,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<S: SessionStore> SessionStore for FaultStore<S> {
     fn capability(&self) -> Capability {
         self.inner.capability()
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        None
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

@@ -161,6 +161,10 @@ impl SessionStore for FieldStore {
         Capability::Server
     }
 
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
     async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
         let hashes = self.hashes();

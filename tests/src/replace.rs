@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
@@ -40,6 +41,10 @@ impl ReplaceStore {
 impl SessionStore for ReplaceStore {
     fn capability(&self) -> Capability {
         Capability::Server
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        None
     }
 
     async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

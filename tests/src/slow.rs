@@ -43,6 +43,10 @@ impl<S: SessionStore> SessionStore for SlowStore<S> {
         self.inner.capability()
     }
 
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         self.around(self.inner.load(key, now)).await
     }

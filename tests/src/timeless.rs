@@ -1,6 +1,7 @@
 //! A store in which nothing expires.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
@@ -19,6 +20,10 @@ const LONG_AGO: Timestamp = Timestamp::from_millis(0);
 impl<S: SessionStore> SessionStore for TimelessStore<S> {
     fn capability(&self) -> Capability {
         self.0.capability()
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.0.deadline()
     }
 
     async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

@@ -1,6 +1,7 @@
 //! A store that gives way around every call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
@@ -48,6 +49,10 @@ impl<S> YieldStore<S> {
 impl<S: SessionStore> SessionStore for YieldStore<S> {
     fn capability(&self) -> Capability {
         self.inner.capability()
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        None
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

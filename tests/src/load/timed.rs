@@ -145,6 +145,10 @@ impl<S: SessionStore> SessionStore for TimedStore<S> {
         self.inner.capability()
     }
 
+    fn deadline(&self) -> Option<Duration> {
+        self.inner.deadline()
+    }
+
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         self.timed(true, self.inner.load(key, now)).await
     }

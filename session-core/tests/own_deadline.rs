@@ -1,0 +1,98 @@
+//! A store that keeps a deadline of its own spares the manager a timer for each call.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use session_core::{
+    Capability, Clock, Deadlines, Directive, Key, MemoryStore, Record, SessionManager, SessionStore, Sleep,
+    StoreError, SystemClock, Timestamp, Update, Updated, async_trait,
+};
+
+/// Does not answer at once.
+#[derive(Debug)]
+struct Waits {
+    inner: MemoryStore,
+    deadline: Option<Duration>,
+}
+
+#[async_trait]
+impl SessionStore for Waits {
+    fn capability(&self) -> Capability {
+        self.inner.capability()
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        tokio::task::yield_now().await;
+        self.inner.load(key, now).await
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        tokio::task::yield_now().await;
+        self.inner.create(record, now).await
+    }
+
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        tokio::task::yield_now().await;
+        self.inner.update(key, update, now).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        tokio::task::yield_now().await;
+        self.inner.delete(key).await
+    }
+}
+
+/// Counts the timers.
+#[derive(Clone, Debug, Default)]
+struct Counting(Arc<AtomicUsize>);
+
+impl Clock for Counting {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        SystemClock.sleep(duration)
+    }
+}
+
+#[tokio::test]
+async fn the_manager_makes_no_timer_where_the_store_has_one() {
+    let call = Deadlines::default().call;
+    let moment = Duration::from_millis(1);
+    for (deadline, timers) in [
+        (None, 5),
+        (Some(call + moment), 5),
+        (Some(call), 0),
+        (Some(Duration::ZERO), 0),
+    ] {
+        let inner = MemoryStore::new();
+        let clock = Counting::default();
+        // However it is held.
+        let store: Arc<dyn SessionStore> = Arc::new(Waits { inner, deadline });
+        let builder = SessionManager::builder(store).clock(clock.clone());
+        let manager = builder.build().unwrap();
+        let session = manager.open(&[]).await.unwrap();
+        session.insert("a", 1).unwrap();
+        let Directive::Hold(token) = manager.commit(&session).await.unwrap() else {
+            unreachable!()
+        };
+        for number in [2, 3] {
+            let session = manager.open(&[token.as_str()]).await.unwrap();
+            match number {
+                2 => session.insert("a", number).unwrap(),
+                _ => session.destroy().unwrap(),
+            }
+            manager.commit(&session).await.unwrap();
+        }
+        // A creation, two loads, an update and a deletion.
+        assert_eq!(clock.0.load(Ordering::Relaxed), timers, "{deadline:?}");
+    }
+}
