@@ -17,21 +17,20 @@ pub(crate) fn of_record(record: &Record) -> Document {
         data.insert(escape(key), bson_of(value));
     }
     let mut document = doc! { "_id": record.id().encode() };
-    document.extend(moving(record));
+    document.extend(counts(record));
+    document.extend(activity(record));
     document.extend(head(record));
     document.insert("data", data);
     document
 }
 
-/// What updates move when the resulting record is known: version, sizes, and the times that activity moves.
-pub(crate) fn moving(record: &Record) -> Document {
-    let mut document = doc! {
+/// What every update moves: version and sizes.
+pub(crate) fn counts(record: &Record) -> Document {
+    doc! {
         "v": number(record.version()),
         "size": number_of(size_of(record)),
         "keys": number_of(record.values().len()),
-    };
-    document.extend(activity(record));
-    document
+    }
 }
 
 /// What a touch moves.

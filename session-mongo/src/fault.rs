@@ -24,8 +24,6 @@ pub(crate) enum Reason {
     Broken(String),
     #[error("the driver failed: {0}")]
     Driver(&'static str),
-    #[error("the task of an operation ended early: does the runtime still run in which the client was made?")]
-    Stopped,
     #[error("it was called outside of a tokio runtime")]
     NoRuntime,
 }

@@ -72,16 +72,15 @@
 //! |---|---|
 //! | load | `find` by `_id` |
 //! | create | `insert`; over an id that has ended and is not removed yet `delete` and `insert` again |
-//! | update that may merge | `findAndModify` by `_id`; never an upsert |
-//! | update of a version that must be met (renewal, `update`) | `update` by `_id`; never an upsert |
+//! | update | `update` by `_id`, of the version that was loaded; never an upsert |
+//! | of one that may merge, where somebody else has written meanwhile | and a `findAndModify` by `_id`; never an upsert |
 //! | an update that matched nothing | and a `find`, which tells whether the session has gone, is of another version, or may be too large; then, if it may be written all the same, `update` |
 //! | delete | `delete` by `_id` |
 //! | list | `find` by principal |
 //! | delete one of a principal | `delete` by `_id` and principal |
 //! | delete all of a principal | `delete` by principal |
 //!
-//! A merge that adds more than half of what the session may hold takes the last way each time, since what it overwrites is counted as if it
-//! were new.
+//! A merge that adds more than half of what the session may hold takes the last way, since what it overwrites is counted as if it were new.
 //!
 //! Two indexes are made by [`connect`](MongoStoreBuilder::connect), idempotently: `session_expires` on `expires`, by which the server removes what
 //! has ended, and `session_principal` on `principal`, where there is one. Updates look at `_id` and at fields that have no index, so they keep the
@@ -90,8 +89,8 @@
 //!
 //! # When a server fails
 //!
-//! Each operation ends within the [deadline](MongoStoreBuilder::deadline), 1.5 s. It runs in a task of its own that goes on afterwards for as long as the driver lets it:
-//! to drop a future of the driver would cost a connection.
+//! Each operation ends within the [deadline](MongoStoreBuilder::deadline), 1.5 s. Afterwards, and where its caller goes away, it goes on in a task of its own, for
+//! four deadlines at most: to drop a future of the driver would cost a connection.
 //!
 //! | what happens | what a request sees |
 //! |---|---|
@@ -130,6 +129,7 @@ mod document;
 mod error;
 mod fault;
 mod indexes;
+mod lasting;
 mod operations;
 mod store;
 

@@ -96,7 +96,8 @@ impl Inner {
         Err(StoreError::IdTaken)
     }
 
-    /// One operation. Only if nothing matched, the record is read to tell why.
+    /// One operation, where the version is there that the update was made from. Otherwise it is merged, if it may be; and only if
+    /// nothing matched, the record is read to tell why.
     pub(crate) async fn update(
         &self,
         id: SessionId,
@@ -106,14 +107,18 @@ impl Inner {
         let update = owned.update();
         fits(update.record)?;
         let until = Instant::now() + self.deadline;
-        let applied = match update.expected {
-            Some(version) => self.replace(id, &update, version, update.record, now).await?,
-            None if update.changes.metadata() == Metadata::Replaced => {
-                let version = update.base_version();
-                self.replace(id, &update, version, update.record, now).await?
-            }
-            None => self.merge(id, &update, now).await?,
-        };
+        let (record, limits) = (update.record, update.limits);
+        let merges = update.expected.is_none() && update.changes.metadata() != Metadata::Replaced;
+        let mut applied = None;
+        // Too much is known to be so by who reads what is there.
+        let fits = limits.check(record.limited_size(), record.values().len()).is_ok();
+        if fits || !merges {
+            let version = update.expected.unwrap_or(update.base_version());
+            applied = self.replace(id, &update, version, record, now).await?;
+        }
+        if applied.is_none() && merges {
+            applied = self.merge(id, &update, now).await?;
+        }
         if let Some(version) = applied {
             return Ok(Updated::Saved {
                 key: Key::Id(id),
@@ -150,9 +155,21 @@ impl Inner {
         after: &Record,
         now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
-        let mut filter = self.live(id, update, now);
+        // Of the version that was loaded all else is known; each condition beside `_id` costs the server.
+        let known = version == update.base_version()
+            && update.changes.metadata() == Metadata::Unchanged
+            && after.version() == version + 1
+            && after.epoch() == update.epoch
+            && after.is_live(now);
+        let mut filter = match known {
+            true => name(id),
+            false => self.live(id, update, now),
+        };
         filter.insert("v", document::number(version));
-        let mut set = document::moving(after);
+        let mut set = document::counts(after);
+        if update.changes.metadata() != Metadata::Unchanged {
+            set.extend(document::activity(after));
+        }
         let mut unset = Document::new();
         values(update.changes, &mut set, &mut unset);
         if update.changes.metadata() == Metadata::Replaced {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::builder::{MongoStoreBuilder, Source};
 use crate::fault::{self, Reason};
+use crate::lasting::Lasting;
 use crate::operations::{Owned, name};
 use crate::{ConnectError, document};
 
@@ -58,6 +59,10 @@ impl fmt::Debug for MongoStore {
 impl SessionStore for MongoStore {
     fn capability(&self) -> Capability {
         Capability::Server
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        Some(self.inner.deadline)
     }
 
     /// An expired one too while it is there, so that its expiry can be told.
@@ -207,8 +212,8 @@ impl MongoStore {
         Ok(())
     }
 
-    /// Runs an operation in a task of its own, and waits for it within the deadline: to drop a future of the driver
-    /// would cost it a connection.
+    /// Waits for an operation within the deadline. Afterwards it goes on, for some time: to drop a future of the driver would cost it a
+    /// connection.
     async fn within<F, T>(
         &self,
         kind: Known,
@@ -226,7 +231,7 @@ impl MongoStore {
             Err(reason) => Arc::new(reason),
         };
         Err(match (kind, &*reason) {
-            (Known::Writes, Reason::Late(_) | Reason::Stopped) => StoreError::OutcomeUnknown(reason),
+            (Known::Writes, Reason::Late(_)) => StoreError::OutcomeUnknown(reason),
             _ => StoreError::Unavailable(reason),
         })
     }
@@ -236,17 +241,12 @@ impl MongoStore {
         deadline: Duration,
         operation: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Reason> {
-        if Handle::try_current().is_err() {
-            return Err(Reason::NoRuntime);
-        }
-        // A client that waits for ever is not to gather tasks for ever, nor to write when nobody remembers.
-        let task = tokio::spawn(tokio::time::timeout(deadline * 4, operation));
+        let runtime = Handle::try_current().map_err(|_| Reason::NoRuntime)?;
         let began = Instant::now();
-        match tokio::time::timeout(deadline, task).await {
-            Ok(Ok(Ok(answer))) => Ok(answer),
-            Ok(Err(_)) => Err(Reason::Stopped),
-            Ok(Ok(Err(_))) | Err(_) => Err(Reason::Late(began.elapsed())),
-        }
+        // A client that waits for ever is not to gather tasks for ever, nor to write when nobody remembers.
+        let operation = Lasting::new(operation, began + deadline * 4, runtime);
+        let answer = tokio::time::timeout_at(began + deadline, operation).await;
+        answer.map_err(|_| Reason::Late(began.elapsed()))
     }
 }
 

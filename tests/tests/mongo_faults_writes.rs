@@ -119,7 +119,7 @@ async fn in_a_set_a_lost_answer_is_asked_for_again() {
     for code in [10107, 13435, 189, 91, 112, 262, 11602] {
         let fail = |mode| {
             doc! { "configureFailPoint": "failCommand", "mode": mode,
-            "data": { "errorCode": code, "failCommands": ["findAndModify"] } }
+            "data": { "errorCode": code, "failCommands": ["update"] } }
         };
         let word = format!("word {code}");
         block_in_place(|| primary.command("admin", fail(doc! { "skip": 1 })));

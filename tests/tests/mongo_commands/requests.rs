@@ -8,8 +8,7 @@ use session_tests::{anonymous, numbers, open, token_of};
 
 use super::{manager, patient, watched};
 
-const MERGED: &str = "find findAndModify";
-const REPLACED: &str = "find update";
+const WRITTEN: &str = "find update";
 
 fn insert(session: &Session, key: &str, number: u64) {
     session.insert(key, number).unwrap();
@@ -61,31 +60,31 @@ async fn the_commands_of_each_request() {
     let costs = async |what: &str, names: &str, token: &str, change: &dyn Fn(&Session)| {
         watch.costs(what, names, request(token, change)).await
     };
-    costs("write", MERGED, &token, &|session| insert(session, "a", 2)).await;
+    costs("write", WRITTEN, &token, &|session| insert(session, "a", 2)).await;
     let more = |number: Option<u64>| number.unwrap_or(0) + 1;
     let update = |session: &Session| {
         session.update("a", more).unwrap();
     };
-    costs("update", REPLACED, &token, &update).await;
+    costs("update", WRITTEN, &token, &update).await;
     costs("the same", "find", &token, &|session| insert(session, "a", 3)).await;
     let remove = |session: &Session| assert!(session.remove("b"));
-    costs("remove", MERGED, &token, &remove).await;
-    costs("clear", MERGED, &token, &Session::clear).await;
+    costs("remove", WRITTEN, &token, &remove).await;
+    costs("clear", WRITTEN, &token, &Session::clear).await;
 
     // A minute later activity is written: by itself, or with what else is.
     clock.advance(Duration::from_secs(61));
-    costs("touch", MERGED, &token, &|_| ()).await;
+    costs("touch", WRITTEN, &token, &|_| ()).await;
     clock.advance(Duration::from_secs(61));
-    costs("touch and write", MERGED, &token, &|session| {
+    costs("touch and write", WRITTEN, &token, &|session| {
         insert(session, "a", 4);
     })
     .await;
     costs("not touched again", "find", &token, &|_| ()).await;
 
     let sign_in = |session: &Session| session.sign_in("user:1").unwrap();
-    let token = token_of(&costs("sign in", REPLACED, &token, &sign_in).await);
+    let token = token_of(&costs("sign in", WRITTEN, &token, &sign_in).await);
     let renew = |session: &Session| session.renew().unwrap();
-    let token = token_of(&costs("renew", REPLACED, &token, &renew).await);
+    let token = token_of(&costs("renew", WRITTEN, &token, &renew).await);
     let list = async { store.list("user:1", clock.now()).await.unwrap() };
     let listed = watch.costs("list", "find", list).await;
     assert_eq!(listed.iter().map(|record| record.id()).collect::<Vec<_>>(), [id]);
@@ -123,7 +122,7 @@ async fn the_commands_of_two_at_once() {
     let token = session_tests::create(&one, [("n", 0)]).await;
     let more = |number: Option<u64>| number.unwrap_or(0) + 1;
 
-    // Different keys: both are merged.
+    // Different keys: the second is merged.
     let (first, second) = (open(&one, &token).await, open(&two, &token).await);
     insert(&first, "a", 1);
     insert(&second, "b", 1);
@@ -132,7 +131,7 @@ async fn the_commands_of_two_at_once() {
         two.commit(&second).await.unwrap();
     };
     watch
-        .costs("different keys", "findAndModify findAndModify", both)
+        .costs("different keys", "update update findAndModify", both)
         .await;
 
     // One key: the second finds out with one read, and goes on from that.
@@ -151,6 +150,9 @@ async fn the_commands_of_two_at_once() {
     first.destroy().unwrap();
     watch.costs("ended", "delete", one.commit(&first)).await.unwrap();
     let late = two.commit(&second);
-    let told = watch.costs("late", "findAndModify find", late).await.unwrap();
+    let told = watch
+        .costs("late", "update findAndModify find", late)
+        .await
+        .unwrap();
     assert_eq!(told, Directive::Nothing);
 }
