@@ -7,10 +7,14 @@ use session_core::{Limits, Metadata, Record, SessionId, StoreError, Timestamp, U
 use tokio::time::Instant;
 
 use crate::fault::Fault;
-use crate::layout::{self, Layout, Parts, fields, packed};
+use crate::layout::fields::{self, Told};
+use crate::layout::{self, Layout, Parts, packed};
 use crate::link::Twice;
 use crate::script::{REPLACE, UPDATE};
 use crate::store::{GRACE, Inner, LONGEST, strange, text, ttl};
+
+/// So many values are set by one call of a command.
+const MOST_PLAIN: usize = 400;
 
 /// What became of an update.
 pub(crate) enum Answer {
@@ -53,9 +57,7 @@ impl Inner {
         let (arguments, size) = self.layout.sizes(record);
         let mut call = REPLACE.on(&self.names.session(id), 8 + arguments, 256 + size);
         call.arg(now.as_millis()).arg(update.epoch);
-        // Made from one and to meet another: none is both.
-        let base =
-            Some(update.base_version()).filter(|base| update.expected.is_none_or(|version| version == *base));
+        let base = made_from(update);
         match base {
             Some(base) => call.arg(base),
             None => call.arg(""),
@@ -64,12 +66,8 @@ impl Inner {
         call.arg(if probation.is_some() { "indexed" } else { "" });
         put_principal(record, &mut call);
         call.arg(record.deadline().as_millis());
-        // Only the version changes of what the script would decide by.
-        let same = update.changes.metadata() == Metadata::Unchanged
-            && record.epoch() == update.epoch
-            && record.is_live(now);
         match base {
-            Some(base) if same && self.layout == Layout::Packed => {
+            Some(base) if self.layout == Layout::Packed && keeps_what_decides(update, now) => {
                 packed::put_beginning(record, base, &mut call);
             }
             _ => drop(call.arg("")),
@@ -108,10 +106,29 @@ impl Inner {
             None => call.arg(""),
         };
         call.arg(added).arg(removed);
-        call.arg(if changes.is_clear() { "clear" } else { "" });
-        if replaced {
-            let record = update.record;
-            call.arg(fields::head(record));
+        let record = update.record;
+        let base = made_from(update);
+        // The record is what results, if nobody wrote meanwhile.
+        let plain = base.filter(|_| {
+            !changes.is_clear()
+                && removed == 0
+                && (1..=MOST_PLAIN).contains(&sets)
+                && keeps_what_decides(update, now)
+                && update
+                    .limits
+                    .check(record.limited_size(), record.values().len())
+                    .is_ok()
+        });
+        call.arg(match plain {
+            Some(_) => "plain",
+            None if changes.is_clear() => "clear",
+            None => "",
+        });
+        if let Some(base) = plain {
+            call.arg("").arg(Told::StateBefore(record, base));
+            call.arg(Told::State(record)).arg(Told::Head(record));
+        } else if replaced {
+            call.arg(Told::Head(record));
             put_principal(record, &mut call);
             match probation {
                 Some(ttl) => call.arg(ttl),
@@ -135,6 +152,21 @@ impl Inner {
         }
         call
     }
+}
+
+/// The version that has to be there for the record to result. Made from one and to meet another: none is both.
+fn made_from(update: &Update<'_>) -> Option<u64> {
+    let base = update.base_version();
+    update
+        .expected
+        .is_none_or(|version| version == base)
+        .then_some(base)
+}
+
+/// Whether only the version changes of what the scripts decide by.
+fn keeps_what_decides(update: &Update<'_>, now: Timestamp) -> bool {
+    let record = update.record;
+    update.changes.metadata() == Metadata::Unchanged && record.epoch() == update.epoch && record.is_live(now)
 }
 
 /// Adds the principal behind a `p`, so that none is told from one without a name.

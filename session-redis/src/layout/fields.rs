@@ -1,9 +1,10 @@
 //! A session as a hash: names of fields, and what is in them.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use redis::{Cmd, Value as Reply};
+use redis::{Cmd, RedisWrite, ToRedisArgs, Value as Reply};
 use session_core::{ByteString, Codec, FormatError, Record, SessionId, StoreError, Timestamp, Value, Values};
 
 use super::{Parts, damaged, numbers, unexpected};
@@ -20,22 +21,47 @@ const PRINCIPAL: &str = "p";
 /// What a value begins with that is no JSON: no JSON does. Its codec's tag follows.
 const TAGGED: u8 = 0;
 
-/// What an update decides by, beside the metadata that the server does not read: epoch, deadline, idle
-/// timeout, and the size without values.
-pub(crate) fn head(record: &Record) -> String {
-    let size = record.limited_size() - size_of(record.values());
-    let (epoch, deadline) = (record.epoch(), record.deadline().as_millis());
-    format!(
-        "{epoch} {deadline} {} {size}",
-        record.lifetime().idle().as_millis()
-    )
+/// What the scripts decide by, as a text of numbers.
+pub(crate) enum Told<'a> {
+    /// Beside the metadata that the server does not read: epoch, deadline, idle timeout, and the size without values.
+    Head(&'a Record),
+    /// What every update moves: version, time last seen, size and number of the values.
+    State(&'a Record),
+    /// How the state begins of the version that a record was made from, which was active when this one was.
+    StateBefore(&'a Record, u64),
 }
 
-/// What every update moves: version, time last seen, size and number of the values.
-fn state(record: &Record) -> String {
-    let values = record.values();
-    let (version, seen) = (record.version(), record.last_seen().as_millis());
-    format!("{version} {seen} {} {}", size_of(values), values.len())
+impl ToRedisArgs for Told<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        let mut text = out.writer_for_next_arg();
+        // It goes to memory, so it cannot fail.
+        let written = self.write(&mut text);
+        debug_assert!(written.is_ok());
+    }
+}
+
+impl Told<'_> {
+    fn write(&self, text: &mut impl Write) -> std::io::Result<()> {
+        match self {
+            Self::Head(record) => {
+                let (epoch, deadline) = (record.epoch(), record.deadline().as_millis());
+                let size = record.limited_size() - size_of(record.values());
+                write!(
+                    text,
+                    "{epoch} {deadline} {} {size}",
+                    record.lifetime().idle().as_millis()
+                )
+            }
+            Self::State(record) => {
+                let values = record.values();
+                Self::StateBefore(record, record.version()).write(text)?;
+                write!(text, "{} {}", size_of(values), values.len())
+            }
+            Self::StateBefore(record, version) => {
+                write!(text, "{version} {} ", record.last_seen().as_millis())
+            }
+        }
+    }
 }
 
 fn size_of(values: &Values) -> usize {
@@ -47,7 +73,8 @@ fn size_of(values: &Values) -> usize {
 
 /// Adds all fields of a session to a command, names and values by turns.
 pub(crate) fn put_record(record: &Record, command: &mut Cmd) {
-    command.arg(STATE).arg(state(record)).arg(HEAD).arg(head(record));
+    command.arg(STATE).arg(Told::State(record));
+    command.arg(HEAD).arg(Told::Head(record));
     let metadata = record.encode_metadata();
     for (name, piece) in METADATA.iter().zip(pieces(&metadata)) {
         command.arg(*name).arg(piece);

@@ -1,9 +1,10 @@
 -- Changes a session that is there, and never creates one. KEYS[1]: the session.
 -- ARGV: 1 now, 2 epoch that was loaded, 3 version to meet or '', 4 limit of bytes, 5 limit of keys,
 -- 6 grace of the time to live, 7 time last seen or '', 8 size of the entries that are set,
--- 9 number of fields removed, 10 'clear' or '', 11 new head or ''; with a new head
+-- 9 number of fields removed, 10 'clear', 'plain' or '', 11 new head or ''; with a new head
 -- 12 'p' and the principal, or '', 13 time to live once the principal is indexed, or '', 14 number of pieces of
--- metadata, and these; then the fields removed, then fields set and their values by turns.
+-- metadata, and these; 'plain': 12 how `s` begins if nobody wrote meanwhile, 13 what it is then afterwards, 14 `h`;
+-- then the fields removed, then fields set and their values by turns.
 -- Answers the version; or the version and the principal that it had before; 0: gone;
 -- -1 and the session: conflict; -2, bytes, keys: too large; -3: index the principal first; -4: damaged.
 local key = KEYS[1]
@@ -23,9 +24,9 @@ local function with(command, list)
 end
 
 local replaced = ARGV[11] ~= ''
-local removed = replaced and 15 + ARGV[14] or 12
+local removed = replaced and 15 + ARGV[14] or ARGV[10] == 'plain' and 15 or 12
 local set = removed + tonumber(ARGV[9])
-local cleared = ARGV[10] ~= ''
+local cleared = ARGV[10] == 'clear'
 
 local names = {'s', 'h', 'p', 'w'}
 if not cleared then

@@ -23,7 +23,7 @@ const SCRIPTS: [&str; 10] = [
     script!("look", "read"),
     script!("same", "look", "replace"),
     script!("look", "settle"),
-    script!("update"),
+    script!("plain", "update"),
 ];
 
 /// Everything that a client sends after it has connected, in alphabetical order: each of these is in the crate's documentation.

@@ -35,7 +35,7 @@ impl Words {
             ("settle", script!("look", "settle")),
             match LAYOUT {
                 Layout::Packed => ("update", script!("same", "look", "replace")),
-                _ => ("update", script!("update")),
+                _ => ("update", script!("plain", "update")),
             },
             ("index", script!("index")),
             ("confirm", script!("confirm")),
