@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisError, Value};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -185,7 +185,7 @@ impl Link {
         let answer = timeout_at(until, live.connection.send(command)).await;
         let fault = match answer {
             Err(_) => return Err(Fault::Lost(Arc::new(Reason::Silent(began.elapsed())))),
-            Ok(answer) => match answer.and_then(Value::extract_error) {
+            Ok(answer) => match answer.and_then(refusal) {
                 Ok(answer) => {
                     live.hears();
                     waiting.answered = true;
@@ -213,9 +213,7 @@ impl Link {
                 Err(_) => Err(Fault::Lost(Arc::new(Reason::Silent(began.elapsed())))),
                 // Once it has taken over, the driver knows it.
                 Ok(Err(error)) if crate::cluster::is_unknown_node(&error) => Err(fault),
-                Ok(answer) => answer
-                    .and_then(Value::extract_error)
-                    .map_err(|error| Fault::of(&error, true)),
+                Ok(answer) => answer.and_then(refusal).map_err(|error| Fault::of(&error, true)),
             };
         }
         waiting.answered = true;
@@ -242,6 +240,14 @@ impl Link {
 
     /// The connection, once there is one.
     async fn live(self: &Arc<Self>, until: Instant) -> Result<Arc<Live>, Reason> {
+        if let Some(live) = &self.state().current {
+            return Ok(Arc::clone(live));
+        }
+        // Rare, so what it needs is no part of each call.
+        Box::pin(self.awaited(until)).await
+    }
+
+    async fn awaited(self: &Arc<Self>, until: Instant) -> Result<Arc<Live>, Reason> {
         loop {
             let changed = self.changed.notified();
             let (patience, task) = {
@@ -352,6 +358,14 @@ impl Link {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A refusal is the whole answer: there is none inside of what our commands and scripts answer with.
+fn refusal(answer: Value) -> RedisResult<Value> {
+    match answer {
+        Value::ServerError(error) => Err(error.into()),
+        answer => Ok(answer),
     }
 }
 
