@@ -124,15 +124,15 @@ impl Record {
         let mut sorted: Vec<(ByteString, Value)> = Vec::with_capacity(count.min(rest.len() / 3));
         for _ in 0..count {
             let key = take_chunk(&mut rest).ok_or(damaged)?;
-            let key = std::str::from_utf8(key).map_err(|_| damaged)?;
+            let key = ByteString::try_from(bytes.slice_ref(key)).map_err(|_| damaged)?;
             let (&tag, after) = rest.split_first().ok_or(damaged)?;
             rest = after;
             let value = take_chunk(&mut rest).ok_or(damaged)?;
             let codec = Codec::from_tag(tag).ok_or(FormatError::Damaged("codec of a value"))?;
-            if sorted.last().is_some_and(|(last, _)| **last >= *key) {
+            if sorted.last().is_some_and(|(last, _)| *last >= key) {
                 return Err(FormatError::Damaged("order of keys"));
             }
-            sorted.push((shared_str(&bytes, key), Value::new(codec, bytes.slice_ref(value))));
+            sorted.push((key, Value::new(codec, bytes.slice_ref(value))));
         }
         if !rest.is_empty() {
             return Err(FormatError::Damaged("end"));
