@@ -1,5 +1,7 @@
 //! Who is compared with whom.
 
+use session_http::redis::Layout;
+
 use crate::mongo::{self, Way};
 use crate::subject::Subject;
 use crate::{BoxError, actix, ours, redis, tower_sessions};
@@ -46,9 +48,16 @@ pub struct Parties {
 /// All groups, those of servers that are there.
 pub fn groups(options: &Options) -> Vec<Group> {
     let mut groups = Vec::new();
-    for store in ["memory", "cookie", "redis", "mongo", "mongo majority"] {
+    for store in [
+        "memory",
+        "cookie",
+        "redis",
+        "redis packed",
+        "mongo",
+        "mongo majority",
+    ] {
         let there = match store {
-            "redis" => options.redis.is_some(),
+            "redis" | "redis packed" => options.redis.is_some(),
             "mongo" | "mongo majority" => options.mongo.is_some(),
             _ => true,
         };
@@ -90,10 +99,11 @@ impl Group {
                 their_bare = Some(actix::bare()?);
                 (ours::cookie(tasks)?, vec![actix::cookie()?])
             }
-            ("redis", Some(url), _) => {
+            ("redis" | "redis packed", Some(url), _) => {
                 redis::clear(url)?;
-                let ours = ours::redis(url, tasks)?;
-                let driver = redis::raw(url, tasks, || ours::redis(url, 1))?;
+                let layout = self.layout();
+                let ours = ours::redis(url, layout, tasks)?;
+                let driver = redis::raw(url, layout, tasks)?;
                 (ours, vec![tower_sessions::redis(url, tasks)?, driver])
             }
             (_, _, Some(uri)) => {
@@ -124,22 +134,42 @@ impl Group {
         })
     }
 
-    /// One of those that need no server, by its name or as `ours`.
-    pub fn party(&self, name: &str) -> Result<Box<dyn Subject>, BoxError> {
+    /// One of them: `ours`, `bare`, `their-bare`, or a peer, the driver alone as `driver`.
+    pub fn party(&self, name: &str, options: &Options) -> Result<Box<dyn Subject>, BoxError> {
+        let tasks = self.tasks;
         match (self.store, name) {
-            (_, "bare") => ours::bare(1),
-            ("memory", "ours") => ours::memory(1),
-            ("memory", _) => tower_sessions::memory(1),
-            ("cookie", "ours") => ours::cookie(1),
+            (_, "bare") => ours::bare(tasks),
+            ("memory", "ours") => ours::memory(tasks),
+            ("memory", _) => tower_sessions::memory(tasks),
+            ("cookie", "ours") => ours::cookie(tasks),
             ("cookie", "their-bare") => actix::bare(),
-            _ => actix::cookie(),
+            ("cookie", _) => actix::cookie(),
+            _ => {
+                let parties = self.parties(options)?;
+                let driver = |peer: &Box<dyn Subject>| peer.name().contains("driver") == (name == "driver");
+                match name {
+                    "ours" => Ok(parties.ours),
+                    _ => parties
+                        .peers
+                        .into_iter()
+                        .find(driver)
+                        .ok_or_else(|| "no such peer".into()),
+                }
+            }
+        }
+    }
+
+    fn layout(&self) -> Layout {
+        match self.store {
+            "redis packed" => Layout::Packed,
+            _ => Layout::Fields,
         }
     }
 
     /// Commands that the server has had; nothing for stores without one.
     pub fn server_commands(&self, options: &Options) -> Result<Option<u64>, BoxError> {
         Ok(match (self.store, &options.redis, &options.mongo) {
-            ("redis", Some(url), _) => Some(redis::server_commands(url)?),
+            ("redis" | "redis packed", Some(url), _) => Some(redis::server_commands(url)?),
             ("mongo" | "mongo majority", _, Some(uri)) => Some(mongo::server_counts(uri)?),
             _ => None,
         })
@@ -148,9 +178,9 @@ impl Group {
     /// Bytes that the server keeps for a session of ours, and of the peer.
     pub fn server_bytes(&self, options: &Options) -> Result<Option<(u64, u64)>, BoxError> {
         Ok(match (self.store, &options.redis, &options.mongo) {
-            ("redis", Some(url), _) => {
+            ("redis" | "redis packed", Some(url), _) => {
                 redis::clear(url)?;
-                let _ours = ours::redis(url, 1)?;
+                let _ours = ours::redis(url, self.layout(), 1)?;
                 let ours = redis::server_bytes(url)?;
                 redis::clear(url)?;
                 let _peer = tower_sessions::redis(url, 1)?;

@@ -4,7 +4,7 @@ use http::{Request, Response};
 use session_http::cookie::CookieStore;
 use session_http::core::{KeyRing, MemoryStore};
 use session_http::mongo::MongoStore;
-use session_http::redis::RedisStore;
+use session_http::redis::{Layout, RedisStore};
 use session_http::{SessionExt, SessionLayer};
 
 use crate::subject::{Job, Subject, Tower, service};
@@ -55,9 +55,10 @@ pub fn memory(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
     subject(tasks, async || Ok(SessionLayer::new(MemoryStore::new())))
 }
 
-pub fn redis(url: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+pub fn redis(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
     subject(tasks, async || {
-        Ok(SessionLayer::new(RedisStore::connect(url).await?))
+        let store = RedisStore::builder(url).layout(layout).connect().await?;
+        Ok(SessionLayer::new(store))
     })
 }
 

@@ -7,9 +7,11 @@ use http::{Request, Response};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, Value};
 
-use crate::BoxError;
+use session_http::redis::Layout;
+
 use crate::monitor;
 use crate::subject::{Job, Subject, Tower, service};
+use crate::{BoxError, ours};
 
 /// For each session the commands of a request that reads, and of one that writes.
 struct Script {
@@ -17,15 +19,16 @@ struct Script {
     write: Vec<Cmd>,
 }
 
-/// What `ours` sends, sent again by the driver alone.
-pub fn raw(
-    url: &str,
-    tasks: usize,
-    ours: impl Fn() -> Result<Box<dyn Subject>, BoxError>,
-) -> Result<Box<dyn Subject>, BoxError> {
+/// What our store sends, sent again by the driver alone.
+pub fn raw(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    let ours = || ours::redis(url, layout, 1);
     let scripts: Result<Arc<[Script]>, _> = (0..tasks).map(|_| record(url, &*ours()?)).collect();
     let scripts = scripts?;
-    let jobs = &[Job::Read, Job::Write];
+    let jobs: &[Job] = match layout {
+        // A text is replaced by version, so the second time is another thing.
+        Layout::Packed => &[Job::Read],
+        _ => &[Job::Read, Job::Write],
+    };
     let tower = Tower::with_cookies("redis driver", tasks, jobs, async || {
         let connection = Client::open(url)?.get_multiplexed_async_connection().await?;
         let handle = move |request, job| handle(request, job, connection.clone(), Arc::clone(&scripts));

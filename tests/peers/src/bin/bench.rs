@@ -1,7 +1,8 @@
 //! Times: for each scenario rounds of ours and of each peer by turns, and the median of each.
 //!
 //! One task: `ns` for a request, over the bare service. Many: `rps`, requests a second.
-//! `--instructions SCENARIO WHO REQUESTS` answers so many requests and no more, for a program that counts instructions.
+//! `--instructions SCENARIO WHO REQUESTS [--redis URL] [--mongo URI]` answers so many requests and no more, for a program that counts
+//! instructions.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ fn main() -> Result<(), BoxError> {
     let mut arguments = std::env::args().skip(1).peekable();
     if arguments.next_if(|first| first == "--instructions").is_some() {
         let mut next = || arguments.next().ok_or("--instructions SCENARIO WHO REQUESTS");
-        return only(&next()?, &next()?, next()?.parse()?);
+        let (scenario, who, requests) = (next()?, next()?, next()?.parse()?);
+        return only(&scenario, &who, requests, &Options::parse(arguments)?);
     }
     let options = Options::parse(arguments)?;
     for group in groups(&options) {
@@ -108,9 +110,18 @@ struct Plan {
 impl Plan {
     /// Where nobody else is waited for, rounds are shorter than the time for which a busy machine lets a thread run: so
     /// most of them are not interrupted, and the median is one of these.
-    const ALONE: Self = Self { rounds: 151, millis: 1 };
-    const SERVER: Self = Self { rounds: 31, millis: 20 };
-    const MANY: Self = Self { rounds: 15, millis: 200 };
+    const ALONE: Self = Self {
+        rounds: 151,
+        millis: 1,
+    };
+    const SERVER: Self = Self {
+        rounds: 31,
+        millis: 20,
+    };
+    const MANY: Self = Self {
+        rounds: 15,
+        millis: 200,
+    };
 
     fn of(group: &Group) -> Self {
         match (group.tasks, group.store) {
@@ -148,12 +159,11 @@ fn rounds(subjects: &[&dyn Subject], job: Job, plan: Plan) -> Vec<f64> {
     times.into_iter().map(median).collect()
 }
 
-fn only(scenario: &str, who: &str, requests: u32) -> Result<(), BoxError> {
-    let options = Options::default();
-    for group in groups(&options).into_iter().filter(|group| group.tasks == 1) {
+fn only(scenario: &str, who: &str, requests: u32, options: &Options) -> Result<(), BoxError> {
+    for group in groups(options) {
         for job in Job::ALL {
             if group.scenario(job) == scenario {
-                let subject = group.party(who)?;
+                let subject = group.party(who, options)?;
                 subject.run(job, requests);
                 return Ok(());
             }
