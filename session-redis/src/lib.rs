@@ -80,7 +80,7 @@
 //! | memory in Redis 7, values as JSON / postcard | 1,272 / 1,200 bytes | 712 / 584 bytes |
 //! | in Redis 8 | 1,240 / 1,168 | 704 / 576 |
 //! | in Valkey 9 | 1,080 / 1,000 | 640 / 544 |
-//! | on the wire, as JSON: load, update of one value | 766, 233 bytes | 617, 759 bytes |
+//! | on the wire, as JSON: load, update of one value | 766, about 320 bytes | 617, 759 bytes |
 //! | requests that write the same session at once | merged by the server | one after the other: who comes second is handed the fresh session, and writes again |
 //! | with `redis-cli`, from other languages | each value readable | the line |
 //!
