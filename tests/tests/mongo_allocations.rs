@@ -79,5 +79,5 @@ fn counted(server: &MongoServer) -> [u64; 2] {
 fn allocations_of_a_load_and_an_update() {
     let [loads, updates] = counted(&MongoServer::start());
     println!("load {loads}, update {updates}");
-    assert!(loads <= 110 && updates <= 150, "load {loads}, update {updates}");
+    assert!(loads <= 98 && updates <= 112, "load {loads}, update {updates}");
 }
