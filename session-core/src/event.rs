@@ -23,19 +23,20 @@ pub enum EventKind {
     Loaded,
     /// Its token was renewed, by a sign-in or another change of privilege.
     Renewed,
-    /// Its token was rotated by the [schedule](crate::Rotation).
+    /// Its token was rotated on [schedule](crate::Rotation).
     Rotated,
     /// A token came back after it was rotated away: somebody has a copy.
     Reused,
-    /// A token opened no session.
+    /// A token opened no session, or a principal had too many sessions to sign in once more.
     Refused,
     /// The application ended it in one of its own requests.
     Destroyed,
     /// A token came after its end by time. Told about once by each process.
     Expired,
-    /// It was ended from elsewhere: signed out by its owner, over the maximum, or because a token was reused.
+    /// It was ended from elsewhere: signed out by its owner, over the maximum, or because a token was reused. Where several ended in
+    /// one step there is one event, without a session.
     Revoked,
-    /// Another request changed it first; the commit goes round again.
+    /// Another request changed it first: the commit goes round again, or leaves a rotation to the other one.
     Conflict,
     /// It ended, or was renewed, while a request was changing it. What the request wrote is dropped.
     Gone,
@@ -57,9 +58,9 @@ pub struct Event<'a> {
     pub session: Option<ShortId>,
     /// Who was signed in.
     pub principal: Option<&'a str>,
-    /// Why, or how, in a few words.
+    /// Why, or how, in a few words for people; not to be matched on.
     pub reason: &'a str,
-    /// How many sessions it is about: 1, but where all sessions of a principal ended at once.
+    /// How many sessions it is about: 1, or more where several sessions of a principal ended in one step.
     pub count: u64,
     /// When it was noticed.
     pub at: Timestamp,
@@ -67,7 +68,7 @@ pub struct Event<'a> {
 
 /// Is told of each [`Event`], to count them or to keep an audit trail.
 ///
-/// It is called in the middle of requests, outside of all locks: it must be quick and must not block. Nothing is left out: a client can
+/// It is called in the middle of requests, outside of all locks: it must be quick, and must neither block nor panic. Nothing is left out: a client can
 /// make as many `Refused` events as it sends requests. (The log, target `session`, has the same events but for the principal, and
 /// at most 60 a minute of those kinds that a client can provoke.)
 ///
@@ -148,6 +149,8 @@ pub(crate) enum Refusal {
     TooMany,
     /// A renewal has just put another in its place.
     Renewed,
+    /// Just rotated away, like many others since.
+    Surplus,
     /// Of an earlier epoch.
     Former,
     /// Several tokens open different sessions.
@@ -162,6 +165,9 @@ impl Refusal {
             Self::Scope => "it belongs to sessions of another name",
             Self::TooMany => "too many tokens in one request",
             Self::Renewed => "renewed a moment ago; the request is answered as anonymous",
+            Self::Surplus => {
+                "rotated away a moment ago, like many others since; the request is answered as anonymous"
+            }
             Self::Former => "a renewal retired it",
             Self::Ambiguous => "one request holds tokens of several sessions",
         }
@@ -211,7 +217,8 @@ impl Events {
         count: u64,
         now: Timestamp,
     ) {
-        if let Audience(Some(observer)) = &self.audience {
+        // To panic twice would end the process, and some events are told while a request that panicked is dropped.
+        if let Some(observer) = self.audience.0.as_ref().filter(|_| !std::thread::panicking()) {
             observer.observe(&Event {
                 kind,
                 session: id.map(|id| id.short()),
@@ -239,6 +246,20 @@ impl Events {
     pub(crate) fn created(&self, record: &Record, now: Timestamp) {
         info!(target: TARGET, session = %record.id.short(), "created");
         self.about(EventKind::Created, record, "", now);
+    }
+
+    pub(crate) fn sign_in_refused(
+        &self,
+        id: Option<SessionId>,
+        principal: &str,
+        reason: &'static str,
+        now: Timestamp,
+    ) {
+        if let Some(suppressed) = self.refused.admit(now) {
+            let session = id.map(|id| id.short());
+            warn!(target: TARGET, ?session, reason, suppressed, "refused a sign-in");
+        }
+        self.observe(EventKind::Refused, id, Some(principal), reason, now);
     }
 
     pub(crate) fn renewed(&self, record: &Record, signed_in: bool, now: Timestamp) {

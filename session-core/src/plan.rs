@@ -35,13 +35,16 @@ const KEEPING_TOKEN: &str = "the response cannot carry a new token";
 impl State {
     /// Decides what a save has to write.
     pub(crate) fn plan(&mut self, now: Timestamp, occasion: Occasion, rules: &Rules) -> Result<Plan, Error> {
-        let intent = self.intent.due(occasion);
+        let mut intent = self.intent.due(occasion);
         if self.muted && intent.sign_in.is_none() {
             let waits = occasion == Occasion::Save && self.intent.sign_in.is_some();
             return Ok(match waits || self.is_idle() {
                 true => Plan::Nothing,
                 false => Plan::Withhold("its token was renewed, or it ended, since this request was sent"),
             });
+        }
+        if self.base.is_some() && intent.renews() {
+            intent.csrf_seed = Some(self.intent.draw_seed()?);
         }
         let mut plan = match &self.base {
             Some(base) => self.plan_update(base, intent, now, occasion, rules)?,
@@ -58,7 +61,7 @@ impl State {
     }
 
     fn plan_create(
-        &self,
+        &mut self,
         intent: Intent,
         now: Timestamp,
         occasion: Occasion,
@@ -79,7 +82,7 @@ impl State {
         let lifetime = intent.lifetime.unwrap_or(rules.lifetime);
         let mut record = Record::new(SessionId::random()?, rules.scope.clone(), lifetime, now);
         record.values = values;
-        record.csrf_seed = intent.seed()?;
+        record.csrf_seed = self.intent.draw_seed()?;
         record.label = intent.label.clone();
         if let Some(principal) = &intent.sign_in {
             record.principal = Some(principal.clone());

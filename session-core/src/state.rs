@@ -6,6 +6,7 @@ use bytestring::ByteString;
 
 use crate::arena::Arena;
 use crate::event::Who;
+use crate::flash::Flashes;
 use crate::intent::Intent;
 use crate::job::Job;
 use crate::pending::{Pending, UpdateFn};
@@ -42,6 +43,8 @@ pub(crate) struct State {
     /// A write was sent and its outcome is not known.
     pub(crate) unknown: Option<StoreError>,
     pub(crate) arena: Arena,
+    /// The flash values of earlier requests, once this one has to do with any.
+    pub(crate) flashes: Option<Flashes>,
     /// Bytes and number of the entries that the handler sees.
     size: (usize, usize),
 }
@@ -212,6 +215,7 @@ impl State {
     pub(crate) fn clear(&mut self) {
         self.pending.clear();
         self.size = (0, 0);
+        self.flashes = Some(Flashes::default());
     }
 
     pub(crate) fn measure(&mut self) {
@@ -267,9 +271,20 @@ impl State {
 
     /// Drops what was changed and not saved.
     pub(crate) fn discard(&mut self) {
+        self.flashes = None;
         self.pending.reset();
         self.intent = Intent::default();
         self.measure();
+    }
+
+    /// Takes note that a session may have been created of which no client will be told.
+    pub(crate) fn abandon(&mut self, record: &Record) {
+        self.doomed.push(Doomed {
+            key: Key::Id(record.id),
+            who: Who::of(record),
+            held: false,
+            implied: false,
+        });
     }
 
     /// Takes note that `job` created the session.
@@ -321,9 +336,14 @@ impl State {
                 base.secret = Some(secret);
                 base.presented = false;
             }
+            let owes = job.record.lifetime != base.record.lifetime && !self.tell;
             match other_tokens {
                 true => base.replace(job.record, &rules.rotation),
                 false => base.record = job.record,
+            }
+            if owes {
+                // The client is to hear of another Max-Age: with the next token, and that is due.
+                base.upkeep.rotate_at = base.upkeep.rotate_at.map(|_| Timestamp::default());
             }
         }
         self.measure();
