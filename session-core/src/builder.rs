@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytestring::ByteString;
 
 use crate::cap::{Cap, OnMaxSessions};
-use crate::event::{Audience, Events, Observer};
+use crate::event::Events;
 use crate::manager::{SessionManager, Shared};
+use crate::observer::{Audience, Observer};
 use crate::rules::Rules;
 use crate::token::Tokens;
 use crate::{

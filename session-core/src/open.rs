@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
+use crate::base::Base;
 use crate::builder::OnCorrupt;
 use crate::clock::{Elapsed, within};
 use crate::event::{Refusal, Who};
 use crate::manager::SessionManager;
 use crate::rotation::{Standing, Upkeep, standing};
-use crate::state::{Base, State};
+use crate::state::State;
 use crate::token::Presented;
 use crate::{
     Capability, Changes, Error, Key, Metadata, OnReuse, Record, Session, StoreError, Timestamp, Update,

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::base::Base;
 use crate::intent::{Intent, Occasion, issued};
 use crate::job::Job;
 use crate::pending::Taken;
 use crate::rotation;
 use crate::rules::Rules;
-use crate::state::{Base, Phase, State};
+use crate::state::{Phase, State};
 use crate::token::Secret;
 use crate::{Changes, Error, Key, Metadata, Record, SessionId, Timestamp};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use crate::arena::Arena;
+use crate::base::{Base, Doomed};
 use crate::event::Who;
 use crate::flash::Flashes;
 use crate::intent::Intent;
@@ -12,7 +13,6 @@ use crate::job::Job;
 use crate::pending::{Pending, UpdateFn};
 use crate::rotation::{Rotation, Upkeep};
 use crate::rules::Rules;
-use crate::token::Secret;
 use crate::values::entry_size;
 use crate::{
     ClientToken, Directive, Key, LimitExceeded, Metadata, Record, SessionId, StoreError, Timestamp, Value,
@@ -47,45 +47,6 @@ pub(crate) struct State {
     pub(crate) flashes: Option<Flashes>,
     /// Bytes and number of the entries that the handler sees.
     size: (usize, usize),
-}
-
-/// The session as the store has it: loaded, or last saved.
-pub(crate) struct Base {
-    pub(crate) key: Key,
-    pub(crate) record: Arc<Record>,
-    /// What the client's token proves; none with a sealed store.
-    pub(crate) secret: Option<Secret>,
-    /// The client presented a token of it.
-    pub(crate) held: bool,
-    /// The token was signed with an older key.
-    pub(crate) old_key: bool,
-    /// Others wrote too when this was last saved; load it before relying on its version.
-    pub(crate) stale: bool,
-    /// The client presented the token of this secret; it was not issued in this request.
-    pub(crate) presented: bool,
-    /// What a presented token asks of the commit.
-    pub(crate) upkeep: Upkeep,
-}
-
-impl Base {
-    /// Takes note of another record of the session.
-    fn replace(&mut self, record: Arc<Record>, rotation: &Rotation) {
-        self.record = record;
-        self.upkeep = match &self.secret {
-            Some(secret) if self.presented => Upkeep::of(&self.record, &secret.hash(), rotation),
-            _ => Upkeep::default(),
-        };
-    }
-}
-
-/// A session that was destroyed.
-#[derive(Clone)]
-pub(crate) struct Doomed {
-    pub(crate) key: Key,
-    pub(crate) who: Who,
-    pub(crate) held: bool,
-    /// Not by the handler's word, but because somebody else signed in: that waits for the commit.
-    pub(crate) implied: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
