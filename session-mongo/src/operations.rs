@@ -155,16 +155,7 @@ impl Inner {
         after: &Record,
         now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
-        // Of the version that was loaded all else is known; each condition beside `_id` costs the server.
-        let known = version == update.base_version()
-            && update.changes.metadata() == Metadata::Unchanged
-            && after.version() == version + 1
-            && after.epoch() == update.epoch
-            && after.is_live(now);
-        let mut filter = match known {
-            true => name(id),
-            false => self.live(id, update, now),
-        };
+        let mut filter = self.live(id, update, now);
         filter.insert("v", document::number(version));
         let mut set = document::counts(after);
         if update.changes.metadata() != Metadata::Unchanged {
