@@ -10,7 +10,12 @@ use session_core::{Record, StoreError, Timestamp};
 /// place of its own, such as a column beside the password. To set it to the present is to sign out everywhere.
 ///
 /// It is asked when a sealed session with a principal is opened, and again before it is sealed anew, so that a request under way cannot carry
-/// a session over the cut. What counts is when the principal signed in: no activity moves that.
+/// a session over the cut. A first sealing (a new session) asks nobody. What counts is when the principal signed in: no activity
+/// moves that. A token that was cut off shows as an unknown one ([`Refused`](session_core::EventKind::Refused)).
+///
+/// The session of the request that sets it is cut too: call [`sign_in`](session_core::Session::sign_in) again in that request to
+/// keep it. Take the instant from the application's clock and keep its milliseconds; rounded down to seconds, sessions
+/// signed in within that second survive.
 ///
 /// Any function from a principal to an instant is one; where the answer takes a query, implement the trait.
 ///

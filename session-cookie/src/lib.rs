@@ -37,8 +37,8 @@
 //! | Parallel requests that write different keys all survive. | Each answers with the whole session; the response that arrives last wins. |
 //! | What was overwritten is overwritten. | Who keeps an old cookie can go back to it: nothing here may count down, such as a voucher or a number of attempts. |
 //! | Renewal at sign-in retires every former token. | The client gets a new one, the former ones open until they expire. |
-//! | Tokens rotate, and a stolen one shows when it is used again. | Rotation is a typed error when it is configured; theft does not show. |
-//! | Sessions of a principal can be listed, and ended everywhere. | Both are [`StoreError::Unsupported`](session_core::StoreError::Unsupported). A [`CutOff`] that the application keeps ends them all: "nothing issued before". |
+//! | Tokens rotate, and a stolen one shows when it is used again. | `build` refuses a rotation; theft does not show. |
+//! | Sessions of a principal can be listed, limited, and ended one by one or everywhere. | To list or end them is [`StoreError::Unsupported`](session_core::StoreError::Unsupported), and `build` refuses a limit. A [`CutOff`] that the application keeps ends them all: "nothing issued before". |
 //! | The client sees a random token. | A signed session can be read by its client, though not changed; an encrypted one shows its size and its times. |
 //! | A session may hold a megabyte. | It has to fit in 4,096 characters, or as many times that as there are [chunks](CookieStore::with_chunks); every request carries it. |
 //!

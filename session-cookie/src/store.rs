@@ -137,8 +137,8 @@ impl CookieStore {
         }
     }
 
-    /// Asks, for each sealed session with a principal, since when its sessions count. Default: nobody is asked, and what was
-    /// sealed opens until it expires.
+    /// Asks, for each sealed session with a principal, since when its sessions count: to sign them out everywhere. Default: nobody is
+    /// asked, and what was sealed opens until it expires.
     ///
     /// [`CutOff`] has an example.
     #[must_use]
@@ -243,19 +243,22 @@ impl SessionStore for CookieStore {
 
     async fn list(&self, _: &str, _: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
         Err(StoreError::Unsupported(
-            "listing the sessions of a principal, since only clients hold them",
+            "listing the sessions of a principal, since only clients hold them; \
+             use a store on the server, or `CookieStore::with_cut_off` to end all of them",
         ))
     }
 
     async fn delete_one(&self, _: &str, _: SessionId) -> Result<bool, StoreError> {
         Err(StoreError::Unsupported(
-            "ending a session of a principal, since only clients hold them",
+            "ending a session of a principal, since only clients hold them; \
+             use a store on the server, or `CookieStore::with_cut_off` to end all of them",
         ))
     }
 
     async fn delete_all(&self, _: &str, _: Option<SessionId>) -> Result<u64, StoreError> {
         Err(StoreError::Unsupported(
-            "ending the sessions of a principal, since only clients hold them",
+            "ending the sessions of a principal, since only clients hold them; \
+             use a store on the server, or `CookieStore::with_cut_off` to end all of them",
         ))
     }
 

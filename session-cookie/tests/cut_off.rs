@@ -104,6 +104,37 @@ async fn a_request_under_way_carries_nothing_over_it() {
 }
 
 #[tokio::test]
+async fn the_request_that_sets_it_signs_in_again_to_stay() {
+    for (manager, clock, accounts) in stages() {
+        let token = sign_in(&manager, "user:1").await;
+        clock.advance(SECOND);
+        let changing = open(&manager, &token).await;
+        accounts.cut("user:1", clock.now());
+        changing.sign_in("user:1").unwrap();
+        let own = commit(&manager, &changing).await;
+        assert_eq!(open(&manager, &own).await.principal().as_deref(), Some("user:1"));
+        assert!(open(&manager, &token).await.is_new());
+    }
+}
+
+#[tokio::test]
+async fn rounded_down_it_spares_those_of_the_same_second() {
+    for (manager, clock, accounts) in stages() {
+        clock.advance(Duration::from_millis(1_400 - NOW.as_millis() % 1_000));
+        let token = sign_in(&manager, "user:1").await;
+        clock.advance(Duration::from_millis(100));
+        let exact = clock.now();
+        accounts.cut(
+            "user:1",
+            Timestamp::from_millis(exact.as_millis() / 1_000 * 1_000),
+        );
+        assert!(!open(&manager, &token).await.is_new());
+        accounts.cut("user:1", exact);
+        assert!(open(&manager, &token).await.is_new());
+    }
+}
+
+#[tokio::test]
 async fn activity_moves_nothing_over_it() {
     for (manager, clock, accounts) in stages() {
         let mut token = sign_in(&manager, "user:1").await;

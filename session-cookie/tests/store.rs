@@ -59,6 +59,8 @@ async fn principals_are_not_supported() {
         let one = store.delete_one("user:42", record().id()).await.unwrap_err();
         for error in [&list, &delete, &one] {
             assert!(matches!(error, StoreError::Unsupported(_)));
+            let advice = "; use a store on the server, or `CookieStore::with_cut_off` to end all of them";
+            assert!(error.to_string().ends_with(advice), "{error}");
         }
         assert!(!list.to_string().contains("user:42"));
     }

@@ -174,8 +174,9 @@ impl SessionManager {
             }
             Err(error) => {
                 self.shared.events.store_failed(&error, now);
-                if matches!(error, StoreError::OutcomeUnknown(_)) {
-                    // Nobody will ever hold a token of it: it must not count as a session of its principal.
+                let counts = record.principal.is_some() && self.rules().cap.is_some();
+                if counts && matches!(error, StoreError::OutcomeUnknown(_)) {
+                    // Nobody will ever hold a token of it, and it would take the place of another session.
                     inner.state().abandon(&record);
                 }
                 Err(error.into())

@@ -1,6 +1,7 @@
 //! What can go wrong between a request and its session, and the response that says so.
 
 use http::{HeaderValue, Response, StatusCode, header};
+use session_core::StoreError;
 
 /// Why a request has no session.
 ///
@@ -34,11 +35,14 @@ pub enum Error {
 
 impl Error {
     /// The status that fits: 503 where the same request may succeed later, 409 where a principal has too many
-    /// sessions to sign in once more, else 500.
+    /// sessions to sign in once more, 501 where the store cannot do that at all, else 500.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Session(error) if error.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Session(session_core::Error::TooManySessions { .. }) => StatusCode::CONFLICT,
+            Self::Session(session_core::Error::Store(StoreError::Unsupported(_))) => {
+                StatusCode::NOT_IMPLEMENTED
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -22,7 +22,7 @@
 //!
 //! After the handler, before the head of the response leaves, if the response means success: not a 5xx, a 408 or a
 //! failed gRPC call ([`LayerBuilder::commit_if`]). A handler that fails, panics or is cancelled leaves the session as it
-//! was. A commit that fails turns the response into an error that [`SessionLayer::on_error`] shapes. On
+//! was. A commit that fails turns the response into an error ([`Error::status`]) that [`SessionLayer::on_error`] shapes. On
 //! a 101 or 304 nothing is created, renewed or rotated, since such responses carry no cookie; of a sealed session nothing is
 //! written at all, since every write of it is a new cookie.
 //!

@@ -243,6 +243,10 @@ fn statuses() {
         Error::from(session_core::Error::Contended).status(),
         StatusCode::SERVICE_UNAVAILABLE
     );
+    let unsupported = session_core::Error::from(StoreError::Unsupported("that"));
+    assert_eq!(Error::from(unsupported).status(), StatusCode::NOT_IMPLEMENTED);
+    let many = session_core::Error::TooManySessions { most: 1 };
+    assert_eq!(Error::from(many).status(), StatusCode::CONFLICT);
     for error in [
         Error::MissingLayer,
         Error::NoSuchName("x".into()),

@@ -20,6 +20,9 @@ pages() {
     is 'one session for all of them' "$(created)" 1
     is 'a page that is not there' "$(code /nowhere)" 404
     is 'a method that is not there' "$(code /entries)" 405
+    has 'says which is' "$(head_of)" 'allow: POST'
+    is 'the other way round' "$(code / -d x=1)" 405
+    has 'too' "$(head_of)" 'allow: GET, HEAD'
 }
 
 guest_entries() {
@@ -164,6 +167,8 @@ own_sessions() {
     has 'the second' "$page" '<td>Edge on Windows<td>'
     has 'and this one' "$page" '<td>curl<br><em>this one</em><td>'
     is 'each with a button, and one for all others' "$(grep -o '<button' <<<"$page" | wc -l)" 4
+    has 'whose buttons can be told apart' "$page" 'aria-label="Sign out Firefox on Linux, last seen '
+    has 'that of this one too' "$page" 'aria-label="Sign out curl, this one"'
     list=$(listed)
     has 'programs get JSON' "$(head_of)" 'content-type: application/json'
     has 'which depends on what they accept' "$(head_of | grep -i ^vary)" Accept
@@ -257,6 +262,9 @@ rotation() {
     done
     is 'one session is left' "$(bare "$own" /sessions -H 'Accept: application/json' | grep -o '"id"' | wc -l)" 1
     is 'of one that was made' "$(created)" 1
+    sleep 8 # beyond the overlap of the first token
+    has 'a token that comes back much later opens nothing' "$(bare "$first" /session.json)" '"new":true'
+    has 'and ends the session, since there are keys' "$(bare "$own" /session.json)" '"new":true'
     stop
 }
 
@@ -422,10 +430,18 @@ refused() {
 
 bad_options() {
     refused 'a sealed store cannot rotate tokens' --store cookie --rotate 5
-    refused 'every 0 s' --rotate 0
+    refused '--rotate 0 is too often' --rotate 0
     refused '--rotate takes a number of seconds' --rotate often
     refused '--rotate needs a value' --rotate
     refused '--turn is not an option' --turn 5
+}
+
+usage() {
+    local output code=0
+    output=$(timeout -s KILL 5 "$GUESTBOOK" --help) || code=$?
+    is '--help is no failure' "$code" 0
+    has 'it names the options' "$output" '--rotate SECONDS'
+    has 'and says what keys are for' "$output" 'SESSION_KEYS'
 }
 
 memory
@@ -437,4 +453,5 @@ failing
 shutdown
 bad_keys
 bad_options
+usage
 exit $((bad > 0))

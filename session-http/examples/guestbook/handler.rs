@@ -1,6 +1,7 @@
 //! Routes, and what each does with the session.
 
 use hyper::body::Incoming;
+use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 use session_core::Session;
@@ -65,19 +66,11 @@ async fn route(request: Request<Incoming>) -> Result<Page, Refusal> {
             session.sign_out()?;
             Ok(page::see("/"))
         }
-        "/"
-        | "/ping"
-        | "/session.json"
-        | "/csrf"
-        | "/sessions"
-        | "/sessions/revoke-others"
-        | "/entries"
-        | "/clear"
-        | "/sign-in"
-        | "/sign-out" => other_method(),
+        "/" | "/ping" | "/session.json" | "/csrf" | "/sessions" => only("GET, HEAD"),
+        "/sessions/revoke-others" | "/entries" | "/clear" | "/sign-in" | "/sign-out" => only("POST"),
         path => match id_to_revoke(path) {
             Some(id) if post => sessions::revoke(request, id).await,
-            Some(_) => other_method(),
+            Some(_) => only("POST"),
             None => Ok(page::text(StatusCode::NOT_FOUND, "There is no such page.")),
         },
     }
@@ -88,8 +81,12 @@ fn id_to_revoke(path: &str) -> Option<&str> {
     path.strip_prefix("/sessions/")?.strip_suffix("/revoke")
 }
 
-fn other_method() -> Result<Page, Refusal> {
-    Ok(page::text(StatusCode::METHOD_NOT_ALLOWED, "Not by this method."))
+/// Says by which methods a page is asked for.
+fn only(methods: &'static str) -> Result<Page, Refusal> {
+    let mut page = page::text(StatusCode::METHOD_NOT_ALLOWED, "Not by this method.");
+    page.headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(methods));
+    Ok(page)
 }
 
 fn guestbook(session: &Session) -> Result<Page, Refusal> {

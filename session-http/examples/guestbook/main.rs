@@ -1,16 +1,11 @@
 //! A guestbook on a plain hyper server, HTTP/1 and HTTP/2: visits, entries and a name for each browser.
 //!
 //! ```text
-//! cargo run --release --example guestbook -- [--listen ADDR] [--store memory|cookie|redis://..|mongodb://..|failing] [--rotate SECONDS]
+//! cargo run --release --example guestbook -- --help
 //! ```
 //!
-//! For Redis every URL of `session_redis::Source` will do: one server, a Cluster, Sentinel, over TLS or not. For MongoDB
-//! every URI of the driver will.
-//! `SESSION_KEYS` (base64, newest first, separated by commas) signs tokens, or seals cookies.
-//! With `--rotate` a token that is so many seconds old gets a successor; without it tokens change when somebody signs in.
-//! (A cookie store cannot rotate, nor list sessions.)
-//! `RUST_LOG` (`error` to `trace`) sets how much is logged. The store `failing` fails on
-//! purpose, to see what clients get.
+//! says which options there are. For Redis every URL of `session_redis::Source` will do: one server, a Cluster, Sentinel, over
+//! TLS or not. For MongoDB every URI of the driver will.
 //!
 //! Who is signed in finds all their sessions at `/sessions`, as a page or by `Accept: application/json`, and can end them there
 //! (`POST /sessions/ID/revoke`, `POST /sessions/revoke-others`). Every form holds a CSRF token in its field `csrf`; a
@@ -27,6 +22,7 @@ mod sessions;
 mod time;
 
 use std::env;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -46,6 +42,12 @@ const MOST_HEADERS: u32 = 256 * 1024;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
+    if env::args()
+        .skip(1)
+        .any(|option| ["--help", "-h"].contains(&option.as_str()))
+    {
+        return Ok(io::stdout().write_all(options::USAGE.as_bytes())?);
+    }
     let level = env::var("RUST_LOG").ok().and_then(|level| level.parse().ok());
     tracing_subscriber::fmt()
         .with_max_level(level.unwrap_or(Level::INFO))
@@ -57,7 +59,7 @@ async fn main() -> Result<(), BoxError> {
 
 async fn serve(listen: SocketAddr, sessions: SessionLayer) -> Result<(), BoxError> {
     let service = sessions
-        .on_error(page::unavailable)
+        .on_error(page::of_error)
         .layer(service_fn(handler::handle));
     let taken = |error| format!("cannot listen on {listen}: {error}; choose another address with --listen");
     let listener = TcpListener::bind(listen).await.map_err(taken)?;

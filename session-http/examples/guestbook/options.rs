@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use session_core::{KeyError, KeyRing, MemoryStore, Rotation, SessionStore};
+use session_core::{KeyError, KeyRing, MemoryStore, OnReuse, Rotation, SessionStore};
 use session_http::cookie::CookieStore;
 use session_http::mongo::MongoStore;
 use session_http::redis::RedisStore;
@@ -12,6 +12,23 @@ use tracing::warn;
 
 use crate::failing::FailingStore;
 use crate::refusal::BoxError;
+
+/// What `--help` prints.
+pub(crate) const USAGE: &str = "\
+A guestbook: visits, entries and a name for each browser.
+
+  --listen ADDR     where to listen; 127.0.0.1:3000 by default
+  --store NAME      where sessions are kept: memory (the default), cookie,
+                    redis://.., mongodb://.., or failing, which fails on purpose
+  --rotate SECONDS  gives a token that is so many seconds old a successor; without it
+                    tokens change when somebody signs in. For theft to show it wants
+                    SESSION_KEYS: with them an old token that comes back ends its
+                    session. (A cookie store cannot rotate, nor list sessions.)
+  --help            prints this
+
+SESSION_KEYS signs tokens, or seals cookies: base64, newest first, separated by commas;
+`openssl rand -base64 32` makes one. RUST_LOG (error to trace) sets how much is logged.
+";
 
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
@@ -29,7 +46,7 @@ impl Options {
         while let Some(flag) = args.next() {
             if !["--listen", "--store", "--rotate"].contains(&flag.as_str()) {
                 return Err(format!(
-                    "{flag} is not an option; there are --listen ADDR, --store NAME and --rotate SECONDS"
+                    "{flag} is not an option; there are --listen ADDR, --store NAME, --rotate SECONDS and --help"
                 )
                 .into());
             }
@@ -42,7 +59,10 @@ impl Options {
                 }
                 "--rotate" => {
                     let wrong = |_| format!("--rotate takes a number of seconds, not {value:?}");
-                    options.rotation.ttl = Duration::from_secs(value.parse().map_err(wrong)?);
+                    options.rotation.ttl = match value.parse().map_err(wrong)? {
+                        0 => return Err("--rotate 0 is too often; give it 1 or more, or leave it out".into()),
+                        seconds => Duration::from_secs(seconds),
+                    };
                 }
                 _ => options.store = value,
             }
@@ -92,6 +112,8 @@ impl Options {
         };
         let builder = SessionLayer::builder(store);
         Ok(match keys {
+            // With keys a token that comes back after its overlap is no stranger's: somebody has a copy.
+            Some(keys) if self.rotation.is_on() => builder.keys(keys).on_reuse(OnReuse::Revoke),
             Some(keys) => builder.keys(keys),
             None => builder,
         })

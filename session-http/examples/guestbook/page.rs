@@ -95,8 +95,17 @@ pub(crate) fn who(principal: Option<&str>) -> String {
 
 /// A form that is nothing but a button.
 pub(crate) fn button(action: &str, text: &str, csrf: &str) -> String {
+    button_for(action, text, text, csrf)
+}
+
+/// One of several buttons with the same text; `name` is what a screen reader says.
+pub(crate) fn button_for(action: &str, text: &str, name: &str, csrf: &str) -> String {
     let hidden = hidden(csrf);
-    format!("<form method=post action={action}>{hidden}<button class=quiet>{text}</button></form>")
+    let label = match name == text {
+        true => String::new(),
+        false => format!(" aria-label=\"{}\"", escape(name)),
+    };
+    format!("<form method=post action={action}>{hidden}<button class=quiet{label}>{text}</button></form>")
 }
 
 /// What shows that a form is ours. The token is base64url.
@@ -110,13 +119,28 @@ pub(crate) fn apology(status: StatusCode, title: &str, text: &str) -> Page {
     html(status, title, &body)
 }
 
-/// What people see while the store is down.
-pub(crate) fn unavailable(error: &Error) -> Page {
-    if error.status() != StatusCode::SERVICE_UNAVAILABLE {
-        return failed();
+/// What people see where their session fails.
+pub(crate) fn of_error(error: &Error) -> Page {
+    match error.status() {
+        StatusCode::SERVICE_UNAVAILABLE => unavailable(),
+        StatusCode::CONFLICT => apology(
+            StatusCode::CONFLICT,
+            "Signed in too often",
+            "You are signed in on as many devices as one person may be. Sign out on one of them, then try again.",
+        ),
+        StatusCode::NOT_IMPLEMENTED => apology(
+            StatusCode::NOT_IMPLEMENTED,
+            "Only this browser knows",
+            "Sessions of this store live in their browsers, so nobody can list or end them from elsewhere.",
+        ),
+        _ => failed(),
     }
+}
+
+/// What people see while the store is down.
+fn unavailable() -> Page {
     let body = "<h1>Back in a moment</h1><p>The guestbook cannot reach its sessions. Your last change may not have been saved; try again shortly.</p>";
-    let mut response = html(error.status(), "Back in a moment", body);
+    let mut response = html(StatusCode::SERVICE_UNAVAILABLE, "Back in a moment", body);
     response
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("5"));

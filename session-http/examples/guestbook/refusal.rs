@@ -1,7 +1,6 @@
 //! Why a request gets another page than the one it asked for.
 
 use hyper::StatusCode;
-use session_core::StoreError;
 
 use crate::page::{self, Page};
 
@@ -39,14 +38,13 @@ impl From<session_core::Error> for Refusal {
             session_core::Error::Limit(limit) => {
                 Self::text(StatusCode::PAYLOAD_TOO_LARGE, &limit.to_string())
             }
-            session_core::Error::Store(StoreError::Unsupported(_)) => page::apology(
-                StatusCode::NOT_IMPLEMENTED,
-                "Only this browser knows",
-                "Sessions of this store live in their browsers, so nobody can list or end them from elsewhere.",
-            )
-            .into(),
-            error if error.is_temporary() => page::unavailable(&error.into()).into(),
-            error => Self::Fault(error.into()),
+            error => {
+                let error = session_http::Error::from(error);
+                match error.status() {
+                    StatusCode::INTERNAL_SERVER_ERROR => Self::Fault(error.into()),
+                    _ => page::of_error(&error).into(),
+                }
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ pub(crate) async fn revoke_others(request: Request<Incoming>) -> Result<Page, Re
     signed_out(&session, count)
 }
 
-/// Says how many it were, on the page that comes next.
+/// Says how many there were, on the page that comes next.
 fn signed_out(session: &Session, count: u64) -> Result<Page, Refusal> {
     let notice = match count {
         0 => "There was no other session.".to_owned(),
@@ -123,17 +123,27 @@ fn table(principal: &str, items: &[Item], notice: Option<&str>, csrf: &str) -> P
         let _ = write!(body, "<p id=notice role=status>{}</p>", escape(notice));
     }
     body.push_str(
-        "<div class=wide><table id=sessions><thead><tr><th>Where<th>Created<th>Last seen<th></tr></thead><tbody>",
+        "<div class=wide><table id=sessions><thead><tr><th>Where<th>Created<th>Last seen<th aria-label=\"Sign out\"></tr></thead><tbody>",
     );
     for item in items {
-        let label = escape(item.label.as_deref().unwrap_or("Unknown program"));
+        let name = item.label.as_deref().unwrap_or("Unknown program");
+        let label = escape(name);
+        let which = match item.current {
+            true => "this one".to_owned(),
+            false => format!("last seen {}", minute(&item.last_seen)),
+        };
         let this = if item.current { "<br><em>this one</em>" } else { "" };
         let _ = write!(
             body,
             "<tr><td>{label}{this}<td>{}<td>{}<td>{}</tr>",
             moment(&item.created),
             moment(&item.last_seen),
-            page::button(&format!("/sessions/{}/revoke", item.id), "Sign out", csrf)
+            page::button_for(
+                &format!("/sessions/{}/revoke", item.id),
+                "Sign out",
+                &format!("Sign out {name}, {which}"),
+                csrf
+            )
         );
     }
     body.push_str(
@@ -152,6 +162,9 @@ fn table(principal: &str, items: &[Item], notice: Option<&str>, csrf: &str) -> P
 
 /// To the minute, for people.
 fn moment(time: &str) -> String {
-    let minute = time.get(..16).unwrap_or(time).replace('T', " ");
-    format!("<time datetime={time}>{minute}</time>")
+    format!("<time datetime={time}>{}</time>", minute(time))
+}
+
+fn minute(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
 }
