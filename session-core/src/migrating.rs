@@ -87,6 +87,7 @@ const MOST_ROUNDS: usize = 32;
 /// - **No resurrection.** `delete` ends `o`, then `n`. Who had not frozen `o` before finds nothing to freeze, and leaves a place at most. Who had, fills
 ///   the place before `n` is deleted, and then that is what is deleted, or finds it gone: an update does not create. A place that somebody
 ///   late makes anew has another epoch, and no frozen record names it. `delete_all` is the same: the place has the principal, so it ends too.
+///   Who finds a place and nothing in the old store takes the place away before saying so, so nobody who is late fills it in between.
 /// - **What is left over does no harm.** A frozen record beside a record is not looked at; once that one has ended, be it by a timeout that was made
 ///   shorter, it is *frozen and anything else*. An empty place opens for no token, and expires with the session that it was for.
 pub struct MigratingStore<N, O> {
@@ -136,6 +137,12 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         Ok(match (old, self.new.load(key, now).await?) {
             (_, Some(record)) if !is_place(&record) => Found::New(record),
             (Some(frozen), Some(place)) if place.epoch == frozen.epoch => Found::Between(frozen),
+            (None, Some(_)) => {
+                // Somebody who had frozen the record may be about to fill the place, before `delete` comes to it. Who says
+                // that the session has ended makes sure that it has.
+                self.new.delete(key).await?;
+                Found::Nowhere
+            }
             _ => Found::Nowhere,
         })
     }
@@ -318,13 +325,14 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         // In this order, so that what moves meanwhile is in one of them.
         let old = self.old.list(principal, now).await?;
         let new = self.new.list(principal, now).await?;
-        let new = new.into_iter().filter(|record| !is_place(record));
-        let mut all: HashMap<SessionId, Arc<Record>> = new.map(|record| (record.id, record)).collect();
-        for record in old {
+        let (places, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|record| is_place(record));
+        let mut all: HashMap<SessionId, Arc<Record>> =
+            new.into_iter().map(|record| (record.id, record)).collect();
+        for record in old.into_iter().chain(places) {
             if all.contains_key(&record.id) {
                 continue;
             }
-            let record = match is_frozen(&record) {
+            let record = match is_frozen(&record) || is_place(&record) {
                 true => self.load(&Key::Id(record.id), now).await?,
                 false => Some(record),
             };
