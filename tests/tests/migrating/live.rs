@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use session_core::conformance::Suite;
 use session_core::{Deadlines, MigratingStore, SessionManager, SessionStore};
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, MongoServer, RedisServer};
 use session_tests::{anonymous, open, token_of};
+
+use crate::site::Site;
 
 const VISITORS: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -125,6 +128,28 @@ async fn from_mongo_to_redis_under_load_nobody_is_signed_out() {
     }
     println!("{VISITORS} visitors, {requests} requests, nobody signed out, nothing lost");
     assert!(requests > 1_000, "{requests} requests are no load");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_contract_holds_on_servers_both_ways() {
+    let (mongo, redis) = (MongoServer::start(), RedisServer::start(Engine::Redis7));
+    let stores = || async {
+        let mongo = MongoStore::builder(mongo.uri()).deadline(PATIENCE).connect();
+        let redis = RedisStore::builder(redis.url()).deadline(PATIENCE).connect();
+        let (mongo, redis) = (mongo.await.unwrap(), redis.await.unwrap());
+        let both: [Arc<dyn SessionStore>; 2] = [Arc::new(mongo), Arc::new(redis)];
+        both
+    };
+    for back in [false, true] {
+        let factory = || async {
+            let [old, new] = stores().await;
+            let (new, old) = if back { (old, new) } else { (new, old) };
+            // Whatever is created lies in the old store, and half of what comes then moves it.
+            Site::over(new, old, 1).with(0, 5)
+        };
+        let report = Suite::new(factory).rounds(4).run().await;
+        assert!(report.is_success(), "back {back}: {report}");
+    }
 }
 
 fn now() -> session_core::Timestamp {

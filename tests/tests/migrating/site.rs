@@ -28,7 +28,10 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(new: Backend, old: Backend, seed: u64) -> Self {
-        let (new, old) = (new.store(), old.store());
+        Self::over(new.store(), old.store(), seed)
+    }
+
+    pub(crate) fn over(new: Arc<dyn SessionStore>, old: Arc<dyn SessionStore>, seed: u64) -> Self {
         let node = |seed| {
             let new = Arc::new(YieldStore::new(Arc::clone(&new), seed));
             let old = Arc::new(YieldStore::new(Arc::clone(&old), seed + 1));
