@@ -126,11 +126,31 @@ mod damaged {
     }
 
     #[tokio::test]
-    async fn an_expired_one_is_a_miss_before_it_is_read() {
+    async fn an_expired_one_that_cannot_be_read_is_a_miss() {
         for sealing in [Sealing::Signed, Sealing::Encrypted] {
             let until = Timestamp::from_millis(5);
             assert!(load(sealing, b"", until, 5).await.unwrap().is_none());
             assert!(load(sealing, b"", until, 4).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_expired_one_never_looks_live() {
+        let good = record();
+        let end = good.expires();
+        for sealing in [Sealing::Signed, Sealing::Encrypted] {
+            let early = Timestamp::from_millis(end.as_millis() - 1);
+            for until in [early, end, NEVER] {
+                let loaded = load(sealing, &good.encode(), until, end.as_millis())
+                    .await
+                    .unwrap();
+                assert_eq!(loaded.as_deref(), Some(&good));
+            }
+            let loaded = load(sealing, &good.encode(), early, early.as_millis()).await;
+            assert!(
+                loaded.unwrap().is_none(),
+                "its seal has expired and its record has not"
+            );
         }
     }
 
@@ -142,7 +162,8 @@ mod damaged {
         for sealing in [Sealing::Signed, Sealing::Encrypted] {
             let bytes = good.encode();
             assert!(load(sealing, &bytes, NEVER, end - 1).await.unwrap().is_some());
-            assert!(load(sealing, &bytes, NEVER, end).await.unwrap().is_none());
+            let late = load(sealing, &bytes, NEVER, end).await.unwrap();
+            assert!(late.is_some_and(|late| !late.is_live(Timestamp::from_millis(end))));
             assert!(
                 load(sealing, &other_scope.encode(), NEVER, 0)
                     .await

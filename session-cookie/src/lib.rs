@@ -38,7 +38,7 @@
 //! | What was overwritten is overwritten. | Who keeps an old cookie can go back to it: nothing here may count down, such as a voucher or a number of attempts. |
 //! | Renewal at sign-in retires every former token. | The client gets a new one, the former ones open until they expire. |
 //! | Tokens rotate, and a stolen one shows when it is used again. | Rotation is a typed error when it is configured; theft does not show. |
-//! | Sessions of a principal can be listed, and ended everywhere. | Both are [`StoreError::Unsupported`](session_core::StoreError::Unsupported). |
+//! | Sessions of a principal can be listed, and ended everywhere. | Both are [`StoreError::Unsupported`](session_core::StoreError::Unsupported). A [`CutOff`] that the application keeps ends them all: "nothing issued before". |
 //! | The client sees a random token. | A signed session can be read by its client, though not changed; an encrypted one shows its size and its times. |
 //! | A session may hold a megabyte. | It has to fit in 4,096 characters, or as many times that as there are [chunks](CookieStore::with_chunks); every request carries it. |
 //!
@@ -71,7 +71,7 @@
 //! | 1 | algorithm: 1 is HMAC-SHA-256, 2 is XChaCha20-Poly1305 |
 //! | 4 | id of the key in the ring: a hint, since two keys may share one |
 //! | 8 | issue time, in milliseconds since the Unix epoch |
-//! | 8 | expiry, likewise; it does not open from then on |
+//! | 8 | expiry, likewise; it lets nobody in from then on |
 //! | 24 | nonce, with algorithm 2 only: random, new for each |
 //! | .. | the record, as [`Record::encode`](session_core::Record::encode) writes it; with algorithm 2 encrypted |
 //! | 32 or 16 | the MAC of algorithm 1, or the tag of algorithm 2 |
@@ -91,10 +91,12 @@
 //! any bit changed. MACs and tags are compared in constant time. The golden files in
 //! `tests/golden` hold the format still.
 
+mod cut_off;
 mod scope;
 mod seal;
 mod store;
 
+pub use cut_off::CutOff;
 pub use seal::Sealing;
 pub use store::CookieStore;
 

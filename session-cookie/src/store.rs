@@ -10,6 +10,7 @@ use session_core::{
 };
 
 use crate::Sealing;
+use crate::cut_off::{Cut, CutOff};
 use crate::scope::Scopes;
 use crate::seal::{NONCE, Opened};
 
@@ -32,6 +33,7 @@ pub struct CookieStore {
     sealing: Sealing,
     cookies: usize,
     scopes: Scopes,
+    cut: Cut,
 }
 
 impl CookieStore {
@@ -72,6 +74,7 @@ impl CookieStore {
             sealing,
             cookies: 1,
             scopes: Scopes::new(keys, vec![sealing]),
+            cut: Cut::default(),
         }
     }
 
@@ -133,21 +136,32 @@ impl CookieStore {
         }
     }
 
+    /// Asks, for each sealed session with a principal, since when its sessions count. Default: nobody is asked, and what was
+    /// sealed opens until it expires.
+    ///
+    /// [`CutOff`] has an example.
+    #[must_use]
+    pub fn with_cut_off(self, cut_off: impl CutOff) -> Self {
+        Self {
+            cut: Cut(Some(Arc::new(cut_off))),
+            ..self
+        }
+    }
+
     /// Characters that a token may have.
     const fn limit(&self) -> usize {
         self.cookies * COOKIE
     }
 
-    /// Opens a genuine token that has not expired, without a look at the record in it.
-    fn open(&self, key: &Key, now: Timestamp) -> Option<Opened> {
+    /// Opens a genuine token, expired or not, without a look at the record in it.
+    fn open(&self, key: &Key) -> Option<Opened> {
         let Key::Sealed { scope, token } = key else {
             return None;
         };
         if token.len() > self.limit() {
             return None;
         }
-        let opened = self.scopes.get(scope).open(token.as_bytes())?;
-        (now < opened.expires()).then_some(opened)
+        self.scopes.get(scope).open(token.as_bytes())
     }
 
     fn seal(&self, record: &Record, now: Timestamp) -> Result<Key, StoreError> {
@@ -183,13 +197,20 @@ impl SessionStore for CookieStore {
         }
     }
 
+    /// An expired one too if it is genuine, so that its expiry can be told.
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        let Some(opened) = self.open(key, now) else {
+        let Some(opened) = self.open(key) else {
             return Ok(None);
         };
-        let record = Record::decode(opened.into_payload())?;
-        let ours = is_for(key, &record) && record.is_live(now);
-        Ok(ours.then(|| Arc::new(record)))
+        let expired = now >= opened.expires();
+        let record = match Record::decode(opened.into_payload()) {
+            // Nobody would be let in by it anyway.
+            Err(_) if expired => return Ok(None),
+            decoded => decoded?,
+        };
+        // What has expired must not look live, whatever the record in it says.
+        let ours = is_for(key, &record) && !(expired && record.is_live(now));
+        Ok((ours && self.cut.passes(&record).await?).then(|| Arc::new(record)))
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
@@ -200,7 +221,8 @@ impl SessionStore for CookieStore {
     /// expired. There is nothing to merge with and no version to meet.
     async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
         let record = update.record;
-        if !is_for(key, record) || !record.is_live(now) || self.open(key, now).is_none() {
+        let is_open = || self.open(key).is_some_and(|opened| now < opened.expires());
+        if !is_for(key, record) || !record.is_live(now) || !is_open() || !self.cut.passes(record).await? {
             return Ok(Updated::Gone);
         }
         Ok(Updated::Saved {
@@ -217,6 +239,12 @@ impl SessionStore for CookieStore {
     async fn list(&self, _: &str, _: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
         Err(StoreError::Unsupported(
             "listing the sessions of a principal, since only clients hold them",
+        ))
+    }
+
+    async fn delete_one(&self, _: &str, _: SessionId) -> Result<bool, StoreError> {
+        Err(StoreError::Unsupported(
+            "ending a session of a principal, since only clients hold them",
         ))
     }
 
@@ -242,6 +270,7 @@ impl fmt::Debug for CookieStore {
             .field("sealing", &self.sealing)
             .field("opens", &self.scopes.opens())
             .field("cookies", &self.cookies)
+            .field("cut_off", &self.cut)
             .field("keys", &self.scopes.keys())
             .finish_non_exhaustive()
     }

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 
-use crate::event::Provoked;
+use crate::cap::{Cap, OnMaxSessions};
+use crate::event::{Audience, Events, Observer};
 use crate::manager::{SessionManager, Shared};
 use crate::rules::Rules;
 use crate::token::Tokens;
-use crate::{Capability, Clock, Codec, ConfigError, KeyRing, Lifetime, Limits, SessionStore, SystemClock};
+use crate::{
+    Capability, Clock, Codec, ConfigError, KeyRing, Lifetime, Limits, OnReuse, Purpose, Rotation,
+    SessionStore, SystemClock,
+};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,10 @@ pub struct ManagerBuilder {
     clock: Arc<dyn Clock>,
     deadlines: Deadlines,
     on_corrupt: OnCorrupt,
+    rotation: Rotation,
+    on_reuse: OnReuse,
+    cap: Option<Cap>,
+    audience: Audience,
     max_token: Option<usize>,
 }
 
@@ -89,6 +97,10 @@ impl ManagerBuilder {
             clock: Arc::new(SystemClock),
             deadlines: Deadlines::default(),
             on_corrupt: OnCorrupt::default(),
+            rotation: Rotation::off(),
+            on_reuse: OnReuse::default(),
+            cap: None,
+            audience: Audience::default(),
             max_token: None,
         }
     }
@@ -152,6 +164,54 @@ impl ManagerBuilder {
         self
     }
 
+    /// Replaces tokens by a schedule. Default [`Rotation::off`].
+    #[must_use]
+    pub fn rotation(mut self, rotation: Rotation) -> Self {
+        self.rotation = rotation;
+        self
+    }
+
+    /// What becomes of a session one of whose rotated tokens comes back. Default [`OnReuse::Report`].
+    #[must_use]
+    pub fn on_reuse(mut self, policy: OnReuse) -> Self {
+        self.on_reuse = policy;
+        self
+    }
+
+    /// How many live sessions a principal may have in this scope, and what becomes of a sign-in beyond that. Default: any number.
+    ///
+    /// It holds exactly once all sign-ins that run at the same time have returned. A sign-in costs two more listings, and fails over a store that
+    /// cannot [list](SessionStore::list).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use session_core::{MemoryStore, OnMaxSessions, SessionManager};
+    ///
+    /// let manager = SessionManager::builder(MemoryStore::new())
+    ///     .max_sessions(1, OnMaxSessions::RevokeOldest)
+    ///     .build()
+    ///     .unwrap();
+    /// for _ in 0..2 {
+    ///     let session = manager.open(&[]).await?;
+    ///     session.sign_in("user:42")?;
+    ///     manager.commit(&session).await?;
+    /// }
+    /// assert_eq!(manager.sessions_of("user:42").await?.len(), 1); // the second one
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn max_sessions(mut self, most: usize, beyond: OnMaxSessions) -> Self {
+        self.cap = Some(Cap { most, beyond });
+        self
+    }
+
+    /// Who is told of each event. Default nobody; the log is written in any case.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.audience = Audience(Some(Arc::new(observer)));
+        self
+    }
+
     /// How many characters a token may have; matters for sealed sessions, whose token is
     /// the session. Default 4,096 for each cookie that the store allows; the HTTP layer knows better.
     #[must_use]
@@ -204,9 +264,26 @@ impl ManagerBuilder {
                 "the scope is longer than a key may be; use a shorter name",
             ));
         }
-        if self.keys.is_some() && matches!(self.store.capability(), Capability::Client { .. }) {
+        let sealed = matches!(self.store.capability(), Capability::Client { .. });
+        if self.keys.is_some() && sealed {
             return Err(ConfigError::new(
                 "a sealed store has keys of its own; give the keys to the store only",
+            ));
+        }
+        self.rotation.check()?;
+        if sealed && self.rotation.is_on() {
+            return Err(ConfigError::new(
+                "a sealed store cannot rotate tokens: what a client holds stays good until it expires; use a store on the server",
+            ));
+        }
+        if sealed && self.cap.is_some() {
+            return Err(ConfigError::new(
+                "a sealed store cannot count the sessions of a principal; use a store on the server",
+            ));
+        }
+        if self.cap.is_some_and(|cap| cap.most == 0) {
+            return Err(ConfigError::new(
+                "a principal may have 0 sessions, so nobody could sign in; allow at least one",
             ));
         }
         if self.deadlines.call.is_zero() || self.deadlines.commit.is_zero() {
@@ -222,6 +299,8 @@ impl ManagerBuilder {
             Capability::Client { cookies, .. } => cookies,
             Capability::Server => 1,
         };
+        let csrf_keys = self.keys.as_ref().map(|ring| ring.derive(Purpose::Csrf, &scope));
+        let csrf_keys = csrf_keys.unwrap_or_default();
         SessionManager {
             shared: Arc::new(Shared {
                 tokens: Tokens::new(self.keys.as_ref(), &scope),
@@ -231,6 +310,8 @@ impl ManagerBuilder {
                     lifetime: self.lifetime,
                     codec: self.codec,
                     limits: self.limits,
+                    rotation: self.rotation,
+                    cap: self.cap,
                     capability,
                     max_token: self.max_token.unwrap_or(4096 * cookies),
                 },
@@ -238,8 +319,10 @@ impl ManagerBuilder {
                 clock: self.clock,
                 deadlines: self.deadlines,
                 on_corrupt: self.on_corrupt,
+                on_reuse: self.on_reuse,
                 queues: Arc::default(),
-                provoked: Provoked::default(),
+                events: Events::new(self.audience),
+                csrf_keys,
             }),
         }
     }

@@ -90,7 +90,7 @@ impl SessionManager {
             }
             state.phase = Phase::Closed;
             state.doomed.clear();
-            let directive = state.directive(now, |base| self.sign(base));
+            let directive = state.directive(now, &self.rules().rotation, |base| self.sign(base));
             state.tell = false;
             state.forget = false;
             return Ok(directive);
@@ -147,7 +147,7 @@ impl SessionManager {
             state.discard();
             state.doomed.clear();
             state.phase = Phase::Abandoned;
-            return state.directive(now, |base| self.sign(base));
+            return state.directive(now, &self.rules().rotation, |base| self.sign(base));
         }
     }
 }

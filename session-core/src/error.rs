@@ -141,6 +141,13 @@ pub enum Error {
     /// cannot be created, renewed or destroyed by this handle any more.
     #[error("the response has already left; create, renew or destroy a session before the handler returns")]
     Detached,
+    /// The principal has as many sessions as one may have
+    /// ([`ManagerBuilder::max_sessions`](crate::ManagerBuilder::max_sessions)); nobody was signed in.
+    #[error("the principal is signed in {most} times, which is the most allowed; sign out elsewhere first")]
+    TooManySessions {
+        /// How many sessions a principal may have.
+        most: usize,
+    },
     /// The operating system's random source failed.
     #[error("the operating system's random source failed")]
     Random,

@@ -1,54 +1,138 @@
-//! What is worth telling an operator: one `tracing` event for each turn in a session's life.
-//!
-//! All have the target `session`. Sessions appear by the short hash of their id, and no
-//! event holds a token, key, principal or value.
+//! What is worth telling: one event for each turn in a session's life, to an observer and to the log.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tracing::{debug, info, warn};
+use bytestring::ByteString;
+use tracing::{debug, info, trace, warn};
 
-use crate::{Error, SessionId, StoreError, Timestamp};
+use crate::throttle::Throttle;
+use crate::{Error, Record, SessionId, ShortId, StoreError, Timestamp};
 
 const TARGET: &str = "session";
+/// So many sessions that were found expired are remembered, to tell of each once.
+const EXPIRIES: usize = 4096;
 
-pub(crate) fn created(id: SessionId) {
-    info!(target: TARGET, session = %id.short(), "created");
+/// What has happened to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// It was stored for the first time.
+    Created,
+    /// A token opened it.
+    Loaded,
+    /// Its token was renewed, by a sign-in or another change of privilege.
+    Renewed,
+    /// Its token was rotated by the [schedule](crate::Rotation).
+    Rotated,
+    /// A token came back after it was rotated away: somebody has a copy.
+    Reused,
+    /// A token opened no session.
+    Refused,
+    /// The application ended it in one of its own requests.
+    Destroyed,
+    /// A token came after its end by time. Told about once by each process.
+    Expired,
+    /// It was ended from elsewhere: signed out by its owner, over the maximum, or because a token was reused.
+    Revoked,
+    /// Another request changed it first; the commit goes round again.
+    Conflict,
+    /// It ended, or was renewed, while a request was changing it. What the request wrote is dropped.
+    Gone,
+    /// Changes were not saved.
+    Unsaved,
+    /// The store failed.
+    StoreFailed,
+    /// Its record cannot be read.
+    Corrupt,
 }
 
-pub(crate) fn renewed(id: SessionId, signed_in: bool) {
-    info!(target: TARGET, session = %id.short(), signed_in, "renewed");
+/// One turn in a session's life. It holds no token, key or value, and no whole id.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Event<'a> {
+    /// What has happened.
+    pub kind: EventKind,
+    /// The short hash of the session's id, where it is known.
+    pub session: Option<ShortId>,
+    /// Who was signed in.
+    pub principal: Option<&'a str>,
+    /// Why, or how, in a few words.
+    pub reason: &'a str,
+    /// How many sessions it is about: 1, but where all sessions of a principal ended at once.
+    pub count: u64,
+    /// When it was noticed.
+    pub at: Timestamp,
 }
 
-pub(crate) fn destroyed(id: SessionId) {
-    info!(target: TARGET, session = %id.short(), "destroyed");
+/// Is told of each [`Event`], to count them or to keep an audit trail.
+///
+/// It is called in the middle of requests, outside of all locks: it must be quick and must not block. Nothing is left out: a client can
+/// make as many `Refused` events as it sends requests. (The log, target `session`, has the same events but for the principal, and
+/// at most 60 a minute of those kinds that a client can provoke.)
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use session_core::{Event, EventKind, MemoryStore, SessionManager};
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// let created = Arc::new(AtomicU64::new(0));
+/// let counter = Arc::clone(&created);
+/// let manager = SessionManager::builder(MemoryStore::new())
+///     .observer(move |event: &Event<'_>| {
+///         if event.kind == EventKind::Created {
+///             counter.fetch_add(1, Ordering::Relaxed);
+///         }
+///     })
+///     .build()
+///     .unwrap();
+///
+/// let session = manager.open(&[]).await?;
+/// session.insert("colour", "blue")?;
+/// manager.commit(&session).await?;
+/// assert_eq!(created.load(Ordering::Relaxed), 1);
+/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// ```
+pub trait Observer: Send + Sync + 'static {
+    /// Takes note of an event.
+    fn observe(&self, event: &Event<'_>);
 }
 
-pub(crate) fn expired(id: SessionId) {
-    info!(target: TARGET, session = %id.short(), "expired");
-}
-
-/// The session ended while a request was changing it; what the request wrote is dropped.
-pub(crate) fn gone(id: Option<SessionId>) {
-    if let Some(id) = id {
-        info!(target: TARGET, session = %id.short(), "gone: it ended while a request was changing it");
+impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
+    fn observe(&self, event: &Event<'_>) {
+        self(event);
     }
 }
 
-pub(crate) fn conflict(id: SessionId, attempt: u32) {
-    debug!(target: TARGET, session = %id.short(), attempt, "conflict: another request changed it first");
+/// The observer of a manager, if it has one.
+#[derive(Clone, Default)]
+pub(crate) struct Audience(pub(crate) Option<Arc<dyn Observer>>);
+
+impl fmt::Debug for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "one" } else { "none" })
+    }
 }
 
-/// Events that a client, or a store that is down, could fill the log with.
-#[derive(Debug, Default)]
-pub(crate) struct Provoked {
-    refused: Throttle,
-    retired: Throttle,
-    ambiguous: Throttle,
-    corrupt: Throttle,
-    unsaved: Throttle,
-    store_failed: Throttle,
-    touch_failed: Throttle,
-    delete_failed: Throttle,
+/// Whom an event is about, kept beyond the record.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    pub(crate) id: SessionId,
+    pub(crate) principal: Option<ByteString>,
+}
+
+impl Who {
+    pub(crate) fn of(record: &Record) -> Self {
+        Self {
+            id: record.id,
+            principal: record.principal.clone(),
+        }
+    }
+
+    fn short(&self) -> ShortId {
+        self.id.short()
+    }
 }
 
 /// Why a token was refused.
@@ -62,33 +146,195 @@ pub(crate) enum Refusal {
     Scope,
     /// More tokens in one request than are looked at.
     TooMany,
+    /// A renewal has just put another in its place.
+    Renewed,
+    /// Of an earlier epoch.
+    Former,
+    /// Several tokens open different sessions.
+    Ambiguous,
 }
 
-impl Provoked {
+impl Refusal {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed: not a token of ours",
+            Self::Unknown => "unknown: no live session has it",
+            Self::Scope => "it belongs to sessions of another name",
+            Self::TooMany => "too many tokens in one request",
+            Self::Renewed => "renewed a moment ago; the request is answered as anonymous",
+            Self::Former => "a renewal retired it",
+            Self::Ambiguous => "one request holds tokens of several sessions",
+        }
+    }
+}
+
+/// Tells the observer and the log. Kinds that a client, or a store that is down, could fill the log with are
+/// throttled there.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    audience: Audience,
+    expiries: Mutex<Recent>,
+    refused: Throttle,
+    reused: Throttle,
+    unsaved: Throttle,
+    store_failed: Throttle,
+    unwritten: Throttle,
+    delete_failed: Throttle,
+    corrupt: Throttle,
+}
+
+impl Events {
+    pub(crate) fn new(audience: Audience) -> Self {
+        Self {
+            audience,
+            ..Self::default()
+        }
+    }
+
+    fn observe(
+        &self,
+        kind: EventKind,
+        id: Option<SessionId>,
+        principal: Option<&str>,
+        reason: &str,
+        now: Timestamp,
+    ) {
+        self.observe_many(kind, id, principal, reason, 1, now);
+    }
+
+    fn observe_many(
+        &self,
+        kind: EventKind,
+        id: Option<SessionId>,
+        principal: Option<&str>,
+        reason: &str,
+        count: u64,
+        now: Timestamp,
+    ) {
+        if let Audience(Some(observer)) = &self.audience {
+            observer.observe(&Event {
+                kind,
+                session: id.map(|id| id.short()),
+                principal,
+                reason,
+                count,
+                at: now,
+            });
+        }
+    }
+
+    fn about(&self, kind: EventKind, record: &Record, reason: &str, now: Timestamp) {
+        self.observe(kind, Some(record.id), record.principal(), reason, now);
+    }
+
+    fn of(&self, kind: EventKind, who: &Who, reason: &str, now: Timestamp) {
+        self.observe(kind, Some(who.id), who.principal.as_deref(), reason, now);
+    }
+
+    pub(crate) fn loaded(&self, record: &Record, now: Timestamp) {
+        trace!(target: TARGET, session = %record.id.short(), "loaded");
+        self.about(EventKind::Loaded, record, "", now);
+    }
+
+    pub(crate) fn created(&self, record: &Record, now: Timestamp) {
+        info!(target: TARGET, session = %record.id.short(), "created");
+        self.about(EventKind::Created, record, "", now);
+    }
+
+    pub(crate) fn renewed(&self, record: &Record, signed_in: bool, now: Timestamp) {
+        info!(target: TARGET, session = %record.id.short(), signed_in, "renewed");
+        let reason = if signed_in { "signed in" } else { "renewed" };
+        self.about(EventKind::Renewed, record, reason, now);
+    }
+
+    pub(crate) fn rotated(&self, record: &Record, now: Timestamp) {
+        debug!(target: TARGET, session = %record.id.short(), "rotated");
+        self.about(EventKind::Rotated, record, "", now);
+    }
+
+    pub(crate) fn reused(&self, record: &Record, revokes: bool, now: Timestamp) {
+        if let Some(suppressed) = self.reused.admit(now) {
+            warn!(target: TARGET, session = %record.id.short(), revokes, suppressed,
+                "a token that was rotated away came back: somebody has a copy");
+        }
+        let reason = if revokes {
+            "the session ends"
+        } else {
+            "the session stays"
+        };
+        self.about(EventKind::Reused, record, reason, now);
+    }
+
+    /// Refused before a record was found.
     pub(crate) fn refused(&self, reason: Refusal, now: Timestamp) {
+        self.log_refused(None, reason, now);
+        self.observe(EventKind::Refused, None, None, reason.text(), now);
+    }
+
+    /// Refused by what its record says.
+    pub(crate) fn refused_by(&self, record: &Record, reason: Refusal, now: Timestamp) {
+        self.log_refused(Some(record.id), reason, now);
+        self.about(EventKind::Refused, record, reason.text(), now);
+    }
+
+    fn log_refused(&self, id: Option<SessionId>, reason: Refusal, now: Timestamp) {
         if let Some(suppressed) = self.refused.admit(now) {
-            warn!(target: TARGET, ?reason, suppressed, "refused a token; the request goes on without a session");
+            let session = id.map(|id| id.short());
+            warn!(target: TARGET, ?session, ?reason, suppressed, "refused a token; the request goes on without a session");
         }
     }
 
-    pub(crate) fn retired(&self, id: SessionId, now: Timestamp) {
-        if let Some(suppressed) = self.retired.admit(now) {
-            info!(target: TARGET, session = %id.short(), suppressed, "a token that was just renewed came once more");
+    pub(crate) fn destroyed(&self, who: &Who, now: Timestamp) {
+        info!(target: TARGET, session = %who.short(), "destroyed");
+        self.of(EventKind::Destroyed, who, "", now);
+    }
+
+    pub(crate) fn expired(&self, record: &Record, now: Timestamp) {
+        let first = self
+            .expiries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(record.id);
+        if first {
+            info!(target: TARGET, session = %record.id.short(), "expired");
+            self.about(EventKind::Expired, record, "", now);
         }
     }
 
-    pub(crate) fn ambiguous(&self, now: Timestamp) {
-        if let Some(suppressed) = self.ambiguous.admit(now) {
-            warn!(target: TARGET, suppressed, "one request holds tokens of several sessions; it goes on without any");
-        }
+    pub(crate) fn revoked(
+        &self,
+        id: SessionId,
+        principal: Option<&str>,
+        reason: &'static str,
+        now: Timestamp,
+    ) {
+        info!(target: TARGET, session = %id.short(), reason, "revoked");
+        self.observe(EventKind::Revoked, Some(id), principal, reason, now);
+    }
+
+    pub(crate) fn revoked_many(&self, principal: &str, count: u64, reason: &'static str, now: Timestamp) {
+        info!(target: TARGET, count, reason, "revoked the sessions of a principal");
+        self.observe_many(EventKind::Revoked, None, Some(principal), reason, count, now);
+    }
+
+    pub(crate) fn gone(&self, who: &Who, now: Timestamp) {
+        info!(target: TARGET, session = %who.short(), "gone: it ended while a request was changing it");
+        self.of(EventKind::Gone, who, "", now);
+    }
+
+    pub(crate) fn conflict(&self, record: &Record, attempt: u32, now: Timestamp) {
+        debug!(target: TARGET, session = %record.id.short(), attempt, "conflict: another request changed it first");
+        self.about(EventKind::Conflict, record, "", now);
     }
 
     /// Changes that nobody will save: a client that hangs up is enough.
-    pub(crate) fn unsaved(&self, id: Option<SessionId>, reason: &'static str, now: Timestamp) {
+    pub(crate) fn unsaved(&self, who: Option<&Who>, reason: &'static str, now: Timestamp) {
         if let Some(suppressed) = self.unsaved.admit(now) {
-            let session = id.map(|id| id.short());
+            let session = who.map(Who::short);
             warn!(target: TARGET, ?session, reason, suppressed, "changes were not saved");
         }
+        let principal = who.and_then(|who| who.principal.as_deref());
+        self.observe(EventKind::Unsaved, who.map(|who| who.id), principal, reason, now);
     }
 
     /// The store could not do what it was asked, or did not say whether it has.
@@ -104,50 +350,57 @@ impl Provoked {
             let cause = std::error::Error::source(error).map(ToString::to_string);
             warn!(target: TARGET, suppressed, %error, cause, "the store failed");
         }
+        self.observe(EventKind::StoreFailed, None, None, &error.to_string(), now);
     }
 
-    /// Activity could not be written; the response passes all the same.
-    pub(crate) fn touch_failed(&self, id: SessionId, error: &Error, now: Timestamp) {
-        if let Some(suppressed) = self.touch_failed.admit(now) {
-            warn!(target: TARGET, session = %id.short(), %error, suppressed, "activity could not be written");
+    /// Activity, or a rotation, could not be written; the response passes all the same.
+    pub(crate) fn unwritten(&self, who: &Who, error: &Error, now: Timestamp) {
+        if let Some(suppressed) = self.unwritten.admit(now) {
+            warn!(target: TARGET, session = %who.short(), %error, suppressed, "activity could not be written");
         }
+        self.of(EventKind::Unsaved, who, "activity could not be written", now);
     }
 
-    pub(crate) fn delete_failed(&self, id: SessionId, error: &StoreError, now: Timestamp) {
+    pub(crate) fn delete_failed(&self, who: &Who, error: &StoreError, now: Timestamp) {
         if let Some(suppressed) = self.delete_failed.admit(now) {
-            warn!(target: TARGET, session = %id.short(), %error, suppressed, "a destroyed session could not be deleted");
+            warn!(target: TARGET, session = %who.short(), %error, suppressed, "a session could not be deleted");
         }
+        self.of(EventKind::StoreFailed, who, "a session could not be deleted", now);
     }
 
-    pub(crate) fn corrupt(&self, error: &StoreError, now: Timestamp) {
+    pub(crate) fn corrupt(&self, id: Option<SessionId>, error: &StoreError, now: Timestamp) {
         if let Some(suppressed) = self.corrupt.admit(now) {
             let cause = std::error::Error::source(error).map(ToString::to_string);
-            warn!(target: TARGET, suppressed, cause, "a stored record cannot be read");
+            let session = id.map(|id| id.short());
+            warn!(target: TARGET, ?session, suppressed, cause, "a stored record cannot be read");
         }
+        self.observe(EventKind::Corrupt, id, None, "the record cannot be read", now);
     }
 }
 
-const WINDOW_MILLIS: u64 = 60_000;
-const PER_WINDOW: u64 = 60;
-
-/// Admits 60 events a minute and counts the rest.
-#[derive(Debug, Default)]
-struct Throttle {
-    window: AtomicU64,
-    count: AtomicU64,
+/// The last so many ids, each once.
+#[derive(Default)]
+struct Recent {
+    newer: std::collections::HashSet<SessionId>,
+    older: std::collections::HashSet<SessionId>,
 }
 
-impl Throttle {
-    /// `None` to stay silent; otherwise how many were silenced in the window before.
-    /// Two threads at the turn of a window may admit one more or miscount by one.
-    fn admit(&self, now: Timestamp) -> Option<u64> {
-        let window = now.as_millis() / WINDOW_MILLIS;
-        if self.window.swap(window, Ordering::Relaxed) != window {
-            let before = self.count.swap(1, Ordering::Relaxed);
-            return Some(before.saturating_sub(PER_WINDOW));
+impl Recent {
+    /// Whether it is new.
+    fn add(&mut self, id: SessionId) -> bool {
+        if self.older.contains(&id) || !self.newer.insert(id) {
+            return false;
         }
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        (count < PER_WINDOW).then_some(0)
+        if self.newer.len() >= EXPIRIES {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        true
+    }
+}
+
+impl fmt::Debug for Recent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.newer.len() + self.older.len())
     }
 }
 
@@ -156,13 +409,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_cut_and_counted() {
-        let throttle = Throttle::default();
-        let at = |minute: u64| Timestamp::from_millis(minute * WINDOW_MILLIS + 5);
-        let admitted = (0..1_000).filter(|_| throttle.admit(at(3)).is_some()).count();
-        assert_eq!(admitted, 60);
-        assert_eq!(throttle.admit(at(4)), Some(940));
-        assert_eq!(throttle.admit(at(4)), Some(0));
-        assert_eq!(throttle.admit(at(5)), Some(0));
+    fn an_id_is_new_once_among_the_last() {
+        let id = |n: usize| {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&(n as u64).to_le_bytes());
+            SessionId::from_bytes(bytes)
+        };
+        let mut recent = Recent::default();
+        for n in 0..10 * EXPIRIES {
+            assert!(recent.add(id(n)));
+            for before in [n, n.saturating_sub(1), n.saturating_sub(EXPIRIES - 1)] {
+                assert!(!recent.add(id(before)), "{n} {before}");
+            }
+        }
+        assert!(recent.newer.len() + recent.older.len() <= 2 * EXPIRIES);
     }
 }

@@ -32,13 +32,30 @@ pub(crate) enum Occasion {
 pub(crate) struct Intent {
     pub(crate) renew: bool,
     pub(crate) sign_in: Option<ByteString>,
+    /// The latest authentication of this principal that is known of.
+    pub(crate) after: Timestamp,
     pub(crate) lifetime: Option<Lifetime>,
     pub(crate) label: Option<ByteString>,
+    /// The seed of the session that is to be stored, or renewed, where a CSRF token was asked for before.
+    pub(crate) csrf_seed: Option<[u8; 16]>,
 }
 
 impl Intent {
     pub(crate) fn is_empty(&self) -> bool {
-        !self.renew && self.sign_in.is_none() && self.lifetime.is_none() && self.label.is_none()
+        !self.renews() && self.lifetime.is_none() && self.label.is_none()
+    }
+
+    pub(crate) fn renews(&self) -> bool {
+        self.renew || self.sign_in.is_some()
+    }
+
+    /// The time of an authentication that follows all that are known of.
+    pub(crate) fn authenticated(&self, now: Timestamp) -> Timestamp {
+        now.max(self.after)
+    }
+
+    pub(crate) fn seed(&self) -> Result<[u8; 16], Error> {
+        self.csrf_seed.map_or_else(random_bytes, Ok)
     }
 
     /// Bytes that its names add to those of `record`.
@@ -57,6 +74,8 @@ impl Intent {
         Self {
             renew: renewing && self.renew,
             sign_in: self.sign_in.clone().filter(|_| renewing),
+            after: self.after,
+            csrf_seed: self.csrf_seed,
             lifetime: self.lifetime,
             label: self.label.clone(),
         }
@@ -73,6 +92,9 @@ impl Intent {
         }
         if self.label == done.label {
             self.label = None;
+        }
+        if done.renews() {
+            self.csrf_seed = None;
         }
     }
 
@@ -97,14 +119,14 @@ impl Intent {
         }
         if let Some(principal) = &self.sign_in {
             record.principal = Some(principal.clone());
-            record.authenticated = Some(now);
+            record.authenticated = Some(self.authenticated(now));
             record.deadline = now.plus(record.lifetime.absolute());
         }
-        if !self.renew && self.sign_in.is_none() {
+        if !self.renews() {
             return Ok(None);
         }
         record.epoch = record.epoch.saturating_add(1);
-        record.csrf_seed = random_bytes()?;
+        record.csrf_seed = self.seed()?;
         let secret = rules.new_secret()?;
         retire(&mut record.tokens, now);
         record

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::event::Who;
 use crate::intent::Intent;
 use crate::pending::Taken;
 use crate::token::Secret;
@@ -21,22 +22,37 @@ pub(crate) struct Job {
     pub(crate) reload: bool,
     /// The handler's session that this is for: a destroyed one has another number.
     pub(crate) generation: u32,
-    /// The response cannot carry a token, so an unchanged one is not sent again.
-    pub(crate) quiet: bool,
+    /// The client is to hear of its unchanged token again.
+    pub(crate) again: bool,
     pub(crate) taken: Taken,
     /// The intents that it carries out.
     pub(crate) intent: Intent,
 }
 
 impl Job {
-    /// Whether it records activity and nothing else.
-    pub(crate) fn only_touches(&self) -> bool {
-        self.changes.keeps_values() && matches!(self.changes.metadata(), Metadata::Touched(_))
+    /// Whether it records activity, rotates, confirms a token, and does nothing that anybody asked for.
+    pub(crate) fn is_upkeep(&self) -> bool {
+        self.changes.keeps_values() && self.intent.is_empty()
+    }
+
+    /// Whether it rotates or confirms a token.
+    pub(crate) fn moves_tokens(&self) -> bool {
+        self.changes.metadata() == Metadata::Replaced
+    }
+
+    /// Who signs in by it.
+    pub(crate) fn signed_in(&self) -> Option<Who> {
+        let signs_in = self.intent.sign_in.is_some();
+        signs_in.then(|| Who::of(&self.record))
+    }
+
+    /// Whether it puts a successor beside the token by the schedule.
+    pub(crate) fn rotates(&self) -> bool {
+        self.secret.is_some() && self.renews().is_none()
     }
 
     /// Whether it renews, and whether that is a sign-in.
     pub(crate) fn renews(&self) -> Option<bool> {
-        let signs_in = self.intent.sign_in.is_some();
-        (self.intent.renew || signs_in).then_some(signs_in)
+        self.intent.renews().then_some(self.intent.sign_in.is_some())
     }
 }

@@ -31,12 +31,12 @@
 //! - [`SessionStore`] is the contract for whatever keeps sessions; [`MemoryStore`] is one, the suite `conformance`
 //!   (a feature) shows whether yours is one too.
 //! - [`Record`], [`Changes`] and [`Update`] are what a store deals with.
-//! - [`KeyRing`], [`Lifetime`], [`Limits`], [`Codec`], [`Clock`] are settings.
+//! - [`KeyRing`], [`Lifetime`], [`Rotation`], [`Limits`], [`Codec`], [`Clock`] are settings.
 //!
 //! # Events
 //!
-//! What happens to sessions is told through `tracing`, target `session`: created, renewed, destroyed,
-//! expired, refused, gone, unsaved. Sessions appear by the short hash of their id.
+//! What happens to sessions is told to an [`Observer`], and through `tracing` with the target `session`: [`EventKind`] has the
+//! list. Sessions appear by the short hash of their id.
 //!
 //! # Feature
 //!
@@ -45,15 +45,18 @@
 mod arena;
 mod attempts;
 mod builder;
+mod cap;
 mod changes;
 mod clock;
 mod codec;
 mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod csrf;
 mod directive;
 mod error;
 mod event;
+mod flash;
 mod format;
 mod id;
 mod intent;
@@ -68,12 +71,15 @@ mod migrating;
 mod open;
 mod pending;
 mod plan;
+mod principals;
 mod queue;
 mod record;
+mod rotation;
 mod rules;
 mod session;
 mod state;
 mod store;
+mod throttle;
 mod token;
 mod values;
 mod write;
@@ -81,11 +87,13 @@ mod write;
 pub use async_trait::async_trait;
 pub use builder::{Deadlines, ManagerBuilder, OnCorrupt};
 pub use bytestring::ByteString;
+pub use cap::OnMaxSessions;
 pub use changes::{Applied, Changes, Metadata, Update};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use codec::{Codec, CodecFault, Value};
 pub use directive::{ClientToken, Directive};
 pub use error::{Cause, ConfigError, Error, StoreError};
+pub use event::{Event, EventKind, Observer};
 pub use format::FormatError;
 pub use id::{MalformedId, SessionId, ShortId};
 pub use keys::{DerivedKey, KeyError, KeyRing, Purpose};
@@ -94,7 +102,9 @@ pub use limits::{LimitExceeded, Limits};
 pub use manager::SessionManager;
 pub use memory::MemoryStore;
 pub use migrating::MigratingStore;
+pub use principals::SessionInfo;
 pub use record::{Record, TokenHash};
+pub use rotation::{OnReuse, Rotation};
 pub use session::Session;
 pub use store::{Capability, Key, SessionStore, Updated};
 pub use values::Values;

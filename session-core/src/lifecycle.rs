@@ -84,7 +84,8 @@ impl Session {
     ///
     /// The commit renews the token (all former ones are dead at once), starts both clocks
     /// anew and notes the time of authentication. What the session holds stays, unless
-    /// another principal was signed in: then the old session ends and an empty one begins.
+    /// another principal was signed in: then the old session ends and an empty one begins, and what this request has set
+    /// before, a label too, is gone with it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -183,6 +184,15 @@ impl Session {
         Ok(())
     }
 
+    /// Ends the session: [`destroy`](Self::destroy), by the name of what a user does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Detached`] if the response has left.
+    pub fn sign_out(&self) -> Result<(), Error> {
+        self.destroy()
+    }
+
     /// Gives this session other timeouts from the next save on. The absolute deadline can only come nearer;
     /// a later one takes a fresh authentication.
     ///
@@ -205,7 +215,7 @@ impl Session {
         state.intent.lifetime = Some(lifetime).filter(|_| stored != Some(lifetime));
     }
 
-    /// Names the session for its owner, such as the name of a device.
+    /// Names the session for its owner, such as the name of a device. To be called after [`sign_in`](Self::sign_in).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -216,8 +226,7 @@ impl Session {
     /// session.set_label("Anna's phone")?;
     /// manager.commit(&session).await?;
     ///
-    /// let now = session.created_at().unwrap();
-    /// let devices = manager.store().list("user:42", now).await?;
+    /// let devices = manager.sessions_of("user:42").await?;
     /// assert_eq!(devices[0].label(), Some("Anna's phone"));
     /// # Ok::<_, session_core::Error>(()) }).unwrap();
     /// ```
@@ -307,7 +316,7 @@ impl Session {
         (ago <= limit).then_some(ago)
     }
 
-    fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
+    pub(crate) fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
         let state = self.state();
         match state.phase {
             Phase::Open => Ok(state),

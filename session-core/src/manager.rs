@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::builder::{Deadlines, ManagerBuilder, OnCorrupt};
-use crate::event::Provoked;
+use crate::event::Events;
 use crate::queue::Queues;
 use crate::rules::Rules;
 use crate::state::{Base, Phase};
 use crate::token::Tokens;
-use crate::{Clock, Key, Lifetime, Session, SessionStore, Timestamp};
+use crate::{Clock, DerivedKey, Key, Lifetime, OnReuse, Session, SessionStore, Timestamp};
 
 /// Opens sessions by the tokens that clients present, and commits them.
 ///
@@ -39,8 +39,11 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) deadlines: Deadlines,
     pub(crate) on_corrupt: OnCorrupt,
+    pub(crate) on_reuse: OnReuse,
     pub(crate) queues: Arc<Queues>,
-    pub(crate) provoked: Provoked,
+    pub(crate) events: Events,
+    /// One for each of the keys, newest first; one of none where there is no ring.
+    pub(crate) csrf_keys: Vec<DerivedKey>,
 }
 
 impl SessionManager {

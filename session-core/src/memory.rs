@@ -145,6 +145,14 @@ impl MemoryStore {
         true
     }
 
+    /// The same if it is of this principal.
+    fn evict_theirs(&self, principal: &str, id: SessionId) -> bool {
+        let mut shard = self.shard(id);
+        let record = shard.records.get(&id);
+        let theirs = record.is_some_and(|record| record.principal() == Some(principal));
+        theirs && self.evict(&mut shard, id)
+    }
+
     fn sweep(&self, shard: &mut Shard, now: Timestamp) -> u64 {
         shard.created = 0;
         let expired: Vec<_> = shard
@@ -220,14 +228,11 @@ impl SessionStore for MemoryStore {
         Capability::Server
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
         let shard = self.shard(id);
-        Ok(shard
-            .records
-            .get(&id)
-            .filter(|record| record.is_live(now))
-            .cloned())
+        // An expired one too, so that its expiry can be told.
+        Ok(shard.records.get(&id).cloned())
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
@@ -299,19 +304,15 @@ impl SessionStore for MemoryStore {
             .collect())
     }
 
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        Ok(self.evict_theirs(principal, id))
+    }
+
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        let mut ended = 0;
-        for id in self.ids_of(principal) {
-            let mut shard = self.shard(id);
-            let theirs = shard
-                .records
-                .get(&id)
-                .is_some_and(|record| record.principal() == Some(principal));
-            if theirs && Some(id) != except && self.evict(&mut shard, id) {
-                ended += 1;
-            }
-        }
-        Ok(ended)
+        let mut ids = self.ids_of(principal);
+        ids.retain(|id| Some(*id) != except);
+        let ended = ids.iter().filter(|id| self.evict_theirs(principal, **id));
+        Ok(ended.count() as u64)
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -20,7 +20,7 @@ const MOST_ROUNDS: usize = 32;
 /// Moves sessions from one store to another while the site goes on, with nobody signed out.
 ///
 /// What is in the new store is read there; what is not, in the old one. Creations go to the new store, and a session
-/// moves with the next write to it: its data, a touch (at most a minute apart for who is active), a renewal. `delete` and
+/// moves with the next write to it: its data, a touch (at most a minute apart for who is active), a renewal. `delete`, `delete_one` and
 /// `delete_all` end sessions in both, `list` shows both.
 ///
 /// ```
@@ -88,6 +88,9 @@ const MOST_ROUNDS: usize = 32;
 ///   the place before `n` is deleted, and then that is what is deleted, or finds it gone: an update does not create. A place that somebody
 ///   late makes anew has another epoch, and no frozen record names it. `delete_all` is the same: the place has the principal, so it ends too.
 ///   Who finds a place and nothing in the old store takes the place away before saying so, so nobody who is late fills it in between.
+/// - **`delete_one` ends a session in one step**, in which its owner is checked: in `n` by `delete_one` of the new store; in `o` by freezing it, at the
+///   version whose owner was read, for a place that there never is. What lies between is filled first. So of many who end a session one is
+///   told that it has, and `false` means that nothing of theirs was there: it was somebody else's, or had ended.
 /// - **What is left over does no harm.** A frozen record beside a record is not looked at; once that one has ended, be it by a timeout that was made
 ///   shorter, it is *frozen and anything else*. An empty place opens for no token, and expires with the session that it was for.
 pub struct MigratingStore<N, O> {
@@ -200,6 +203,19 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         Ok(done.then_some(frozen))
     }
 
+    /// Ends what is in the old store by freezing it for a place that there never is; `false` if it has changed meanwhile.
+    async fn end_in_old(&self, key: &Key, record: &Record, now: Timestamp) -> Result<bool, StoreError> {
+        let nowhere = Place::draw()?.epoch();
+        let ended = self.freeze(key, record, nowhere, now).await?.is_some();
+        Ok(ended)
+    }
+
+    async fn delete_one_in_both(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        let old = self.old.delete_one(principal, id).await;
+        let new = self.new.delete_one(principal, id).await?;
+        Ok(old? || new)
+    }
+
     async fn fill(&self, key: &Key, frozen: &Record, now: Timestamp) -> Result<(), StoreError> {
         let record = thawed(frozen);
         let place = Place::of(frozen).for_record(&record);
@@ -301,12 +317,13 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                 done => return Ok(done),
             }
             let found = self.find(key, now).await.map_err(on_the_way)?;
-            let epoch = match &found {
-                Found::New(record) | Found::Old(record) => record.epoch,
-                Found::Between(frozen) => thawed(frozen).epoch,
+            let (record, epoch) = match &found {
+                Found::New(record) | Found::Old(record) => (record, record.epoch),
+                Found::Between(frozen) => (frozen, thawed(frozen).epoch),
                 Found::Nowhere => return Ok(Updated::Gone),
             };
-            if epoch != update.epoch {
+            // A store may hand back what has expired.
+            if epoch != update.epoch || !record.is_live(now) {
                 return Ok(Updated::Gone);
             }
             if self.moving || matches!(found, Found::Between(_)) {
@@ -336,10 +353,43 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                 true => self.load(&Key::Id(record.id), now).await?,
                 false => Some(record),
             };
-            let theirs = record.filter(|record| record.principal() == Some(principal));
+            let theirs = record.filter(|record| record.principal() == Some(principal) && record.is_live(now));
             all.extend(theirs.map(|record| (record.id, record)));
         }
         Ok(all.into_values().collect())
+    }
+
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        let (key, now) = (Key::Id(id), Timestamp::default());
+        for _ in 0..MOST_ROUNDS {
+            let ended = match self.find(&key, now).await {
+                // What is left over of it was no session any more; a store without an index says so.
+                Ok(Found::Nowhere) => return self.delete_one_in_both(principal, id).await.map(|_| false),
+                // What cannot be read is to end all the same.
+                Err(StoreError::Corrupt(_)) => return self.delete_one_in_both(principal, id).await,
+                Err(error) => return Err(on_the_way(error)),
+                Ok(Found::New(record) | Found::Old(record) | Found::Between(record))
+                    if record.principal() != Some(principal) =>
+                {
+                    return Ok(false);
+                }
+                Ok(Found::New(_)) => self.new.delete_one(principal, id).await?,
+                Ok(Found::Old(record)) => self.end_in_old(&key, &record, now).await?,
+                Ok(Found::Between(frozen)) => {
+                    self.fill(&key, &frozen, now).await.map_err(on_the_way)?;
+                    false
+                }
+            };
+            if ended {
+                if self.delete(&key).await.is_err() {
+                    tracing::debug!(target: "session", "a session has ended; what is left of it was not deleted");
+                }
+                return Ok(true);
+            }
+        }
+        Err(StoreError::unavailable(
+            "others write this session all the time; end it again",
+        ))
     }
 
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
@@ -371,3 +421,6 @@ impl<N: std::fmt::Debug, O: std::fmt::Debug> std::fmt::Debug for MigratingStore<
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

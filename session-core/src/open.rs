@@ -6,12 +6,12 @@ use bytestring::ByteString;
 
 use crate::builder::OnCorrupt;
 use crate::clock::{Elapsed, within};
-use crate::event::{self, Refusal};
-use crate::intent::RENEWAL_GRACE;
+use crate::event::{Refusal, Who};
 use crate::manager::SessionManager;
+use crate::rotation::{Standing, Upkeep, standing};
 use crate::state::{Base, State};
 use crate::token::Presented;
-use crate::{Capability, Error, Key, Record, Session, StoreError, Timestamp};
+use crate::{Capability, Error, Key, OnReuse, Record, Session, StoreError, Timestamp};
 
 /// So many tokens of one request that are ours by form and MAC are looked up.
 const MOST_TOKENS: usize = 4;
@@ -20,7 +20,9 @@ const MOST_TOKENS: usize = 4;
 enum Found {
     Live(Base),
     /// A renewal has just put another token in its place.
-    Retired,
+    Renewed,
+    /// It was rotated away, and its overlap is over.
+    Reused(Arc<Record>),
     Nothing,
 }
 
@@ -54,7 +56,8 @@ impl SessionManager {
     pub async fn open(&self, tokens: &[&str]) -> Result<Session, Error> {
         let now = self.now();
         let mut live: Option<Base> = None;
-        let mut retired = false;
+        let mut reused: Option<Arc<Record>> = None;
+        let mut renewed = false;
         let mut ambiguous = false;
         let mut tried = 0;
         for (at, token) in tokens.iter().enumerate() {
@@ -62,38 +65,61 @@ impl SessionManager {
                 continue;
             }
             let Some((key, presented)) = self.read(token) else {
-                self.shared.provoked.refused(Refusal::Malformed, now);
+                self.shared.events.refused(Refusal::Malformed, now);
                 continue;
             };
             if tried == MOST_TOKENS {
-                self.shared.provoked.refused(Refusal::TooMany, now);
+                self.shared.events.refused(Refusal::TooMany, now);
                 break;
             }
             tried += 1;
             match self.find(key, presented, now).await? {
                 Found::Live(base) => match &live {
-                    Some(other) => ambiguous |= other.record.id != base.record.id,
+                    Some(other) if other.record.id != base.record.id => ambiguous = true,
+                    // Of two tokens of one session the client goes on with the one that is not superseded.
+                    Some(other) if other.upkeep.superseded => live = Some(base),
+                    Some(_) => {}
                     None => live = Some(base),
                 },
-                Found::Retired => retired = true,
+                Found::Reused(record) => reused = Some(record),
+                Found::Renewed => renewed = true,
                 Found::Nothing => {}
             }
         }
+        if let Some(record) = reused.filter(|_| live.is_none()) {
+            self.reused(&record, now).await?;
+        }
         if ambiguous {
-            self.shared.provoked.ambiguous(now);
+            self.shared.events.refused(Refusal::Ambiguous, now);
             live = None;
         }
-        let muted = retired && live.is_none();
+        if let Some(base) = &live {
+            self.shared.events.loaded(&base.record, now);
+        }
+        let muted = renewed && live.is_none();
         Ok(Session::new(self.clone(), State::opened(live, muted)))
+    }
+
+    /// A rotated token came back, and no other one: somebody has a copy.
+    async fn reused(&self, record: &Record, now: Timestamp) -> Result<(), Error> {
+        let revokes = self.shared.on_reuse == OnReuse::Revoke;
+        self.shared.events.reused(record, revokes, now);
+        if revokes {
+            self.delete(&Key::Id(record.id), &Who::of(record)).await?;
+            let principal = record.principal();
+            self.shared
+                .events
+                .revoked(record.id, principal, "a rotated token came back", now);
+        }
+        Ok(())
     }
 
     async fn find(&self, key: Key, presented: Option<Presented>, now: Timestamp) -> Result<Found, Error> {
         let Some(record) = self.load(&key, now).await? else {
-            self.shared.provoked.refused(Refusal::Unknown, now);
             return Ok(Found::Nothing);
         };
         if record.scope() != self.scope() {
-            self.shared.provoked.refused(Refusal::Scope, now);
+            self.shared.events.refused_by(&record, Refusal::Scope, now);
             return Ok(Found::Nothing);
         }
         let mut base = Base {
@@ -103,24 +129,29 @@ impl SessionManager {
             held: true,
             old_key: false,
             stale: false,
+            presented: false,
+            upkeep: Upkeep::default(),
         };
         let Some(presented) = presented else {
             return Ok(Found::Live(base));
         };
-        Ok(match standing(&base.record, &presented, now) {
-            Standing::Accepted => {
+        let refusal = match standing(&base.record, &presented, now, &self.rules().rotation) {
+            Standing::Accepted(upkeep) => {
                 base.secret = Some(presented.secret);
                 base.old_key = presented.old_key;
-                Found::Live(base)
+                base.presented = true;
+                base.upkeep = upkeep;
+                return Ok(Found::Live(base));
             }
-            Standing::JustRetired => {
-                self.shared.provoked.retired(base.record.id, now);
-                Found::Retired
-            }
-            Standing::Stranger => {
-                self.shared.provoked.refused(Refusal::Unknown, now);
-                Found::Nothing
-            }
+            Standing::Reused => return Ok(Found::Reused(base.record)),
+            Standing::Renewed => Refusal::Renewed,
+            Standing::Former => Refusal::Former,
+            Standing::Stranger => Refusal::Unknown,
+        };
+        self.shared.events.refused_by(&base.record, refusal, now);
+        Ok(match refusal {
+            Refusal::Renewed => Found::Renewed,
+            _ => Found::Nothing,
         })
     }
 
@@ -130,24 +161,25 @@ impl SessionManager {
         match loaded {
             Ok(Some(record)) if key.id().is_some_and(|id| id != record.id) => {
                 let id = record.id.short();
-                self.unreadable(
-                    StoreError::corrupt(format!("the record is that of session {id}")),
-                    now,
-                )
+                let error = StoreError::corrupt(format!("the record is that of session {id}"));
+                self.unreadable(key, error, now)
             }
             Ok(Some(record)) if record.is_live(now) => Ok(Some(record)),
             Ok(Some(record)) => {
-                event::expired(record.id);
+                self.shared.events.expired(&record, now);
                 Ok(None)
             }
-            Ok(None) => Ok(None),
-            Err(error @ StoreError::Corrupt(_)) => self.unreadable(error, now),
+            Ok(None) => {
+                self.shared.events.refused(Refusal::Unknown, now);
+                Ok(None)
+            }
+            Err(error @ StoreError::Corrupt(_)) => self.unreadable(key, error, now),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn unreadable(&self, error: StoreError, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
-        self.shared.provoked.corrupt(&error, now);
+    fn unreadable(&self, key: &Key, error: StoreError, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
+        self.shared.events.corrupt(key.id(), &error, now);
         match self.shared.on_corrupt {
             OnCorrupt::StartAnew => Ok(None),
             OnCorrupt::Refuse => Err(error.into()),
@@ -161,7 +193,7 @@ impl SessionManager {
         self.in_time(call)
             .await
             .unwrap_or_else(|Elapsed| Err(StoreError::unavailable(DeadlinePassed)))
-            .inspect_err(|error| self.shared.provoked.store_failed(error, now))
+            .inspect_err(|error| self.shared.events.store_failed(error, now))
     }
 
     /// One call of the store, within its deadline.
@@ -186,24 +218,6 @@ impl SessionManager {
                 })
             }
         }
-    }
-}
-
-/// What a record says of a token.
-enum Standing {
-    Accepted,
-    JustRetired,
-    Stranger,
-}
-
-fn standing(record: &Record, presented: &Presented, now: Timestamp) -> Standing {
-    let Some(token) = record.token(&presented.secret.hash()) else {
-        return Standing::Stranger;
-    };
-    match token.retired {
-        None if token.epoch == record.epoch => Standing::Accepted,
-        Some(since) if now.since(since) < RENEWAL_GRACE => Standing::JustRetired,
-        _ => Standing::Stranger,
     }
 }
 

@@ -64,6 +64,11 @@ impl Pending {
         self.cleared.is_none() && self.entries.is_empty()
     }
 
+    /// Whether the request has changed this key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.position(key).is_ok()
+    }
+
     /// The value that a handler sees, given the stored ones.
     pub(crate) fn view<'a>(&'a self, stored: Option<&'a Values>, key: &str) -> Option<&'a Value> {
         match self.position(key) {

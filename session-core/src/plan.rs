@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::id::random_bytes;
 use crate::intent::{Intent, Occasion, issued};
 use crate::job::Job;
 use crate::pending::Taken;
+use crate::rotation;
 use crate::rules::Rules;
 use crate::state::{Base, Phase, State};
+use crate::token::Secret;
 use crate::{Changes, Error, Key, Metadata, Record, SessionId, Timestamp};
 
 /// What a save has to do.
@@ -19,6 +20,14 @@ pub(crate) enum Plan {
     Update(Job),
     /// The session gets a lifetime that is over: it ends.
     End,
+}
+
+/// What is to be done with a client's token.
+struct Tokens {
+    /// It gets a successor.
+    rotate: bool,
+    /// It is told once more, unchanged.
+    again: bool,
 }
 
 const KEEPING_TOKEN: &str = "the response cannot carry a new token";
@@ -56,7 +65,7 @@ impl State {
         rules: &Rules,
     ) -> Result<Plan, Error> {
         let values = self.pending.fresh();
-        if values.is_empty() && intent.sign_in.is_none() {
+        if values.is_empty() && intent.sign_in.is_none() && intent.csrf_seed.is_none() {
             return Ok(match (&self.intent.sign_in, occasion) {
                 (Some(_), Occasion::CommitKeepingToken) => Plan::Withhold(KEEPING_TOKEN),
                 _ => Plan::Nothing,
@@ -70,11 +79,11 @@ impl State {
         let lifetime = intent.lifetime.unwrap_or(rules.lifetime);
         let mut record = Record::new(SessionId::random()?, rules.scope.clone(), lifetime, now);
         record.values = values;
-        record.csrf_seed = random_bytes()?;
+        record.csrf_seed = intent.seed()?;
         record.label = intent.label.clone();
         if let Some(principal) = &intent.sign_in {
             record.principal = Some(principal.clone());
-            record.authenticated = Some(now);
+            record.authenticated = Some(intent.authenticated(now));
         }
         let secret = rules.new_secret()?;
         record
@@ -90,7 +99,7 @@ impl State {
             expected: None,
             reload: false,
             generation: self.generation,
-            quiet: false,
+            again: false,
             taken: Taken::default(),
             intent,
         }))
@@ -106,17 +115,19 @@ impl State {
     ) -> Result<Plan, Error> {
         let old = &*base.record;
         let changes = self.pending.changes(&old.values);
-        let replaced = !intent.is_empty();
+        let asked = !changes.keeps_values() || !intent.is_empty();
         // A save of its own accord writes activity beside other changes only.
-        let saves = occasion != Occasion::Save || replaced || !changes.keeps_values();
+        let saves = occasion != Occasion::Save || asked;
         let touched = saves && old.touch_due(now);
-        if changes.keeps_values() && !replaced && !touched {
+        let upkeep = self.upkeep(base, &intent, now, occasion, touched);
+        let replaced = !intent.is_empty() || (saves && base.upkeep.confirm) || upkeep.rotate;
+        if !asked && !replaced && !touched {
             return Ok(Plan::Nothing);
         }
         let sealed = rules.is_sealed();
         if sealed && (self.phase != Phase::Open || occasion == Occasion::CommitKeepingToken) {
             // Every write of a sealed session is a new token.
-            return match (self.phase, changes.keeps_values() && !replaced) {
+            return match (self.phase, !asked) {
                 (_, true) => Ok(Plan::Nothing),
                 (Phase::Open, false) => Ok(Plan::Withhold(KEEPING_TOKEN)),
                 (_, false) => Err(Error::Detached),
@@ -128,7 +139,16 @@ impl State {
             (false, false) => Metadata::Unchanged,
         });
         let mut record = changes.apply(old);
-        let secret = intent.apply(&mut record, now, rules)?;
+        let mut secret = intent.apply(&mut record, now, rules)?;
+        if replaced && secret.is_none() {
+            record.last_seen = record.last_seen.max(now);
+            secret = upkeep.rotate.then(Secret::random).transpose()?;
+            let current = base.presented && !base.upkeep.superseded;
+            if let Some(presented) = base.secret.as_ref().filter(|_| current) {
+                let successor = secret.as_ref();
+                rotation::advance(&mut record, &presented.hash(), successor, now, &rules.rotation);
+            }
+        }
         if old.is_live(now) && !record.is_live(now) {
             return Ok(Plan::End);
         }
@@ -146,9 +166,37 @@ impl State {
             // What has expired was kept alive by another request, or is gone.
             reload: (base.stale && versioned) || !old.is_live(now),
             generation: self.generation,
-            quiet: occasion == Occasion::CommitKeepingToken,
+            again: upkeep.again && (touched || replaced),
             taken: Taken::default(),
             intent,
         }))
+    }
+
+    /// What beside the handler's changes is to be done with the client's token.
+    fn upkeep(
+        &self,
+        base: &Base,
+        intent: &Intent,
+        now: Timestamp,
+        occasion: Occasion,
+        touched: bool,
+    ) -> Tokens {
+        let may_tell = occasion != Occasion::CommitKeepingToken && !base.upkeep.superseded;
+        let lifetime = intent.lifetime.unwrap_or(base.record.lifetime);
+        let writes = touched || !intent.is_empty();
+        let other = lifetime != base.record.lifetime || writes && base.old_key;
+        if base.upkeep.rotate_at.is_none() {
+            return Tokens {
+                rotate: false,
+                again: may_tell && (other || writes && lifetime.is_persistent()),
+            };
+        }
+        // No token is told twice where tokens rotate: of two answers that overtake each other the later one could
+        // bring back what the earlier one has replaced.
+        let may_rotate = may_tell && occasion == Occasion::Commit && self.phase == Phase::Open;
+        Tokens {
+            rotate: may_rotate && !intent.renews() && (other || base.upkeep.rotation_due(now)),
+            again: false,
+        }
     }
 }

@@ -273,11 +273,11 @@ impl Record {
         now.since(self.last_seen) >= self.lifetime.touch_interval()
     }
 
-    /// The token of this hash, compared in constant time.
-    pub(crate) fn token(&self, hash: &[u8; 32]) -> Option<&TokenHash> {
+    /// Where the token of this hash stands, compared in constant time.
+    pub(crate) fn position(&self, hash: &[u8; 32]) -> Option<usize> {
         self.tokens
             .iter()
-            .find(|token| bool::from(token.hash.ct_eq(hash)))
+            .position(|token| bool::from(token.hash.ct_eq(hash)))
     }
 }
 

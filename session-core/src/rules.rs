@@ -2,8 +2,11 @@
 
 use bytestring::ByteString;
 
+use crate::cap::Cap;
 use crate::token::Secret;
-use crate::{Capability, Codec, Error, Lifetime, LimitExceeded, Limits, Record, SessionId, Timestamp};
+use crate::{
+    Capability, Codec, Error, Lifetime, LimitExceeded, Limits, Record, Rotation, SessionId, Timestamp,
+};
 
 /// What every session of a manager goes by.
 #[derive(Debug)]
@@ -12,6 +15,8 @@ pub(crate) struct Rules {
     pub(crate) lifetime: Lifetime,
     pub(crate) codec: Codec,
     pub(crate) limits: Limits,
+    pub(crate) rotation: Rotation,
+    pub(crate) cap: Option<Cap>,
     pub(crate) capability: Capability,
     /// Characters that a sealed token may have.
     pub(crate) max_token: usize,

@@ -64,6 +64,11 @@ impl Session {
         }
     }
 
+    /// The manager that opened it, to ask about other sessions of its principal.
+    pub fn manager(&self) -> &SessionManager {
+        &self.inner.manager
+    }
+
     /// The value under `key`, decoded; `None` if there is none.
     ///
     /// ```
@@ -342,12 +347,10 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if state.is_unsaved() {
-            let provoked = &self.manager.shared.provoked;
-            provoked.unsaved(
-                state.id(),
-                "the session was dropped before a commit",
-                self.manager.now(),
-            );
+            let now = self.manager.now();
+            let who = state.who();
+            let events = &self.manager.shared.events;
+            events.unsaved(who.as_ref(), "the session was dropped before a commit", now);
         }
     }
 }
@@ -363,7 +366,7 @@ impl fmt::Debug for Session {
     }
 }
 
-fn decode<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T, Error> {
+pub(crate) fn decode<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T, Error> {
     value.decode().map_err(|fault| Error::Decode {
         key: key.to_owned(),
         type_name: type_name::<T>(),

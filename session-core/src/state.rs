@@ -5,9 +5,11 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use crate::arena::Arena;
+use crate::event::Who;
 use crate::intent::Intent;
 use crate::job::Job;
 use crate::pending::{Pending, UpdateFn};
+use crate::rotation::{Rotation, Upkeep};
 use crate::rules::Rules;
 use crate::token::Secret;
 use crate::values::entry_size;
@@ -56,13 +58,28 @@ pub(crate) struct Base {
     pub(crate) old_key: bool,
     /// Others wrote too when this was last saved; load it before relying on its version.
     pub(crate) stale: bool,
+    /// The client presented the token of this secret; it was not issued in this request.
+    pub(crate) presented: bool,
+    /// What a presented token asks of the commit.
+    pub(crate) upkeep: Upkeep,
+}
+
+impl Base {
+    /// Takes note of another record of the session.
+    fn replace(&mut self, record: Arc<Record>, rotation: &Rotation) {
+        self.record = record;
+        self.upkeep = match &self.secret {
+            Some(secret) if self.presented => Upkeep::of(&self.record, &secret.hash(), rotation),
+            _ => Upkeep::default(),
+        };
+    }
 }
 
 /// A session that was destroyed.
 #[derive(Clone)]
 pub(crate) struct Doomed {
     pub(crate) key: Key,
-    pub(crate) id: SessionId,
+    pub(crate) who: Who,
     pub(crate) held: bool,
     /// Not by the handler's word, but because somebody else signed in: that waits for the commit.
     pub(crate) implied: bool,
@@ -96,6 +113,10 @@ impl State {
 
     pub(crate) fn id(&self) -> Option<SessionId> {
         self.base.as_ref().map(|base| base.record.id)
+    }
+
+    pub(crate) fn who(&self) -> Option<Who> {
+        self.base.as_ref().map(|base| Who::of(&base.record))
     }
 
     pub(crate) fn view(&self, key: &str) -> Option<&Value> {
@@ -199,10 +220,11 @@ impl State {
 
     /// Whether a commit at `now` would do anything at all.
     pub(crate) fn needs_commit(&self, now: Timestamp) -> bool {
-        let due = |base: &Base| base.record.touch_due(now);
+        let due = |base: &Base| base.record.touch_due(now) || base.upkeep.due(now);
         !self.pending.is_empty()
             || !self.doomed.is_empty()
             || !self.intent.is_empty()
+            || (self.base.is_none() && self.intent.csrf_seed.is_some())
             || self.tell
             || self.forget
             || self.base.as_ref().is_some_and(due)
@@ -232,7 +254,7 @@ impl State {
     pub(crate) fn leave(&mut self, implied: bool) {
         if let Some(base) = self.base.take() {
             self.doomed.push(Doomed {
-                id: base.record.id,
+                who: Who::of(&base.record),
                 key: base.key,
                 held: base.held,
                 implied,
@@ -255,7 +277,7 @@ impl State {
         if job.generation != self.generation {
             // The handler destroyed it while it was being created.
             self.doomed.push(Doomed {
-                id: job.record.id,
+                who: Who::of(&job.record),
                 key,
                 held: false,
                 implied: false,
@@ -266,6 +288,9 @@ impl State {
         self.written = true;
         self.muted = false;
         self.settle(&job);
+        if !self.intent.renews() {
+            self.intent.csrf_seed = None;
+        }
         self.base = Some(Base {
             key,
             record: job.record,
@@ -273,6 +298,8 @@ impl State {
             held: false,
             old_key: false,
             stale: false,
+            presented: false,
+            upkeep: Upkeep::default(),
         });
         self.measure();
     }
@@ -284,18 +311,19 @@ impl State {
         }
         self.settle(&job);
         if let Some(base) = &mut self.base {
-            let touched = job.changes.metadata() != Metadata::Unchanged;
-            let moves = job.record.lifetime.is_persistent() || base.old_key;
-            let other = job.record.lifetime != base.record.lifetime;
-            let again = touched && !job.quiet && (moves || other);
-            self.tell |= job.secret.is_some() || rules.is_sealed() || again;
+            self.tell |= job.secret.is_some() || rules.is_sealed() || job.again;
             self.written = true;
-            base.old_key &= !again;
+            base.old_key &= !job.again && job.secret.is_none();
             base.key = key;
             base.stale = job.record.version != version;
-            base.record = job.record;
+            let other_tokens = job.changes.metadata() == Metadata::Replaced;
             if let Some(secret) = job.secret {
                 base.secret = Some(secret);
+                base.presented = false;
+            }
+            match other_tokens {
+                true => base.replace(job.record, &rules.rotation),
+                false => base.record = job.record,
             }
         }
         self.measure();
@@ -320,9 +348,9 @@ impl State {
     }
 
     /// Takes note of what others have made of the record.
-    pub(crate) fn loaded_anew(&mut self, record: Arc<Record>) {
+    pub(crate) fn loaded_anew(&mut self, record: Arc<Record>, rotation: &Rotation) {
         if let Some(base) = &mut self.base {
-            base.record = record;
+            base.replace(record, rotation);
             base.stale = false;
         }
         self.measure();
@@ -330,34 +358,35 @@ impl State {
 
     /// Takes note that the session ended while this request was changing it. Only a sign-in
     /// goes on, with this request's own values.
-    pub(crate) fn gone(&mut self) -> Option<SessionId> {
-        let id = self.base.take().map(|base| base.record.id);
+    pub(crate) fn gone(&mut self) -> Option<Who> {
+        let who = self.who();
+        self.base = None;
         self.tell = false;
         self.muted = true;
         if self.intent.sign_in.is_none() {
             self.discard();
         }
         self.measure();
-        id
+        who
     }
 
-    /// Takes note that activity, and nothing else, could not be written: nothing is lost.
-    pub(crate) fn touch_failed(&mut self) -> Option<SessionId> {
+    /// Takes note that activity or a rotation, and nothing else, was not written: nothing is lost.
+    pub(crate) fn unwritten(&mut self) -> Option<Who> {
         self.unknown = None;
-        let base = self.base.as_mut()?;
-        base.stale = true;
-        Some(base.record.id)
+        self.base.as_mut()?.stale = true;
+        self.who()
     }
 
     /// What the client must be told of what has been written.
-    pub(crate) fn directive(&self, now: Timestamp, sign: impl Fn(&Base) -> Option<String>) -> Directive {
+    pub(crate) fn directive(
+        &self,
+        now: Timestamp,
+        rotation: &Rotation,
+        sign: impl Fn(&Base) -> Option<String>,
+    ) -> Directive {
         match &self.base {
             Some(base) if self.tell => match sign(base) {
-                Some(text) => {
-                    let persistent = base.record.lifetime.is_persistent();
-                    let max_age = persistent.then(|| base.record.expires().since(now));
-                    Directive::Hold(ClientToken::new(text, max_age))
-                }
+                Some(text) => Directive::Hold(ClientToken::new(text, rotation.max_age(&base.record, now))),
                 None => Directive::Nothing,
             },
             _ if self.forget => Directive::Forget,

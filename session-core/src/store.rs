@@ -108,8 +108,9 @@ pub enum Capability {
 ///   for any key names and bytes (`round_trip`, `any_key_name`). A record within the default [`Limits`](crate::Limits)
 ///   is kept whole, or refused as [`StoreError::TooLarge`] and nothing is written (`large_record`).
 /// - **Apart**: what is done to one record touches no other, however alike their ids are (`neighbours`).
-/// - **Expired**: from [`Record::expires`] on, at the `now` that is handed in, `load` says `None` and
-///   `update` says `Gone`, whether the record has been swept or not (`load_expired`, `update_expired`). An update
+/// - **Expired**: from [`Record::expires`] on, at the `now` that is handed in, `update` says `Gone` and `load` says `None`,
+///   or hands back the record as it was, so that the manager can tell an expiry from a stranger's token: nobody is let in by
+///   it (`load_expired`, `update_expired`). An update
 ///   that moves the time last seen, the deadline or the lifetime moves the expiry, either way (`replaced_lifetime`).
 /// - **Malformed**: a key that this store could not have handed out is `None`, `Gone` and `Ok`,
 ///   as if absent (`malformed_key`).
@@ -125,8 +126,8 @@ pub enum Capability {
 ///   replaced, are so afterwards and nothing else is (`set_remove`, `clear`, `touch`, `replace_metadata`).
 /// - **Epoch**: a record of another epoch than [`Update::epoch`] is `Gone`, whatever version the update
 ///   has to meet: `Gone` comes before `Conflict` (`other_epoch`).
-/// - **Gone while writing**: `update` never creates; once `delete` or `delete_all` has returned, no update that was
-///   under way brings a record back (`no_resurrection`, `delete_race`, `delete_all_race`).
+/// - **Gone while writing**: `update` never creates; once `delete`, `delete_one` or `delete_all` has returned, no update that was
+///   under way brings a record back (`no_resurrection`, `delete_race`, `delete_one_race`, `delete_all_race`).
 /// - **Deleted**: after `delete` there is nothing to load (`delete`); deleting twice is fine (`delete_twice`).
 /// - **Atomic**: each operation on one record happens entirely or not at all for everyone who looks, in any
 ///   interleaving, and a `load` that begins after an update was saved shows it (`no_lost_update`, `no_torn_read`).
@@ -141,9 +142,9 @@ pub enum Capability {
 ///   again; any other failure is [`StoreError::Unavailable`] and wrote nothing. Each call has a deadline of the
 ///   store's own. The cause of an error is logged: it holds no value, token or connection string.
 /// - **Principals**: `list` returns the live records of a principal, of every scope, and no others; `delete_all` ends
-///   them all but `except` and says how many. A record that cannot be
-///   read fails the whole `list` as [`StoreError::Corrupt`]. A store without an index says [`StoreError::Unsupported`] to both
-///   (`list`, `delete_all`, `principal_changes`).
+///   them all but `except` and says how many; `delete_one` ends the one of this id and says whether it was theirs. A record that cannot be
+///   read fails the whole `list` as [`StoreError::Corrupt`]. A store without an index says [`StoreError::Unsupported`] to
+///   all three (`list`, `delete_all`, `delete_one`, `principal_changes`).
 /// - **Sweeping**: `delete_expired` removes expired records only, is safe to run anywhere at any time and says
 ///   how many it removed (`delete_expired`). A record that an update has kept alive meanwhile is not removed (`sweep_race`).
 ///
@@ -201,6 +202,17 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         Err(StoreError::Unsupported("listing the sessions of a principal"))
     }
 
+    /// Ends one record if it is of this principal, which is checked in the same step; says whether it ended one that
+    /// had not expired or was not yet swept.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] unless implemented, or a store that failed.
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        let _ = (principal, id);
+        Err(StoreError::Unsupported("ending a session of a principal"))
+    }
+
     /// Ends every record of a principal but `except`; says how many it ended.
     ///
     /// # Errors
@@ -255,6 +267,10 @@ macro_rules! forward {
 
             async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
                 (**self).list(principal, now).await
+            }
+
+            async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+                (**self).delete_one(principal, id).await
             }
 
             async fn delete_all(

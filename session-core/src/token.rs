@@ -56,6 +56,8 @@ pub(crate) struct Presented {
     pub(crate) secret: Secret,
     /// An older key verified it.
     pub(crate) old_key: bool,
+    /// The low two bits of the epoch in which it was issued; only a MAC tells.
+    pub(crate) epoch: Option<u8>,
 }
 
 /// Writes and reads tokens in one scope.
@@ -101,26 +103,29 @@ impl Tokens {
         }
         let (head, tail) = text.split_at(PLAIN_CHARS);
         let plain = decode_exact::<32>(head)?;
-        let old_key = if signed {
-            self.verify(&plain, &decode_exact::<16>(tail)?)?
+        let (old_key, epoch) = if signed {
+            let (old_key, epoch) = self.verify(&plain, &decode_exact::<16>(tail)?)?;
+            (old_key, Some(epoch))
         } else {
-            false
+            (false, None)
         };
         let (id, secret) = plain.split_at(16);
         Some(Presented {
             id: SessionId::from_bytes(id.try_into().ok()?),
             secret: Secret(secret.try_into().ok()?),
             old_key,
+            epoch,
         })
     }
 
-    /// Whether it was an older key that verified; `None` if none did.
-    fn verify(&self, plain: &[u8; 32], given: &[u8; 16]) -> Option<bool> {
+    /// Whether it was an older key that verified, and the low bits of the epoch; `None` if none did.
+    fn verify(&self, plain: &[u8; 32], given: &[u8; 16]) -> Option<(bool, u8)> {
         for (position, mac) in self.macs.iter().enumerate() {
             for upper in 0..2 {
                 let [even, odd] = halves(mac, plain, upper);
-                if bool::from(even.ct_eq(given) | odd.ct_eq(given)) {
-                    return Some(position > 0);
+                let odd = odd.ct_eq(given);
+                if bool::from(even.ct_eq(given) | odd) {
+                    return Some((position > 0, upper << 1 | odd.unwrap_u8()));
                 }
             }
         }
@@ -228,6 +233,7 @@ mod tests {
                 assert_eq!(presented.id, id());
                 assert_eq!(presented.secret.0, secret().0);
                 assert!(!presented.old_key);
+                assert_eq!(presented.epoch, Some(epoch as u8 % 4));
             }
         }
     }
@@ -351,7 +357,7 @@ mod tests {
         let presented = format!("{:?}", plain().read(PLAIN).unwrap());
         assert_eq!(
             presented,
-            "Presented { id: SessionId(503563c1), secret: Secret(..), old_key: false }"
+            "Presented { id: SessionId(503563c1), secret: Secret(..), old_key: false, epoch: None }"
         );
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::attempts::{Attempts, InDoubt};
 use crate::clock::Elapsed;
-use crate::event;
+use crate::event::Who;
 use crate::intent::Occasion;
 use crate::job::Job;
 use crate::manager::SessionManager;
 use crate::open::DeadlinePassed;
 use crate::plan::Plan;
 use crate::session::Inner;
-use crate::{Error, Record, StoreError, Timestamp, Update, Updated};
+use crate::{Error, Key, Record, StoreError, Timestamp, Update, Updated};
 
 /// Ids drawn for one creation before giving up; a second draw is already a wonder.
 const MOST_DRAWS: u32 = 4;
@@ -31,6 +31,9 @@ impl SessionManager {
                 return Err(unknown.clone().into());
             }
         }
+        if occasion == Occasion::Commit {
+            self.make_room(inner).await?;
+        }
         let mut attempts = Attempts::new(self);
         loop {
             // Who signs in as another keeps the old session until the new one is there.
@@ -42,19 +45,21 @@ impl SessionManager {
                 Plan::Withhold(reason) => return self.withhold(inner, occasion, reason),
                 Plan::End => inner.state().destroy(),
                 Plan::Create(job) => {
+                    let signed_in = job.signed_in();
                     if self.create(inner, job, now, &mut attempts).await? {
-                        return self.delete_doomed(inner, occasion).await;
+                        return self.written(inner, signed_in, occasion).await;
                     }
                 }
                 Plan::Update(job) => {
-                    let touching = occasion != Occasion::Save && job.only_touches();
+                    let upkeep = occasion != Occasion::Save && job.is_upkeep();
+                    let signed_in = job.signed_in();
                     match self.update(inner, job, now, &mut attempts).await {
-                        Ok(true) => return self.delete_doomed(inner, occasion).await,
+                        Ok(true) => return self.written(inner, signed_in, occasion).await,
                         Ok(false) => {}
-                        Err(error) if touching && !matches!(error, Error::Gone) => {
-                            let id = inner.state().touch_failed();
-                            if let Some(id) = id {
-                                self.shared.provoked.touch_failed(id, &error, now);
+                        Err(error) if upkeep && !matches!(error, Error::Gone) => {
+                            let who = inner.state().unwritten();
+                            if let Some(who) = who {
+                                self.shared.events.unwritten(&who, &error, now);
                             }
                             return Ok(());
                         }
@@ -65,18 +70,26 @@ impl SessionManager {
         }
     }
 
+    /// What follows a write.
+    async fn written(&self, inner: &Inner, signed_in: Option<Who>, occasion: Occasion) -> Result<(), Error> {
+        if let Some(who) = signed_in {
+            self.keep_to_cap(inner, &who).await?;
+        }
+        self.delete_doomed(inner, occasion).await
+    }
+
     /// What may not be stored is dropped at a commit, and an error to an explicit save.
     fn withhold(&self, inner: &Inner, occasion: Occasion, reason: &'static str) -> Result<(), Error> {
         if occasion == Occasion::Save {
             return Err(Error::Gone);
         }
         let now = self.now();
-        let id = {
+        let who = {
             let mut state = inner.state();
             state.discard();
-            state.id()
+            state.who()
         };
-        self.shared.provoked.unsaved(id, reason, now);
+        self.shared.events.unsaved(who.as_ref(), reason, now);
         Ok(())
     }
 
@@ -88,20 +101,25 @@ impl SessionManager {
             let Some(doomed) = inner.state().next_doomed(implied_too).cloned() else {
                 return Ok(());
             };
-            let call = (*self.shared.store).delete(&doomed.key);
-            let deleted = self
-                .in_time(call)
-                .await
-                .unwrap_or_else(|Elapsed| Err(StoreError::outcome_unknown(DeadlinePassed)));
-            if let Err(error) = deleted {
-                self.shared.provoked.delete_failed(doomed.id, &error, self.now());
-                return Err(error.into());
-            }
-            event::destroyed(doomed.id);
+            self.delete(&doomed.key, &doomed.who).await?;
+            self.shared.events.destroyed(&doomed.who, self.now());
             let mut state = inner.state();
             state.doomed.retain(|other| other.key != doomed.key);
             state.forget |= doomed.held;
         }
+    }
+
+    /// Deletes one record. To say so twice does no harm.
+    pub(crate) async fn delete(&self, key: &Key, who: &Who) -> Result<(), Error> {
+        let call = (*self.shared.store).delete(key);
+        let deleted = self
+            .in_time(call)
+            .await
+            .unwrap_or_else(|Elapsed| Err(StoreError::outcome_unknown(DeadlinePassed)));
+        deleted.map_err(|error| {
+            self.shared.events.delete_failed(who, &error, self.now());
+            error.into()
+        })
     }
 
     /// Makes sure that a token is told only of a session that is there: one that a handler saved may have
@@ -113,13 +131,19 @@ impl SessionManager {
         let now = self.now();
         let found = self.fetch(&key, now).await?;
         let there = found.is_some_and(|record| record.is_live(now) && record.epoch() == epoch);
-        let id = {
+        let gone = {
             let mut state = inner.state();
             let over = !there && state.generation == generation;
             over.then(|| state.gone()).flatten()
         };
-        event::gone(id);
+        self.gone(gone, now);
         Ok(())
+    }
+
+    fn gone(&self, who: Option<Who>, now: Timestamp) {
+        if let Some(who) = who {
+            self.shared.events.gone(&who, now);
+        }
     }
 
     /// One attempt to create; `false` if the id was taken and another one should be drawn.
@@ -130,7 +154,7 @@ impl SessionManager {
         now: Timestamp,
         attempts: &mut Attempts<'_>,
     ) -> Result<bool, Error> {
-        let id = job.record.id();
+        let record = Arc::clone(&job.record);
         let in_doubt = InDoubt::new(inner);
         let call = (*self.shared.store).create(&job.record, now);
         let created = self.in_time(call).await;
@@ -138,9 +162,9 @@ impl SessionManager {
             Ok(key) => {
                 let signed_in = job.renews().is_some();
                 inner.state().created(job, key);
-                event::created(id);
+                self.shared.events.created(&record, now);
                 if signed_in {
-                    event::renewed(id, true);
+                    self.shared.events.renewed(&record, true, now);
                 }
                 Ok(true)
             }
@@ -149,7 +173,7 @@ impl SessionManager {
                 Ok(false)
             }
             Err(error) => {
-                self.shared.provoked.store_failed(&error, now);
+                self.shared.events.store_failed(&error, now);
                 Err(error.into())
             }
         }
@@ -179,21 +203,28 @@ impl SessionManager {
         let call = (*self.shared.store).update(&key, update, now);
         let updated = self.in_time(call).await;
         let updated = in_doubt.resolve(updated);
-        match updated.inspect_err(|error| self.shared.provoked.store_failed(error, now))? {
+        match updated.inspect_err(|error| self.shared.events.store_failed(error, now))? {
             Updated::Saved { key, version } => {
-                let id = job.record.id();
-                let renewed = job.renews();
-                attempts.hand_over(&job.record, version);
+                let record = Arc::clone(&job.record);
+                let (renewed, rotated) = (job.renews(), job.rotates());
+                attempts.hand_over(&record, version);
                 inner.state().updated(job, key, version, self.rules());
                 if let Some(signed_in) = renewed {
-                    event::renewed(id, signed_in);
+                    self.shared.events.renewed(&record, signed_in, now);
+                }
+                if rotated {
+                    self.shared.events.rotated(&record, now);
                 }
                 Ok(true)
             }
             Updated::Conflict(fresh) => {
-                let id = job.record.id();
-                event::conflict(id, attempts.count);
-                let handed_over = attempts.wait(id).await?;
+                self.shared.events.conflict(&job.record, attempts.count, now);
+                if job.is_upkeep() && job.moves_tokens() {
+                    // Somebody else wrote, and has rotated; or the next request will.
+                    inner.state().unwritten();
+                    return Ok(true);
+                }
+                let handed_over = attempts.wait(job.record.id()).await?;
                 let newest = [fresh, handed_over]
                     .into_iter()
                     .flatten()
@@ -226,8 +257,8 @@ impl SessionManager {
                 let over = state.generation == generation && state.intent.sign_in.is_none();
                 over.then(|| state.gone())
             };
-            if let Some(id) = over {
-                event::gone(id);
+            if let Some(who) = over {
+                self.gone(who, now);
                 return Err(Error::Gone);
             }
         }
@@ -253,13 +284,13 @@ impl SessionManager {
             }
             return match fresh {
                 Some(record) => {
-                    state.loaded_anew(record);
+                    state.loaded_anew(record, &self.rules().rotation);
                     Ok(())
                 }
                 None => {
-                    let id = state.gone();
+                    let who = state.gone();
                     drop(state);
-                    event::gone(id);
+                    self.gone(who, now);
                     Ok(()) // what is planned next is a creation, for who signs in
                 }
             };

@@ -101,7 +101,7 @@ fn a_sealed_store_is_found_out() {
     for (fault, name) in [
         (SealFault::OpensAnything, "malformed_key"),
         (SealFault::OpensAnyScope, "malformed_key"),
-        (SealFault::LoadsExpired, "load_expired"),
+        (SealFault::RevivesExpired, "load_expired"),
         (SealFault::HandsBackTheOldKey, "key"),
     ] {
         let report = block_on(
@@ -155,13 +155,15 @@ fn a_narrow_fault_fails_one_case() {
     for (fault, name) in [
         (Fault::DropsTheThousandth, "large_record"),
         (Fault::PanicsOnMalformedKeys, "malformed_key"),
-        (Fault::UpdatesExpired, "update_expired"),
         (Fault::IgnoresCase, "neighbours"),
         (Fault::NeverShortens, "replaced_lifetime"),
         (Fault::IgnoresEpoch, "other_epoch"),
         (Fault::IgnoresLimits, "merged_limits"),
         (Fault::ListsExpired, "list"),
-        (Fault::IndexesCreations, "principal_changes"),
+        (Fault::EmptiesExpired, "load_expired"),
+        (Fault::EndsOfNamesakes, "delete_one"),
+        (Fault::EndLooksThenActs, "delete_one_race"),
+        (Fault::EndGivesWay, "delete_one_race"),
         (Fault::SweepsEarly, "delete_expired"),
         (Fault::CreateChecksThenActs, "create_race"),
         (Fault::SweepLooksThenActs, "sweep_race"),

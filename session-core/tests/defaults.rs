@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use session_core::{
-    Capability, Key, Record, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
+    Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
 };
 
 #[derive(Debug)]
@@ -42,6 +42,12 @@ async fn what_is_not_implemented_is_unsupported() {
         assert_eq!(
             listed.to_string(),
             "this session store does not support listing the sessions of a principal"
+        );
+        let id = SessionId::from_bytes([7; 16]);
+        let ended = store.delete_one("user:1", id).await.unwrap_err();
+        assert_eq!(
+            ended.to_string(),
+            "this session store does not support ending a session of a principal"
         );
         let ended = store.delete_all("user:1", None).await.unwrap_err();
         assert_eq!(

@@ -33,10 +33,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status that fits: 503 where the same request may succeed later, else 500.
+    /// The status that fits: 503 where the same request may succeed later, 409 where a principal has too many
+    /// sessions to sign in once more, else 500.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Session(error) if error.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Session(session_core::Error::TooManySessions { .. }) => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -48,7 +48,7 @@ struct Concluded {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Commit,
-    /// Without creating or renewing, since the response cannot carry a token.
+    /// Without creating, renewing or rotating, since the response cannot carry a token.
     CommitKeepingToken,
     Abort,
 }

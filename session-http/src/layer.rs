@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
-use session_core::{Codec, ConfigError, KeyRing, Lifetime, ManagerBuilder, SessionManager, SessionStore};
+use session_core::{
+    Codec, ConfigError, KeyRing, Lifetime, ManagerBuilder, Observer, OnMaxSessions, OnReuse, Rotation,
+    SessionManager, SessionStore,
+};
 
 use crate::cookie_config::CookieConfig;
 use crate::error::{DefaultResponse, Error};
@@ -195,6 +198,32 @@ impl LayerBuilder {
     #[must_use]
     pub fn lifetime(self, lifetime: Lifetime) -> Self {
         self.manager(|manager| manager.lifetime(lifetime))
+    }
+
+    /// Replaces tokens by a schedule: a response that is sent anyway brings the client the next one. Default
+    /// [`Rotation::off`]. (A cookie store cannot.)
+    #[must_use]
+    pub fn rotation(self, rotation: Rotation) -> Self {
+        self.manager(|manager| manager.rotation(rotation))
+    }
+
+    /// What becomes of a session one of whose rotated tokens comes back. Default [`OnReuse::Report`].
+    #[must_use]
+    pub fn on_reuse(self, policy: OnReuse) -> Self {
+        self.manager(|manager| manager.on_reuse(policy))
+    }
+
+    /// How many live sessions a principal may have, and what becomes of a sign-in beyond that. Default any number. A sign-in that
+    /// is refused is answered with 409. (A cookie store cannot count them.)
+    #[must_use]
+    pub fn max_sessions(self, most: usize, beyond: OnMaxSessions) -> Self {
+        self.manager(|manager| manager.max_sessions(most, beyond))
+    }
+
+    /// Who is told of each event. Default nobody; the log is written in any case.
+    #[must_use]
+    pub fn observer(self, observer: impl Observer) -> Self {
+        self.manager(|manager| manager.observer(observer))
     }
 
     /// How values are written. Default JSON.

@@ -23,8 +23,14 @@
 //! After the handler, before the head of the response leaves, if the response means success: not a 5xx, a 408 or a
 //! failed gRPC call ([`LayerBuilder::commit_if`]). A handler that fails, panics or is cancelled leaves the session as it
 //! was. A commit that fails turns the response into an error that [`SessionLayer::on_error`] shapes. On
-//! a 101 or 304 nothing is created or renewed, since such responses carry no cookie; of a sealed session nothing is
+//! a 101 or 304 nothing is created, renewed or rotated, since such responses carry no cookie; of a sealed session nothing is
 //! written at all, since every write of it is a new cookie.
+//!
+//! # When it tells the client
+//!
+//! When a session is created, renewed or [rotated](LayerBuilder::rotation), or its Max-Age moves, the response brings the
+//! token, with `Cache-Control: no-store`; when this request destroyed it, the response says to forget it. Of requests in parallel
+//! at the instant of a rotation one response brings the new token, and all are served. Where tokens rotate none is sent twice.
 //!
 //! A service that returns an `Err` gets no response from this layer, unless its session could not be loaded; hyper then cuts the
 //! connection. Make responses of your other errors, such as [`core::Error::Limit`] and [`core::Error::Decode`].

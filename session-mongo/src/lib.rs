@@ -77,6 +77,7 @@
 //! | an update that matched nothing | and a `find`, which tells whether the session has gone, is of another version, or may be too large; then, if it may be written all the same, `update` |
 //! | delete | `delete` by `_id` |
 //! | list | `find` by principal |
+//! | delete one of a principal | `delete` by `_id` and principal |
 //! | delete all of a principal | `delete` by principal |
 //!
 //! A merge that adds more than half of what the session may hold takes the last way each time, since what it overwrites is counted as if it
@@ -84,7 +85,8 @@
 //!
 //! Two indexes are made by [`connect`](MongoStoreBuilder::connect), idempotently: `session_expires` on `expires`, by which the server removes what
 //! has ended, and `session_principal` on `principal`, where there is one. Updates look at `_id` and at fields that have no index, so they keep the
-//! fast path. A session that has ended and is not yet removed is gone all the same.
+//! fast path. A session that has ended and is not yet removed is gone all the same: only `load` still hands it
+//! back as it was, so that its expiry can be told.
 //!
 //! # When a server fails
 //!

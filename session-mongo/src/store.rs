@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
-use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::options::{Hint, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use session_core::{
     Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
 };
@@ -60,12 +60,13 @@ impl SessionStore for MongoStore {
         Capability::Server
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    /// An expired one too while it is there, so that its expiry can be told.
+    async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
-        let found = self.within(Known::Reads, move |inner| async move {
+        self.within(Known::Reads, move |inner| async move {
             inner.find(id, inner.reads.clone()).await
-        });
-        Ok(found.await?.filter(|record| record.is_live(now)))
+        })
+        .await
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
@@ -121,6 +122,22 @@ impl SessionStore for MongoStore {
             }
             records.sort_by_key(|record| (record.created(), record.id()));
             Ok(records)
+        })
+        .await
+    }
+
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        let mut theirs = name(id);
+        theirs.insert("principal", principal);
+        self.within(Known::Writes, move |inner| async move {
+            let deleted = inner
+                .sessions
+                .delete_one(theirs)
+                // Not by the principal's index, in which there may be many.
+                .hint(Hint::Keys(doc! { "_id": 1 }))
+                .write_concern(inner.writes.clone());
+            let deleted = deleted.await.map_err(|error| fault::of_write(&error))?;
+            Ok(deleted.deleted_count > 0)
         })
         .await
     }

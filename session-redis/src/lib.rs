@@ -51,8 +51,8 @@
 //! | `w` | with which version its probation began (below), while it lasts | by creation with a principal, and when that changes |
 //! | `m`, `m1`, `m2`, `m3` | all metadata, as [`Record::encode_metadata`](session_core::Record::encode_metadata) has it, in pieces of 64 bytes; what is longer than four of them lies in `m` | likewise |
 //!
-//! Times are milliseconds. The hash expires one minute after the session, since clocks differ; until then `load` and updates go by the time
-//! they are told. The ids of a principal's sessions are a sorted set, `session:principal:` and the principal, by their deadlines.
+//! Times are milliseconds. The hash expires one minute after the session, since clocks differ; until then updates and `list` go by the time
+//! they are told, and `load` hands back an expired session as it was. The ids of a principal's sessions are a sorted set, `session:principal:` and the principal, by their deadlines.
 //!
 //! A hash with few fields, none of them longer than 64 bytes, takes the server half the memory (its settings `hash-max-listpack-entries` and
 //! `-value`). A session with three small values takes 330 bytes in Redis 7, one with eight values, of which two are longer, 1,270; the second as one string would take 710.
@@ -70,6 +70,7 @@
 //! | create with a principal | four scripts: index, create, look at the index again, let it live |
 //! | set or change a principal, or sign in again | five: the update is refused until the index is written; and for a former principal `ZADD`, `HGET` and a script |
 //! | list | `ZRANGE` and a load for each session; a script if one is missing |
+//! | delete one of a principal | one script, which looks whose it is; `ZREM` beside it if it was theirs |
 //! | delete all of a principal | `ZRANGE`, `ZADD` and a script for each 500 sessions, and a script for each session |
 //!
 //! Scripts are called by their hash (`EVALSHA`); a server that does not know one is sent it whole (`EVAL`), once.
@@ -81,7 +82,7 @@
 //!
 //! | what happens | what a request sees |
 //! |---|---|
-//! | The connection is closed. | It is made anew at once, by one task for all. A request waits for it; a read whose answer was lost is sent again; a write whose answer was lost is [`OutcomeUnknown`](session_core::StoreError::OutcomeUnknown) and never sent again. |
+//! | The connection is closed. | It is made anew at once, by one task for all. A request waits for it; a read whose answer was lost is sent again; a write whose answer was lost is [`OutcomeUnknown`](session_core::StoreError::OutcomeUnknown) and never sent again, but for what only ends sessions: sent again it does no harm. Then `delete_one` says `false` and `delete_all` does not count what the first time has ended. |
 //! | The server is down. | For the first second ([`connect_timeout`](RedisStoreBuilder::connect_timeout)) requests wait, then they fail at once as [`Unavailable`](session_core::StoreError::Unavailable), until it is back. |
 //! | The server hangs. | Requests fail after the deadline. A connection on which nothing is heard for two thirds of it is given up, and then it is as if the server were down. |
 //! | The script is unknown (restart, `SCRIPT FLUSH`). | Nothing: it is sent whole. |

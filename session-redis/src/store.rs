@@ -100,10 +100,10 @@ impl SessionStore for RedisStore {
         Capability::Server
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    /// An expired one too while it is there, so that its expiry can be told.
+    async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
-        let found = self.inner.load(id, self.inner.link.until()).await?;
-        Ok(found.filter(|record| record.is_live(now)))
+        self.inner.load(id, self.inner.link.until()).await
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
@@ -157,6 +157,16 @@ impl SessionStore for RedisStore {
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
         self.inner.list(principal, now).await
+    }
+
+    /// Where an answer was lost it is asked again, and what the first time has ended is not there any more: then this is `false`.
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        let until = self.inner.link.until();
+        let (ended, _) = self.inner.delete(id, Some(principal), until).await?;
+        if ended > 0 {
+            self.inner.forget(principal, id, until).await;
+        }
+        Ok(ended > 0)
     }
 
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {

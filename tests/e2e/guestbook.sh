@@ -93,27 +93,171 @@ hostile() {
 
 forms() {
     client forms
-    local big=$work/form
-    { printf 'entry='; head -c 65531 /dev/zero | tr '\0' a; } >"$big" # 64 KiB and a byte
+    is 'a form that is too large, of nobody' "$(head -c 65537 /dev/zero | code /entries --data-binary @-)" 413
+    is 'a form without a token, of nobody' "$(code /entries -d 'entry=1')" 403
+    is 'neither begins a session' "$(token)" ''
+    local big=$work/form csrf
+    csrf=$(csrf)
+    { printf 'csrf=%s&entry=' "$csrf"; head -c 65537 /dev/zero | tr '\0' a; } | head -c 65537 >"$big"
     is 'a form that is too large' "$(code /entries --data-binary "@$big")" 413
     is 'and in chunks' "$(code /entries --data-binary "@$big" -H 'Transfer-Encoding: chunked')" 413
     head -c 65536 "$big" >"$big.fits"
     is 'a field that is too long' "$(code /entries --data-binary "@$big.fits")" 400
-    is 'a field that is empty' "$(code /entries -d 'entry=%20')" 400
-    is 'a field that is missing' "$(code /entries -d 'other=1')" 400
-    is 'a field that is there twice' "$(code /entries -d 'entry=1&entry=2')" 400
+    is 'a field that is empty' "$(code /entries -d "csrf=$csrf&entry=%20")" 400
+    is 'a field that is missing' "$(code /entries -d "csrf=$csrf&other=1")" 400
+    is 'a field that is there twice' "$(code /entries -d "csrf=$csrf&entry=1&entry=2")" 400
     is 'no form at all' "$(code /entries -H 'Content-Type: application/json' -d '{}')" 400
-    is 'a name that is empty' "$(code /sign-in -d 'name=')" 400
-    is 'none of these begins a session' "$(token)" ''
+    is 'a name that is empty' "$(code /sign-in -d "csrf=$csrf&name=")" 400
+    is 'a token twice' "$(code /entries -d "csrf=$csrf&csrf=$csrf&entry=1")" 403
+    is 'none of these writes' "$(ask / | entries)" 0
+    is 'the token is good all the while' "$(code /entries -d "csrf=$csrf&entry=1")" 303
+}
+
+# Forms that came from elsewhere.
+forgery() {
+    local old foreign path
+    client stranger
+    foreign=$(csrf)
+    client target
+    old=$(csrf)
+    differ 'each token is another' "$old" "$(csrf)"
+    has 'none is kept by a cache' "$(head_of)" 'cache-control: no-store'
+    for path in /entries /sign-in /clear /sign-out /sessions/revoke-others /sessions/AAAAAAAAAAAAAAAAAAAAAA/revoke; do
+        is "$path without a token" "$(code $path -d 'entry=1&name=Eve')" 403
+        is 'with a wrong one' "$(code $path -d "csrf=${old:0:42}&entry=1&name=Eve")" 403
+        is 'with that of another session' "$(code $path -d "csrf=$foreign&entry=1&name=Eve")" 403
+        is 'by GET' "$(code $path)" 405
+    done
+    has 'the page says what to do' "$(ask /entries -d entry=1)" 'Reload it'
+    has 'nothing has happened' "$(ask /session.json)" '"entries":[],"principal":null'
+    is 'signing in' "$(post /sign-in 'name=Ada')" "303 $base/"
+    is 'voids the tokens from before' "$(code /entries -d "csrf=$old&entry=1")" 403
+    local page
+    page=$(ask / | sed -nE 's/.*name=csrf value=([^>]+)>.*/\1/p')
+    is 'the page has a good one' "$(code /entries -d "csrf=$page&entry=1")" 303
+}
+
+firefox='Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
+edge='Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Safari/537.36 Edg/139.0.0.0'
+
+# enter NAME BROWSER [CURL OPTION...]: signs in with a browser of its own.
+enter() {
+    client "$2"
+    is "$1 signs in with $2" "$(post /sign-in "name=$1" "${@:3}")" "303 $base/"
+}
+
+# All sessions of one person.
+own_sessions() {
+    local page before list laptop own foreign id
+    client nobody
+    is 'who is not signed in sees no sessions' "$(code /sessions)" 403
+    has 'and is told why' "$(ask /sessions)" 'You are not signed in'
+    is 'without a session' "$(token)" ''
+    is 'nor can end one' "$(post /sessions/revoke-others '')" '403 '
+    before=$(date -u +%FT%H:%M)
+    enter 'Grace & co' laptop -A "$firefox"
+    enter 'Grace & co' desktop -A "$edge" --http2-prior-knowledge
+    enter 'Grace & co' script
+    page=$(ask /sessions)
+    has 'the page knows her' "$page" '<strong>Grace &amp; co</strong>'
+    has 'the first browser' "$page" '<td>Firefox on Linux<td>'
+    has 'the second' "$page" '<td>Edge on Windows<td>'
+    has 'and this one' "$page" '<td>curl<br><em>this one</em><td>'
+    is 'each with a button, and one for all others' "$(grep -o '<button' <<<"$page" | wc -l)" 4
+    list=$(listed)
+    has 'programs get JSON' "$(head_of)" 'content-type: application/json'
+    has 'which depends on what they accept' "$(head_of | grep -i ^vary)" Accept
+    is 'of three sessions' "$(wc -l <<<"$list")" 3
+    has 'this one among them' "$(tail -1 <<<"$list")" '"label":"curl"'
+    is 'and the other two' "$(grep -c '"current":false' <<<"$list")" 2
+    is 'created just now' "$(grep -cE "\"created\":\"($before|$(date -u +%FT%H:%M))" <<<"$list")" 3
+    laptop=$(grep Firefox <<<"$list" | id_of)
+    own=$(tail -1 <<<"$list" | id_of)
+
+    is 'she ends one' "$(post "/sessions/$laptop/revoke" '')" "303 $base/sessions"
+    page=$(ask /sessions)
+    has 'and is told so' "$page" 'Signed out 1 other session.'
+    lacks 'it is gone from the page' "$page" Firefox
+    lacks 'she is told once' "$(ask /sessions)" 'Signed out'
+    is 'it cannot be ended twice' "$(post "/sessions/$laptop/revoke" '')" '404 '
+    jar=$work/jar.laptop
+    has 'its very next request is a stranger' "$(ask /session.json)" '"new":true'
+    lacks 'that is told nothing' "$(head_of)" set-cookie
+    jar=$work/jar.desktop
+    has 'the other browser goes on' "$(ask /session.json)" '"principal":"user:Grace & co"'
+
+    enter 'Grace & co' laptop -A "$firefox"
+    jar=$work/jar.script
+    is 'she ends all others' "$(post /sessions/revoke-others '')" "303 $base/sessions"
+    has 'two of them' "$(ask /sessions)" 'Signed out 2 other sessions.'
+    for browser in laptop desktop; do
+        jar=$work/jar.$browser
+        is "$browser is out" "$(code /sessions)" 403
+    done
+    jar=$work/jar.script
+    is 'she is in' "$(listed | wc -l)" 1
+    post /sessions/revoke-others '' >/dev/null
+    page=$(ask /sessions)
+    has 'there is nothing more to end' "$page" 'There was no other session.'
+    is 'but this one' "$(grep -o '<button' <<<"$page" | wc -l)" 1
+
+    enter Mallory intruder
+    foreign=$(listed | id_of)
+    is "somebody else's session is not there" "$(post "/sessions/$own/revoke" '')" '404 '
+    for id in x '' AAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAAB %00 "$foreign=" "$foreign/x" "$(printf 'A%.0s' $(seq 5000))"; do
+        is "nor is '${id:0:30}'" "$(post "/sessions/$id/revoke" '')" '404 '
+    done
+    is 'his own is' "$(post "/sessions/$foreign/revoke" '')" "303 $base/"
+    is 'which signs him out' "$(token)" ''
+    jar=$work/jar.script
+    is 'she is still in' "$(code /sessions)" 200
+
+    enter Grace odd -A '<b>bold</b>'
+    has 'a label is shown escaped' "$(ask /sessions)" '<td>&lt;b&gt;bold&lt;<br>'
+    enter Grace mute -H 'User-Agent:'
+    has 'a program without a name' "$(ask /sessions)" '<td>Unknown program<br>'
 }
 
 at_once() {
     client crowd
     ask / >/dev/null
-    local own
-    own=$(token)
-    seq 50 | xargs -P 16 -I{} curl -sS -o /dev/null -H "Cookie: __Host-id=$own" -d 'entry=number {}' "$base/entries"
+    local own csrf
+    own=$(token) csrf=$(csrf)
+    seq 50 | xargs -P 16 -I{} curl -sS -o /dev/null -H "Cookie: __Host-id=$own" -d "csrf=$csrf&entry=number {}" "$base/entries"
     is '50 entries at once are all there' "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
+}
+
+# Tokens that rotate each second.
+rotation() {
+    local first second form round own
+    start "$(key)" --rotate 1
+    enter Ada turning
+    first=$(token) form=$(csrf)
+    sleep 1.1
+    has 'after a second she is still in' "$(ask /session.json)" '"principal":"user:Ada"'
+    has 'with a cookie that is not cached' "$(head_of)" 'cache-control: no-store'
+    second=$(token)
+    differ 'of another token' "$first" "$second"
+    has 'the old one still works right then' "$(bare "$first" /session.json)" '"principal":"user:Ada"'
+    lacks 'and brings no third one' "$(head_of)" set-cookie
+    is 'a form from before is good' "$(code /entries -d "csrf=$form&entry=1")" 303
+    own=$(token)
+    for round in 1 2 3; do
+        sleep 1.1
+        rm -f "$work"/many.*
+        curl -sS --max-time 20 -Z --parallel-immediate --parallel-max 20 -i -o "$work/many.#1" \
+            -H "Cookie: __Host-id=$own" "$base/session.json?[1-20]" 2>"$work/progress"
+        is "20 requests at once, round $round, are all signed in" "$(grep -l '"principal":"user:Ada"' "$work"/many.* | wc -l)" 20
+        is 'one brings a cookie' "$(grep -hi '^set-cookie: ' "$work"/many.* | wc -l)" 1
+        second=$(sed -nE 's/^set-cookie: __Host-id=([^;]+);.*/\1/p' "$work"/many.*)
+        echo "$second" >>"$work/tokens"
+        has 'that is good' "$(bare "$second" /session.json)" '"principal":"user:Ada"'
+        has 'as is the one from before' "$(bare "$own" /session.json)" '"principal":"user:Ada"'
+        own=$second
+    done
+    is 'one session is left' "$(bare "$own" /sessions -H 'Accept: application/json' | grep -o '"id"' | wc -l)" 1
+    is 'of one that was made' "$(created)" 1
+    stop
 }
 
 memory() {
@@ -123,6 +267,8 @@ memory() {
     signing_in
     hostile
     forms
+    forgery
+    own_sessions
     at_once
     stop
 }
@@ -153,6 +299,8 @@ cookie_store() {
     post /entries 'entry=sealed' >/dev/null
     is 'a sealed session counts' "$(ask / | visits)" 2
     is 'and knows its member' "$(post /sign-in 'name=Ada')" "303 $base/"
+    is 'nobody can list it' "$(code /sessions)" 501
+    has 'and the page says why' "$(ask /sessions)" 'live in their browsers'
     stop
     start "$first" --store cookie
     has 'it survives a restart' "$(ask /session.json)" '"visits":2,"entries":["sealed"],"principal":"user:Ada"'
@@ -172,6 +320,24 @@ cookie_store() {
     stop
     start '' --store cookie
     is 'and end with the process' "$(ask / | visits)" 1
+    stop
+}
+
+# A cookie without room for one more letter.
+full_cookie() {
+    local page size text
+    start '' --store cookie
+    client full
+    ask / >/dev/null
+    for size in 1500 300 60 12 1; do
+        text=$(printf 'a%.0s' $(seq $size))
+        while [ "$(post /entries "entry=$text")" = "303 $base/" ]; do :; done
+    done
+    is 'a full cookie takes no more' "$(post /entries 'entry=a')" '413 '
+    page=$(ask /)
+    has 'its page comes with a token' "$page" '<input type=hidden name=csrf value='
+    is 'that clears it' "$(post /clear '')" "303 $base/"
+    is 'and there is room again' "$(post /entries 'entry=a')" "303 $base/"
     stop
 }
 
@@ -206,7 +372,7 @@ ended() {
 }
 
 shutdown() {
-    local port line
+    local port line csrf
     start ''
     port=${base##*:}
     exec 3<>"/dev/tcp/127.0.0.1/$port"
@@ -219,8 +385,11 @@ shutdown() {
 
     start ''
     port=${base##*:}
+    client half
+    csrf=$(csrf)
     exec 3<>"/dev/tcp/127.0.0.1/$port"
-    printf 'POST /entries HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 10\r\n\r\nentry' >&3
+    printf 'POST /entries HTTP/1.1\r\nHost: x\r\nCookie: __Host-id=%s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\ncsrf=%s&entry' \
+        "$(token)" $((${#csrf} + 16)) "$csrf" >&3
     ask /ping >/dev/null # answered after the half request was taken up
     kill -TERM "$pid"
     await 'stopping'
@@ -243,10 +412,29 @@ bad_keys() {
     done
 }
 
+# refused PART OPTION...: the program ends with an error that says so.
+refused() {
+    local output code=0
+    output=$(env -u SESSION_KEYS timeout -s KILL 5 "$GUESTBOOK" --listen 127.0.0.1:0 "${@:2}" 2>&1) || code=$?
+    is "${*:2} ends the program" "$code" 1
+    has 'and says why' "$output" "$1"
+}
+
+bad_options() {
+    refused 'a sealed store cannot rotate tokens' --store cookie --rotate 5
+    refused 'every 0 s' --rotate 0
+    refused '--rotate takes a number of seconds' --rotate often
+    refused '--rotate needs a value' --rotate
+    refused '--turn is not an option' --turn 5
+}
+
 memory
 signed_tokens
+rotation
 cookie_store
+full_cookie
 failing
 shutdown
 bad_keys
+bad_options
 exit $((bad > 0))

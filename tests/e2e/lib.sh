@@ -53,7 +53,7 @@ await() {
     return 1
 }
 
-# stop: ends the server. No token that was seen may be in its log.
+# stop: ends the server. No token that was seen, of a session or of a form, may be in its log.
 stop() {
     kill "$pid" && wait "$pid"
     pid=''
@@ -67,16 +67,35 @@ key() { head -c 32 /dev/urandom | base64 | tr -d '\n'; }
 
 # ask PATH [CURL OPTION...]: the body that this browser gets; its head goes into a file.
 ask() {
-    curl -sS --max-time 20 -b "$jar" -c "$jar" -D "$work/head" "${@:2}" "$base$1"
+    curl -sS --max-time 20 -b "$jar" -c "$jar" -D "$work/head" "${@:2}" "$base$1" | tee "$work/body"
     token >>"$work/tokens"
+    sed -nE 's/.*name=csrf value=([^>]+)>.*/\1/p' "$work/body" >>"$work/tokens"
+}
+
+# csrf: a token for this browser's forms.
+csrf() {
+    local text
+    text=$(ask /csrf)
+    if [ -n "$text" ]; then echo "$text" | tee -a "$work/tokens"; fi
 }
 
 # bare COOKIE PATH [CURL OPTION...]: the same with this cookie and no jar.
 bare() { curl -sS --max-time 20 -H "Cookie: __Host-id=$1" -D "$work/head" "${@:3}" "$base$2"; }
-post() { ask "$1" --data-urlencode "$2" -o /dev/null -w '%{http_code} %{redirect_url}' "${@:3}"; }
+
+# post PATH FIELD [CURL OPTION...]: sends a form, as from a page that was just opened.
+post() {
+    ask "$1" --data-urlencode "csrf=$(csrf)" ${2:+--data-urlencode "$2"} -o /dev/null -w '%{http_code} %{redirect_url}' "${@:3}"
+}
+
 code() { ask "$1" -o /dev/null -w '%{http_code}' "${@:2}"; }
 head_of() { tr -d '\r' <"$work/head"; }
 token() { [ ! -e "$jar" ] || awk '$6 == "__Host-id" { print $7 }' "$jar"; }
 visits() { sed -nE 's/.*<span id=visits>([0-9]+)<.*/\1/p'; }
 entries() { grep -o '<li>' | wc -l; }
+# listed: this person's sessions, one a line, this one last.
+listed() {
+    local item='\{"id":"[^"]+","label":("[^"]*"|null),"created":"[^"]+","last_seen":"[^"]+","current":(true|false)\}'
+    ask /sessions -H 'Accept: application/json' | grep -oE "$item" | sort -t, -k5
+}
+id_of() { sed -E 's/.*"id":"([^"]+)".*/\1/'; }
 created() { grep -c ' created' "$log"; }

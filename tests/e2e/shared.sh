@@ -47,13 +47,44 @@ for server in 0 1; do
     has "that of the second browser goes on, on server $server" "$(bare "$second" /)" '<strong>Ada</strong>'
 done
 
+# She signs in here again, and ends the other session there.
+jar=$work/jar.shared
+on 0
+is 'signing in here again' "$(post /sign-in 'name=Ada')" "303 $base/"
+is 'both sessions are listed' "$(listed | wc -l)" 2
+other=$(listed | head -1 | id_of)
+on 1
+is 'revoking the other one there' "$(post "/sessions/$other/revoke" '')" "303 $base/sessions"
+on 0
+has 'is told here' "$(ask /sessions)" 'Signed out 1 other session.'
+for server in 0 1; do
+    on $server
+    lacks "the second browser is out on server $server" "$(bare "$second" /)" '<strong>Ada</strong>'
+    is "one session is left on server $server" "$(listed | wc -l)" 1
+done
+for n in 3 4; do
+    on $((n % 2))
+    client "browser$n"
+    is "browser $n signs in" "$(post /sign-in 'name=Ada')" "303 $base/"
+done
+on 1
+is 'revoking all others there' "$(jar=$work/jar.shared post /sessions/revoke-others '')" "303 $base/sessions"
+has 'ends both' "$(jar=$work/jar.shared ask /sessions)" 'Signed out 2 other sessions.'
+for server in 0 1; do
+    on $server
+    for n in 3 4; do
+        jar=$work/jar.browser$n
+        has "browser $n is out on server $server" "$(ask /session.json)" '"principal":null'
+    done
+done
+
 # 50 requests at once over both, each with an entry of its own.
 client crowd
 on 0
 ask / >/dev/null
-own=$(token)
+own=$(token) csrf=$(csrf)
 seq 50 | while read -r n; do echo "$n" "${bases[n % 2]}"; done |
-    xargs -P 16 -L 1 bash -c 'curl -sS -o /dev/null -H "Cookie: __Host-id=$1" -d "entry=number $2" "$3/entries"' _ "$own"
+    xargs -P 16 -L 1 bash -c 'curl -sS -o /dev/null -H "Cookie: __Host-id=$1" -d "csrf=$2&entry=number $3" "$4/entries"' _ "$own" "$csrf"
 is '50 entries at once on both are all there' "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
 
 # What one server keeps, the next one finds.

@@ -30,7 +30,7 @@ pub struct Counts {
     pub updates: u64,
     /// Calls of `delete`.
     pub deletes: u64,
-    /// Calls of `list`, `delete_all` and `delete_expired`.
+    /// Calls of `list`, `delete_one`, `delete_all` and `delete_expired`.
     pub others: u64,
 }
 
@@ -125,6 +125,11 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
         count(&self.others);
         self.inner.list(principal, now).await
+    }
+
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        count(&self.others);
+        self.inner.delete_one(principal, id).await
     }
 
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {

@@ -161,11 +161,11 @@ impl SessionStore for FieldStore {
         Capability::Server
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
         let hashes = self.hashes();
-        let found = hashes.get(&id).filter(|hash| hash.is_live(now));
-        found.map(Hash::record).transpose()
+        // An expired one too, so that its expiry can be told.
+        hashes.get(&id).map(Hash::record).transpose()
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
@@ -210,6 +210,10 @@ impl SessionStore for FieldStore {
             .values()
             .filter(|hash| hash.is_of(principal) && hash.is_live(now));
         theirs.map(Hash::record).collect()
+    }
+
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        Ok(self.retain(|other, hash| *other != id || !hash.is_of(principal)) > 0)
     }
 
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {

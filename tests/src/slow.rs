@@ -63,6 +63,10 @@ impl<S: SessionStore> SessionStore for SlowStore<S> {
         self.around(self.inner.list(principal, now)).await
     }
 
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        self.around(self.inner.delete_one(principal, id)).await
+    }
+
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         self.around(self.inner.delete_all(principal, except)).await
     }

@@ -41,6 +41,10 @@ impl<S: SessionStore> SessionStore for TimelessStore<S> {
         self.0.list(principal, LONG_AGO).await
     }
 
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        self.0.delete_one(principal, id).await
+    }
+
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         self.0.delete_all(principal, except).await
     }

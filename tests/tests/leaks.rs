@@ -10,8 +10,8 @@ use std::time::Duration;
 use session_cookie::CookieStore;
 use session_core::{
     Changes, ClientToken, Codec, Deadlines, Directive, Error, Key, KeyError, KeyRing, Lifetime, Limits,
-    ManagerBuilder, Metadata, OnCorrupt, Purpose, Record, SessionId, SessionManager, SessionStore,
-    StoreError, Timestamp, Update,
+    ManagerBuilder, Metadata, OnCorrupt, OnReuse, Purpose, Record, Rotation, SessionId, SessionManager,
+    SessionStore, StoreError, Timestamp, Update,
 };
 use session_tests::{Backend, Call, Fault, FaultStore, Sim, TimelessStore, anonymous, open, token_of};
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -251,6 +251,48 @@ fn battery(backend: Backend, page: &Page, secrets: &mut Secrets) {
     });
 }
 
+/// Tokens that rotate and come back, sessions that are ended from elsewhere, tokens of forms.
+fn rotations(backend: Backend, page: &Page, secrets: &mut Secrets) {
+    let mut sim = Sim::new(1);
+    let clock = sim.clock();
+    let manager = SessionManager::builder(backend.store())
+        .clock(sim.clock())
+        .keys(KeyRing::new(KEY).unwrap())
+        .rotation(Rotation::default())
+        .on_reuse(OnReuse::Revoke)
+        .build()
+        .unwrap();
+    sim.block_on(async {
+        page.debug(&manager);
+        for ending in 0..3 {
+            let session = anonymous(&manager).await;
+            session.sign_in(PRINCIPAL).unwrap();
+            session.insert("v", VALUE).unwrap();
+            secrets.0.push(("a CSRF token", session.csrf_token().unwrap()));
+            let first = token_of(&manager.commit(&session).await.unwrap());
+            secrets.token(&first);
+            secrets.id(session.id().unwrap());
+            clock.advance(Duration::from_secs(5));
+            let session = open(&manager, &first).await;
+            let second = token_of(&manager.commit(&session).await.unwrap());
+            secrets.token(&second);
+            let session = open(&manager, &second).await;
+            manager.commit(&session).await.unwrap();
+            clock.advance(Duration::from_secs(10));
+            match ending {
+                0 => drop(open(&manager, &first).await),
+                1 => drop(manager.sign_out_everywhere(PRINCIPAL).await.unwrap()),
+                _ => {
+                    for info in manager.sessions_of(PRINCIPAL).await.unwrap() {
+                        page.debug(&info);
+                        manager.end(PRINCIPAL, info.id()).await.unwrap();
+                    }
+                }
+            }
+        }
+    });
+}
+
 #[derive(Debug, serde::Deserialize)]
 enum Shape {
     #[allow(dead_code, reason = "only its name matters")]
@@ -272,6 +314,9 @@ fn no_event_error_or_debug_output_shows_a_secret() {
     let mut secrets = secrets();
     for backend in Backend::ALL {
         battery(backend, &page, &mut secrets);
+        if !backend.is_sealed() {
+            rotations(backend, &page, &mut secrets);
+        }
     }
     let text = page.text();
     for event in EVENTS {
@@ -298,7 +343,7 @@ fn log() -> &'static Page {
     &LOG
 }
 
-const EVENTS: [&str; 14] = [
+const EVENTS: [&str; 17] = [
     "created",
     "renewed",
     "destroyed",
@@ -310,8 +355,11 @@ const EVENTS: [&str; 14] = [
     "activity could not",
     "could not be deleted",
     "refused a token",
-    "just renewed",
-    "several sessions",
+    "reason=Renewed",
+    "reason=Ambiguous",
+    "rotated",
+    "came back",
+    "revoked",
     "cannot be read",
 ];
 

@@ -53,9 +53,10 @@ pub(crate) async fn opens(store: &CookieStore, key: &Key) -> bool {
     opens_at(store, key, NOW).await
 }
 
-/// Whether the key is good, which `load` and `update` have to agree on.
+/// Whether the key lets somebody in, which `load` and `update` have to agree on.
 pub(crate) async fn opens_at(store: &CookieStore, key: &Key, now: Timestamp) -> bool {
-    let loaded = store.load(key, now).await.unwrap().is_some();
+    let loaded = store.load(key, now).await.unwrap();
+    let loaded = loaded.is_some_and(|record| record.is_live(now));
     let later = Record::new(SessionId::from_bytes([0; 16]), SCOPE, Lifetime::default(), now);
     let updated = update(store, key, &Arc::new(later), now).await.unwrap();
     assert_eq!(matches!(updated, Updated::Saved { .. }), loaded);

@@ -35,7 +35,7 @@
 //! | `any_key_name` | Keys of any name and values of any bytes are kept. |
 //! | `large_record` | A record within the default limits is kept whole, or refused as too large. |
 //! | `malformed_key` | A key that this store could not have handed out is as good as absent. |
-//! | `load_expired` | From the instant on at which a record expires `load` says `None`. |
+//! | `load_expired` | From the instant on at which a record expires `load` says `None`, or hands it back as it was. |
 //! | `update_expired` | From the instant on at which a record expires `update` says `Gone`. |
 //! | `create_taken` | `create` never overwrites: a live record of the same id stays as it was. |
 //! | `neighbours` | What is done to one record touches no other, however alike their ids are. |
@@ -54,7 +54,8 @@
 //! | `delete_twice` | To delete twice is fine. |
 //! | `list` | `list` returns the live records of a principal and no others. |
 //! | `delete_all` | `delete_all` ends the records of a principal but one, and says how many. |
-//! | `principal_changes` | `list` and `delete_all` follow a record whose principal changes. |
+//! | `delete_one` | `delete_one` ends the record of this id if it is the principal's, and says whether it was. |
+//! | `principal_changes` | `list`, `delete_all` and `delete_one` follow a record whose principal changes. |
 //! | `delete_expired` | `delete_expired` removes expired records only, and says how many. |
 //! | `create_race` | Of many creations of one id at once exactly one succeeds. |
 //! | `no_lost_update` | Updates of one record at once all survive. |
@@ -62,6 +63,7 @@
 //! | `no_resurrection` | Once `delete` has returned, no update that was under way brings the record back. |
 //! | `delete_race` | What is deleted among writers stays deleted, and what is not keeps their writes. |
 //! | `delete_all_race` | Once `delete_all` has returned, no update that was under way brings a record back. |
+//! | `delete_one_race` | What `delete_one` says that it ended stays so; what it says was not theirs is another's. |
 //! | `sweep_race` | A record that a touch has kept alive is not swept. |
 //! | `cancelled` | What is dropped half-way has happened entirely or not at all, and the store goes on. |
 //!
@@ -76,8 +78,8 @@
 //! has to expire; nothing has to be waited for. [`Suite::starting_at`] sets another. An engine that
 //! expires records by its own clock keeps what the suite needs, unless that clock is off by hours.
 //!
-//! A store without an index of principals says [`Unsupported`](crate::StoreError::Unsupported) to `list` and
-//! `delete_all` alike; the cases about them are then left out, and reported so. A store that merges and a store that
+//! A store without an index of principals says [`Unsupported`](crate::StoreError::Unsupported) to `list`,
+//! `delete_all` and `delete_one` alike; the cases about them are then left out, and reported so. A store that merges and a store that
 //! only replaces ([`Update::base_version`](crate::Update::base_version), else `Conflict`) both pass. For a sealed store
 //! ([`Capability::Client`](crate::Capability::Client)) all cases are left out that need somebody to
 //! remember what was written or deleted, and `malformed_key` tries forgeries instead.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::edit::Edit;
+use super::reading::expect_gone;
 use super::sample::{just_before, number, same};
 use super::trial::{Check, Stop, Trial, describe, ensure, failed};
 use crate::{Changes, Key, Record, SessionId, StoreError, Timestamp};
@@ -12,13 +13,7 @@ use crate::{Changes, Key, Record, SessionId, StoreError, Timestamp};
 pub(super) async fn list(trial: &Trial) -> Check {
     needs_index(trial).await?;
     let name = trial.principal()?;
-    let others = [
-        format!("{name}x"),
-        name[..name.len() - 1].to_owned(),
-        name.to_uppercase(),
-        format!("{name}\0"),
-        format!("{name}*"),
-    ];
+    let others = similar(&name);
     let mut theirs = vec![
         Arc::new(trial.record()?.with_principal(name.clone())),
         Arc::new(trial.record()?.with_principal(name.clone())),
@@ -48,6 +43,17 @@ pub(super) async fn list(trial: &Trial) -> Check {
     expect_listed(trial, &name, trial.soon(), &theirs).await?;
     expect_listed(trial, &name, theirs[0].expires(), &[]).await?;
     expect_listed(trial, &trial.principal()?, trial.now(), &[]).await
+}
+
+/// Names that a careless comparison takes for this one.
+fn similar(name: &str) -> [String; 5] {
+    [
+        format!("{name}x"),
+        name[..name.len() - 1].to_owned(),
+        name.to_uppercase(),
+        format!("{name}\0"),
+        format!("{name}*"),
+    ]
 }
 
 pub(super) async fn delete_all(trial: &Trial) -> Check {
@@ -98,6 +104,77 @@ pub(super) async fn delete_all(trial: &Trial) -> Check {
     Ok(())
 }
 
+pub(super) async fn delete_one(trial: &Trial) -> Check {
+    needs_index(trial).await?;
+    let name = trial.principal()?;
+    let mut theirs = Vec::new();
+    for _ in 0..3 {
+        let record = Arc::new(trial.record()?.with_principal(name.clone()));
+        trial.create(&record).await?;
+        theirs.push(record);
+    }
+    let nobody = Arc::new(trial.record()?);
+    let mut others = vec![Arc::clone(&nobody)];
+    for other in similar(&name) {
+        others.push(Arc::new(trial.record()?.with_principal(other)));
+    }
+    for record in &others {
+        trial.create(record).await?;
+        expect_not_theirs(trial, &name, record.id()).await?;
+        same(
+            record,
+            trial.load(&Key::Id(record.id())).await?,
+            "after `delete_one` of another principal",
+        )?;
+    }
+    expect_not_theirs(trial, "", nobody.id()).await?;
+    expect_not_theirs(trial, &name, trial.id()?).await?;
+
+    let edit = Edit::of(&theirs[1], Changes::new().set("a", number(1)));
+    trial.save(&Key::Id(theirs[1].id()), &edit).await?;
+    theirs[1] = edit.record;
+    expect_listed(trial, &name, trial.now(), &theirs).await?;
+    while let Some(record) = theirs.pop() {
+        let key = Key::Id(record.id());
+        let ended = end_one(trial, &name, record.id()).await?;
+        ensure!(
+            ended,
+            "`delete_one` says that a record of the principal is not theirs"
+        );
+        let edit = Edit::of(&record, Changes::new().set("late", number(1)));
+        expect_gone(
+            &trial.update(&key, &edit).await?,
+            "of a record that `delete_one` ended",
+        )?;
+        for again in [false, true] {
+            let found = trial.load(&key).await?;
+            ensure!(found.is_none(), "`load` finds a record that `delete_one` ended");
+            expect_listed(trial, &name, trial.now(), &theirs).await?;
+            if !again {
+                expect_not_theirs(trial, &name, record.id()).await?;
+            }
+        }
+        for record in theirs.iter().chain(&others) {
+            same(
+                record,
+                trial.load(&Key::Id(record.id())).await?,
+                "after `delete_one` of another record",
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// `delete_one` must not say that it has ended this.
+async fn expect_not_theirs(trial: &Trial, name: &str, id: SessionId) -> Check {
+    let ended = end_one(trial, name, id).await?;
+    ensure!(
+        !ended,
+        "`delete_one` says that it ended a record that {name:?} does not have"
+    );
+    Ok(())
+}
+
 pub(super) async fn principal_changes(trial: &Trial) -> Check {
     needs_index(trial).await?;
     let names = [trial.principal()?, trial.principal()?];
@@ -122,10 +199,11 @@ pub(super) async fn principal_changes(trial: &Trial) -> Check {
             ended == 0,
             "`delete_all` ended a record that is no longer of the principal"
         );
+        expect_not_theirs(trial, &names[former], record.id()).await?;
         same(
             &record,
             trial.load(&key).await?,
-            "after `delete_all` of a former principal",
+            "after `delete_all` and `delete_one` of a former principal",
         )?;
     }
     let ended = end_all(trial, &names[0], None).await?;
@@ -133,30 +211,60 @@ pub(super) async fn principal_changes(trial: &Trial) -> Check {
         ended == 1,
         "`delete_all` missed the record that has become the principal's"
     );
-    Ok(())
+
+    let record = Arc::new(trial.record()?);
+    let key = trial.create(&record).await?;
+    let edit = Edit::replacing(&record, Changes::new(), |record| {
+        record.principal = Some(names[1].clone().into());
+    });
+    trial.save(&key, &edit).await?;
+    let ended = end_one(trial, &names[1], record.id()).await?;
+    ensure!(
+        ended,
+        "`delete_one` missed the record that has become the principal's"
+    );
+    expect_listed(trial, &names[1], trial.now(), &[]).await
 }
 
-/// Leaves the case out where neither `list` nor `delete_all` is supported.
+/// Leaves the case out where none of the three is supported.
 pub(super) async fn needs_index(trial: &Trial) -> Check {
     let name = trial.principal()?;
     let listed = trial.try_list(&name, trial.now()).await;
-    let ended = trial.try_delete_all(&name, None).await;
-    match (listed, ended) {
-        (Err(StoreError::Unsupported(_)), Err(StoreError::Unsupported(_))) => {
-            Err(Stop::LeftOut("`list` and `delete_all` are unsupported".into()))
+    let all = trial.try_delete_all(&name, None).await;
+    let one = trial.try_delete_one(&name, trial.id()?).await;
+    let nothing = [
+        ("list", listed.map(|listed| listed.is_empty())),
+        ("delete_all", all.map(|ended| ended == 0)),
+        ("delete_one", one.map(|ended| !ended)),
+    ];
+    let (without, with): (Vec<_>, Vec<_>) = nothing
+        .into_iter()
+        .partition(|(_, answer)| matches!(answer, Err(StoreError::Unsupported(_))));
+    match (without.first(), with.first()) {
+        (Some(_), None) => {
+            let reason = "`list`, `delete_all` and `delete_one` are unsupported";
+            return Err(Stop::LeftOut(reason.into()));
         }
-        (Err(StoreError::Unsupported(_)), _) => failed("`list` is unsupported, but `delete_all` is not"),
-        (_, Err(StoreError::Unsupported(_))) => failed("`delete_all` is unsupported, but `list` is not"),
-        (Err(error), _) => failed(format!("`list` failed: {}", describe(&error))),
-        (_, Err(error)) => failed(format!("`delete_all` failed: {}", describe(&error))),
-        (Ok(listed), Ok(ended)) => {
-            ensure!(
-                listed.is_empty() && ended == 0,
-                "a principal that was never used has records"
-            );
-            Ok(())
+        (Some((missing, _)), Some((there, _))) => {
+            return failed(format!("`{missing}` is unsupported, but `{there}` is not"));
+        }
+        (None, _) => {}
+    }
+    for (call, answer) in with {
+        match answer {
+            Err(error) => return failed(format!("`{call}` failed: {}", describe(&error))),
+            Ok(nothing) => ensure!(
+                nothing,
+                "a principal that was never used has records, says `{call}`"
+            ),
         }
     }
+    Ok(())
+}
+
+pub(super) async fn end_one(trial: &Trial, name: &str, id: SessionId) -> Check<bool> {
+    let ended = trial.try_delete_one(name, id).await;
+    ended.or_else(|error| failed(format!("`delete_one` failed: {}", describe(&error))))
 }
 
 pub(super) async fn end_all(trial: &Trial, name: &str, except: Option<SessionId>) -> Check<u64> {

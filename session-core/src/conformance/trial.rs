@@ -88,10 +88,18 @@ impl Trial {
         self.load_at(key, self.now).await
     }
 
+    /// What somebody could be let in by: an expired record is as good as none.
     pub(super) async fn load_at(&self, key: &Key, now: Timestamp) -> Check<Option<Arc<Record>>> {
+        let found = self.load_raw(key, now).await?;
+        Ok(found.filter(|record| record.is_live(now)))
+    }
+
+    /// What the store answers, which may be an expired record.
+    pub(super) async fn load_raw(&self, key: &Key, now: Timestamp) -> Check<Option<Arc<Record>>> {
         let answer = (*self.store).load(key, now).await;
         self.note(format_args!("load {key:?}"), now, || match &answer {
-            Ok(Some(record)) => format!("version {}", record.version()),
+            Ok(Some(record)) if record.is_live(now) => format!("version {}", record.version()),
+            Ok(Some(record)) => format!("version {}, expired", record.version()),
             Ok(None) => "none".into(),
             Err(error) => describe(error),
         });
@@ -188,6 +196,20 @@ impl Trial {
             Ok(records) => format!("{} records", records.len()),
             Err(error) => describe(error),
         });
+        answer
+    }
+
+    pub(super) async fn try_delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        let answer = (*self.store).delete_one(principal, id).await;
+        self.note(
+            format_args!("delete_one {principal:?} {id:?}"),
+            self.now,
+            || match &answer {
+                Ok(true) => "ended".into(),
+                Ok(false) => "not theirs".into(),
+                Err(error) => describe(error),
+            },
+        );
         answer
     }
 

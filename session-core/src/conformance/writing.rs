@@ -337,6 +337,9 @@ pub(super) async fn replaced_lifetime(trial: &Trial) -> Check {
         found.is_none(),
         "`load` goes by the lifetime from before it was shortened"
     );
+    let late = Edit::of(&edit.record, Changes::new().set("a", number(1)));
+    let answer = trial.update_at(&key, &late, edit.record.expires()).await?;
+    expect_gone(&answer, "of a record whose lifetime was made shorter")?;
 
     let longer = Edit::replacing(&edit.record, Changes::new(), |after| {
         after.lifetime = record.lifetime;
@@ -344,5 +347,13 @@ pub(super) async fn replaced_lifetime(trial: &Trial) -> Check {
     });
     let key = trial.save(&key, &longer).await?;
     let found = trial.load_at(&key, edit.record.expires()).await?;
-    same(&longer.record, found, "after its lifetime was made longer")
+    same(&longer.record, found, "after its lifetime was made longer")?;
+    let late = Edit::of(&longer.record, Changes::new().set("a", number(1)));
+    match trial.update_at(&key, &late, edit.record.expires()).await? {
+        Updated::Saved { .. } => Ok(()),
+        other => failed(format!(
+            "a record whose lifetime was made longer can be updated, but the store says {}",
+            name_of(&other)
+        )),
+    }
 }

@@ -144,7 +144,7 @@ mod tests {
     fn what_lies_in_between_opens_for_nobody() {
         let record = sample();
         let place = Place::draw().unwrap();
-        assert!(frozen(&record, place.epoch()).token(&[3; 32]).is_none());
+        assert!(frozen(&record, place.epoch()).position(&[3; 32]).is_none());
         let empty = place.for_record(&record);
         assert!(is_place(&empty) && empty.tokens.is_empty() && empty.values.is_empty());
         assert_eq!((empty.version, empty.principal()), (8, Some("ann")));

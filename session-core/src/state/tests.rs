@@ -29,6 +29,8 @@ fn rules() -> Rules {
         lifetime: Lifetime::new(HOUR, HOUR * 10).unwrap(),
         codec: Codec::Json,
         limits: Limits::default(),
+        rotation: Rotation::off(),
+        cap: None,
         capability: Capability::Server,
         max_token: 4096,
     }
@@ -59,6 +61,8 @@ fn base(record: Record) -> Base {
         held: true,
         old_key: false,
         stale: false,
+        presented: false,
+        upkeep: Upkeep::default(),
     }
 }
 
@@ -113,14 +117,14 @@ fn activity_is_due_after_the_touch_interval() {
     assert!(state.needs_commit(at(1_060)));
     assert!(is_nothing(&mut state, at(1_059), Occasion::Commit));
     let job = updated_at(&mut state, at(1_060), Occasion::Commit);
-    assert!(job.only_touches());
+    assert!(job.is_upkeep());
     assert_eq!(job.changes.metadata(), Metadata::Touched(at(1_060)));
     assert_eq!(job.expected, None);
     assert!(
         is_nothing(&mut state, at(1_060), Occasion::Save),
         "a save records no activity"
     );
-    assert!(updated_at(&mut state, at(1_060), Occasion::CommitKeepingToken).only_touches());
+    assert!(updated_at(&mut state, at(1_060), Occasion::CommitKeepingToken).is_upkeep());
 }
 
 #[test]
@@ -276,7 +280,7 @@ fn an_update_of_values() {
     let mut state = opened();
     put(&mut state, "b", "2");
     let job = updated(&mut state, Occasion::Save);
-    assert!(!job.only_touches());
+    assert!(!job.is_upkeep());
     assert_eq!(job.changes.metadata(), Metadata::Unchanged);
     assert_eq!(job.expected, None);
     assert_eq!(job.record.version, 2);
@@ -286,7 +290,7 @@ fn an_update_of_values() {
     let job = updated_at(&mut state, at(1_060), Occasion::Commit);
     assert_eq!(job.changes.metadata(), Metadata::Touched(at(1_060)));
     assert_eq!(job.record.last_seen, at(1_060));
-    assert!(!job.only_touches());
+    assert!(!job.is_upkeep());
 
     let key = Key::Id(job.record.id);
     state.updated(job, key, 2, &rules());
@@ -423,24 +427,33 @@ fn what_the_client_is_told() {
     let sign = |_: &Base| Some("token".to_owned());
     let now = at(1_600);
     let mut state = opened();
-    assert_eq!(state.directive(now, sign), Directive::Nothing);
+    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Nothing);
     state.tell = true;
     let hold = |max_age| Directive::Hold(ClientToken::new("token".to_owned(), max_age));
-    assert_eq!(state.directive(now, sign), hold(None));
-    assert_eq!(state.directive(now, |_| None), Directive::Nothing);
+    assert_eq!(state.directive(now, &Rotation::off(), sign), hold(None));
+    assert_eq!(
+        state.directive(now, &Rotation::off(), |_| None),
+        Directive::Nothing
+    );
     let mut persistent = record();
     persistent.lifetime = persistent.lifetime.persistent();
     state.base = Some(base(persistent));
-    assert_eq!(state.directive(now, sign), hold(Some(SECOND * 3_000)));
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        hold(Some(SECOND * 3_000))
+    );
     state.forget = true;
-    assert_eq!(state.directive(now, sign), hold(Some(SECOND * 3_000)));
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        hold(Some(SECOND * 3_000))
+    );
     state.tell = false;
-    assert_eq!(state.directive(now, sign), Directive::Forget);
+    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Forget);
     state.base = None;
     state.tell = true;
-    assert_eq!(state.directive(now, sign), Directive::Forget);
+    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Forget);
     state.forget = false;
-    assert_eq!(state.directive(now, sign), Directive::Nothing);
+    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Nothing);
 }
 
 #[test]
@@ -458,7 +471,7 @@ fn the_end_of_a_session() {
     let [doomed] = &state.doomed[..] else {
         panic!("one session")
     };
-    assert_eq!(doomed.id, SessionId::from_bytes([1; 16]));
+    assert_eq!(doomed.who.id, SessionId::from_bytes([1; 16]));
     assert!(doomed.held);
     state.destroy();
     assert_eq!(state.doomed.len(), 1, "there is no other one");
@@ -486,7 +499,7 @@ fn a_session_that_is_gone() {
 fn activity_that_could_not_be_written() {
     let mut state = opened();
     state.unknown = Some(StoreError::IdTaken);
-    assert_eq!(state.touch_failed(), state.id());
+    assert_eq!(state.unwritten().map(|who| who.id), state.id());
     assert!(state.unknown.is_none());
     assert!(state.base.as_ref().unwrap().stale);
 }
@@ -678,6 +691,7 @@ fn intents_are_settled_one_by_one() {
         sign_in: Some("user".into()),
         lifetime: Some(Lifetime::aal1()),
         label: Some("phone".into()),
+        ..Intent::default()
     };
     assert!(Intent::default().is_empty());
     assert!(!all.is_empty());
@@ -762,7 +776,7 @@ fn what_comes_back_for_a_destroyed_session_is_not_taken_for_the_next() {
     state.created(job, Key::Id(id));
     assert!(state.base.is_none() && !state.tell);
     assert_eq!(state.doomed.len(), 1, "what was created meanwhile is deleted");
-    assert_eq!(state.doomed[0].id, id);
+    assert_eq!(state.doomed[0].who.id, id);
 }
 
 #[test]

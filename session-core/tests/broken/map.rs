@@ -146,6 +146,9 @@ impl SessionStore for MapStore {
                 now,
             ))));
         }
+        if let Some(found) = found.as_ref().filter(|record| !record.is_live(now)) {
+            return Ok(Some(self.expired(found, now)));
+        }
         if self.has(Fault::ReadsBehind) && found.as_ref().is_some_and(|record| record.version() % 3 == 0) {
             return Ok(self.former.lock().unwrap().get(&name).cloned());
         }
@@ -242,6 +245,32 @@ impl SessionStore for MapStore {
         let mut theirs = self.theirs(&records, principal);
         theirs.retain(|record| record.is_live(now) || self.has(Fault::ListsExpired));
         Ok(theirs)
+    }
+
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        if matches!(self.fault, Some(Fault::ListsOnly | Fault::EndsAllOnly)) {
+            return Err(StoreError::Unsupported("ending one session"));
+        }
+        let mut records = self.lock().await;
+        let found = records.get(&self.name(id)).cloned();
+        let theirs = found.as_ref().is_some_and(|record| match self.fault {
+            Some(Fault::EndsAnyones) => true,
+            Some(Fault::EndsOfNamesakes) => record
+                .principal()
+                .is_some_and(|owner| owner.eq_ignore_ascii_case(principal)),
+            _ => self.owner(record).as_deref() == Some(principal),
+        });
+        if !theirs {
+            return Ok(self.has(Fault::EndsNothing));
+        }
+        if matches!(self.fault, Some(Fault::EndLooksThenActs | Fault::EndGivesWay)) {
+            records = self.gap(records).await;
+        }
+        if self.has(Fault::EndGivesWay) && records.get(&self.name(id)) != found.as_ref() {
+            return Ok(false);
+        }
+        let ended = records.remove(&self.name(id)).is_some();
+        Ok(ended && !self.has(Fault::EndsInSilence))
     }
 
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {

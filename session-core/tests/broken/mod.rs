@@ -30,8 +30,10 @@ pub(crate) enum Fault {
     TrustsMalformedKeys,
     /// Panics where a key is no id.
     PanicsOnMalformedKeys,
-    /// Leaves expiry to a sweep.
-    LoadsExpired,
+    /// Loads what has expired as if it had just been seen.
+    RevivesExpired,
+    /// Loads what has expired without its values.
+    EmptiesExpired,
     /// Updates what has expired.
     UpdatesExpired,
     /// Creates over what is there.
@@ -74,6 +76,20 @@ pub(crate) enum Fault {
     ExceptsNobody,
     /// Counts the excepted one as ended.
     CountsExcepted,
+    /// Lists and ends all, but does not support to end one.
+    EndsAllOnly,
+    /// Ends one of whomever it is.
+    EndsAnyones,
+    /// Ends one of whoever is called alike.
+    EndsOfNamesakes,
+    /// Says that it has ended one that was not there.
+    EndsNothing,
+    /// Ends one, and says that it was not theirs.
+    EndsInSilence,
+    /// Looks whose it is, lets others have their turn, and ends it.
+    EndLooksThenActs,
+    /// Ends only one that nobody has changed meanwhile.
+    EndGivesWay,
     /// Goes by the principal that a record had before.
     IndexesCreations,
     /// Sweeps what expires within the hour.
@@ -114,8 +130,9 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::DropsTheThousandth, &["large_record"]),
     (Fault::TrustsMalformedKeys, &["malformed_key"]),
     (Fault::PanicsOnMalformedKeys, &["malformed_key"]),
-    (Fault::LoadsExpired, &["load_expired"]),
-    (Fault::UpdatesExpired, &["update_expired"]),
+    (Fault::RevivesExpired, &["load_expired"]),
+    (Fault::EmptiesExpired, &["load_expired"]),
+    (Fault::UpdatesExpired, &["update_expired", "replaced_lifetime"]),
     (Fault::CreateOverwrites, &["create_taken", "create_race"]),
     (Fault::IgnoresCase, &["neighbours"]),
     (Fault::VersionStandsStill, &["version_met"]),
@@ -139,14 +156,29 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::ListsOnly, &["list", "delete_all", "principal_changes"]),
     (Fault::ExceptsNobody, &["delete_all", "delete_all_race"]),
     (Fault::CountsExcepted, &["delete_all"]),
-    (Fault::IndexesCreations, &["principal_changes"]),
+    (Fault::EndsAllOnly, &["list", "delete_one", "delete_one_race"]),
+    (
+        Fault::EndsAnyones,
+        &["delete_one", "principal_changes", "delete_one_race"],
+    ),
+    (Fault::EndsOfNamesakes, &["delete_one"]),
+    (Fault::EndsNothing, &["delete_one"]),
+    (Fault::EndsInSilence, &["delete_one", "delete_one_race"]),
+    (Fault::EndLooksThenActs, &["delete_one_race"]),
+    (Fault::EndGivesWay, &["delete_one_race"]),
+    (Fault::IndexesCreations, &["principal_changes", "delete_one_race"]),
     (Fault::SweepsEarly, &["delete_expired"]),
     (Fault::SweepsInSilence, &["delete_expired"]),
     (Fault::CreateChecksThenActs, &["create_race"]),
     (Fault::UpdateReadsThenWrites, &["no_lost_update"]),
     (
         Fault::UpdateReadsThenUpserts,
-        &["no_resurrection", "delete_race", "delete_all_race"],
+        &[
+            "no_resurrection",
+            "delete_race",
+            "delete_all_race",
+            "delete_one_race",
+        ],
     ),
     (Fault::WritesInTwoSteps, &["no_torn_read", "cancelled"]),
     (Fault::ReadsBehind, &["no_torn_read"]),

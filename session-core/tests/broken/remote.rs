@@ -83,6 +83,12 @@ impl SessionStore for RemoteStore {
         self.ask(move |store| block_on(store.list(&principal, now))).await
     }
 
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        let principal = principal.to_owned();
+        self.ask(move |store| block_on(store.delete_one(&principal, id)))
+            .await
+    }
+
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         let principal = principal.to_owned();
         self.ask(move |store| block_on(store.delete_all(&principal, except)))

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use session_core::{
-    Applied, Capability, Key, LimitExceeded, Record, SessionStore, StoreError, Timestamp, Update, Updated,
+    Applied, Capability, Changes, Key, LimitExceeded, Metadata, Record, SessionStore, StoreError, Timestamp,
+    Update, Updated,
 };
 use sha2::{Digest, Sha256};
 
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 pub(crate) enum SealFault {
     OpensAnything,
     OpensAnyScope,
-    LoadsExpired,
+    RevivesExpired,
     HandsBackTheOldKey,
 }
 
@@ -89,9 +90,14 @@ impl SessionStore for SealedStore {
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        let record = self
-            .open(key)
-            .filter(|record| record.is_live(now) || self.has(SealFault::LoadsExpired));
+        // An expired one too, so that its expiry can be told.
+        let record = self.open(key).map(|record| {
+            if record.is_live(now) || !self.has(SealFault::RevivesExpired) {
+                return record;
+            }
+            let seen = Changes::new().with_metadata(Metadata::Touched(now));
+            seen.apply(&record).with_version(record.version())
+        });
         Ok(record.map(Arc::new))
     }
 

@@ -46,7 +46,17 @@ impl MapStore {
                 .get(&self.name(record.id()))
                 .map_or(expires, |former| former.expires().max(expires));
         }
-        now < expires || self.has(Fault::LoadsExpired)
+        now < expires || matches!(self.fault, Some(Fault::RevivesExpired | Fault::EmptiesExpired))
+    }
+
+    /// What a load shows of a record that has expired.
+    pub(super) fn expired(&self, record: &Arc<Record>, now: Timestamp) -> Arc<Record> {
+        let changes = match self.fault {
+            Some(Fault::RevivesExpired) => Changes::new().with_metadata(Metadata::Touched(now)),
+            Some(Fault::EmptiesExpired) => Changes::new().clear(),
+            _ => return Arc::clone(record),
+        };
+        Arc::new(changes.apply(record).with_version(record.version()))
     }
 
     pub(super) fn apply(
@@ -70,7 +80,8 @@ impl MapStore {
             Some(Fault::IgnoresLimits) => update.limits = &no_limits,
             _ => {}
         }
-        let now = if self.has(Fault::UpdatesExpired) {
+        let former = self.has(Fault::NeverShortens) && self.is_live(current, now);
+        let now = if former || self.has(Fault::UpdatesExpired) {
             current.created()
         } else {
             now
@@ -111,22 +122,23 @@ impl MapStore {
     }
 
     pub(super) fn theirs(&self, records: &Records, principal: &str) -> Vec<Arc<Record>> {
-        let former = self.former.lock().unwrap();
-        let owner = |record: &Record| {
-            let name = self.name(record.id());
-            let first = self
-                .has(Fault::IndexesCreations)
-                .then(|| former.get(&name))
-                .flatten();
-            first
-                .map_or(record.principal(), |record| record.principal())
-                .map(str::to_owned)
-        };
         records
             .values()
-            .filter(|record| owner(record).as_deref() == Some(principal))
+            .filter(|record| self.owner(record).as_deref() == Some(principal))
             .cloned()
             .collect()
+    }
+
+    /// Whose it is, as the index has it.
+    pub(super) fn owner(&self, record: &Record) -> Option<String> {
+        let former = self.former.lock().unwrap();
+        let first = self
+            .has(Fault::IndexesCreations)
+            .then(|| former.get(&self.name(record.id())))
+            .flatten();
+        first
+            .map_or(record.principal(), |record| record.principal())
+            .map(str::to_owned)
     }
 }
 

@@ -1,16 +1,16 @@
 //! Routes, and what each does with the session.
 
-use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, LOCATION};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 use session_core::Session;
 use session_http::SessionExt;
 use tracing::warn;
 
-use crate::page::Page;
-use crate::{BoxError, form, page};
+use crate::form::Form;
+use crate::page::{self, Page};
+use crate::refusal::Refusal;
+use crate::{device, sessions};
 
 /// What a browser gets of its own session as JSON.
 #[derive(Serialize)]
@@ -27,65 +27,84 @@ struct Summary {
 pub(crate) async fn handle(request: Request<Incoming>) -> Result<Page, session_http::Error> {
     match route(request).await {
         Ok(page) => Ok(page),
-        Err(error) => match error.downcast::<session_http::Error>() {
-            Ok(unloaded) => Err(*unloaded),
-            Err(error) => {
-                warn!(%error, "a request failed");
-                Ok(page::failed())
-            }
+        Err(Refusal::Page(page)) => Ok(*page),
+        Err(Refusal::Unloaded(error)) => Err(error),
+        Err(Refusal::Fault(error)) => {
+            warn!(%error, "a request failed");
+            Ok(page::failed())
+        }
+    }
+}
+
+async fn route(request: Request<Incoming>) -> Result<Page, Refusal> {
+    let path = request.uri().path().to_owned();
+    let get = [Method::GET, Method::HEAD].contains(request.method());
+    let post = request.method() == Method::POST;
+    match path.as_str() {
+        "/ping" if get => Ok(page::text(StatusCode::OK, "pong")),
+        "/" if get => guestbook(&request.session().await?),
+        "/session.json" if get => summary(&request.session().await?),
+        "/csrf" if get => {
+            let token = request.session().await?.csrf_token()?;
+            Ok(page::text(StatusCode::OK, &token))
+        }
+        "/sessions" if get => {
+            let json = sessions::wants_json(request.headers());
+            sessions::list(&request.session().await?, json).await
+        }
+        "/sessions/revoke-others" if post => sessions::revoke_others(request).await,
+        "/entries" if post => add_entry(request).await,
+        "/sign-in" if post => sign_in(request).await,
+        "/clear" if post => {
+            let (session, _) = Form::read(request).await?;
+            session.clear();
+            Ok(page::see("/"))
+        }
+        "/sign-out" if post => {
+            let (session, _) = Form::read(request).await?;
+            session.sign_out()?;
+            Ok(page::see("/"))
+        }
+        "/"
+        | "/ping"
+        | "/session.json"
+        | "/csrf"
+        | "/sessions"
+        | "/sessions/revoke-others"
+        | "/entries"
+        | "/clear"
+        | "/sign-in"
+        | "/sign-out" => other_method(),
+        path => match id_to_revoke(path) {
+            Some(id) if post => sessions::revoke(request, id).await,
+            Some(_) => other_method(),
+            None => Ok(page::text(StatusCode::NOT_FOUND, "There is no such page.")),
         },
     }
 }
 
-async fn route(request: Request<Incoming>) -> Result<Page, BoxError> {
-    let route = (request.method().clone(), request.uri().path().to_owned());
-    match (&route.0, route.1.as_str()) {
-        (&Method::GET | &Method::HEAD, "/ping") => Ok(page::text(StatusCode::OK, "pong")),
-        (&Method::GET | &Method::HEAD, "/") => guestbook(&request.session().await?),
-        (&Method::GET | &Method::HEAD, "/session.json") => summary(&request.session().await?),
-        (&Method::POST, "/entries") => {
-            change(request, "entry", |session, entry| {
-                session.update("entries", move |entries: Option<Vec<String>>| {
-                    let mut entries = entries.unwrap_or_default();
-                    entries.push(entry.clone());
-                    entries
-                })?;
-                Ok(())
-            })
-            .await
-        }
-        (&Method::POST, "/sign-in") => {
-            change(request, "name", |session, name| {
-                session.sign_in(&format!("user:{name}"))
-            })
-            .await
-        }
-        (&Method::POST, "/clear") => {
-            request.session().await?.clear();
-            Ok(see_home())
-        }
-        (&Method::POST, "/sign-out") => {
-            request.session().await?.destroy()?;
-            Ok(see_home())
-        }
-        (_, "/" | "/ping" | "/session.json" | "/entries" | "/clear" | "/sign-in" | "/sign-out") => {
-            Ok(page::text(StatusCode::METHOD_NOT_ALLOWED, "Not by this method."))
-        }
-        _ => Ok(page::text(StatusCode::NOT_FOUND, "There is no such page.")),
-    }
+/// The middle of `/sessions/ID/revoke`.
+fn id_to_revoke(path: &str) -> Option<&str> {
+    path.strip_prefix("/sessions/")?.strip_suffix("/revoke")
 }
 
-fn guestbook(session: &Session) -> Result<Page, BoxError> {
+fn other_method() -> Result<Page, Refusal> {
+    Ok(page::text(StatusCode::METHOD_NOT_ALLOWED, "Not by this method."))
+}
+
+fn guestbook(session: &Session) -> Result<Page, Refusal> {
     let visits = match session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1) {
         // A cookie can be so full that not one more digit fits: the page with its button to clear it comes all the same.
         Err(session_core::Error::Limit(_)) => session.get("visits")?.unwrap_or(0),
         visits => visits?,
     };
     let entries: Vec<String> = session.get("entries")?.unwrap_or_default();
-    Ok(page::guestbook(visits, &entries, session.principal().as_deref()))
+    let principal = session.principal();
+    let csrf = session.csrf_token()?;
+    Ok(page::guestbook(visits, &entries, principal.as_deref(), &csrf))
 }
 
-fn summary(session: &Session) -> Result<Page, BoxError> {
+fn summary(session: &Session) -> Result<Page, Refusal> {
     let summary = Summary {
         id: session.id().map(|id| id.encode()),
         new: session.is_new(),
@@ -93,35 +112,24 @@ fn summary(session: &Session) -> Result<Page, BoxError> {
         entries: session.get("entries")?.unwrap_or_default(),
         principal: session.principal(),
     };
-    let mut response = Response::new(Full::from(serde_json::to_vec(&summary)?));
-    let json = hyper::header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    Ok(response)
+    Ok(page::json(serde_json::to_vec(&summary)?))
 }
 
-/// Reads one field of a form and changes the session by it.
-async fn change(
-    request: Request<Incoming>,
-    field: &str,
-    change: impl FnOnce(&Session, String) -> Result<(), session_core::Error>,
-) -> Result<Page, BoxError> {
-    let session = request.session(); // borrows nothing: the body can be read first
-    let text = match form::field(request, field).await {
-        Ok(text) => text,
-        Err(form::Refusal { status, reason }) => return Ok(page::text(status, reason)),
-    };
-    match change(&session.await?, text) {
-        Ok(()) => Ok(see_home()),
-        Err(error @ session_core::Error::Limit(_)) => {
-            Ok(page::text(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()))
-        }
-        Err(error) => Err(error.into()),
-    }
+async fn add_entry(request: Request<Incoming>) -> Result<Page, Refusal> {
+    let (session, form) = Form::read(request).await?;
+    let entry = form.text("entry")?;
+    session.update("entries", move |entries: Option<Vec<String>>| {
+        let mut entries = entries.unwrap_or_default();
+        entries.push(entry.clone());
+        entries
+    })?;
+    Ok(page::see("/"))
 }
 
-fn see_home() -> Page {
-    let mut response = page::text(StatusCode::SEE_OTHER, "");
-    let home = hyper::header::HeaderValue::from_static("/");
-    response.headers_mut().insert(LOCATION, home);
-    response
+async fn sign_in(request: Request<Incoming>) -> Result<Page, Refusal> {
+    let device = device::name(request.headers());
+    let (session, form) = Form::read(request).await?;
+    session.sign_in(&format!("user:{}", form.text("name")?))?;
+    session.set_label(&device)?;
+    Ok(page::see("/"))
 }

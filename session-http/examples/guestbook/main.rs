@@ -1,19 +1,30 @@
 //! A guestbook on a plain hyper server, HTTP/1 and HTTP/2: visits, entries and a name for each browser.
 //!
 //! ```text
-//! cargo run --release --example guestbook -- [--listen ADDR] [--store memory|cookie|redis://..|mongodb://..|failing]
+//! cargo run --release --example guestbook -- [--listen ADDR] [--store memory|cookie|redis://..|mongodb://..|failing] [--rotate SECONDS]
 //! ```
 //!
 //! For Redis every URL of `session_redis::Source` will do: one server, a Cluster, Sentinel, over TLS or not. For MongoDB
 //! every URI of the driver will.
 //! `SESSION_KEYS` (base64, newest first, separated by commas) signs tokens, or seals cookies.
+//! With `--rotate` a token that is so many seconds old gets a successor; without it tokens change when somebody signs in.
+//! (A cookie store cannot rotate, nor list sessions.)
 //! `RUST_LOG` (`error` to `trace`) sets how much is logged. The store `failing` fails on
 //! purpose, to see what clients get.
+//!
+//! Who is signed in finds all their sessions at `/sessions`, as a page or by `Accept: application/json`, and can end them there
+//! (`POST /sessions/ID/revoke`, `POST /sessions/revoke-others`). Every form holds a CSRF token in its field `csrf`; a
+//! program asks `GET /csrf` for one. Signing in voids those from before.
 
+mod device;
 mod failing;
 mod form;
 mod handler;
+mod options;
 mod page;
+mod refusal;
+mod sessions;
+mod time;
 
 use std::env;
 use std::net::SocketAddr;
@@ -23,15 +34,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use session_core::{KeyError, KeyRing, MemoryStore, SessionStore};
 use session_http::SessionLayer;
-use session_http::cookie::CookieStore;
-use session_http::mongo::MongoStore;
-use session_http::redis::RedisStore;
 use tokio::net::TcpListener;
 use tracing::{Level, debug, info, warn};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use options::Options;
+use refusal::BoxError;
 
 /// Request headers may take this much, so that a browser with large cookies gets an answer.
 const MOST_HEADERS: u32 = 256 * 1024;
@@ -43,81 +51,8 @@ async fn main() -> Result<(), BoxError> {
         .with_max_level(level.unwrap_or(Level::INFO))
         .init();
     let options = Options::from_args(env::args().skip(1))?;
-    let layer = sessions(&options.store).await?;
+    let layer = options.layer().await?;
     serve(options.listen, layer).await
-}
-
-struct Options {
-    listen: SocketAddr,
-    store: String,
-}
-
-impl Options {
-    fn from_args(mut args: impl Iterator<Item = String>) -> Result<Self, BoxError> {
-        let mut options = Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
-            store: "memory".to_owned(),
-        };
-        while let Some(flag) = args.next() {
-            if !["--listen", "--store"].contains(&flag.as_str()) {
-                return Err(
-                    format!("{flag} is not an option; there are --listen ADDR and --store NAME").into(),
-                );
-            }
-            let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
-            match flag.as_str() {
-                "--listen" => {
-                    let wrong =
-                        |_| format!("--listen takes an address such as 127.0.0.1:3000, not {value:?}");
-                    options.listen = value.parse().map_err(wrong)?;
-                }
-                _ => options.store = value,
-            }
-        }
-        Ok(options)
-    }
-}
-
-/// The layer over the store of this name.
-async fn sessions(store: &str) -> Result<SessionLayer, BoxError> {
-    let keys = match KeyRing::from_env("SESSION_KEYS") {
-        Ok(keys) => Some(keys),
-        Err(KeyError::NoVariable(_)) => None,
-        Err(error) => return Err(format!("SESSION_KEYS: {error}").into()),
-    };
-    if store == "cookie" {
-        let keys = match keys {
-            Some(keys) => keys,
-            None => {
-                warn!("SESSION_KEYS is not set: the sessions end with this process");
-                KeyRing::generate()?
-            }
-        };
-        return Ok(SessionLayer::builder(CookieStore::signed(keys)).build()?);
-    }
-    let store: Box<dyn SessionStore> = match store {
-        "memory" => Box::new(MemoryStore::new()),
-        "failing" => Box::new(failing::FailingStore),
-        uri if uri.starts_with("mongo") => {
-            let store = MongoStore::connect(uri).await;
-            Box::new(store.map_err(|error| error.to_string())?)
-        }
-        url if url.contains("://") => {
-            let store = RedisStore::connect(url).await;
-            Box::new(store.map_err(|error| error.to_string())?)
-        }
-        _ => {
-            return Err(format!(
-                "{store:?} is not a store; there are memory, cookie, failing and URLs of Redis and MongoDB"
-            )
-            .into());
-        }
-    };
-    let builder = SessionLayer::builder(store);
-    Ok(match keys {
-        Some(keys) => builder.keys(keys).build()?,
-        None => builder.build()?,
-    })
 }
 
 async fn serve(listen: SocketAddr, sessions: SessionLayer) -> Result<(), BoxError> {

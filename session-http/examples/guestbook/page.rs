@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use hyper::{Response, StatusCode};
 use session_http::Error;
 
@@ -31,22 +33,26 @@ button.quiet { color: var(--accent); background: transparent; border-color: var(
 ol { padding: 0; margin: 1.5rem 0; list-style: none; border-top: 1px solid var(--line) }
 li { padding: .7rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere }
 section { margin-top: 2rem }
+a { color: var(--accent) }
+.wide { overflow-x: auto; margin: 1.5rem 0 .5rem }
+table { width: 100%; border-collapse: collapse; border-top: 1px solid var(--line) }
+th, td { padding: .7rem .75rem .7rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line) }
+th, em, time { color: var(--soft); font-weight: normal; font-style: normal }
+td form { margin: 0; justify-content: flex-end }
+td button { padding: .2rem .7rem }
+time, td button { white-space: nowrap }
+#notice { padding: .6rem .8rem; border: 1px solid var(--accent); border-radius: .5rem }
 ";
 
 /// The page of one browser.
-pub(crate) fn guestbook(visits: u64, entries: &[String], principal: Option<&str>) -> Page {
-    let name = principal.map(|principal| principal.strip_prefix("user:").unwrap_or(principal));
-    let mut body = String::new();
-    let who = match name {
-        Some(name) => format!("Signed in as <strong>{}</strong>", escape(name)),
-        None => "Not signed in".to_owned(),
-    };
+pub(crate) fn guestbook(visits: u64, entries: &[String], principal: Option<&str>, csrf: &str) -> Page {
+    let who = who(principal);
+    let hidden = hidden(csrf);
     let times = if visits == 1 { "visit" } else { "visits" };
-    let _ = write!(
-        body,
+    let mut body = format!(
         "<header><h1>Guestbook</h1><p class=soft><span id=who>{who}</span></p></header>\
          <p class=soft><span id=visits>{visits}</span> {times} in this session</p>\
-         <form method=post action=/entries>\
+         <form method=post action=/entries>{hidden}\
          <input name=entry placeholder=\"Write something\" aria-label=Entry required maxlength=500>\
          <button>Add</button></form>"
     );
@@ -57,21 +63,51 @@ pub(crate) fn guestbook(visits: u64, entries: &[String], principal: Option<&str>
         for entry in entries {
             let _ = write!(body, "<li>{}</li>", escape(entry));
         }
-        body.push_str(
-            "</ol><form method=post action=/clear><button class=quiet>Clear this session</button></form>",
-        );
+        body.push_str("</ol>");
+        body.push_str(&button("/clear", "Clear this session", csrf));
     }
     body.push_str("<section>");
-    body.push_str(match name {
-        Some(_) => "<form method=post action=/sign-out><button class=quiet>Sign out</button></form>",
-        None => {
-            "<form method=post action=/sign-in>\
+    if principal.is_some() {
+        body.push_str("<p><a href=/sessions>Where you are signed in</a></p>");
+        body.push_str(&button("/sign-out", "Sign out", csrf));
+    } else {
+        let _ = write!(
+            body,
+            "<form method=post action=/sign-in>{hidden}\
              <input name=name placeholder=\"Your name\" aria-label=Name required maxlength=60 autocomplete=username>\
              <button class=quiet>Sign in</button></form>"
-        }
-    });
+        );
+    }
     body.push_str("</section>");
     html(StatusCode::OK, "Guestbook", &body)
+}
+
+/// Who is signed in, as part of a page.
+pub(crate) fn who(principal: Option<&str>) -> String {
+    match principal {
+        Some(principal) => {
+            let name = principal.strip_prefix("user:").unwrap_or(principal);
+            format!("Signed in as <strong>{}</strong>", escape(name))
+        }
+        None => "Not signed in".to_owned(),
+    }
+}
+
+/// A form that is nothing but a button.
+pub(crate) fn button(action: &str, text: &str, csrf: &str) -> String {
+    let hidden = hidden(csrf);
+    format!("<form method=post action={action}>{hidden}<button class=quiet>{text}</button></form>")
+}
+
+/// What shows that a form is ours. The token is base64url.
+fn hidden(csrf: &str) -> String {
+    format!("<input type=hidden name=csrf value={csrf}>")
+}
+
+/// What people see instead of what they asked for.
+pub(crate) fn apology(status: StatusCode, title: &str, text: &str) -> Page {
+    let body = format!("<h1>{title}</h1><p>{text}</p><p><a href=/>To the guestbook</a></p>");
+    html(status, title, &body)
 }
 
 /// What people see while the store is down.
@@ -98,7 +134,20 @@ pub(crate) fn text(status: StatusCode, text: &str) -> Page {
     respond(status, "text/plain; charset=utf-8", text.to_owned())
 }
 
-fn html(status: StatusCode, title: &str, body: &str) -> Page {
+/// JSON that is at hand.
+pub(crate) fn json(body: Vec<u8>) -> Page {
+    respond(StatusCode::OK, "application/json", body)
+}
+
+/// Go on there.
+pub(crate) fn see(place: &'static str) -> Page {
+    let mut response = text(StatusCode::SEE_OTHER, "");
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, HeaderValue::from_static(place));
+    response
+}
+
+pub(crate) fn html(status: StatusCode, title: &str, body: &str) -> Page {
     let page = format!(
         "<!doctype html><html lang=en><head><meta charset=utf-8>\
          <meta name=viewport content=\"width=device-width, initial-scale=1\">\
@@ -107,17 +156,19 @@ fn html(status: StatusCode, title: &str, body: &str) -> Page {
     respond(status, "text/html; charset=utf-8", page)
 }
 
-fn respond(status: StatusCode, kind: &'static str, body: String) -> Page {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+/// Every page is for one person, and most hold a CSRF token: none is to be kept.
+fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Page {
+    let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 /// Text for an HTML page.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -165,6 +165,10 @@ impl<S: SessionStore> SessionStore for TimedStore<S> {
         self.timed(true, self.inner.list(principal, now)).await
     }
 
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        self.timed(false, self.inner.delete_one(principal, id)).await
+    }
+
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         self.timed(false, self.inner.delete_all(principal, except)).await
     }

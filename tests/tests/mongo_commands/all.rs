@@ -63,7 +63,7 @@ fn check_filters(sent: &Sent) {
                     "{sent:?}"
                 );
             }
-            ("find" | "delete", ["_id"]) | ("delete", ["_id", "ends"]) => {
+            ("find" | "delete", ["_id"]) | ("delete", ["_id", "ends"] | ["_id", "principal"]) => {
                 assert!(filter.get_str("_id").is_ok(), "{sent:?}");
             }
             ("find" | "delete", ["principal"]) | ("delete", ["principal", "_id"] | ["expires"]) => {}

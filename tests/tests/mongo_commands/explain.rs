@@ -141,6 +141,27 @@ async fn an_update_examines_one_key_and_one_document() {
     }
 }
 
+/// However many sessions the principal has.
+#[tokio::test]
+async fn one_session_of_a_principal_is_found_by_its_id() {
+    let (_server, client, watch, store) = site().await;
+    let theirs = store.list("user:3", SystemClock.now()).await.unwrap();
+    let id = theirs[0].id();
+    for (principal, ended) in [("user:4", false), ("user:3", true), ("user:3", false)] {
+        watch.take();
+        assert_eq!(store.delete_one(principal, id).await.unwrap(), ended);
+        let sent = watch.take().remove(0);
+        let plan = explain(&client.database("sessions"), &sent).await;
+        let winner = plan.get_document("queryPlanner").unwrap();
+        let stages = stages(winner.get_document("winningPlan").unwrap());
+        assert!(stages.contains(&"_id_".to_owned()), "{stages:?}");
+        let stats = plan.get_document("executionStats").unwrap();
+        let there = i64::from(!ended && principal == "user:4");
+        let examined = ["totalKeysExamined", "totalDocsExamined"].map(|field| number(stats, field));
+        assert_eq!(examined, [there, there], "{principal}");
+    }
+}
+
 #[tokio::test]
 async fn sessions_of_a_principal_are_found_by_their_index() {
     let (_server, client, watch, store) = site().await;

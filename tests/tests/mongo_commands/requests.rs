@@ -93,12 +93,22 @@ async fn the_commands_of_each_request() {
     let told = costs("destroy", "find delete", &token, &destroy).await;
     assert_eq!(told, Directive::Forget);
 
-    let create = async {
+    let sign_in = async || {
         let session = anonymous(&manager).await;
         session.sign_in("user:2").unwrap();
-        token_of(&commit(&session).await)
+        let token = token_of(&commit(&session).await);
+        (session.id().unwrap(), token)
     };
-    let token = watch.costs("create with a principal", "insert", create).await;
+    let (id, _) = watch.costs("create with a principal", "insert", sign_in()).await;
+    for (what, principal, theirs) in [
+        ("sign another out", "user:1", false),
+        ("sign out one", "user:2", true),
+        ("sign out one again", "user:2", false),
+    ] {
+        let one = async { store.delete_one(principal, id).await.unwrap() };
+        assert_eq!(watch.costs(what, "delete", one).await, theirs);
+    }
+    let (_, token) = sign_in().await;
     let all = async { store.delete_all("user:2", None).await.unwrap() };
     assert_eq!(watch.costs("sign out everywhere", "delete", all).await, 1);
     let gone = async { assert!(open(&manager, &token).await.is_new()) };

@@ -91,11 +91,12 @@ impl Bench {
         record
     }
 
+    /// What lets somebody in.
     pub(super) fn find(&self, id: SessionId) -> Result<Option<Arc<Record>>, Outcome> {
         let found = self.runtime.block_on(self.store.load(&id.into(), self.now));
         let found = found.map_err(|error| failed(&error))?;
         assert!(found.iter().all(|record| record.id() == id));
-        Ok(found)
+        Ok(found.filter(|record| record.is_live(self.now)))
     }
 
     pub(super) fn load(&self, id: SessionId) -> Outcome {

@@ -179,18 +179,34 @@ async fn the_commands_of_each_request() {
         )
         .await;
 
-    let token = bench
+    let sign_in = async || {
+        let session = anonymous(&manager).await;
+        session.sign_in("user:2").unwrap();
+        let token = token_of(&commit(&session).await);
+        (session.id().unwrap(), token)
+    };
+    let (id, _) = bench
         .costs(
             "create with a principal",
             "evalsha evalsha evalsha evalsha",
             &format!("{INDEX} {CREATE} zscore hmget pexpire hdel"),
-            async {
-                let session = anonymous(&manager).await;
-                session.sign_in("user:2").unwrap();
-                token_of(&commit(&session).await)
-            },
+            sign_in(),
         )
         .await;
+    let end_one = async |principal: &str, theirs: bool| {
+        assert_eq!(store.delete_one(principal, id).await.unwrap(), theirs);
+    };
+    bench
+        .costs("sign another out", "evalsha", "hget", end_one("user:1", false))
+        .await;
+    let ending = "hget unlink";
+    bench
+        .costs("sign out one", "evalsha zrem", ending, end_one("user:2", true))
+        .await;
+    bench
+        .costs("sign out one again", "evalsha", "hget", end_one("user:2", false))
+        .await;
+    let (_, token) = sign_in().await;
     bench
         .costs(
             "sign out everywhere",

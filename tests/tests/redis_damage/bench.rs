@@ -95,11 +95,12 @@ impl Bench {
         }
     }
 
+    /// What lets somebody in.
     pub(super) fn find(&self, id: SessionId) -> Result<Option<Arc<Record>>, Outcome> {
         let found = self.runtime.block_on(self.store.load(&id.into(), self.now));
         let found = found.map_err(|error| corrupt(&error))?;
         assert!(found.iter().all(|record| record.id() == id));
-        Ok(found)
+        Ok(found.filter(|record| record.is_live(self.now)))
     }
 
     pub(super) fn values(&self, id: SessionId) -> Vec<(String, String)> {

@@ -22,6 +22,7 @@ enum Act {
     SignInAgain,
     Move,
     Delete,
+    DeleteOne,
     DeleteAll,
 }
 
@@ -34,7 +35,7 @@ impl Act {
             Self::Move => &[
                 "update", "index", "last", "confirm", "settle", "ZADD", "HGET", "heal",
             ],
-            Self::Delete => &["delete", "ZREM"],
+            Self::Delete | Self::DeleteOne => &["delete", "ZREM"],
             Self::DeleteAll => &["ZRANGE", "ZADD", "delete", "heal"],
         }
     }
@@ -46,6 +47,8 @@ impl Act {
             Self::SignInAgain => sign_in(store, of_later(id, "ann", Duration::from_secs(60))).await,
             Self::Move => sign_in(store, of(id, "bob")).await,
             Self::Delete => store.delete(&Key::Id(id)).await.map(|()| true),
+            // What a lost answer was about, the next one does not know of.
+            Self::DeleteOne => store.delete_one("ann", id).await.map(|_| true),
             Self::DeleteAll => store.delete_all("ann", None).await.map(|_| true),
         }
     }
@@ -55,7 +58,7 @@ impl Act {
         match self {
             Self::Create | Self::SignIn | Self::SignInAgain => Some("ann"),
             Self::Move => Some("bob"),
-            Self::Delete | Self::DeleteAll => None,
+            Self::Delete | Self::DeleteOne | Self::DeleteAll => None,
         }
     }
 
@@ -70,12 +73,13 @@ impl Act {
     }
 }
 
-const ACTS: [Act; 6] = [
+const ACTS: [Act; 7] = [
     Act::Create,
     Act::SignIn,
     Act::SignInAgain,
     Act::Move,
     Act::Delete,
+    Act::DeleteOne,
     Act::DeleteAll,
 ];
 
@@ -248,12 +252,13 @@ async fn live(store: RedisStore, rng: Rng, sessions: Vec<SessionId>) {
     let mut tasks = JoinSet::new();
     for _ in 0..12 {
         let (store, session) = (store.clone(), sessions[rng.below(sessions.len())]);
-        let (principal, what) = (["ann", "bob"][rng.below(2)], rng.below(8));
+        let (principal, what) = (["ann", "bob"][rng.below(2)], rng.below(9));
         tasks.spawn(async move {
             let _ = match what {
                 0 | 1 => create(&store, of(id(), principal)).await.map(|()| true),
                 2..=5 => sign_in(&store, of(session, principal)).await,
                 6 => store.delete_all(principal, None).await.map(|_| true),
+                7 => store.delete_one(principal, session).await,
                 _ => store.list(principal, crate::steps::NOW).await.map(|_| true),
             };
         });

@@ -161,6 +161,47 @@ async fn who_signs_in_while_all_is_ended_is_told_that_it_was_in_vain() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_signs_in_while_that_session_is_ended_is_told_that_it_was_in_vain() {
+    let (site, store, words) = all().await;
+    for step in ["confirm", "settle"] {
+        let held = Held::new(site.masters()[0]).await;
+        let (id, creating) = (id(), held.store.clone());
+        let act = async move { create(&creating, of(id, "ann")).await };
+        let creating = held.begin(words.get(step), act).await;
+        assert!(store.delete_one("ann", id).await.unwrap(), "{step}");
+        held.proxy.accept().await;
+        let created = creating.await.unwrap();
+        assert!(
+            matches!(created, Err(StoreError::Unavailable(_))),
+            "{step}: {created:?}"
+        );
+        let truth = site.truth(PREFIX);
+        assert!(
+            truth.sessions.is_empty() && truth.indexes.is_empty(),
+            "{step}: {truth:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_session_that_has_moved_leaves_it_and_its_entry() {
+    let (site, store, words) = all().await;
+    let id = id();
+    create(&store, of(id, "ann")).await.unwrap();
+    let held = Held::new(site.masters()[0]).await;
+    let ending = held.store.clone();
+    let act = async move { ending.delete_one("ann", id).await };
+    let ending = held.begin(words.get("delete"), act).await;
+    assert!(sign_in(&store, of(id, "bob")).await.unwrap());
+    held.proxy.accept().await;
+    assert!(!ending.await.unwrap().unwrap());
+    assert_not_lost(&site, id);
+    assert_eq!(heal(&store, "bob").await, [id]);
+    assert!(store.delete_one("bob", id).await.unwrap());
+    assert!(site.truth(PREFIX).indexes.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_looks_with_another_clock_leaves_the_entry_of_who_signs_in_meanwhile() {
     let (site, store, words) = all().await;
     let id = half_signed_in(&store).await;

@@ -25,6 +25,7 @@ enum Act {
     Return,
     Insert,
     Delete,
+    DeleteOne,
     DeleteAll { except: bool },
     List { later: bool },
 }
@@ -38,6 +39,8 @@ struct Done {
     end: u64,
     /// Whether the store said that the session has signed in, or moved.
     signed: bool,
+    /// Whether it said that it has ended this one.
+    ended: bool,
 }
 
 /// The sessions of one principal, and what is done to them.
@@ -62,7 +65,7 @@ impl Race {
         let mut acts = Vec::new();
         for _ in 0..6 + rng.below(8) {
             let any = [settled, anonymous][rng.below(2)][rng.below(2)];
-            acts.push(match rng.below(16) {
+            acts.push(match rng.below(17) {
                 0..=2 => (Act::Create, id()),
                 // Often the same session twice at once.
                 3..=6 => (Act::SignIn, anonymous[rng.below(2)]),
@@ -77,6 +80,7 @@ impl Race {
                     },
                     settled[0],
                 ),
+                14 => (Act::DeleteOne, any),
                 _ => (
                     Act::List {
                         later: later && rng.below(2) == 0,
@@ -101,7 +105,12 @@ impl Race {
     fn pairs(&self) -> usize {
         let count = |wanted: fn(&Act) -> bool| self.acts.iter().filter(|(act, _)| wanted(act)).count();
         let signs = count(|act| matches!(act, Act::Create | Act::SignIn | Act::Return));
-        let ends = count(|act| matches!(act, Act::Delete | Act::DeleteAll { .. } | Act::List { .. }));
+        let ends = count(|act| {
+            matches!(
+                act,
+                Act::Delete | Act::DeleteOne | Act::DeleteAll { .. } | Act::List { .. }
+            )
+        });
         signs * ends
     }
 
@@ -120,7 +129,7 @@ impl Race {
     async fn act(&self, store: &RedisStore, act: Act, id: SessionId, after: Duration, order: &AtomicU64) {
         tokio::time::sleep(after).await;
         let begin = order.fetch_add(1, Ordering::SeqCst);
-        let mut signed = false;
+        let (mut signed, mut ended) = (false, false);
         // Each time a later deadline, so that the index is written each time.
         let record = |principal| of_later(id, principal, Duration::from_millis(begin));
         match act {
@@ -133,6 +142,7 @@ impl Race {
             Act::Move => signed = sign_in(store, record(&self.other)).await.unwrap(),
             Act::Insert => insert(store, id).await.unwrap(),
             Act::Delete => store.delete(&Key::Id(id)).await.unwrap(),
+            Act::DeleteOne => ended = store.delete_one(&self.principal, id).await.unwrap(),
             Act::DeleteAll { except } => {
                 let except = except.then_some(self.settled[0]);
                 store.delete_all(&self.principal, except).await.unwrap();
@@ -149,6 +159,7 @@ impl Race {
             begin,
             end,
             signed,
+            ended,
         };
         self.done.lock().unwrap().push(done);
     }
@@ -185,6 +196,9 @@ impl Race {
         if stored.is_some_and(|stored| stored.ttl < PROBATION) {
             return Some("a session that was confirmed is on probation");
         }
+        if done.iter().any(|done| done.ended && done.id == id) {
+            return stored.map(|_| "a session that was ended by itself is back");
+        }
         if did(Act::Delete) {
             return stored.map(|_| "a session that was deleted is back");
         }
@@ -195,6 +209,7 @@ impl Race {
         let signs: Vec<_> = done.iter().filter(signs).collect();
         let settled = self.settled.contains(&id);
         let ends = |done: &&Done| match done.act {
+            Act::DeleteOne => done.id == id,
             Act::DeleteAll { except } => !(except && id == self.settled[0]),
             _ => false,
         };

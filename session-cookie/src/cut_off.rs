@@ -1,0 +1,76 @@
+//! What ends sessions that nobody can delete.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use session_core::{Record, StoreError, Timestamp};
+
+/// Says since when the sessions of a principal count: "nothing issued before", kept by the application in a
+/// place of its own, such as a column beside the password. To set it to the present is to sign out everywhere.
+///
+/// It is asked when a sealed session with a principal is opened, and again before it is sealed anew, so that a request under way cannot carry
+/// a session over the cut. What counts is when the principal signed in: no activity moves that.
+///
+/// Any function from a principal to an instant is one; where the answer takes a query, implement the trait.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use session_cookie::CookieStore;
+/// use session_core::{Clock, Directive, KeyRing, SessionManager, SystemClock, Timestamp};
+/// use std::sync::{Arc, Mutex};
+///
+/// let since = Arc::new(Mutex::new(None));
+/// let lookup = Arc::clone(&since);
+/// let store = CookieStore::signed(KeyRing::generate().unwrap())
+///     .with_cut_off(move |_: &str| -> Option<Timestamp> { *lookup.lock().unwrap() });
+/// let manager = SessionManager::new(store);
+///
+/// let session = manager.open(&[]).await?;
+/// session.sign_in("user:42")?;
+/// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+/// assert!(!manager.open(&[token.as_str()]).await?.is_new());
+///
+/// let later = SystemClock.now().plus(std::time::Duration::from_millis(1));
+/// *since.lock().unwrap() = Some(later); // signed out everywhere
+/// assert!(manager.open(&[token.as_str()]).await?.is_new());
+/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// ```
+#[async_trait]
+pub trait CutOff: Send + Sync + 'static {
+    /// The instant before which nothing counts that was issued for this principal; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if that cannot be found out now: the request then fails, and nobody is let in.
+    async fn not_before(&self, principal: &str) -> Result<Option<Timestamp>, StoreError>;
+}
+
+#[async_trait]
+impl<F: Fn(&str) -> Option<Timestamp> + Send + Sync + 'static> CutOff for F {
+    async fn not_before(&self, principal: &str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self(principal))
+    }
+}
+
+/// The cut-off of a store, if it has one.
+#[derive(Clone, Default)]
+pub(crate) struct Cut(pub(crate) Option<Arc<dyn CutOff>>);
+
+impl Cut {
+    /// Whether the session of this record still counts.
+    pub(crate) async fn passes(&self, record: &Record) -> Result<bool, StoreError> {
+        let (Some(cut_off), Some(principal)) = (&self.0, record.principal()) else {
+            return Ok(true);
+        };
+        let since = cut_off.not_before(principal).await?;
+        let issued = record.authenticated().unwrap_or(record.created());
+        Ok(since.is_none_or(|since| issued >= since))
+    }
+}
+
+impl fmt::Debug for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "set" } else { "none" })
+    }
+}

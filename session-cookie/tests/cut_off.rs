@@ -1,0 +1,146 @@
+//! "Nothing issued for this principal before T" (S19).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::{NOW, both};
+use session_cookie::CutOff;
+use session_core::{Directive, Error, ManualClock, Session, SessionManager, StoreError, Timestamp};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Where an application keeps its cut-offs.
+#[derive(Clone, Default)]
+struct Accounts {
+    since: Arc<Mutex<HashMap<String, Timestamp>>>,
+    down: Arc<Mutex<bool>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Accounts {
+    fn cut(&self, principal: &str, since: Timestamp) {
+        self.since.lock().unwrap().insert(principal.to_owned(), since);
+    }
+}
+
+#[async_trait]
+impl CutOff for Accounts {
+    async fn not_before(&self, principal: &str) -> Result<Option<Timestamp>, StoreError> {
+        self.asked.lock().unwrap().push(principal.to_owned());
+        match *self.down.lock().unwrap() {
+            true => Err(StoreError::unavailable("the accounts are down")),
+            false => Ok(self.since.lock().unwrap().get(principal).copied()),
+        }
+    }
+}
+
+async fn open(manager: &SessionManager, token: &str) -> Session {
+    manager.open(&[token]).await.unwrap()
+}
+
+async fn commit(manager: &SessionManager, session: &Session) -> String {
+    match manager.commit(session).await.unwrap() {
+        Directive::Hold(token) => token.as_str().to_owned(),
+        other => panic!("the client has to be told: {other:?}"),
+    }
+}
+
+async fn sign_in(manager: &SessionManager, name: &str) -> String {
+    let session = manager.open(&[]).await.unwrap();
+    session.sign_in(name).unwrap();
+    commit(manager, &session).await
+}
+
+fn stages() -> impl Iterator<Item = (SessionManager, Arc<ManualClock>, Accounts)> {
+    both(1).into_iter().map(|store| {
+        let (clock, accounts) = (ManualClock::new(NOW), Accounts::default());
+        let store = store.with_cut_off(accounts.clone());
+        let manager = SessionManager::builder(store)
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        (manager, clock, accounts)
+    })
+}
+
+#[tokio::test]
+async fn what_was_issued_before_it_opens_no_more() {
+    for (manager, clock, accounts) in stages() {
+        let before = sign_in(&manager, "user:1").await;
+        let other = sign_in(&manager, "user:2").await;
+        clock.advance(SECOND);
+        accounts.cut("user:1", clock.now());
+        assert!(open(&manager, &before).await.is_new());
+        assert_eq!(
+            open(&manager, &other).await.principal().as_deref(),
+            Some("user:2")
+        );
+        // From then on they may sign in again.
+        let after = sign_in(&manager, "user:1").await;
+        assert_eq!(
+            open(&manager, &after).await.principal().as_deref(),
+            Some("user:1")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_carries_nothing_over_it() {
+    for (manager, clock, accounts) in stages() {
+        let token = sign_in(&manager, "user:1").await;
+        let [writing, saving] = [open(&manager, &token).await, open(&manager, &token).await];
+        clock.advance(SECOND);
+        accounts.cut("user:1", clock.now());
+        writing.insert("n", 1).unwrap();
+        assert_eq!(manager.commit(&writing).await.unwrap(), Directive::Nothing);
+        saving.insert("n", 1).unwrap();
+        assert!(matches!(saving.save().await, Err(Error::Gone)));
+    }
+}
+
+#[tokio::test]
+async fn activity_moves_nothing_over_it() {
+    for (manager, clock, accounts) in stages() {
+        let mut token = sign_in(&manager, "user:1").await;
+        clock.advance(SECOND);
+        let cut = clock.now();
+        for _ in 0..10 {
+            clock.advance(120 * SECOND);
+            let session = open(&manager, &token).await;
+            token = commit(&manager, &session).await;
+        }
+        accounts.cut("user:1", cut);
+        assert!(
+            open(&manager, &token).await.is_new(),
+            "sealed long after it, issued before"
+        );
+        // A fresh authentication does.
+        let again = sign_in(&manager, "user:1").await;
+        assert!(!open(&manager, &again).await.is_new());
+    }
+}
+
+#[tokio::test]
+async fn it_is_asked_for_principals_only_and_fails_closed() {
+    for (manager, _, accounts) in stages() {
+        let guest = manager.open(&[]).await.unwrap();
+        guest.insert("n", 1).unwrap();
+        let guest = commit(&manager, &guest).await;
+        let session = open(&manager, &guest).await;
+        session.insert("n", 2).unwrap();
+        commit(&manager, &session).await;
+        assert!(accounts.asked.lock().unwrap().is_empty());
+
+        let token = sign_in(&manager, "user:1").await;
+        *accounts.down.lock().unwrap() = true;
+        let refused = manager.open(&[token.as_str()]).await.unwrap_err();
+        assert!(refused.is_temporary(), "{refused}");
+        *accounts.down.lock().unwrap() = false;
+        assert!(!open(&manager, &token).await.is_new());
+    }
+}

@@ -1,0 +1,230 @@
+//! All sessions of one principal: listed and ended from anywhere.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::clock::{Elapsed, within};
+use crate::manager::SessionManager;
+use crate::open::DeadlinePassed;
+use crate::{Error, Record, Session, SessionId, StoreError, Timestamp};
+
+/// One of the sessions of a principal, as its owner may see it; from [`SessionManager::sessions_of`].
+#[derive(Clone)]
+pub struct SessionInfo(Arc<Record>);
+
+impl SessionInfo {
+    /// Its name, for [`SessionManager::end`]. No secret, but none of the public's business either.
+    pub fn id(&self) -> SessionId {
+        self.0.id
+    }
+
+    /// Whether it is the session of this handle.
+    pub fn is(&self, session: &Session) -> bool {
+        session.id() == Some(self.0.id)
+    }
+
+    /// When it was created.
+    pub fn created_at(&self) -> Timestamp {
+        self.0.created
+    }
+
+    /// When it was last active; behind the truth by at most [`Lifetime::touch_interval`](crate::Lifetime::touch_interval).
+    pub fn last_seen(&self) -> Timestamp {
+        self.0.last_seen
+    }
+
+    /// When it ends unless there is more activity.
+    pub fn expires_at(&self) -> Timestamp {
+        self.0.expires()
+    }
+
+    /// When the principal signed in.
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        self.0.authenticated
+    }
+
+    /// What the application calls it ([`Session::set_label`]), such as the name of a device.
+    pub fn label(&self) -> Option<&str> {
+        self.0.label()
+    }
+
+    /// The name under which its manager keeps its sessions apart.
+    pub fn scope(&self) -> &str {
+        self.0.scope()
+    }
+}
+
+impl fmt::Debug for SessionInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionInfo")
+            .field("id", &self.id())
+            .field("created_at", &self.created_at())
+            .field("last_seen", &self.last_seen())
+            .finish_non_exhaustive()
+    }
+}
+
+/// All sessions of a principal. Principals are of the whole store: where several managers share it under different
+/// scopes, their sessions are listed and ended together. Applications whose principals are different people need prefixes, or
+/// stores, of their own.
+impl SessionManager {
+    /// The live sessions of a principal, the one that was last active at the front.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// let phone = manager.open(&[]).await?;
+    /// phone.sign_in("user:42")?;
+    /// phone.set_label("Anna's phone")?;
+    /// manager.commit(&phone).await?;
+    ///
+    /// let sessions = manager.sessions_of("user:42").await?;
+    /// assert_eq!(sessions[0].label(), Some("Anna's phone"));
+    /// assert!(sessions[0].is(&phone));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] by a store without an index of principals, as a sealed one; or a store that failed.
+    pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, Error> {
+        let mut sessions = self.list(principal).await?;
+        sessions.sort_unstable_by_key(|record| std::cmp::Reverse((record.last_seen, *record.id.as_bytes())));
+        Ok(sessions.into_iter().map(SessionInfo).collect())
+    }
+
+    /// Ends every session of a principal; how many there were. Each is over with its next request, and what is under way for
+    /// it can write no more. A sign-in that is under way at the same moment may come after it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// let session = manager.open(&[]).await?;
+    /// session.sign_in("user:42")?;
+    /// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    ///
+    /// assert_eq!(manager.sign_out_everywhere("user:42").await?, 1);
+    /// assert!(manager.open(&[token.as_str()]).await?.is_new());
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`sessions_of`](Self::sessions_of). Where it fails half-way some have ended; say it again.
+    pub async fn sign_out_everywhere(&self, principal: &str) -> Result<u64, Error> {
+        self.end_all(principal, None, "signed out everywhere").await
+    }
+
+    /// Ends every other session of the principal who is signed in; how many there were. For "sign out my other devices", and
+    /// for a change of password. Where nobody is signed in it does nothing.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let (phone, laptop) = (manager.open(&[]).await?, manager.open(&[]).await?);
+    /// for session in [&phone, &laptop] {
+    ///     session.sign_in("user:42")?;
+    ///     manager.commit(session).await?;
+    /// }
+    /// assert_eq!(manager.sign_out_others(&phone).await?, 1);
+    /// assert!(manager.sessions_of("user:42").await?[0].is(&phone));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`sign_out_everywhere`](Self::sign_out_everywhere).
+    pub async fn sign_out_others(&self, session: &Session) -> Result<u64, Error> {
+        match session.principal() {
+            Some(principal) => {
+                self.end_all(&principal, session.id(), "signed out by another session")
+                    .await
+            }
+            None => Ok(0),
+        }
+    }
+
+    /// Ends one session of a principal, by its id; whether there was such a one. Whose session it is, is checked in the
+    /// same step, so an id that somebody guessed or saw does no harm.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// let phone = manager.open(&[]).await?;
+    /// phone.sign_in("user:42")?;
+    /// manager.commit(&phone).await?;
+    ///
+    /// let id = phone.id().unwrap();
+    /// assert!(!manager.end("user:7", id).await?); // not theirs
+    /// assert!(manager.end("user:42", id).await?);
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`sessions_of`](Self::sessions_of).
+    pub async fn end(&self, principal: &str, id: SessionId) -> Result<bool, Error> {
+        self.end_one(principal, id, "ended by its owner").await
+    }
+
+    pub(crate) async fn list(&self, principal: &str) -> Result<Vec<Arc<Record>>, Error> {
+        let now = self.now();
+        let call = (*self.shared.store).list(principal, now);
+        let unanswered = || StoreError::unavailable(DeadlinePassed);
+        let mut sessions = self.of_many(call, unanswered).await?;
+        sessions.retain(|record| record.is_live(now));
+        Ok(sessions)
+    }
+
+    pub(crate) async fn end_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        reason: &'static str,
+    ) -> Result<bool, Error> {
+        let call = (*self.shared.store).delete_one(principal, id);
+        let unanswered = || StoreError::outcome_unknown(DeadlinePassed);
+        let ended = self.of_many(call, unanswered).await?;
+        if ended {
+            self.shared
+                .events
+                .revoked(id, Some(principal), reason, self.now());
+        }
+        Ok(ended)
+    }
+
+    async fn end_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        reason: &'static str,
+    ) -> Result<u64, Error> {
+        let call = (*self.shared.store).delete_all(principal, except);
+        let unanswered = || StoreError::outcome_unknown(DeadlinePassed);
+        let ended = self.of_many(call, unanswered).await?;
+        if ended > 0 {
+            self.shared
+                .events
+                .revoked_many(principal, ended, reason, self.now());
+        }
+        Ok(ended)
+    }
+
+    /// A call that may take many commands has the time of a commit.
+    async fn of_many<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + Unpin,
+        unanswered: impl FnOnce() -> StoreError,
+    ) -> Result<T, Error> {
+        let answer = within(&*self.shared.clock, self.shared.deadlines.commit, call).await;
+        let answer = answer.unwrap_or_else(|Elapsed| Err(unanswered()));
+        answer.map_err(|error| {
+            self.shared.events.store_failed(&error, self.now());
+            error.into()
+        })
+    }
+}

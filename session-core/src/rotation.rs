@@ -1,0 +1,307 @@
+//! Which tokens of a session are good, and when one takes the place of another.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::intent::{RENEWAL_GRACE, issued};
+use crate::record::TokenHash;
+use crate::token::{Presented, Secret};
+use crate::{ConfigError, Lifetime, Record, Timestamp};
+
+/// Replaces tokens by a schedule, so that a stolen one is soon worth nothing, or shows.
+///
+/// A token older than `ttl` gets a successor, which travels with a response that is sent anyway. Once a client has
+/// presented the successor, its predecessors are accepted for another `overlap`, the last `keep` of them, and
+/// then no longer: whoever brings one holds a copy ([`OnReuse`]). Until then the predecessor stays good and gets other
+/// successors, so a response that was lost strands nobody. Parallel requests agree on one successor.
+///
+/// Rotation renews the token and nothing else: id, data, deadline, epoch and CSRF token stay. A session that is not used is
+/// not rotated. Each rotation costs one write, and its successor one more when it is first presented; both ride on a write that
+/// is made anyway. A token that the client is to keep beyond the browser's end ([`Lifetime::persistent`](crate::Lifetime::persistent))
+/// is rotated after half of the idle timeout at the latest, for its `Max-Age` to move, and told to be kept so much longer: where tokens rotate
+/// none is sent twice. A manager does not rotate unless it is told to
+/// ([`ManagerBuilder::rotation`](crate::ManagerBuilder::rotation)), and cannot with a sealed store.
+///
+/// # What becomes of a token
+///
+/// | the token that a request brings | what becomes of the request | event |
+/// |---|---|---|
+/// | the newest one | goes on; gets a successor if the token is older than `ttl` | |
+/// | the predecessor of one that nobody has presented yet, say because a response was lost | goes on; gets another successor after `ttl` | |
+/// | superseded, within `keep` and `overlap` | goes on; gets no token | |
+/// | superseded, beyond the overlap | goes on without a session | [`Reused`](crate::EventKind::Reused), and by [`OnReuse`] the session ends |
+/// | the same beside another token that is accepted | goes on with that one | |
+/// | of an earlier epoch: a renewal or sign-in retired it less than 10 s ago | anonymous; stores nothing, sets no cookie | `Refused` |
+/// | of an earlier epoch, longer ago | goes on without a session | `Refused` |
+/// | never issued: its MAC is wrong, or without keys its secret is unknown | goes on without a session | `Refused` |
+/// | of a session that is gone | goes on without a session | `Refused`, or `Expired` |
+///
+/// With [keys](crate::ManagerBuilder::keys) a token's MAC shows that it was issued, and in which epoch (modulo 4), for as long as the
+/// session lives. Without keys only the hashes that the record still holds can tell: the last `keep` superseded ones. An older
+/// token then looks like one that was never issued, so its theft does not show.
+///
+/// ```
+/// use session_core::{MemoryStore, Rotation, SessionManager};
+/// use std::time::Duration;
+///
+/// let quick = Rotation::default();
+/// assert_eq!((quick.ttl, quick.keep, quick.overlap), (Duration::from_secs(5), 3, Duration::from_secs(10)));
+///
+/// let rotation = Rotation { ttl: Duration::from_secs(900), ..Rotation::default() };
+/// assert!(SessionManager::builder(MemoryStore::new()).rotation(rotation).build().is_ok());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The age from which the newest token gets a successor. Default 5 s; [`Duration::MAX`] is never.
+    pub ttl: Duration,
+    /// How many superseded tokens are accepted at most, 1 to 8. Default 3.
+    pub keep: usize,
+    /// For how long a superseded token is accepted, for requests that were under way, from the moment when its
+    /// successor was first presented. Default 10 s.
+    pub overlap: Duration,
+}
+
+const MOST_KEPT: usize = 8;
+
+impl Default for Rotation {
+    /// Every 5 seconds, the last 3 accepted for 10 seconds.
+    fn default() -> Self {
+        Self::every(Duration::from_secs(5))
+    }
+}
+
+impl Rotation {
+    /// Never: a token changes with a renewal only.
+    pub const fn off() -> Self {
+        Self::every(Duration::MAX)
+    }
+
+    /// Every hour.
+    pub const fn hourly() -> Self {
+        Self::every(Duration::from_secs(3600))
+    }
+
+    const fn every(ttl: Duration) -> Self {
+        Self {
+            ttl,
+            keep: 3,
+            overlap: Duration::from_secs(10),
+        }
+    }
+
+    /// Whether tokens are ever rotated.
+    ///
+    /// ```
+    /// use session_core::Rotation;
+    ///
+    /// assert!(Rotation::hourly().is_on() && !Rotation::off().is_on());
+    /// ```
+    pub const fn is_on(&self) -> bool {
+        self.ttl.as_nanos() < Duration::MAX.as_nanos()
+    }
+
+    /// The age at which a token of a session with this lifetime gets a successor.
+    fn interval(&self, lifetime: Lifetime) -> Option<Duration> {
+        let longest = match lifetime.is_persistent() {
+            true => lifetime.idle() / 2,
+            false => Duration::MAX,
+        };
+        self.is_on().then(|| self.ttl.min(longest))
+    }
+
+    /// How long a client should keep its token: as long as the session may live before the token has a successor, which
+    /// is when the client hears again.
+    pub(crate) fn max_age(&self, record: &Record, now: Timestamp) -> Option<Duration> {
+        let lasts = record
+            .expires()
+            .plus(self.interval(record.lifetime).unwrap_or_default());
+        let ends = lasts.min(record.deadline);
+        record.lifetime.is_persistent().then(|| ends.since(now))
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.ttl.is_zero() {
+            return Err(ConfigError::new(
+                "tokens are to be rotated every 0 s; use a longer ttl, or `Rotation::off()`",
+            ));
+        }
+        if !(1..=MOST_KEPT).contains(&self.keep) {
+            return Err(ConfigError::new(format!(
+                "{} superseded tokens are to be accepted; keep 1 to {MOST_KEPT}",
+                self.keep
+            )));
+        }
+        if self.overlap.is_zero() {
+            return Err(ConfigError::new(
+                "superseded tokens are accepted for 0 s, so requests under way would look like theft; use a longer overlap",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of a session when a rotated token comes back after its overlap: there are two holders of
+/// its tokens, and one of them is not the client (RFC 9700, 4.14.2).
+///
+/// An event says so in any case. To end the session is the safe answer where tokens are
+/// [signed](crate::ManagerBuilder::keys) and the store loses no acknowledged write; with one that may (Redis at a
+/// fail-over), a client whose newest token was lost would look like a thief.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnReuse {
+    /// The request goes on without a session; the session stays. The default.
+    #[default]
+    Report,
+    /// The session ends, for everybody.
+    Revoke,
+}
+
+/// What a record says of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Accepted(Upkeep),
+    /// A renewal has just put another token in its place.
+    Renewed,
+    /// It was rotated away, and its overlap is over.
+    Reused,
+    /// It is of an earlier epoch.
+    Former,
+    /// Nothing is known of it.
+    Stranger,
+}
+
+/// What a token that was accepted asks of the commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Upkeep {
+    /// It is presented for the first time: note that, and retire its predecessors.
+    pub(crate) confirm: bool,
+    /// It gets a successor from then on.
+    pub(crate) rotate_at: Option<Timestamp>,
+    /// Another has taken its place; the client is never told of it again.
+    pub(crate) superseded: bool,
+}
+
+impl Upkeep {
+    pub(crate) fn rotation_due(&self, now: Timestamp) -> bool {
+        self.rotate_at.is_some_and(|at| now >= at)
+    }
+
+    pub(crate) fn due(&self, now: Timestamp) -> bool {
+        self.confirm || self.rotation_due(now)
+    }
+
+    /// What the token of this hash asks for.
+    pub(crate) fn of(record: &Record, hash: &[u8; 32], rotation: &Rotation) -> Self {
+        match record.position(hash) {
+            Some(at) if record.tokens[at].retired.is_none() => Self::at(record, at, rotation),
+            _ => Self {
+                superseded: true,
+                ..Self::default()
+            },
+        }
+    }
+
+    fn at(record: &Record, at: usize, rotation: &Rotation) -> Self {
+        let before = &record.tokens[..at];
+        let newest = record.tokens.last().map(|token| token.issued);
+        Self {
+            confirm: record.tokens[at].confirmed.is_none()
+                && before
+                    .iter()
+                    .any(|other| is_good(other, record.epoch) && other.confirmed.is_some()),
+            rotate_at: newest
+                .zip(rotation.interval(record.lifetime))
+                .map(|(issued, ttl)| issued.plus(ttl)),
+            superseded: false,
+        }
+    }
+}
+
+fn is_good(token: &TokenHash, epoch: u64) -> bool {
+    token.epoch == epoch && token.retired.is_none()
+}
+
+pub(crate) fn standing(
+    record: &Record,
+    presented: &Presented,
+    now: Timestamp,
+    rotation: &Rotation,
+) -> Standing {
+    let Some(at) = record.position(&presented.secret.hash()) else {
+        return match presented.epoch {
+            // Its MAC is good, so it was issued, and its hash was forgotten since.
+            Some(low) if low == low_bits(record.epoch) && rotation.is_on() => Standing::Reused,
+            Some(_) => Standing::Former,
+            None => Standing::Stranger,
+        };
+    };
+    let token = &record.tokens[at];
+    let within = |limit| token.retired.is_none_or(|since| now.since(since) < limit);
+    match token.epoch == record.epoch {
+        true if token.retired.is_none() => Standing::Accepted(Upkeep::at(record, at, rotation)),
+        true if within(rotation.overlap) => Standing::Accepted(Upkeep {
+            superseded: true,
+            ..Upkeep::default()
+        }),
+        true => Standing::Reused,
+        false if within(RENEWAL_GRACE) => Standing::Renewed,
+        false => Standing::Former,
+    }
+}
+
+/// What a token's MAC tells of its epoch.
+pub(crate) const fn low_bits(epoch: u64) -> u8 {
+    (epoch & 3) as u8
+}
+
+/// Takes note that a client has presented the token of this hash, and issues its successor.
+pub(crate) fn advance(
+    record: &mut Record,
+    hash: &[u8; 32],
+    successor: Option<&Secret>,
+    now: Timestamp,
+    rotation: &Rotation,
+) {
+    let Some(at) = record.position(hash) else { return };
+    let epoch = record.epoch;
+    record.tokens[at].confirmed.get_or_insert(now);
+    for other in &mut record.tokens[..at] {
+        // One that nobody has presented yet may be what the client holds.
+        if is_good(other, epoch) && other.confirmed.is_some() {
+            other.retired = Some(now);
+        }
+    }
+    if let Some(secret) = successor {
+        record.tokens.push(issued(secret, now, epoch));
+    }
+    forget(&mut record.tokens, hash, epoch, now, rotation.keep);
+}
+
+/// Drops what no longer matters: tokens of former epochs after their grace, and of this one all but the last `keep`
+/// that are superseded and the last `keep` that wait to be presented. The newest and the presented one stay.
+fn forget(tokens: &mut SmallVec<[TokenHash; 1]>, hash: &[u8; 32], epoch: u64, now: Timestamp, keep: usize) {
+    let (mut superseded, mut waiting) = (0, 0);
+    let mut kept: SmallVec<[TokenHash; 1]> = SmallVec::new();
+    for (age, token) in tokens.iter().rev().enumerate() {
+        let keeps = match token.retired {
+            Some(since) if token.epoch != epoch => now.since(since) < RENEWAL_GRACE,
+            Some(_) => {
+                superseded += 1;
+                superseded <= keep
+            }
+            None if age == 0 || token.hash == *hash => true,
+            None => {
+                waiting += 1;
+                waiting <= keep
+            }
+        };
+        if keeps {
+            kept.push(*token);
+        }
+    }
+    kept.reverse();
+    *tokens = kept;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+use super::*;
+use crate::{Lifetime, SessionId};
+
+const RULES: Rotation = Rotation {
+    ttl: Duration::from_secs(5),
+    keep: 2,
+    overlap: Duration::from_secs(10),
+};
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1_000)
+}
+
+/// A record with a first token.
+fn record() -> (Record, Secret) {
+    let secret = Secret::random().unwrap();
+    let mut record = Record::new(SessionId::from_bytes([1; 16]), "id", Lifetime::default(), at(0));
+    record.tokens.push(issued(&secret, at(0), 0));
+    (record, secret)
+}
+
+fn rotate(record: &mut Record, from: &Secret, now: Timestamp) -> Secret {
+    let secret = Secret::random().unwrap();
+    advance(record, &from.hash(), Some(&secret), now, &RULES);
+    secret
+}
+
+fn confirm(record: &mut Record, secret: &Secret, now: Timestamp) {
+    assert!(upkeep(record, secret).confirm);
+    advance(record, &secret.hash(), None, now, &RULES);
+    assert!(!upkeep(record, secret).confirm);
+}
+
+fn upkeep(record: &Record, secret: &Secret) -> Upkeep {
+    Upkeep::of(record, &secret.hash(), &RULES)
+}
+
+fn stands(record: &Record, secret: &Secret, epoch: Option<u8>, now: Timestamp) -> Standing {
+    let presented = Presented {
+        id: record.id,
+        secret: secret.clone(),
+        old_key: false,
+        epoch,
+    };
+    standing(record, &presented, now, &RULES)
+}
+
+fn is_accepted(record: &Record, secret: &Secret, now: Timestamp) -> bool {
+    matches!(stands(record, secret, None, now), Standing::Accepted(_))
+}
+
+#[test]
+fn presets() {
+    assert_eq!(Rotation::hourly().ttl, Duration::from_secs(3600));
+    for preset in [Rotation::off(), Rotation::default(), Rotation::hourly()] {
+        assert!(preset.check().is_ok());
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    for (wrong, word) in [
+        (
+            Rotation {
+                ttl: Duration::ZERO,
+                ..RULES
+            },
+            "ttl",
+        ),
+        (Rotation { keep: 0, ..RULES }, "keep 1 to 8"),
+        (Rotation { keep: 9, ..RULES }, "keep 1 to 8"),
+        (
+            Rotation {
+                overlap: Duration::ZERO,
+                ..RULES
+            },
+            "overlap",
+        ),
+    ] {
+        let error = wrong.check().unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+#[test]
+fn the_first_token_asks_for_nothing_but_its_successor() {
+    let (record, secret) = record();
+    let upkeep = upkeep(&record, &secret);
+    assert_eq!(upkeep.rotate_at, Some(at(5)));
+    assert!(!upkeep.confirm && !upkeep.superseded);
+    assert!(!upkeep.due(Timestamp::from_millis(4_999)) && upkeep.due(at(5)));
+    let off = Upkeep::of(&record, &secret.hash(), &Rotation::off());
+    assert_eq!(off, Upkeep::default());
+}
+
+#[test]
+fn a_successor_that_is_presented_supersedes_what_was_presented_before() {
+    let (mut record, first) = record();
+    let second = rotate(&mut record, &first, at(5));
+    assert!(
+        is_accepted(&record, &first, at(1_000)),
+        "until then the first one is good"
+    );
+    confirm(&mut record, &second, at(6));
+    assert!(upkeep(&record, &first).superseded);
+    assert!(is_accepted(&record, &first, at(15)));
+    assert_eq!(stands(&record, &first, None, at(16)), Standing::Reused);
+}
+
+#[test]
+fn of_two_successors_each_may_be_the_one_that_the_client_holds() {
+    let (mut record, first) = record();
+    let lost = rotate(&mut record, &first, at(5));
+    let second = rotate(&mut record, &first, at(10));
+    confirm(&mut record, &second, at(11));
+    // The answer with the other one comes late, and overwrites it in the browser.
+    assert!(is_accepted(&record, &lost, at(1_000)));
+    assert!(!upkeep(&record, &lost).superseded);
+    let third = rotate(&mut record, &lost, at(1_000));
+    confirm(&mut record, &third, at(1_001));
+    assert_eq!(stands(&record, &second, None, at(1_011)), Standing::Reused);
+    assert_eq!(stands(&record, &lost, None, at(1_011)), Standing::Reused);
+}
+
+#[test]
+fn no_more_is_kept_than_may_be_needed() {
+    let (mut record, first) = record();
+    // Answers that are all lost.
+    for n in 1..50 {
+        rotate(&mut record, &first, at(5 * n));
+    }
+    assert_eq!(
+        record.tokens.len(),
+        1 + RULES.keep + 1,
+        "the presented one, the last few, the newest"
+    );
+    assert!(is_accepted(&record, &first, at(1_000)));
+    // Answers that all arrive.
+    let mut newest = first;
+    for n in 0..50 {
+        let next = rotate(&mut record, &newest, at(1_000 + 5 * n));
+        confirm(&mut record, &next, at(1_001 + 5 * n));
+        newest = next;
+    }
+    assert!(
+        record.tokens.len() <= 1 + 2 * RULES.keep,
+        "{}",
+        record.tokens.len()
+    );
+    assert!(is_accepted(&record, &newest, at(9_000)));
+}
+
+#[test]
+fn what_a_mac_tells_of_a_token_that_is_forgotten() {
+    let (mut record, _) = record();
+    let forgotten = Secret::random().unwrap();
+    for epoch in 0..9 {
+        record.epoch = epoch;
+        for low in 0..4 {
+            let expected = match u64::from(low) == epoch % 4 {
+                true => Standing::Reused,
+                false => Standing::Former,
+            };
+            assert_eq!(stands(&record, &forgotten, Some(low), at(1)), expected);
+        }
+        assert_eq!(stands(&record, &forgotten, None, at(1)), Standing::Stranger);
+    }
+    // Where nothing rotates a token of this epoch cannot have been rotated away.
+    let presented = Presented {
+        id: record.id,
+        secret: forgotten,
+        old_key: false,
+        epoch: Some(low_bits(record.epoch)),
+    };
+    assert_eq!(
+        standing(&record, &presented, at(1), &Rotation::off()),
+        Standing::Former
+    );
+}
+
+#[test]
+fn tokens_of_a_former_epoch_go_after_their_grace() {
+    let (mut record, first) = record();
+    let second = rotate(&mut record, &first, at(5));
+    confirm(&mut record, &second, at(6));
+    crate::intent::retire(&mut record.tokens, at(20));
+    record.epoch = 1;
+    let renewed = Secret::random().unwrap();
+    record.tokens.push(issued(&renewed, at(20), 1));
+    assert_eq!(stands(&record, &second, None, at(29)), Standing::Renewed);
+    assert_eq!(stands(&record, &second, None, at(30)), Standing::Former);
+    let next = rotate(&mut record, &renewed, at(29));
+    assert!(record.position(&second.hash()).is_some());
+    rotate(&mut record, &next, at(34));
+    assert!(record.position(&second.hash()).is_none());
+}

@@ -1,0 +1,99 @@
+//! What the command line says, and the layer that follows from it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use session_core::{KeyError, KeyRing, MemoryStore, Rotation, SessionStore};
+use session_http::cookie::CookieStore;
+use session_http::mongo::MongoStore;
+use session_http::redis::RedisStore;
+use session_http::{LayerBuilder, SessionLayer};
+use tracing::warn;
+
+use crate::failing::FailingStore;
+use crate::refusal::BoxError;
+
+pub(crate) struct Options {
+    pub(crate) listen: SocketAddr,
+    store: String,
+    rotation: Rotation,
+}
+
+impl Options {
+    pub(crate) fn from_args(mut args: impl Iterator<Item = String>) -> Result<Self, BoxError> {
+        let mut options = Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
+            store: "memory".to_owned(),
+            rotation: Rotation::off(),
+        };
+        while let Some(flag) = args.next() {
+            if !["--listen", "--store", "--rotate"].contains(&flag.as_str()) {
+                return Err(format!(
+                    "{flag} is not an option; there are --listen ADDR, --store NAME and --rotate SECONDS"
+                )
+                .into());
+            }
+            let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
+            match flag.as_str() {
+                "--listen" => {
+                    let wrong =
+                        |_| format!("--listen takes an address such as 127.0.0.1:3000, not {value:?}");
+                    options.listen = value.parse().map_err(wrong)?;
+                }
+                "--rotate" => {
+                    let wrong = |_| format!("--rotate takes a number of seconds, not {value:?}");
+                    options.rotation.ttl = Duration::from_secs(value.parse().map_err(wrong)?);
+                }
+                _ => options.store = value,
+            }
+        }
+        Ok(options)
+    }
+
+    /// The layer over the store that was asked for.
+    pub(crate) async fn layer(&self) -> Result<SessionLayer, BoxError> {
+        let layer = self.builder().await?.rotation(self.rotation).build();
+        Ok(layer.map_err(|error| error.to_string())?)
+    }
+
+    async fn builder(&self) -> Result<LayerBuilder, BoxError> {
+        let keys = match KeyRing::from_env("SESSION_KEYS") {
+            Ok(keys) => Some(keys),
+            Err(KeyError::NoVariable(_)) => None,
+            Err(error) => return Err(format!("SESSION_KEYS: {error}").into()),
+        };
+        let store: Box<dyn SessionStore> = match self.store.as_str() {
+            "cookie" => {
+                let keys = match keys {
+                    Some(keys) => keys,
+                    None => {
+                        warn!("SESSION_KEYS is not set: the sessions end with this process");
+                        KeyRing::generate()?
+                    }
+                };
+                return Ok(SessionLayer::builder(CookieStore::signed(keys)));
+            }
+            "memory" => Box::new(MemoryStore::new()),
+            "failing" => Box::new(FailingStore),
+            uri if uri.starts_with("mongo") => {
+                let store = MongoStore::connect(uri).await;
+                Box::new(store.map_err(|error| error.to_string())?)
+            }
+            url if url.contains("://") => {
+                let store = RedisStore::connect(url).await;
+                Box::new(store.map_err(|error| error.to_string())?)
+            }
+            other => {
+                return Err(format!(
+                    "{other:?} is not a store; there are memory, cookie, failing and URLs of Redis and MongoDB"
+                )
+                .into());
+            }
+        };
+        let builder = SessionLayer::builder(store);
+        Ok(match keys {
+            Some(keys) => builder.keys(keys),
+            None => builder,
+        })
+    }
+}

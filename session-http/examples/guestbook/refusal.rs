@@ -1,0 +1,58 @@
+//! Why a request gets another page than the one it asked for.
+
+use hyper::StatusCode;
+use session_core::StoreError;
+
+use crate::page::{self, Page};
+
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+pub(crate) enum Refusal {
+    Page(Box<Page>),
+    /// The session could not be loaded: the layer answers.
+    Unloaded(session_http::Error),
+    /// Our own fault.
+    Fault(BoxError),
+}
+
+impl Refusal {
+    pub(crate) fn text(status: StatusCode, text: &str) -> Self {
+        page::text(status, text).into()
+    }
+}
+
+impl From<Page> for Refusal {
+    fn from(page: Page) -> Self {
+        Self::Page(Box::new(page))
+    }
+}
+
+impl From<session_http::Error> for Refusal {
+    fn from(error: session_http::Error) -> Self {
+        Self::Unloaded(error)
+    }
+}
+
+impl From<session_core::Error> for Refusal {
+    fn from(error: session_core::Error) -> Self {
+        match error {
+            session_core::Error::Limit(limit) => {
+                Self::text(StatusCode::PAYLOAD_TOO_LARGE, &limit.to_string())
+            }
+            session_core::Error::Store(StoreError::Unsupported(_)) => page::apology(
+                StatusCode::NOT_IMPLEMENTED,
+                "Only this browser knows",
+                "Sessions of this store live in their browsers, so nobody can list or end them from elsewhere.",
+            )
+            .into(),
+            error if error.is_temporary() => page::unavailable(&error.into()).into(),
+            error => Self::Fault(error.into()),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Refusal {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
