@@ -48,7 +48,15 @@ async fn the_contract_holds_wherever_records_lie_and_whoever_moves_them() {
                 report.is_success(),
                 "{new:?} {old:?} {created} {moving}: {report}"
             );
-            for case in ["list", "delete_all", "delete_all_race", "cancelled", "sweep_race"] {
+            for case in [
+                "list",
+                "delete_one",
+                "delete_one_race",
+                "delete_all",
+                "delete_all_race",
+                "cancelled",
+                "sweep_race",
+            ] {
                 assert_eq!(report.outcome(case), Some(&Outcome::Passed), "{case}");
             }
         }
@@ -242,4 +250,78 @@ fn ending_all_of_a_principal_ends_them_in_both_stores() {
             });
         }
     }
+}
+
+/// "Sign out that device", twice at once, while the session moves and others write it.
+#[test]
+fn ending_one_of_a_principal_ends_it_in_both_stores() {
+    let mut by_waiting = 0;
+    for backends in PAIRS {
+        for seed in 0..300 {
+            let mut sim = Sim::new(seed);
+            let site = Arc::new(Site::new(backends.0, backends.1, seed));
+            let manager = |store| SessionManager::builder(store).clock(sim.clock()).build().unwrap();
+            let managers = [
+                manager(Arc::clone(&site.waiting)),
+                manager(Arc::clone(&site.moving)),
+            ];
+            let (token, id) = sim.block_on(async {
+                let session = anonymous(&managers[0]).await;
+                session.sign_in("ann").unwrap();
+                session.insert("n", 1).unwrap();
+                (
+                    token_of(&managers[0].commit(&session).await.unwrap()),
+                    session.id().unwrap(),
+                )
+            });
+            for at in 0..3 {
+                let (manager, token) = (managers[at % 2].clone(), token.clone());
+                sim.spawn(async move {
+                    let session = open(&manager, &token).await;
+                    if !session.is_new() {
+                        session.insert("n", at).unwrap();
+                        let saved = session.save().await;
+                        assert!(
+                            matches!(saved, Ok(()) | Err(Error::Gone)),
+                            "seed {seed}: {saved:?}"
+                        );
+                    }
+                });
+            }
+            let enders: Vec<_> = managers
+                .iter()
+                .map(|manager| {
+                    let (manager, after) = (manager.clone(), sim.rng().below(30));
+                    sim.spawn(async move {
+                        for _ in 0..after {
+                            pause().await;
+                        }
+                        assert!(!manager.end("bob", id).await.unwrap(), "seed {seed}: not his");
+                        manager.end("ann", id).await.unwrap()
+                    })
+                })
+                .collect();
+            sim.run();
+            let ended: Vec<_> = enders.into_iter().map(|ender| ender.take()).collect();
+            assert_eq!(
+                ended.iter().filter(|ended| **ended).count(),
+                1,
+                "seed {seed}: {ended:?}"
+            );
+            by_waiting += u32::from(ended[0]);
+            sim.block_on(async {
+                for manager in &managers {
+                    assert!(
+                        open(manager, &token).await.is_new(),
+                        "seed {seed}: a session is back"
+                    );
+                    assert!(
+                        manager.sessions_of("ann").await.unwrap().is_empty(),
+                        "seed {seed}"
+                    );
+                }
+            });
+        }
+    }
+    assert!((100..1400).contains(&by_waiting), "{by_waiting}");
 }

@@ -114,6 +114,10 @@ impl SessionStore for Site {
         self.node(self.by_moving).list(principal, now).await
     }
 
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        self.node(self.by_moving).delete_one(principal, id).await
+    }
+
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         self.node(self.by_moving).delete_all(principal, except).await
     }
