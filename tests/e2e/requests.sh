@@ -3,10 +3,12 @@
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-for store in memory cookie; do
-    start '' --store "$store"
-    python3 - "$base" "$store" <<'PYTHON' || bad=1
+for options in memory cookie 'memory --rotate 1'; do
+    read -ra options <<<"$options"
+    start '' --store "${options[@]}"
+    python3 - "$base" "${options[*]}" <<'PYTHON' || bad=1
 import sys
+import time
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
@@ -42,10 +44,13 @@ def summary():
 
 
 def send(path, **form):
-    return client.post(base + path, data=form).status_code
+    """A form, as from a page that was just opened."""
+    form["csrf"] = client.get(base + "/csrf").text
+    return client.post(base + path, data=form, allow_redirects=path != "/sign-out").status_code
 
 
 same("nothing at first", (summary()["new"], len(client.cookies)), (True, 0))
+same("a form without a token is refused", client.post(base + "/entries", data={"entry": "x"}).status_code, 403)
 same("an entry is taken", send("/entries", entry="by requests"), 200)
 cookies = list(client.cookies)
 same("one cookie", [cookie.name for cookie in cookies], ["__Host-id"])
@@ -57,7 +62,16 @@ same("signing in", send("/sign-in", name="Ada"), 200)
 same("another token", client.cookies["__Host-id"] != anonymous, True)
 seen = summary()
 same("who it is", (seen["principal"], seen["entries"]), ("user:Ada", ["by requests"]))
-same("signing out", client.post(base + "/sign-out", allow_redirects=False).status_code, 303)
+if store.endswith("--rotate 1"):
+    form = {"csrf": client.get(base + "/csrf").text, "entry": "from before"}
+    for turn in 1, 2, 3:
+        before = client.cookies["__Host-id"]
+        time.sleep(1.1)
+        same(f"signed in after {turn} s", summary()["principal"], "user:Ada")
+        same("with another token", client.cookies["__Host-id"] != before, True)
+        same("in a jar of one", len(client.cookies), 1)
+    same("a form from before is good", client.post(base + "/entries", data=form).status_code, 200)
+same("signing out", send("/sign-out"), 303)
 same("takes the cookie out of the jar", len(client.cookies), 0)
 same("and ends it", (summary()["new"], summary()["principal"]), (True, None))
 sys.exit(not good)

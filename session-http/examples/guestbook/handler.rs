@@ -78,7 +78,11 @@ async fn route(request: Request<Incoming>) -> Result<Page, Refusal> {
         path => match id_to_revoke(path) {
             Some(id) if post => sessions::revoke(request, id).await,
             Some(_) => other_method(),
-            None => Ok(page::text(StatusCode::NOT_FOUND, "There is no such page.")),
+            None => Ok(page::apology(
+                StatusCode::NOT_FOUND,
+                "There is no such page",
+                "The address may be misspelt, or the page has moved.",
+            )),
         },
     }
 }
@@ -89,7 +93,11 @@ fn id_to_revoke(path: &str) -> Option<&str> {
 }
 
 fn other_method() -> Result<Page, Refusal> {
-    Ok(page::text(StatusCode::METHOD_NOT_ALLOWED, "Not by this method."))
+    Ok(page::apology(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Not this way",
+        "This address takes forms, or only shows something. The guestbook has the buttons for it.",
+    ))
 }
 
 fn guestbook(session: &Session) -> Result<Page, Refusal> {

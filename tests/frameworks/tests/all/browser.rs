@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,7 +17,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use session_http::axum::CurrentSession;
 use session_http::cookie::CookieStore;
-use session_http::core::{KeyRing, Lifetime, MemoryStore};
+use session_http::core::{KeyRing, Lifetime, MemoryStore, Rotation};
 use session_http::{Error, SessionLayer};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -145,6 +146,31 @@ impl Browser {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
+    /// Lets scripts of the test do what the policy of a page does not let its own do.
+    async fn bypass_policy(&self) {
+        let (port, session) = &self.driven;
+        let url = format!("http://127.0.0.1:{port}/session/{session}/goog/cdp/execute");
+        let command = json!({ "cmd": "Page.setBypassCSP", "params": { "enabled": true } });
+        let done = reqwest::Client::new().post(url).json(&command).send().await;
+        assert!(done.unwrap().status().is_success());
+    }
+
+    async fn sign_in(&self, at: SocketAddr, name: &str) {
+        self.go(at, "/").await;
+        self.fill("form[action='/sign-in']", "name", name).await;
+        assert_eq!(self.text("#who strong").await, name);
+    }
+
+    /// The rows of the page of all sessions.
+    async fn rows(&self) -> Vec<String> {
+        let rows = self.client.find_all(Locator::Css("#sessions tbody tr")).await;
+        let mut texts = Vec::new();
+        for row in rows.unwrap() {
+            texts.push(row.text().await.unwrap());
+        }
+        texts
+    }
+
     async fn photograph(&self, name: &str) {
         if let Some(dir) = std::env::var_os("SCREENSHOTS") {
             let png = self.client.screenshot().await.unwrap();
@@ -195,8 +221,180 @@ async fn the_guestbook() {
     );
     assert_ne!(browser.cookie("__Host-id").await.unwrap().value(), member.value());
     browser.photograph("signed-out").await;
-    browser.go(at, "/nowhere").await;
-    browser.photograph("nowhere").await;
+    for (path, title, name) in [
+        ("/nowhere", "There is no such page", "nowhere"),
+        ("/entries", "Not this way", "not-this-way"),
+    ] {
+        browser.go(at, path).await;
+        assert_eq!(browser.text("h1").await, title);
+        browser.photograph(name).await;
+    }
+    browser.press("a").await;
+    assert_eq!(browser.text("#visits").await, "2");
+}
+
+/// Two profiles of one person, each signing the other out.
+#[tokio::test]
+async fn the_sessions_of_one_person() {
+    let guestbook = Guestbook::start(&[]).await;
+    let at = guestbook.address;
+    let (laptop, phone) = tokio::join!(Browser::start("laptop"), Browser::start("phone"));
+    for browser in [&laptop, &phone] {
+        browser.sign_in(at, "Ada").await;
+    }
+    laptop.press("a[href='/sessions']").await;
+    let rows = laptop.rows().await;
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(
+        rows.iter().all(|row| row.starts_with("Chrome on Linux")),
+        "{rows:?}"
+    );
+    assert_eq!(rows.iter().filter(|row| row.contains("this one")).count(), 1);
+    laptop.photograph("sessions").await;
+
+    let held = phone.cookie("__Host-id").await.unwrap();
+    laptop
+        .press("form[action='/sessions/revoke-others'] button")
+        .await;
+    assert_eq!(laptop.text("#notice").await, "Signed out 1 other session.");
+    assert_eq!(laptop.rows().await.len(), 1);
+    laptop.photograph("signed-out-others").await;
+    // Its jar knows nothing of that, and its very next request finds out.
+    assert_eq!(phone.cookie("__Host-id").await.unwrap().value(), held.value());
+    phone.go(at, "/sessions").await;
+    assert_eq!(phone.text("h1").await, "You are not signed in");
+    phone.photograph("not-signed-in").await;
+
+    // The other way round, by the button of one row.
+    phone.sign_in(at, "Ada").await;
+    assert_ne!(phone.cookie("__Host-id").await.unwrap().value(), held.value());
+    phone.go(at, "/sessions").await;
+    let other = "return [...document.querySelectorAll('#sessions tbody tr')]\
+                 .findIndex(row => !row.textContent.includes('this one'))";
+    let other = phone.script(other).await.as_u64().unwrap() + 1;
+    phone
+        .press(&format!("#sessions tbody tr:nth-child({other}) button"))
+        .await;
+    assert_eq!(phone.text("#notice").await, "Signed out 1 other session.");
+    laptop.go(at, "/").await;
+    assert_eq!(laptop.text("#who").await, "Not signed in");
+
+    // Her own row, and with that she is out everywhere.
+    phone.press("#sessions tbody tr button").await;
+    assert_eq!(phone.text("#who").await, "Not signed in");
+}
+
+#[tokio::test]
+async fn forms_that_are_not_ours() {
+    let guestbook = Guestbook::start(&[]).await;
+    let at = guestbook.address;
+    let browser = Browser::start("forms").await;
+    browser.sign_in(at, "Ada").await;
+    let held = browser.cookie("__Host-id").await.unwrap();
+    for change in ["remove()", "value = 'A'.repeat(43)"] {
+        browser.go(at, "/").await;
+        let script = format!("document.querySelector(\"form[action='/entries'] input[name=csrf]\").{change}");
+        browser.script(&script).await;
+        browser.fill("form[action='/entries']", "entry", "forged").await;
+        assert_eq!(browser.text("h1").await, "This page is out of date", "{change}");
+    }
+    browser.photograph("forbidden").await;
+
+    // From another site, whose form brings no cookie; and from another port, which to cookies is the same site.
+    let form = format!(
+        "<form method=post action=http://localhost:{}/entries><input name=entry value=forged>\
+         <input name=csrf value={}><button>go</button></form>",
+        at.port(),
+        "A".repeat(43)
+    );
+    let evil = serve(Router::new().route("/", get(|| async { Html(form) }))).await;
+    for host in ["127.0.0.1", "localhost"] {
+        let url = format!("http://{host}:{}/", evil.port());
+        browser.client.goto(&url).await.unwrap();
+        browser.press("button").await;
+        assert_eq!(browser.text("h1").await, "This page is out of date", "{host}");
+    }
+    browser.go(at, "/").await;
+    assert_eq!(browser.text("#who strong").await, "Ada");
+    assert!(browser.client.find(Locator::Css("#entries")).await.is_err());
+    assert_eq!(browser.cookie("__Host-id").await.unwrap().value(), held.value());
+}
+
+/// A page that asks for much at once, at the moment when its token rotates.
+#[tokio::test]
+async fn twenty_fetches_while_the_token_rotates() {
+    let guestbook = Guestbook::start(&["--rotate", "1"]).await;
+    let at = guestbook.address;
+    let browser = Browser::start("rotation").await;
+    browser.sign_in(at, "Ada").await;
+    browser.bypass_policy().await;
+    browser.go(at, "/").await;
+    let mut held = vec![browser.cookie("__Host-id").await.unwrap().value().to_owned()];
+    let fetches = "const done = arguments[arguments.length - 1];\
+        const ask = n => fetch('/session.json?' + n, {cache: 'no-store'}).then(a => a.json()).then(a => a.principal);\
+        Promise.all([...Array(20).keys()].map(ask)).then(done, error => done([String(error)]))";
+    for round in 0..4 {
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let seen = browser.client.execute_async(fetches, Vec::new()).await.unwrap();
+        assert_eq!(seen, Value::from(vec!["user:Ada"; 20]), "round {round}");
+        let now = browser.cookie("__Host-id").await.unwrap().value().to_owned();
+        assert!(!held.contains(&now), "round {round}: the token has rotated");
+        held.push(now);
+    }
+    browser.go(at, "/sessions").await;
+    assert_eq!(browser.rows().await.len(), 1, "one session, and the jar opens it");
+    assert_eq!(browser.names().await, ["__Host-id"]);
+}
+
+/// Every attribute, and the value that was sent last.
+#[tokio::test]
+async fn the_jar_holds_what_was_sent() {
+    let sent: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&sent);
+    let rotation = Rotation {
+        ttl: Duration::from_secs(1),
+        ..Rotation::default()
+    };
+    let lifetime = Lifetime::default().persistent();
+    let layer = SessionLayer::builder(MemoryStore::new())
+        .lifetime(lifetime)
+        .rotation(rotation);
+    let app = app(layer.build().unwrap()).layer(axum::middleware::map_response(
+        move |response: axum::response::Response| {
+            let cookies = response.headers().get_all("set-cookie").iter();
+            let cookies = cookies.map(|cookie| cookie.to_str().unwrap().to_owned());
+            seen.lock().unwrap().extend(cookies);
+            async { response }
+        },
+    ));
+    let at = serve(app).await;
+    let browser = Browser::start("jar").await;
+    browser.go(at, "/fill/10").await;
+    for round in 1..4 {
+        let last = {
+            let sent = sent.lock().unwrap();
+            assert_eq!(sent.len(), round, "{sent:?}");
+            sent[round - 1].clone()
+        };
+        let (pair, attributes) = last.split_once("; ").unwrap();
+        let cookie = browser.cookie("__Host-id").await.unwrap();
+        assert_eq!(pair, format!("{}={}", cookie.name(), cookie.value()));
+        let (flags, age) = attributes.rsplit_once("; Max-Age=").unwrap();
+        assert_eq!(flags, "HttpOnly; SameSite=Lax; Secure; Path=/");
+        let held = (cookie.http_only(), cookie.secure(), cookie.path());
+        assert_eq!(held, (Some(true), Some(true), Some("/")));
+        assert_eq!(format!("{:?}", cookie.same_site()), "Some(Lax)");
+        let expires = cookie.expires_datetime().unwrap().unix_timestamp();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let left = expires - i64::try_from(now.as_secs()).unwrap();
+        let age: i64 = age.parse().unwrap();
+        assert!((age - 60..=age + 1).contains(&left), "{left} of {age}");
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        browser.go(at, "/read").await;
+        assert_eq!(browser.text("body").await, "10");
+    }
 }
 
 #[tokio::test]

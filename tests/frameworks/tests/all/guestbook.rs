@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
 
+use reqwest::cookie::{CookieStore, Jar};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::server::{client, http2};
+use crate::server::{client, http2, page};
 
 /// A server of the example, which ends with this value.
 pub(crate) struct Guestbook {
@@ -55,20 +58,16 @@ async fn summary(client: &reqwest::Client, at: SocketAddr) -> Value {
         .unwrap()
 }
 
-async fn send(
-    client: &reqwest::Client,
-    at: SocketAddr,
-    path: &str,
-    form: &[(&str, &str)],
-) -> reqwest::Response {
-    let response = client
-        .post(format!("http://{at}{path}"))
-        .form(form)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(response.status(), 200, "{path}");
-    response
+async fn post(client: &reqwest::Client, at: SocketAddr, path: &str, form: &[(&str, &str)]) -> u16 {
+    let post = client.post(format!("http://{at}{path}")).form(form);
+    post.send().await.unwrap().status().as_u16()
+}
+
+/// Sends a form as from a page that was just opened.
+async fn send(client: &reqwest::Client, at: SocketAddr, path: &str, form: &[(&str, &str)]) {
+    let csrf = page(client, at, "/csrf").await;
+    let form = [form, &[("csrf", &*csrf)]].concat();
+    assert_eq!(post(client, at, path, &form).await, 200, "{path}");
 }
 
 #[tokio::test]
@@ -78,6 +77,11 @@ async fn a_round_trip_with_a_cookie_store() {
         let at = guestbook.address;
         for client in [client(), http2()] {
             assert_eq!(summary(&client, at).await["new"], true);
+            assert_eq!(
+                post(&client, at, "/entries", &[("entry", "forged")]).await,
+                403,
+                "{store}"
+            );
             send(&client, at, "/entries", &[("entry", "mine")]).await;
             send(&client, at, "/sign-in", &[("name", "Ann")]).await;
             let seen = summary(&client, at).await;
@@ -99,4 +103,33 @@ async fn a_round_trip_with_a_cookie_store() {
             assert_eq!(seen["entries"].as_array().unwrap().len(), 0);
         }
     }
+}
+
+#[tokio::test]
+async fn a_round_trip_while_tokens_rotate() {
+    let guestbook = Guestbook::start(&["--rotate", "1"]).await;
+    let at = guestbook.address;
+    let jar = Arc::new(Jar::default());
+    let client = reqwest::Client::builder().cookie_provider(Arc::clone(&jar));
+    let client = client.build().unwrap();
+    let held = || jar.cookies(&format!("http://{at}").parse().unwrap());
+    send(&client, at, "/sign-in", &[("name", "Ann")]).await;
+    let csrf = page(&client, at, "/csrf").await;
+    let mut all = vec![held()];
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert_eq!(summary(&client, at).await["principal"], "user:Ann");
+        assert!(!all.contains(&held()), "the jar follows");
+        all.push(held());
+    }
+    let form = [("csrf", &*csrf), ("entry", "mine")];
+    assert_eq!(
+        post(&client, at, "/entries", &form).await,
+        200,
+        "a rotation voids no form"
+    );
+    assert_eq!(summary(&client, at).await["entries"][0], "mine");
+    send(&client, at, "/sign-out", &[]).await;
+    assert_eq!(summary(&client, at).await["principal"], Value::Null);
+    assert!(all.iter().all(Option::is_some) && !all.contains(&held()));
 }
