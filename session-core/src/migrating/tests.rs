@@ -1,6 +1,8 @@
 //! Sessions that were left between two steps.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+use std::time::Duration;
+
 use super::*;
 use crate::{Changes, Codec, Lifetime, MemoryStore};
 
@@ -139,4 +141,18 @@ async fn what_has_expired_is_handed_back_as_it_was_and_never_moves() {
         assert!(store.list("ann", then).await.unwrap().is_empty(), "{lies}");
         assert_eq!((store.new.len(), store.old.len()), lengths, "{lies}");
     }
+}
+
+/// Its timeout was made shorter in the new store, and what is left of it in the old one does not know.
+#[tokio::test]
+async fn what_has_expired_is_not_listed_for_what_is_left_of_it() {
+    let store = stores();
+    let minute = Duration::from_secs(60);
+    let frozen = frozen(&record(), Place::draw().unwrap().epoch());
+    store.old.create(&Arc::new(frozen), NOW).await.unwrap();
+    let brief = Lifetime::new(minute, minute).unwrap();
+    let brief = Record::new(record().id(), "id", brief, NOW).with_principal("ann");
+    store.new.create(&Arc::new(brief), NOW).await.unwrap();
+    assert_eq!(store.list("ann", NOW).await.unwrap().len(), 1);
+    assert!(store.list("ann", NOW.plus(minute)).await.unwrap().is_empty());
 }
