@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytestring::ByteString;
 
 use crate::cap::{Cap, OnMaxSessions};
-use crate::event::{Audience, Events, Observer};
+use crate::event::Events;
 use crate::manager::{SessionManager, Shared};
+use crate::observer::{Audience, Observer};
 use crate::rules::Rules;
 use crate::token::Tokens;
 use crate::{
@@ -114,7 +115,7 @@ impl ManagerBuilder {
     }
 
     /// Signs tokens with the newest of these keys and accepts no token that none of them
-    /// verifies. Without keys tokens carry no MAC. A sealed store has keys of its own and
+    /// verifies; so [theft](OnReuse) shows however old the token is. CSRF tokens take a key too. Without keys tokens carry no MAC. A sealed store has keys of its own and
     /// takes none here.
     #[must_use]
     pub fn keys(mut self, keys: KeyRing) -> Self {
@@ -164,7 +165,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// Replaces tokens by a schedule. Default [`Rotation::off`].
+    /// Replaces tokens on a schedule. Default [`Rotation::off`].
     #[must_use]
     pub fn rotation(mut self, rotation: Rotation) -> Self {
         self.rotation = rotation;
@@ -180,8 +181,9 @@ impl ManagerBuilder {
 
     /// How many live sessions a principal may have in this scope, and what becomes of a sign-in beyond that. Default: any number.
     ///
-    /// It holds exactly once all sign-ins that run at the same time have returned. A sign-in costs two more listings, and fails over a store that
-    /// cannot [list](SessionStore::list).
+    /// It holds exactly once all sign-ins that run at the same time have returned, if the store answered them. A sign-in costs two more
+    /// listings, and fails over a store that cannot [list](SessionStore::list). One that is cancelled half-way (a timeout around the service) may leave a session
+    /// that counts and of which no client knows, until it expires or [`sign_out_everywhere`](SessionManager::sign_out_everywhere) ends it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -271,6 +273,11 @@ impl ManagerBuilder {
             ));
         }
         self.rotation.check()?;
+        if self.on_reuse == OnReuse::Revoke && !self.rotation.is_on() {
+            return Err(ConfigError::new(
+                "`OnReuse::Revoke` without a rotation would never act; set `rotation` too",
+            ));
+        }
         if sealed && self.rotation.is_on() {
             return Err(ConfigError::new(
                 "a sealed store cannot rotate tokens: what a client holds stays good until it expires; use a store on the server",

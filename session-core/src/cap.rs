@@ -13,7 +13,8 @@ use crate::{Error, Record, SessionId};
 pub enum OnMaxSessions {
     /// The principal's session that signed in first ends.
     RevokeOldest,
-    /// The sign-in fails with [`Error::TooManySessions`]. Of several at the same moment that are too many together, one
+    /// The sign-in fails: [`sign_in`](crate::Session::sign_in) itself succeeds, and the commit fails with
+    /// [`Error::TooManySessions`]. HTTP answers with 409 and an empty body, or as `SessionLayer::on_error` says. Of several at the same moment that are too many together, one
     /// that has already returned may be ended in the place of another.
     Refuse,
 }
@@ -44,6 +45,10 @@ impl SessionManager {
         let mut others = self.in_order(&principal).await?;
         others.retain(|record| Some(record.id) != own);
         if cap.beyond == OnMaxSessions::Refuse && others.len() >= cap.most {
+            let reason = "more sessions than a principal may have";
+            self.shared
+                .events
+                .sign_in_refused(own, &principal, reason, self.now());
             return Err(Error::TooManySessions { most: cap.most });
         }
         if let Some(latest) = others.last().and_then(|record| record.authenticated) {
@@ -67,10 +72,10 @@ impl SessionManager {
                     OnMaxSessions::Refuse => Err(Error::TooManySessions { most: cap.most }),
                 }
             }
+            // Who is signed in stays so. If there are too many, the next sign-in finds them.
             Err(error) => {
-                // Nobody knows whether it is one too many: it ends with the abort of this request.
-                inner.state().destroy();
-                Err(error)
+                self.shared.events.unwritten(who, &error, self.now());
+                Ok(())
             }
         }
     }

@@ -34,7 +34,7 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the store failed, [`Error::Contended`] if too many others wrote, or what a closure
+    /// [`Error::Store`] if the store failed, [`Error::Contended`] if too many others wrote, [`Error::TooManySessions`], or what a closure
     /// of [`Session::update`] ran into. Nothing was written then, unless it is
     /// [`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown). Answer with an error, and with what [`abort`](Self::abort) says.
     pub async fn commit(&self, session: &Session) -> Result<Directive, Error> {

@@ -7,6 +7,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::id::{decode_exact, random_bytes};
+use crate::state::Phase;
 use crate::{DerivedKey, Error, Session};
 
 impl Session {
@@ -14,9 +15,11 @@ impl Session {
     /// (OWASP, synchronizer token pattern). 43 characters of base64url, different each time, all of them good until the token of the session is
     /// renewed; a rotation does not touch them.
     ///
-    /// If nothing is stored of the session yet, the commit stores it: a token that nobody remembers would prove nothing. (A response that
-    /// is not committed, such as a 5xx, holds a void one.) If this
-    /// request has called [`sign_in`](Self::sign_in) or [`renew`](Self::renew) before, it is for the session as it will be.
+    /// If nothing is stored of the session yet, the commit stores it: a token that nobody remembers would prove nothing. So each
+    /// visitor who is shown a form gets a session, crawlers too. A response that is not committed, such as a 5xx, holds a void token.
+    ///
+    /// Draw it after a [`sign_in`](Self::sign_in) or [`renew`](Self::renew) of the same request: then it is for the session as it will be.
+    /// One that was drawn before is void with the renewal.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -67,16 +70,13 @@ impl Session {
 
     /// The seed of the session as the client will hold it.
     fn csrf_seed(&self) -> Result<[u8; 16], Error> {
-        let state = self.state();
+        let mut state = self.state();
         let renews = state.intent.renews();
-        if let Some(base) = state.base.as_ref().filter(|_| !renews) {
-            return Ok(base.record.csrf_seed);
+        match state.base.as_ref().filter(|_| !renews) {
+            Some(base) => Ok(base.record.csrf_seed),
+            None if state.phase != Phase::Open => Err(Error::Detached),
+            None => state.intent.draw_seed(),
         }
-        drop(state);
-        let mut state = self.open_state()?;
-        let seed = state.intent.seed()?;
-        state.intent.csrf_seed = Some(seed);
-        Ok(seed)
     }
 
     /// Each key, or nothing once.

@@ -42,7 +42,7 @@ pub enum StoreError {
     #[error(transparent)]
     TooLarge(#[from] LimitExceeded),
     /// This store cannot do that at all.
-    #[error("this session store does not support {0}; use one that does")]
+    #[error("this session store does not support {0}")]
     Unsupported(&'static str),
 }
 
@@ -149,7 +149,7 @@ pub enum Error {
     Detached,
     /// The principal has as many sessions as one may have
     /// ([`ManagerBuilder::max_sessions`](crate::ManagerBuilder::max_sessions)); nobody was signed in.
-    #[error("the principal is signed in {most} times, which is the most allowed; sign out elsewhere first")]
+    #[error("the principal already has as many sessions as allowed ({most}); sign out elsewhere first")]
     TooManySessions {
         /// How many sessions a principal may have.
         most: usize,

@@ -1,119 +1,18 @@
 //! What is worth telling: one event for each turn in a session's life, to an observer and to the log.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use bytestring::ByteString;
 use tracing::{debug, info, trace, warn};
 
+use crate::observer::Audience;
 use crate::throttle::Throttle;
-use crate::{Error, Record, SessionId, ShortId, StoreError, Timestamp};
+use crate::{Error, Event, EventKind, Record, SessionId, ShortId, StoreError, Timestamp};
 
 const TARGET: &str = "session";
 /// So many sessions that were found expired are remembered, to tell of each once.
 const EXPIRIES: usize = 4096;
-
-/// What has happened to a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EventKind {
-    /// It was stored for the first time.
-    Created,
-    /// A token opened it.
-    Loaded,
-    /// Its token was renewed, by a sign-in or another change of privilege.
-    Renewed,
-    /// Its token was rotated by the [schedule](crate::Rotation).
-    Rotated,
-    /// A token came back after it was rotated away: somebody has a copy.
-    Reused,
-    /// A token opened no session.
-    Refused,
-    /// The application ended it in one of its own requests.
-    Destroyed,
-    /// A token came after its end by time. Told about once by each process.
-    Expired,
-    /// It was ended from elsewhere: signed out by its owner, over the maximum, or because a token was reused.
-    Revoked,
-    /// Another request changed it first; the commit goes round again.
-    Conflict,
-    /// It ended, or was renewed, while a request was changing it. What the request wrote is dropped.
-    Gone,
-    /// Changes were not saved.
-    Unsaved,
-    /// The store failed.
-    StoreFailed,
-    /// Its record cannot be read.
-    Corrupt,
-}
-
-/// One turn in a session's life. It holds no token, key or value, and no whole id.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Event<'a> {
-    /// What has happened.
-    pub kind: EventKind,
-    /// The short hash of the session's id, where it is known.
-    pub session: Option<ShortId>,
-    /// Who was signed in.
-    pub principal: Option<&'a str>,
-    /// Why, or how, in a few words.
-    pub reason: &'a str,
-    /// How many sessions it is about: 1, but where all sessions of a principal ended at once.
-    pub count: u64,
-    /// When it was noticed.
-    pub at: Timestamp,
-}
-
-/// Is told of each [`Event`], to count them or to keep an audit trail.
-///
-/// It is called in the middle of requests, outside of all locks: it must be quick and must not block. Nothing is left out: a client can
-/// make as many `Refused` events as it sends requests. (The log, target `session`, has the same events but for the principal, and
-/// at most 60 a minute of those kinds that a client can provoke.)
-///
-/// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// use session_core::{Event, EventKind, MemoryStore, SessionManager};
-/// use std::sync::Arc;
-/// use std::sync::atomic::{AtomicU64, Ordering};
-///
-/// let created = Arc::new(AtomicU64::new(0));
-/// let counter = Arc::clone(&created);
-/// let manager = SessionManager::builder(MemoryStore::new())
-///     .observer(move |event: &Event<'_>| {
-///         if event.kind == EventKind::Created {
-///             counter.fetch_add(1, Ordering::Relaxed);
-///         }
-///     })
-///     .build()
-///     .unwrap();
-///
-/// let session = manager.open(&[]).await?;
-/// session.insert("colour", "blue")?;
-/// manager.commit(&session).await?;
-/// assert_eq!(created.load(Ordering::Relaxed), 1);
-/// # Ok::<_, session_core::Error>(()) }).unwrap();
-/// ```
-pub trait Observer: Send + Sync + 'static {
-    /// Takes note of an event.
-    fn observe(&self, event: &Event<'_>);
-}
-
-impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
-    fn observe(&self, event: &Event<'_>) {
-        self(event);
-    }
-}
-
-/// The observer of a manager, if it has one.
-#[derive(Clone, Default)]
-pub(crate) struct Audience(pub(crate) Option<Arc<dyn Observer>>);
-
-impl fmt::Debug for Audience {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "one" } else { "none" })
-    }
-}
 
 /// Whom an event is about, kept beyond the record.
 #[derive(Clone, Debug)]
@@ -148,6 +47,8 @@ pub(crate) enum Refusal {
     TooMany,
     /// A renewal has just put another in its place.
     Renewed,
+    /// Just rotated away, like many others since.
+    Surplus,
     /// Of an earlier epoch.
     Former,
     /// Several tokens open different sessions.
@@ -162,6 +63,9 @@ impl Refusal {
             Self::Scope => "it belongs to sessions of another name",
             Self::TooMany => "too many tokens in one request",
             Self::Renewed => "renewed a moment ago; the request is answered as anonymous",
+            Self::Surplus => {
+                "rotated away a moment ago, like many others since; the request is answered as anonymous"
+            }
             Self::Former => "a renewal retired it",
             Self::Ambiguous => "one request holds tokens of several sessions",
         }
@@ -211,7 +115,8 @@ impl Events {
         count: u64,
         now: Timestamp,
     ) {
-        if let Audience(Some(observer)) = &self.audience {
+        // To panic twice would end the process, and some events are told while a request that panicked is dropped.
+        if let Some(observer) = self.audience.0.as_ref().filter(|_| !std::thread::panicking()) {
             observer.observe(&Event {
                 kind,
                 session: id.map(|id| id.short()),
@@ -239,6 +144,20 @@ impl Events {
     pub(crate) fn created(&self, record: &Record, now: Timestamp) {
         info!(target: TARGET, session = %record.id.short(), "created");
         self.about(EventKind::Created, record, "", now);
+    }
+
+    pub(crate) fn sign_in_refused(
+        &self,
+        id: Option<SessionId>,
+        principal: &str,
+        reason: &'static str,
+        now: Timestamp,
+    ) {
+        if let Some(suppressed) = self.refused.admit(now) {
+            let session = id.map(|id| id.short());
+            warn!(target: TARGET, ?session, reason, suppressed, "refused a sign-in");
+        }
+        self.observe(EventKind::Refused, id, Some(principal), reason, now);
     }
 
     pub(crate) fn renewed(&self, record: &Record, signed_in: bool, now: Timestamp) {

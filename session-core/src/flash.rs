@@ -4,19 +4,58 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::session::decode;
-use crate::{Error, Session};
+use crate::state::State;
+use crate::{Error, Session, Value};
 
 /// They are entries like others, under keys that begin so.
 const PREFIX: &str = "_flash.";
+
+/// The flash values of earlier requests, and whether they are used up.
+#[derive(Default)]
+pub(crate) struct Flashes {
+    entries: Vec<(String, Value)>,
+    shown: bool,
+}
+
+impl State {
+    /// Those of earlier requests: a save in this one puts its own beside them.
+    fn flashes(&mut self) -> &mut Flashes {
+        let stored = self.base.as_ref().map(|base| &base.record.values);
+        self.flashes.get_or_insert_with(|| {
+            let all = stored.into_iter().flat_map(|values| values.iter());
+            let theirs = all.filter(|(key, _)| key.starts_with(PREFIX));
+            Flashes {
+                entries: theirs
+                    .map(|(key, value)| (key.to_owned(), value.clone()))
+                    .collect(),
+                shown: false,
+            }
+        })
+    }
+
+    /// Removes those of earlier requests, but for what this one has put in their place.
+    fn use_up_flashes(&mut self) {
+        let flashes = self.flashes();
+        if std::mem::replace(&mut flashes.shown, true) {
+            return;
+        }
+        for (key, value) in flashes.entries.clone() {
+            if !self.pending.has(&key) && self.view(&key) == Some(&value) {
+                self.remove(&key);
+            }
+        }
+    }
+}
 
 impl Session {
     /// Keeps a value for the next request, as the "your order is on its way" beyond a redirect.
     ///
     /// It cannot be read in this request. The next one that reads any of them with [`flashed`](Self::flashed) uses
-    /// them all up: they go with its commit. One that reads none leaves them, so a background request does not swallow what a
+    /// them all up: they go with its commit, whatever it read. One that reads none leaves them, so a background request does not swallow what a
     /// person should see; and one that fails leaves them too.
     ///
     /// The value is an entry of the session like others, under the key `_flash.` and `key`; [`clear`](Self::clear) removes it too.
+    /// A value that another request puts under a key while this one shows the former one may go with it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -40,6 +79,7 @@ impl Session {
     /// As [`insert`](Self::insert). An unread value of the same key is gone then too.
     pub fn flash<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
         let key = format!("{PREFIX}{key}");
+        self.state().flashes();
         // So that an equal one counts as new.
         self.remove(&key);
         self.insert(&key, value)
@@ -49,28 +89,17 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] if the value is not a `T`.
+    /// [`Error::Decode`] if the value is not a `T`. It is used up all the same.
     pub fn flashed<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
-        let key = format!("{PREFIX}{key}");
+        let name = format!("{PREFIX}{key}");
         let value = {
             let mut state = self.state();
-            let Some(stored) = state.stored() else {
-                return Ok(None);
-            };
-            let value = stored.get(&key).cloned();
-            let names = stored.iter().map(|(key, _)| key);
-            let shown: Vec<_> = names
-                .filter(|key| key.starts_with(PREFIX))
-                .map(str::to_owned)
-                .collect();
-            for key in shown {
-                // What this request has put in its place is for the next one.
-                if !state.pending.has(&key) {
-                    state.remove(&key);
-                }
-            }
-            value
+            state.use_up_flashes();
+            let mut entries = state.flashes().entries.iter();
+            entries
+                .find(|(other, _)| *other == name)
+                .map(|(_, value)| value.clone())
         };
-        value.map(|value| decode(&key, &value)).transpose()
+        value.map(|value| decode(key, &value)).transpose()
     }
 }

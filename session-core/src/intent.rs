@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use bytestring::ByteString;
-use smallvec::SmallVec;
 
 use crate::id::random_bytes;
 use crate::record::TokenHash;
+use crate::rotation::retire;
 use crate::rules::Rules;
 use crate::token::Secret;
 use crate::{Error, Lifetime, Record, Timestamp};
 
 /// How long a token that a renewal retired is answered as anonymous instead of as a stranger's.
 pub(crate) const RENEWAL_GRACE: Duration = Duration::from_secs(10);
-/// A retired token is kept in the record as long as it may matter, and only so many of them.
-const RETIRED_KEPT: usize = 8;
 
 /// What a save is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +52,11 @@ impl Intent {
         now.max(self.after)
     }
 
-    pub(crate) fn seed(&self) -> Result<[u8; 16], Error> {
-        self.csrf_seed.map_or_else(random_bytes, Ok)
+    /// The seed that the session is going to have: drawn once, so that everybody who asks gets the same.
+    pub(crate) fn draw_seed(&mut self) -> Result<[u8; 16], Error> {
+        let seed = self.csrf_seed.map_or_else(random_bytes, Ok)?;
+        self.csrf_seed = Some(seed);
+        Ok(seed)
     }
 
     /// Bytes that its names add to those of `record`.
@@ -125,24 +126,16 @@ impl Intent {
         if !self.renews() {
             return Ok(None);
         }
+        retire(&mut record.tokens, record.epoch, now, &rules.rotation);
         record.epoch = record.epoch.saturating_add(1);
-        record.csrf_seed = self.seed()?;
+        if let Some(seed) = self.csrf_seed {
+            record.csrf_seed = seed;
+        }
         let secret = rules.new_secret()?;
-        retire(&mut record.tokens, now);
         record
             .tokens
             .extend(secret.as_ref().map(|secret| issued(secret, now, record.epoch)));
         Ok(secret)
-    }
-}
-
-/// Retires all tokens, and drops those that have been so for long.
-pub(crate) fn retire(tokens: &mut SmallVec<[TokenHash; 1]>, now: Timestamp) {
-    tokens.retain(|token| token.retired.is_none_or(|since| now.since(since) < RENEWAL_GRACE));
-    let surplus = tokens.len().saturating_sub(RETIRED_KEPT);
-    tokens.drain(..surplus);
-    for token in tokens {
-        token.retired.get_or_insert(now);
     }
 }
 

@@ -70,7 +70,7 @@ impl Session {
             .map(|name| name.to_string())
     }
 
-    /// When the principal last authenticated, as stored; for step-up checks.
+    /// When the principal last authenticated, as stored, so `None` until a sign-in is committed; for step-up checks.
     ///
     /// [`authenticated_within`](Self::authenticated_within) has an example.
     pub fn authenticated_at(&self) -> Option<Timestamp> {
@@ -107,7 +107,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] if the name is too long, [`Error::Detached`] if the response has left.
+    /// [`Error::Limit`] if the name is too long, [`Error::Detached`] if the response has left. Under a
+    /// [maximum of sessions](crate::ManagerBuilder::max_sessions) the commit may fail.
     pub fn sign_in(&self, principal: &str) -> Result<(), Error> {
         self.rules().limits.check_name(principal)?;
         let rules = self.rules();
@@ -215,7 +216,8 @@ impl Session {
         state.intent.lifetime = Some(lifetime).filter(|_| stored != Some(lifetime));
     }
 
-    /// Names the session for its owner, such as the name of a device. To be called after [`sign_in`](Self::sign_in).
+    /// Names the session for its owner, such as the name of a device. Call it after [`sign_in`](Self::sign_in): one that switches
+    /// principals drops it. A label alone stores no session.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -293,7 +295,7 @@ impl Session {
         self.state().needs_commit(now)
     }
 
-    /// How long ago the principal authenticated, if at most `limit`.
+    /// How long ago the principal authenticated, if at most `limit`; as stored, so `None` until a sign-in is committed.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

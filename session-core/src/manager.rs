@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::base::Base;
 use crate::builder::{Deadlines, ManagerBuilder, OnCorrupt};
 use crate::event::Events;
 use crate::queue::Queues;
 use crate::rules::Rules;
-use crate::state::{Base, Phase};
+use crate::state::Phase;
 use crate::token::Tokens;
 use crate::{Clock, DerivedKey, Key, Lifetime, OnReuse, Session, SessionStore, Timestamp};
 

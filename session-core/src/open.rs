@@ -4,23 +4,29 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
+use crate::base::Base;
 use crate::builder::OnCorrupt;
 use crate::clock::{Elapsed, within};
 use crate::event::{Refusal, Who};
 use crate::manager::SessionManager;
 use crate::rotation::{Standing, Upkeep, standing};
-use crate::state::{Base, State};
+use crate::state::State;
 use crate::token::Presented;
-use crate::{Capability, Error, Key, OnReuse, Record, Session, StoreError, Timestamp};
+use crate::{
+    Capability, Changes, Error, Key, Metadata, OnReuse, Record, Session, StoreError, Timestamp, Update,
+    Updated,
+};
 
+/// Attempts to void the tokens of a session that others write to.
+const MOST_CLOSINGS: u32 = 16;
 /// So many tokens of one request that are ours by form and MAC are looked up.
 const MOST_TOKENS: usize = 4;
 
 /// What one token opens.
 enum Found {
     Live(Base),
-    /// A renewal has just put another token in its place.
-    Renewed,
+    /// Another token has just taken its place: the request is answered as anonymous, and stores nothing.
+    Replaced,
     /// It was rotated away, and its overlap is over.
     Reused(Arc<Record>),
     Nothing,
@@ -56,8 +62,8 @@ impl SessionManager {
     pub async fn open(&self, tokens: &[&str]) -> Result<Session, Error> {
         let now = self.now();
         let mut live: Option<Base> = None;
-        let mut reused: Option<Arc<Record>> = None;
-        let mut renewed = false;
+        let mut reused: Vec<Arc<Record>> = Vec::new();
+        let mut replaced = false;
         let mut ambiguous = false;
         let mut tried = 0;
         for (at, token) in tokens.iter().enumerate() {
@@ -81,13 +87,13 @@ impl SessionManager {
                     Some(_) => {}
                     None => live = Some(base),
                 },
-                Found::Reused(record) => reused = Some(record),
-                Found::Renewed => renewed = true,
+                Found::Reused(record) => reused.push(record),
+                Found::Replaced => replaced = true,
                 Found::Nothing => {}
             }
         }
-        if let Some(record) = reused.filter(|_| live.is_none()) {
-            self.reused(&record, now).await?;
+        for record in reused.iter().filter(|_| live.is_none()) {
+            self.reused(record, now).await?;
         }
         if ambiguous {
             self.shared.events.refused(Refusal::Ambiguous, now);
@@ -96,85 +102,113 @@ impl SessionManager {
         if let Some(base) = &live {
             self.shared.events.loaded(&base.record, now);
         }
-        let muted = renewed && live.is_none();
+        let muted = replaced && live.is_none();
         Ok(Session::new(self.clone(), State::opened(live, muted)))
     }
 
     /// A rotated token came back, and no other one: somebody has a copy.
-    async fn reused(&self, record: &Record, now: Timestamp) -> Result<(), Error> {
+    async fn reused(&self, record: &Arc<Record>, now: Timestamp) -> Result<(), Error> {
         let revokes = self.shared.on_reuse == OnReuse::Revoke;
         self.shared.events.reused(record, revokes, now);
-        if revokes {
+        if revokes && self.close_epoch(record, now).await? {
             self.delete(&Key::Id(record.id), &Who::of(record)).await?;
             let principal = record.principal();
-            self.shared
-                .events
-                .revoked(record.id, principal, "a rotated token came back", now);
+            let reason = "a rotated token came back";
+            self.shared.events.revoked(record.id, principal, reason, now);
         }
         Ok(())
     }
 
+    /// Voids every token of the epoch of `record`, so that the session can be deleted as it was judged: a sign-in that was
+    /// faster has begun an epoch of its own, and stays. Whether there is anything to delete.
+    async fn close_epoch(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
+        let mut current = Arc::clone(record);
+        for _ in 0..MOST_CLOSINGS {
+            let changes = Changes::new().with_metadata(Metadata::Replaced);
+            let mut closed = changes.apply(&current);
+            closed.epoch = closed.epoch.saturating_add(1);
+            closed.tokens.clear();
+            let update = Update {
+                record: &Arc::new(closed),
+                changes: &changes,
+                epoch: current.epoch,
+                expected: Some(current.version),
+                limits: &self.rules().limits,
+            };
+            let key = Key::Id(record.id);
+            let call = (*self.shared.store).update(&key, update, now);
+            let unanswered = |Elapsed| Err(StoreError::outcome_unknown(DeadlinePassed));
+            match self.in_time(call).await.unwrap_or_else(unanswered)? {
+                Updated::Saved { .. } => return Ok(true),
+                Updated::Gone => return Ok(false),
+                Updated::Conflict(_) => match self.fetch(&key, now).await? {
+                    Some(fresh) if fresh.epoch == record.epoch => current = fresh,
+                    _ => return Ok(false),
+                },
+            }
+        }
+        Err(Error::Contended)
+    }
+
     async fn find(&self, key: Key, presented: Option<Presented>, now: Timestamp) -> Result<Found, Error> {
         let Some(record) = self.load(&key, now).await? else {
+            self.shared.events.refused(Refusal::Unknown, now);
             return Ok(Found::Nothing);
         };
         if record.scope() != self.scope() {
             self.shared.events.refused_by(&record, Refusal::Scope, now);
             return Ok(Found::Nothing);
         }
-        let mut base = Base {
-            key,
-            record,
-            secret: None,
-            held: true,
-            old_key: false,
-            stale: false,
-            presented: false,
-            upkeep: Upkeep::default(),
-        };
-        let Some(presented) = presented else {
-            return Ok(Found::Live(base));
-        };
-        let refusal = match standing(&base.record, &presented, now, &self.rules().rotation) {
-            Standing::Accepted(upkeep) => {
-                base.secret = Some(presented.secret);
-                base.old_key = presented.old_key;
-                base.presented = true;
-                base.upkeep = upkeep;
-                return Ok(Found::Live(base));
+        let standing = presented
+            .as_ref()
+            .map(|presented| standing(&record, presented, now, &self.rules().rotation));
+        if !record.is_live(now) {
+            match standing {
+                Some(Standing::Stranger) => self.shared.events.refused(Refusal::Unknown, now),
+                _ => self.shared.events.expired(&record, now),
             }
-            Standing::Reused => return Ok(Found::Reused(base.record)),
-            Standing::Renewed => Refusal::Renewed,
-            Standing::Former => Refusal::Former,
-            Standing::Stranger => Refusal::Unknown,
+            return Ok(Found::Nothing);
+        }
+        let refusal = match standing {
+            None | Some(Standing::Accepted(_)) => {
+                let upkeep = match standing {
+                    Some(Standing::Accepted(upkeep)) => upkeep,
+                    _ => Upkeep::default(),
+                };
+                return Ok(Found::Live(Base {
+                    key,
+                    record,
+                    held: true,
+                    old_key: presented.as_ref().is_some_and(|presented| presented.old_key),
+                    presented: presented.is_some(),
+                    secret: presented.map(|presented| presented.secret),
+                    stale: false,
+                    upkeep,
+                }));
+            }
+            Some(Standing::Reused) => return Ok(Found::Reused(record)),
+            Some(Standing::Renewed) => Refusal::Renewed,
+            Some(Standing::Surplus) => Refusal::Surplus,
+            Some(Standing::Former) => Refusal::Former,
+            Some(Standing::Stranger) => Refusal::Unknown,
         };
-        self.shared.events.refused_by(&base.record, refusal, now);
+        self.shared.events.refused_by(&record, refusal, now);
         Ok(match refusal {
-            Refusal::Renewed => Found::Renewed,
+            Refusal::Renewed | Refusal::Surplus => Found::Replaced,
             _ => Found::Nothing,
         })
     }
 
-    /// The live record of a key. Whatever the store does, what has expired is not live.
+    /// The record of a key, expired or not.
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
-        let loaded = self.fetch(key, now).await;
-        match loaded {
+        match self.fetch(key, now).await {
             Ok(Some(record)) if key.id().is_some_and(|id| id != record.id) => {
                 let id = record.id.short();
                 let error = StoreError::corrupt(format!("the record is that of session {id}"));
                 self.unreadable(key, error, now)
             }
-            Ok(Some(record)) if record.is_live(now) => Ok(Some(record)),
-            Ok(Some(record)) => {
-                self.shared.events.expired(&record, now);
-                Ok(None)
-            }
-            Ok(None) => {
-                self.shared.events.refused(Refusal::Unknown, now);
-                Ok(None)
-            }
             Err(error @ StoreError::Corrupt(_)) => self.unreadable(key, error, now),
-            Err(error) => Err(error.into()),
+            loaded => Ok(loaded?),
         }
     }
 

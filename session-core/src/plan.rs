@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::base::Base;
 use crate::intent::{Intent, Occasion, issued};
 use crate::job::Job;
 use crate::pending::Taken;
 use crate::rotation;
 use crate::rules::Rules;
-use crate::state::{Base, Phase, State};
+use crate::state::{Phase, State};
 use crate::token::Secret;
 use crate::{Changes, Error, Key, Metadata, Record, SessionId, Timestamp};
 
@@ -35,13 +36,16 @@ const KEEPING_TOKEN: &str = "the response cannot carry a new token";
 impl State {
     /// Decides what a save has to write.
     pub(crate) fn plan(&mut self, now: Timestamp, occasion: Occasion, rules: &Rules) -> Result<Plan, Error> {
-        let intent = self.intent.due(occasion);
+        let mut intent = self.intent.due(occasion);
         if self.muted && intent.sign_in.is_none() {
             let waits = occasion == Occasion::Save && self.intent.sign_in.is_some();
             return Ok(match waits || self.is_idle() {
                 true => Plan::Nothing,
                 false => Plan::Withhold("its token was renewed, or it ended, since this request was sent"),
             });
+        }
+        if self.base.is_some() && intent.renews() {
+            intent.csrf_seed = Some(self.intent.draw_seed()?);
         }
         let mut plan = match &self.base {
             Some(base) => self.plan_update(base, intent, now, occasion, rules)?,
@@ -58,7 +62,7 @@ impl State {
     }
 
     fn plan_create(
-        &self,
+        &mut self,
         intent: Intent,
         now: Timestamp,
         occasion: Occasion,
@@ -79,7 +83,7 @@ impl State {
         let lifetime = intent.lifetime.unwrap_or(rules.lifetime);
         let mut record = Record::new(SessionId::random()?, rules.scope.clone(), lifetime, now);
         record.values = values;
-        record.csrf_seed = intent.seed()?;
+        record.csrf_seed = self.intent.draw_seed()?;
         record.label = intent.label.clone();
         if let Some(principal) = &intent.sign_in {
             record.principal = Some(principal.clone());

@@ -13,7 +13,8 @@ use crate::{Error, Record, Session, SessionId, StoreError, Timestamp};
 pub struct SessionInfo(Arc<Record>);
 
 impl SessionInfo {
-    /// Its name, for [`SessionManager::end`]. No secret, but none of the public's business either.
+    /// Its name, for [`SessionManager::end`]: [`encode`](SessionId::encode) it into a form, and `parse` what comes back. No secret, but none of
+    /// the public's business either. Events have its [short hash](SessionId::short).
     pub fn id(&self) -> SessionId {
         self.0.id
     }
@@ -94,7 +95,7 @@ impl SessionManager {
         Ok(sessions.into_iter().map(SessionInfo).collect())
     }
 
-    /// Ends every session of a principal; how many there were. Each is over with its next request, and what is under way for
+    /// Ends every session of a principal, of every scope; how many there were. Each is over with its next request, and what is under way for
     /// it can write no more. A sign-in that is under way at the same moment may come after it.
     ///
     /// ```
@@ -117,8 +118,11 @@ impl SessionManager {
         self.end_all(principal, None, "signed out everywhere").await
     }
 
-    /// Ends every other session of the principal who is signed in; how many there were. For "sign out my other devices", and
-    /// for a change of password. Where nobody is signed in it does nothing.
+    /// Ends every other session of the principal who is signed in, of every scope; how many there were. For "sign out my other devices".
+    /// Where nobody is signed in it does nothing.
+    ///
+    /// It takes effect at once, whatever becomes of this request: after a change of password, call it when the new one is stored. This session
+    /// keeps its token; call [`renew`](Session::renew) too, for whoever may hold a copy of it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -148,7 +152,8 @@ impl SessionManager {
     }
 
     /// Ends one session of a principal, by its id; whether there was such a one. Whose session it is, is checked in the
-    /// same step, so an id that somebody guessed or saw does no harm.
+    /// same step, so an id that somebody guessed or saw does no harm. For the session at hand use
+    /// [`sign_out`](Session::sign_out), so that its client is told.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

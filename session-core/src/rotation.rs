@@ -9,19 +9,24 @@ use crate::record::TokenHash;
 use crate::token::{Presented, Secret};
 use crate::{ConfigError, Lifetime, Record, Timestamp};
 
-/// Replaces tokens by a schedule, so that a stolen one is soon worth nothing, or shows.
+/// Replaces tokens on a schedule, so that a stolen one is soon worth nothing, or shows.
 ///
 /// A token older than `ttl` gets a successor, which travels with a response that is sent anyway. Once a client has
-/// presented the successor, its predecessors are accepted for another `overlap`, the last `keep` of them, and
+/// presented the successor, the tokens before it (but for those less than a minute old that nobody has presented: an answer may be overtaken by
+/// another) are accepted for another `overlap`, the last `keep` of them, and
 /// then no longer: whoever brings one holds a copy ([`OnReuse`]). Until then the predecessor stays good and gets other
-/// successors, so a response that was lost strands nobody. Parallel requests agree on one successor.
+/// successors, so a response that was lost strands nobody. (Eight successors wait like that at most; then it gets no more.) Parallel requests agree on one
+/// successor.
 ///
 /// Rotation renews the token and nothing else: id, data, deadline, epoch and CSRF token stay. A session that is not used is
-/// not rotated. Each rotation costs one write, and its successor one more when it is first presented; both ride on a write that
-/// is made anyway. A token that the client is to keep beyond the browser's end ([`Lifetime::persistent`](crate::Lifetime::persistent))
-/// is rotated after half of the idle timeout at the latest, for its `Max-Age` to move, and told to be kept so much longer: where tokens rotate
-/// none is sent twice. A manager does not rotate unless it is told to
-/// ([`ManagerBuilder::rotation`](crate::ManagerBuilder::rotation)), and cannot with a sealed store.
+/// not rotated. Each rotation costs one write, and so does the first request with the successor; where these requests
+/// write anyway it costs nothing more. So at the default of 5 s a client that only reads causes two writes in 5 s.
+///
+/// Where tokens rotate none is sent twice, so a token that the client is to keep beyond the browser's end
+/// ([`Lifetime::persistent`](crate::Lifetime::persistent)) is rotated after half of the idle timeout at the latest, so that its `Max-Age`
+/// moves; it is told with that much more.
+///
+/// A manager does not rotate unless it is told to ([`ManagerBuilder::rotation`](crate::ManagerBuilder::rotation)), and cannot with a sealed store.
 ///
 /// # What becomes of a token
 ///
@@ -30,6 +35,7 @@ use crate::{ConfigError, Lifetime, Record, Timestamp};
 /// | the newest one | goes on; gets a successor if the token is older than `ttl` | |
 /// | the predecessor of one that nobody has presented yet, say because a response was lost | goes on; gets another successor after `ttl` | |
 /// | superseded, within `keep` and `overlap` | goes on; gets no token | |
+/// | superseded, within the overlap but not among the last `keep` | anonymous; stores nothing, sets no cookie | `Refused` |
 /// | superseded, beyond the overlap | goes on without a session | [`Reused`](crate::EventKind::Reused), and by [`OnReuse`] the session ends |
 /// | the same beside another token that is accepted | goes on with that one | |
 /// | of an earlier epoch: a renewal or sign-in retired it less than 10 s ago | anonymous; stores nothing, sets no cookie | `Refused` |
@@ -63,6 +69,13 @@ pub struct Rotation {
 }
 
 const MOST_KEPT: usize = 8;
+const LONGEST_OVERLAP: Duration = Duration::from_secs(3600);
+/// An answer does not come later than this, once one that was sent after it has arrived.
+const LATEST_ANSWER: Duration = Duration::from_secs(60);
+/// Successors that wait to be presented.
+const MOST_WAITING: usize = 8;
+/// As many tokens as an epoch ever has: superseded ones, waiting ones, and those that were presented.
+const MOST_RETIRED: usize = MOST_KEPT + 2 * MOST_WAITING;
 
 impl Default for Rotation {
     /// Every 5 seconds, the last 3 accepted for 10 seconds.
@@ -123,18 +136,23 @@ impl Rotation {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.ttl.is_zero() {
             return Err(ConfigError::new(
-                "tokens are to be rotated every 0 s; use a longer ttl, or `Rotation::off()`",
+                "`Rotation::ttl` is 0 s; use a longer one, or `Rotation::off()`",
             ));
         }
         if !(1..=MOST_KEPT).contains(&self.keep) {
             return Err(ConfigError::new(format!(
-                "{} superseded tokens are to be accepted; keep 1 to {MOST_KEPT}",
+                "`Rotation::keep` is {}; keep 1 to {MOST_KEPT} superseded tokens",
                 self.keep
             )));
         }
+        if self.overlap > LONGEST_OVERLAP {
+            return Err(ConfigError::new(
+                "`Rotation::overlap` is more than an hour, so theft would not show; use a shorter one",
+            ));
+        }
         if self.overlap.is_zero() {
             return Err(ConfigError::new(
-                "superseded tokens are accepted for 0 s, so requests under way would look like theft; use a longer overlap",
+                "`Rotation::overlap` is 0 s, so requests under way would look like theft; use a longer one",
             ));
         }
         Ok(())
@@ -147,6 +165,8 @@ impl Rotation {
 /// An event says so in any case. To end the session is the safe answer where tokens are
 /// [signed](crate::ManagerBuilder::keys) and the store loses no acknowledged write; with one that may (Redis at a
 /// fail-over), a client whose newest token was lost would look like a thief.
+///
+/// A MAC tells the epoch modulo 4: a token that is exactly 4, 8, .. renewals old counts as one of this epoch, and comes under this rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnReuse {
     /// The request goes on without a session; the session stays. The default.
@@ -162,6 +182,8 @@ pub(crate) enum Standing {
     Accepted(Upkeep),
     /// A renewal has just put another token in its place.
     Renewed,
+    /// It was just rotated away, and so many others were since that it is not accepted.
+    Surplus,
     /// It was rotated away, and its overlap is over.
     Reused,
     /// It is of an earlier epoch.
@@ -204,11 +226,14 @@ impl Upkeep {
     fn at(record: &Record, at: usize, rotation: &Rotation) -> Self {
         let before = &record.tokens[..at];
         let newest = record.tokens.last().map(|token| token.issued);
+        let waiting = |token: &&TokenHash| is_good(token, record.epoch) && token.confirmed.is_none();
+        // Each of them may be what a client holds: none is dropped, and no more of them are issued.
+        let newest = newest.filter(|_| record.tokens.iter().filter(waiting).count() < MOST_WAITING);
         Self {
+            // The first one of its epoch has nothing to supersede. Any other one is noted even where its predecessors are
+            // superseded already: of two holders of one token, each has to show.
             confirm: record.tokens[at].confirmed.is_none()
-                && before
-                    .iter()
-                    .any(|other| is_good(other, record.epoch) && other.confirmed.is_some()),
+                && before.iter().any(|other| other.epoch == record.epoch),
             rotate_at: newest
                 .zip(rotation.interval(record.lifetime))
                 .map(|(issued, ttl)| issued.plus(ttl)),
@@ -239,14 +264,21 @@ pub(crate) fn standing(
     let within = |limit| token.retired.is_none_or(|since| now.since(since) < limit);
     match token.epoch == record.epoch {
         true if token.retired.is_none() => Standing::Accepted(Upkeep::at(record, at, rotation)),
-        true if within(rotation.overlap) => Standing::Accepted(Upkeep {
+        true if !within(rotation.overlap) => Standing::Reused,
+        true if is_among_last(record, at, rotation.keep) => Standing::Accepted(Upkeep {
             superseded: true,
             ..Upkeep::default()
         }),
-        true => Standing::Reused,
+        true => Standing::Surplus,
         false if within(RENEWAL_GRACE) => Standing::Renewed,
         false => Standing::Former,
     }
+}
+
+/// Whether at most so many tokens were superseded from this one on.
+fn is_among_last(record: &Record, at: usize, count: usize) -> bool {
+    let superseded = |token: &&TokenHash| token.epoch == record.epoch && token.retired.is_some();
+    record.tokens[at..].iter().filter(superseded).count() <= count
 }
 
 /// What a token's MAC tells of its epoch.
@@ -266,35 +298,50 @@ pub(crate) fn advance(
     let epoch = record.epoch;
     record.tokens[at].confirmed.get_or_insert(now);
     for other in &mut record.tokens[..at] {
-        // One that nobody has presented yet may be what the client holds.
-        if is_good(other, epoch) && other.confirmed.is_some() {
+        // One that nobody has presented yet may be what the client holds, if its answer was overtaken.
+        let known =
+            other.confirmed.is_some() || now.since(other.issued) >= rotation.overlap.max(LATEST_ANSWER);
+        if is_good(other, epoch) && known {
             other.retired = Some(now);
         }
     }
     if let Some(secret) = successor {
         record.tokens.push(issued(secret, now, epoch));
     }
-    forget(&mut record.tokens, hash, epoch, now, rotation.keep);
+    forget(&mut record.tokens, epoch, now, rotation);
 }
 
-/// Drops what no longer matters: tokens of former epochs after their grace, and of this one all but the last `keep`
-/// that are superseded and the last `keep` that wait to be presented. The newest and the presented one stay.
-fn forget(tokens: &mut SmallVec<[TokenHash; 1]>, hash: &[u8; 32], epoch: u64, now: Timestamp, keep: usize) {
-    let (mut superseded, mut waiting) = (0, 0);
+/// Retires all tokens by a renewal: from now on those that were still accepted, of the epoch that it ends.
+pub(crate) fn retire(tokens: &mut SmallVec<[TokenHash; 1]>, epoch: u64, now: Timestamp, rotation: &Rotation) {
+    let ago = |token: &TokenHash| token.retired.map(|since| now.since(since));
+    let accepted = |token: &TokenHash| {
+        let superseded = |ago| token.epoch == epoch && ago < rotation.overlap;
+        ago(token).is_none_or(superseded)
+    };
+    tokens.retain(|token| accepted(token) || ago(token).is_some_and(|ago| ago < RENEWAL_GRACE));
+    let surplus = tokens.len().saturating_sub(MOST_RETIRED);
+    tokens.drain(..surplus);
+    for token in tokens {
+        if accepted(token) {
+            token.retired = Some(now);
+        }
+    }
+}
+
+/// Drops what no longer matters: tokens of former epochs after their grace, and of this one those that are superseded
+/// beyond the overlap, but for the last `keep`.
+fn forget(tokens: &mut SmallVec<[TokenHash; 1]>, epoch: u64, now: Timestamp, rotation: &Rotation) {
+    let mut superseded = 0;
     let mut kept: SmallVec<[TokenHash; 1]> = SmallVec::new();
-    for (age, token) in tokens.iter().rev().enumerate() {
-        let keeps = match token.retired {
-            Some(since) if token.epoch != epoch => now.since(since) < RENEWAL_GRACE,
-            Some(_) => {
-                superseded += 1;
-                superseded <= keep
+    for token in tokens.iter().rev() {
+        let keeps = token.retired.is_none_or(|since| {
+            let ago = now.since(since);
+            if token.epoch != epoch {
+                return ago < RENEWAL_GRACE;
             }
-            None if age == 0 || token.hash == *hash => true,
-            None => {
-                waiting += 1;
-                waiting <= keep
-            }
-        };
+            superseded += 1;
+            superseded <= rotation.keep || (superseded <= MOST_KEPT && ago < rotation.overlap)
+        });
         if keeps {
             kept.push(*token);
         }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use crate::arena::Arena;
+use crate::base::{Base, Doomed};
 use crate::event::Who;
+use crate::flash::Flashes;
 use crate::intent::Intent;
 use crate::job::Job;
 use crate::pending::{Pending, UpdateFn};
 use crate::rotation::{Rotation, Upkeep};
 use crate::rules::Rules;
-use crate::token::Secret;
 use crate::values::entry_size;
 use crate::{
     ClientToken, Directive, Key, LimitExceeded, Metadata, Record, SessionId, StoreError, Timestamp, Value,
@@ -42,47 +43,10 @@ pub(crate) struct State {
     /// A write was sent and its outcome is not known.
     pub(crate) unknown: Option<StoreError>,
     pub(crate) arena: Arena,
+    /// The flash values of earlier requests, once this one has to do with any.
+    pub(crate) flashes: Option<Flashes>,
     /// Bytes and number of the entries that the handler sees.
     size: (usize, usize),
-}
-
-/// The session as the store has it: loaded, or last saved.
-pub(crate) struct Base {
-    pub(crate) key: Key,
-    pub(crate) record: Arc<Record>,
-    /// What the client's token proves; none with a sealed store.
-    pub(crate) secret: Option<Secret>,
-    /// The client presented a token of it.
-    pub(crate) held: bool,
-    /// The token was signed with an older key.
-    pub(crate) old_key: bool,
-    /// Others wrote too when this was last saved; load it before relying on its version.
-    pub(crate) stale: bool,
-    /// The client presented the token of this secret; it was not issued in this request.
-    pub(crate) presented: bool,
-    /// What a presented token asks of the commit.
-    pub(crate) upkeep: Upkeep,
-}
-
-impl Base {
-    /// Takes note of another record of the session.
-    fn replace(&mut self, record: Arc<Record>, rotation: &Rotation) {
-        self.record = record;
-        self.upkeep = match &self.secret {
-            Some(secret) if self.presented => Upkeep::of(&self.record, &secret.hash(), rotation),
-            _ => Upkeep::default(),
-        };
-    }
-}
-
-/// A session that was destroyed.
-#[derive(Clone)]
-pub(crate) struct Doomed {
-    pub(crate) key: Key,
-    pub(crate) who: Who,
-    pub(crate) held: bool,
-    /// Not by the handler's word, but because somebody else signed in: that waits for the commit.
-    pub(crate) implied: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -212,6 +176,7 @@ impl State {
     pub(crate) fn clear(&mut self) {
         self.pending.clear();
         self.size = (0, 0);
+        self.flashes = Some(Flashes::default());
     }
 
     pub(crate) fn measure(&mut self) {
@@ -267,9 +232,20 @@ impl State {
 
     /// Drops what was changed and not saved.
     pub(crate) fn discard(&mut self) {
+        self.flashes = None;
         self.pending.reset();
         self.intent = Intent::default();
         self.measure();
+    }
+
+    /// Takes note that a session may have been created of which no client will be told.
+    pub(crate) fn abandon(&mut self, record: &Record) {
+        self.doomed.push(Doomed {
+            key: Key::Id(record.id),
+            who: Who::of(record),
+            held: false,
+            implied: false,
+        });
     }
 
     /// Takes note that `job` created the session.
@@ -321,9 +297,14 @@ impl State {
                 base.secret = Some(secret);
                 base.presented = false;
             }
+            let owes = job.record.lifetime != base.record.lifetime && !self.tell;
             match other_tokens {
                 true => base.replace(job.record, &rules.rotation),
                 false => base.record = job.record,
+            }
+            if owes {
+                // The client is to hear of another Max-Age: with the next token, and that is due.
+                base.upkeep.rotate_at = base.upkeep.rotate_at.map(|_| Timestamp::default());
             }
         }
         self.measure();

@@ -199,7 +199,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unsupported`] unless implemented, or a store that failed.
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
         let _ = (principal, now);
-        Err(StoreError::Unsupported("listing the sessions of a principal"))
+        Err(StoreError::Unsupported(
+            "listing the sessions of a principal; implement `SessionStore::list`, `delete_one` and `delete_all`",
+        ))
     }
 
     /// Ends one record if it is of this principal, which is checked in the same step; says whether it ended one that
@@ -210,7 +212,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unsupported`] unless implemented, or a store that failed.
     async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
         let _ = (principal, id);
-        Err(StoreError::Unsupported("ending a session of a principal"))
+        Err(StoreError::Unsupported(
+            "ending a session of a principal; implement `SessionStore::delete_one`",
+        ))
     }
 
     /// Ends every record of a principal but `except`; says how many it ended.
@@ -220,7 +224,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unsupported`] unless implemented, or a store that failed.
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         let _ = (principal, except);
-        Err(StoreError::Unsupported("ending the sessions of a principal"))
+        Err(StoreError::Unsupported(
+            "ending the sessions of a principal; implement `SessionStore::delete_all`",
+        ))
     }
 
     /// Removes what has expired by `now`, for a store whose engine does not do that by

@@ -174,6 +174,10 @@ impl SessionManager {
             }
             Err(error) => {
                 self.shared.events.store_failed(&error, now);
+                if matches!(error, StoreError::OutcomeUnknown(_)) {
+                    // Nobody will ever hold a token of it: it must not count as a session of its principal.
+                    inner.state().abandon(&record);
+                }
                 Err(error.into())
             }
         }

@@ -321,7 +321,7 @@ mod texts {
             ),
             (
                 StoreError::Unsupported("that"),
-                "this session store does not support that; use one that does",
+                "this session store does not support that",
                 None,
             ),
         ];

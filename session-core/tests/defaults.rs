@@ -41,18 +41,19 @@ async fn what_is_not_implemented_is_unsupported() {
         let listed = store.list("user:1", now).await.unwrap_err();
         assert_eq!(
             listed.to_string(),
-            "this session store does not support listing the sessions of a principal; use one that does"
+            "this session store does not support listing the sessions of a principal; \
+             implement `SessionStore::list`, `delete_one` and `delete_all`"
         );
         let id = SessionId::from_bytes([7; 16]);
         let ended = store.delete_one("user:1", id).await.unwrap_err();
         assert_eq!(
             ended.to_string(),
-            "this session store does not support ending a session of a principal; use one that does"
+            "this session store does not support ending a session of a principal; implement `SessionStore::delete_one`"
         );
         let ended = store.delete_all("user:1", None).await.unwrap_err();
         assert_eq!(
             ended.to_string(),
-            "this session store does not support ending the sessions of a principal; use one that does"
+            "this session store does not support ending the sessions of a principal; implement `SessionStore::delete_all`"
         );
         assert_eq!(
             store.delete_expired(now).await.unwrap(),

@@ -99,8 +99,12 @@ async fn sharing_instead_of_copying() {
     let key = store.create(&record, at(0)).await.unwrap();
     let loaded = store.load(&key, at(9_999)).await.unwrap().unwrap();
     assert!(Arc::ptr_eq(&loaded, &record));
-    assert!(store.load(&key, at(10_000)).await.unwrap().is_none());
-    assert_eq!(store.len(), 1, "it has not been swept");
+    let expired = store.load(&key, at(10_000)).await.unwrap().unwrap();
+    assert!(
+        !expired.is_live(at(10_000)),
+        "it has not been swept, and lets nobody in"
+    );
+    assert_eq!(store.len(), 1);
 }
 
 #[tokio::test]

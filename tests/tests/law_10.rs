@@ -102,7 +102,7 @@ fn fifty_at_once(backend: Backend, seed: u64, rounds: usize) {
 #[test]
 fn fifty_requests_at_the_instant_of_a_rotation_agree_on_one_successor() {
     for backend in Backend::SERVER {
-        (0..300).for_each(|seed| fifty_at_once(backend, seed, 4));
+        (0..250).for_each(|seed| fifty_at_once(backend, seed, 4));
     }
 }
 
@@ -185,7 +185,7 @@ fn over_a_bad_network(backend: Backend, seed: u64) {
 #[test]
 fn a_browser_over_a_bad_network_is_never_thrown_out() {
     for backend in Backend::SERVER {
-        (0..750).for_each(|seed| over_a_bad_network(backend, seed));
+        (0..400).for_each(|seed| over_a_bad_network(backend, seed));
     }
 }
 

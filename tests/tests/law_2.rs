@@ -125,7 +125,8 @@ fn race(backend: Backend, end: End, seed: u64) {
 }
 
 async fn is_stored(manager: &SessionManager, id: SessionId, now: Timestamp) -> bool {
-    manager.store().load(&Key::Id(id), now).await.unwrap().is_some()
+    let loaded = manager.store().load(&Key::Id(id), now).await.unwrap();
+    loaded.is_some_and(|record| record.is_live(now))
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use super::*;
-use crate::intent::retire;
 use crate::intent::{Intent, Occasion};
 use crate::job::Job;
 use crate::plan::Plan;
+use crate::rotation::retire;
 use crate::rules::Rules;
 use crate::{Capability, Codec, Lifetime, Limits};
 use crate::{Error, TokenHash};
@@ -669,19 +669,21 @@ fn retired_tokens_are_kept_for_a_while() {
     };
     let mut tokens: SmallVec<[TokenHash; 1]> =
         smallvec::smallvec![token(1, Some(90)), token(2, Some(91)), token(3, None)];
-    retire(&mut tokens, at(100));
-    assert_eq!(tokens.as_slice(), [token(2, Some(91)), token(3, Some(100))]);
-    let mut many: SmallVec<[TokenHash; 1]> = (0..12).map(|n| token(n, None)).collect();
-    retire(&mut many, at(100));
+    // Of the epoch that ends, and of one before.
+    let mut former = tokens.clone();
+    retire(&mut tokens, 0, at(100), &Rotation::off());
+    assert_eq!(tokens.as_slice(), [token(2, Some(100)), token(3, Some(100))]);
+    former.pop();
+    retire(&mut former, 1, at(100), &Rotation::off());
     assert_eq!(
-        many,
-        (4..12)
-            .map(|n| token(n, Some(100)))
-            .collect::<SmallVec<[TokenHash; 1]>>()
+        former.as_slice(),
+        [token(2, Some(91))],
+        "its grace has begun before"
     );
-    let mut eight: SmallVec<[TokenHash; 1]> = (0..8).map(|n| token(n, None)).collect();
-    retire(&mut eight, at(100));
-    assert_eq!(eight.len(), 8);
+    let mut many: SmallVec<[TokenHash; 1]> = (0..30).map(|n| token(n, None)).collect();
+    retire(&mut many, 0, at(100), &Rotation::off());
+    let last: SmallVec<[TokenHash; 1]> = (6..30).map(|n| token(n, Some(100))).collect();
+    assert_eq!(many, last);
 }
 
 #[test]
