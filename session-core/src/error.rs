@@ -19,7 +19,9 @@ pub enum StoreError {
     IdTaken,
     /// There is a record, but it cannot be read: damaged, written by another program, or
     /// of a newer version.
-    #[error("the stored session record cannot be read; it is damaged or of a newer version")]
+    #[error(
+        "the stored session record cannot be read; delete it if it is damaged, update this program if a newer one has written it"
+    )]
     Corrupt(#[source] Cause),
     /// The store failed or could not be reached, and nothing was written. Trying again later is safe.
     #[error("the session store is unavailable; nothing was written, try again later")]
@@ -105,13 +107,17 @@ pub enum Error {
     Store(#[from] StoreError),
     /// The session ended, or its token was renewed, since this request loaded it:
     /// nothing was written.
-    #[error("the session has ended since this request loaded it; nothing was written")]
+    #[error(
+        "the session has ended since this request loaded it; nothing was written, let the client begin anew"
+    )]
     Gone,
     /// Too many writers of one session at once: nothing was written.
     #[error("too many requests change this session at once; nothing was written, try again")]
     Contended,
     /// A value could not be encoded; the session is unchanged.
-    #[error("the value of type {type_name} for key {key:?} cannot be encoded")]
+    #[error(
+        "the value of type {type_name} for key {key:?} cannot be encoded; insert one that its codec can write"
+    )]
     Encode {
         /// The key.
         key: String,
@@ -149,7 +155,7 @@ pub enum Error {
         most: usize,
     },
     /// The operating system's random source failed.
-    #[error("the operating system's random source failed")]
+    #[error("the operating system's random source failed; try again, and look at the machine if it stays so")]
     Random,
 }
 

@@ -48,15 +48,15 @@ struct Metadata<'a> {
 #[non_exhaustive]
 pub enum FormatError {
     /// There are no bytes at all.
-    #[error("the record is empty")]
+    #[error("the record is empty; delete it")]
     Empty,
     /// The format is not one that this version reads.
     #[error(
-        "the record has format {0}, this version reads format {FORMAT}; a newer version may have written it"
+        "the record has format {0}, this version reads format {FORMAT}; a newer version may have written it: update this one"
     )]
     Version(u8),
     /// The bytes end too early, go on too long, or hold something else.
-    #[error("the record is damaged in its {0}")]
+    #[error("the record is damaged in its {0}; delete it, or restore it from a copy")]
     Damaged(&'static str),
 }
 

@@ -91,7 +91,9 @@ impl FromStr for SessionId {
 
 /// The text is not a session id: that is 22 characters of base64url without padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a session id: expected 22 characters of base64url without padding")]
+#[error(
+    "not a session id: expected 22 characters of base64url without padding, as `SessionId::encode` makes them"
+)]
 pub struct MalformedId;
 
 /// The short hash of an id, for logs; made by [`SessionId::short`].

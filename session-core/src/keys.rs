@@ -328,9 +328,9 @@ pub enum KeyError {
     )]
     NoVariable(String),
     /// The key file could not be read.
-    #[error("the key file cannot be read")]
+    #[error("the key file cannot be read; check its path and who may read it")]
     File(#[source] Arc<std::io::Error>),
     /// The operating system's random source failed.
-    #[error("the operating system's random source failed")]
+    #[error("the operating system's random source failed; try again, and look at the machine if it stays so")]
     Random,
 }

@@ -58,7 +58,7 @@ mod ids {
         }
         assert_eq!(
             MalformedId.to_string(),
-            "not a session id: expected 22 characters of base64url without padding"
+            "not a session id: expected 22 characters of base64url without padding, as `SessionId::encode` makes them"
         );
     }
 
@@ -301,7 +301,7 @@ mod texts {
             (StoreError::IdTaken, "the session id is taken; draw another", None),
             (
                 StoreError::corrupt("why"),
-                "the stored session record cannot be read; it is damaged or of a newer version",
+                "the stored session record cannot be read; delete it if it is damaged, update this program if a newer one has written it",
                 Some("why"),
             ),
             (
@@ -341,7 +341,7 @@ mod texts {
         let cases = [
             (
                 Error::Gone,
-                "the session has ended since this request loaded it; nothing was written",
+                "the session has ended since this request loaded it; nothing was written, let the client begin anew",
             ),
             (
                 Error::Contended,
@@ -353,7 +353,7 @@ mod texts {
                     type_name,
                     fault,
                 },
-                "the value of type u8 for key \"a\\\"b\" cannot be encoded",
+                "the value of type u8 for key \"a\\\"b\" cannot be encoded; insert one that its codec can write",
             ),
             (
                 Error::Decode {
@@ -367,7 +367,10 @@ mod texts {
                 Error::Detached,
                 "the response has already left; create, renew or destroy a session before the handler returns",
             ),
-            (Error::Random, "the operating system's random source failed"),
+            (
+                Error::Random,
+                "the operating system's random source failed; try again, and look at the machine if it stays so",
+            ),
         ];
         for (error, text) in cases {
             assert_eq!(error.to_string(), text);

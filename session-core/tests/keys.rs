@@ -180,7 +180,10 @@ fn keys_in_a_file() {
     assert!(matches!(short, Err(KeyError::NotBase64 { position: 1 })));
 
     let error = KeyRing::from_file(&file).unwrap_err();
-    assert_eq!(error.to_string(), "the key file cannot be read");
+    assert_eq!(
+        error.to_string(),
+        "the key file cannot be read; check its path and who may read it"
+    );
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(
         cause.contains("No such file") || cause.contains("cannot find"),
@@ -291,6 +294,6 @@ fn nothing_of_a_key_is_shown() {
     assert_eq!(format!("{:?}", derived[0]), "DerivedKey { .. }");
     assert_eq!(
         KeyError::Random.to_string(),
-        "the operating system's random source failed"
+        "the operating system's random source failed; try again, and look at the machine if it stays so"
     );
 }

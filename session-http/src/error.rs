@@ -20,7 +20,7 @@ pub enum Error {
     MissingLayer,
     /// The request went through no `SessionLayer` of this name.
     #[error(
-        "this request went through no session layer named {0:?}; its name is that of its cookie or header"
+        "this request went through no session layer named {0:?}; ask for the name of its cookie or header"
     )]
     NoSuchName(String),
     /// Two layers of the same name have different stores or settings.

@@ -43,6 +43,10 @@
 //! Layers that cancel or retry requests belong outside of this one. The same layer twice does its work once;
 //! layers of different names give several sessions ([`SessionExt::session_named`]).
 //!
+//! # Further reading
+//!
+//! [`guide`] has pages on choosing a store, writing one, security, operating it, and moving in from other libraries.
+//!
 //! # Features
 //!
 //! - `hyper`: [`SessionService`] and [`WithSession`] are hyper services too.
@@ -57,6 +61,7 @@ mod cookie_config;
 mod error;
 mod ext;
 mod future;
+pub mod guide;
 mod handler;
 mod layer;
 mod service;

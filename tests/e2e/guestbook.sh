@@ -19,6 +19,7 @@ pages() {
     is 'which it is' "$(ask /ping --http2-prior-knowledge -o /dev/null -w '%{http_version}')" 2
     is 'one session for all of them' "$(created)" 1
     is 'a page that is not there' "$(code /nowhere)" 404
+    has 'leads back' "$(ask /nowhere)" '<a href=/>'
     is 'a method that is not there' "$(code /entries)" 405
     has 'says which is' "$(head_of)" 'allow: POST'
     is 'the other way round' "$(code / -d x=1)" 405
@@ -265,6 +266,17 @@ rotation() {
     sleep 8 # beyond the overlap of the first token
     has 'a token that comes back much later opens nothing' "$(bare "$first" /session.json)" '"new":true'
     has 'and ends the session, since there are keys' "$(bare "$own" /session.json)" '"new":true'
+    enter Bob turner
+    first=$(token)
+    sleep 1.1
+    has 'his next request is his' "$(ask /session.json)" '"principal":"user:Bob"'
+    second=$(token)
+    differ 'his jar has followed' "$first" "$second"
+    is 'he signs out' "$(post /sign-out '')" "303 $base/"
+    is 'and has no token' "$(token)" ''
+    for own in "$first" "$second"; do
+        has 'none of his opens anything' "$(bare "$own" /session.json)" '"principal":null'
+    done
     stop
 }
 

@@ -378,19 +378,19 @@ fn milliseconds_do_not_overflow() {
 
 #[test]
 fn texts_of_the_errors() {
-    assert_eq!(FormatError::Empty.to_string(), "the record is empty");
+    assert_eq!(FormatError::Empty.to_string(), "the record is empty; delete it");
     assert_eq!(
         FormatError::Version(7).to_string(),
-        "the record has format 7, this version reads format 1; a newer version may have written it"
+        "the record has format 7, this version reads format 1; a newer version may have written it: update this one"
     );
     assert_eq!(
         FormatError::Damaged("end").to_string(),
-        "the record is damaged in its end"
+        "the record is damaged in its end; delete it, or restore it from a copy"
     );
     let error = StoreError::from(FormatError::Empty);
     assert!(matches!(error, StoreError::Corrupt(_)));
     let cause = std::error::Error::source(&error).unwrap();
-    assert_eq!(cause.to_string(), "the record is empty");
+    assert_eq!(cause.to_string(), "the record is empty; delete it");
 }
 
 fn arbitrary_time() -> impl Strategy<Value = Timestamp> {

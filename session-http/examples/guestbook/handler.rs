@@ -71,7 +71,11 @@ async fn route(request: Request<Incoming>) -> Result<Page, Refusal> {
         path => match id_to_revoke(path) {
             Some(id) if post => sessions::revoke(request, id).await,
             Some(_) => only("POST"),
-            None => Ok(page::text(StatusCode::NOT_FOUND, "There is no such page.")),
+            None => Ok(page::apology(
+                StatusCode::NOT_FOUND,
+                "There is no such page",
+                "The address may be misspelt, or the page has moved.",
+            )),
         },
     }
 }
@@ -83,7 +87,11 @@ fn id_to_revoke(path: &str) -> Option<&str> {
 
 /// Says by which methods a page is asked for.
 fn only(methods: &'static str) -> Result<Page, Refusal> {
-    let mut page = page::text(StatusCode::METHOD_NOT_ALLOWED, "Not by this method.");
+    let mut page = page::apology(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Not this way",
+        "This address takes forms, or only shows something. The guestbook has the buttons for it.",
+    );
     page.headers_mut()
         .insert(ALLOW, HeaderValue::from_static(methods));
     Ok(page)

@@ -37,10 +37,12 @@ a { color: var(--accent) }
 .wide { overflow-x: auto; margin: 1.5rem 0 .5rem }
 table { width: 100%; border-collapse: collapse; border-top: 1px solid var(--line) }
 th, td { padding: .7rem .75rem .7rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line) }
-th, em, time { color: var(--soft); font-weight: normal; font-style: normal }
-td form { margin: 0; justify-content: flex-end }
-td button { padding: .2rem .7rem }
-time, td button { white-space: nowrap }
+th, em, time { color: var(--soft); font-weight: normal; font-style: normal; font-size: .9rem }
+td:last-child { padding-right: 0 }
+header div { display: flex; flex-wrap: wrap; gap: .75rem; align-items: baseline }
+td form, header form { margin: 0; justify-content: flex-end }
+td button, header button { padding: .2rem .7rem }
+time, td button, header button { white-space: nowrap }
 #notice { padding: .6rem .8rem; border: 1px solid var(--accent); border-radius: .5rem }
 ";
 
@@ -48,9 +50,13 @@ time, td button { white-space: nowrap }
 pub(crate) fn guestbook(visits: u64, entries: &[String], principal: Option<&str>, csrf: &str) -> Page {
     let who = who(principal);
     let hidden = hidden(csrf);
+    let sign_out = match principal {
+        Some(_) => button("/sign-out", "Sign out", csrf),
+        None => String::new(),
+    };
     let times = if visits == 1 { "visit" } else { "visits" };
     let mut body = format!(
-        "<header><h1>Guestbook</h1><p class=soft><span id=who>{who}</span></p></header>\
+        "<header><h1>Guestbook</h1><div class=soft><span id=who>{who}</span>{sign_out}</div></header>\
          <p class=soft><span id=visits>{visits}</span> {times} in this session</p>\
          <form method=post action=/entries>{hidden}\
          <input name=entry placeholder=\"Write something\" aria-label=Entry required maxlength=500>\
@@ -64,12 +70,11 @@ pub(crate) fn guestbook(visits: u64, entries: &[String], principal: Option<&str>
             let _ = write!(body, "<li>{}</li>", escape(entry));
         }
         body.push_str("</ol>");
-        body.push_str(&button("/clear", "Clear this session", csrf));
+        body.push_str(&button("/clear", "Clear entries and visits", csrf));
     }
     body.push_str("<section>");
     if principal.is_some() {
         body.push_str("<p><a href=/sessions>Where you are signed in</a></p>");
-        body.push_str(&button("/sign-out", "Sign out", csrf));
     } else {
         let _ = write!(
             body,
@@ -115,7 +120,7 @@ fn hidden(csrf: &str) -> String {
 
 /// What people see instead of what they asked for.
 pub(crate) fn apology(status: StatusCode, title: &str, text: &str) -> Page {
-    let body = format!("<h1>{title}</h1><p>{text}</p><p><a href=/>To the guestbook</a></p>");
+    let body = format!("<h1>{title}</h1><p>{text}</p><p><a href=/>Back to the guestbook</a></p>");
     html(status, title, &body)
 }
 
@@ -139,8 +144,11 @@ pub(crate) fn of_error(error: &Error) -> Page {
 
 /// What people see while the store is down.
 fn unavailable() -> Page {
-    let body = "<h1>Back in a moment</h1><p>The guestbook cannot reach its sessions. Your last change may not have been saved; try again shortly.</p>";
-    let mut response = html(StatusCode::SERVICE_UNAVAILABLE, "Back in a moment", body);
+    let mut response = apology(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Back in a moment",
+        "The guestbook cannot reach its sessions. Your last change may not have been saved; try again shortly.",
+    );
     response
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("5"));
@@ -149,8 +157,11 @@ fn unavailable() -> Page {
 
 /// What people see of a fault of ours.
 pub(crate) fn failed() -> Page {
-    let body = "<h1>That did not work</h1><p>The fault is ours, and it is in the log.</p>";
-    html(StatusCode::INTERNAL_SERVER_ERROR, "That did not work", body)
+    apology(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "That did not work",
+        "The fault is ours, and it is in the log.",
+    )
 }
 
 /// Plain text.

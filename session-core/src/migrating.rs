@@ -1,0 +1,432 @@
+//! From one store to another, with nobody signed out.
+
+mod forms;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use self::forms::{Place, flipped, frozen, is_frozen, is_place, thawed};
+use crate::{
+    Capability, ConfigError, Key, Limits, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated,
+};
+
+/// Rounds that one update goes before it gives up. A round is lost only to somebody who got further, and no session
+/// moves twice.
+const MOST_ROUNDS: usize = 32;
+
+/// Moves sessions from one store to another while the site goes on, with nobody signed out.
+///
+/// What is in the new store is read there; what is not, in the old one. Creations go to the new store, and a session
+/// moves with the next write to it: its data, a touch (at most a minute apart for who is active), a renewal. `delete`, `delete_one` and
+/// `delete_all` end sessions in both, `list` shows both.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use session_core::{Directive, MemoryStore, MigratingStore, SessionManager};
+/// use std::sync::Arc;
+///
+/// let (old, new) = (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
+/// let before = SessionManager::new(Arc::clone(&old));
+/// let session = before.open(&[]).await?;
+/// session.insert("cart", 3)?;
+/// let Directive::Hold(token) = before.commit(&session).await? else { unreachable!() };
+///
+/// let manager = SessionManager::new(MigratingStore::new(Arc::clone(&new), Arc::clone(&old)).unwrap());
+/// let session = manager.open(&[token.as_str()]).await?;
+/// assert_eq!(session.get("cart")?, Some(3)); // read in the old store
+/// session.insert("paid", true)?;
+/// manager.commit(&session).await?;
+/// assert_eq!((old.len(), new.len()), (0, 1)); // moved with this write
+/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// ```
+///
+/// # On a site of several nodes
+///
+/// 1. Give every node the store with [`standing_by`](Self::standing_by): it finds sessions in both and still keeps them in the old
+///    one. A node without it would not find what others have moved.
+/// 2. When all nodes have it, give them the store without that. From now on sessions move.
+/// 3. Whatever the last node of step 1 wrote has moved or expired after one idle timeout and a minute (by default 2 h 1 min).
+///    Give the nodes the new store alone.
+///
+/// While sessions move, what is in the new store costs what it costs there: a read one command, a write one. What is still in the old one costs a read
+/// more, and its first write about seven commands, once. A token of no session costs three, a creation two.
+///
+/// # Contract
+///
+/// It keeps the contract of [`SessionStore`], if both stores do, under all conditions: any number of nodes, of requests of one session at the
+/// same time, and calls that are cancelled, fail or die at any point. Both stores must keep records on the server: what is sealed into cookies
+/// cannot be moved.
+///
+/// How it does so is worth knowing to who changes it. A session has a record in the old store, `o`, and one in the new store, `n`. It moves in four
+/// steps, each one atomic operation of one store:
+///
+/// 1. *Reserve*: `create` puts an empty **place** where `n` will be. It has the session's principal, no values and no tokens, and an epoch drawn at random
+///    from numbers that no session reaches: no writer of the session meets it, and no two places of a session are alike.
+/// 2. *Freeze*: `update`, meeting the version that was read, puts the place's epoch on `o` and hides its tokens. The values
+///    stay. From here on whoever writes `o` is told `Gone` and looks again.
+/// 3. *Fill*: `update` of the place, meeting its epoch and version, makes it the record that was frozen, with its own version and epoch.
+/// 4. *Clear away*: `delete` of `o`.
+///
+/// | `o` | `n` | the session |
+/// |---|---|---|
+/// | a record | nothing, or a place | lives, and is `o` |
+/// | frozen | the place that it names | lives, and is what was frozen |
+/// | frozen or nothing | a record | lives, and is `n` |
+/// | frozen | anything else | has ended |
+/// | nothing | nothing, or a place | has ended |
+///
+/// `o` is never written after it was frozen and never comes back; `n` never becomes a place again. So who looks at `n`, or at `o` and then at `n`, sees the
+/// session as it was at one instant in between. Whoever finds a session between two steps takes the next one, so nobody waits for who died there; what a
+/// cancelled call has done moved the session a step and changed nothing that can be seen.
+///
+/// - **No lost update.** Freezing meets a version, so nothing is written to `o` between what was read and what is moved. It happens once: of
+///   many who try, one meets version and epoch. The place is filled once: after that its epoch is another.
+/// - **No resurrection.** `delete` ends `o`, then `n`. Who had not frozen `o` before finds nothing to freeze, and leaves a place at most. Who had, fills
+///   the place before `n` is deleted, and then that is what is deleted, or finds it gone: an update does not create. A place that somebody
+///   late makes anew has another epoch, and no frozen record names it. `delete_all` is the same: the place has the principal, so it ends too.
+///   Who finds a place and nothing in the old store takes the place away before saying so, so nobody who is late fills it in between.
+/// - **`delete_one` ends a session in one step**, in which its owner is checked: in `n` by `delete_one` of the new store; in `o` by freezing it, at the
+///   version whose owner was read, for a place that there never is. What lies between is filled first. So of many who end a session one is
+///   told that it has, and `false` means that nothing of theirs was there: it was somebody else's, or had ended.
+/// - **What is left over does no harm.** A frozen record beside a record is not looked at; once that one has ended, be it by a timeout that was made
+///   shorter, it is *frozen and anything else*. An empty place opens for no token, and expires with the session that it was for.
+pub struct MigratingStore<N, O> {
+    new: N,
+    old: O,
+    moving: bool,
+}
+
+/// Where a session was found.
+enum Found {
+    Nowhere,
+    New(Arc<Record>),
+    Old(Arc<Record>),
+    /// Frozen, and its place is there.
+    Between(Arc<Record>),
+}
+
+impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
+    /// Moves sessions from `old` to `new`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if one of the two keeps its records in the client.
+    pub fn new(new: N, old: O) -> Result<Self, ConfigError> {
+        if new.capability() != Capability::Server || old.capability() != Capability::Server {
+            return Err(ConfigError::new(
+                "sessions that are sealed into cookies cannot be moved; use a store that keeps them on the server on both sides",
+            ));
+        }
+        let moving = true;
+        Ok(Self { new, old, moving })
+    }
+
+    /// The same for a site whose nodes do not all know the new store yet: finds sessions in both, moves none, and creates in the old one.
+    #[must_use]
+    pub fn standing_by(mut self) -> Self {
+        self.moving = false;
+        self
+    }
+
+    /// Looks at the old store, then at the new one where that says more.
+    async fn find(&self, key: &Key, now: Timestamp) -> Result<Found, StoreError> {
+        let old = self.old.load(key, now).await?;
+        if let Some(record) = old.as_ref().filter(|record| !is_frozen(record)) {
+            return Ok(Found::Old(Arc::clone(record)));
+        }
+        Ok(match (old, self.new.load(key, now).await?) {
+            (_, Some(record)) if !is_place(&record) => Found::New(record),
+            (Some(frozen), Some(place)) if place.epoch == frozen.epoch => Found::Between(frozen),
+            (None, Some(_)) => {
+                // Somebody who had frozen the record may be about to fill the place, before `delete` comes to it. Who says
+                // that the session has ended makes sure that it has.
+                self.new.delete(key).await?;
+                Found::Nowhere
+            }
+            _ => Found::Nowhere,
+        })
+    }
+
+    /// Takes the steps that are left, as far as nobody else does.
+    async fn go_on(&self, key: &Key, found: Found, now: Timestamp) -> Result<(), StoreError> {
+        let frozen = match found {
+            Found::Old(record) => match self.reserve(key, &record, now).await? {
+                Some(place) => self.freeze(key, &record, place, now).await?,
+                None => None,
+            },
+            Found::Between(frozen) => Some(frozen),
+            Found::New(_) | Found::Nowhere => None,
+        };
+        match frozen {
+            Some(frozen) => self.fill(key, &frozen, now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The epoch of a place in the new store that is right for `record`; `None` if that has moved meanwhile.
+    async fn reserve(&self, key: &Key, record: &Record, now: Timestamp) -> Result<Option<u64>, StoreError> {
+        let drawn = Place::draw()?;
+        match self.new.create(&Arc::new(drawn.for_record(record)), now).await {
+            Ok(_) => return Ok(Some(drawn.epoch())),
+            Err(StoreError::IdTaken) => {}
+            Err(error) => return Err(error),
+        }
+        for _ in 0..MOST_ROUNDS {
+            let there = self.new.load(key, now).await?;
+            let Some(there) = there.filter(|there| is_place(there)) else {
+                return Ok(None);
+            };
+            let place = Place::of(&there);
+            if there.version >= place.for_record(record).version {
+                return Ok(Some(place.epoch()));
+            }
+            // Of an earlier version of the record, which was written since: one more, until it is right.
+            let next = Arc::new(place.for_record(record).with_version(there.version + 1));
+            replace(&self.new, key, &there, &next, now).await?;
+        }
+        Ok(None)
+    }
+
+    /// `None` if somebody has written, frozen or ended the record meanwhile.
+    async fn freeze(
+        &self,
+        key: &Key,
+        record: &Record,
+        place: u64,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
+        let frozen = Arc::new(frozen(record, place));
+        let done = replace(&self.old, key, record, &frozen, now).await?;
+        Ok(done.then_some(frozen))
+    }
+
+    /// Ends what is in the old store by freezing it for a place that there never is; `false` if it has changed meanwhile.
+    async fn end_in_old(&self, key: &Key, record: &Record, now: Timestamp) -> Result<bool, StoreError> {
+        let nowhere = Place::draw()?.epoch();
+        let ended = self.freeze(key, record, nowhere, now).await?.is_some();
+        Ok(ended)
+    }
+
+    async fn delete_one_in_both(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        let old = self.old.delete_one(principal, id).await;
+        let new = self.new.delete_one(principal, id).await?;
+        Ok(old? || new)
+    }
+
+    async fn fill(&self, key: &Key, frozen: &Record, now: Timestamp) -> Result<(), StoreError> {
+        let record = thawed(frozen);
+        let place = Place::of(frozen).for_record(&record);
+        if replace(&self.new, key, &place, &Arc::new(record), now).await?
+            && self.old.delete(key).await.is_err()
+        {
+            // It is not looked at any more, and expires.
+            tracing::debug!(target: "session", "a session has moved; what is left of it in the old store was not deleted");
+        }
+        Ok(())
+    }
+}
+
+/// Puts `after` in the place of `before`; `false` if something else is there.
+async fn replace(
+    store: &impl SessionStore,
+    key: &Key,
+    before: &Record,
+    after: &Arc<Record>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    // What is moved was within limits once, and lowered limits lock nobody out.
+    const MOST: usize = usize::MAX >> 12;
+
+    let limits = Limits {
+        record_bytes: MOST,
+        keys: MOST,
+        key_bytes: MOST,
+    };
+    let changes = flipped(before, after);
+    let update = Update {
+        record: after,
+        changes: &changes,
+        epoch: before.epoch,
+        expected: Some(before.version),
+        limits: &limits,
+    };
+    Ok(matches!(
+        store.update(key, update, now).await?,
+        Updated::Saved { .. }
+    ))
+}
+
+/// A step of the way that was not answered wrote nothing of what the caller wanted, and may be taken again.
+fn on_the_way(error: StoreError) -> StoreError {
+    match error {
+        StoreError::OutcomeUnknown(cause) => StoreError::Unavailable(cause),
+        error => error,
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
+    fn capability(&self) -> Capability {
+        Capability::Server
+    }
+
+    /// None: an operation here may take several of both stores.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        if self.moving {
+            let new = self.new.load(key, now).await?;
+            if let Some(record) = new.filter(|record| !is_place(record)) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(match self.find(key, now).await? {
+            Found::New(record) | Found::Old(record) => Some(record),
+            Found::Between(frozen) => Some(Arc::new(thawed(&frozen))),
+            Found::Nowhere => None,
+        })
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        let key = Key::Id(record.id);
+        if self.moving {
+            match self.old.load(&key, now).await? {
+                Some(_) => Err(StoreError::IdTaken),
+                None => self.new.create(record, now).await,
+            }
+        } else {
+            match self.new.load(&key, now).await? {
+                Some(_) => Err(StoreError::IdTaken),
+                None => self.old.create(record, now).await,
+            }
+        }
+    }
+
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        for _ in 0..MOST_ROUNDS {
+            // A place and a frozen record are of epochs that no update has: to them it is gone.
+            if !self.moving {
+                match self.old.update(key, update, now).await? {
+                    Updated::Gone => {}
+                    done => return Ok(done),
+                }
+            }
+            match self.new.update(key, update, now).await? {
+                Updated::Gone => {}
+                done => return Ok(done),
+            }
+            let found = self.find(key, now).await.map_err(on_the_way)?;
+            let (record, epoch) = match &found {
+                Found::New(record) | Found::Old(record) => (record, record.epoch),
+                Found::Between(frozen) => (frozen, thawed(frozen).epoch),
+                Found::Nowhere => return Ok(Updated::Gone),
+            };
+            // A store may hand back what has expired.
+            if epoch != update.epoch || !record.is_live(now) {
+                return Ok(Updated::Gone);
+            }
+            if self.moving || matches!(found, Found::Between(_)) {
+                self.go_on(key, found, now).await.map_err(on_the_way)?;
+            }
+        }
+        Ok(Updated::Conflict(None))
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        let old = self.old.delete(key).await;
+        self.new.delete(key).await.and(old)
+    }
+
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+        // In this order, so that what moves meanwhile is in one of them.
+        let old = self.old.list(principal, now).await?;
+        let new = self.new.list(principal, now).await?;
+        let (places, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|record| is_place(record));
+        let mut all: HashMap<SessionId, Arc<Record>> =
+            new.into_iter().map(|record| (record.id, record)).collect();
+        for record in old.into_iter().chain(places) {
+            if all.contains_key(&record.id) {
+                continue;
+            }
+            let record = match is_frozen(&record) || is_place(&record) {
+                true => self.load(&Key::Id(record.id), now).await?,
+                false => Some(record),
+            };
+            let theirs = record.filter(|record| record.principal() == Some(principal) && record.is_live(now));
+            all.extend(theirs.map(|record| (record.id, record)));
+        }
+        Ok(all.into_values().collect())
+    }
+
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        let (key, now) = (Key::Id(id), Timestamp::default());
+        for _ in 0..MOST_ROUNDS {
+            let ended = match self.find(&key, now).await {
+                // What is left over of it was no session any more; a store without an index says so.
+                Ok(Found::Nowhere) => return self.delete_one_in_both(principal, id).await.map(|_| false),
+                // What cannot be read is to end all the same.
+                Err(StoreError::Corrupt(_)) => return self.delete_one_in_both(principal, id).await,
+                Err(error) => return Err(on_the_way(error)),
+                Ok(Found::New(record) | Found::Old(record) | Found::Between(record))
+                    if record.principal() != Some(principal) =>
+                {
+                    return Ok(false);
+                }
+                Ok(Found::New(_)) => self.new.delete_one(principal, id).await?,
+                Ok(Found::Old(record)) => self.end_in_old(&key, &record, now).await?,
+                Ok(Found::Between(frozen)) => {
+                    self.fill(&key, &frozen, now).await.map_err(on_the_way)?;
+                    false
+                }
+            };
+            if ended {
+                if self.delete(&key).await.is_err() {
+                    tracing::debug!(target: "session", "a session has ended; what is left of it was not deleted");
+                }
+                return Ok(true);
+            }
+        }
+        Err(StoreError::unavailable(
+            "others write this session all the time; end it again",
+        ))
+    }
+
+    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+        // What is just moving is in both, and to be counted once.
+        let listed = match self.list(principal, Timestamp::default()).await {
+            Ok(records) => Some(records.iter().filter(|record| Some(record.id) != except).count()),
+            // Records that cannot be read are to end all the same.
+            Err(StoreError::Corrupt(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let old = self.old.delete_all(principal, except).await;
+        let new = self.new.delete_all(principal, except).await;
+        let both = old? + new?;
+        Ok(listed.map_or(both, |listed| listed as u64))
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let old = self.old.delete_expired(now).await;
+        Ok(self.new.delete_expired(now).await? + old?)
+    }
+}
+
+impl<N: std::fmt::Debug, O: std::fmt::Debug> std::fmt::Debug for MigratingStore<N, O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MigratingStore")
+            .field("new", &self.new)
+            .field("old", &self.old)
+            .field("moving", &self.moving)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! Pages for people who put this to work. There is no code here, only pages:
+//!
+//! - [`moving`]: from tower-sessions, axum_session, actix-session or express-session, and from one store to another.
+//! - [`backends`]: which store to choose; what each guarantees, costs and cannot do.
+//! - [`stores`]: writing a store.
+//! - [`security`]: what standards ask of sessions, and where it is met.
+//! - [`operating`]: what to watch, how much room sessions take, how keys are changed.
+
+#[doc = include_str!("../docs/backends.md")]
+pub mod backends {}
+
+#[doc = include_str!("../docs/moving.md")]
+pub mod moving {}
+
+#[doc = include_str!("../docs/operating.md")]
+pub mod operating {}
+
+#[doc = include_str!("../docs/security.md")]
+pub mod security {}
+
+#[doc = include_str!("../docs/stores.md")]
+pub mod stores {}

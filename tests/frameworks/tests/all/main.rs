@@ -1,0 +1,13 @@
+//! The examples of this crate over real sockets, and clients that others have written. One program, since each is linked with everything.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+mod axum;
+#[cfg(feature = "browser")]
+mod browser;
+mod guestbook;
+mod hyper;
+mod layers;
+mod server;
+mod stacks;
+mod tonic;
+mod warp;
