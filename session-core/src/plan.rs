@@ -123,7 +123,7 @@ impl State {
         // A save of its own accord writes activity beside other changes only.
         let saves = occasion != Occasion::Save || asked;
         let touched = saves && old.touch_due(now);
-        let upkeep = self.upkeep(base, &intent, now, occasion, touched);
+        let upkeep = self.upkeep(base, &intent, now, occasion, touched, rules);
         let replaced = !intent.is_empty() || (saves && base.upkeep.confirm) || upkeep.rotate;
         if !asked && !replaced && !touched {
             return Ok(Plan::Nothing);
@@ -184,12 +184,13 @@ impl State {
         now: Timestamp,
         occasion: Occasion,
         touched: bool,
+        rules: &Rules,
     ) -> Tokens {
         let may_tell = occasion != Occasion::CommitKeepingToken && !base.upkeep.superseded;
         let lifetime = intent.lifetime.unwrap_or(base.record.lifetime);
         let writes = touched || !intent.is_empty();
         let other = lifetime != base.record.lifetime || writes && base.old_key;
-        if base.upkeep.rotate_at.is_none() {
+        if !rules.rotation.is_on() {
             return Tokens {
                 rotate: false,
                 again: may_tell && (other || writes && lifetime.is_persistent()),
@@ -198,6 +199,7 @@ impl State {
         // No token is told twice where tokens rotate: of two answers that overtake each other the later one could
         // bring back what the earlier one has replaced.
         let may_rotate = may_tell && occasion == Occasion::Commit && self.phase == Phase::Open;
+        let may_rotate = may_rotate && base.upkeep.rotate_at.is_some();
         Tokens {
             rotate: may_rotate && !intent.renews() && (other || base.upkeep.rotation_due(now)),
             again: false,
