@@ -1,5 +1,7 @@
 //! Where a request's new values are written before they become shared bytes.
 
+use std::cell::Cell;
+
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use serde::Serialize;
@@ -12,14 +14,18 @@ const FIRST_BLOCK: usize = 64;
 /// Larger values get bytes of their own, so that a small one never keeps a large block.
 const LARGEST_SHARED: usize = 512;
 
-/// Room for what most values take. The encoders write a few bytes at a time, which a vector takes best.
-const FIRST_DRAFT: usize = 256;
+/// A draft that grew beyond this is not kept.
+const LARGEST_DRAFT: usize = 16 * 1024;
+
+thread_local! {
+    /// Where a value is written before it is known whether it is new, and how long: encoders write a few bytes at a
+    /// time, which a vector takes best.
+    static DRAFT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Hands out shared bytes that lie side by side in few blocks.
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
-    /// Where a value is written before it is known whether it is new, and how long.
-    draft: Vec<u8>,
     block: BytesMut,
     next: usize,
 }
@@ -31,8 +37,7 @@ impl Arena {
         codec: Codec,
         value: &T,
     ) -> Result<Value, CodecFault> {
-        self.write(codec, value)?;
-        Ok(self.finish(codec))
+        draft(codec, value, |bytes| self.keep(codec, bytes))
     }
 
     /// Encodes `value`; `None` if it comes out as `old`, and then takes no place.
@@ -42,28 +47,18 @@ impl Arena {
         value: &T,
         old: Option<&Value>,
     ) -> Result<Option<Value>, CodecFault> {
-        self.write(codec, value)?;
-        if old.is_some_and(|old| old.codec() == codec && old.bytes() == &self.draft[..]) {
-            return Ok(None);
-        }
-        Ok(Some(self.finish(codec)))
+        draft(codec, value, |bytes| {
+            let same = old.is_some_and(|old| old.codec() == codec && old.bytes() == bytes);
+            (!same).then(|| self.keep(codec, bytes))
+        })
     }
 
-    fn write<T: Serialize + ?Sized>(&mut self, codec: Codec, value: &T) -> Result<(), CodecFault> {
-        self.draft.clear();
-        self.draft.reserve(FIRST_DRAFT);
-        codec.encode_into(value, &mut self.draft)
-    }
-
-    fn finish(&mut self, codec: Codec) -> Value {
-        if self.draft.len() > LARGEST_SHARED {
-            return Value::new(
-                codec,
-                Bytes::from(std::mem::take(&mut self.draft).into_boxed_slice()),
-            );
+    fn keep(&mut self, codec: Codec, bytes: &[u8]) -> Value {
+        if bytes.len() > LARGEST_SHARED {
+            return Value::new(codec, Bytes::copy_from_slice(bytes));
         }
-        self.make_room(self.draft.len());
-        self.block.extend_from_slice(&self.draft);
+        self.make_room(bytes.len());
+        self.block.extend_from_slice(bytes);
         Value::new(codec, self.block.split().freeze())
     }
 
@@ -80,6 +75,23 @@ impl Arena {
             self.block = BytesMut::with_capacity(self.next.max(bytes));
         }
     }
+}
+
+/// What `f` makes of the encoded value. Nobody else has the draft meanwhile: a `Serialize` that encodes another value gets
+/// one of its own.
+fn draft<T: Serialize + ?Sized, R>(
+    codec: Codec,
+    value: &T,
+    f: impl FnOnce(&[u8]) -> R,
+) -> Result<R, CodecFault> {
+    let mut draft = DRAFT.try_with(Cell::take).unwrap_or_default();
+    draft.clear();
+    let made = codec.encode_into(value, &mut draft).map(|()| f(&draft));
+    if draft.capacity() <= LARGEST_DRAFT {
+        // Where the thread ends there is nothing to keep it for.
+        let _ = DRAFT.try_with(|kept| kept.set(draft));
+    }
+    made
 }
 
 #[cfg(test)]
