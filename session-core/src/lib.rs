@@ -42,6 +42,9 @@
 //!
 //! `conformance`: the suite for stores.
 
+// On docs.rs what takes a feature says so.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod arena;
 mod attempts;
 mod base;

@@ -55,6 +55,9 @@
 //! - `redis`: Redis or Valkey as the store; with `redis-cluster`, `redis-sentinel` and `redis-tls` for those who need them.
 //! - `mongo`: MongoDB as the store; with `mongo-dns` for `mongodb+srv` URIs.
 
+// On docs.rs what takes a feature says so.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "axum")]
 pub mod axum;
 mod cookie_config;

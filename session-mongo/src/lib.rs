@@ -124,6 +124,9 @@
 //! `find`, `insert`, `update` and `remove` on the collection, and `createIndex` unless the store is made
 //! [`without_indexes`](MongoStoreBuilder::without_indexes); the role `readWrite` has them all.
 
+// On docs.rs what takes a feature says so.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod builder;
 mod document;
 mod error;

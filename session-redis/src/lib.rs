@@ -164,6 +164,9 @@
 //! A database other than 0 takes `+select`; a Cluster `+cluster|slots +ping +asking`; behind Sentinel the server takes `+role`. The sentinels' own
 //! user, if they have one, takes `&+switch-master +sentinel|get-master-addr-by-name +sentinel|master +subscribe`.
 
+// On docs.rs what takes a feature says so.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod builder;
 mod change;
 #[cfg(feature = "cluster")]
