@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::clock::{Elapsed, within};
 use crate::id::random_bytes;
 use crate::manager::SessionManager;
-use crate::open::DeadlinePassed;
 use crate::queue::Turn;
 use crate::session::Inner;
 use crate::{Error, Record, SessionId, StoreError, Timestamp};
@@ -28,11 +27,7 @@ impl<'a> InDoubt<'a> {
     }
 
     /// The outcome, where there is one.
-    pub(crate) fn resolve<T>(
-        mut self,
-        outcome: Result<Result<T, StoreError>, Elapsed>,
-    ) -> Result<T, StoreError> {
-        let outcome = outcome.unwrap_or_else(|Elapsed| Err(StoreError::outcome_unknown(DeadlinePassed)));
+    pub(crate) fn resolve<T>(mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         if let (Some(inner), Err(error @ StoreError::OutcomeUnknown(_))) = (self.inner, &outcome) {
             inner.state().unknown = Some(error.clone());
         }

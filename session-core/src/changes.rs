@@ -238,6 +238,53 @@ pub struct Update<'a> {
     pub limits: &'a Limits,
 }
 
+/// An [`Update`] that outlives its caller, for a store that carries it out in a task of its own.
+///
+/// ```
+/// use session_core::{Changes, Lifetime, Limits, OwnedUpdate, Record, SessionId, Timestamp, Update};
+/// use std::sync::Arc;
+///
+/// # let loaded = Record::new(SessionId::from_bytes([0; 16]), "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+/// let changes = Changes::new().remove("a");
+/// let record = Arc::new(changes.apply(&loaded));
+/// let limits = Limits::default();
+/// let owned = OwnedUpdate::from(Update { record: &record, changes: &changes, epoch: 0, expected: Some(1), limits: &limits });
+/// assert_eq!(owned.as_update().expected, Some(1));
+/// ```
+#[derive(Clone, Debug)]
+pub struct OwnedUpdate {
+    record: Arc<Record>,
+    changes: Changes,
+    epoch: u64,
+    expected: Option<u64>,
+    limits: Limits,
+}
+
+impl OwnedUpdate {
+    /// The update.
+    pub const fn as_update(&self) -> Update<'_> {
+        Update {
+            record: &self.record,
+            changes: &self.changes,
+            epoch: self.epoch,
+            expected: self.expected,
+            limits: &self.limits,
+        }
+    }
+}
+
+impl From<Update<'_>> for OwnedUpdate {
+    fn from(update: Update<'_>) -> Self {
+        Self {
+            record: Arc::clone(update.record),
+            changes: update.changes.clone(),
+            epoch: update.epoch,
+            expected: update.expected,
+            limits: *update.limits,
+        }
+    }
+}
+
 /// What an [`Update`] comes to on the record that a store holds.
 #[derive(Clone, Debug)]
 pub enum Applied {

@@ -93,7 +93,7 @@ pub use async_trait::async_trait;
 pub use builder::{Deadlines, ManagerBuilder, OnCorrupt};
 pub use bytestring::ByteString;
 pub use cap::OnMaxSessions;
-pub use changes::{Applied, Changes, Metadata, Update};
+pub use changes::{Applied, Changes, Metadata, OwnedUpdate, Update};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use codec::{Codec, CodecFault, Value};
 pub use directive::{ClientToken, Directive};

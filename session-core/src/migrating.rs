@@ -1,6 +1,7 @@
 //! From one store to another, with nobody signed out.
 
 mod forms;
+mod steps;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,10 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::forms::{Place, flipped, frozen, is_frozen, is_place, thawed};
+use self::forms::{is_frozen, is_place, thawed};
 use crate::{
-    Capability, ConfigError, Key, Limits, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated,
+    Capability, ConfigError, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 /// Rounds that one update goes before it gives up. A round is lost only to somebody who got further, and no session
@@ -131,133 +131,6 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         self.moving = false;
         self
     }
-
-    /// Looks at the old store, then at the new one where that says more.
-    async fn find(&self, key: &Key, now: Timestamp) -> Result<Found, StoreError> {
-        let old = self.old.load(key, now).await?;
-        if let Some(record) = old.as_ref().filter(|record| !is_frozen(record)) {
-            return Ok(Found::Old(Arc::clone(record)));
-        }
-        Ok(match (old, self.new.load(key, now).await?) {
-            (_, Some(record)) if !is_place(&record) => Found::New(record),
-            (Some(frozen), Some(place)) if place.epoch == frozen.epoch => Found::Between(frozen),
-            (None, Some(_)) => {
-                // Somebody who had frozen the record may be about to fill the place, before `delete` comes to it. Who says
-                // that the session has ended makes sure that it has.
-                self.new.delete(key).await?;
-                Found::Nowhere
-            }
-            _ => Found::Nowhere,
-        })
-    }
-
-    /// Takes the steps that are left, as far as nobody else does.
-    async fn go_on(&self, key: &Key, found: Found, now: Timestamp) -> Result<(), StoreError> {
-        let frozen = match found {
-            Found::Old(record) => match self.reserve(key, &record, now).await? {
-                Some(place) => self.freeze(key, &record, place, now).await?,
-                None => None,
-            },
-            Found::Between(frozen) => Some(frozen),
-            Found::New(_) | Found::Nowhere => None,
-        };
-        match frozen {
-            Some(frozen) => self.fill(key, &frozen, now).await,
-            None => Ok(()),
-        }
-    }
-
-    /// The epoch of a place in the new store that is right for `record`; `None` if that has moved meanwhile.
-    async fn reserve(&self, key: &Key, record: &Record, now: Timestamp) -> Result<Option<u64>, StoreError> {
-        let drawn = Place::draw()?;
-        match self.new.create(&Arc::new(drawn.for_record(record)), now).await {
-            Ok(_) => return Ok(Some(drawn.epoch())),
-            Err(StoreError::IdTaken) => {}
-            Err(error) => return Err(error),
-        }
-        for _ in 0..MOST_ROUNDS {
-            let there = self.new.load(key, now).await?;
-            let Some(there) = there.filter(|there| is_place(there)) else {
-                return Ok(None);
-            };
-            let place = Place::of(&there);
-            if there.version >= place.for_record(record).version {
-                return Ok(Some(place.epoch()));
-            }
-            // Of an earlier version of the record, which was written since: one more, until it is right.
-            let next = Arc::new(place.for_record(record).with_version(there.version + 1));
-            replace(&self.new, key, &there, &next, now).await?;
-        }
-        Ok(None)
-    }
-
-    /// `None` if somebody has written, frozen or ended the record meanwhile.
-    async fn freeze(
-        &self,
-        key: &Key,
-        record: &Record,
-        place: u64,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Record>>, StoreError> {
-        let frozen = Arc::new(frozen(record, place));
-        let done = replace(&self.old, key, record, &frozen, now).await?;
-        Ok(done.then_some(frozen))
-    }
-
-    /// Ends what is in the old store by freezing it for a place that there never is; `false` if it has changed meanwhile.
-    async fn end_in_old(&self, key: &Key, record: &Record, now: Timestamp) -> Result<bool, StoreError> {
-        let nowhere = Place::draw()?.epoch();
-        let ended = self.freeze(key, record, nowhere, now).await?.is_some();
-        Ok(ended)
-    }
-
-    async fn delete_one_in_both(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        let old = self.old.delete_one(principal, id).await;
-        let new = self.new.delete_one(principal, id).await?;
-        Ok(old? || new)
-    }
-
-    async fn fill(&self, key: &Key, frozen: &Record, now: Timestamp) -> Result<(), StoreError> {
-        let record = thawed(frozen);
-        let place = Place::of(frozen).for_record(&record);
-        if replace(&self.new, key, &place, &Arc::new(record), now).await?
-            && self.old.delete(key).await.is_err()
-        {
-            // It is not looked at any more, and expires.
-            tracing::debug!(target: "session", "a session has moved; what is left of it in the old store was not deleted");
-        }
-        Ok(())
-    }
-}
-
-/// Puts `after` in the place of `before`; `false` if something else is there.
-async fn replace(
-    store: &impl SessionStore,
-    key: &Key,
-    before: &Record,
-    after: &Arc<Record>,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    // What is moved was within limits once, and lowered limits lock nobody out.
-    const MOST: usize = usize::MAX >> 12;
-
-    let limits = Limits {
-        record_bytes: MOST,
-        keys: MOST,
-        key_bytes: MOST,
-    };
-    let changes = flipped(before, after);
-    let update = Update {
-        record: after,
-        changes: &changes,
-        epoch: before.epoch,
-        expected: Some(before.version),
-        limits: &limits,
-    };
-    Ok(matches!(
-        store.update(key, update, now).await?,
-        Updated::Saved { .. }
-    ))
 }
 
 /// A step of the way that was not answered wrote nothing of what the caller wanted, and may be taken again.

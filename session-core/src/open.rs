@@ -1,6 +1,7 @@
 //! From the tokens of a request to its session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytestring::ByteString;
 
@@ -137,8 +138,7 @@ impl SessionManager {
             };
             let key = Key::Id(record.id);
             let call = (*self.shared.store).update(&key, update, now);
-            let unanswered = |Elapsed| Err(StoreError::outcome_unknown(DeadlinePassed));
-            match self.in_time(call).await.unwrap_or_else(unanswered)? {
+            match self.in_time(call, StoreError::outcome_unknown).await? {
                 Updated::Saved { .. } => return Ok(true),
                 Updated::Gone => return Ok(false),
                 Updated::Conflict(_) => match self.fetch(&key, now).await? {
@@ -169,34 +169,29 @@ impl SessionManager {
             }
             return Ok(Found::Nothing);
         }
-        let refusal = match standing {
-            None | Some(Standing::Accepted(_)) => {
-                let upkeep = match standing {
-                    Some(Standing::Accepted(upkeep)) => upkeep,
-                    _ => Upkeep::default(),
-                };
-                return Ok(Found::Live(Base {
-                    key,
-                    record,
-                    held: true,
-                    old_key: presented.as_ref().is_some_and(|presented| presented.old_key),
-                    presented: presented.is_some(),
-                    secret: presented.map(|presented| presented.secret),
-                    stale: false,
-                    upkeep,
-                }));
-            }
-            Some(Standing::Reused) => return Ok(Found::Reused(record)),
-            Some(Standing::Renewed) => Refusal::Renewed,
-            Some(Standing::Surplus) => Refusal::Surplus,
-            Some(Standing::Former) => Refusal::Former,
-            Some(Standing::Stranger) => Refusal::Unknown,
+        let refused = |refusal, found| {
+            self.shared.events.refused_by(&record, refusal, now);
+            Ok(found)
         };
-        self.shared.events.refused_by(&record, refusal, now);
-        Ok(match refusal {
-            Refusal::Renewed | Refusal::Surplus => Found::Replaced,
-            _ => Found::Nothing,
-        })
+        let upkeep = match standing {
+            None => Upkeep::default(),
+            Some(Standing::Accepted(upkeep)) => upkeep,
+            Some(Standing::Reused) => return Ok(Found::Reused(record)),
+            Some(Standing::Renewed) => return refused(Refusal::Renewed, Found::Replaced),
+            Some(Standing::Surplus) => return refused(Refusal::Surplus, Found::Replaced),
+            Some(Standing::Former) => return refused(Refusal::Former, Found::Nothing),
+            Some(Standing::Stranger) => return refused(Refusal::Unknown, Found::Nothing),
+        };
+        Ok(Found::Live(Base {
+            key,
+            record,
+            held: true,
+            old_key: presented.as_ref().is_some_and(|presented| presented.old_key),
+            presented: presented.is_some(),
+            secret: presented.map(|presented| presented.secret),
+            stale: false,
+            upkeep,
+        }))
     }
 
     /// The record of a key, expired or not.
@@ -224,18 +219,33 @@ impl SessionManager {
     pub(crate) async fn fetch(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         // `(*store)`, or the forwarding implementation of `Arc` would box the call twice.
         let call = (*self.shared.store).load(key, now);
-        self.in_time(call)
+        self.in_time(call, StoreError::unavailable)
             .await
-            .unwrap_or_else(|Elapsed| Err(StoreError::unavailable(DeadlinePassed)))
             .inspect_err(|error| self.shared.events.store_failed(error, now))
     }
 
-    /// One call of the store, within its deadline.
-    pub(crate) async fn in_time<F: Future + Unpin>(&self, call: F) -> Result<F::Output, Elapsed> {
+    /// One call of the store, within its deadline; `unanswered` is what it comes to beyond it.
+    pub(crate) async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + Unpin,
+        unanswered: fn(DeadlinePassed) -> StoreError,
+    ) -> Result<T, StoreError> {
         if self.shared.keeps_time {
-            return Ok(call.await);
+            return call.await;
         }
-        within(&*self.shared.clock, self.shared.deadlines.call, call).await
+        self.answer_within(self.shared.deadlines.call, call, unanswered)
+            .await
+    }
+
+    /// The same with another deadline, which no store keeps by itself.
+    pub(crate) async fn answer_within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, StoreError>> + Unpin,
+        unanswered: fn(DeadlinePassed) -> StoreError,
+    ) -> Result<T, StoreError> {
+        let answer = within(&*self.shared.clock, limit, call).await;
+        answer.unwrap_or_else(|Elapsed| Err(unanswered(DeadlinePassed)))
     }
 
     /// The key that a token names, and what it proves; `None` for one that is not ours.

@@ -198,8 +198,10 @@ impl State {
         }
         // No token is told twice where tokens rotate: of two answers that overtake each other the later one could
         // bring back what the earlier one has replaced.
-        let may_rotate = may_tell && occasion == Occasion::Commit && self.phase == Phase::Open;
-        let may_rotate = may_rotate && base.upkeep.rotate_at.is_some();
+        let may_rotate = may_tell
+            && occasion == Occasion::Commit
+            && self.phase == Phase::Open
+            && base.upkeep.rotate_at.is_some();
         Tokens {
             rotate: may_rotate && !intent.renews() && (other || base.upkeep.rotation_due(now)),
             again: false,

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::clock::{Elapsed, within};
 use crate::manager::SessionManager;
 use crate::open::DeadlinePassed;
 use crate::{Error, Record, Session, SessionId, StoreError, Timestamp};
@@ -179,8 +178,7 @@ impl SessionManager {
     pub(crate) async fn list(&self, principal: &str) -> Result<Vec<Arc<Record>>, Error> {
         let now = self.now();
         let call = (*self.shared.store).list(principal, now);
-        let unanswered = || StoreError::unavailable(DeadlinePassed);
-        let mut sessions = self.of_many(call, unanswered).await?;
+        let mut sessions = self.of_many(call, StoreError::unavailable).await?;
         sessions.retain(|record| record.is_live(now));
         Ok(sessions)
     }
@@ -192,8 +190,7 @@ impl SessionManager {
         reason: &'static str,
     ) -> Result<bool, Error> {
         let call = (*self.shared.store).delete_one(principal, id);
-        let unanswered = || StoreError::outcome_unknown(DeadlinePassed);
-        let ended = self.of_many(call, unanswered).await?;
+        let ended = self.of_many(call, StoreError::outcome_unknown).await?;
         if ended {
             self.shared
                 .events
@@ -209,8 +206,7 @@ impl SessionManager {
         reason: &'static str,
     ) -> Result<u64, Error> {
         let call = (*self.shared.store).delete_all(principal, except);
-        let unanswered = || StoreError::outcome_unknown(DeadlinePassed);
-        let ended = self.of_many(call, unanswered).await?;
+        let ended = self.of_many(call, StoreError::outcome_unknown).await?;
         if ended > 0 {
             self.shared
                 .events
@@ -223,10 +219,10 @@ impl SessionManager {
     async fn of_many<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>> + Unpin,
-        unanswered: impl FnOnce() -> StoreError,
+        unanswered: fn(DeadlinePassed) -> StoreError,
     ) -> Result<T, Error> {
-        let answer = within(&*self.shared.clock, self.shared.deadlines.commit, call).await;
-        let answer = answer.unwrap_or_else(|Elapsed| Err(unanswered()));
+        let limit = self.shared.deadlines.commit;
+        let answer = self.answer_within(limit, call, unanswered).await;
         answer.map_err(|error| {
             self.shared.events.store_failed(&error, self.now());
             error.into()

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use crate::attempts::{Attempts, InDoubt};
-use crate::clock::Elapsed;
 use crate::event::Who;
 use crate::intent::Occasion;
 use crate::job::Job;
 use crate::manager::SessionManager;
-use crate::open::DeadlinePassed;
 use crate::plan::Plan;
 use crate::session::Inner;
 use crate::{Error, Key, Record, StoreError, Timestamp, Update, Updated};
@@ -112,10 +110,7 @@ impl SessionManager {
     /// Deletes one record. To say so twice does no harm.
     pub(crate) async fn delete(&self, key: &Key, who: &Who) -> Result<(), Error> {
         let call = (*self.shared.store).delete(key);
-        let deleted = self
-            .in_time(call)
-            .await
-            .unwrap_or_else(|Elapsed| Err(StoreError::outcome_unknown(DeadlinePassed)));
+        let deleted = self.in_time(call, StoreError::outcome_unknown).await;
         deleted.map_err(|error| {
             self.shared.events.delete_failed(who, &error, self.now());
             error.into()
@@ -157,7 +152,7 @@ impl SessionManager {
         let record = Arc::clone(&job.record);
         let in_doubt = InDoubt::new(inner);
         let call = (*self.shared.store).create(&job.record, now);
-        let created = self.in_time(call).await;
+        let created = self.in_time(call, StoreError::outcome_unknown).await;
         match in_doubt.resolve(created) {
             Ok(key) => {
                 let signed_in = job.renews().is_some();
@@ -206,7 +201,7 @@ impl SessionManager {
         };
         let in_doubt = InDoubt::new(inner);
         let call = (*self.shared.store).update(&key, update, now);
-        let updated = self.in_time(call).await;
+        let updated = self.in_time(call, StoreError::outcome_unknown).await;
         let updated = in_doubt.resolve(updated);
         match updated.inspect_err(|error| self.shared.events.store_failed(error, now))? {
             Updated::Saved { key, version } => {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::options::{ReadConcern, ReturnDocument, SelectionCriteria, WriteConcern};
 use session_core::{
-    Applied, Changes, Key, LimitExceeded, Metadata, Record, SessionId, StoreError, Timestamp, Update,
-    Updated, Values,
+    Applied, Changes, Key, LimitExceeded, Metadata, OwnedUpdate, Record, SessionId, StoreError, Timestamp,
+    Update, Updated, Values,
 };
 use tokio::time::Instant;
 
@@ -16,37 +16,6 @@ use crate::store::{Inner, PRIMARY};
 
 pub(crate) fn name(id: SessionId) -> Document {
     doc! { "_id": id.encode() }
-}
-
-/// An update that a task can take along.
-pub(crate) struct Owned {
-    record: Arc<Record>,
-    changes: Changes,
-    epoch: u64,
-    expected: Option<u64>,
-    limits: session_core::Limits,
-}
-
-impl Owned {
-    pub(crate) fn new(update: &Update<'_>) -> Self {
-        Self {
-            record: Arc::clone(update.record),
-            changes: update.changes.clone(),
-            epoch: update.epoch,
-            expected: update.expected,
-            limits: *update.limits,
-        }
-    }
-
-    fn update(&self) -> Update<'_> {
-        Update {
-            record: &self.record,
-            changes: &self.changes,
-            epoch: self.epoch,
-            expected: self.expected,
-            limits: &self.limits,
-        }
-    }
 }
 
 impl Inner {
@@ -101,10 +70,10 @@ impl Inner {
     pub(crate) async fn update(
         &self,
         id: SessionId,
-        owned: &Owned,
+        owned: &OwnedUpdate,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
-        let update = owned.update();
+        let update = owned.as_update();
         fits(update.record)?;
         let until = Instant::now() + self.deadline;
         let (record, limits) = (update.record, update.limits);

@@ -9,7 +9,8 @@ use mongodb::Collection;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{Hint, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use session_core::{
-    Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
+    Capability, Key, OwnedUpdate, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    async_trait,
 };
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use crate::builder::{MongoStoreBuilder, Source};
 use crate::fault::{self, Reason};
 use crate::lasting::Lasting;
-use crate::operations::{Owned, name};
+use crate::operations::name;
 use crate::{ConnectError, document};
 
 /// How much longer than the session the server keeps it: clocks differ.
@@ -86,7 +87,7 @@ impl SessionStore for MongoStore {
         let Some(id) = key.id() else {
             return Ok(Updated::Gone);
         };
-        let owned = Owned::new(&update);
+        let owned = OwnedUpdate::from(update);
         self.within(Known::Writes, move |inner| async move {
             inner.update(id, &owned, now).await
         })

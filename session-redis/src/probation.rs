@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value as Reply;
-use session_core::{Changes, Key, Limits, Record, SessionId, StoreError, Timestamp, Update, Updated};
+use session_core::{Key, OwnedUpdate, Record, SessionId, StoreError, Timestamp, Updated};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::change::Answer;
@@ -20,37 +20,6 @@ use crate::store::{GRACE, Inner, strange};
 const INDEX_GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Before it is tried once more to take a session off probation.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// An update that goes on if its caller goes away.
-pub(crate) struct Owned {
-    record: Arc<Record>,
-    changes: Changes,
-    epoch: u64,
-    expected: Option<u64>,
-    limits: Limits,
-}
-
-impl Owned {
-    pub(crate) fn of(update: &Update<'_>) -> Self {
-        Self {
-            record: Arc::clone(update.record),
-            changes: update.changes.clone(),
-            epoch: update.epoch,
-            expected: update.expected,
-            limits: *update.limits,
-        }
-    }
-
-    fn update(&self) -> Update<'_> {
-        Update {
-            record: &self.record,
-            changes: &self.changes,
-            epoch: self.epoch,
-            expected: self.expected,
-            limits: &self.limits,
-        }
-    }
-}
 
 impl Inner {
     /// How long a session lives that was written and is not confirmed yet: longer than its writer takes to confirm it.
@@ -87,16 +56,17 @@ impl Inner {
     pub(crate) async fn update_indexed(
         self: Arc<Self>,
         id: SessionId,
-        owned: Owned,
+        owned: OwnedUpdate,
         now: Timestamp,
         until: Instant,
     ) -> Result<Updated, StoreError> {
         finish(until, async move {
-            let record = &owned.record;
+            let update = owned.as_update();
+            let record = update.record;
             let principal = record.principal().unwrap_or_default();
             self.index(principal, record, now, until).await?;
             let probation = Some(self.provisional());
-            let updated = self.update(id, &owned.update(), now, probation, until).await?;
+            let updated = self.update(id, &update, now, probation, until).await?;
             let (version, former) = match updated {
                 Answer::Saved { version, former } => (version, former),
                 Answer::Conflict(fresh) => return Ok(Updated::Conflict(fresh)),

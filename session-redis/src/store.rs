@@ -16,7 +16,6 @@ use crate::change::Answer;
 use crate::fault::{Fault, Reason};
 use crate::layout::{self, Layout, Names};
 use crate::link::{Link, Twice};
-use crate::probation::Owned;
 use crate::script::{CREATE, DELETE, READ};
 use crate::source::Source;
 
@@ -142,7 +141,7 @@ impl SessionStore for RedisStore {
             Answer::Gone => Ok(Updated::Gone),
             Answer::IndexFirst => {
                 let inner = Arc::clone(&self.inner);
-                inner.update_indexed(id, Owned::of(&update), now, until).await
+                inner.update_indexed(id, update.into(), now, until).await
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use session_core::{Directive, Session, SessionManager};
+use session_core::{Directive, Session, SessionId, SessionManager};
 
 /// What a session of numbers holds.
 pub fn numbers(session: &Session) -> BTreeMap<String, u64> {
@@ -33,6 +33,14 @@ pub async fn create<'a>(
         session.insert(key, value).unwrap();
     }
     token_of(&manager.commit(&session).await.unwrap())
+}
+
+/// Signs a new client in; its token, and the session.
+pub async fn sign_in(manager: &SessionManager, principal: &str) -> (String, SessionId) {
+    let session = anonymous(manager).await;
+    session.sign_in(principal).unwrap();
+    let token = token_of(&manager.commit(&session).await.unwrap());
+    (token, session.id().unwrap())
 }
 
 /// The token that the client is told to hold.

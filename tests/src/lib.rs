@@ -36,7 +36,7 @@ mod timeless;
 mod yielding;
 
 pub use backend::Backend;
-pub use client::{anonymous, create, numbers, open, token_of};
+pub use client::{anonymous, create, numbers, open, sign_in, token_of};
 pub use counting::{CountingStore, Counts};
 pub use fault::{Call, Fault, FaultStore};
 pub use fields::FieldStore;

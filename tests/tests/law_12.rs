@@ -105,111 +105,104 @@ fn stages() -> impl Iterator<Item = Stage> {
     })
 }
 
+/// Runs a test on each of them, in one go: nothing in it may wait.
+fn each(test: impl AsyncFn(&Stage)) {
+    stages().for_each(move |stage| test(&stage).now_or_never().unwrap());
+}
+
 const ON: (bool, Directive) = (true, Directive::Nothing);
 const WITHOUT: (bool, Directive) = (false, Directive::Nothing);
 
 #[test]
 fn the_predecessor_of_an_unconfirmed_successor_is_good_and_rotates_again() {
-    for stage in stages() {
-        let run = async {
-            let first = create(stage.manager(), [("n", 1)]).await;
-            let lost = stage.rotate(&first).await;
-            // For as long as nobody has presented the successor.
-            stage.clock.advance(TTL - MILLI);
-            assert_eq!(stage.request(&first).await, ON, "{}", stage.name);
-            stage.clock.advance(Duration::from_secs(1800));
-            let next = token_of(&stage.request(&first).await.1);
-            assert_ne!(next, lost);
-            stage.clock.advance(Duration::from_secs(1800));
-            let last = stage.rotate(&first).await;
-            for token in [&first, &lost, &next, &last] {
-                assert!(stage.request(token).await.0, "{}", stage.name);
-            }
-            assert_eq!(stage.told(), [], "{}", stage.name);
-        };
-        run.now_or_never().unwrap();
-    }
+    each(async |stage| {
+        let first = create(stage.manager(), [("n", 1)]).await;
+        let lost = stage.rotate(&first).await;
+        // For as long as nobody has presented the successor.
+        stage.clock.advance(TTL - MILLI);
+        assert_eq!(stage.request(&first).await, ON, "{}", stage.name);
+        stage.clock.advance(Duration::from_secs(1800));
+        let next = token_of(&stage.request(&first).await.1);
+        assert_ne!(next, lost);
+        stage.clock.advance(Duration::from_secs(1800));
+        let last = stage.rotate(&first).await;
+        for token in [&first, &lost, &next, &last] {
+            assert!(stage.request(token).await.0, "{}", stage.name);
+        }
+        assert_eq!(stage.told(), [], "{}", stage.name);
+    });
 }
 
 #[test]
 fn superseded_within_the_overlap_goes_on_and_gets_no_token() {
-    for stage in stages() {
-        let run = async {
-            let old = create(stage.manager(), [("n", 1)]).await;
-            let new = stage.rotate(&old).await;
-            assert_eq!(stage.request(&new).await, ON);
-            for wait in [Duration::ZERO, TTL, OVERLAP - TTL - MILLI] {
-                stage.clock.advance(wait);
-                assert_eq!(stage.request(&old).await, ON, "{}", stage.name);
-            }
-            // Its changes are kept.
-            let session = open(stage.manager(), &old).await;
-            session.insert("n", 2).unwrap();
-            stage.manager().commit(&session).await.unwrap();
-            assert_eq!(open(stage.manager(), &new).await.get("n").unwrap(), Some(2));
-            assert_eq!(stage.told(), [], "{}", stage.name);
-        };
-        run.now_or_never().unwrap();
-    }
+    each(async |stage| {
+        let old = create(stage.manager(), [("n", 1)]).await;
+        let new = stage.rotate(&old).await;
+        assert_eq!(stage.request(&new).await, ON);
+        for wait in [Duration::ZERO, TTL, OVERLAP - TTL - MILLI] {
+            stage.clock.advance(wait);
+            assert_eq!(stage.request(&old).await, ON, "{}", stage.name);
+        }
+        // Its changes are kept.
+        let session = open(stage.manager(), &old).await;
+        session.insert("n", 2).unwrap();
+        stage.manager().commit(&session).await.unwrap();
+        assert_eq!(open(stage.manager(), &new).await.get("n").unwrap(), Some(2));
+        assert_eq!(stage.told(), [], "{}", stage.name);
+    });
 }
 
 #[test]
 fn superseded_beyond_the_overlap_is_reuse() {
-    for stage in stages() {
-        let run = async {
-            let old = create(stage.manager(), [("n", 1)]).await;
-            let new = stage.rotate(&old).await;
-            assert_eq!(stage.request(&new).await, ON);
-            stage.clock.advance(OVERLAP);
-            assert_eq!(stage.request(&old).await, WITHOUT, "{}", stage.name);
-            let revokes = stage.name.contains("Revoke");
-            match revokes {
-                true => assert_eq!(
-                    stage.told(),
-                    [EventKind::Reused, EventKind::Revoked],
-                    "{}",
-                    stage.name
-                ),
-                false => assert_eq!(stage.told(), [EventKind::Reused], "{}", stage.name),
-            }
-            // For everybody, on all servers at once.
-            for manager in &stage.managers {
-                assert_eq!(open(manager, &new).await.is_new(), revokes, "{}", stage.name);
-            }
-        };
-        run.now_or_never().unwrap();
-    }
+    each(async |stage| {
+        let old = create(stage.manager(), [("n", 1)]).await;
+        let new = stage.rotate(&old).await;
+        assert_eq!(stage.request(&new).await, ON);
+        stage.clock.advance(OVERLAP);
+        assert_eq!(stage.request(&old).await, WITHOUT, "{}", stage.name);
+        let revokes = stage.name.contains("Revoke");
+        match revokes {
+            true => assert_eq!(
+                stage.told(),
+                [EventKind::Reused, EventKind::Revoked],
+                "{}",
+                stage.name
+            ),
+            false => assert_eq!(stage.told(), [EventKind::Reused], "{}", stage.name),
+        }
+        // For everybody, on all servers at once.
+        for manager in &stage.managers {
+            assert_eq!(open(manager, &new).await.is_new(), revokes, "{}", stage.name);
+        }
+    });
 }
 
 #[test]
 fn after_many_rotations_only_a_mac_tells_of_reuse() {
-    for stage in stages() {
-        let run = async {
-            let first = create(stage.manager(), [("n", 1)]).await;
-            let mut tokens = vec![first];
-            for _ in 0..8 {
-                stage.clock.advance(OVERLAP);
-                let next = stage.rotate(tokens.last().unwrap()).await;
-                tokens.push(next);
-            }
-            let (first, last) = (tokens[0].clone(), tokens[8].clone());
-            let signed = stage.name.contains("signed true");
-            assert_eq!(stage.request(&first).await, WITHOUT, "{}", stage.name);
-            let told = stage.told();
-            match signed {
-                true => assert_eq!(told[0], EventKind::Reused, "{}", stage.name),
-                false => assert_eq!(told, [EventKind::Refused], "{}", stage.name),
-            }
-            let ended = signed && stage.name.contains("Revoke");
-            assert_eq!(
-                open(stage.manager(), &last).await.is_new(),
-                ended,
-                "{}",
-                stage.name
-            );
-        };
-        run.now_or_never().unwrap();
-    }
+    each(async |stage| {
+        let first = create(stage.manager(), [("n", 1)]).await;
+        let mut tokens = vec![first];
+        for _ in 0..8 {
+            stage.clock.advance(OVERLAP);
+            let next = stage.rotate(tokens.last().unwrap()).await;
+            tokens.push(next);
+        }
+        let (first, last) = (tokens[0].clone(), tokens[8].clone());
+        let signed = stage.name.contains("signed true");
+        assert_eq!(stage.request(&first).await, WITHOUT, "{}", stage.name);
+        let told = stage.told();
+        match signed {
+            true => assert_eq!(told[0], EventKind::Reused, "{}", stage.name),
+            false => assert_eq!(told, [EventKind::Refused], "{}", stage.name),
+        }
+        let ended = signed && stage.name.contains("Revoke");
+        assert_eq!(
+            open(stage.manager(), &last).await.is_new(),
+            ended,
+            "{}",
+            stage.name
+        );
+    });
 }
 
 #[test]
@@ -246,106 +239,91 @@ fn only_the_last_few_are_accepted_within_the_overlap() {
 
 #[test]
 fn a_token_that_was_never_issued_is_refused_and_nothing_else() {
-    for stage in stages() {
-        let run = async {
-            let token = create(stage.manager(), [("n", 1)]).await;
-            let mut forged = token.clone().into_bytes();
-            // A bit of the secret.
-            forged[30] = if forged[30] == b'A' { b'B' } else { b'A' };
-            let forged = String::from_utf8(forged).unwrap();
-            assert_eq!(stage.request(&forged).await, WITHOUT, "{}", stage.name);
-            assert_eq!(stage.told(), [EventKind::Refused], "{}", stage.name);
-            assert!(stage.request(&token).await.0);
-        };
-        run.now_or_never().unwrap();
-    }
+    each(async |stage| {
+        let token = create(stage.manager(), [("n", 1)]).await;
+        let mut forged = token.clone().into_bytes();
+        // A bit of the secret.
+        forged[30] = if forged[30] == b'A' { b'B' } else { b'A' };
+        let forged = String::from_utf8(forged).unwrap();
+        assert_eq!(stage.request(&forged).await, WITHOUT, "{}", stage.name);
+        assert_eq!(stage.told(), [EventKind::Refused], "{}", stage.name);
+        assert!(stage.request(&token).await.0);
+    });
 }
 
 #[test]
 fn a_token_of_an_earlier_epoch_is_only_reported() {
-    for stage in stages() {
-        let run = async {
-            let old = create(stage.manager(), [("n", 1)]).await;
-            let rotated = stage.rotate(&old).await;
-            assert_eq!(stage.request(&rotated).await, ON);
-            let session = open(stage.manager(), &rotated).await;
-            session.sign_in("user:1").unwrap();
-            let new = token_of(&stage.manager().commit(&session).await.unwrap());
-            stage.told();
-            // Just now, and long ago: after the overlap, after the grace, after the hashes are forgotten.
-            for wait in [Duration::ZERO, OVERLAP, Duration::from_secs(60)] {
-                stage.clock.advance(wait);
-                for token in [&old, &rotated] {
-                    assert_eq!(stage.request(token).await, WITHOUT, "{}, {wait:?}", stage.name);
-                    assert_eq!(stage.told(), [EventKind::Refused], "{}, {wait:?}", stage.name);
-                }
-                assert!(stage.request(&new).await.0, "{}", stage.name);
-            }
-            let new = stage.rotate(&new).await;
+    each(async |stage| {
+        let old = create(stage.manager(), [("n", 1)]).await;
+        let rotated = stage.rotate(&old).await;
+        assert_eq!(stage.request(&rotated).await, ON);
+        let session = open(stage.manager(), &rotated).await;
+        session.sign_in("user:1").unwrap();
+        let new = token_of(&stage.manager().commit(&session).await.unwrap());
+        stage.told();
+        // Just now, and long ago: after the overlap, after the grace, after the hashes are forgotten.
+        for wait in [Duration::ZERO, OVERLAP, Duration::from_secs(60)] {
+            stage.clock.advance(wait);
             for token in [&old, &rotated] {
-                assert_eq!(stage.request(token).await, WITHOUT, "{}", stage.name);
-                assert_eq!(stage.told(), [EventKind::Refused], "{}", stage.name);
+                assert_eq!(stage.request(token).await, WITHOUT, "{}, {wait:?}", stage.name);
+                assert_eq!(stage.told(), [EventKind::Refused], "{}, {wait:?}", stage.name);
             }
             assert!(stage.request(&new).await.0, "{}", stage.name);
-        };
-        run.now_or_never().unwrap();
-    }
+        }
+        let new = stage.rotate(&new).await;
+        for token in [&old, &rotated] {
+            assert_eq!(stage.request(token).await, WITHOUT, "{}", stage.name);
+            assert_eq!(stage.told(), [EventKind::Refused], "{}", stage.name);
+        }
+        assert!(stage.request(&new).await.0, "{}", stage.name);
+    });
 }
 
 #[test]
 fn beside_an_accepted_token_it_is_no_reuse() {
-    for stage in stages() {
-        let run = async {
-            let old = create(stage.manager(), [("n", 1)]).await;
-            let new = stage.rotate(&old).await;
-            assert_eq!(stage.request(&new).await, ON);
-            stage.clock.advance(OVERLAP);
-            for tokens in [[old.as_str(), new.as_str()], [new.as_str(), old.as_str()]] {
-                let (known, _) = stage.requests(&tokens).await;
-                assert!(known, "{}", stage.name);
-            }
-            assert_eq!(stage.told(), [], "{}", stage.name);
-        };
-        run.now_or_never().unwrap();
-    }
+    each(async |stage| {
+        let old = create(stage.manager(), [("n", 1)]).await;
+        let new = stage.rotate(&old).await;
+        assert_eq!(stage.request(&new).await, ON);
+        stage.clock.advance(OVERLAP);
+        for tokens in [[old.as_str(), new.as_str()], [new.as_str(), old.as_str()]] {
+            let (known, _) = stage.requests(&tokens).await;
+            assert!(known, "{}", stage.name);
+        }
+        assert_eq!(stage.told(), [], "{}", stage.name);
+    });
 }
 
 #[test]
 fn of_two_accepted_tokens_the_newer_one_counts() {
-    for stage in stages() {
-        let run = async {
-            let old = create(stage.manager(), [("n", 1)]).await;
-            let new = stage.rotate(&old).await;
-            assert_eq!(stage.request(&new).await, ON);
-            stage.clock.advance(TTL);
-            // The superseded one alone would get no successor.
-            assert_eq!(stage.request(&old).await, ON);
-            let (known, told) = stage.requests(&[&old, &new]).await;
-            assert!(known);
-            assert!(matches!(told, Directive::Hold(_)), "{}", stage.name);
-        };
-        run.now_or_never().unwrap();
-    }
+    each(async |stage| {
+        let old = create(stage.manager(), [("n", 1)]).await;
+        let new = stage.rotate(&old).await;
+        assert_eq!(stage.request(&new).await, ON);
+        stage.clock.advance(TTL);
+        // The superseded one alone would get no successor.
+        assert_eq!(stage.request(&old).await, ON);
+        let (known, told) = stage.requests(&[&old, &new]).await;
+        assert!(known);
+        assert!(matches!(told, Directive::Hold(_)), "{}", stage.name);
+    });
 }
 
 #[test]
 fn a_token_of_a_session_that_is_gone_is_refused() {
-    for stage in stages() {
-        let run = async {
-            let old = create(stage.manager(), [("n", 1)]).await;
-            let new = stage.rotate(&old).await;
-            let session = open(stage.manager(), &new).await;
-            session.destroy().unwrap();
-            stage.manager().commit(&session).await.unwrap();
-            stage.told();
-            stage.clock.advance(OVERLAP);
-            for token in [&old, &new] {
-                assert_eq!(stage.request(token).await, WITHOUT, "{}", stage.name);
-                assert_eq!(stage.told(), [EventKind::Refused], "{}", stage.name);
-            }
-        };
-        run.now_or_never().unwrap();
-    }
+    each(async |stage| {
+        let old = create(stage.manager(), [("n", 1)]).await;
+        let new = stage.rotate(&old).await;
+        let session = open(stage.manager(), &new).await;
+        session.destroy().unwrap();
+        stage.manager().commit(&session).await.unwrap();
+        stage.told();
+        stage.clock.advance(OVERLAP);
+        for token in [&old, &new] {
+            assert_eq!(stage.request(token).await, WITHOUT, "{}", stage.name);
+            assert_eq!(stage.told(), [EventKind::Refused], "{}", stage.name);
+        }
+    });
 }
 
 #[test]

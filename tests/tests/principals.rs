@@ -12,7 +12,7 @@ use session_core::{
 };
 use session_tests::sim::pause;
 use session_tests::story::clock;
-use session_tests::{Backend, Sim, YieldStore, anonymous, open, token_of};
+use session_tests::{Backend, Sim, YieldStore, anonymous, open, sign_in, token_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -23,13 +23,6 @@ fn stage(
     let clock = clock();
     let builder = SessionManager::builder(backend.store()).clock(Arc::clone(&clock));
     (set(builder).build().unwrap(), clock)
-}
-
-async fn sign_in(manager: &SessionManager, name: &str) -> (String, SessionId) {
-    let session = anonymous(manager).await;
-    session.sign_in(name).unwrap();
-    let token = token_of(&manager.commit(&session).await.unwrap());
-    (token, session.id().unwrap())
 }
 
 async fn ids(manager: &SessionManager, name: &str) -> Vec<SessionId> {

@@ -22,9 +22,7 @@ const WRITERS: usize = 6;
 const BACK: Duration = Duration::from_millis(2500);
 
 async fn store(cluster: &RedisCluster) -> RedisStore {
-    let nodes = cluster.nodes().iter().map(|node| node.address().to_string());
-    let url = format!("redis-cluster://{}", nodes.collect::<Vec<_>>().join(","));
-    RedisStore::connect(url).await.unwrap()
+    RedisStore::connect(cluster.url()).await.unwrap()
 }
 
 async fn lasts(millis: u64) {

@@ -313,10 +313,5 @@ async fn no_update_is_lost_between_layouts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_update_is_lost_between_layouts_in_a_cluster() {
     let cluster = RedisCluster::start(Engine::Redis7);
-    let nodes: Vec<_> = cluster
-        .nodes()
-        .iter()
-        .map(|node| node.address().to_string())
-        .collect();
-    nothing_is_lost(&format!("redis-cluster://{}", nodes.join(","))).await;
+    nothing_is_lost(&cluster.url()).await;
 }

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use session_core::{
-    Clock, Directive, Error, KeyRing, ManagerBuilder, OnMaxSessions, OnReuse, Rotation, SessionId,
-    SessionManager, SessionStore, Sleep, StoreError, SystemClock, Timestamp,
+    Clock, Directive, Error, KeyRing, ManagerBuilder, OnMaxSessions, OnReuse, Rotation, SessionManager,
+    SessionStore, Sleep, StoreError, SystemClock, Timestamp,
 };
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, MongoServer, RedisCluster, RedisServer};
-use session_tests::{anonymous, open, token_of};
+use session_tests::{anonymous, open, sign_in, token_of};
 
 const TTL: Duration = Duration::from_secs(5);
 const OVERLAP: Duration = Duration::from_secs(10);
@@ -95,13 +95,6 @@ async fn mongo(server: &MongoServer) -> [Arc<dyn SessionStore>; 2] {
         Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
     };
     [store().await, store().await]
-}
-
-async fn sign_in(manager: &SessionManager, name: &str) -> (String, SessionId) {
-    let session = anonymous(manager).await;
-    session.sign_in(name).unwrap();
-    let token = token_of(&manager.commit(&session).await.unwrap());
-    (token, session.id().unwrap())
 }
 
 async fn ids(manager: &SessionManager, name: &str) -> BTreeSet<String> {
@@ -377,15 +370,7 @@ async fn on_redis() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_redis_cluster() {
     let cluster = RedisCluster::start(Engine::Redis7);
-    let nodes: Vec<_> = cluster
-        .nodes()
-        .iter()
-        .map(|node| node.address().to_string())
-        .collect();
-    let site = Site::new(
-        "Redis Cluster",
-        redis(format!("redis-cluster://{}", nodes.join(","))).await,
-    );
+    let site = Site::new("Redis Cluster", redis(cluster.url()).await);
     all(&site, 500).await;
 }
 

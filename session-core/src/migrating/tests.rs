@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use super::forms::{Place, frozen};
 use super::*;
-use crate::{Changes, Codec, Lifetime, MemoryStore};
+use crate::{Changes, Codec, Lifetime, Limits, MemoryStore};
 
 type Moving = MigratingStore<Arc<MemoryStore>, Arc<MemoryStore>>;
 

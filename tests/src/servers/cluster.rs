@@ -47,6 +47,12 @@ impl RedisCluster {
         cluster
     }
 
+    /// Where a store finds all of it.
+    pub fn url(&self) -> String {
+        let nodes: Vec<_> = self.nodes.iter().map(|node| node.address().to_string()).collect();
+        format!("redis-cluster://{}", nodes.join(","))
+    }
+
     /// Where clients find each node.
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(RedisServer::url).collect()

@@ -49,14 +49,7 @@ impl Site {
     fn url(&self) -> String {
         match self {
             Self::One(server) => server.url(),
-            Self::Cluster(cluster, _) => {
-                let nodes: Vec<_> = cluster
-                    .nodes()
-                    .iter()
-                    .map(|node| node.address().to_string())
-                    .collect();
-                format!("redis-cluster://{}", nodes.join(","))
-            }
+            Self::Cluster(cluster, _) => cluster.url(),
         }
     }
 
