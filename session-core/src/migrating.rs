@@ -79,7 +79,7 @@ const MOST_ROUNDS: usize = 32;
 /// | frozen | anything else | has ended |
 /// | nothing | nothing, or a place | has ended |
 ///
-/// `o` is never written after it was frozen and never comes back; `n` never becomes a place again. So who looks at `n`, or at `o` and then at `n`, sees the
+/// `o` is never written after it was frozen and never comes back; `n` never becomes a place again but by ending. So who looks at `n`, or at `o` and then at `n`, sees the
 /// session as it was at one instant in between. Whoever finds a session between two steps takes the next one, so nobody waits for who died there; what a
 /// cancelled call has done moved the session a step and changed nothing that can be seen.
 ///
@@ -89,8 +89,9 @@ const MOST_ROUNDS: usize = 32;
 ///   the place before `n` is deleted, and then that is what is deleted, or finds it gone: an update does not create. A place that somebody
 ///   late makes anew has another epoch, and no frozen record names it. `delete_all` is the same: the place has the principal, so it ends too.
 ///   Who finds a place and nothing in the old store takes the place away before saying so, so nobody who is late fills it in between.
-/// - **`delete_one` ends a session in one step**, in which its owner is checked: in `n` by `delete_one` of the new store; in `o` by freezing it, at the
-///   version whose owner was read, for a place that there never is. What lies between is filled first. So of many who end a session one is
+/// - **`delete_one` ends a session in one step**, at the version whose owner was read: in `o` by freezing it for a place that there never is; in
+///   `n` by putting a place there that nothing names (`delete_one` of the new store would take the place of somebody late for a session, and
+///   say that it has ended one). What lies between is filled first. So of many who end a session one is
 ///   told that it has, and `false` means that nothing of theirs was there: it was somebody else's, or had ended.
 /// - **What is left over does no harm.** A frozen record beside a record is not looked at; once that one has ended, be it by a timeout that was made
 ///   shorter, it is *frozen and anything else*. An empty place opens for no token, and expires with the session that it was for.
@@ -252,7 +253,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                 {
                     return Ok(false);
                 }
-                Ok(Found::New(_)) => self.new.delete_one(principal, id).await?,
+                Ok(Found::New(record)) => self.end_in_new(&key, &record, now).await?,
                 Ok(Found::Old(record)) => self.end_in_old(&key, &record, now).await?,
                 Ok(Found::Between(frozen)) => {
                     self.fill(&key, &frozen, now).await.map_err(on_the_way)?;

@@ -18,9 +18,15 @@ pub const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// Nothing here waits longer than this; who does is stuck.
 const STUCK: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(1);
+/// So many steps a task keeps its rank, on average.
+const STEPS_OF_A_RANK: usize = 12;
 
 /// Polls tasks one at a time: always one that was woken, drawn by the seed. Once every task waits,
 /// the clock moves, a millisecond at a time, until one of them is woken.
+///
+/// Half of the seeds draw each step anew, so that all tasks go on alike. The others give each task a rank and poll the first that
+/// was woken; now and then who is polled becomes the last. So somebody stands still between two steps while the others do all of theirs
+/// (Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", 2010).
 ///
 /// A seed repeats the schedule. Pauses that the code under test draws from the operating system differ.
 pub struct Sim {
@@ -28,9 +34,14 @@ pub struct Sim {
     rng: Rng,
     clock: Arc<ManualClock>,
     tasks: Vec<Task>,
+    ranked: bool,
+    /// The last rank that was given to who became the last.
+    last: i64,
 }
 
 struct Task {
+    /// The highest is first.
+    rank: i64,
     future: Pin<Box<dyn Future<Output = ()>>>,
     woken: Arc<Flag>,
 }
@@ -80,6 +91,8 @@ impl Sim {
             rng: Rng::new(seed),
             clock: ManualClock::new(START),
             tasks: Vec::new(),
+            ranked: seed & 2 != 0,
+            last: 0,
         }
     }
 
@@ -98,6 +111,7 @@ impl Sim {
         let output = Rc::new(RefCell::new(None));
         let slot = Rc::clone(&output);
         self.tasks.push(Task {
+            rank: self.rng.below(1 << 16) as i64,
             future: Box::pin(async move {
                 let value = future.await;
                 slot.replace(Some(value));
@@ -119,9 +133,23 @@ impl Sim {
                 .collect();
             match ready.len() {
                 0 => self.idle(None),
+                _ if self.ranked => {
+                    let first = self.first_of(&ready);
+                    self.poll(first);
+                }
                 count => self.poll(ready[self.rng.below(count)]),
             }
         }
+    }
+
+    fn first_of(&mut self, ready: &[usize]) -> usize {
+        let first = ready.iter().copied().max_by_key(|at| self.tasks[*at].rank);
+        let first = first.unwrap_or_default();
+        if self.rng.below(STEPS_OF_A_RANK) == 0 {
+            self.last -= 1;
+            self.tasks[first].rank = self.last;
+        }
+        first
     }
 
     /// Polls `future` and the tasks until `future` has ended.

@@ -96,6 +96,17 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         Ok(ended)
     }
 
+    /// Ends what is in the new store by putting a place there that nothing names; `false` if it has changed meanwhile.
+    pub(super) async fn end_in_new(
+        &self,
+        key: &Key,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let place = Place::draw()?.for_record(record).with_version(record.version + 1);
+        replace(&self.new, key, record, &Arc::new(place), now).await
+    }
+
     pub(super) async fn delete_one_in_both(
         &self,
         principal: &str,

@@ -1,5 +1,5 @@
 //! Sessions that were left between two steps.
-#![allow(clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 use std::time::Duration;
 
@@ -112,6 +112,38 @@ async fn one_is_ended_wherever_it_lies() {
             assert_eq!((store.new.len(), store.old.len()), (0, 0), "{lies}");
             expect_ended(&store).await;
         }
+    }
+}
+
+/// Of two who have found it in the new store, and somebody who has read it in the old one long ago.
+#[tokio::test]
+async fn of_many_who_end_what_has_moved_one_is_told_so() {
+    let store = stores();
+    store.old.create(&Arc::new(record()), NOW).await.unwrap();
+    assert!(matches!(write(&store, NOW).await, Updated::Saved { .. }));
+    let Found::New(found) = store.find(&key(), NOW).await.unwrap() else {
+        panic!("it has moved");
+    };
+    assert!(store.delete_one("ann", record().id()).await.unwrap());
+    assert!(store.reserve(&key(), &record(), NOW).await.unwrap().is_some());
+    assert!(!store.end_in_new(&key(), &found, NOW).await.unwrap());
+    expect_ended(&store).await;
+}
+
+/// It has said that it ended it, and was cut off before it could take it away.
+#[tokio::test]
+async fn what_was_ended_in_either_store_and_still_lies_there_is_no_session() {
+    for moved in [false, true] {
+        let store = stores();
+        let place = if moved { &store.new } else { &store.old };
+        place.create(&Arc::new(record()), NOW).await.unwrap();
+        let ended = match moved {
+            true => store.end_in_new(&key(), &record(), NOW).await,
+            false => store.end_in_old(&key(), &record(), NOW).await,
+        };
+        assert!(ended.unwrap());
+        assert_eq!(store.new.len() + store.old.len(), 1);
+        expect_ended(&store).await;
     }
 }
 
