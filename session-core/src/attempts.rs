@@ -54,10 +54,10 @@ pub(crate) struct Attempts<'m> {
 }
 
 impl<'m> Attempts<'m> {
-    pub(crate) fn new(manager: &'m SessionManager) -> Self {
+    pub(crate) fn new(manager: &'m SessionManager, now: Timestamp) -> Self {
         Self {
             manager,
-            until: manager.now().plus(manager.shared.deadlines.commit),
+            until: now.plus(manager.shared.deadlines.commit),
             count: 0,
             draws: 0,
             turn: None,

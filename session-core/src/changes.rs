@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
+use crate::values::Change;
 use crate::{LimitExceeded, Limits, Record, StoreError, Timestamp, Value, Values};
 
 /// What a request changed: keys set, keys removed, whether all others were cleared, and
@@ -26,7 +27,7 @@ use crate::{LimitExceeded, Limits, Record, StoreError, Timestamp, Value, Values}
 pub struct Changes {
     cleared: bool,
     /// Sorted by key.
-    values: Vec<(ByteString, Option<Value>)>,
+    values: Vec<Change>,
     metadata: Metadata,
 }
 
@@ -122,7 +123,7 @@ impl Changes {
     }
 
     /// Takes entries that are sorted by key and hold each key once.
-    pub(crate) fn from_sorted(cleared: bool, values: Vec<(ByteString, Option<Value>)>) -> Self {
+    pub(crate) fn from_sorted(cleared: bool, values: Vec<Change>) -> Self {
         Self {
             cleared,
             values,
@@ -186,22 +187,10 @@ impl Changes {
     }
 
     fn merged(&self, old: &Values) -> Values {
-        let mut merged = Vec::with_capacity(old.len() + self.values.len());
-        let mut changes = self.values.iter().peekable();
-        let kept = old.entries().filter(|_| !self.cleared);
-        for (key, value) in kept {
-            while let Some((new, change)) = changes.next_if(|(new, _)| new < key) {
-                merged.extend(change.clone().map(|value| (new.clone(), value)));
-            }
-            match changes.next_if(|(new, _)| new == key) {
-                Some((_, change)) => merged.extend(change.clone().map(|value| (key.clone(), value))),
-                None => merged.push((key.clone(), value.clone())),
-            }
+        match self.cleared {
+            true => Values::default().with(&self.values),
+            false => old.with(&self.values),
         }
-        for (new, change) in changes {
-            merged.extend(change.clone().map(|value| (new.clone(), value)));
-        }
-        Values::from_sorted(merged)
     }
 }
 

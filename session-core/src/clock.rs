@@ -227,20 +227,50 @@ pub(crate) struct Elapsed;
 
 /// Runs `future` for at most `limit`. The timer is made only once the future has to
 /// wait, so a store that answers at once pays nothing for its deadline.
-pub(crate) async fn within<F>(clock: &dyn Clock, limit: Duration, future: F) -> Result<F::Output, Elapsed>
-where
-    F: Future + Unpin,
-{
-    let mut future = future;
-    let mut timer: Option<Sleep> = None;
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(output) = Pin::new(&mut future).poll(context) {
+pub(crate) const fn within<F>(clock: &dyn Clock, limit: Duration, future: F) -> Within<'_, F> {
+    Within {
+        clock,
+        limit: Some(limit),
+        future,
+        timer: None,
+    }
+}
+
+/// What [`within`] is. It lies in the future of every handler, so it is no larger than it has to be.
+pub(crate) struct Within<'c, F> {
+    clock: &'c dyn Clock,
+    limit: Option<Duration>,
+    future: F,
+    timer: Option<Sleep>,
+}
+
+impl<'c, F> Within<'c, F> {
+    /// The same, for as long as it takes.
+    pub(crate) const fn unlimited(clock: &'c dyn Clock, future: F) -> Self {
+        let (limit, timer) = (None, None);
+        Self {
+            clock,
+            limit,
+            future,
+            timer,
+        }
+    }
+}
+
+impl<F: Future + Unpin> Future for Within<'_, F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Poll::Ready(output) = Pin::new(&mut this.future).poll(context) {
             return Poll::Ready(Ok(output));
         }
-        let timer = timer.get_or_insert_with(|| clock.sleep(limit));
+        let Some(limit) = this.limit else {
+            return Poll::Pending;
+        };
+        let timer = this.timer.get_or_insert_with(|| this.clock.sleep(limit));
         timer.as_mut().poll(context).map(|()| Err(Elapsed))
-    })
-    .await
+    }
 }
 
 #[cfg(test)]

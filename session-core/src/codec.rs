@@ -136,7 +136,14 @@ impl Value {
     /// [`CodecFault`] if the bytes do not hold a `T`, or hold something after it.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CodecFault> {
         match self.codec {
-            Codec::Json => serde_json::from_slice(&self.bytes).map_err(|fault| CodecFault::json(&fault)),
+            Codec::Json => {
+                // One look at all of it costs less than one at each text in it.
+                let decoded = match std::str::from_utf8(&self.bytes) {
+                    Ok(text) => serde_json::from_str(text),
+                    Err(_) => serde_json::from_slice(&self.bytes),
+                };
+                decoded.map_err(|fault| CodecFault::json(&fault))
+            }
             Codec::Postcard => match postcard::take_from_bytes(&self.bytes) {
                 Ok((value, [])) => Ok(value),
                 Ok(_) => Err(CodecFault {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use crate::event::Who;
-use crate::intent::Intent;
+use crate::intent::{Intent, Occasion};
 use crate::pending::Taken;
 use crate::token::Secret;
 use crate::{Changes, Key, Metadata, Record};
 
 /// One write.
 pub(crate) struct Job {
+    /// Whether the record is a new one.
+    pub(crate) creates: bool,
     pub(crate) record: Arc<Record>,
     pub(crate) secret: Option<Secret>,
     /// What names the record that is updated.
@@ -35,6 +37,11 @@ impl Job {
         self.changes.keeps_values() && self.intent.is_empty()
     }
 
+    /// Whether nothing is lost if it fails.
+    pub(crate) fn may_fail(&self, occasion: Occasion) -> bool {
+        !self.creates && occasion != Occasion::Save && self.is_upkeep()
+    }
+
     /// Whether it rotates or confirms a token.
     pub(crate) fn moves_tokens(&self) -> bool {
         self.changes.metadata() == Metadata::Replaced
@@ -48,7 +55,7 @@ impl Job {
 
     /// Whether it puts a successor beside the token by the schedule.
     pub(crate) fn rotates(&self) -> bool {
-        self.secret.is_some() && self.renews().is_none()
+        !self.creates && self.secret.is_some() && self.renews().is_none()
     }
 
     /// Whether it renews, and whether that is a sign-in.

@@ -63,6 +63,7 @@ mod event;
 mod flash;
 mod format;
 mod id;
+mod in_time;
 mod intent;
 mod job;
 mod keys;

@@ -291,8 +291,7 @@ impl Session {
     /// # Ok::<_, session_core::Error>(()) }).unwrap();
     /// ```
     pub fn needs_commit(&self) -> bool {
-        let now = self.inner.manager.now();
-        self.state().needs_commit(now)
+        self.state().needs_commit(|| self.inner.manager.now())
     }
 
     /// How long ago the principal authenticated, if at most `limit`; as stored, so `None` until a sign-in is committed.

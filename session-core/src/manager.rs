@@ -119,9 +119,8 @@ impl SessionManager {
     /// # Ok::<_, session_core::Error>(()) }).unwrap();
     /// ```
     pub fn close(&self, session: &Session) -> bool {
-        let now = self.now();
         let mut state = session.state();
-        let settled = !state.needs_commit(now);
+        let settled = !state.needs_commit(|| self.now());
         if settled {
             state.phase = Phase::Closed;
         }

@@ -1,14 +1,13 @@
 //! From the tokens of a request to its session.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytestring::ByteString;
 
 use crate::base::Base;
 use crate::builder::OnCorrupt;
-use crate::clock::{Elapsed, within};
 use crate::event::{Refusal, Who};
+use crate::in_time::InTime;
 use crate::manager::SessionManager;
 use crate::rotation::{Standing, Upkeep, standing};
 use crate::state::State;
@@ -31,6 +30,16 @@ enum Found {
     /// It was rotated away, and its overlap is over.
     Reused(Arc<Record>),
     Nothing,
+}
+
+/// What a store answers to a load.
+type Loaded = Result<Option<Arc<Record>>, StoreError>;
+
+/// What the tokens of a request open together.
+#[derive(Default)]
+struct Opened {
+    live: Option<Base>,
+    replaced: bool,
 }
 
 impl SessionManager {
@@ -62,17 +71,54 @@ impl SessionManager {
     /// [`Error::Store`] if the store fails or does not answer within its deadline.
     pub async fn open(&self, tokens: &[&str]) -> Result<Session, Error> {
         let now = self.now();
-        let mut live: Option<Base> = None;
+        let opened = match tokens {
+            [] => Opened::default(),
+            [token] => self.open_one(token, now).await?,
+            // They come from planted cookies: handlers' futures need no room for that.
+            _ => Box::pin(self.open_any(tokens, now)).await?,
+        };
+        if let Some(base) = &opened.live {
+            self.shared.events.loaded(&base.record, now);
+        }
+        let muted = opened.replaced && opened.live.is_none();
+        Ok(Session::new(self.clone(), State::opened(opened.live, muted)))
+    }
+
+    async fn open_one(&self, token: &str, now: Timestamp) -> Result<Opened, Error> {
+        let Some((key, presented)) = self.read(token, now) else {
+            return Ok(Opened::default());
+        };
+        // Not by `load`, whose future holds more: this one lies in that of every handler.
+        let answer = self.ask(&key, now).await;
+        let record = self.readable(&key, answer, now)?;
+        match self.find(key, presented, record, now) {
+            Found::Live(base) => Ok(Opened {
+                live: Some(base),
+                replaced: false,
+            }),
+            Found::Replaced => Ok(Opened {
+                live: None,
+                replaced: true,
+            }),
+            Found::Reused(record) => {
+                Box::pin(self.reused(&record, now)).await?;
+                Ok(Opened::default())
+            }
+            Found::Nothing => Ok(Opened::default()),
+        }
+    }
+
+    async fn open_any(&self, tokens: &[&str], now: Timestamp) -> Result<Opened, Error> {
+        let mut opened = Opened::default();
+        let live = &mut opened.live;
         let mut reused: Vec<Arc<Record>> = Vec::new();
-        let mut replaced = false;
         let mut ambiguous = false;
         let mut tried = 0;
         for (at, token) in tokens.iter().enumerate() {
             if tokens[..at].contains(token) {
                 continue;
             }
-            let Some((key, presented)) = self.read(token) else {
-                self.shared.events.refused(Refusal::Malformed, now);
+            let Some((key, presented)) = self.read(token, now) else {
                 continue;
             };
             if tried == MOST_TOKENS {
@@ -80,16 +126,17 @@ impl SessionManager {
                 break;
             }
             tried += 1;
-            match self.find(key, presented, now).await? {
-                Found::Live(base) => match &live {
+            let record = self.load(&key, now).await?;
+            match self.find(key, presented, record, now) {
+                Found::Live(base) => match live {
                     Some(other) if other.record.id != base.record.id => ambiguous = true,
                     // Of two tokens of one session the client goes on with the one that is not superseded.
-                    Some(other) if other.upkeep.superseded => live = Some(base),
+                    Some(other) if other.upkeep.superseded => *live = Some(base),
                     Some(_) => {}
-                    None => live = Some(base),
+                    None => *live = Some(base),
                 },
                 Found::Reused(record) => reused.push(record),
-                Found::Replaced => replaced = true,
+                Found::Replaced => opened.replaced = true,
                 Found::Nothing => {}
             }
         }
@@ -98,13 +145,9 @@ impl SessionManager {
         }
         if ambiguous {
             self.shared.events.refused(Refusal::Ambiguous, now);
-            live = None;
+            *live = None;
         }
-        if let Some(base) = &live {
-            self.shared.events.loaded(&base.record, now);
-        }
-        let muted = replaced && live.is_none();
-        Ok(Session::new(self.clone(), State::opened(live, muted)))
+        Ok(opened)
     }
 
     /// A rotated token came back, and no other one: somebody has a copy.
@@ -150,14 +193,21 @@ impl SessionManager {
         Err(Error::Contended)
     }
 
-    async fn find(&self, key: Key, presented: Option<Presented>, now: Timestamp) -> Result<Found, Error> {
-        let Some(record) = self.load(&key, now).await? else {
+    /// What a token opens, given what the store has under its key.
+    fn find(
+        &self,
+        key: Key,
+        presented: Option<Presented>,
+        record: Option<Arc<Record>>,
+        now: Timestamp,
+    ) -> Found {
+        let Some(record) = record else {
             self.shared.events.refused(Refusal::Unknown, now);
-            return Ok(Found::Nothing);
+            return Found::Nothing;
         };
         if record.scope() != self.scope() {
             self.shared.events.refused_by(&record, Refusal::Scope, now);
-            return Ok(Found::Nothing);
+            return Found::Nothing;
         }
         let standing = presented
             .as_ref()
@@ -167,22 +217,22 @@ impl SessionManager {
                 Some(Standing::Stranger) => self.shared.events.refused(Refusal::Unknown, now),
                 _ => self.shared.events.expired(&record, now),
             }
-            return Ok(Found::Nothing);
+            return Found::Nothing;
         }
         let refused = |refusal, found| {
             self.shared.events.refused_by(&record, refusal, now);
-            Ok(found)
+            found
         };
         let upkeep = match standing {
             None => Upkeep::default(),
             Some(Standing::Accepted(upkeep)) => upkeep,
-            Some(Standing::Reused) => return Ok(Found::Reused(record)),
+            Some(Standing::Reused) => return Found::Reused(record),
             Some(Standing::Renewed) => return refused(Refusal::Renewed, Found::Replaced),
             Some(Standing::Surplus) => return refused(Refusal::Surplus, Found::Replaced),
             Some(Standing::Former) => return refused(Refusal::Former, Found::Nothing),
             Some(Standing::Stranger) => return refused(Refusal::Unknown, Found::Nothing),
         };
-        Ok(Found::Live(Base {
+        Found::Live(Base {
             key,
             record,
             held: true,
@@ -191,12 +241,18 @@ impl SessionManager {
             secret: presented.map(|presented| presented.secret),
             stale: false,
             upkeep,
-        }))
+        })
     }
 
     /// The record of a key, expired or not.
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
-        match self.fetch(key, now).await {
+        let answer = self.ask(key, now).await;
+        self.readable(key, answer, now)
+    }
+
+    /// What can be used of the store's answer.
+    fn readable(&self, key: &Key, answer: Loaded, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
+        match self.noted(answer, now) {
             Ok(Some(record)) if key.id().is_some_and(|id| id != record.id) => {
                 let id = record.id.short();
                 let error = StoreError::corrupt(format!("the record is that of session {id}"));
@@ -216,40 +272,31 @@ impl SessionManager {
     }
 
     /// What the store has under a key, within the deadline of a call.
-    pub(crate) async fn fetch(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    pub(crate) async fn fetch(&self, key: &Key, now: Timestamp) -> Loaded {
+        let answer = self.ask(key, now).await;
+        self.noted(answer, now)
+    }
+
+    fn ask<'a>(&'a self, key: &'a Key, now: Timestamp) -> InTime<'a, impl Future<Output = Loaded> + Unpin> {
         // `(*store)`, or the forwarding implementation of `Arc` would box the call twice.
         let call = (*self.shared.store).load(key, now);
         self.in_time(call, StoreError::unavailable)
-            .await
-            .inspect_err(|error| self.shared.events.store_failed(error, now))
     }
 
-    /// One call of the store, within its deadline; `unanswered` is what it comes to beyond it.
-    pub(crate) async fn in_time<T>(
-        &self,
-        call: impl Future<Output = Result<T, StoreError>> + Unpin,
-        unanswered: fn(DeadlinePassed) -> StoreError,
-    ) -> Result<T, StoreError> {
-        if self.shared.keeps_time {
-            return call.await;
-        }
-        self.answer_within(self.shared.deadlines.call, call, unanswered)
-            .await
-    }
-
-    /// The same with another deadline, which no store keeps by itself.
-    pub(crate) async fn answer_within<T>(
-        &self,
-        limit: Duration,
-        call: impl Future<Output = Result<T, StoreError>> + Unpin,
-        unanswered: fn(DeadlinePassed) -> StoreError,
-    ) -> Result<T, StoreError> {
-        let answer = within(&*self.shared.clock, limit, call).await;
-        answer.unwrap_or_else(|Elapsed| Err(unanswered(DeadlinePassed)))
+    fn noted(&self, answer: Loaded, now: Timestamp) -> Loaded {
+        answer.inspect_err(|error| self.shared.events.store_failed(error, now))
     }
 
     /// The key that a token names, and what it proves; `None` for one that is not ours.
-    fn read(&self, token: &str) -> Option<(Key, Option<Presented>)> {
+    fn read(&self, token: &str, now: Timestamp) -> Option<(Key, Option<Presented>)> {
+        let read = self.parse(token);
+        if read.is_none() {
+            self.shared.events.refused(Refusal::Malformed, now);
+        }
+        read
+    }
+
+    fn parse(&self, token: &str) -> Option<(Key, Option<Presented>)> {
         match self.rules().capability {
             Capability::Server => {
                 let presented = self.shared.tokens.read(token)?;
@@ -267,8 +314,3 @@ impl SessionManager {
         }
     }
 }
-
-/// The cause of a store error that is a deadline.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the store did not answer within its deadline")]
-pub(crate) struct DeadlinePassed;

@@ -17,8 +17,7 @@ pub(crate) enum Plan {
     Nothing,
     /// There is something to store, and it may not be: say so.
     Withhold(&'static str),
-    Create(Job),
-    Update(Job),
+    Write(Job),
     /// The session gets a lifetime that is over: it ends.
     End,
 }
@@ -51,7 +50,7 @@ impl State {
             Some(base) => self.plan_update(base, intent, now, occasion, rules)?,
             None => self.plan_create(intent, now, occasion, rules)?,
         };
-        if let Plan::Create(job) | Plan::Update(job) = &mut plan {
+        if let Plan::Write(job) = &mut plan {
             job.taken = self.pending.take();
         }
         Ok(plan)
@@ -94,7 +93,8 @@ impl State {
             .tokens
             .extend(secret.as_ref().map(|secret| issued(secret, now, 0)));
         rules.check_record(&record)?;
-        Ok(Plan::Create(Job {
+        Ok(Plan::Write(Job {
+            creates: true,
             key: Key::Id(record.id),
             epoch: record.epoch,
             record: Arc::new(record),
@@ -160,7 +160,8 @@ impl State {
             rules.check_record(&record)?;
         }
         let versioned = replaced || self.pending.depends_on_stored();
-        Ok(Plan::Update(Job {
+        Ok(Plan::Write(Job {
+            creates: false,
             key: base.key.clone(),
             epoch: old.epoch,
             record: Arc::new(record),

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::in_time::DeadlinePassed;
 use crate::manager::SessionManager;
-use crate::open::DeadlinePassed;
 use crate::{Error, Record, Session, SessionId, StoreError, Timestamp};
 
 /// One of the sessions of a principal, as its owner may see it; from [`SessionManager::sessions_of`].

@@ -1,6 +1,10 @@
 //! The values of a session, each still encoded.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::iter::Peekable;
+use std::slice;
+use std::sync::Arc;
 
 use bytestring::ByteString;
 
@@ -20,11 +24,21 @@ use crate::Value;
 /// assert_eq!(values.get("b").unwrap().bytes(), b"2");
 /// assert!(values.get("c").is_none());
 /// ```
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Values {
-    sorted: Vec<(ByteString, Value)>,
+    /// Sorted by key, and shared by the versions of a record: who writes one of many keys copies the one.
+    base: Option<Arc<Vec<Entry>>>,
+    /// What has changed since, sorted by key. A key without a value is one of the base that is gone.
+    over: Vec<Change>,
+    count: usize,
     bytes: usize,
+    /// Bytes of the entries of the base that are covered.
+    dead: usize,
 }
+
+type Entry = (ByteString, Value);
+/// A key, and its new value if it has one.
+pub(crate) type Change = (ByteString, Option<Value>);
 
 /// What an entry adds to the size of a record: key, value, codec and both lengths at most.
 pub(crate) fn entry_size(key: &str, value: &Value) -> usize {
@@ -34,7 +48,25 @@ pub(crate) fn entry_size(key: &str, value: &Value) -> usize {
 impl Values {
     /// The value under `key`.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.position(key).ok().map(|at| &self.sorted[at].1)
+        match self.changed(key) {
+            Some((_, value)) => value.as_ref(),
+            None => self.based(key).map(|(_, value)| value),
+        }
+    }
+
+    fn changed(&self, key: &str) -> Option<&Change> {
+        let at = self.over.binary_search_by(|(other, _)| (**other).cmp(key));
+        at.ok().map(|at| &self.over[at])
+    }
+
+    fn based(&self, key: &str) -> Option<&Entry> {
+        let base = self.base();
+        let at = base.binary_search_by(|(other, _)| (**other).cmp(key));
+        at.ok().map(|at| &base[at])
+    }
+
+    fn base(&self) -> &[Entry] {
+        self.base.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// What an entry adds to [`Record::limited_size`](crate::Record::limited_size): its key, its value, and 9 for their
@@ -51,26 +83,79 @@ impl Values {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.sorted.len()
+        self.count
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.sorted.is_empty()
+        self.count == 0
     }
 
     /// Keys and values in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.sorted.iter().map(|(key, value)| (&**key, value))
+        self.entries().map(|(key, value)| (&**key, value))
     }
 
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &(ByteString, Value)> {
-        self.sorted.iter()
+    fn entries(&self) -> Entries<'_> {
+        Entries {
+            base: self.base().iter().peekable(),
+            over: self.over.iter().peekable(),
+        }
     }
 
     /// The stored spelling of `key`, to share its bytes.
     pub(crate) fn key(&self, key: &str) -> Option<&ByteString> {
-        self.position(key).ok().map(|at| &self.sorted[at].0)
+        match self.changed(key) {
+            Some((key, value)) => value.as_ref().map(|_| key),
+            None => self.based(key).map(|(key, _)| key),
+        }
+    }
+
+    /// The same with changes, which are sorted by key and hold each key once.
+    pub(crate) fn with(&self, changes: &[Change]) -> Self {
+        let mut after = Self {
+            base: self.base.clone(),
+            over: Vec::with_capacity(self.over.len() + changes.len()),
+            ..*self
+        };
+        let mut old = self.over.iter().peekable();
+        for (key, value) in changes {
+            while let Some(kept) = old.next_if(|(other, _)| other < key) {
+                after.over.push(kept.clone());
+            }
+            let based = self.based(key);
+            let covered = old.next_if(|(other, _)| other == key);
+            let before = match covered {
+                Some((_, before)) => before.as_ref(),
+                None => {
+                    after.dead += based.map_or(0, |(key, value)| entry_size(key, value));
+                    based.map(|(_, value)| value)
+                }
+            };
+            if let Some(before) = before {
+                after.count -= 1;
+                after.bytes -= entry_size(key, before);
+            }
+            if let Some(value) = value {
+                after.count += 1;
+                after.bytes += entry_size(key, value);
+            }
+            if value.is_some() || based.is_some() {
+                // The bytes of a key are shared where they are there already.
+                let key = based.map_or(key, |(key, _)| key);
+                after.over.push((key.clone(), value.clone()));
+            }
+        }
+        after.over.extend(old.cloned());
+        match after.is_crooked() {
+            true => Self::from_sorted(after.entries().into_vec(after.count)),
+            false => after,
+        }
+    }
+
+    /// Whether it holds on to more than it is worth: to be laid out anew.
+    fn is_crooked(&self) -> bool {
+        self.over.len() * 2 > self.base().len() || self.dead > self.bytes
     }
 
     /// What the entries add to the size of a record, at most.
@@ -79,15 +164,61 @@ impl Values {
     }
 
     /// Takes entries that are sorted by key and hold each key once.
-    pub(crate) fn from_sorted(sorted: Vec<(ByteString, Value)>) -> Self {
-        let bytes = sorted.iter().map(|(key, value)| entry_size(key, value)).sum();
-        Self { sorted, bytes }
-    }
-
-    fn position(&self, key: &str) -> Result<usize, usize> {
-        self.sorted.binary_search_by(|(other, _)| (**other).cmp(key))
+    pub(crate) fn from_sorted(sorted: Vec<Entry>) -> Self {
+        Self {
+            count: sorted.len(),
+            bytes: sorted.iter().map(|(key, value)| entry_size(key, value)).sum(),
+            dead: 0,
+            base: (!sorted.is_empty()).then(|| Arc::new(sorted)),
+            over: Vec::new(),
+        }
     }
 }
+
+/// Walks base and changes side by side.
+struct Entries<'a> {
+    base: Peekable<slice::Iter<'a, Entry>>,
+    over: Peekable<slice::Iter<'a, Change>>,
+}
+
+impl Entries<'_> {
+    fn into_vec(self, count: usize) -> Vec<Entry> {
+        let mut all = Vec::with_capacity(count);
+        all.extend(self.map(|(key, value)| (key.clone(), value.clone())));
+        all
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a ByteString, &'a Value);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let order = match (self.base.peek(), self.over.peek()) {
+                (Some((based, _)), Some((changed, _))) => based.cmp(changed),
+                (_, None) => Ordering::Less,
+                (None, _) => Ordering::Greater,
+            };
+            if order == Ordering::Less {
+                return self.base.next().map(|(key, value)| (key, value));
+            }
+            if order == Ordering::Equal {
+                self.base.next();
+            }
+            if let (key, Some(value)) = self.over.next()? {
+                return Some((key, value));
+            }
+        }
+    }
+}
+
+impl PartialEq for Values {
+    fn eq(&self, other: &Self) -> bool {
+        self.count == other.count && self.bytes == other.bytes && self.entries().eq(other.entries())
+    }
+}
+
+impl Eq for Values {}
 
 impl fmt::Debug for Values {
     /// Shows how much there is, and no key or value.
@@ -147,10 +278,109 @@ mod tests {
         assert_eq!(values.get("a"), Some(&json("1")));
         assert_eq!(values.get("b"), None);
         assert_eq!(values.get("c"), Some(&json("3")));
-        assert_eq!(values.entries().count(), 2);
+        assert_eq!(values.iter().count(), 2);
         let stored = values.key("c").unwrap();
         assert_eq!(stored.as_ptr(), values.iter().nth(1).unwrap().0.as_ptr());
         assert_eq!(values.key("b"), None);
+    }
+
+    /// Against a plain list, whatever the changes are and however they are laid over each other.
+    #[test]
+    fn changes_come_out_as_in_a_plain_list() {
+        let mut number = 1_u32;
+        let mut draw = |below: u32| {
+            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (number >> 16) % below
+        };
+        let (mut laid_over, mut laid_out) = (0, 0);
+        for round in 0..500 {
+            let mut plain: std::collections::BTreeMap<String, Value> = (0..draw(12))
+                .map(|n| (format!("key-{n}"), json(&"1".repeat(draw(30) as usize))))
+                .collect();
+            let mut values: Values = plain
+                .iter()
+                .map(|(key, value)| (key.as_str().into(), value.clone()))
+                .collect();
+            for _ in 0..10 {
+                let changes: std::collections::BTreeMap<_, _> = (0..draw(4))
+                    .map(|_| {
+                        let value = (draw(3) > 0).then(|| json(&"2".repeat(draw(30) as usize)));
+                        (format!("key-{}", draw(14)), value)
+                    })
+                    .collect();
+                for (key, value) in &changes {
+                    match value {
+                        Some(value) => drop(plain.insert(key.clone(), value.clone())),
+                        None => drop(plain.remove(key)),
+                    }
+                }
+                let changes: Vec<Change> = changes
+                    .into_iter()
+                    .map(|(key, value)| (key.into(), value))
+                    .collect();
+                let before = values
+                    .iter()
+                    .map(|(key, value)| (key.to_owned(), value.clone()))
+                    .collect::<Vec<_>>();
+                let after = values.with(&changes);
+                assert!(
+                    values
+                        .iter()
+                        .eq(before.iter().map(|(key, value)| (&**key, value))),
+                    "{round}: the old one stays"
+                );
+                values = after;
+                assert!(
+                    values.iter().eq(plain.iter().map(|(key, value)| (&**key, value))),
+                    "{round}"
+                );
+                let anew = Values::from_iter(
+                    plain
+                        .iter()
+                        .map(|(key, value)| (key.as_str().into(), value.clone())),
+                );
+                assert_eq!(
+                    (values.len(), values.size()),
+                    (anew.len(), anew.size()),
+                    "{round}"
+                );
+                assert!(values == anew && anew == values, "{round}");
+                for n in 0..14 {
+                    let key = format!("key-{n}");
+                    assert_eq!(values.get(&key), plain.get(&key), "{round}");
+                    assert_eq!(
+                        values.key(&key).map(|key| &**key),
+                        plain.get_key_value(&key).map(|(key, _)| &**key)
+                    );
+                }
+                assert!(values.dead <= values.size() && values.over.len() * 2 <= values.base().len());
+                *if values.over.is_empty() {
+                    &mut laid_out
+                } else {
+                    &mut laid_over
+                } += 1;
+            }
+        }
+        assert!(laid_over > 500 && laid_out > 500, "{laid_over} {laid_out}");
+    }
+
+    #[test]
+    fn one_change_of_many_copies_one() {
+        let keys: Vec<_> = (0..64).map(|n| format!("key-{n:02}")).collect();
+        let values = entries(&keys.iter().map(|key| (key.as_str(), "1")).collect::<Vec<_>>());
+        let after = values.with(&[("key-07".into(), Some(json("2")))]);
+        assert!(Arc::ptr_eq(
+            values.base.as_ref().unwrap(),
+            after.base.as_ref().unwrap()
+        ));
+        assert_eq!(after.over.len(), 1);
+        // Nothing large is held on to that nobody can see.
+        let heavy = after.with(&[("key-08".into(), Some(json(&"1".repeat(100_000))))]);
+        let laid_out = heavy.with(&[]).with(&[("key-08".into(), None)]);
+        assert_eq!(
+            (laid_out.len(), laid_out.size()),
+            (63, after.size() - entry_size("key-08", &json("1")))
+        );
     }
 
     #[test]
@@ -170,12 +400,21 @@ mod tests {
             record = record.with_value(key, json("1"));
         }
         let again = Record::decode(record.encode()).unwrap();
-        assert_eq!(again.values().sorted.capacity(), 5);
+        assert_eq!(again.values().base.as_ref().unwrap().capacity(), 5);
         // Only as many entries as the bytes can hold, whatever their number says.
         let empty = record.encode_metadata();
         let mut forged = empty.clone();
         forged.push(2);
         forged.extend_from_slice(b"\x00\x00\x00\x01a\x00\x00");
-        assert_eq!(Record::decode(forged).unwrap().values().sorted.capacity(), 2);
+        assert_eq!(
+            Record::decode(forged)
+                .unwrap()
+                .values()
+                .base
+                .as_ref()
+                .unwrap()
+                .capacity(),
+            2
+        );
     }
 }

@@ -14,6 +14,16 @@ use crate::{Error, Key, Record, StoreError, Timestamp, Update, Updated};
 /// Ids drawn for one creation before giving up; a second draw is already a wonder.
 const MOST_DRAWS: u32 = 4;
 
+/// What came of one attempt to write.
+enum Attempt {
+    /// The record has this key and version now.
+    Wrote(Key, u64),
+    /// The state was brought up to date, and another attempt may do.
+    Again,
+    /// Somebody else has done it, or the next request will.
+    Unneeded,
+}
+
 impl SessionManager {
     /// Carries out what is unsaved, as far as the occasion allows.
     pub(crate) async fn write(&self, inner: &Inner, occasion: Occasion) -> Result<(), Error> {
@@ -29,51 +39,77 @@ impl SessionManager {
                 return Err(unknown.clone().into());
             }
         }
-        if occasion == Occasion::Commit {
-            self.make_room(inner).await?;
+        // What few requests need is boxed here and below: the future of a request that writes is then small.
+        if occasion == Occasion::Commit && self.rules().cap.is_some() {
+            Box::pin(self.make_room(inner)).await?;
         }
-        let mut attempts = Attempts::new(self);
+        let mut now = self.now();
+        let mut attempts = Attempts::new(self, now);
         loop {
             // Who signs in as another keeps the old session until the new one is there.
-            self.delete_doomed(inner, Occasion::Save).await?;
-            let now = self.now();
-            let plan = inner.state().plan(now, occasion, self.rules())?;
-            match plan {
+            if self.delete_doomed(inner, Occasion::Save).await? {
+                now = self.now();
+            }
+            let job = match self.plan(inner, occasion, now)? {
                 Plan::Nothing => return Ok(()),
                 Plan::Withhold(reason) => return self.withhold(inner, occasion, reason),
-                Plan::End => inner.state().destroy(),
-                Plan::Create(job) => {
-                    let signed_in = job.signed_in();
-                    if self.create(inner, job, now, &mut attempts).await? {
-                        return self.written(inner, signed_in, occasion).await;
-                    }
+                Plan::End => {
+                    inner.state().destroy();
+                    continue;
                 }
-                Plan::Update(job) => {
-                    let upkeep = occasion != Occasion::Save && job.is_upkeep();
-                    let signed_in = job.signed_in();
-                    match self.update(inner, job, now, &mut attempts).await {
-                        Ok(true) => return self.written(inner, signed_in, occasion).await,
-                        Ok(false) => {}
-                        Err(error) if upkeep && !matches!(error, Error::Gone) => {
-                            let who = inner.state().unwritten();
-                            if let Some(who) = who {
-                                self.shared.events.unwritten(&who, &error, now);
-                            }
-                            return Ok(());
-                        }
-                        Err(error) => return Err(error),
+                Plan::Write(job) => job,
+            };
+            let written = match job.creates {
+                true => self.create(inner, &job, now, &mut attempts).await,
+                false => self.update(inner, &job, now, &mut attempts).await,
+            };
+            match written {
+                Ok(Attempt::Wrote(key, version)) => {
+                    let signed_in = job.signed_in().filter(|_| self.rules().cap.is_some());
+                    self.settle(inner, job, key, version, now);
+                    if let Some(who) = signed_in {
+                        Box::pin(self.keep_to_cap(inner, &who)).await?;
                     }
+                    break;
                 }
+                Ok(Attempt::Unneeded) => break,
+                Ok(Attempt::Again) => {}
+                Err(error) if job.may_fail(occasion) && !matches!(error, Error::Gone) => {
+                    let who = inner.state().unwritten();
+                    if let Some(who) = who {
+                        self.shared.events.unwritten(&who, &error, now);
+                    }
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
             }
+            now = self.now();
         }
+        self.delete_doomed(inner, occasion).await.map(drop)
     }
 
-    /// What follows a write.
-    async fn written(&self, inner: &Inner, signed_in: Option<Who>, occasion: Occasion) -> Result<(), Error> {
-        if let Some(who) = signed_in {
-            self.keep_to_cap(inner, &who).await?;
+    fn plan(&self, inner: &Inner, occasion: Occasion, now: Timestamp) -> Result<Plan, Error> {
+        inner.state().plan(now, occasion, self.rules())
+    }
+
+    /// Takes note of what was written.
+    fn settle(&self, inner: &Inner, job: Job, key: Key, version: u64, now: Timestamp) {
+        let events = &self.shared.events;
+        let record = Arc::clone(&job.record);
+        let (creates, renewed, rotated) = (job.creates, job.renews(), job.rotates());
+        match creates {
+            true => inner.state().created(job, key),
+            false => inner.state().updated(job, key, version, self.rules()),
         }
-        self.delete_doomed(inner, occasion).await
+        if creates {
+            events.created(&record, now);
+        }
+        if let Some(signed_in) = renewed {
+            events.renewed(&record, signed_in, now);
+        }
+        if rotated {
+            events.rotated(&record, now);
+        }
     }
 
     /// What may not be stored is dropped at a commit, and an error to an explicit save.
@@ -91,20 +127,26 @@ impl SessionManager {
         Ok(())
     }
 
-    /// Deletes what the handler destroyed. A session stays on the list until it is deleted, so
+    /// Deletes what the handler destroyed; whether that was anything. A session stays on the list until it is deleted, so
     /// that a save that fails or is cancelled leaves it to the commit, and that one to the abort.
-    pub(crate) async fn delete_doomed(&self, inner: &Inner, occasion: Occasion) -> Result<(), Error> {
-        loop {
-            let implied_too = occasion == Occasion::Commit;
-            let Some(doomed) = inner.state().next_doomed(implied_too).cloned() else {
-                return Ok(());
-            };
-            self.delete(&doomed.key, &doomed.who).await?;
-            self.shared.events.destroyed(&doomed.who, self.now());
-            let mut state = inner.state();
-            state.doomed.retain(|other| other.key != doomed.key);
-            state.forget |= doomed.held;
+    pub(crate) async fn delete_doomed(&self, inner: &Inner, occasion: Occasion) -> Result<bool, Error> {
+        let implied_too = occasion == Occasion::Commit;
+        if inner.state().next_doomed(implied_too).is_none() {
+            return Ok(false);
         }
+        Box::pin(async move {
+            loop {
+                let Some(doomed) = inner.state().next_doomed(implied_too).cloned() else {
+                    return Ok(true);
+                };
+                self.delete(&doomed.key, &doomed.who).await?;
+                self.shared.events.destroyed(&doomed.who, self.now());
+                let mut state = inner.state();
+                state.doomed.retain(|other| other.key != doomed.key);
+                state.forget |= doomed.held;
+            }
+        })
+        .await
     }
 
     /// Deletes one record. To say so twice does no harm.
@@ -120,9 +162,16 @@ impl SessionManager {
     /// Makes sure that a token is told only of a session that is there: one that a handler saved may have
     /// been ended by somebody else since.
     pub(crate) async fn confirm(&self, inner: &Inner) -> Result<(), Error> {
-        let Some((key, epoch, generation)) = inner.state().to_confirm() else {
-            return Ok(());
-        };
+        let to_confirm = inner.state().to_confirm();
+        match to_confirm {
+            Some((key, epoch, generation)) => {
+                Box::pin(self.confirm_that(inner, key, epoch, generation)).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn confirm_that(&self, inner: &Inner, key: Key, epoch: u64, generation: u32) -> Result<(), Error> {
         let now = self.now();
         let found = self.fetch(&key, now).await?;
         let there = found.is_some_and(|record| record.is_live(now) && record.epoch() == epoch);
@@ -141,103 +190,98 @@ impl SessionManager {
         }
     }
 
-    /// One attempt to create; `false` if the id was taken and another one should be drawn.
+    /// One attempt to create; if the id was taken another one should be drawn.
     async fn create(
         &self,
         inner: &Inner,
-        job: Job,
+        job: &Job,
         now: Timestamp,
         attempts: &mut Attempts<'_>,
-    ) -> Result<bool, Error> {
-        let record = Arc::clone(&job.record);
+    ) -> Result<Attempt, Error> {
         let in_doubt = InDoubt::new(inner);
         let call = (*self.shared.store).create(&job.record, now);
         let created = self.in_time(call, StoreError::outcome_unknown).await;
         match in_doubt.resolve(created) {
-            Ok(key) => {
-                let signed_in = job.renews().is_some();
-                inner.state().created(job, key);
-                self.shared.events.created(&record, now);
-                if signed_in {
-                    self.shared.events.renewed(&record, true, now);
-                }
-                Ok(true)
-            }
+            Ok(key) => Ok(Attempt::Wrote(key, job.record.version)),
             Err(StoreError::IdTaken) if attempts.draws < MOST_DRAWS => {
                 attempts.draws += 1;
-                Ok(false)
+                Ok(Attempt::Again)
             }
             Err(error) => {
                 self.shared.events.store_failed(&error, now);
-                let counts = record.principal.is_some() && self.rules().cap.is_some();
+                let counts = job.record.principal.is_some() && self.rules().cap.is_some();
                 if counts && matches!(error, StoreError::OutcomeUnknown(_)) {
                     // Nobody will ever hold a token of it, and it would take the place of another session.
-                    inner.state().abandon(&record);
+                    inner.state().abandon(&job.record);
                 }
                 Err(error.into())
             }
         }
     }
 
-    /// One attempt to update; `false` if the state was brought up to date and another one may do.
+    /// One attempt to update.
     async fn update<'m>(
         &'m self,
         inner: &Inner,
-        job: Job,
+        job: &Job,
         now: Timestamp,
         attempts: &mut Attempts<'m>,
-    ) -> Result<bool, Error> {
-        let (key, epoch, generation) = (job.key.clone(), job.epoch, job.generation);
+    ) -> Result<Attempt, Error> {
         if job.reload {
-            let fresh = self.fetch(&key, now).await?;
-            return self.rebase(inner, fresh, epoch, generation, now).map(|()| false);
+            return Box::pin(self.reload(inner, job, now)).await;
         }
         let update = Update {
             record: &job.record,
             changes: &job.changes,
-            epoch,
+            epoch: job.epoch,
             expected: job.expected,
             limits: &self.rules().limits,
         };
         let in_doubt = InDoubt::new(inner);
-        let call = (*self.shared.store).update(&key, update, now);
+        let call = (*self.shared.store).update(&job.key, update, now);
         let updated = self.in_time(call, StoreError::outcome_unknown).await;
         let updated = in_doubt.resolve(updated);
         match updated.inspect_err(|error| self.shared.events.store_failed(error, now))? {
             Updated::Saved { key, version } => {
-                let record = Arc::clone(&job.record);
-                let (renewed, rotated) = (job.renews(), job.rotates());
-                attempts.hand_over(&record, version);
-                inner.state().updated(job, key, version, self.rules());
-                if let Some(signed_in) = renewed {
-                    self.shared.events.renewed(&record, signed_in, now);
-                }
-                if rotated {
-                    self.shared.events.rotated(&record, now);
-                }
-                Ok(true)
+                attempts.hand_over(&job.record, version);
+                Ok(Attempt::Wrote(key, version))
             }
-            Updated::Conflict(fresh) => {
-                self.shared.events.conflict(&job.record, attempts.count, now);
-                if job.is_upkeep() && job.moves_tokens() {
-                    // Somebody else wrote, and has rotated; or the next request will.
-                    inner.state().unwritten();
-                    return Ok(true);
-                }
-                let handed_over = attempts.wait(job.record.id()).await?;
-                let newest = [fresh, handed_over]
-                    .into_iter()
-                    .flatten()
-                    .max_by_key(|record| record.version());
-                let fresh = match newest {
-                    // A version no newer than ours is what has just been refused.
-                    Some(record) if record.version() >= job.record.version() => Some(record),
-                    _ => self.fetch(&key, self.now()).await?,
-                };
-                self.rebase(inner, fresh, epoch, generation, now).map(|()| false)
-            }
-            Updated::Gone => self.rebase(inner, None, epoch, generation, now).map(|()| false),
+            Updated::Conflict(fresh) => Box::pin(self.meet(inner, job, fresh, now, attempts)).await,
+            Updated::Gone => self.rebase(inner, job, None, now),
         }
+    }
+
+    async fn reload(&self, inner: &Inner, job: &Job, now: Timestamp) -> Result<Attempt, Error> {
+        let fresh = self.fetch(&job.key, now).await?;
+        self.rebase(inner, job, fresh, now)
+    }
+
+    /// After a conflict: waits until another attempt makes sense, and gets what that one has to meet.
+    async fn meet<'m>(
+        &'m self,
+        inner: &Inner,
+        job: &Job,
+        fresh: Option<Arc<Record>>,
+        now: Timestamp,
+        attempts: &mut Attempts<'m>,
+    ) -> Result<Attempt, Error> {
+        self.shared.events.conflict(&job.record, attempts.count, now);
+        if job.is_upkeep() && job.moves_tokens() {
+            // Somebody else wrote, and has rotated; or the next request will.
+            inner.state().unwritten();
+            return Ok(Attempt::Unneeded);
+        }
+        let handed_over = attempts.wait(job.record.id()).await?;
+        let newest = [fresh, handed_over]
+            .into_iter()
+            .flatten()
+            .max_by_key(|record| record.version());
+        let fresh = match newest {
+            // A version no newer than ours is what has just been refused.
+            Some(record) if record.version() >= job.record.version() => Some(record),
+            _ => self.fetch(&job.key, self.now()).await?,
+        };
+        self.rebase(inner, job, fresh, now)
     }
 
     /// Puts the request's changes on top of what the store has by now. A session that has ended, or whose token was renewed,
@@ -245,11 +289,11 @@ impl SessionManager {
     fn rebase(
         &self,
         inner: &Inner,
+        job: &Job,
         fresh: Option<Arc<Record>>,
-        epoch: u64,
-        generation: u32,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<Attempt, Error> {
+        let (epoch, generation) = (job.epoch, job.generation);
         let fresh = fresh.filter(|record| record.is_live(now) && record.epoch() == epoch);
         if fresh.is_none() {
             let over = {
@@ -277,7 +321,7 @@ impl SessionManager {
             let mut state = inner.state();
             state.arena = arena;
             if state.generation != generation {
-                return Ok(()); // the handler has destroyed it meanwhile
+                return Ok(Attempt::Again); // the handler has destroyed it meanwhile
             }
             if !state.pending.adopt(&replays, results?) {
                 continue;
@@ -285,13 +329,13 @@ impl SessionManager {
             return match fresh {
                 Some(record) => {
                     state.loaded_anew(record, &self.rules().rotation);
-                    Ok(())
+                    Ok(Attempt::Again)
                 }
                 None => {
                     let who = state.gone();
                     drop(state);
                     self.gone(who, now);
-                    Ok(()) // what is planned next is a creation, for who signs in
+                    Ok(Attempt::Again) // what is planned next is a creation, for who signs in
                 }
             };
         }

@@ -6,7 +6,7 @@ use http::{Extensions, Request, request::Parts};
 use session_core::Session;
 
 use crate::Error;
-use crate::slot::Slot;
+use crate::slot::{Asked, Slot};
 
 /// Gives requests their sessions: on [`Request`], its [`Parts`], and [`Extensions`].
 ///
@@ -79,6 +79,10 @@ impl SessionExt for Parts {
     }
 }
 
-async fn open(slot: Result<std::sync::Arc<Slot>, Error>) -> Result<Session, Error> {
-    slot?.session().await
+async fn open(asked: Asked) -> Result<Session, Error> {
+    match asked {
+        Asked::Slot(slot) => slot.session().await,
+        Asked::NoLayer => Err(Error::MissingLayer),
+        Asked::NoSuchName(name) => Err(Error::NoSuchName(name.into())),
+    }
 }

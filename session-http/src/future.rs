@@ -112,7 +112,7 @@ where
                                 return Poll::Ready(read(slot, result));
                             }
                             *this.result = Some(result);
-                            let future = conclude(slot, session, verdict);
+                            let future = conclude(session, verdict);
                             this.stage.set(Stage::Conclusion { future });
                         }
                     }
@@ -150,10 +150,10 @@ fn judge<B, E>(slot: &Slot, result: &Result<Response<B>, E>) -> Verdict {
     }
 }
 
-fn conclude(slot: &Slot, session: &Session, verdict: Verdict) -> Conclusion {
-    let manager = slot.layer.manager.clone();
+fn conclude(session: &Session, verdict: Verdict) -> Conclusion {
     let session = session.clone();
     Box::pin(async move {
+        let manager = session.manager();
         let committed = match verdict {
             Verdict::Commit => manager.commit(&session).await,
             Verdict::CommitKeepingToken => manager.commit_keeping_token(&session).await,

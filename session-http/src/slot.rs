@@ -29,6 +29,13 @@ pub(crate) struct Slot {
 #[derive(Clone)]
 pub(crate) struct Innermost(Arc<Slot>);
 
+/// Whose session somebody asks for. An error is made of it only when it is awaited: it is larger, and lies in every handler's future.
+pub(crate) enum Asked {
+    Slot(Arc<Slot>),
+    NoLayer,
+    NoSuchName(Box<str>),
+}
+
 /// Whether a layer has work to do for a request.
 pub(crate) enum Install {
     Done(Arc<Slot>),
@@ -63,13 +70,15 @@ impl Slot {
     }
 
     /// The slot of the innermost layer, or of the one of this name.
-    pub(crate) fn find(extensions: &Extensions, name: Option<&str>) -> Result<Arc<Self>, Error> {
-        let innermost = extensions.get::<Innermost>().ok_or(Error::MissingLayer)?;
+    pub(crate) fn find(extensions: &Extensions, name: Option<&str>) -> Asked {
+        let Some(Innermost(innermost)) = extensions.get() else {
+            return Asked::NoLayer;
+        };
         match name {
-            None => Ok(Arc::clone(&innermost.0)),
-            Some(name) => match innermost.0.named(name) {
-                Some(slot) => Ok(Arc::clone(slot)),
-                None => Err(Error::NoSuchName(name.to_owned())),
+            None => Asked::Slot(Arc::clone(innermost)),
+            Some(name) => match innermost.named(name) {
+                Some(slot) => Asked::Slot(Arc::clone(slot)),
+                None => Asked::NoSuchName(name.into()),
             },
         }
     }
@@ -107,6 +116,9 @@ impl Slot {
     /// Takes note that the response has left, or never will: who opens the session from here on,
     /// or holds it, can create, renew and destroy nothing.
     pub(crate) fn leave(&self) {
+        if self.left.load(Ordering::Acquire) {
+            return;
+        }
         self.left.store(true, Ordering::SeqCst);
         if let Some(Ok(session)) = self.opened() {
             self.layer.manager.detach(session);
