@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::Base;
+use crate::id::random_bytes_of_three;
 use crate::intent::{Intent, Occasion, issued};
 use crate::job::Job;
 use crate::pending::Taken;
@@ -80,15 +81,17 @@ impl State {
             Occasion::Save | Occasion::Commit => {}
         }
         let lifetime = intent.lifetime.unwrap_or(rules.lifetime);
-        let mut record = Record::new(SessionId::random()?, rules.scope.clone(), lifetime, now);
+        // One call of the system for all of it.
+        let [id, secret, seed] = random_bytes_of_three()?;
+        let mut record = Record::new(SessionId::from_bytes(id), rules.scope.clone(), lifetime, now);
         record.values = values;
-        record.csrf_seed = self.intent.draw_seed()?;
+        record.csrf_seed = *self.intent.csrf_seed.get_or_insert(seed);
         record.label = intent.label.clone();
         if let Some(principal) = &intent.sign_in {
             record.principal = Some(principal.clone());
             record.authenticated = Some(intent.authenticated(now));
         }
-        let secret = rules.new_secret()?;
+        let secret = (!rules.is_sealed()).then(|| Secret::from_bytes(secret));
         record
             .tokens
             .extend(secret.as_ref().map(|secret| issued(secret, now, 0)));

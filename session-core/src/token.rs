@@ -31,6 +31,10 @@ impl Secret {
         random_bytes().map(Self)
     }
 
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// What a record keeps of the secret.
     pub(crate) fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.0).into()

@@ -1,5 +1,6 @@
 //! The cookie that carries a token.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use cookie::{Cookie, CookieBuilder};
@@ -156,21 +157,37 @@ impl CookieConfig {
         Ok(())
     }
 
-    /// The Set-Cookie that gives `name` this value.
-    pub(crate) fn set(&self, name: &str, value: &str, max_age: Option<Duration>) -> Option<HeaderValue> {
-        let mut cookie = self.dress(name, value);
-        if let Some(age) = max_age {
-            let seconds = i64::try_from(age.min(LONGEST).as_secs()).unwrap_or(i64::MAX);
-            cookie = cookie.max_age(cookie::time::Duration::seconds(seconds));
+    /// What follows name and value in each Set-Cookie that gives one.
+    pub(crate) fn attributes(&self) -> String {
+        let mut text = self.dress("", "").build().to_string();
+        text.drain(..1); // the `=` between name and value
+        text
+    }
+
+    /// The Set-Cookie that gives `name` this value, with the [`attributes`](Self::attributes).
+    pub(crate) fn set(
+        attributes: &str,
+        name: &str,
+        value: &str,
+        max_age: Option<Duration>,
+    ) -> Option<HeaderValue> {
+        const MAX_AGE: &str = "; Max-Age=";
+        let room = name.len() + 1 + value.len() + attributes.len() + MAX_AGE.len() + 20;
+        let mut text = String::with_capacity(room);
+        for part in [name, "=", value, attributes] {
+            text.push_str(part);
         }
-        header_value(&cookie.build())
+        if let Some(age) = max_age {
+            let _ = write!(text, "{MAX_AGE}{}", age.min(LONGEST).as_secs());
+        }
+        header_value(text)
     }
 
     /// The Set-Cookie that removes `name`: it repeats every attribute, or it would miss.
     pub(crate) fn remove(&self, name: &str) -> Option<HeaderValue> {
         let mut cookie = self.dress(name, "").build();
         cookie.make_removal();
-        header_value(&cookie)
+        header_value(cookie.to_string())
     }
 
     fn dress<'a>(&'a self, name: &'a str, value: &'a str) -> CookieBuilder<'a> {
@@ -187,8 +204,8 @@ impl CookieConfig {
     }
 }
 
-fn header_value(cookie: &Cookie<'_>) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(cookie.to_string()).ok()?;
+fn header_value(text: String) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

@@ -86,6 +86,8 @@ impl HeaderConfig {
 pub(crate) enum Transport {
     Cookie {
         cookie: CookieConfig,
+        /// What follows name and value.
+        attributes: String,
         /// Over how many cookies a token may be spread.
         chunks: usize,
     },
@@ -98,7 +100,11 @@ impl Transport {
             Capability::Client { cookies, .. } => cookies.clamp(1, 9),
             _ => 1,
         };
-        Self::Cookie { cookie, chunks }
+        Self::Cookie {
+            attributes: cookie.attributes(),
+            cookie,
+            chunks,
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -133,8 +139,10 @@ impl Transport {
     /// Characters that a token may have.
     pub(crate) fn max_token(&self) -> usize {
         match self {
-            Self::Cookie { cookie, chunks: 1 } => LARGEST - cookie.name().len(),
-            Self::Cookie { cookie, chunks } => chunks * chunk_size(cookie.name()),
+            Self::Cookie {
+                cookie, chunks: 1, ..
+            } => LARGEST - cookie.name().len(),
+            Self::Cookie { cookie, chunks, .. } => chunks * chunk_size(cookie.name()),
             Self::Header(_) => LARGEST,
         }
     }
@@ -157,7 +165,7 @@ impl Transport {
     pub(crate) fn tokens<'a>(&self, headers: impl Iterator<Item = &'a HeaderValue> + Clone) -> Tokens<'a> {
         let mut tokens = Tokens::default();
         match self {
-            Self::Cookie { cookie, chunks } => {
+            Self::Cookie { cookie, chunks, .. } => {
                 let mut parts = None;
                 let own = values(headers.clone(), cookie.name()).filter(|value| !value.is_empty());
                 for value in own.take(MOST) {
@@ -208,11 +216,19 @@ impl Transport {
                     headers.insert(header.name.clone(), value);
                 }
             }
-            Self::Cookie { cookie, chunks } => {
+            Self::Cookie {
+                cookie,
+                attributes,
+                chunks,
+            } => {
                 let mut used = 0;
                 if let Some(token) = token {
                     for (name, value) in split(token.as_str(), *chunks, cookie.name()) {
-                        replace(headers, &name, cookie.set(&name, &value, token.max_age()));
+                        replace(
+                            headers,
+                            &name,
+                            CookieConfig::set(attributes, &name, &value, token.max_age()),
+                        );
                         used += 1;
                     }
                 }

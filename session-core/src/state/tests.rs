@@ -427,7 +427,10 @@ fn what_the_client_is_told() {
     let sign = |_: &Base| Some("token".to_owned());
     let now = at(1_600);
     let mut state = opened();
-    assert_eq!(state.directive(|| now, &Rotation::off(), sign), Directive::Nothing);
+    assert_eq!(
+        state.directive(|| now, &Rotation::off(), sign),
+        Directive::Nothing
+    );
     state.tell = true;
     let hold = |max_age| Directive::Hold(ClientToken::new("token".to_owned(), max_age));
     assert_eq!(state.directive(|| now, &Rotation::off(), sign), hold(None));
@@ -453,7 +456,10 @@ fn what_the_client_is_told() {
     state.tell = true;
     assert_eq!(state.directive(|| now, &Rotation::off(), sign), Directive::Forget);
     state.forget = false;
-    assert_eq!(state.directive(|| now, &Rotation::off(), sign), Directive::Nothing);
+    assert_eq!(
+        state.directive(|| now, &Rotation::off(), sign),
+        Directive::Nothing
+    );
 }
 
 #[test]
