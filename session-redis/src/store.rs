@@ -116,7 +116,8 @@ impl SessionStore for RedisStore {
         let until = self.inner.link.until();
         if record.principal().is_some() {
             let (inner, record) = (Arc::clone(&self.inner), Arc::clone(record));
-            return inner.create_indexed(record, now, until).await;
+            // Boxed, as all that few calls need: each call's future is on the heap, and no larger than it has to be.
+            return Box::pin(inner.create_indexed(record, now, until)).await;
         }
         self.inner.create(record, now, None, until).await?;
         Ok(Key::Id(record.id()))
@@ -130,7 +131,7 @@ impl SessionStore for RedisStore {
         match self.inner.update(id, &update, now, None, until).await? {
             Answer::Saved { version, former } => {
                 if let Some(former) = former {
-                    self.inner.leave(&former, id, until).await;
+                    Box::pin(self.inner.leave(&former, id, until)).await;
                 }
                 Ok(Updated::Saved {
                     key: key.clone(),
@@ -141,7 +142,7 @@ impl SessionStore for RedisStore {
             Answer::Gone => Ok(Updated::Gone),
             Answer::IndexFirst => {
                 let inner = Arc::clone(&self.inner);
-                inner.update_indexed(id, update.into(), now, until).await
+                Box::pin(inner.update_indexed(id, update.into(), now, until)).await
             }
         }
     }
@@ -200,7 +201,7 @@ impl Inner {
             // It is of the other layout.
             Err(Fault::WrongType) => {
                 let call = READ.on(&name, 0, 0);
-                READ.run(&self.link, &call, Twice::Harmless, until).await
+                Box::pin(READ.run(&self.link, &call, Twice::Harmless, until)).await
             }
             reply => reply,
         };
