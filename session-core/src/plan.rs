@@ -14,6 +14,10 @@ use crate::token::Secret;
 use crate::{Changes, Error, Key, Metadata, Record, SessionId, Timestamp};
 
 /// What a save has to do.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it was made; a box would cost every write an allocation"
+)]
 pub(crate) enum Plan {
     Nothing,
     /// There is something to store, and it may not be: say so.
