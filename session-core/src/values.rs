@@ -344,7 +344,8 @@ mod tests {
                     (anew.len(), anew.size()),
                     "{round}"
                 );
-                assert!(values == anew && anew == values, "{round}");
+                assert!(values == anew, "{round}");
+                assert!(anew == values, "{round}");
                 for n in 0..14 {
                     let key = format!("key-{n}");
                     assert_eq!(values.get(&key), plain.get(&key), "{round}");
