@@ -1,0 +1,53 @@
+//! Compares what each published crate shows to its users with the list that is committed, or writes that list anew (`--bless`).
+//!
+//! The arguments are pairs: what rustdoc said of a crate as JSON, and its list.
+
+use std::error::Error;
+use std::path::Path;
+use std::{env, fs};
+
+use public_api::Builder;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (flags, paths): (Vec<_>, Vec<_>) = env::args().skip(1).partition(|argument| argument == "--bless");
+    let mut differ = Vec::new();
+    for pair in paths.chunks_exact(2) {
+        let [json, list] = [&pair[0], &pair[1]].map(Path::new);
+        let now = listed(json)?;
+        if !flags.is_empty() {
+            fs::write(list, now)?;
+        } else if let Some(difference) = difference(&fs::read_to_string(list)?, &now) {
+            eprintln!("{}:\n{difference}", list.display());
+            differ.push(list.display().to_string());
+        }
+    }
+    match differ.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "the public face has changed: {}; if that is meant, say so in CHANGELOG.md and run .ci/api --bless",
+            differ.join(", ")
+        )
+        .into()),
+    }
+}
+
+/// A line for each public item, without those that every type has.
+fn listed(json: &Path) -> Result<String, Box<dyn Error>> {
+    let api = Builder::from_rustdoc_json(json)
+        .omit_blanket_impls(true)
+        .omit_auto_trait_impls(true)
+        .omit_auto_derived_impls(true)
+        .build()?;
+    Ok(api.items().map(|item| format!("{item}\n")).collect())
+}
+
+/// What is new and what is gone.
+fn difference(before: &str, now: &str) -> Option<String> {
+    let new = now.lines().filter(|line| !before.lines().any(|other| other == *line));
+    let gone = before.lines().filter(|line| !now.lines().any(|other| other == *line));
+    let lines: Vec<_> = gone
+        .map(|line| format!("- {line}"))
+        .chain(new.map(|line| format!("+ {line}")))
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
