@@ -83,13 +83,14 @@ impl SessionManager {
         loop {
             // A clone may have destroyed the session while it was written.
             self.delete_doomed(inner, occasion).await?;
+            let now = self.now();
             let mut state = inner.state();
             if state.next_doomed(occasion == Occasion::Commit).is_some() {
                 continue;
             }
             state.phase = Phase::Closed;
             state.doomed.clear();
-            let directive = state.directive(|| self.now(), &self.rules().rotation, |base| self.sign(base));
+            let directive = state.directive(now, &self.rules().rotation, |base| self.sign(base));
             state.tell = false;
             state.forget = false;
             return Ok(directive);
@@ -137,6 +138,7 @@ impl SessionManager {
         loop {
             // A failure leaves an event; the response is an error already.
             let failed = self.delete_doomed(inner, Occasion::Save).await.is_err();
+            let now = self.now();
             let mut state = inner.state();
             if !failed && state.next_doomed(false).is_some() {
                 continue;
@@ -145,7 +147,7 @@ impl SessionManager {
             state.discard();
             state.doomed.clear();
             state.phase = Phase::Abandoned;
-            return state.directive(|| self.now(), &self.rules().rotation, |base| self.sign(base));
+            return state.directive(now, &self.rules().rotation, |base| self.sign(base));
         }
     }
 }

@@ -291,7 +291,8 @@ impl Session {
     /// # Ok::<_, session_core::Error>(()) }).unwrap();
     /// ```
     pub fn needs_commit(&self) -> bool {
-        self.state().needs_commit(|| self.inner.manager.now())
+        let now = self.inner.manager.now();
+        self.state().needs_commit(now)
     }
 
     /// How long ago the principal authenticated, if at most `limit`; as stored, so `None` until a sign-in is committed.

@@ -119,8 +119,9 @@ impl SessionManager {
     /// # Ok::<_, session_core::Error>(()) }).unwrap();
     /// ```
     pub fn close(&self, session: &Session) -> bool {
+        let now = self.now();
         let mut state = session.state();
-        let settled = !state.needs_commit(|| self.now());
+        let settled = !state.needs_commit(now);
         if settled {
             state.phase = Phase::Closed;
         }

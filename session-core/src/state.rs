@@ -184,12 +184,9 @@ impl State {
         self.size = self.pending.measure(self.stored());
     }
 
-    /// Whether a commit now would do anything at all.
-    pub(crate) fn needs_commit(&self, now: impl FnOnce() -> Timestamp) -> bool {
-        let due = |base: &Base| {
-            let now = now();
-            base.record.touch_due(now) || base.upkeep.due(now)
-        };
+    /// Whether a commit at `now` would do anything at all.
+    pub(crate) fn needs_commit(&self, now: Timestamp) -> bool {
+        let due = |base: &Base| base.record.touch_due(now) || base.upkeep.due(now);
         !self.pending.is_empty()
             || !self.doomed.is_empty()
             || !self.intent.is_empty()
@@ -365,13 +362,13 @@ impl State {
     /// What the client must be told of what has been written.
     pub(crate) fn directive(
         &self,
-        now: impl FnOnce() -> Timestamp,
+        now: Timestamp,
         rotation: &Rotation,
         sign: impl Fn(&Base) -> Option<String>,
     ) -> Directive {
         match &self.base {
             Some(base) if self.tell => match sign(base) {
-                Some(text) => Directive::Hold(ClientToken::new(text, rotation.max_age(&base.record, now()))),
+                Some(text) => Directive::Hold(ClientToken::new(text, rotation.max_age(&base.record, now))),
                 None => Directive::Nothing,
             },
             _ if self.forget => Directive::Forget,

@@ -155,7 +155,7 @@ impl Values {
 
     /// Whether it holds on to more than it is worth: to be laid out anew.
     fn is_crooked(&self) -> bool {
-        self.over.len() * 2 > self.base().len() || self.dead > self.bytes
+        self.over.len() * 2 > self.base().len() || self.dead > self.bytes.min(size_of_val(self.base()))
     }
 
     /// What the entries add to the size of a record, at most.
@@ -191,6 +191,10 @@ impl Entries<'_> {
 
 impl<'a> Iterator for Entries<'a> {
     type Item = (&'a ByteString, &'a Value);
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.base.len() + self.over.len()))
+    }
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -381,6 +385,30 @@ mod tests {
         assert_eq!(
             (laid_out.len(), laid_out.size()),
             (63, after.size() - entry_size("key-08", &json("1")))
+        );
+    }
+
+    /// What a request has replaced or removed is nobody's any more.
+    #[test]
+    fn a_large_value_that_was_replaced_is_not_held_on_to() {
+        let large = bytes::Bytes::from("1".repeat(500_000));
+        let values: Values = [
+            ("large".into(), Value::new(Codec::Json, large.clone())),
+            ("small".into(), json("1")),
+        ]
+        .into_iter()
+        .collect();
+        let mut after = values.with(&[("large".into(), Some(json(&"2".repeat(500_000))))]);
+        drop(values);
+        for round in 0..100 {
+            let next = format!("{round}{}", "3".repeat(500_000));
+            after = after.with(&[("large".into(), Some(json(&next)))]);
+        }
+        assert!(
+            large.is_unique(),
+            "{} bytes are dead, of {} alive",
+            after.dead,
+            after.bytes
         );
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use http::{Extensions, HeaderMap, HeaderValue, Response};
 use session_core::{Directive, Session};
@@ -102,6 +102,7 @@ impl Slot {
         };
         let session = self.session.get_or_init(open).await.clone()?;
         // Of a load and a response that leaves at the same time, at least one sees the other.
+        fence(Ordering::SeqCst);
         if self.left.load(Ordering::SeqCst) {
             self.layer.manager.detach(&session);
         }
@@ -120,6 +121,7 @@ impl Slot {
             return;
         }
         self.left.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if let Some(Ok(session)) = self.opened() {
             self.layer.manager.detach(session);
         }

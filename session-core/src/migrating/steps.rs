@@ -85,26 +85,15 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     }
 
     /// Ends what is in the old store by freezing it for a place that there never is; `false` if it has changed meanwhile.
-    pub(super) async fn end_in_old(
-        &self,
-        key: &Key,
-        record: &Record,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let nowhere = Place::draw()?.epoch();
-        let ended = self.freeze(key, record, nowhere, now).await?.is_some();
-        Ok(ended)
+    pub(super) async fn end_in_old(&self, key: &Key, record: &Record) -> Result<bool, StoreError> {
+        let frozen = frozen(record, Place::draw()?.epoch());
+        end(&self.old, key, record, frozen).await
     }
 
     /// Ends what is in the new store by putting a place there that nothing names; `false` if it has changed meanwhile.
-    pub(super) async fn end_in_new(
-        &self,
-        key: &Key,
-        record: &Record,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    pub(super) async fn end_in_new(&self, key: &Key, record: &Record) -> Result<bool, StoreError> {
         let place = Place::draw()?.for_record(record).with_version(record.version + 1);
-        replace(&self.new, key, record, &Arc::new(place), now).await
+        end(&self.new, key, record, place).await
     }
 
     pub(super) async fn delete_one_in_both(
@@ -127,6 +116,30 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
             tracing::debug!(target: "session", "a session has moved; what is left of it in the old store was not deleted");
         }
         Ok(())
+    }
+}
+
+/// When a record was last seen, and had not expired: whatever its end leaves behind is kept about as long as it would have been.
+pub(super) fn in_its_life(record: &Record) -> Timestamp {
+    let last = record.expires().as_millis().saturating_sub(1);
+    record.last_seen().min(Timestamp::from_millis(last))
+}
+
+/// Puts what is no session in the place of one; `false` if that has changed meanwhile.
+async fn end(
+    store: &impl SessionStore,
+    key: &Key,
+    record: &Record,
+    after: Record,
+) -> Result<bool, StoreError> {
+    let (epoch, now) = (after.epoch, in_its_life(record));
+    match replace(store, key, record, &Arc::new(after), now).await {
+        // Nobody else has drawn this epoch.
+        Err(StoreError::OutcomeUnknown(cause)) => match store.load(key, now).await? {
+            Some(there) if there.epoch == epoch => Ok(true),
+            _ => Err(StoreError::OutcomeUnknown(cause)),
+        },
+        ended => ended,
     }
 }
 

@@ -126,7 +126,7 @@ async fn of_many_who_end_what_has_moved_one_is_told_so() {
     };
     assert!(store.delete_one("ann", record().id()).await.unwrap());
     assert!(store.reserve(&key(), &record(), NOW).await.unwrap().is_some());
-    assert!(!store.end_in_new(&key(), &found, NOW).await.unwrap());
+    assert!(!store.end_in_new(&key(), &found).await.unwrap());
     expect_ended(&store).await;
 }
 
@@ -138,8 +138,8 @@ async fn what_was_ended_in_either_store_and_still_lies_there_is_no_session() {
         let place = if moved { &store.new } else { &store.old };
         place.create(&Arc::new(record()), NOW).await.unwrap();
         let ended = match moved {
-            true => store.end_in_new(&key(), &record(), NOW).await,
-            false => store.end_in_old(&key(), &record(), NOW).await,
+            true => store.end_in_new(&key(), &record()).await,
+            false => store.end_in_old(&key(), &record()).await,
         };
         assert!(ended.unwrap());
         assert_eq!(store.new.len() + store.old.len(), 1);
@@ -188,4 +188,115 @@ async fn what_has_expired_is_not_listed_for_what_is_left_of_it() {
     store.new.create(&Arc::new(brief), NOW).await.unwrap();
     assert_eq!(store.list("ann", NOW).await.unwrap().len(), 1);
     assert!(store.list("ann", NOW.plus(minute)).await.unwrap().is_empty());
+}
+
+/// A store whose session somebody else writes between any two calls of ours, and that notes how long it has to keep what it is given.
+#[derive(Debug, Default)]
+struct Watched {
+    store: MemoryStore,
+    busy: bool,
+    /// What it does is not answered.
+    mute: bool,
+    longest: std::sync::Mutex<Duration>,
+}
+
+#[async_trait]
+impl SessionStore for Watched {
+    fn capability(&self) -> Capability {
+        Capability::Server
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let found = self.store.load(key, now).await?;
+        if let Some(record) = found.as_ref().filter(|record| self.busy && !is_place(record)) {
+            let changes = Changes::new().set("b", Codec::Json.encode(&record.version()).unwrap());
+            let after = Arc::new(changes.apply(record));
+            let update = Update {
+                record: &after,
+                changes: &changes,
+                epoch: record.epoch(),
+                expected: None,
+                limits: &Limits::default(),
+            };
+            self.store.update(key, update, NOW).await?;
+        }
+        Ok(found)
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        self.store.create(record, now).await
+    }
+
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        let rest = update.record.expires().since(now);
+        self.longest
+            .lock()
+            .map(|mut longest| *longest = rest.max(*longest))
+            .unwrap();
+        let updated = self.store.update(key, update, now).await;
+        match self.mute {
+            true => Err(StoreError::outcome_unknown("the answer was lost")),
+            false => updated,
+        }
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        self.store.delete(key).await
+    }
+
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+        self.store.list(principal, now).await
+    }
+
+    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+        self.store.delete_one(principal, id).await
+    }
+
+    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+        self.store.delete_all(principal, except).await
+    }
+}
+
+fn late() -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000)
+}
+
+/// Whoever is signed out may be the one who writes all the time.
+#[tokio::test]
+async fn a_session_in_the_new_store_ends_however_busy_it_is() {
+    let new = Watched {
+        busy: true,
+        ..Watched::default()
+    };
+    let store = MigratingStore::new(new, Arc::new(MemoryStore::new())).unwrap();
+    store.create(&Arc::new(record()), NOW).await.unwrap();
+    assert!(store.delete_one("ann", record().id()).await.unwrap());
+}
+
+/// A store that makes a time to live of what is left keeps nothing longer than the session.
+#[tokio::test]
+async fn what_an_end_leaves_behind_is_kept_no_longer_than_the_session() {
+    let store = MigratingStore::new(Watched::default(), Arc::new(MemoryStore::new())).unwrap();
+    let record = Record::new(record().id(), "id", Lifetime::default(), late()).with_principal("ann");
+    store.create(&Arc::new(record.clone()), late()).await.unwrap();
+    assert!(store.delete_one("ann", record.id()).await.unwrap());
+    let longest = *store.new.longest.lock().unwrap();
+    assert!(longest <= Duration::from_secs(15 * 24 * 3600), "{longest:?}");
+}
+
+/// An end whose answer was lost is told from one that did not happen.
+#[tokio::test]
+async fn an_end_that_was_not_answered_is_looked_for() {
+    let mute = || Watched {
+        mute: true,
+        ..Watched::default()
+    };
+    for moved in [false, true] {
+        let store = MigratingStore::new(mute(), mute()).unwrap();
+        let place = if moved { &store.new } else { &store.old };
+        place.create(&Arc::new(record()), NOW).await.unwrap();
+        assert!(store.delete_one("ann", record().id()).await.unwrap());
+        assert!(store.load(&key(), NOW).await.unwrap().is_none());
+        assert!(!store.delete_one("ann", record().id()).await.unwrap());
+    }
 }

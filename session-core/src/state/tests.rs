@@ -113,8 +113,8 @@ fn activity_is_due_after_the_touch_interval() {
     assert!(!Record::touch_due(&record, at(1_059)));
     assert!(Record::touch_due(&record, at(1_060)));
     let mut state = opened();
-    assert!(!state.needs_commit(|| at(1_059)));
-    assert!(state.needs_commit(|| at(1_060)));
+    assert!(!state.needs_commit(at(1_059)));
+    assert!(state.needs_commit(at(1_060)));
     assert!(is_nothing(&mut state, at(1_059), Occasion::Commit));
     let job = updated_at(&mut state, at(1_060), Occasion::Commit);
     assert!(job.is_upkeep());
@@ -130,8 +130,8 @@ fn activity_is_due_after_the_touch_interval() {
 #[test]
 fn what_needs_a_commit() {
     let now = at(1_001);
-    assert!(!new().needs_commit(|| now));
-    assert!(!opened().needs_commit(|| now));
+    assert!(!new().needs_commit(now));
+    assert!(!opened().needs_commit(now));
     let cases: [fn(&mut State); 7] = [
         |state| put(state, "b", "2"),
         |state| state.clear(),
@@ -144,7 +144,7 @@ fn what_needs_a_commit() {
     for (position, change) in cases.into_iter().enumerate() {
         let mut state = opened();
         change(&mut state);
-        assert!(state.needs_commit(|| now), "{position}");
+        assert!(state.needs_commit(now), "{position}");
     }
 }
 
@@ -427,39 +427,33 @@ fn what_the_client_is_told() {
     let sign = |_: &Base| Some("token".to_owned());
     let now = at(1_600);
     let mut state = opened();
-    assert_eq!(
-        state.directive(|| now, &Rotation::off(), sign),
-        Directive::Nothing
-    );
+    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Nothing);
     state.tell = true;
     let hold = |max_age| Directive::Hold(ClientToken::new("token".to_owned(), max_age));
-    assert_eq!(state.directive(|| now, &Rotation::off(), sign), hold(None));
+    assert_eq!(state.directive(now, &Rotation::off(), sign), hold(None));
     assert_eq!(
-        state.directive(|| now, &Rotation::off(), |_| None),
+        state.directive(now, &Rotation::off(), |_| None),
         Directive::Nothing
     );
     let mut persistent = record();
     persistent.lifetime = persistent.lifetime.persistent();
     state.base = Some(base(persistent));
     assert_eq!(
-        state.directive(|| now, &Rotation::off(), sign),
+        state.directive(now, &Rotation::off(), sign),
         hold(Some(SECOND * 3_000))
     );
     state.forget = true;
     assert_eq!(
-        state.directive(|| now, &Rotation::off(), sign),
+        state.directive(now, &Rotation::off(), sign),
         hold(Some(SECOND * 3_000))
     );
     state.tell = false;
-    assert_eq!(state.directive(|| now, &Rotation::off(), sign), Directive::Forget);
+    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Forget);
     state.base = None;
     state.tell = true;
-    assert_eq!(state.directive(|| now, &Rotation::off(), sign), Directive::Forget);
+    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Forget);
     state.forget = false;
-    assert_eq!(
-        state.directive(|| now, &Rotation::off(), sign),
-        Directive::Nothing
-    );
+    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Nothing);
 }
 
 #[test]
