@@ -289,9 +289,26 @@ fn values<'a>(headers: impl Iterator<Item = &'a HeaderValue>, name: &str) -> imp
 
 /// The pairs of name and value in these Cookie headers.
 fn pairs<'a>(headers: impl Iterator<Item = &'a HeaderValue>) -> impl Iterator<Item = &'a [u8]> {
-    headers
-        .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
-        .map(<[u8]>::trim_ascii)
+    headers.flat_map(|header| Pairs(Some(header.as_bytes())))
+}
+
+/// What stands between the semicolons of a header.
+struct Pairs<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0.take()?;
+        let pair = match memchr::memchr(b';', rest) {
+            Some(at) => {
+                self.0 = Some(&rest[at + 1..]);
+                &rest[..at]
+            }
+            None => rest,
+        };
+        Some(pair.trim_ascii())
+    }
 }
 
 /// The value in what follows the name of a pair; `None` if the name goes on.

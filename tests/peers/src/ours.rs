@@ -1,5 +1,7 @@
 //! Our layer.
 
+use std::time::Duration;
+
 use http::{Request, Response};
 use session_http::cookie::CookieStore;
 use session_http::core::{KeyRing, MemoryStore};
@@ -64,7 +66,12 @@ pub fn redis(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>
 
 pub fn mongo(uri: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
     subject(tasks, async || {
-        Ok(SessionLayer::new(MongoStore::connect(uri).await?))
+        // A disk that stalls for a moment is to cost time, and not to end the run.
+        let store = MongoStore::builder(uri)
+            .deadline(Duration::from_secs(20))
+            .connect()
+            .await?;
+        Ok(SessionLayer::new(store))
     })
 }
 
