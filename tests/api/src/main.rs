@@ -43,8 +43,12 @@ fn listed(json: &Path) -> Result<String, Box<dyn Error>> {
 
 /// What is new and what is gone.
 fn difference(before: &str, now: &str) -> Option<String> {
-    let new = now.lines().filter(|line| !before.lines().any(|other| other == *line));
-    let gone = before.lines().filter(|line| !now.lines().any(|other| other == *line));
+    let new = now
+        .lines()
+        .filter(|line| !before.lines().any(|other| other == *line));
+    let gone = before
+        .lines()
+        .filter(|line| !now.lines().any(|other| other == *line));
     let lines: Vec<_> = gone
         .map(|line| format!("- {line}"))
         .chain(new.map(|line| format!("+ {line}")))

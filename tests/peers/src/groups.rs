@@ -169,7 +169,7 @@ impl Group {
     /// Commands that the server has had; nothing for stores without one.
     pub fn server_commands(&self, options: &Options) -> Result<Option<u64>, BoxError> {
         Ok(match (self.store, &options.redis, &options.mongo) {
-            ("redis" | "redis packed", Some(url), _) => Some(redis::server_commands(url)?),
+            ("redis" | "redis packed", Some(url), _) => Some(redis::server_commands(url, self.layout())?),
             ("mongo" | "mongo majority", _, Some(uri)) => Some(mongo::server_counts(uri)?),
             _ => None,
         })
