@@ -52,7 +52,8 @@ const MOST_MEETINGS: usize = 4;
 /// 1. Give every node the store with [`standing_by`](Self::standing_by): it finds sessions in both and still keeps them in the old
 ///    one. A node without it would not find what others have moved.
 /// 2. When all nodes have it, give them the store without that. From now on sessions move.
-/// 3. Whatever the last node of step 1 wrote has moved or expired after one idle timeout and a minute (by default 2 h 1 min).
+/// 3. Whatever the last node of step 1 wrote has moved or expired after one idle timeout, the longest where sessions
+///    differ, and a minute (by default 2 h 1 min).
 ///    Give the nodes the new store alone.
 ///
 /// While sessions move, what is in the new store costs what it costs there: a read one command, a write one. What is still in the old one costs a read

@@ -263,14 +263,18 @@ fn late() -> Timestamp {
 
 /// Whoever is signed out may be the one who writes all the time.
 #[tokio::test]
-async fn a_session_in_the_new_store_ends_however_busy_it_is() {
-    let new = Watched {
-        busy: true,
+async fn a_session_ends_however_busy_it_is() {
+    let busy = |busy| Watched {
+        busy,
         ..Watched::default()
     };
-    let store = MigratingStore::new(new, Arc::new(MemoryStore::new())).unwrap();
-    store.create(&Arc::new(record()), NOW).await.unwrap();
-    assert!(store.delete_one("ann", record().id()).await.unwrap());
+    for moved in [false, true] {
+        let store = MigratingStore::new(busy(moved), busy(!moved)).unwrap();
+        let place = if moved { &store.new } else { &store.old };
+        place.create(&Arc::new(record()), NOW).await.unwrap();
+        assert!(store.delete_one("ann", record().id()).await.unwrap(), "{moved}");
+        assert_eq!((store.new.store.len(), store.old.store.len()), (0, 0), "{moved}");
+    }
 }
 
 /// A store that makes a time to live of what is left keeps nothing longer than the session.

@@ -180,7 +180,10 @@ impl Group {
         Ok(match (self.store, &options.redis, &options.mongo) {
             ("redis" | "redis packed", Some(url), _) => {
                 redis::clear(url)?;
-                let _ours = ours::redis(url, self.layout(), 1)?;
+                let _ours = match self.layout() {
+                    Layout::Packed => ours::redis_small(url)?,
+                    layout => ours::redis(url, layout, 1)?,
+                };
                 let ours = redis::server_bytes(url)?;
                 redis::clear(url)?;
                 let _peer = tower_sessions::redis(url, 1)?;

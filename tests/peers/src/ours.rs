@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use session_http::cookie::CookieStore;
-use session_http::core::{KeyRing, MemoryStore};
+use session_http::core::{Codec, KeyRing, MemoryStore};
 use session_http::mongo::MongoStore;
 use session_http::redis::{Layout, RedisStore};
 use session_http::{SessionExt, SessionLayer};
@@ -61,6 +61,14 @@ pub fn redis(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>
     subject(tasks, async || {
         let store = RedisStore::builder(url).layout(layout).connect().await?;
         Ok(SessionLayer::new(store))
+    })
+}
+
+/// As small as a session can be: packed, with postcard values.
+pub fn redis_small(url: &str) -> Result<Box<dyn Subject>, BoxError> {
+    subject(1, async || {
+        let store = RedisStore::builder(url).layout(Layout::Packed).connect().await?;
+        Ok(SessionLayer::builder(store).codec(Codec::Postcard).build()?)
     })
 }
 

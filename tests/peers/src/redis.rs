@@ -106,6 +106,9 @@ pub fn server_bytes(url: &str) -> Result<u64, BoxError> {
         let bytes: u64 = redis::cmd("MEMORY")
             .arg("USAGE")
             .arg(key)
+            // All fields of a hash, or it is guessed from five.
+            .arg("SAMPLES")
+            .arg(0)
             .query(&mut connection)?;
         sum += bytes;
     }
