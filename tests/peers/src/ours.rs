@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use session_http::cookie::CookieStore;
-use session_http::core::{Codec, KeyRing, MemoryStore};
+use session_http::core::{Codec, Deadlines, KeyRing, MemoryStore};
 use session_http::mongo::MongoStore;
 use session_http::redis::{Layout, RedisStore};
 use session_http::{SessionExt, SessionLayer};
@@ -75,11 +75,14 @@ pub fn redis_small(url: &str) -> Result<Box<dyn Subject>, BoxError> {
 pub fn mongo(uri: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
     subject(tasks, async || {
         // A disk that stalls for a moment is to cost time, and not to end the run.
-        let store = MongoStore::builder(uri)
-            .deadline(Duration::from_secs(20))
-            .connect()
-            .await?;
-        Ok(SessionLayer::new(store))
+        let patience = Duration::from_secs(20);
+        let store = MongoStore::builder(uri).deadline(patience).connect().await?;
+        let deadlines = Deadlines {
+            call: patience,
+            ..Deadlines::default()
+        };
+        let layer = SessionLayer::builder(store).manager(|manager| manager.deadlines(deadlines));
+        Ok(layer.build()?)
     })
 }
 
