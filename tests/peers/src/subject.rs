@@ -48,6 +48,10 @@ pub trait Subject {
     /// Answers so many requests in all, and says how long it took.
     fn run(&self, job: Job, requests: u32) -> Duration;
 
+    /// Lets what goes on in its runtime go on for a moment: nobody drives it while others have their turn, and a driver's monitor that
+    /// then finds its time over takes the server for dead until it has asked again.
+    fn awake(&self) {}
+
     /// Whether it can do this at all.
     fn does(&self, job: Job) -> bool {
         let _ = job;
@@ -162,6 +166,11 @@ where
                 began.elapsed()
             }),
         }
+    }
+
+    fn awake(&self) {
+        self.runtime
+            .block_on(async { tokio::time::sleep(Duration::from_secs(1)).await });
     }
 
     fn does(&self, job: Job) -> bool {

@@ -74,6 +74,7 @@ const REQUESTS: u32 = 500;
 
 /// Allocations and bytes of a request.
 fn count(subject: &dyn Subject, job: Job) -> (f64, f64) {
+    subject.awake();
     subject.run(job, REQUESTS);
     let counted = measure(|| _ = subject.run(job, REQUESTS));
     let each = |number: u64| number as f64 / f64::from(REQUESTS);
@@ -90,6 +91,7 @@ fn commands(
     let Some(before) = group.server_commands(options)? else {
         return Ok(None);
     };
+    subject.awake();
     subject.run(job, REQUESTS);
     let after = group.server_commands(options)?.unwrap_or(before);
     Ok(Some((after - before) as f64 / f64::from(REQUESTS)))
