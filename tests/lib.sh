@@ -22,6 +22,15 @@ lacks_library() {
     [[ $(ldd "$2" 2>/dev/null) == *"$1 => not found"* ]]
 }
 
+# The crates that are published.
+# shellcheck disable=SC2034
+published=(session-core session-cookie session-redis session-mongo session-http)
+
+# Where cargo puts what it builds.
+target_directory() {
+    cargo metadata --no-deps --format-version 1 --locked | sed -E 's/.*"target_directory":"([^"]*)".*/\1/'
+}
+
 # bring WHAT PACKAGE: installs PACKAGE, where there is a way to.
 bring() {
     command -v apt-get >/dev/null || return 0

@@ -31,10 +31,7 @@ pub(crate) struct Cap {
 /// A sign-in takes a time after all it has seen, whatever the clocks of the servers say.
 impl SessionManager {
     /// Before a sign-in: refuses it where there is no room, and notes what it has to follow.
-    pub(crate) async fn make_room(&self, inner: &Inner) -> Result<(), Error> {
-        let Some(cap) = self.rules().cap else {
-            return Ok(());
-        };
+    pub(crate) async fn make_room(&self, inner: &Inner, cap: Cap) -> Result<(), Error> {
         let (principal, own) = {
             let state = inner.state();
             let Some(principal) = state.intent.sign_in.clone() else {
@@ -58,8 +55,8 @@ impl SessionManager {
     }
 
     /// After a sign-in: ends the sessions that are too many, be it this one.
-    pub(crate) async fn keep_to_cap(&self, inner: &Inner, who: &Who) -> Result<(), Error> {
-        let (Some(cap), Some(principal)) = (self.rules().cap, &who.principal) else {
+    pub(crate) async fn keep_to_cap(&self, inner: &Inner, cap: Cap, who: &Who) -> Result<(), Error> {
+        let Some(principal) = &who.principal else {
             return Ok(());
         };
         let ended = self.end_surplus(cap, principal, who.id).await;

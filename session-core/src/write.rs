@@ -40,8 +40,9 @@ impl SessionManager {
             }
         }
         // What few requests need is boxed here and below: the future of a request that writes is then small.
-        if occasion == Occasion::Commit && self.rules().cap.is_some() {
-            Box::pin(self.make_room(inner)).await?;
+        let cap = self.rules().cap;
+        if let Some(cap) = cap.filter(|_| occasion == Occasion::Commit) {
+            Box::pin(self.make_room(inner, cap)).await?;
         }
         let mut now = self.now();
         let mut attempts = Attempts::new(self, now);
@@ -65,10 +66,10 @@ impl SessionManager {
             };
             match written {
                 Ok(Attempt::Wrote(key, version)) => {
-                    let signed_in = job.signed_in().filter(|_| self.rules().cap.is_some());
+                    let counted = cap.and_then(|cap| Some((cap, job.signed_in()?)));
                     self.settle(inner, job, key, version, now);
-                    if let Some(who) = signed_in {
-                        Box::pin(self.keep_to_cap(inner, &who)).await?;
+                    if let Some((cap, who)) = counted {
+                        Box::pin(self.keep_to_cap(inner, cap, &who)).await?;
                     }
                     break;
                 }
