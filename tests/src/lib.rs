@@ -24,29 +24,27 @@ mod counting;
 mod fault;
 mod fields;
 pub mod load;
+mod pausing;
 mod proxy;
 mod replace;
 mod rng;
 pub mod script;
 pub mod servers;
 pub mod sim;
-mod slow;
 pub mod story;
 mod timeless;
-mod yielding;
 
 pub use backend::Backend;
 pub use client::{anonymous, create, numbers, open, sign_in, token_of};
 pub use counting::{CountingStore, Counts};
 pub use fault::{Call, Fault, FaultStore};
 pub use fields::FieldStore;
+pub use pausing::{PausingStore, SlowStore, YieldStore};
 pub use proxy::Proxy;
 pub use replace::ReplaceStore;
 pub use rng::Rng;
 pub use sim::Sim;
-pub use slow::SlowStore;
 pub use timeless::TimelessStore;
-pub use yielding::YieldStore;
 
 /// README's examples compile, and those that end are run.
 #[cfg(doctest)]

@@ -149,7 +149,7 @@ async fn a_login_is_asked_for_also_after_a_restart() {
 #[test]
 fn servers_take_ports_of_their_own() {
     let servers = [(); 3].map(|()| MongoServer::start());
-    let mut ports: Vec<_> = servers.iter().map(MongoServer::port).collect();
+    let mut ports: Vec<_> = servers.iter().map(|server| server.port()).collect();
     ports.sort_unstable();
     ports.dedup();
     assert_eq!(ports.len(), servers.len());

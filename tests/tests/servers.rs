@@ -178,7 +178,7 @@ fn a_server_with_tls_shows_its_certificate() {
 #[test]
 fn servers_take_ports_of_their_own() {
     let servers = [(); 8].map(|()| RedisServer::start(Engine::Valkey9));
-    let mut ports: Vec<_> = servers.iter().map(RedisServer::port).collect();
+    let mut ports: Vec<_> = servers.iter().map(|server| server.port()).collect();
     ports.sort_unstable();
     ports.dedup();
     assert_eq!(ports.len(), servers.len());

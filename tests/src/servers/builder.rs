@@ -1,11 +1,10 @@
 //! What a server is started with.
 
 use std::fs;
-use std::sync::Mutex;
 
 use super::dir::TempDir;
 use super::server::{Way, socket};
-use super::{Engine, Port, RedisServer, TlsFiles};
+use super::{Daemon, Engine, Port, RedisServer, TlsFiles};
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -93,14 +92,12 @@ impl Builder {
         args.extend(extra.iter().map(|arg| (*arg).to_owned()));
         args.extend(self.args.iter().cloned());
         RedisServer {
-            process: Mutex::new(None),
+            daemon: Daemon::new(self.engine.name(), dir, port),
             engine: self.engine,
             password: self.password.clone(),
             way: self.way,
             args,
             tls,
-            dir,
-            port,
         }
     }
 
@@ -110,7 +107,7 @@ impl Builder {
             "bind 127.0.0.1".to_owned(),
             format!("port {}", if self.way == Way::Tcp { port } else { 0 }),
             format!("dir {}", dir.path().display()),
-            format!("unixsocket {}", socket(dir).display()),
+            format!("unixsocket {}", socket(dir.path()).display()),
             "save \"\"".to_owned(),
             "appendonly no".to_owned(),
             // A replica is served at once, not after 5 s.

@@ -28,15 +28,20 @@ impl Engine {
             Self::Redis8 => find("REDIS8_SERVER", in_tools("redis8-server")),
         }
     }
+
+    /// As people call it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Redis7 => "Redis 7",
+            Self::Valkey9 => "Valkey 9",
+            Self::Redis8 => "Redis 8",
+        }
+    }
 }
 
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Redis7 => "Redis 7",
-            Self::Valkey9 => "Valkey 9",
-            Self::Redis8 => "Redis 8",
-        })
+        f.write_str(self.name())
     }
 }
 

@@ -4,7 +4,7 @@
 //! loopback only, keeps its files in a fresh directory, and ends with the value that stands for it.
 //!
 //! - [`Engine`]: which server, and where its binary lies.
-//! - [`RedisServer`], [`Builder`]: one server.
+//! - [`RedisServer`], [`Builder`]: one server. What it has in common with others is its [`Daemon`].
 //! - [`RedisCluster`], [`RedisSentinel`]: several, which fail over.
 //! - [`MongoServer`], [`MongoBuilder`]: one MongoDB server.
 //! - [`MongoReplicaSet`]: three of them, which fail over.
@@ -16,6 +16,7 @@ mod binary;
 mod builder;
 mod child;
 mod cluster;
+mod daemon;
 mod dir;
 mod engine;
 mod mongod;
@@ -34,6 +35,7 @@ mod wait;
 
 pub use builder::Builder;
 pub use cluster::RedisCluster;
+pub use daemon::Daemon;
 pub use engine::Engine;
 pub use mongod::MongoServer;
 pub use mongod_builder::MongoBuilder;

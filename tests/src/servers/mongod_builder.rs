@@ -1,12 +1,10 @@
 //! What a MongoDB server is started with.
 
-use std::sync::Mutex;
-
 use mongodb::bson::doc;
 
 use super::dir::TempDir;
 use super::mongod::Login;
-use super::{MongoServer, Port};
+use super::{Daemon, MongoServer, Port};
 
 /// Files of 16 MB and none made in advance, where 300 MB are usual.
 ///
@@ -80,11 +78,9 @@ impl MongoBuilder {
         add(&["--wiredTigerEngineConfigString", SMALL_JOURNAL]);
         args.extend(self.args.iter().cloned());
         MongoServer {
-            process: Mutex::new(None),
+            daemon: Daemon::new("mongod", dir, port),
             login: self.login.clone(),
             args,
-            dir,
-            port,
         }
     }
 

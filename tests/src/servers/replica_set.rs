@@ -83,7 +83,7 @@ impl MongoReplicaSet {
 
     /// The ports of its nodes.
     pub fn ports(&self) -> Vec<u16> {
-        self.nodes.iter().map(MongoServer::port).collect()
+        self.nodes.iter().map(|node| node.port()).collect()
     }
 
     /// Kills node `i`. What a majority was told is with the others.

@@ -48,7 +48,7 @@ impl RedisSentinel {
 
     /// The ports of the sentinels.
     pub fn sentinel_ports(&self) -> Vec<u16> {
-        self.sentinels.iter().map(RedisServer::port).collect()
+        self.sentinels.iter().map(|sentinel| sentinel.port()).collect()
     }
 
     /// Where clients find the sentinels.

@@ -1,5 +1,6 @@
-//! A store that takes its time.
+//! Stores whose calls take time, or let others run.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,36 +10,91 @@ use session_core::{
     Updated,
 };
 
+use crate::Rng;
+use crate::sim::pause;
+
 /// Lets time pass on a clock around every call of the store in it, half of it on the way there and
 /// half on the way back, as a network does.
+pub type SlowStore<S> = PausingStore<S, Latency>;
+
+/// Gives way up to twice before and after every call of the store in it, so that others run at each point where a
+/// request waits.
+pub type YieldStore<S> = PausingStore<S, GiveWay>;
+
+/// Pauses before and after every call of the store in it.
 #[derive(Debug)]
-pub struct SlowStore<S> {
+pub struct PausingStore<S, P> {
     inner: S,
+    pauses: P,
+}
+
+/// A pause on one side of a call.
+pub trait Pause: fmt::Debug + Send + Sync + 'static {
+    /// Takes it.
+    fn pause(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// Pauses that take time.
+#[derive(Debug)]
+pub struct Latency {
     clock: Arc<ManualClock>,
     half: Duration,
+}
+
+impl Pause for Latency {
+    async fn pause(&self) {
+        self.clock.sleep(self.half).await;
+    }
+}
+
+/// Pauses in which others run.
+#[derive(Debug)]
+pub struct GiveWay {
+    rng: Rng,
+}
+
+impl Pause for GiveWay {
+    async fn pause(&self) {
+        for _ in 0..self.rng.below(3) {
+            pause().await;
+        }
+    }
 }
 
 impl<S> SlowStore<S> {
     /// Each call takes `latency`.
     pub fn new(inner: S, clock: Arc<ManualClock>, latency: Duration) -> Self {
+        let half = latency / 2;
         Self {
             inner,
-            clock,
-            half: latency / 2,
+            pauses: Latency { clock, half },
         }
     }
+}
 
+impl<S> YieldStore<S> {
+    /// How often it gives way is drawn from `seed`.
+    pub const fn new(inner: S, seed: u64) -> Self {
+        let rng = Rng::new(seed ^ 0x5eed);
+        Self {
+            inner,
+            pauses: GiveWay { rng },
+        }
+    }
+}
+
+impl<S, P: Pause> PausingStore<S, P> {
     async fn around<T>(&self, call: impl Future<Output = T> + Send) -> T {
-        self.clock.sleep(self.half).await;
+        self.pauses.pause().await;
         let answer = call.await;
-        self.clock.sleep(self.half).await;
+        self.pauses.pause().await;
         answer
     }
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<S: SessionStore> SessionStore for SlowStore<S> {
+impl<S: SessionStore, P: Pause> SessionStore for PausingStore<S, P> {
     fn capability(&self) -> Capability {
         self.inner.capability()
     }
