@@ -40,8 +40,7 @@ impl SessionManager {
             }
         }
         // What few requests need is boxed here and below: the future of a request that writes is then small.
-        let cap = self.rules().cap;
-        if let Some(cap) = cap.filter(|_| occasion == Occasion::Commit) {
+        if let Some(cap) = self.rules().cap.filter(|_| occasion == Occasion::Commit) {
             Box::pin(self.make_room(inner, cap)).await?;
         }
         let mut now = self.now();
@@ -66,7 +65,7 @@ impl SessionManager {
             };
             match written {
                 Ok(Attempt::Wrote(key, version)) => {
-                    let counted = cap.and_then(|cap| Some((cap, job.signed_in()?)));
+                    let counted = self.rules().cap.and_then(|cap| Some((cap, job.signed_in()?)));
                     self.settle(inner, job, key, version, now);
                     if let Some((cap, who)) = counted {
                         Box::pin(self.keep_to_cap(inner, cap, &who)).await?;

@@ -11,9 +11,10 @@ use session_core::{
 
 use crate::cookie_config::CookieConfig;
 use crate::error::{DefaultResponse, Error};
+use crate::header_config::HeaderConfig;
 use crate::service::SessionService;
 use crate::shared::{Policy, Shared};
-use crate::transport::{HeaderConfig, Transport};
+use crate::transport::Transport;
 
 /// Wraps a service so that its requests have sessions.
 ///

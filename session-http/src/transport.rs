@@ -1,85 +1,21 @@
 //! How a token travels: in a cookie, or in a header for clients without cookies.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, SET_COOKIE, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use session_core::{Capability, ClientToken, ConfigError, Directive, Lifetime};
 use smallvec::SmallVec;
 
 use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
+use crate::header_config::HeaderConfig;
+use chunks::{chunk_name, chunk_size, further, head, split};
+
+mod chunks;
 
 /// So many tokens are handed on. More than are looked up, so that a few planted cookies do not hide
 /// the client's own.
 const MOST: usize = 16;
-
-/// Headers with a meaning that a token would break.
-const TAKEN: [&str; 22] = [
-    "authorization",
-    "cache-control",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "date",
-    "expect",
-    "host",
-    "keep-alive",
-    "location",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "set-cookie",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "vary",
-    "via",
-];
-
-/// The header that carries a token, for clients without cookies.
-///
-/// Requests bring it in this header, responses give a new one in the same header; an
-/// empty one means: forget it. The default is `X-Session-Token`.
-///
-/// ```
-/// use session_core::MemoryStore;
-/// use session_http::{HeaderConfig, SessionLayer};
-///
-/// let layer = SessionLayer::builder(MemoryStore::new())
-///     .header(HeaderConfig::default().bearer(true)) // `Authorization: Bearer ..` will do too
-///     .build()
-///     .unwrap();
-/// assert_eq!(layer.name(), "x-session-token");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderConfig {
-    name: HeaderName,
-    bearer: bool,
-}
-
-impl Default for HeaderConfig {
-    fn default() -> Self {
-        Self::new(HeaderName::from_static("x-session-token"))
-    }
-}
-
-impl HeaderConfig {
-    /// A header of this name.
-    pub const fn new(name: HeaderName) -> Self {
-        Self { name, bearer: false }
-    }
-
-    /// Whether a token is taken from `Authorization: Bearer` too. Default `false`.
-    #[must_use]
-    pub const fn bearer(mut self, bearer: bool) -> Self {
-        self.bearer = bearer;
-        self
-    }
-}
 
 /// Where tokens come from and go to.
 #[derive(Clone, Debug)]
@@ -117,11 +53,7 @@ impl Transport {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match self {
             Self::Cookie { cookie, .. } => cookie.check(),
-            Self::Header(header) if TAKEN.contains(&header.name.as_str()) => Err(ConfigError::new(format!(
-                "the header {:?} has another meaning in HTTP; choose a name of its own",
-                header.name.as_str()
-            ))),
-            Self::Header(_) => Ok(()),
+            Self::Header(header) => header.check(),
         }
     }
 
@@ -324,65 +256,6 @@ fn as_text(bytes: &[u8]) -> &str {
 fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
-}
-
-fn chunk_name(name: &str, at: usize) -> Cow<'_, str> {
-    match at {
-        0 => Cow::Borrowed(name),
-        _ => Cow::Owned(format!("{name}-{at}")),
-    }
-}
-
-/// Characters of a token that fit into one of several cookies: the first one says how many
-/// there are (`3.`), the names of the others have two more (`-1`).
-fn chunk_size(name: &str) -> usize {
-    LARGEST - name.len() - 2
-}
-
-/// Into how many cookies a token was spread, and its first part; `None` if it is in one piece.
-fn head(text: &str, chunks: usize) -> Option<(usize, &str)> {
-    let (count, head) = text.split_once('.')?;
-    match count.as_bytes() {
-        [digit @ b'2'..=b'9'] if usize::from(digit - b'0') <= chunks => {
-            Some((usize::from(digit - b'0'), head))
-        }
-        _ => None,
-    }
-}
-
-/// The further parts of a token that was spread over several cookies, each the first of its name, read in one go.
-/// What is missing, or left from another token, makes the whole fail to open, nothing more.
-fn further<'a>(headers: impl Iterator<Item = &'a HeaderValue>, name: &str) -> [&'a str; 8] {
-    let mut parts = [""; 8];
-    for pair in pairs(headers) {
-        if let Some([b'-', digit @ b'1'..=b'8', rest @ ..]) = pair.strip_prefix(name.as_bytes()) {
-            let part = &mut parts[usize::from(digit - b'1')];
-            if let Some(value) = value(rest).filter(|_| part.is_empty()) {
-                *part = as_text(value);
-            }
-        }
-    }
-    parts
-}
-
-/// Spreads a token over as few cookies as will hold it.
-fn split<'a>(token: &'a str, chunks: usize, name: &'a str) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
-    if chunks == 1 || token.len() <= LARGEST - name.len() {
-        return vec![(Cow::Borrowed(name), Cow::Borrowed(token))];
-    }
-    let parts = token.as_bytes().chunks(chunk_size(name));
-    let count = parts.len();
-    parts
-        .enumerate()
-        .map(|(at, part)| {
-            let mut value = String::new();
-            if at == 0 {
-                let _ = write!(value, "{count}.");
-            }
-            value.push_str(as_text(part));
-            (chunk_name(name, at), Cow::Owned(value))
-        })
-        .collect()
 }
 
 /// Adds a Set-Cookie in place of any other of that name; those of other names stay.

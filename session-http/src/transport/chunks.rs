@@ -1,0 +1,68 @@
+//! Tokens that are spread over several cookies.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use http::HeaderValue;
+
+use super::{as_text, pairs, value};
+use crate::cookie_config::LARGEST;
+
+pub(super) fn chunk_name(name: &str, at: usize) -> Cow<'_, str> {
+    match at {
+        0 => Cow::Borrowed(name),
+        _ => Cow::Owned(format!("{name}-{at}")),
+    }
+}
+
+/// Characters of a token that fit into one of several cookies: the first one says how many
+/// there are (`3.`), the names of the others have two more (`-1`).
+pub(super) fn chunk_size(name: &str) -> usize {
+    LARGEST - name.len() - 2
+}
+
+/// Into how many cookies a token was spread, and its first part; `None` if it is in one piece.
+pub(super) fn head(text: &str, chunks: usize) -> Option<(usize, &str)> {
+    let (count, head) = text.split_once('.')?;
+    match count.as_bytes() {
+        [digit @ b'2'..=b'9'] if usize::from(digit - b'0') <= chunks => {
+            Some((usize::from(digit - b'0'), head))
+        }
+        _ => None,
+    }
+}
+
+/// The further parts of a token that was spread over several cookies, each the first of its name, read in one go.
+/// What is missing, or left from another token, makes the whole fail to open, nothing more.
+pub(super) fn further<'a>(headers: impl Iterator<Item = &'a HeaderValue>, name: &str) -> [&'a str; 8] {
+    let mut parts = [""; 8];
+    for pair in pairs(headers) {
+        if let Some([b'-', digit @ b'1'..=b'8', rest @ ..]) = pair.strip_prefix(name.as_bytes()) {
+            let part = &mut parts[usize::from(digit - b'1')];
+            if let Some(value) = value(rest).filter(|_| part.is_empty()) {
+                *part = as_text(value);
+            }
+        }
+    }
+    parts
+}
+
+/// Spreads a token over as few cookies as will hold it.
+pub(super) fn split<'a>(token: &'a str, chunks: usize, name: &'a str) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    if chunks == 1 || token.len() <= LARGEST - name.len() {
+        return vec![(Cow::Borrowed(name), Cow::Borrowed(token))];
+    }
+    let parts = token.as_bytes().chunks(chunk_size(name));
+    let count = parts.len();
+    parts
+        .enumerate()
+        .map(|(at, part)| {
+            let mut value = String::new();
+            if at == 0 {
+                let _ = write!(value, "{count}.");
+            }
+            value.push_str(as_text(part));
+            (chunk_name(name, at), Cow::Owned(value))
+        })
+        .collect()
+}
