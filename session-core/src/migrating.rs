@@ -278,7 +278,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
             }
         }
         Err(StoreError::unavailable(
-            "others write this session all the time; end it again",
+            "others write or move this session all the time; end it again",
         ))
     }
 

@@ -190,13 +190,16 @@ impl SessionManager {
             };
             let key = Key::Id(record.id);
             let call = (*self.shared.store).update(&key, update, now);
-            match self.in_time(call, StoreError::outcome_unknown).await? {
+            let updated = self.in_time(call, StoreError::outcome_unknown).await;
+            let fresh = match updated.inspect_err(|error| self.shared.events.store_failed(error, now))? {
                 Updated::Saved { .. } => return Ok(true),
                 Updated::Gone => return Ok(false),
-                Updated::Conflict(_) => match self.fetch(&key, now).await? {
-                    Some(fresh) if fresh.epoch == record.epoch => current = fresh,
-                    _ => return Ok(false),
-                },
+                Updated::Conflict(Some(fresh)) => Some(fresh),
+                Updated::Conflict(None) => self.fetch(&key, now).await?,
+            };
+            match fresh {
+                Some(fresh) if fresh.epoch == record.epoch => current = fresh,
+                _ => return Ok(false),
             }
         }
         Err(Error::Contended)

@@ -358,19 +358,24 @@ fn a_thief_and_the_client_cannot_both_go_on() {
 }
 
 #[test]
-fn a_revocation_that_the_store_refuses_fails_the_request() {
-    let store = FaultStore::new(Backend::Memory.store());
-    let stage = Stage::new(&(Arc::clone(&store) as _), true, OnReuse::Revoke);
-    let run = async {
-        let old = create(stage.manager(), [("n", 1)]).await;
-        let new = stage.rotate(&old).await;
-        assert_eq!(stage.request(&new).await, ON);
-        stage.clock.advance(OVERLAP);
-        store.plan(Call::Delete, Fault::Unavailable);
-        assert!(stage.manager().open(&[old.as_str()]).await.is_err());
-        // The next one does it.
-        assert_eq!(stage.request(&old).await, WITHOUT);
-        assert!(open(stage.manager(), &new).await.is_new());
-    };
-    run.now_or_never().unwrap();
+fn a_revocation_that_the_store_refuses_fails_the_request_and_is_told() {
+    // It closes the epoch, then deletes.
+    for call in [Call::Update, Call::Delete] {
+        let store = FaultStore::new(Backend::Memory.store());
+        let stage = Stage::new(&(Arc::clone(&store) as _), true, OnReuse::Revoke);
+        let run = async {
+            let old = create(stage.manager(), [("n", 1)]).await;
+            let new = stage.rotate(&old).await;
+            assert_eq!(stage.request(&new).await, ON);
+            stage.clock.advance(OVERLAP);
+            stage.told();
+            store.plan(call, Fault::Unavailable);
+            assert!(stage.manager().open(&[old.as_str()]).await.is_err());
+            assert!(stage.told().contains(&EventKind::StoreFailed), "{call:?}");
+            // The next one does it.
+            assert_eq!(stage.request(&old).await, WITHOUT);
+            assert!(open(stage.manager(), &new).await.is_new());
+        };
+        run.now_or_never().unwrap();
+    }
 }
