@@ -9,7 +9,7 @@ use session_core::{
     Directive, Event, EventKind, KeyRing, ManualClock, OnReuse, Rotation, SessionManager, SessionStore,
 };
 use session_tests::story::clock;
-use session_tests::{Backend, Call, Fault, FaultStore, create, open, token_of};
+use session_tests::{Backend, Call, Fault, FaultStore, Sim, YieldStore, create, open, token_of};
 
 const TTL: Duration = Duration::from_secs(5);
 const OVERLAP: Duration = Duration::from_secs(10);
@@ -377,5 +377,63 @@ fn a_revocation_that_the_store_refuses_fails_the_request_and_is_told() {
             assert!(open(stage.manager(), &new).await.is_new());
         };
         run.now_or_never().unwrap();
+    }
+}
+
+/// A request that writes into the session of a token, if it opens one, and the token that it is told.
+async fn write(manager: SessionManager, token: String, n: u32) -> Option<String> {
+    let session = manager.open(&[token.as_str()]).await.unwrap();
+    if session.is_new() {
+        return None;
+    }
+    session.insert("n", n).unwrap();
+    match manager.commit(&session).await {
+        Ok(Directive::Hold(token)) => Some(token.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+/// An old token comes back while others write: the session ends all the same, and no token of theirs opens anything.
+fn reuse_among_writers(backend: Backend, seed: u64) {
+    let mut sim = Sim::new(seed);
+    let builder = SessionManager::builder(YieldStore::new(backend.store(), seed))
+        .clock(sim.clock())
+        .rotation(Rotation::default())
+        .on_reuse(OnReuse::Revoke);
+    let manager = match seed % 2 {
+        0 => builder.keys(KeyRing::new([7; 32]).unwrap()).build().unwrap(),
+        _ => builder.build().unwrap(),
+    };
+    let old = sim.block_on(create(&manager, [("n", 0)]));
+    sim.clock().advance(TTL);
+    let new = sim.block_on(write(manager.clone(), old.clone(), 1)).unwrap();
+    sim.block_on(write(manager.clone(), new.clone(), 2));
+    sim.clock().advance(OVERLAP);
+    let writers: Vec<_> = (3..7)
+        .map(|n| sim.spawn(write(manager.clone(), new.clone(), n)))
+        .collect();
+    let thief = {
+        let manager = manager.clone();
+        sim.spawn(async move {
+            manager
+                .open(&[old.as_str()])
+                .await
+                .map(|session| session.is_new())
+        })
+    };
+    sim.run();
+    assert!(thief.take().unwrap(), "{backend:?}, seed {seed}");
+    let told = writers.into_iter().filter_map(|writer| writer.take());
+    let tokens: Vec<_> = told.chain([new]).collect();
+    for token in tokens {
+        let after = sim.block_on(open(&manager, &token));
+        assert!(after.is_new(), "{backend:?}, seed {seed}");
+    }
+}
+
+#[test]
+fn a_token_that_comes_back_ends_a_session_that_others_write() {
+    for backend in Backend::SERVER {
+        (0..250).for_each(|seed| reuse_among_writers(backend, seed));
     }
 }
