@@ -191,7 +191,7 @@ impl SessionManager {
             let key = Key::Id(record.id);
             let call = (*self.shared.store).update(&key, update, now);
             let updated = self.in_time(call, StoreError::outcome_unknown).await;
-            let fresh = match updated.inspect_err(|error| self.shared.events.store_failed(error, now))? {
+            let fresh = match self.noted(updated, now)? {
                 Updated::Saved { .. } => return Ok(true),
                 Updated::Gone => return Ok(false),
                 Updated::Conflict(Some(fresh)) => Some(fresh),
@@ -295,7 +295,8 @@ impl SessionManager {
         self.in_time(call, StoreError::unavailable)
     }
 
-    fn noted(&self, answer: Loaded, now: Timestamp) -> Loaded {
+    /// The store's answer, once the application has heard of a failure.
+    pub(crate) fn noted<T>(&self, answer: Result<T, StoreError>, now: Timestamp) -> Result<T, StoreError> {
         answer.inspect_err(|error| self.shared.events.store_failed(error, now))
     }
 

@@ -240,8 +240,7 @@ impl SessionManager {
         let in_doubt = InDoubt::new(inner);
         let call = (*self.shared.store).update(&job.key, update, now);
         let updated = self.in_time(call, StoreError::outcome_unknown).await;
-        let updated = in_doubt.resolve(updated);
-        match updated.inspect_err(|error| self.shared.events.store_failed(error, now))? {
+        match self.noted(in_doubt.resolve(updated), now)? {
             Updated::Saved { key, version } => {
                 attempts.hand_over(&job.record, version);
                 Ok(Attempt::Wrote(key, version))

@@ -1,5 +1,7 @@
 //! How a token travels: in a cookie, or in a header for clients without cookies.
 
+mod chunks;
+
 use std::borrow::Cow;
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, SET_COOKIE, VARY};
@@ -7,11 +9,9 @@ use http::{HeaderMap, HeaderValue};
 use session_core::{Capability, ClientToken, ConfigError, Directive, Lifetime};
 use smallvec::SmallVec;
 
+use self::chunks::{chunk_name, chunk_size, further, head, split};
 use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
 use crate::header_config::HeaderConfig;
-use chunks::{chunk_name, chunk_size, further, head, split};
-
-mod chunks;
 
 /// So many tokens are handed on. More than are looked up, so that a few planted cookies do not hide
 /// the client's own.

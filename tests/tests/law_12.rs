@@ -414,15 +414,10 @@ fn reuse_among_writers(backend: Backend, seed: u64) {
         .collect();
     let thief = {
         let manager = manager.clone();
-        sim.spawn(async move {
-            manager
-                .open(&[old.as_str()])
-                .await
-                .map(|session| session.is_new())
-        })
+        sim.spawn(async move { open(&manager, &old).await.is_new() })
     };
     sim.run();
-    assert!(thief.take().unwrap(), "{backend:?}, seed {seed}");
+    assert!(thief.take(), "{backend:?}, seed {seed}");
     let told = writers.into_iter().filter_map(|writer| writer.take());
     let tokens: Vec<_> = told.chain([new]).collect();
     for token in tokens {
