@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, ConfigError, Key, KeyRing, LimitExceeded, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated,
+    Capability, ConfigError, Durability, Key, KeyRing, LimitExceeded, Record, SessionId, SessionStore,
+    StoreError, Timestamp, Update, Updated,
 };
 
 use crate::Sealing;
@@ -200,6 +200,11 @@ impl SessionStore for CookieStore {
 
     fn deadline(&self) -> Option<Duration> {
         Some(Duration::ZERO)
+    }
+
+    /// The client keeps what it was sent; no server loses it.
+    fn durability(&self) -> Durability {
+        Durability::Durable
     }
 
     /// An expired one too if it is genuine, so that its expiry can be told.

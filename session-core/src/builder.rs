@@ -12,7 +12,7 @@ use crate::observer::{Audience, Observer};
 use crate::rules::Rules;
 use crate::token::Tokens;
 use crate::{
-    Capability, Clock, Codec, ConfigError, KeyRing, Lifetime, Limits, OnReuse, Purpose, Rotation,
+    Capability, Clock, Codec, ConfigError, Durability, KeyRing, Lifetime, Limits, OnReuse, Purpose, Rotation,
     SessionStore, SystemClock,
 };
 
@@ -172,7 +172,9 @@ impl ManagerBuilder {
         self
     }
 
-    /// What becomes of a session one of whose rotated tokens comes back. Default [`OnReuse::Report`].
+    /// What to do when a client presents a token that was already rotated away. Default
+    /// [`OnReuse::Report`]. Without a [`rotation`](Self::rotation), and over a store that can lose
+    /// acknowledged writes ([`SessionStore::durability`]), `build` refuses [`OnReuse::Revoke`].
     #[must_use]
     pub fn on_reuse(mut self, policy: OnReuse) -> Self {
         self.on_reuse = policy;
@@ -273,9 +275,16 @@ impl ManagerBuilder {
             ));
         }
         self.rotation.check()?;
-        if self.on_reuse == OnReuse::Revoke && !self.rotation.is_on() {
+        if self.on_reuse.revokes() && !self.rotation.is_on() {
             return Err(ConfigError::new(
                 "`OnReuse::Revoke` without a rotation would never act; set `rotation` too",
+            ));
+        }
+        if self.on_reuse == OnReuse::Revoke && self.store.durability() != Durability::Durable {
+            return Err(ConfigError::new(
+                "`OnReuse::Revoke` over a store that can lose acknowledged writes signs people out as thieves after a \
+                 fail-over; take `OnReuse::Report`, or accept that with `OnReuse::RevokeDespiteLostWrites` (a store of \
+                 your own that loses none says so in `SessionStore::durability`)",
             ));
         }
         if sealed && self.rotation.is_on() {

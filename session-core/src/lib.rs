@@ -112,5 +112,5 @@ pub use principals::SessionInfo;
 pub use record::{Record, TokenHash};
 pub use rotation::{OnReuse, Rotation};
 pub use session::Session;
-pub use store::{Capability, Key, SessionStore, Updated};
+pub use store::{Capability, Durability, Key, SessionStore, Updated};
 pub use values::Values;

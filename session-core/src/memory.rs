@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use bytestring::ByteString;
 
 use crate::changes::Applied;
-use crate::{Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated};
+use crate::{
+    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+};
 
 const SHARDS: usize = 32;
 const CAPACITY: usize = 1_000_000;
@@ -231,6 +233,11 @@ impl SessionStore for MemoryStore {
 
     fn deadline(&self) -> Option<Duration> {
         Some(Duration::ZERO)
+    }
+
+    /// The end of the process takes all sessions, and never the last writes alone.
+    fn durability(&self) -> Durability {
+        Durability::Durable
     }
 
     async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

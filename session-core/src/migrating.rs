@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use self::forms::{is_frozen, is_place, thawed};
 use self::steps::in_its_life;
 use crate::{
-    Capability, ConfigError, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, ConfigError, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated,
 };
 
 /// Rounds that one update goes before it gives up. A round is lost only to somebody who got further, and no session
@@ -157,6 +158,14 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
     /// None: an operation here may take several of both stores.
     fn deadline(&self) -> Option<Duration> {
         None
+    }
+
+    /// The worse of both.
+    fn durability(&self) -> Durability {
+        match (self.new.durability(), self.old.durability()) {
+            (Durability::Durable, Durability::Durable) => Durability::Durable,
+            _ => Durability::MayLoseWrites,
+        }
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

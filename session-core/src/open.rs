@@ -13,8 +13,7 @@ use crate::rotation::{Standing, Upkeep, standing};
 use crate::state::State;
 use crate::token::Presented;
 use crate::{
-    Capability, Changes, Error, Key, Metadata, OnReuse, Record, Session, StoreError, Timestamp, Update,
-    Updated,
+    Capability, Changes, Error, Key, Metadata, Record, Session, StoreError, Timestamp, Update, Updated,
 };
 
 /// Attempts to void the tokens of a session that others write to.
@@ -161,7 +160,7 @@ impl SessionManager {
 
     /// A rotated token came back, and no other one: somebody has a copy.
     async fn reused(&self, record: &Arc<Record>, now: Timestamp) -> Result<(), Error> {
-        let revokes = self.shared.on_reuse == OnReuse::Revoke;
+        let revokes = self.shared.on_reuse.revokes();
         self.shared.events.reused(record, revokes, now);
         if revokes && self.close_epoch(record, now).await? {
             self.delete(&Key::Id(record.id), &Who::of(record)).await?;

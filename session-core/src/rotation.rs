@@ -159,21 +159,41 @@ impl Rotation {
     }
 }
 
-/// What becomes of a session when a rotated token comes back after its overlap: there are two holders of
-/// its tokens, and one of them is not the client (RFC 9700, 4.14.2).
+/// What to do when a client presents a token that was rotated away and whose overlap is over: two
+/// parties hold tokens of the session, and one of them is not the client (RFC 9700, 4.14.2).
 ///
 /// An event says so in any case. To end the session is the safe answer where tokens are
-/// [signed](crate::ManagerBuilder::keys) and the store loses no acknowledged write; with one that may (Redis at a
-/// fail-over), a client whose newest token was lost would look like a thief.
+/// [signed](crate::ManagerBuilder::keys) and the store loses no acknowledged write. With one that may
+/// ([`Durability`](crate::Durability)), such as Redis at a fail-over, a client whose newest token was
+/// lost looks like a thief: at a planned fail-over nearly everybody who is active does.
 ///
-/// A MAC tells the epoch modulo 4: a token that is exactly 4, 8, .. renewals old counts as one of this epoch, and comes under this rule.
+/// A MAC tells the epoch modulo 4: a token that is exactly 4, 8, .. renewals old counts as one of this
+/// epoch, and comes under this rule.
+///
+/// ```
+/// use session_core::{MemoryStore, OnReuse, Rotation, SessionManager};
+///
+/// let builder = SessionManager::builder(MemoryStore::new()).rotation(Rotation::default());
+/// assert!(builder.on_reuse(OnReuse::Revoke).build().is_ok()); // this store loses no single write
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnReuse {
-    /// The request goes on without a session; the session stays. The default.
+    /// The request continues without a session; the session stays. The default.
     #[default]
     Report,
-    /// The session ends, for everybody.
+    /// The session is revoked, for everybody. Over a store that can lose acknowledged writes
+    /// `build` refuses this.
     Revoke,
+    /// The same over any store. For a site that accepts that each fail-over of its store signs out
+    /// people whose last rotation was lost.
+    RevokeDespiteLostWrites,
+}
+
+impl OnReuse {
+    /// Whether the session is revoked.
+    pub(crate) const fn revokes(self) -> bool {
+        matches!(self, Self::Revoke | Self::RevokeDespiteLostWrites)
+    }
 }
 
 /// What a record says of a token.

@@ -94,6 +94,21 @@ pub enum Capability {
     },
 }
 
+/// Whether a store can lose a write that it has acknowledged, and keep the writes before it.
+///
+/// What counts is that a *part* of the writes can be lost. A store that loses every session at
+/// once, as one in memory does when its process ends, is durable in this sense: nobody finds an
+/// older state of a session there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// A session is never found in an older state than one that was acknowledged.
+    Durable,
+    /// The last acknowledged writes can be lost while the sessions stay, as at a fail-over to a
+    /// replica that has not received them. A logout, a renewal and a rotation can be lost too.
+    MayLoseWrites,
+}
+
 /// Keeps session records: implement this to bring a store of your own.
 ///
 /// # Contract
@@ -171,6 +186,16 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// asked once, when the manager is made.
     fn deadline(&self) -> Option<Duration> {
         None
+    }
+
+    /// Whether the store can lose a write that it has acknowledged. Unless implemented, that is
+    /// [`Durability::MayLoseWrites`], because nothing else is certain.
+    ///
+    /// [`ManagerBuilder::build`](crate::ManagerBuilder::build) asks once. It refuses
+    /// [`OnReuse::Revoke`](crate::OnReuse::Revoke) where writes can be lost: a client whose newest token was lost looks like
+    /// a thief. A store that wraps others answers with the worst of their answers.
+    fn durability(&self) -> Durability {
+        Durability::MayLoseWrites
     }
 
     /// Finds a record.
@@ -261,6 +286,10 @@ macro_rules! forward {
 
             fn deadline(&self) -> Option<Duration> {
                 (**self).deadline()
+            }
+
+            fn durability(&self) -> Durability {
+                (**self).durability()
             }
 
             async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

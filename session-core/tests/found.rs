@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Directive, Event, EventKind, Key, KeyRing, Lifetime, ManagerBuilder, ManualClock,
+    Capability, Directive, Durability, Event, EventKind, Key, KeyRing, Lifetime, ManagerBuilder, ManualClock,
     MemoryStore, OnMaxSessions, OnReuse, Record, Rotation, Session, SessionId, SessionManager, SessionStore,
     StoreError, Timestamp, Update, Updated,
 };
@@ -233,6 +233,10 @@ impl std::fmt::Debug for Bad {
 impl SessionStore for Bad {
     fn capability(&self) -> Capability {
         self.inner.capability()
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability()
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

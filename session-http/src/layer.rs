@@ -211,8 +211,9 @@ impl LayerBuilder {
         self.manager(|manager| manager.rotation(rotation))
     }
 
-    /// What becomes of a session one of whose rotated tokens comes back. Default [`OnReuse::Report`]. (Without a
-    /// [`rotation`](Self::rotation) `build` refuses [`OnReuse::Revoke`].)
+    /// What to do when a client presents a token that was already rotated away. Default
+    /// [`OnReuse::Report`]. Without a [`rotation`](Self::rotation), and over a store that can lose
+    /// acknowledged writes ([`SessionStore::durability`]), `build` refuses [`OnReuse::Revoke`].
     #[must_use]
     pub fn on_reuse(self, policy: OnReuse) -> Self {
         self.manager(|manager| manager.on_reuse(policy))

@@ -272,7 +272,9 @@ async fn client(uri: &str, deadline: Duration) -> Result<Client, ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::MongoStore;
+    use super::*;
+    use mongodb::options::ReadPreference;
+    use session_core::{Durability, SessionStore};
 
     #[tokio::test]
     async fn what_is_wrong_is_said_without_the_password() {
@@ -294,6 +296,35 @@ mod tests {
                 Ok(store) => format!("{store:?}"),
             };
             assert!(said.contains(reason) && !said.contains("sesame"), "{uri}: {said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_a_majority_has_and_the_primary_reads_is_never_lost() {
+        let over = |query: &str| MongoStore::builder(format!("mongodb://host/{query}"));
+        let one = || WriteConcern::nodes(1);
+        let unjournaled = WriteConcern::builder()
+            .w(Acknowledgment::Majority)
+            .journal(false)
+            .build();
+        let secondary = SelectionCriteria::ReadPreference(ReadPreference::Secondary { options: None });
+        for (name, builder, durable) in [
+            ("default", over(""), true),
+            ("touches of one node", over("").touch_write_concern(one()), true),
+            (
+                "a majority",
+                over("").write_concern(WriteConcern::majority()),
+                true,
+            ),
+            ("one node", over("").write_concern(one()), false),
+            ("one node, by the URI", over("?w=1"), false),
+            ("two nodes of we do not know how many", over("?w=2"), false),
+            ("not in the journal", over("").write_concern(unjournaled), false),
+            ("not in the journal, by the URI", over("?journal=false"), false),
+            ("read elsewhere", over("").read_from(secondary), false),
+        ] {
+            let store = builder.lazy().await.unwrap();
+            assert_eq!(store.durability() == Durability::Durable, durable, "{name}");
         }
     }
 

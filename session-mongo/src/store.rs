@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
-use mongodb::options::{Hint, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::options::{Acknowledgment, Hint, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use session_core::{
-    Capability, Key, OwnedUpdate, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
-    async_trait,
+    Capability, Durability, Key, OwnedUpdate, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated, async_trait,
 };
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -64,6 +64,16 @@ impl SessionStore for MongoStore {
 
     fn deadline(&self) -> Option<Duration> {
         Some(self.inner.deadline)
+    }
+
+    /// What a majority has acknowledged survives a fail-over; what fewer have may not. Whoever
+    /// reads from another node than the primary may find the state before the last write.
+    fn durability(&self) -> Durability {
+        let Inner { writes, reads, .. } = &*self.inner;
+        match (&writes.w, writes.journal) {
+            (Some(Acknowledgment::Majority), None | Some(true)) if *reads == PRIMARY => Durability::Durable,
+            _ => Durability::MayLoseWrites,
+        }
     }
 
     /// An expired one too while it is there, so that its expiry can be told.

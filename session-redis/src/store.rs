@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use redis::{Cmd, Value as Reply};
 use session_core::{
-    Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
+    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    async_trait,
 };
 use tokio::time::Instant;
 
@@ -104,6 +105,12 @@ impl SessionStore for RedisStore {
 
     fn deadline(&self) -> Option<Duration> {
         Some(self.inner.link.timing().deadline)
+    }
+
+    /// Replication is asynchronous, and what is on disk may be a second old: a fail-over or a
+    /// restart can lose the last writes.
+    fn durability(&self) -> Durability {
+        Durability::MayLoseWrites
     }
 
     /// An expired one too while it is there, so that its expiry can be told.
@@ -278,4 +285,15 @@ pub(crate) fn text(reply: Reply) -> Option<String> {
 /// An answer to a write that no server gives: what became of it is not known.
 pub(crate) fn strange() -> StoreError {
     StoreError::OutcomeUnknown(Arc::new(Reason::Strange))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fail_over_can_lose_what_redis_has_acknowledged() {
+        let store = RedisStore::builder("redis://127.0.0.1/").lazy().unwrap();
+        assert_eq!(store.durability(), Durability::MayLoseWrites);
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 use crate::sim::pause;
@@ -143,6 +143,10 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
 
     fn deadline(&self) -> Option<Duration> {
         None
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability()
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    ByteString, Capability, Changes, Key, LimitExceeded, Metadata, Record, SessionId, SessionStore,
-    StoreError, Timestamp, Update, Updated, Value, Values,
+    ByteString, Capability, Changes, Durability, Key, LimitExceeded, Metadata, Record, SessionId,
+    SessionStore, StoreError, Timestamp, Update, Updated, Value, Values,
 };
 
 /// Keeps sessions as a Redis hash or a MongoDB document would: a field for each value, and the
@@ -163,6 +163,10 @@ impl SessionStore for FieldStore {
 
     fn deadline(&self) -> Option<Duration> {
         None
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Durable
     }
 
     async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

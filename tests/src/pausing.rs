@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Clock, Key, ManualClock, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated,
+    Capability, Clock, Durability, Key, ManualClock, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated,
 };
 
 use crate::Rng;
@@ -101,6 +101,10 @@ impl<S: SessionStore, P: Pause> SessionStore for PausingStore<S, P> {
 
     fn deadline(&self) -> Option<Duration> {
         None
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability()
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 /// A map that can only replace a record whose version is the loaded one: whoever comes second
@@ -45,6 +45,10 @@ impl SessionStore for ReplaceStore {
 
     fn deadline(&self) -> Option<Duration> {
         None
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Durable
     }
 
     async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

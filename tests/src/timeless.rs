@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 /// Tells the store in it that it is 1970: nothing ever expires there, as in a store that leaves all
@@ -24,6 +24,10 @@ impl<S: SessionStore> SessionStore for TimelessStore<S> {
 
     fn deadline(&self) -> Option<Duration> {
         self.0.deadline()
+    }
+
+    fn durability(&self) -> Durability {
+        self.0.durability()
     }
 
     async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

@@ -77,7 +77,11 @@ impl Site {
     }
 
     fn rotating(&self) -> [SessionManager; 2] {
-        self.managers(|builder| builder.rotation(Rotation::default()).on_reuse(OnReuse::Revoke))
+        self.managers(|builder| {
+            builder
+                .rotation(Rotation::default())
+                .on_reuse(OnReuse::RevokeDespiteLostWrites)
+        })
     }
 }
 

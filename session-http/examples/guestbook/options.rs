@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use session_core::{KeyError, KeyRing, MemoryStore, OnReuse, Rotation, SessionStore};
+use session_core::{Durability, KeyError, KeyRing, MemoryStore, OnReuse, Rotation, SessionStore};
 use session_http::cookie::CookieStore;
 use session_http::mongo::MongoStore;
 use session_http::redis::RedisStore;
@@ -110,10 +110,12 @@ impl Options {
                 .into());
             }
         };
+        // With keys a token that comes back after its overlap is no stranger's: somebody has a copy.
+        // Unless the store may have lost the newer one.
+        let shows_theft = self.rotation.is_on() && store.durability() == Durability::Durable;
         let builder = SessionLayer::builder(store);
         Ok(match keys {
-            // With keys a token that comes back after its overlap is no stranger's: somebody has a copy.
-            Some(keys) if self.rotation.is_on() => builder.keys(keys).on_reuse(OnReuse::Revoke),
+            Some(keys) if shows_theft => builder.keys(keys).on_reuse(OnReuse::Revoke),
             Some(keys) => builder.keys(keys),
             None => builder,
         })

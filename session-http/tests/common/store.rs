@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Key, MemoryStore, Record, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Key, MemoryStore, Record, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,10 @@ impl TestStore {
 impl SessionStore for TestStore {
     fn capability(&self) -> Capability {
         self.inner.capability()
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability()
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 /// What came of a call.
@@ -147,6 +147,10 @@ impl<S: SessionStore> SessionStore for TimedStore<S> {
 
     fn deadline(&self) -> Option<Duration> {
         self.inner.deadline()
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability()
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use session_core::{
-    Capability, Key, MigratingStore, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
-    async_trait,
+    Capability, Durability, Key, MigratingStore, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated, async_trait,
 };
 use session_tests::{Backend, YieldStore, sim};
 
@@ -91,6 +91,10 @@ impl SessionStore for Site {
 
     fn deadline(&self) -> Option<std::time::Duration> {
         None
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Durable
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {

@@ -1,0 +1,99 @@
+//! Whether a store can lose acknowledged writes, and what a manager makes of that.
+
+use std::sync::Arc;
+
+use session_core::{
+    Capability, Durability, Key, ManagerBuilder, MemoryStore, MigratingStore, OnReuse, Record, Rotation,
+    SessionManager, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
+};
+
+/// A store that does not say whether it can lose writes.
+#[derive(Debug, Default)]
+struct Silent(MemoryStore);
+
+#[async_trait]
+impl SessionStore for Silent {
+    fn capability(&self) -> Capability {
+        self.0.capability()
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        self.0.load(key, now).await
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        self.0.create(record, now).await
+    }
+
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        self.0.update(key, update, now).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        self.0.delete(key).await
+    }
+}
+
+fn migrating(new: impl SessionStore, old: impl SessionStore) -> Arc<dyn SessionStore> {
+    Arc::new(MigratingStore::new(new, old).unwrap())
+}
+
+/// Each store, and whether it keeps what it has acknowledged.
+fn stores() -> Vec<(&'static str, Arc<dyn SessionStore>, bool)> {
+    let memory = MemoryStore::new;
+    let silent = Silent::default;
+    let still: &'static MemoryStore = Box::leak(Box::default());
+    vec![
+        ("memory", Arc::new(memory()), true),
+        ("boxed", Arc::new(Box::new(memory())), true),
+        ("referred to", Arc::new(still), true),
+        ("of no word", Arc::new(silent()), false),
+        ("of no word, boxed", Arc::new(Box::new(silent())), false),
+        ("between good ones", migrating(memory(), memory()), true),
+        ("to one of no word", migrating(silent(), memory()), false),
+        ("from one of no word", migrating(memory(), silent()), false),
+    ]
+}
+
+fn rotating(store: &Arc<dyn SessionStore>) -> ManagerBuilder {
+    SessionManager::builder(Arc::clone(store)).rotation(Rotation::default())
+}
+
+#[test]
+fn a_store_keeps_what_it_acknowledged_only_if_it_says_so() {
+    for (name, store, durable) in stores() {
+        assert_eq!(store.durability() == Durability::Durable, durable, "{name}");
+    }
+}
+
+#[test]
+fn theft_ends_no_session_of_a_store_that_can_lose_writes_unless_that_is_accepted() {
+    for (name, store, durable) in stores() {
+        let build = |policy| rotating(&store).on_reuse(policy).build();
+        assert!(build(OnReuse::Report).is_ok(), "{name}");
+        assert!(build(OnReuse::RevokeDespiteLostWrites).is_ok(), "{name}");
+        match build(OnReuse::Revoke) {
+            Ok(_) => assert!(durable, "{name}"),
+            Err(refused) => {
+                assert!(!durable, "{name}");
+                let text = refused.to_string();
+                for word in [
+                    "fail-over",
+                    "OnReuse::Report",
+                    "RevokeDespiteLostWrites",
+                    "durability",
+                ] {
+                    assert!(text.contains(word), "{text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_policy_without_a_rotation_is_refused_whatever_the_store() {
+    for policy in [OnReuse::Revoke, OnReuse::RevokeDespiteLostWrites] {
+        let builder = SessionManager::builder(MemoryStore::new()).on_reuse(policy);
+        assert!(builder.build().is_err(), "{policy:?}");
+    }
+}
