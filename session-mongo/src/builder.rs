@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::RawDocumentBuf;
-use mongodb::options::{Acknowledgment, ClientOptions, SelectionCriteria, WriteConcern};
+use mongodb::options::{Acknowledgment, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Collection, Database};
 use session_core::ConfigError;
 
-use crate::ConnectError;
+use crate::settings::{check_concern, check_names, check_reads};
 use crate::store::{Inner, MongoStore, PRIMARY};
+use crate::{ConnectError, uri};
 
 const DATABASE: &str = "sessions";
 const COLLECTION: &str = "sessions";
@@ -126,21 +127,26 @@ impl MongoStoreBuilder {
     }
 
     /// How many nodes must have a write before it counts; the collection's own if not set, and a majority where that says
-    /// nothing. Where nothing says how long the server is to wait for them, it waits four fifths of the deadline: a write that waits for nodes which are
-    /// down holds its connection.
+    /// nothing. With less than a majority a fail-over may lose what was acknowledged, logouts too.
+    ///
+    /// Where nothing says how long the server is to wait for them, it waits four fifths of the deadline: a write that waits
+    /// for nodes which are down holds its connection. A write that nobody acknowledges (`w=0`) is refused, here and in the
+    /// URI: nobody would know whether a session was written or ended.
     pub fn write_concern(mut self, concern: WriteConcern) -> Self {
         self.writes = Some(concern);
         self
     }
 
-    /// The same for a write of activity alone, which may be lost without harm; one node if not set.
+    /// The same for a write of activity alone, which may be lost without harm; one node if not set. It is acknowledged too,
+    /// or active people would be signed out without anybody knowing why.
     pub fn touch_write_concern(mut self, concern: WriteConcern) -> Self {
         self.touches = Some(concern);
         self
     }
 
-    /// Where sessions are read; at the primary if not set, whatever the URI or the client says. Elsewhere a session may be read as it was before the last write, or
-    /// before its end: a logout takes effect only once it has been replicated.
+    /// Where sessions are read; at the primary if not set, whatever the URI or the client says about read preference and read
+    /// concern. Elsewhere a session may be read as it was before the last write, or before its end: a logout takes effect only
+    /// once it has been replicated, and right after a sign-in the session may not be found.
     pub fn read_from(mut self, criteria: SelectionCriteria) -> Self {
         self.reads = criteria;
         self
@@ -180,14 +186,27 @@ impl MongoStoreBuilder {
             let text = format!("deadline must be between 1 ms and 60 s, not {:?}", self.deadline);
             return Err(ConfigError::new(text));
         }
+        check_reads(&self.reads)?;
+        let touches = self.touches.clone().unwrap_or_else(|| WriteConcern::nodes(1));
+        check_concern("touch_write_concern", &touches)?;
+        if let Some(writes) = &self.writes {
+            check_concern("write_concern", writes)?;
+        }
         let sessions = self.sessions().await?;
-        let stated = self.writes.or_else(|| sessions.write_concern().cloned());
+        let space = sessions.namespace();
+        check_names(&space.db, &space.coll)?;
+        let writes = match self.writes {
+            Some(writes) => Some(writes),
+            None => sessions.write_concern().cloned(),
+        };
+        let writes = completed(writes, Acknowledgment::Majority, self.deadline);
+        check_concern("the write concern in the URI, or of the client", &writes)?;
         Ok(MongoStore {
             inner: Arc::new(Inner {
                 sessions,
                 deadline: self.deadline,
-                writes: majority(stated, self.deadline),
-                touches: self.touches.unwrap_or_else(|| WriteConcern::nodes(1)),
+                writes,
+                touches: completed(Some(touches), Acknowledgment::Nodes(1), self.deadline),
                 reads: self.reads,
             }),
         })
@@ -196,7 +215,7 @@ impl MongoStoreBuilder {
     async fn sessions(&self) -> Result<Collection<RawDocumentBuf>, ConfigError> {
         let named = self.collection.as_deref().unwrap_or(COLLECTION);
         let database = match &self.source.0 {
-            Kind::Uri(uri) => self.database_of(&client(uri, self.deadline).await?)?,
+            Kind::Uri(uri) => self.database_of(&uri::client(uri, self.deadline).await?)?,
             Kind::Client(client) => self.database_of(client)?,
             Kind::Database(database) if self.database.is_none() => database.clone(),
             Kind::Collection(collection) if self.database.is_none() && self.collection.is_none() => {
@@ -225,49 +244,18 @@ impl MongoStoreBuilder {
     }
 }
 
-/// A majority, where nothing else is stated. The server, too, waits no longer than it matters: a write that no majority takes would hold its
-/// connection until one does.
-fn majority(stated: Option<WriteConcern>, deadline: Duration) -> WriteConcern {
-    let mut concern = stated.unwrap_or_else(WriteConcern::majority);
-    concern.w.get_or_insert(Acknowledgment::Majority);
+/// With `nodes`, where nothing else is stated. The server, too, waits no longer than it matters: a write that its nodes do not take would hold
+/// its connection until they do.
+fn completed(stated: Option<WriteConcern>, nodes: Acknowledgment, deadline: Duration) -> WriteConcern {
+    let mut concern = stated.unwrap_or_default();
+    concern.w.get_or_insert(nodes);
     concern.w_timeout.get_or_insert(share(deadline));
     concern
 }
 
 /// What may be waited for, so that there is time to tell of it before the deadline.
-fn share(deadline: Duration) -> Duration {
+pub(crate) fn share(deadline: Duration) -> Duration {
     deadline * 4 / 5
-}
-
-async fn client(uri: &str, deadline: Duration) -> Result<Client, ConfigError> {
-    if uri.starts_with("mongodb+srv://") && !cfg!(feature = "dns") {
-        return Err(ConfigError::new(
-            "mongodb+srv needs the feature `dns` of session-mongo (`mongo-dns` of session-http)",
-        ));
-    }
-    if !uri.starts_with("mongodb://") && !uri.starts_with("mongodb+srv://") {
-        return Err(ConfigError::new(
-            "not a URI of MongoDB: it begins with mongodb:// or mongodb+srv://",
-        ));
-    }
-    // The driver's texts may quote the URI, password and all.
-    let wrong = |_| {
-        ConfigError::new(
-            "the MongoDB URI is wrong: an option that is not known or has a wrong value, a name that does not resolve, or : / ? # [ ] @ in the \
-             username or password that are not percent-encoded; it is like mongodb://user:password@host:27017/database?authSource=admin",
-        )
-    };
-    let mut options = ClientOptions::parse(uri).await.map_err(wrong)?;
-    options.max_pool_size.get_or_insert(64);
-    options.max_connecting.get_or_insert(8);
-    options.heartbeat_freq.get_or_insert(Duration::from_secs(1));
-    options.connect_timeout.get_or_insert(Duration::from_secs(1));
-    options.server_selection_timeout.get_or_insert(share(deadline));
-    Client::with_options(options).map_err(|_| {
-        ConfigError::new(
-            "the settings in the MongoDB URI cannot be used: a certificate file that cannot be read, or some that contradict each other",
-        )
-    })
 }
 
 #[cfg(test)]
@@ -275,29 +263,6 @@ mod tests {
     use super::*;
     use mongodb::options::ReadPreference;
     use session_core::{Durability, SessionStore};
-
-    #[tokio::test]
-    async fn what_is_wrong_is_said_without_the_password() {
-        for (uri, reason) in [
-            ("", "begins with"),
-            ("redis://:opensesame@host/", "begins with"),
-            ("mongo://:opensesame@host/", "begins with"),
-            ("mongodb://user:open/sesame@host/", "percent-encoded"),
-            ("mongodb://user:opensesame@host/?maxPoolSize=many", "wrong value"),
-            ("mongodb://user:opensesame@host/?retryWritse=true", "not known"),
-            ("mongodb://user:opensesame@host/admin", "authSource"),
-            (
-                "mongodb://user:opensesame@host/?tls=true&tlsCAFile=/nope",
-                "certificate",
-            ),
-        ] {
-            let said = match MongoStore::builder(uri).lazy().await {
-                Err(error) => error.to_string(),
-                Ok(store) => format!("{store:?}"),
-            };
-            assert!(said.contains(reason) && !said.contains("sesame"), "{uri}: {said}");
-        }
-    }
 
     #[tokio::test]
     async fn only_what_a_majority_has_and_the_primary_reads_is_never_lost() {
@@ -326,16 +291,6 @@ mod tests {
             let store = builder.lazy().await.unwrap();
             assert_eq!(store.durability() == Durability::Durable, durable, "{name}");
         }
-    }
-
-    #[cfg(not(feature = "dns"))]
-    #[tokio::test]
-    async fn a_missing_feature_is_named() {
-        let error = MongoStore::builder("mongodb+srv://host.example/")
-            .lazy()
-            .await
-            .err();
-        assert!(error.is_some_and(|error| error.to_string().contains("mongo-dns")));
     }
 
     #[tokio::test]

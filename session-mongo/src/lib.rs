@@ -134,7 +134,10 @@ mod fault;
 mod indexes;
 mod lasting;
 mod operations;
+mod settings;
 mod store;
+mod tls;
+mod uri;
 
 pub use builder::{MongoStoreBuilder, Source};
 pub use error::ConnectError;
