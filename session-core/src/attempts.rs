@@ -82,7 +82,7 @@ impl<'m> Attempts<'m> {
         // Whoever still interferes is in another process, or came without a conflict.
         let cap = (PAUSE_FIRST * 2u32.saturating_pow(self.count)).min(PAUSE_CAP);
         let share = u32::from_le_bytes(random_bytes()?);
-        clock.sleep((cap.min(left) / 1024) * (share % 1024)).await;
+        clock.pause((cap.min(left) / 1024) * (share % 1024)).await;
         Ok(None)
     }
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -91,14 +91,25 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
     /// A future that is ready once `duration` has passed.
     fn sleep(&self, duration: Duration) -> Sleep;
+
+    /// A pause of about `duration` between two attempts to write a session that others write too.
+    ///
+    /// Unless implemented it is a [`sleep`](Self::sleep). A clock that stands still gives way to
+    /// other tasks instead: nobody would move it, and the pause would never end.
+    fn pause(&self, duration: Duration) -> Sleep {
+        self.sleep(duration)
+    }
 }
 
 /// The operating system's clock.
 ///
-/// Its [`sleep`](Clock::sleep) is tokio's inside a tokio runtime (which then needs its
-/// time driver, as `#[tokio::main]` has it). Outside of tokio each sleep costs a
-/// thread: correct, but a [`Clock`] over your runtime's timer is better there.
-/// Sleeps are made only where a store does not answer at once.
+/// Its [`sleep`](Clock::sleep) is tokio's inside a tokio runtime that has a time driver, as that of
+/// `#[tokio::main]` has. Elsewhere each sleep costs a thread, which is correct; a [`Clock`] over the
+/// timer of your runtime costs less there. tokio does not say whether a runtime has a time driver, it
+/// panics. So the first sleep in one that has none catches that panic, whose text goes to the panic
+/// hook. From then on all sleeps of the process are made with threads. (Where a panic aborts the
+/// process it cannot be caught: enable the time driver.) Sleeps are made only where a store does not
+/// answer at once.
 ///
 /// ```
 /// use session_core::{Clock, SystemClock, Timestamp};
@@ -108,117 +119,46 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
+/// Whether a tokio runtime without a time driver was met.
+static TIMELESS: AtomicBool = AtomicBool::new(false);
+
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         SystemTime::now().into()
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
-        if tokio::runtime::Handle::try_current().is_ok() {
-            return Box::pin(tokio::time::sleep(duration));
+        by_tokio(duration).unwrap_or_else(|| by_thread(duration))
+    }
+}
+
+/// A sleep of the tokio runtime that this runs in, if it can make one.
+fn by_tokio(duration: Duration) -> Option<Sleep> {
+    if TIMELESS.load(Ordering::Relaxed) || tokio::runtime::Handle::try_current().is_err() {
+        return None;
+    }
+    let sleep = catch_unwind(AssertUnwindSafe(|| tokio::time::sleep(duration)));
+    match sleep {
+        Ok(sleep) => Some(Box::pin(sleep)),
+        Err(_) => {
+            TIMELESS.store(true, Ordering::Relaxed);
+            None
         }
-        let (done, over) = tokio::sync::oneshot::channel::<()>();
-        let thread = std::thread::Builder::new().spawn(move || {
-            std::thread::sleep(duration);
-            drop(done);
-        });
-        Box::pin(async move {
-            // Without a thread there is no timer; to be over at once keeps the deadline.
-            if thread.is_ok() {
-                let _ = over.await;
-            }
-        })
     }
 }
 
-/// A clock that stands still until it is told to move: for tests.
-///
-/// ```
-/// use session_core::{Clock, ManualClock, Timestamp};
-/// use std::time::Duration;
-///
-/// let clock = ManualClock::new(Timestamp::from_millis(1_000));
-/// clock.advance(Duration::from_secs(1));
-/// assert_eq!(clock.now(), Timestamp::from_millis(2_000));
-/// ```
-pub struct ManualClock {
-    state: Mutex<Manual>,
-}
-
-struct Manual {
-    now: Timestamp,
-    sleeping: Vec<(Timestamp, Waker)>,
-}
-
-impl ManualClock {
-    /// A clock that shows `now`.
-    pub fn new(now: Timestamp) -> std::sync::Arc<Self> {
-        std::sync::Arc::new(Self {
-            state: Mutex::new(Manual {
-                now,
-                sleeping: Vec::new(),
-            }),
-        })
-    }
-
-    /// Moves the clock forward and wakes every sleep that is over by then.
-    pub fn advance(&self, by: Duration) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.now = state.now.plus(by);
-        let now = state.now;
-        let (over, still): (Vec<_>, Vec<_>) = std::mem::take(&mut state.sleeping)
-            .into_iter()
-            .partition(|(at, _)| *at <= now);
-        state.sleeping = still;
-        drop(state);
-        over.into_iter().for_each(|(_, waker)| waker.wake());
-    }
-}
-
-impl fmt::Debug for ManualClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ManualClock")
-            .field("now", &self.now())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Clock for std::sync::Arc<ManualClock> {
-    fn now(&self) -> Timestamp {
-        (**self).now()
-    }
-
-    fn sleep(&self, duration: Duration) -> Sleep {
-        Box::pin(ManualSleep {
-            until: self.now().plus(duration),
-            clock: Self::clone(self),
-        })
-    }
-}
-
-impl ManualClock {
-    /// The time that this clock shows.
-    pub fn now(&self) -> Timestamp {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).now
-    }
-}
-
-struct ManualSleep {
-    until: Timestamp,
-    clock: std::sync::Arc<ManualClock>,
-}
-
-impl Future for ManualSleep {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.clock.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.now >= self.until {
-            return Poll::Ready(());
+fn by_thread(duration: Duration) -> Sleep {
+    let (done, over) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().spawn(move || {
+        std::thread::sleep(duration);
+        drop(done);
+    });
+    Box::pin(async move {
+        // Without a thread there is no timer; to be over at once keeps the deadline.
+        if thread.is_ok() {
+            let _ = over.await;
         }
-        state.sleeping.push((self.until, context.waker().clone()));
-        Poll::Pending
-    }
+    })
 }
 
 /// Why [`within`] gave up.
@@ -276,8 +216,10 @@ impl<F: Future + Unpin> Future for Within<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ManualClock;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Waker;
 
     /// A manual clock that counts the sleeps asked of it.
     #[derive(Debug)]
@@ -355,23 +297,5 @@ mod tests {
         assert!(run.as_mut().poll(&mut context).is_pending());
         clock.clock.advance(LIMIT);
         assert!(matches!(run.as_mut().poll(&mut context), Poll::Ready(Ok("late"))));
-    }
-
-    #[test]
-    fn a_clock_forgets_whom_it_has_woken() {
-        let clock = ManualClock::new(Timestamp::default());
-        let mut context = Context::from_waker(Waker::noop());
-        let mut sleeps: Vec<_> = [10, 20].map(|n| clock.sleep(STEP * n)).into();
-        for sleep in &mut sleeps {
-            assert!(sleep.as_mut().poll(&mut context).is_pending());
-        }
-        let waiting = || clock.state.lock().unwrap().sleeping.len();
-        assert_eq!(waiting(), 2);
-        clock.advance(STEP * 9);
-        assert_eq!(waiting(), 2);
-        clock.advance(STEP);
-        assert_eq!(waiting(), 1);
-        clock.advance(STEP * 10);
-        assert_eq!(waiting(), 0);
     }
 }

@@ -21,6 +21,8 @@ const CAPACITY: usize = 1_000_000;
 const SWEEP_AFTER: usize = 64;
 /// A full store looks for expired records at most this often.
 const FULL_SWEEP_MILLIS: u64 = 1_000;
+/// A time that is far from any other.
+const NEVER: u64 = u64::MAX;
 
 /// Keeps sessions in the memory of this process: for tests, for one server, or to start with.
 ///
@@ -52,6 +54,7 @@ pub struct MemoryStore {
     principals: Mutex<HashMap<ByteString, HashSet<SessionId>>>,
     count: AtomicUsize,
     capacity: usize,
+    /// When a full store was last swept, in milliseconds.
     full_sweep: AtomicU64,
 }
 
@@ -96,7 +99,7 @@ impl MemoryStore {
             principals: Mutex::default(),
             count: AtomicUsize::new(0),
             capacity,
-            full_sweep: AtomicU64::new(0),
+            full_sweep: AtomicU64::new(NEVER),
         }
     }
 
@@ -178,12 +181,12 @@ impl MemoryStore {
 
     /// Makes room in a full store, unless somebody has just tried.
     fn sweep_full(&self, now: Timestamp) {
-        let next = self.full_sweep.load(Ordering::Relaxed);
-        let then = now.as_millis().saturating_add(FULL_SWEEP_MILLIS);
-        let mine = now.as_millis() >= next
+        let (last, now_millis) = (self.full_sweep.load(Ordering::Relaxed), now.as_millis());
+        // Both ways: after a clock was set back, the last time is one that is yet to come.
+        let mine = now_millis.abs_diff(last) >= FULL_SWEEP_MILLIS
             && self
                 .full_sweep
-                .compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(last, now_millis, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
         if mine {
             self.sweep_all(now);

@@ -1,4 +1,5 @@
 //! Whether a store can lose acknowledged writes, and what a manager makes of that.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 

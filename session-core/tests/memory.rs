@@ -145,6 +145,29 @@ async fn a_full_store_sweeps_at_most_once_a_second() {
     create(&store, id(6, 0), at(12_000)).await.unwrap();
 }
 
+/// However far the clock was ahead when a full store was swept, and however long ago that was.
+#[tokio::test]
+async fn a_full_store_is_swept_again_after_the_clock_was_set_back() {
+    const DAY: u64 = 86_400_000;
+    for ahead in [60_000, DAY, 365 * DAY, 1 << 52] {
+        let store = MemoryStore::with_capacity(1);
+        let key = create(&store, id(1, 0), at(ahead)).await.unwrap();
+        let full = create(&store, id(2, 0), at(ahead)).await.unwrap_err();
+        assert!(matches!(full, StoreError::Full { .. }));
+        store.delete(&key).await.unwrap();
+        // Set back. That one ends after ten seconds.
+        create(&store, id(3, 0), at(0)).await.unwrap();
+        for (now, swept) in [(9_999, false), (10_998, false), (10_999, true), (50_000, true)] {
+            let created = create(&store, id(4, 0), at(now)).await;
+            assert_eq!(created.is_ok(), swept, "{ahead} {now}");
+            if let Ok(key) = created {
+                store.delete(&key).await.unwrap();
+                create(&store, id(3, 0), at(0)).await.unwrap();
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn creations_sweep_their_shard() {
     let store = MemoryStore::new();
