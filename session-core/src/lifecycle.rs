@@ -163,6 +163,9 @@ impl Session {
     /// cancelled request nobody is left to do it, unless [`save`](Self::save) did.
     /// An insert after it starts a new session.
     ///
+    /// The client of a sealed store holds the only copy of its session. A client whose token does not
+    /// open now is told to forget it too, since it could open again under former keys or settings.
+    ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};

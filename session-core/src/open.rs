@@ -79,6 +79,7 @@ impl SessionManager {
     /// [`Error::Store`] if the store fails or does not answer within its deadline.
     pub async fn open(&self, tokens: &[&str]) -> Result<Session, Error> {
         let now = self.now();
+        let sealed = self.rules().is_sealed() && !tokens.is_empty();
         let opened = match tokens {
             [] => Opened::default(),
             [token] => self.open_one(token, now).await?,
@@ -89,7 +90,10 @@ impl SessionManager {
             self.shared.events.loaded(&base.record, now);
         }
         let muted = opened.replaced && opened.live.is_none();
-        Ok(Session::new(self.clone(), State::opened(opened.live, muted)))
+        let unopened = sealed && opened.live.is_none();
+        let mut state = State::opened(opened.live, muted);
+        state.unopened = unopened;
+        Ok(Session::new(self.clone(), state))
     }
 
     async fn open_one(&self, token: &str, now: Timestamp) -> Result<Opened, Error> {

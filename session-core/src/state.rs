@@ -34,6 +34,9 @@ pub(crate) struct State {
     /// The token was renewed elsewhere, or the session ended under this request: nothing
     /// is stored and nothing sent, unless somebody signs in.
     pub(crate) muted: bool,
+    /// The client presented a sealed session that does not open. It holds the only copy, which may
+    /// open again under other keys or settings: a handler that ends it has the client forget it.
+    pub(crate) unopened: bool,
     pub(crate) phase: Phase,
     /// Counts the sessions that the handler destroyed, so that a write that was under way
     /// for one of them is not taken for the next.
@@ -210,6 +213,7 @@ impl State {
 
     /// Ends the session, whatever it is; what comes later belongs to a new one.
     pub(crate) fn destroy(&mut self) {
+        self.forget |= self.unopened && !self.muted;
         self.leave(false);
         for doomed in &mut self.doomed {
             doomed.implied = false;

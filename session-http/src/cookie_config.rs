@@ -7,6 +7,8 @@ use cookie::{Cookie, CookieBuilder};
 use http::HeaderValue;
 use session_core::ConfigError;
 
+use crate::transport::is_name_of_piece;
+
 pub use cookie::SameSite;
 
 /// Octets of name and value that a browser takes (RFC 6265bis, 5.6).
@@ -51,6 +53,10 @@ impl Default for CookieConfig {
 
 impl CookieConfig {
     /// A cookie of this name with the default attributes.
+    ///
+    /// A large session of a cookie store continues in cookies named like this one with `~1`, `~2` and
+    /// so on behind. The layer writes and removes those of its own name, so no other layer may be named
+    /// like them (`build` refuses that), and the application should set no cookie of such a name.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -118,6 +124,11 @@ impl CookieConfig {
         }
         if self.name.len() > 256 {
             return refuse("has a name of more than 256 octets; that leaves little room for its value");
+        }
+        if is_name_of_piece(&self.name) {
+            return refuse(
+                "has a name that ends as those of the pieces of a large session do; drop the `~` and its digit",
+            );
         }
         if !self.path.starts_with('/') || !is_attribute(&self.path) {
             return refuse(

@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderValue};
 use session_core::{Capability, ClientToken, ConfigError, Directive, Lifetime};
 use smallvec::SmallVec;
 
-use self::chunks::{chunk_name, chunk_size, further, head, split};
+pub(crate) use self::chunks::is_name_of_piece;
+use self::chunks::{MOST_COOKIES, chunk_name, chunk_size, further, head, sent, split};
 use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
 use crate::header_config::HeaderConfig;
 
@@ -26,20 +27,23 @@ pub(crate) enum Transport {
         attributes: String,
         /// Over how many cookies a token may be spread.
         chunks: usize,
+        /// The client holds the session itself.
+        sealed: bool,
     },
     Header(HeaderConfig),
 }
 
 impl Transport {
     pub(crate) fn cookie(cookie: CookieConfig, capability: Capability) -> Self {
-        let chunks = match capability {
-            Capability::Client { cookies, .. } => cookies.clamp(1, 9),
-            _ => 1,
+        let (sealed, chunks) = match capability {
+            Capability::Client { cookies, .. } => (true, cookies.clamp(1, MOST_COOKIES)),
+            _ => (false, 1),
         };
         Self::Cookie {
             attributes: cookie.attributes(),
             cookie,
             chunks,
+            sealed,
         }
     }
 
@@ -97,7 +101,12 @@ impl Transport {
     pub(crate) fn tokens<'a>(&self, headers: impl Iterator<Item = &'a HeaderValue> + Clone) -> Tokens<'a> {
         let mut tokens = Tokens::default();
         match self {
-            Self::Cookie { cookie, chunks, .. } => {
+            Self::Cookie {
+                cookie,
+                chunks,
+                sealed,
+                ..
+            } => {
                 let mut parts = None;
                 let own = values(headers.clone(), cookie.name()).filter(|value| !value.is_empty());
                 for value in own.take(MOST) {
@@ -113,6 +122,10 @@ impl Transport {
                         }
                     });
                 }
+                // Pieces whose first one is missing: a session that does not open, but there is one.
+                if *sealed && tokens.found.is_empty() && sent(headers, cookie.name()).contains(&true) {
+                    tokens.push(Cow::Borrowed(""));
+                }
             }
             Self::Header(_) => {
                 for value in headers {
@@ -127,7 +140,8 @@ impl Transport {
         tokens
     }
 
-    /// Tells the client. Of the request's headers it takes which chunks are left over.
+    /// Tells the client. Of the request's headers it takes which cookies hold pieces of a session that has
+    /// another form now, or none: they go, however many cookies a session may take today.
     pub(crate) fn tell<'a>(
         &self,
         directive: &Directive,
@@ -152,27 +166,27 @@ impl Transport {
                 cookie,
                 attributes,
                 chunks,
+                ..
             } => {
-                let mut used = 0;
+                let mut left = sent(requested.clone(), cookie.name());
                 if let Some(token) = token {
-                    for (name, value) in split(token.as_str(), *chunks, cookie.name()) {
-                        replace(
-                            headers,
-                            &name,
-                            CookieConfig::set(attributes, &name, &value, token.max_age()),
-                        );
-                        used += 1;
+                    for (at, (name, value)) in split(token.as_str(), *chunks, cookie.name())
+                        .into_iter()
+                        .enumerate()
+                    {
+                        let value = CookieConfig::set(attributes, &name, &value, token.max_age());
+                        replace(headers, &name, value);
+                        if let Some(left) = left.get_mut(at) {
+                            *left = false;
+                        }
                     }
+                } else {
+                    // Whatever came: a client that is to forget hears so.
+                    left[0] |= !left.contains(&true);
                 }
-                if used == 0 {
-                    replace(headers, cookie.name(), cookie.remove(cookie.name()));
-                }
-                if *chunks > 1 {
-                    let parts = further(requested.clone(), cookie.name());
-                    for at in (used.max(1)..*chunks).filter(|at| !parts[at - 1].is_empty()) {
-                        let name = chunk_name(cookie.name(), at);
-                        replace(headers, &name, cookie.remove(&name));
-                    }
+                for (at, _) in left.iter().enumerate().filter(|(_, left)| **left) {
+                    let name = chunk_name(cookie.name(), at);
+                    replace(headers, &name, cookie.remove(&name));
                 }
             }
         }

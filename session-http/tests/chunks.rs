@@ -3,9 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-
-use common::{BoxError, run, set_cookies, with_header};
+use common::{BoxError, Jar, run, text};
 use http::{Request, Response};
 use session_core::{Codec, Error, KeyRing, LimitExceeded, Limits, Session};
 use session_http::cookie::CookieStore;
@@ -25,88 +23,6 @@ fn builder(chunks: usize) -> LayerBuilder {
 
 fn layer(chunks: usize) -> SessionLayer {
     builder(chunks).build().unwrap()
-}
-
-/// A browser: the cookies it holds.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Jar(BTreeMap<String, String>);
-
-impl Jar {
-    /// One request; what the handler returns.
-    async fn visit<T>(
-        &mut self,
-        layer: &SessionLayer,
-        handler: impl Fn(&Session) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let pairs: Vec<_> = self
-            .0
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let outcome = std::sync::Mutex::new(None);
-        let (inner, handler) = (&outcome, &handler);
-        let request = with_header("cookie", pairs.join("; "));
-        let response = run(layer, request, move |request: Request<()>| async move {
-            let result = handler(&request.session().await?);
-            *inner.lock().unwrap() = Some(result);
-            Ok::<_, BoxError>(Response::new(()))
-        });
-        let response = response.await.unwrap();
-        assert_eq!(response.status(), 200);
-        for cookie in set_cookies(&response) {
-            let (pair, attributes) = cookie.split_once("; ").unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            assert!(
-                name.len() + value.len() <= LARGEST,
-                "{}",
-                name.len() + value.len()
-            );
-            assert!(attributes.contains("Secure") && attributes.contains("Path=/"));
-            if attributes.contains("Max-Age=0") {
-                assert!(
-                    self.0.remove(name).is_some(),
-                    "{name} was not there to be removed"
-                );
-            } else {
-                self.0.insert(name.to_owned(), value.to_owned());
-            }
-        }
-        outcome.into_inner().unwrap().unwrap()
-    }
-
-    async fn write(&mut self, layer: &SessionLayer, bytes: usize) -> Result<(), Error> {
-        self.visit(layer, |session| session.insert("text", text(bytes)))
-            .await
-    }
-
-    /// How long the text is that the handler finds.
-    async fn read(&mut self, layer: &SessionLayer) -> Option<usize> {
-        let found = self
-            .visit(layer, |session| session.get::<String>("text"))
-            .await
-            .unwrap();
-        found
-            .inspect(|found| assert_eq!(*found, text(found.len())))
-            .map(|found| found.len())
-    }
-
-    fn names(&self) -> Vec<&str> {
-        self.0.keys().map(String::as_str).collect()
-    }
-
-    /// Octets of name and value of each cookie.
-    fn sizes(&self) -> Vec<usize> {
-        self.0
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .collect()
-    }
-}
-
-/// A text in which every position counts, and that differs with its length.
-fn text(bytes: usize) -> String {
-    let letter = |at: usize| char::from(b'a' + ((at * 7 + at / 1_000 + bytes) % 26) as u8);
-    (0..bytes).map(letter).collect()
 }
 
 /// The longest text that a new session takes.
@@ -172,7 +88,7 @@ async fn the_largest_session_of_several_cookies() {
         );
         assert_eq!(jar.read(&layer).await, Some(largest));
         let error = jar.write(&layer, largest + 1).await.unwrap_err();
-        let limit = chunks * (LARGEST - "__Host-id-1".len());
+        let limit = chunks * (LARGEST - "__Host-id~1".len());
         assert!(
             matches!(error, Error::Limit(LimitExceeded::TokenBytes { limit: said, .. }) if said == limit)
         );
@@ -209,7 +125,7 @@ async fn just_fits_and_one_more() {
 async fn names_of_chunks() {
     let (layer, mut jar) = (layer(3), Jar::default());
     jar.write(&layer, 7_000).await.unwrap();
-    assert_eq!(jar.names(), ["__Host-id", "__Host-id-1", "__Host-id-2"]);
+    assert_eq!(jar.names(), ["__Host-id", "__Host-id~1", "__Host-id~2"]);
     assert!(jar.0["__Host-id"].starts_with("3."));
 }
 
@@ -217,10 +133,10 @@ async fn names_of_chunks() {
 async fn a_smaller_session_removes_the_chunks_that_are_left_over() {
     let (layer, mut jar) = (layer(3), Jar::default());
     for (bytes, names) in [
-        (7_000, &["__Host-id", "__Host-id-1", "__Host-id-2"][..]),
-        (4_000, &["__Host-id", "__Host-id-1"]),
+        (7_000, &["__Host-id", "__Host-id~1", "__Host-id~2"][..]),
+        (4_000, &["__Host-id", "__Host-id~1"]),
         (10, &["__Host-id"]),
-        (7_000, &["__Host-id", "__Host-id-1", "__Host-id-2"]),
+        (7_000, &["__Host-id", "__Host-id~1", "__Host-id~2"]),
         (10, &["__Host-id"]),
     ] {
         jar.write(&layer, bytes).await.unwrap();
@@ -244,7 +160,7 @@ async fn a_chunk_that_is_missing_swapped_or_stale_is_a_clean_miss() {
     let (mut jar, mut later) = (Jar::default(), Jar::default());
     jar.write(&layer, 7_000).await.unwrap();
     later.write(&layer, 6_990).await.unwrap();
-    let names = ["__Host-id", "__Host-id-1", "__Host-id-2"];
+    let names = ["__Host-id", "__Host-id~1", "__Host-id~2"];
     for (at, name) in names.into_iter().enumerate() {
         let mut missing = jar.clone();
         missing.0.remove(name);

@@ -50,7 +50,7 @@ fn the_longest_token_of_one_cookie() {
         assert!(parts[0].1.starts_with("2."));
         assert_eq!(
             parts[1],
-            (format!("{name}-1").into(), more[chunk_size(name)..].into())
+            (format!("{name}~1").into(), more[chunk_size(name)..].into())
         );
         // Where there is one cookie only, nothing is split.
         assert_eq!(split(&more, 1, name).len(), 1);
@@ -100,12 +100,12 @@ fn the_order_of_chunks_does_not_matter() {
 #[test]
 fn only_the_count_that_was_written_is_read() {
     let transport = transport("id", 3);
-    assert_eq!(read(&transport, &header("id=2.a; id-1=b; id-2=c")), ["ab"]);
-    assert_eq!(read(&transport, &header("id=3.a; id-1=b; id-2=c")), ["abc"]);
-    assert_eq!(read(&transport, &header("id=3.a; id-1=b")), ["ab"]);
+    assert_eq!(read(&transport, &header("id=2.a; id~1=b; id~2=c")), ["ab"]);
+    assert_eq!(read(&transport, &header("id=3.a; id~1=b; id~2=c")), ["abc"]);
+    assert_eq!(read(&transport, &header("id=3.a; id~1=b")), ["ab"]);
     for count in ["0", "1", "4", "+2", "02", "-2", "2 ", "", "999999999999999999999"] {
         let value = format!("{count}.a");
-        let cookies = header(&format!("id={value}; id-1=b; id-2=c"));
+        let cookies = header(&format!("id={value}; id~1=b; id~2=c"));
         assert_eq!(read(&transport, &cookies), [value.trim()], "{count:?}");
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "not every test uses everything")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod jar;
 mod store;
 
 use std::error::Error;
@@ -13,6 +14,7 @@ use session_core::{ManualClock, Session, Timestamp};
 use session_http::{LayerBuilder, OnError, SessionExt, SessionLayer};
 use tower::{ServiceExt, service_fn};
 
+pub(crate) use jar::{Jar, text};
 pub(crate) use store::{Call, Calls, Fault, TestStore};
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;

@@ -490,7 +490,7 @@ async fn a_session_over_several_cookies() {
     let browser = Browser::start("chunks").await;
     browser.go(at, "/fill/7000").await;
     assert_eq!(browser.text("body").await, "filled");
-    assert_eq!(browser.names().await, ["__Host-id", "__Host-id-1", "__Host-id-2"]);
+    assert_eq!(browser.names().await, ["__Host-id", "__Host-id~1", "__Host-id~2"]);
     browser.go(at, "/read").await;
     assert_eq!(browser.text("body").await, "7000");
     assert_eq!(browser.script("return document.cookie").await, "");
