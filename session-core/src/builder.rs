@@ -183,6 +183,9 @@ impl ManagerBuilder {
 
     /// How many live sessions a principal may have in this scope, and what becomes of a sign-in beyond that. Default: any number.
     ///
+    /// A session that the same request ends takes no place: after `destroy()`, `sign_in(..)` the
+    /// old session does not count.
+    ///
     /// It holds exactly once all sign-ins that run at the same time have returned, if the store answered them. A sign-in costs two more
     /// listings, and fails over a store that cannot [list](SessionStore::list). One that is cancelled half-way (a timeout around the service) may leave a session
     /// that counts and of which no client knows, until it expires or [`sign_out_everywhere`](SessionManager::sign_out_everywhere) ends it.

@@ -32,16 +32,17 @@ pub(crate) struct Cap {
 impl SessionManager {
     /// Before a sign-in: refuses it where there is no room, and notes what it has to follow.
     pub(crate) async fn make_room(&self, inner: &Inner, cap: Cap) -> Result<(), Error> {
-        let (principal, own) = {
+        let (principal, own, ending) = {
             let state = inner.state();
             let Some(principal) = state.intent.sign_in.clone() else {
                 return Ok(());
             };
-            (principal, state.id())
+            (principal, state.id(), state.ending())
         };
         let mut others = self.in_order(&principal).await?;
         others.retain(|record| Some(record.id) != own);
-        if cap.beyond == OnMaxSessions::Refuse && others.len() >= cap.most {
+        let staying = others.iter().filter(|record| !ending.contains(&record.id));
+        if cap.beyond == OnMaxSessions::Refuse && staying.count() >= cap.most {
             let reason = "more sessions than a principal may have";
             self.shared
                 .events
@@ -59,7 +60,8 @@ impl SessionManager {
         let Some(principal) = &who.principal else {
             return Ok(());
         };
-        let ended = self.end_surplus(cap, principal, who.id).await;
+        let ending = inner.state().ending();
+        let ended = self.end_surplus(cap, principal, who.id, &ending).await;
         match ended {
             Ok(false) => Ok(()),
             Ok(true) => {
@@ -78,8 +80,15 @@ impl SessionManager {
     }
 
     /// Whether `own` was among those that had to end.
-    async fn end_surplus(&self, cap: Cap, principal: &str, own: SessionId) -> Result<bool, Error> {
-        let sessions = self.in_order(principal).await?;
+    async fn end_surplus(
+        &self,
+        cap: Cap,
+        principal: &str,
+        own: SessionId,
+        ending: &[SessionId],
+    ) -> Result<bool, Error> {
+        let mut sessions = self.in_order(principal).await?;
+        sessions.retain(|record| !ending.contains(&record.id));
         let surplus = sessions.len().saturating_sub(cap.most);
         let ending = match cap.beyond {
             OnMaxSessions::RevokeOldest => &sessions[..surplus],

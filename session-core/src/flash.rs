@@ -11,7 +11,7 @@ use crate::{Error, Session, Value};
 const PREFIX: &str = "_flash.";
 
 /// The flash values of earlier requests, and whether they are used up.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Flashes {
     entries: Vec<(String, Value)>,
     shown: bool,

@@ -84,6 +84,7 @@ mod record;
 mod rotation;
 mod rules;
 mod session;
+mod signing;
 mod state;
 mod store;
 mod throttle;

@@ -3,9 +3,7 @@
 use std::sync::MutexGuard;
 use std::time::Duration;
 
-use bytestring::ByteString;
-
-use crate::intent::{Intent, Occasion};
+use crate::intent::Occasion;
 use crate::state::{Phase, State};
 use crate::{Error, Lifetime, Session, SessionId, Timestamp};
 
@@ -83,9 +81,18 @@ impl Session {
     /// Binds the session to a principal who has just authenticated, such as `user:42`.
     ///
     /// The commit renews the token (all former ones are dead at once), starts both clocks
-    /// anew and notes the time of authentication. What the session holds stays, unless
-    /// another principal was signed in: then the old session ends and an empty one begins, and what this request has set
-    /// before, a label too, is gone with it.
+    /// anew and notes the time of authentication. A guest's session keeps what it holds.
+    ///
+    /// If another principal is signed in, the commit deletes the old session and creates an empty
+    /// one. What this request has set before the call is dropped, a label too. Only the lifetime
+    /// that it asked for goes along.
+    ///
+    /// If a request signs in several principals, the last call wins. What was set between two
+    /// calls is dropped, so that no principal gets what was meant for another.
+    ///
+    /// If the session was deleted or renewed since this request was sent, the commit creates a new
+    /// one for the principal. It has what this request has inserted, and the lifetime and the label
+    /// that this request has set, even where all that was stored already.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -110,24 +117,9 @@ impl Session {
     /// [`Error::Limit`] if the name is too long, [`Error::Detached`] if the response has left. Under a
     /// [maximum of sessions](crate::ManagerBuilder::max_sessions) the commit may fail.
     pub fn sign_in(&self, principal: &str) -> Result<(), Error> {
-        self.rules().limits.check_name(principal)?;
         let rules = self.rules();
-        let mut state = self.open_state()?;
-        let stored = state
-            .base
-            .as_ref()
-            .and_then(|base| base.record.principal.as_deref());
-        let before = state.intent.sign_in.as_deref().or(stored);
-        let sign_in = Some(ByteString::from(principal));
-        if before.is_some_and(|before| before != principal) {
-            rules.check(rules.fresh_metadata + principal.len(), 0)?;
-            state.leave(true);
-        }
-        let intent = Intent {
-            sign_in,
-            ..state.intent.clone()
-        };
-        Ok(state.intend(intent, rules)?)
+        rules.limits.check_name(principal)?;
+        Ok(self.open_state()?.sign_in(principal, rules)?)
     }
 
     /// Gives the session a new token at the commit; all former ones are dead at once. Id, data and
@@ -200,6 +192,10 @@ impl Session {
     /// Gives this session other timeouts from the next save on. The absolute deadline can only come nearer;
     /// a later one takes a fresh authentication.
     ///
+    /// If this request signs in another principal, the new session has this lifetime, whichever
+    /// call comes first. After a [`destroy`](Self::destroy) call it again: what was set before
+    /// belongs to the session that ends.
+    ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
     /// # use session_core::Lifetime;
@@ -216,7 +212,7 @@ impl Session {
     pub fn set_lifetime(&self, lifetime: Lifetime) {
         let mut state = self.state();
         let stored = state.base.as_ref().map(|base| base.record.lifetime);
-        state.intent.lifetime = Some(lifetime).filter(|_| stored != Some(lifetime));
+        state.intent.ask_lifetime(lifetime, stored);
     }
 
     /// Names the session for its owner, such as the name of a device. Call it after [`sign_in`](Self::sign_in): one that switches
@@ -242,12 +238,9 @@ impl Session {
     pub fn set_label(&self, label: &str) -> Result<(), Error> {
         self.rules().limits.check_name(label)?;
         let mut state = self.state();
+        let mut intent = state.intent.clone();
         let stored = state.base.as_ref().and_then(|base| base.record.label());
-        let label = (stored != Some(label)).then(|| ByteString::from(label));
-        let intent = Intent {
-            label,
-            ..state.intent.clone()
-        };
+        intent.ask_label(label.into(), stored);
         Ok(state.intend(intent, self.rules())?)
     }
 

@@ -14,7 +14,7 @@ pub(crate) type UpdateFn =
 
 /// Changes by key, on top of the values that are stored. Changes of different keys do not
 /// see each other, so a log for each key says as much as one log of all.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Pending {
     /// Counts changes, so that a save can tell what came after it began.
     seq: u64,
@@ -24,6 +24,7 @@ pub(crate) struct Pending {
     entries: Vec<Entry>,
 }
 
+#[derive(Clone)]
 struct Entry {
     key: ByteString,
     start: Start,
@@ -35,9 +36,13 @@ struct Entry {
     /// What comes out of it on the values as last loaded.
     current: Option<Value>,
     changed: u64,
+    /// A value that this request gave the key, and that is stored. Where the session turns out to
+    /// be gone, a new one begins with it.
+    kept: Option<Value>,
 }
 
 /// What a key's changes begin with.
+#[derive(Clone)]
 enum Start {
     /// Whatever is stored when they are applied.
     Stored,
@@ -60,20 +65,26 @@ pub(crate) struct Replay {
 }
 
 impl Pending {
+    /// Whether nothing of what is stored changes.
     pub(crate) fn is_empty(&self) -> bool {
-        self.cleared.is_none() && self.entries.is_empty()
+        self.cleared.is_none() && self.entries.iter().all(Entry::is_idle)
     }
 
-    /// Whether the request has changed this key.
+    /// Whether the request has given this key a value, or taken it away.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.position(key).is_ok()
     }
 
+    /// Whether it changes what is stored under this key.
+    pub(crate) fn changes_key(&self, key: &str) -> bool {
+        self.active(key).is_some()
+    }
+
     /// The value that a handler sees, given the stored ones.
     pub(crate) fn view<'a>(&'a self, stored: Option<&'a Values>, key: &str) -> Option<&'a Value> {
-        match self.position(key) {
-            Ok(at) => self.entries[at].current.as_ref(),
-            Err(_) => self.visible(stored)?.get(key),
+        match self.active(key) {
+            Some(entry) => entry.current.as_ref(),
+            None => self.visible(stored)?.get(key),
         }
     }
 
@@ -92,9 +103,9 @@ impl Pending {
     pub(crate) fn keys(&self, stored: Option<&Values>) -> Vec<String> {
         let shown = self.visible(stored).into_iter().flat_map(Values::iter);
         let untouched = shown
-            .filter(|(key, _)| self.position(key).is_err())
+            .filter(|(key, _)| self.active(key).is_none())
             .map(|(key, _)| key);
-        let mine = self.entries.iter().filter(|entry| entry.current.is_some());
+        let mine = self.changing().filter(|entry| entry.current.is_some());
         let mut keys: Vec<String> = untouched
             .chain(mine.map(|entry| &*entry.key))
             .map(str::to_owned)
@@ -108,7 +119,7 @@ impl Pending {
         let visible = self.visible(stored);
         let mut size = visible.map_or(0, Values::size);
         let mut count = visible.map_or(0, Values::len);
-        for entry in &self.entries {
+        for entry in self.changing() {
             if let Some(old) = visible.and_then(|values| values.get(&entry.key)) {
                 size -= entry_size(&entry.key, old);
                 count -= 1;
@@ -132,10 +143,20 @@ impl Pending {
             saving: 0,
             current: value,
             changed: self.seq,
+            kept: None,
         };
         match self.position(&entry.key) {
             Ok(at) => self.entries[at] = entry,
             Err(at) => self.entries.insert(at, entry),
+        }
+    }
+
+    /// Takes note that the request gave a key the value that is stored under it.
+    pub(crate) fn keep(&mut self, key: ByteString, value: Value) {
+        self.seq += 1;
+        match self.position(&key) {
+            Ok(at) => self.entries[at].kept = Some(value),
+            Err(at) => self.entries.insert(at, Entry::stored(key, self.seq, Some(value))),
         }
     }
 
@@ -144,22 +165,11 @@ impl Pending {
         self.seq += 1;
         let seq = self.seq;
         let at = self.position(&key).unwrap_or_else(|at| {
-            let start = match self.cleared {
-                Some(_) => Start::Cleared,
-                None => Start::Stored,
-            };
-            self.entries.insert(
-                at,
-                Entry {
-                    key,
-                    start,
-                    started: seq,
-                    then: Vec::new(),
-                    saving: 0,
-                    current: None,
-                    changed: seq,
-                },
-            );
+            let mut entry = Entry::stored(key, seq, None);
+            if self.cleared.is_some() {
+                entry.start = Start::Cleared;
+            }
+            self.entries.insert(at, entry);
             at
         });
         if let Some(entry) = self.entries.get_mut(at) {
@@ -182,11 +192,10 @@ impl Pending {
             Some(_) => entry.current.is_some(),
             None => entry.current.as_ref() != stored.get(&entry.key),
         };
-        let count = self.entries.iter().filter(differs).count();
+        let count = self.changing().filter(differs).count();
         let mut changed = Vec::with_capacity(count);
         changed.extend(
-            self.entries
-                .iter()
+            self.changing()
                 .filter(differs)
                 .map(|entry| (entry.key.clone(), entry.current.clone())),
         );
@@ -200,8 +209,7 @@ impl Pending {
     /// Whether the handler put back exactly what it had cleared.
     fn restores(&self, stored: &Values) -> bool {
         let mine = self
-            .entries
-            .iter()
+            .changing()
             .filter_map(|entry| Some((&*entry.key, entry.current.as_ref()?)));
         mine.eq(stored.iter())
     }
@@ -232,23 +240,43 @@ impl Pending {
         Taken(self.seq)
     }
 
-    /// Forgets what was saved; what came after it began stays, on top of it.
-    pub(crate) fn settle(&mut self, taken: &Taken) {
+    /// Takes note that this came out of what was saved; what came after it began stays, on top of
+    /// it.
+    pub(crate) fn settle(&mut self, taken: &Taken, saved: &Values) {
         let cleared = self.cleared.is_some_and(|seq| seq <= taken.0);
         if cleared {
             self.cleared = None;
         }
-        self.entries.retain(|entry| entry.changed > taken.0);
         for entry in &mut self.entries {
-            if cleared && matches!(entry.start, Start::Cleared) {
-                entry.start = Start::Stored; // the clear is stored, and others may write on it
-            }
-            if entry.started <= taken.0 {
+            if entry.started <= taken.0 && !entry.is_idle() {
+                let own = entry.kept.is_some() || !matches!(entry.start, Start::Stored);
+                entry.kept = saved.get(&entry.key).filter(|_| own).cloned();
                 entry.start = Start::Stored;
                 entry.then.drain(..entry.saving);
             }
+            if cleared && matches!(entry.start, Start::Cleared) {
+                entry.start = Start::Stored; // the clear is stored, and others may write on it
+            }
             entry.saving = 0;
         }
+        self.entries
+            .retain(|entry| entry.changed > taken.0 || entry.kept.is_some());
+    }
+
+    /// Takes note that the stored session is gone: what this request put into it goes into a new
+    /// one.
+    pub(crate) fn start_over(&mut self) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_idle()) {
+            entry.start = Start::Set;
+            entry.current = entry.kept.take();
+        }
+    }
+
+    /// The same changes as they were in `earlier`, after which this request made others.
+    pub(crate) fn restore(&mut self, earlier: &Self) {
+        let seq = self.seq + 1; // what a save took before is not what comes from now on
+        self.clone_from(earlier);
+        self.seq = seq;
     }
 
     /// Forgets everything.
@@ -266,7 +294,10 @@ impl Pending {
             .map(|entry| Replay {
                 key: entry.key.clone(),
                 changed: entry.changed,
-                from: stored.and_then(|values| values.get(&entry.key)).cloned(),
+                from: match stored {
+                    Some(values) => values.get(&entry.key).cloned(),
+                    None => entry.kept.clone(),
+                },
                 then: entry.then.clone(),
             })
             .collect()
@@ -291,8 +322,38 @@ impl Pending {
         true
     }
 
+    /// The entries that change what is stored.
+    fn changing(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| !entry.is_idle())
+    }
+
+    fn active(&self, key: &str) -> Option<&Entry> {
+        let at = self.position(key).ok()?;
+        Some(&self.entries[at]).filter(|entry| !entry.is_idle())
+    }
+
     fn position(&self, key: &str) -> Result<usize, usize> {
         self.entries.binary_search_by(|entry| (*entry.key).cmp(key))
+    }
+}
+
+impl Entry {
+    fn stored(key: ByteString, seq: u64, kept: Option<Value>) -> Self {
+        Self {
+            key,
+            start: Start::Stored,
+            started: seq,
+            then: Vec::new(),
+            saving: 0,
+            current: None,
+            changed: seq,
+            kept,
+        }
+    }
+
+    /// Whether it leaves the stored value as it is.
+    fn is_idle(&self) -> bool {
+        matches!(self.start, Start::Stored) && self.then.is_empty()
     }
 }
 

@@ -57,6 +57,7 @@ impl State {
         };
         if let Plan::Write(job) = &mut plan {
             job.taken = self.pending.take();
+            self.guest = None;
         }
         Ok(plan)
     }
@@ -84,13 +85,14 @@ impl State {
             Occasion::CommitKeepingToken => return Ok(Plan::Withhold(KEEPING_TOKEN)),
             Occasion::Save | Occasion::Commit => {}
         }
-        let lifetime = intent.lifetime.unwrap_or(rules.lifetime);
+        let asked = &intent.asked;
+        let lifetime = intent.lifetime.or(asked.lifetime).unwrap_or(rules.lifetime);
         // One call of the system for all of it.
         let [id, secret, seed] = random_bytes_of_three()?;
         let mut record = Record::new(SessionId::from_bytes(id), rules.scope.clone(), lifetime, now);
         record.values = values;
         record.csrf_seed = *self.intent.csrf_seed.get_or_insert(seed);
-        record.label = intent.label.clone();
+        record.label = intent.label.as_ref().or(asked.label.as_ref()).cloned();
         if let Some(principal) = &intent.sign_in {
             record.principal = Some(principal.clone());
             record.authenticated = Some(intent.authenticated(now));

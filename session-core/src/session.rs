@@ -25,6 +25,7 @@ use crate::{Error, Value};
 /// all. Of plain [`insert`](Self::insert)s into one key by several requests the last
 /// one wins; [`update`](Self::update) never loses to another writer. An insert of the
 /// value that is already there writes nothing, and so does not defend it against others.
+/// Only where a sign-in has to create a new session it counts as inserted.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -122,7 +123,7 @@ impl Session {
         let encoded = arena.encode_new(rules.codec, &value, same.as_ref());
         let mut state = self.state();
         state.arena = arena;
-        match encoded {
+        match encoded.map(|new| new.or(same)) {
             Ok(Some(value)) => {
                 let key = state.shared_key(key);
                 Ok(state.put(key, value, rules)?)

@@ -13,6 +13,7 @@ use crate::job::Job;
 use crate::pending::{Pending, UpdateFn};
 use crate::rotation::{Rotation, Upkeep};
 use crate::rules::Rules;
+use crate::signing::Guest;
 use crate::values::entry_size;
 use crate::{
     ClientToken, Directive, Key, LimitExceeded, Metadata, Record, SessionId, StoreError, Timestamp, Value,
@@ -48,6 +49,9 @@ pub(crate) struct State {
     pub(crate) arena: Arena,
     /// The flash values of earlier requests, once this one has to do with any.
     pub(crate) flashes: Option<Flashes>,
+    /// What the request had changed before it signed somebody in; none once it has stored anything
+    /// since.
+    pub(crate) guest: Option<Box<Guest>>,
     /// Bytes and number of the entries that the handler sees.
     size: (usize, usize),
 }
@@ -103,6 +107,10 @@ impl State {
 
     /// Sets a key, unless the session would then hold too much.
     pub(crate) fn put(&mut self, key: ByteString, value: Value, rules: &Rules) -> Result<(), LimitExceeded> {
+        if !self.pending.changes_key(&key) && self.view(&key) == Some(&value) {
+            self.pending.keep(key, value);
+            return Ok(());
+        }
         self.size = self.size_with(&key, &value, rules)?;
         self.pending.set(key, Some(value));
         Ok(())
@@ -238,6 +246,7 @@ impl State {
     /// Drops what was changed and not saved.
     pub(crate) fn discard(&mut self) {
         self.flashes = None;
+        self.guest = None;
         self.pending.reset();
         self.intent = Intent::default();
         self.measure();
@@ -316,7 +325,8 @@ impl State {
     }
 
     fn settle(&mut self, job: &Job) {
-        self.pending.settle(&job.taken);
+        self.guest = None;
+        self.pending.settle(&job.taken, &job.record.values);
         self.intent.settle(&job.intent);
     }
 
@@ -333,8 +343,14 @@ impl State {
         self.doomed.iter().find(|doomed| implied_too || !doomed.implied)
     }
 
+    /// The sessions that end with this request: they take no place among those of a principal.
+    pub(crate) fn ending(&self) -> Vec<SessionId> {
+        self.doomed.iter().map(|doomed| doomed.who.id).collect()
+    }
+
     /// Takes note of what others have made of the record.
     pub(crate) fn loaded_anew(&mut self, record: Arc<Record>, rotation: &Rotation) {
+        self.guest = None;
         if let Some(base) = &mut self.base {
             base.replace(record, rotation);
             base.stale = false;
@@ -349,8 +365,9 @@ impl State {
         self.base = None;
         self.tell = false;
         self.muted = true;
-        if self.intent.sign_in.is_none() {
-            self.discard();
+        match self.intent.sign_in {
+            Some(_) => self.pending.start_over(),
+            None => self.discard(),
         }
         self.measure();
         who

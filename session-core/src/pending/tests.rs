@@ -220,7 +220,7 @@ fn a_save_takes_everything() {
     let saved = applied(&pending, &values);
     assert_eq!(saved, stored(&[("a", "9"), ("b", "-x")]));
     let taken = pending.take();
-    pending.settle(&taken);
+    pending.settle(&taken, &saved);
     assert!(pending.is_empty());
     assert_eq!(pending.keys(Some(&saved)), ["a", "b"]);
 }
@@ -262,7 +262,7 @@ fn what_was_changed_during_a_save_stays() {
             during(&mut pending, &values);
             let seen_then = seen(&pending, &values, "k").map(str::to_owned);
             let other_then = seen(&pending, &values, "other").map(str::to_owned);
-            pending.settle(&taken);
+            pending.settle(&taken, &saved);
             assert_eq!(seen(&pending, &saved, "k"), seen_then.as_deref(), "{case}");
             assert_eq!(seen(&pending, &saved, "other"), other_then.as_deref(), "{case}");
             assert_eq!(pending.is_empty(), second == "nothing", "{case}");
@@ -283,7 +283,7 @@ fn what_was_changed_during_a_save_stays() {
                 assert_eq!(seen(&pending, &newer, "k"), Some("Nb"), "{case}");
             }
             let taken = pending.take();
-            pending.settle(&taken);
+            pending.settle(&taken, &saved);
             assert!(pending.is_empty(), "{case}");
         }
     }
@@ -292,11 +292,12 @@ fn what_was_changed_during_a_save_stays() {
 #[test]
 fn an_update_during_the_save_of_a_clear_never_loses() {
     let values = stored(&[("k", "0")]);
+    let saved = Values::default();
     let mut pending = Pending::default();
     pending.clear();
     let taken = pending.take();
     update(&mut pending, Some(&values), "k", "b");
-    pending.settle(&taken);
+    pending.settle(&taken, &saved);
     assert!(
         pending.depends_on_stored(),
         "the clear is stored, and others may write on it"
@@ -319,7 +320,7 @@ fn closures_of_both_sides_of_a_save() {
     let taken = pending.take();
     update(&mut pending, Some(&values), "k", "c");
     update(&mut pending, Some(&values), "m", "d");
-    pending.settle(&taken);
+    pending.settle(&taken, &saved);
     assert_eq!(saved, stored(&[("k", "0ab"), ("l", "0x"), ("m", "1")]));
     assert_eq!(written(&pending, &saved), "+k=0abc +m=1d");
     let newer = stored(&[("k", "K"), ("l", "L"), ("m", "M")]);
@@ -330,15 +331,16 @@ fn closures_of_both_sides_of_a_save() {
 #[test]
 fn a_clear_outlives_a_save_that_began_before_it() {
     let values = stored(&[("a", "1")]);
+    let saved = Values::default();
     let mut pending = Pending::default();
     pending.clear();
     let taken = pending.take();
     pending.clear();
-    pending.settle(&taken);
+    pending.settle(&taken, &saved);
     assert!(!pending.is_empty());
     assert_eq!(written(&pending, &values), "*");
     let taken = pending.take();
-    pending.settle(&taken);
+    pending.settle(&taken, &saved);
     assert!(pending.is_empty());
 }
 
@@ -400,6 +402,7 @@ fn a_closure_is_given_its_key_and_codec() {
 
 #[test]
 fn a_save_from_before_a_reset_settles_nothing_after_it() {
+    let saved = Values::default();
     let mut pending = Pending::default();
     for n in 0..3 {
         pending.set("old".into(), Some(Value::new(Codec::Json, format!("{n}"))));
@@ -408,6 +411,72 @@ fn a_save_from_before_a_reset_settles_nothing_after_it() {
     pending.reset();
     assert!(pending.is_empty());
     pending.set("new".into(), Some(Value::new(Codec::Json, "1")));
-    pending.settle(&taken);
+    pending.settle(&taken, &saved);
     assert!(!pending.is_empty(), "it belongs to another session");
+}
+
+fn fresh(pending: &Pending) -> Vec<(String, String)> {
+    let values = pending.fresh();
+    let texts = values
+        .iter()
+        .map(|(key, value)| (key.to_owned(), text(Some(value)).unwrap().to_owned()));
+    texts.collect()
+}
+
+/// What of a request goes into a new session, once its own turns out to be gone.
+#[test]
+fn a_new_session_has_what_the_request_put_into_the_one_that_is_gone() {
+    let values = stored(&[
+        ("a", "1"),
+        ("b", "2"),
+        ("c", "3"),
+        ("d", "4"),
+        ("e", "5"),
+        ("f", "6"),
+    ]);
+    let keep = |pending: &mut Pending, key: &'static str, value: &'static str| {
+        pending.keep(key.into(), Value::new(Codec::Json, value));
+    };
+    let mut pending = Pending::default();
+    keep(&mut pending, "a", "1");
+    keep(&mut pending, "b", "2");
+    remove(&mut pending, "b");
+    keep(&mut pending, "c", "3");
+    update(&mut pending, Some(&values), "c", "x");
+    update(&mut pending, Some(&values), "d", "y");
+    set(&mut pending, "f", "7");
+    assert_eq!(written(&pending, &values), "+c=3x +d=4y +f=7 -b");
+    assert_eq!(pending.keys(Some(&values)), ["a", "c", "d", "e", "f"]);
+    assert_eq!(pending.measure(Some(&applied(&pending, &values))).1, 5);
+
+    let mut unsaved = pending.clone();
+    assert!(replay(&mut unsaved, None));
+    unsaved.start_over();
+    let expected = [("a", "1"), ("c", "3x"), ("d", "-y"), ("f", "7")];
+    let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(fresh(&unsaved), expected);
+
+    // What was saved before counts too, but for what was computed from what others had stored.
+    let saved = applied(&pending, &values);
+    let taken = pending.take();
+    pending.settle(&taken, &saved);
+    assert!(pending.is_empty());
+    assert_eq!(written(&pending, &saved), "");
+    let newer = stored(&[("a", "N")]);
+    assert_eq!(written(&pending, &newer), "", "it is not defended against others");
+    assert_eq!(seen(&pending, &newer, "a"), Some("N"));
+    assert!(replay(&mut pending, None));
+    pending.start_over();
+    let [a, c, _, f] = expected;
+    assert_eq!(fresh(&pending), [a, c, f]);
+}
+
+#[test]
+fn a_clear_forgets_what_a_new_session_would_have_had() {
+    let mut pending = Pending::default();
+    pending.keep("a".into(), Value::new(Codec::Json, "1"));
+    assert!(pending.is_empty());
+    pending.clear();
+    pending.start_over();
+    assert_eq!(fresh(&pending), []);
 }
