@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use tracing::{debug, info, trace, warn};
 
 use crate::observer::Audience;
-use crate::throttle::Throttle;
+use crate::throttle::Throttles;
 use crate::{Error, Event, EventKind, Record, SessionId, ShortId, StoreError, Timestamp};
 
 const TARGET: &str = "session";
@@ -72,19 +72,14 @@ impl Refusal {
     }
 }
 
-/// Tells the observer and the log. Kinds that a client, or a store that is down, could fill the log with are
-/// throttled there.
+/// Notifies the observer of every event, and writes the log. Whatever the log has at `INFO` and above can be provoked by a
+/// client or by a store that is down, so it gets few lines a minute of each kind and reason, and how many were
+/// left out.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     audience: Audience,
     expiries: Mutex<Recent>,
-    refused: Throttle,
-    reused: Throttle,
-    unsaved: Throttle,
-    store_failed: Throttle,
-    unwritten: Throttle,
-    delete_failed: Throttle,
-    corrupt: Throttle,
+    throttles: Throttles,
 }
 
 impl Events {
@@ -128,6 +123,11 @@ impl Events {
         }
     }
 
+    /// Whether the log gets a line of this kind and reason, and how many it did not get before.
+    fn admit(&self, kind: EventKind, reason: &'static str, now: Timestamp) -> Option<u64> {
+        self.throttles.admit(kind, reason, now)
+    }
+
     fn about(&self, kind: EventKind, record: &Record, reason: &str, now: Timestamp) {
         self.observe(kind, Some(record.id), record.principal(), reason, now);
     }
@@ -142,7 +142,9 @@ impl Events {
     }
 
     pub(crate) fn created(&self, record: &Record, now: Timestamp) {
-        info!(target: TARGET, session = %record.id.short(), "created");
+        if let Some(suppressed) = self.admit(EventKind::Created, "", now) {
+            info!(target: TARGET, session = %record.id.short(), suppressed, "created");
+        }
         self.about(EventKind::Created, record, "", now);
     }
 
@@ -153,7 +155,7 @@ impl Events {
         reason: &'static str,
         now: Timestamp,
     ) {
-        if let Some(suppressed) = self.refused.admit(now) {
+        if let Some(suppressed) = self.admit(EventKind::Refused, reason, now) {
             let session = id.map(|id| id.short());
             warn!(target: TARGET, ?session, reason, suppressed, "refused a sign-in");
         }
@@ -161,8 +163,10 @@ impl Events {
     }
 
     pub(crate) fn renewed(&self, record: &Record, signed_in: bool, now: Timestamp) {
-        info!(target: TARGET, session = %record.id.short(), signed_in, "renewed");
         let reason = if signed_in { "signed in" } else { "renewed" };
+        if let Some(suppressed) = self.admit(EventKind::Renewed, reason, now) {
+            info!(target: TARGET, session = %record.id.short(), signed_in, suppressed, "renewed");
+        }
         self.about(EventKind::Renewed, record, reason, now);
     }
 
@@ -172,15 +176,15 @@ impl Events {
     }
 
     pub(crate) fn reused(&self, record: &Record, revokes: bool, now: Timestamp) {
-        if let Some(suppressed) = self.reused.admit(now) {
-            warn!(target: TARGET, session = %record.id.short(), revokes, suppressed,
-                "a token that was rotated away came back: somebody has a copy");
-        }
         let reason = if revokes {
             "the session ends"
         } else {
             "the session stays"
         };
+        if let Some(suppressed) = self.admit(EventKind::Reused, reason, now) {
+            warn!(target: TARGET, session = %record.id.short(), revokes, suppressed,
+                "a token that was rotated away came back: somebody has a copy");
+        }
         self.about(EventKind::Reused, record, reason, now);
     }
 
@@ -197,14 +201,16 @@ impl Events {
     }
 
     fn log_refused(&self, id: Option<SessionId>, reason: Refusal, now: Timestamp) {
-        if let Some(suppressed) = self.refused.admit(now) {
+        if let Some(suppressed) = self.admit(EventKind::Refused, reason.text(), now) {
             let session = id.map(|id| id.short());
             warn!(target: TARGET, ?session, ?reason, suppressed, "refused a token; the request goes on without a session");
         }
     }
 
     pub(crate) fn destroyed(&self, who: &Who, now: Timestamp) {
-        info!(target: TARGET, session = %who.short(), "destroyed");
+        if let Some(suppressed) = self.admit(EventKind::Destroyed, "", now) {
+            info!(target: TARGET, session = %who.short(), suppressed, "destroyed");
+        }
         self.of(EventKind::Destroyed, who, "", now);
     }
 
@@ -215,7 +221,9 @@ impl Events {
             .unwrap_or_else(PoisonError::into_inner)
             .add(record.id);
         if first {
-            info!(target: TARGET, session = %record.id.short(), "expired");
+            if let Some(suppressed) = self.admit(EventKind::Expired, "", now) {
+                info!(target: TARGET, session = %record.id.short(), suppressed, "expired");
+            }
             self.about(EventKind::Expired, record, "", now);
         }
     }
@@ -227,17 +235,23 @@ impl Events {
         reason: &'static str,
         now: Timestamp,
     ) {
-        info!(target: TARGET, session = %id.short(), reason, "revoked");
+        if let Some(suppressed) = self.admit(EventKind::Revoked, reason, now) {
+            info!(target: TARGET, session = %id.short(), reason, suppressed, "revoked");
+        }
         self.observe(EventKind::Revoked, Some(id), principal, reason, now);
     }
 
     pub(crate) fn revoked_many(&self, principal: &str, count: u64, reason: &'static str, now: Timestamp) {
-        info!(target: TARGET, count, reason, "revoked the sessions of a principal");
+        if let Some(suppressed) = self.admit(EventKind::Revoked, reason, now) {
+            info!(target: TARGET, count, reason, suppressed, "revoked the sessions of a principal");
+        }
         self.observe_many(EventKind::Revoked, None, Some(principal), reason, count, now);
     }
 
     pub(crate) fn gone(&self, who: &Who, now: Timestamp) {
-        info!(target: TARGET, session = %who.short(), "gone: it ended while a request was changing it");
+        if let Some(suppressed) = self.admit(EventKind::Gone, "", now) {
+            info!(target: TARGET, session = %who.short(), suppressed, "gone: it ended while a request was changing it");
+        }
         self.of(EventKind::Gone, who, "", now);
     }
 
@@ -248,7 +262,7 @@ impl Events {
 
     /// Changes that nobody will save: a client that hangs up is enough.
     pub(crate) fn unsaved(&self, who: Option<&Who>, reason: &'static str, now: Timestamp) {
-        if let Some(suppressed) = self.unsaved.admit(now) {
+        if let Some(suppressed) = self.admit(EventKind::Unsaved, reason, now) {
             let session = who.map(Who::short);
             warn!(target: TARGET, ?session, reason, suppressed, "changes were not saved");
         }
@@ -258,14 +272,13 @@ impl Events {
 
     /// The store could not do what it was asked, or did not say whether it has.
     pub(crate) fn store_failed(&self, error: &StoreError, now: Timestamp) {
-        let failed = matches!(
-            error,
-            StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) | StoreError::Full { .. }
-        );
-        if !failed {
-            return;
-        }
-        if let Some(suppressed) = self.store_failed.admit(now) {
+        let how = match error {
+            StoreError::Unavailable(_) => "unavailable",
+            StoreError::OutcomeUnknown(_) => "outcome unknown",
+            StoreError::Full { .. } => "full",
+            _ => return,
+        };
+        if let Some(suppressed) = self.admit(EventKind::StoreFailed, how, now) {
             let cause = std::error::Error::source(error).map(ToString::to_string);
             warn!(target: TARGET, suppressed, %error, cause, "the store failed");
         }
@@ -274,21 +287,23 @@ impl Events {
 
     /// Activity, or a rotation, could not be written; the response passes all the same.
     pub(crate) fn unwritten(&self, who: &Who, error: &Error, now: Timestamp) {
-        if let Some(suppressed) = self.unwritten.admit(now) {
-            warn!(target: TARGET, session = %who.short(), %error, suppressed, "activity could not be written");
+        let reason = "activity could not be written";
+        if let Some(suppressed) = self.admit(EventKind::Unsaved, reason, now) {
+            warn!(target: TARGET, session = %who.short(), %error, suppressed, "{reason}");
         }
-        self.of(EventKind::Unsaved, who, "activity could not be written", now);
+        self.of(EventKind::Unsaved, who, reason, now);
     }
 
     pub(crate) fn delete_failed(&self, who: &Who, error: &StoreError, now: Timestamp) {
-        if let Some(suppressed) = self.delete_failed.admit(now) {
-            warn!(target: TARGET, session = %who.short(), %error, suppressed, "a session could not be deleted");
+        let reason = "a session could not be deleted";
+        if let Some(suppressed) = self.admit(EventKind::StoreFailed, reason, now) {
+            warn!(target: TARGET, session = %who.short(), %error, suppressed, "{reason}");
         }
-        self.of(EventKind::StoreFailed, who, "a session could not be deleted", now);
+        self.of(EventKind::StoreFailed, who, reason, now);
     }
 
     pub(crate) fn corrupt(&self, id: Option<SessionId>, error: &StoreError, now: Timestamp) {
-        if let Some(suppressed) = self.corrupt.admit(now) {
+        if let Some(suppressed) = self.admit(EventKind::Corrupt, "", now) {
             let cause = std::error::Error::source(error).map(ToString::to_string);
             let session = id.map(|id| id.short());
             warn!(target: TARGET, ?session, suppressed, cause, "a stored record cannot be read");

@@ -61,8 +61,9 @@ pub struct Event<'a> {
 /// Is told of each [`Event`], to count them or to keep an audit trail.
 ///
 /// It is called in the middle of requests, outside of all locks: it must be quick, and must neither block nor panic. Nothing is left out: a client can
-/// make as many `Refused` events as it sends requests. (The log, target `session`, has the same events but for the principal, and
-/// at most 60 a minute of those kinds that a client can provoke.)
+/// make as many `Refused` events as it sends requests. The log, target `session`, has the same events
+/// without the principal. It gets at most 60 lines a minute of each kind and each reason, and says how many
+/// were left out (`suppressed`). Only what is logged below `INFO` (`Loaded`, `Rotated`, `Conflict`) has no such limit.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
