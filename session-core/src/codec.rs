@@ -7,8 +7,14 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::faithful::Refusal;
+
 /// How a value is written. Each stored [`Value`] says which codec wrote it, so a change
 /// of codec logs nobody out: old values are read by the old one.
+///
+/// A codec gives back what it was given, or refuses it when it is inserted. What cannot be noticed
+/// when a value is written is listed for each codec below. [`round_trips`](crate::round_trips)
+/// checks your types in a test.
 ///
 /// ```
 /// use session_core::Codec;
@@ -16,14 +22,61 @@ use serde::de::DeserializeOwned;
 /// let value = Codec::Json.encode(&vec![1, 2]).unwrap();
 /// assert_eq!(value.bytes(), b"[1,2]");
 /// assert_eq!(value.decode::<Vec<u8>>().unwrap(), [1, 2]);
+///
+/// // JSON would write `null`, which is no float.
+/// let refused = Codec::Json.encode(&f64::NAN).unwrap_err();
+/// assert_eq!(refused.category(), "a float that is not finite, which JSON cannot express");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Codec {
     /// JSON: a person and other languages can read it. The default.
+    ///
+    /// Integers of up to 128 bits and finite floats come back bit for bit.
+    ///
+    /// An insert refuses:
+    ///
+    /// - a float that is not finite, which JSON would turn into `null`;
+    /// - a `Some` that holds `None`, `()` or a unit struct, which would come back as `None`;
+    /// - lists and objects nested more than 127 deep, which would not be read back;
+    /// - map keys that are not strings, numbers, booleans, characters or unit variants.
+    ///
+    /// No insert can notice:
+    ///
+    /// - an untagged enum whose value also fits an earlier variant: that one comes back;
+    /// - an integer beyond 64 bits within `flatten`, an untagged or an internally tagged enum: it
+    ///   cannot be read;
+    /// - `flatten`, or the tag of an enum, that writes a key a second time: it cannot be read;
+    /// - a skipped field without `#[serde(default)]`: it cannot be read;
+    /// - a type that leaves something out when it is written, as `SocketAddrV6` does.
     #[default]
     Json,
-    /// [postcard](https://docs.rs/postcard): compact and fast; needs the very type that was written.
+    /// **Some types come back from postcard as another value, without an error.** Its bytes hold
+    /// no names and no types, so whatever leaves a field out shifts all that follow. From
+    /// `{admin: false, editor: true, log: [0]}`, of which serde skips `admin` where it is false,
+    /// postcard alone would read `{admin: true, editor: true, log: []}`. An insert refuses this one;
+    /// check all others with [`round_trips`](crate::round_trips) before you choose this codec.
+    ///
+    /// [postcard](https://docs.rs/postcard) is compact and fast, and needs the very type that was
+    /// written: a field that is added, removed or moved makes older values unreadable, or other
+    /// values. All floats come back bit for bit, those that are not finite too.
+    ///
+    /// An insert refuses:
+    ///
+    /// - a field of a struct that `skip_serializing_if` skips;
+    /// - `flatten`, and all lists and maps that do not know their length, or announce another one.
+    ///
+    /// No insert can notice:
+    ///
+    /// - an enum of which a variant other than the last is `#[serde(skip)]`: a later variant comes
+    ///   back in the place of the one that was written;
+    /// - a skipped field of a tuple struct, and `#[serde(skip_serializing)]` where the field is
+    ///   still read: all that follow are shifted;
+    /// - untagged, internally tagged and adjacently tagged enums, `serde_json::Value`, and
+    ///   whatever else asks the codec what comes next (`deserialize_any`): it cannot be read.
+    ///
+    /// Two maps with the same entries in another order are different values here, so inserting a
+    /// `HashMap` again is a write. Use a `BTreeMap`.
     Postcard,
 }
 
@@ -58,8 +111,8 @@ impl Codec {
     ///
     /// # Errors
     ///
-    /// [`CodecFault`] if the codec cannot express the value, such as a map whose keys
-    /// are not strings in JSON.
+    /// [`CodecFault`] if the codec cannot express the value, such as a map whose keys are lists in
+    /// JSON, or would not give it back, such as a float in JSON that is not finite.
     pub fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Value, CodecFault> {
         let mut buffer = Vec::with_capacity(64);
         self.encode_into(value, &mut buffer)?;
@@ -72,20 +125,21 @@ impl Codec {
         value: &T,
         writer: impl Write,
     ) -> Result<(), CodecFault> {
-        // What fails is the value's own `Serialize`, or what the codec cannot express.
-        let refused = |category| CodecFault {
-            codec: self,
-            category,
-            position: None,
-        };
-        match self {
+        let refusal = Refusal::default();
+        let faithful = refusal.of_unfaithful(self, value);
+        let written = match self {
             Self::Json => {
-                serde_json::to_writer(writer, value).map_err(|_| refused("a value that JSON cannot express"))
+                serde_json::to_writer(writer, &faithful).map_err(|_| "a value that JSON cannot express")
             }
-            Self::Postcard => postcard::to_io(value, writer)
-                .map(|_| ())
-                .map_err(|_| refused("a value that postcard cannot express")),
-        }
+            Self::Postcard => postcard::to_io(&faithful, writer)
+                .map(drop)
+                .map_err(|_| "a value that postcard cannot express"),
+        };
+        written.map_err(|category| CodecFault {
+            codec: self,
+            category: refusal.reason().unwrap_or(category),
+            position: None,
+        })
     }
 }
 

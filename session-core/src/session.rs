@@ -108,8 +108,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] if it cannot be encoded, [`Error::Limit`] if the session would hold
-    /// too much. The session is then unchanged.
+    /// [`Error::Encode`] if its [codec](crate::Codec) cannot write it or would not give it back,
+    /// as a float in JSON that is not finite; [`Error::Limit`] if the session would hold too much.
+    /// The session is then unchanged.
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
         let rules = self.rules();
         rules.limits.check_name(key)?;
