@@ -1,39 +1,55 @@
 //! Forms: bodies that are not trusted, from pages that are ours.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
-use hyper::{Request, StatusCode};
+use hyper::{HeaderMap, Request, StatusCode};
 use session_core::Session;
 use session_http::SessionExt;
+use tokio::time::timeout;
 
 use crate::page;
 use crate::refusal::Refusal;
 
 const LARGEST_BODY: usize = 64 * 1024;
-const LONGEST_FIELD: usize = 2_000;
+/// How many bytes a field may have.
+pub(crate) const LONGEST_FIELD: usize = 2_000;
+/// How long a body may take, from the request's head to its last byte.
+const SLOWEST_BODY: Duration = Duration::from_secs(30);
 
 /// The fields of a form.
 pub(crate) struct Form(Bytes);
 
 impl Form {
-    /// The form of a request and its session. It is refused unless it holds a CSRF token of that session, so that no other
-    /// site can make a browser send one.
+    /// The form of a request and its session. It is refused unless it holds a CSRF token of that
+    /// session, so that no other site can make a browser send one.
     pub(crate) async fn read(request: Request<Incoming>) -> Result<(Session, Self), Refusal> {
-        let session = request.session(); // borrows nothing: the body can be read first
-        let urlencoded = is_urlencoded(&request);
-        let body = match Limited::new(request.into_body(), LARGEST_BODY).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
+        let urlencoded = is_urlencoded(request.headers());
+        let (head, body) = request.into_parts();
+        // The body first: it may take long, and a session that was loaded before it would be old by
+        // then. The layer judges the request by when its head arrived, so a token that was good then
+        // is good now. A body that is refused costs no command of the store.
+        let body = match timeout(SLOWEST_BODY, Limited::new(body, LARGEST_BODY).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 return refuse(StatusCode::PAYLOAD_TOO_LARGE, "The form is larger than 64 KiB.");
             }
-            Err(_) => return refuse(StatusCode::BAD_REQUEST, "The form did not arrive whole."),
+            Ok(Err(_)) => return refuse(StatusCode::BAD_REQUEST, "The form did not arrive whole."),
+            // With a 408 the layer saves nothing.
+            Err(_) => {
+                return refuse(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "The form took longer than 30 s to arrive. Try again.",
+                );
+            }
         };
         if !urlencoded {
             return refuse(StatusCode::BAD_REQUEST, "This is not a form.");
         }
-        let (form, session) = (Self(body), session.await?);
+        let (session, form) = (head.session().await?, Self(body));
         match form.only("csrf") {
             Some(token) if session.verify_csrf(&token) => Ok((session, form)),
             _ => Err(page::apology(
@@ -45,8 +61,8 @@ impl Form {
         }
     }
 
-    /// The text of the only field of this name.
-    pub(crate) fn text(&self, name: &str) -> Result<String, Refusal> {
+    /// The text of the only field of this name, `longest` bytes at most.
+    pub(crate) fn text(&self, name: &str, longest: usize) -> Result<String, Refusal> {
         let Some(value) = self.only(name) else {
             return refuse(
                 StatusCode::BAD_REQUEST,
@@ -54,10 +70,10 @@ impl Form {
             );
         };
         let text = value.trim();
-        if text.is_empty() || text.len() > LONGEST_FIELD {
+        if text.is_empty() || text.len() > longest {
             return refuse(
                 StatusCode::BAD_REQUEST,
-                "The text is empty or longer than 2,000 bytes.",
+                &format!("The text is empty or longer than {longest} bytes."),
             );
         }
         Ok(text.to_owned())
@@ -77,8 +93,8 @@ fn refuse<T>(status: StatusCode, reason: &str) -> Result<T, Refusal> {
     Err(Refusal::text(status, reason))
 }
 
-fn is_urlencoded(request: &Request<Incoming>) -> bool {
-    request.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+fn is_urlencoded(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| {
         let kind = kind.as_bytes().split(|byte| *byte == b';').next();
         kind.unwrap_or_default()
             .trim_ascii()

@@ -8,10 +8,19 @@ use session_core::Session;
 use session_http::SessionExt;
 use tracing::warn;
 
-use crate::form::Form;
+use crate::form::{Form, LONGEST_FIELD};
 use crate::page::{self, Page};
 use crate::refusal::Refusal;
-use crate::{device, sessions};
+use crate::viewed::Viewed;
+use crate::{device, sessions, values};
+
+/// How many entries a session keeps, and how many bytes of text they may have together. The oldest
+/// go first. A session is read whole with each request, and what one has to send, others wait for:
+/// so it holds little. What is to grow goes into a database, and its id into the session.
+const MOST_ENTRIES: usize = 100;
+const MOST_TEXT: usize = 32 * 1024;
+/// How many bytes a name may have.
+const LONGEST_NAME: usize = 240;
 
 /// What a browser gets of its own session as JSON.
 #[derive(Serialize)]
@@ -41,17 +50,22 @@ async fn route(request: Request<Incoming>) -> Result<Page, Refusal> {
     let path = request.uri().path().to_owned();
     let get = [Method::GET, Method::HEAD].contains(request.method());
     let post = request.method() == Method::POST;
+    let viewed = Viewed::by(request.method(), request.headers());
     match path.as_str() {
         "/ping" if get => Ok(page::text(StatusCode::OK, "pong")),
-        "/" if get => guestbook(&request.session().await?),
+        "/" if get => guestbook(&request.session().await?, viewed),
         "/session.json" if get => summary(&request.session().await?),
         "/csrf" if get => {
-            let token = request.session().await?.csrf_token()?;
+            let session = request.session().await?;
+            let token = match request.method() == Method::GET {
+                true => session.csrf_token()?,
+                false => String::new(), // nobody sees it, and it would begin a session
+            };
             Ok(page::text(StatusCode::OK, &token))
         }
         "/sessions" if get => {
             let json = sessions::wants_json(request.headers());
-            sessions::list(&request.session().await?, json).await
+            sessions::list(&request.session().await?, json, viewed).await
         }
         "/sessions/revoke-others" if post => sessions::revoke_others(request).await,
         "/entries" if post => add_entry(request).await,
@@ -97,24 +111,58 @@ fn only(methods: &'static str) -> Result<Page, Refusal> {
     Ok(page)
 }
 
-fn guestbook(session: &Session) -> Result<Page, Refusal> {
-    let visits = match session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1) {
-        // A cookie can be so full that not one more digit fits: the page with its button to clear it comes all the same.
-        Err(session_core::Error::Limit(_)) => session.get("visits")?.unwrap_or(0),
-        visits => visits?,
+fn guestbook(session: &Session, viewed: Viewed) -> Result<Page, Refusal> {
+    let visits = match viewed {
+        Viewed::Now => count_visit(session)?,
+        Viewed::Perhaps | Viewed::Never => values::get(session, "visits")?.unwrap_or(0),
     };
-    let entries: Vec<String> = session.get("entries")?.unwrap_or_default();
     let principal = session.principal();
-    let csrf = session.csrf_token()?;
-    Ok(page::guestbook(visits, &entries, principal.as_deref(), &csrf))
+    // A token begins a session where there is none.
+    let csrf = match viewed == Viewed::Never && session.is_new() {
+        true => String::new(),
+        false => session.csrf_token()?,
+    };
+    Ok(page::guestbook(
+        visits,
+        &entries(session)?,
+        principal.as_deref(),
+        &csrf,
+    ))
+}
+
+fn count_visit(session: &Session) -> Result<u64, session_core::Error> {
+    match values::update(session, "visits", |visits: Option<u64>| {
+        visits.unwrap_or(0).saturating_add(1)
+    }) {
+        // A cookie can be so full that not one more digit fits: the page with its button to clear it comes all the same.
+        Err(session_core::Error::Limit(_)) => Ok(values::get(session, "visits")?.unwrap_or(0)),
+        visits => visits,
+    }
+}
+
+fn entries(session: &Session) -> Result<Vec<String>, session_core::Error> {
+    let entries = values::get(session, "entries")?.unwrap_or_default();
+    Ok(newest(entries))
+}
+
+/// Drops the oldest entries where there are too many, or of too much text.
+fn newest(mut entries: Vec<String>) -> Vec<String> {
+    let mut text = 0;
+    let kept = entries.iter().rev().take(MOST_ENTRIES).take_while(|entry| {
+        text += entry.len();
+        text <= MOST_TEXT
+    });
+    let dropped = entries.len() - kept.count();
+    entries.drain(..dropped);
+    entries
 }
 
 fn summary(session: &Session) -> Result<Page, Refusal> {
     let summary = Summary {
         id: session.id().map(|id| id.encode()),
         new: session.is_new(),
-        visits: session.get("visits")?.unwrap_or(0),
-        entries: session.get("entries")?.unwrap_or_default(),
+        visits: values::get(session, "visits")?.unwrap_or(0),
+        entries: entries(session)?,
         principal: session.principal(),
     };
     Ok(page::json(serde_json::to_vec(&summary)?))
@@ -122,11 +170,11 @@ fn summary(session: &Session) -> Result<Page, Refusal> {
 
 async fn add_entry(request: Request<Incoming>) -> Result<Page, Refusal> {
     let (session, form) = Form::read(request).await?;
-    let entry = form.text("entry")?;
-    session.update("entries", move |entries: Option<Vec<String>>| {
+    let entry = form.text("entry", LONGEST_FIELD)?;
+    values::update(&session, "entries", move |entries: Option<Vec<String>>| {
         let mut entries = entries.unwrap_or_default();
         entries.push(entry.clone());
-        entries
+        newest(entries)
     })?;
     Ok(page::see("/"))
 }
@@ -134,7 +182,7 @@ async fn add_entry(request: Request<Incoming>) -> Result<Page, Refusal> {
 async fn sign_in(request: Request<Incoming>) -> Result<Page, Refusal> {
     let device = device::name(request.headers());
     let (session, form) = Form::read(request).await?;
-    session.sign_in(&format!("user:{}", form.text("name")?))?;
+    session.sign_in(&format!("user:{}", form.text("name", LONGEST_NAME)?))?;
     session.set_label(&device)?;
     Ok(page::see("/"))
 }

@@ -18,27 +18,19 @@ mod handler;
 mod options;
 mod page;
 mod refusal;
+mod server;
 mod sessions;
 mod time;
+mod values;
+mod viewed;
 
 use std::env;
 use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use session_http::SessionLayer;
-use tokio::net::TcpListener;
-use tracing::{Level, debug, info, warn};
+use tracing::Level;
 
 use options::Options;
 use refusal::BoxError;
-
-/// Request headers may take this much, so that a browser with large cookies gets an answer.
-const MOST_HEADERS: u32 = 256 * 1024;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
@@ -54,67 +46,5 @@ async fn main() -> Result<(), BoxError> {
         .init();
     let options = Options::from_args(env::args().skip(1))?;
     let layer = options.layer().await?;
-    serve(options.listen, layer).await
-}
-
-async fn serve(listen: SocketAddr, sessions: SessionLayer) -> Result<(), BoxError> {
-    let service = sessions
-        .on_error(page::of_error)
-        .layer(service_fn(handler::handle));
-    let taken = |error| format!("cannot listen on {listen}: {error}; choose another address with --listen");
-    let listener = TcpListener::bind(listen).await.map_err(taken)?;
-    info!("listening on http://{}", listener.local_addr()?);
-
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http2().max_header_list_size(MOST_HEADERS);
-    let connections = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(stopped());
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            () = &mut stop => break,
-        };
-        let connection = server
-            .serve_connection(TokioIo::new(stream), service.clone())
-            .into_owned();
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "a connection ended early");
-            }
-        });
-    }
-    drop(listener);
-    info!("stopping: finishing the requests under way");
-    if tokio::time::timeout(Duration::from_secs(10), connections.shutdown())
-        .await
-        .is_err()
-    {
-        warn!("some requests took too long and were cut off");
-    }
-    Ok(())
-}
-
-/// Ready on Ctrl-C, or on SIGTERM where there is such a thing.
-async fn stopped() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = interrupt.await;
+    server::serve(&options, layer).await
 }

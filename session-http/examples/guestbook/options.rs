@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use session_core::{Durability, KeyError, KeyRing, MemoryStore, OnReuse, Rotation, SessionStore};
+use session_core::{Durability, KeyError, KeyRing, Limits, MemoryStore, OnReuse, Rotation, SessionStore};
 use session_http::cookie::CookieStore;
 use session_http::mongo::MongoStore;
 use session_http::redis::RedisStore;
@@ -23,15 +23,23 @@ A guestbook: visits, entries and a name for each browser.
   --rotate SECONDS  gives a token that is so many seconds old a successor; without it
                     tokens change when somebody signs in. For theft to show it wants
                     SESSION_KEYS: with them an old token that comes back ends its
-                    session. (A cookie store cannot rotate, nor list sessions.)
+                    session, and over Redis, which may forget a rotation, is logged.
+                    (A cookie store cannot rotate, nor list sessions.)
+  --connections N   how many may be open at once; 900 by default, which suits a
+                    limit of 1,024 open files (ulimit -n)
   --help            prints this
 
 SESSION_KEYS signs tokens, or seals cookies: base64, newest first, separated by commas;
 `openssl rand -base64 32` makes one. RUST_LOG (error to trace) sets how much is logged.
 ";
 
+/// How many bytes a session may have: a hundred entries, each letter escaped.
+const LARGEST_SESSION: usize = 256 * 1024;
+
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
+    /// How many connections may be open at once.
+    pub(crate) connections: usize,
     store: String,
     rotation: Rotation,
 }
@@ -40,13 +48,15 @@ impl Options {
     pub(crate) fn from_args(mut args: impl Iterator<Item = String>) -> Result<Self, BoxError> {
         let mut options = Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
+            connections: 900,
             store: "memory".to_owned(),
             rotation: Rotation::off(),
         };
         while let Some(flag) = args.next() {
-            if !["--listen", "--store", "--rotate"].contains(&flag.as_str()) {
+            if !["--listen", "--connections", "--store", "--rotate"].contains(&flag.as_str()) {
                 return Err(format!(
-                    "{flag} is not an option; there are --listen ADDR, --store NAME, --rotate SECONDS and --help"
+                    "{flag} is not an option; there are --listen ADDR, --connections N, --store NAME, \
+                     --rotate SECONDS and --help"
                 )
                 .into());
             }
@@ -56,6 +66,18 @@ impl Options {
                     let wrong =
                         |_| format!("--listen takes an address such as 127.0.0.1:3000, not {value:?}");
                     options.listen = value.parse().map_err(wrong)?;
+                }
+                "--connections" => {
+                    let few = 1..=100_000; // a semaphore of tokio's has room for more
+                    options.connections = match value.parse() {
+                        Ok(count) if few.contains(&count) => count,
+                        _ => {
+                            return Err(format!(
+                                "--connections takes a number from 1 to 100000, not {value:?}"
+                            )
+                            .into());
+                        }
+                    };
                 }
                 "--rotate" => {
                     let wrong = |_| format!("--rotate takes a number of seconds, not {value:?}");
@@ -111,9 +133,15 @@ impl Options {
             }
         };
         // With keys a token that comes back after its overlap is no stranger's: somebody has a copy.
-        // Unless the store may have lost the newer one.
+        // But where a fail-over can lose acknowledged writes, as in Redis, the last rotations may be
+        // among them, and then owners look like thieves. There it is only reported.
         let shows_theft = self.rotation.is_on() && store.durability() == Durability::Durable;
-        let builder = SessionLayer::builder(store);
+        // No session of this program comes near this; without it the limit is 1 MiB.
+        let limits = Limits {
+            record_bytes: LARGEST_SESSION,
+            ..Limits::default()
+        };
+        let builder = SessionLayer::builder(store).manager(move |manager| manager.limits(limits));
         Ok(match keys {
             Some(keys) if shows_theft => builder.keys(keys).on_reuse(OnReuse::Revoke),
             Some(keys) => builder.keys(keys),

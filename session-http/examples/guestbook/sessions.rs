@@ -11,7 +11,8 @@ use session_core::{Error, Session, SessionId, SessionInfo};
 use crate::form::Form;
 use crate::page::{self, Page, escape};
 use crate::refusal::Refusal;
-use crate::time;
+use crate::viewed::Viewed;
+use crate::{time, values};
 
 /// What programs get of one session.
 #[derive(Serialize)]
@@ -49,14 +50,18 @@ pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
 }
 
 /// All sessions of whoever is signed in.
-pub(crate) async fn list(session: &Session, json: bool) -> Result<Page, Refusal> {
+pub(crate) async fn list(session: &Session, json: bool, viewed: Viewed) -> Result<Page, Refusal> {
     let principal = signed_in(session)?;
     let sessions = session.manager().sessions_of(&principal).await?;
     let items: Vec<_> = sessions.iter().map(|info| Item::new(info, session)).collect();
     let mut page = match json {
         true => page::json(serde_json::to_vec(&items)?),
         false => {
-            let notice: Option<String> = session.flashed("notice")?;
+            // To read a notice uses it up.
+            let notice: Option<String> = match viewed {
+                Viewed::Now => values::flashed(session, "notice")?,
+                Viewed::Perhaps | Viewed::Never => None,
+            };
             table(&principal, &items, notice.as_deref(), &session.csrf_token()?)
         }
     };

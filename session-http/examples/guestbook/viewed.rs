@@ -1,0 +1,41 @@
+//! Whether anybody sees the answer to a request.
+//!
+//! A page that counts visits and shows a notice once must do neither for a program that only looks
+//! whether it is there (HEAD), a browser that fetches it in case somebody goes there, or an `<img>`.
+
+use hyper::{HeaderMap, Method};
+
+/// Who will see a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Viewed {
+    /// A person, now: it counts, and what is shown once is shown.
+    Now,
+    /// A person, perhaps later and without another request: its forms must work, and nothing else
+    /// changes.
+    Perhaps,
+    /// Nobody: nothing changes, and no session begins.
+    Never,
+}
+
+/// What browsers call a page that nobody has asked for yet. `Sec-Purpose` is the standard's header,
+/// the others are of older browsers.
+const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
+const AHEAD: [&[u8]; 3] = [b"prefetch", b"prerender", b"preview"];
+
+/// What the browser will do with the answer: `document` for a page, `image` for an `<img>`.
+const DESTINATION: &str = "sec-fetch-dest";
+
+impl Viewed {
+    pub(crate) fn by(method: &Method, headers: &HeaderMap) -> Self {
+        let values = PURPOSES.iter().flat_map(|name| headers.get_all(*name));
+        let mut words = values.flat_map(|value| value.as_bytes().split(|byte| b";, ".contains(byte)));
+        let ahead = words.any(|word| AHEAD.iter().any(|ahead| word.eq_ignore_ascii_case(ahead)));
+        // Programs that are no browsers do not send it.
+        let page = headers.get(DESTINATION).is_none_or(|value| value == "document");
+        match (method == Method::GET, ahead, page) {
+            (true, true, _) => Self::Perhaps,
+            (true, false, true) => Self::Now,
+            _ => Self::Never,
+        }
+    }
+}
