@@ -150,6 +150,68 @@ enter() {
     is "$1 signs in with $2" "$(post /sign-in "name=$1" "${@:3}")" "303 $base/"
 }
 
+# What nobody looks at: not counted, and what is shown once is not used up.
+unseen() {
+    local path option page
+    local asking=(-I 'Sec-Purpose: prefetch' 'Sec-Purpose: prefetch;prerender' 'sec-purpose: PREFETCH;anonymous-client-ip'
+        'Purpose: prefetch' 'X-Purpose: preview' 'X-Moz: prefetch' 'Sec-Fetch-Dest: image' 'Sec-Fetch-Dest: empty')
+    start '' "$@"
+    client newcomer
+    for path in / /sessions /csrf /session.json /ping /favicon.ico /nowhere; do
+        ask $path -I >/dev/null
+        lacks "HEAD $path sets no cookie" "$(head_of)" set-cookie
+    done
+    ask / -H 'Sec-Fetch-Dest: image' >/dev/null
+    ask / -X OPTIONS >/dev/null
+    ask /favicon.ico >/dev/null
+    is 'nor does an image, OPTIONS or the favicon begin a session' "$(token) $(created)" ' 0'
+    page=$(ask / -H 'Sec-Purpose: prefetch' | sed -nE 's/.*name=csrf value=([^>]+)>.*/\1/p')
+    is 'the forms of a page that was fetched ahead work' "$(code /entries -d "csrf=$page&entry=1")" 303
+
+    client looker
+    is 'a visit' "$(ask / -H 'Sec-Fetch-Dest: document' | visits)" 1
+    post /sign-in 'name=Ada' >/dev/null
+    post /sessions/revoke-others '' >/dev/null
+    for option in "${asking[@]}"; do
+        if [ "$option" != -I ]; then
+            is "the page with '$option'" "$(ask / -H "$option" | visits)" 1
+            lacks 'and its list of sessions' "$(ask /sessions -H "$option")" 'no other session'
+        else
+            is 'HEAD is answered as GET is' "$(code / -I) $(code /sessions -I)" '200 200'
+        fi
+        has 'is no visit' "$(ask /session.json)" '"visits":1,'
+    done
+    has 'and the notice is still there' "$(ask /sessions)" 'There was no other session.'
+    lacks 'once' "$(ask /sessions)" 'no other session'
+    is 'the next visit counts' "$(ask / | visits)" 2
+    stop
+}
+
+# However much somebody writes, a page stays small, and so does what others wait for.
+large() {
+    local n text own csrf
+    start '' "$@"
+    client writer
+    own=$(ask / >/dev/null; token) csrf=$(csrf)
+    printf -v text '%2000s' ''
+    printf 'csrf=%s&entry=' "$csrf" >"$work/large"
+    sed 's/ /%3C/g' <<<"$text" | tr -d '\n' >>"$work/large"
+    for n in $(seq 60); do curl -sS -o /dev/null -H "Cookie: __Host-id=$own" --data-binary "@$work/large" "$base/entries"; done
+    is 'of long entries the newest are kept' "$(ask / | entries)" 16
+    is 'on a page of less than 200 KB' "$(($(wc -c <"$work/body") < 200000))" 1
+    seq 150 | xargs -I{} curl -sS -o /dev/null -H "Cookie: __Host-id=$own" -d "csrf=$csrf&entry=number {}" "$base/entries"
+    is 'of short ones too' "$(ask / | entries)" 100
+    has 'up to the last' "$(ask /)" '<li>number 150</li>'
+    lacks 'and not the one before them' "$(ask /)" '<li>number 50</li>'
+    is 'one that is too long is refused' "$(code /entries -d "csrf=$csrf&entry=$(printf 'a%.0s' $(seq 2001))")" 400
+    is 'a long name too' "$(code /sign-in -d "csrf=$csrf&name=$(printf 'a%.0s' $(seq 241))")" 400
+    printf 'csrf=%s&entry=' "$csrf" >"$work/large"
+    sed 's/ /%01/g' <<<"$text" | tr -d '\n' >>"$work/large"
+    for n in $(seq 20); do code /entries --data-binary "@$work/large" >>"$work/codes"; done
+    lacks 'the newest fit however they are written' "$(cat "$work/codes")" 413
+    stop
+}
+
 # All sessions of one person.
 own_sessions() {
     local page before list laptop own foreign id
@@ -457,6 +519,8 @@ usage() {
 }
 
 memory
+unseen
+large
 signed_tokens
 rotation
 cookie_store
