@@ -162,21 +162,27 @@ impl MongoStoreBuilder {
 
     /// A store that is connected and has its indexes.
     ///
+    /// It looks at the collection and at the server's clock, and writes one session of nobody and removes it again, so that
+    /// what sessions would go wrong with is known now ([the crate's documentation](crate#what-connect-looks-at) has a list).
+    ///
     /// # Errors
     ///
     /// [`ConnectError`], which says what to do.
     pub async fn connect(self) -> Result<MongoStore, ConnectError> {
         let indexes = self.indexes;
         let store = self.lazy().await?;
+        store.look_at_clock(indexes).await?;
+        store.examine().await?;
+        store.try_out(!indexes).await?;
         if indexes {
-            store.create_indexes().await?;
+            store.make_indexes().await?;
         }
-        store.try_out(indexes).await?;
         Ok(store)
     }
 
     /// A store that connects when it is first used, and makes no indexes by itself: until the server can be
-    /// reached, its calls fail as [`StoreError::Unavailable`](session_core::StoreError::Unavailable).
+    /// reached, its calls fail as [`StoreError::Unavailable`](session_core::StoreError::Unavailable). It has looked at nothing of
+    /// the server; [`create_indexes`](MongoStore::create_indexes) looks at the collection.
     ///
     /// # Errors
     ///

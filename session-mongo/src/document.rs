@@ -147,6 +147,11 @@ fn unescape(name: &str) -> Option<Cow<'_, str>> {
     (escape(&key) == name).then_some(key.into())
 }
 
+/// The id in a document, if it is one of ours.
+pub(crate) fn id_of(document: &RawDocument) -> Option<SessionId> {
+    document.get_str("_id").ok()?.parse().ok()
+}
+
 /// The record in a document. Values share the document's bytes.
 pub(crate) fn read(id: SessionId, document: RawDocumentBuf) -> Result<Arc<Record>, StoreError> {
     let bytes = Bytes::from(document.into_bytes());

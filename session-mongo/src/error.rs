@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use session_core::{Cause, ConfigError, StoreError};
 
@@ -24,6 +25,25 @@ pub enum ConnectError {
         collection: String,
         /// The field that the index is on.
         field: &'static str,
+    },
+    /// The collection is of a kind, or has a setting, with which sessions would go wrong.
+    #[error("the collection {collection} cannot keep sessions: {reason}")]
+    #[non_exhaustive]
+    UnfitCollection {
+        /// Database and collection.
+        collection: String,
+        /// Why, and what to do.
+        reason: &'static str,
+    },
+    /// The server removes by its own clock what has ended, and that is ahead of this machine's by
+    /// more than the minute for which it waits: people would be signed out while they are active.
+    #[error(
+        "the clock of the MongoDB server is {ahead:.1?} ahead of this machine's, so it would remove sessions before they end; synchronize the clocks of both, as by NTP"
+    )]
+    #[non_exhaustive]
+    Clock {
+        /// By how much, at least.
+        ahead: Duration,
     },
     /// The server could not be reached, or refused an operation.
     #[error("cannot use MongoDB for sessions: {text}")]

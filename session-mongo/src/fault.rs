@@ -73,6 +73,14 @@ const INTERRUPTED: [i32; 6] = [11600, 11602, 11601, 91, 189, 50];
 /// not.
 const ALWAYS: [i32; 5] = [2, 9, 13, 59, 72];
 
+/// What a server answers to a write concern that it cannot meet: it is alone, has no such mode, or no such number of nodes, or
+/// they do not answer.
+const OF_CONCERN: [i32; 5] = [2, 9, 64, 79, 100];
+
+pub(crate) fn is_of_concern(code: i32) -> bool {
+    OF_CONCERN.contains(&code)
+}
+
 fn surely_nothing(error: &Error) -> bool {
     match &*error.kind {
         ErrorKind::ServerSelection { .. }
@@ -137,7 +145,11 @@ fn reason(error: &Error) -> Reason {
             code: write.code,
         },
         ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => Reason::Refused {
-            hint: "a write was not confirmed by as many nodes as it should be",
+            hint: match concern.code {
+                79 => "the replica set has no mode of that name for `w`",
+                100 => "the replica set has fewer nodes than `w` asks for",
+                _ => "a write was not confirmed by as many nodes as it should be",
+            },
             what: concern.code_name.clone(),
             code: concern.code,
         },

@@ -27,6 +27,11 @@ impl MongoStore {
     ///
     /// [`ConnectError`], which says what to do.
     pub async fn create_indexes(&self) -> Result<(), ConnectError> {
+        self.examine().await?;
+        self.make_indexes().await
+    }
+
+    pub(crate) async fn make_indexes(&self) -> Result<(), ConnectError> {
         let expiry = IndexOptions::builder()
             .name("session_expires".to_owned())
             .expire_after(Duration::ZERO)
@@ -43,8 +48,13 @@ impl MongoStore {
         let keys: Document = doc! { field: 1 };
         let model = IndexModel::builder().keys(keys).options(options).build();
         let sessions = self.inner.sessions.clone();
+        // By the store's own, which is known to be fit.
+        let mut concern = self.inner.writes.clone();
+        concern.w_timeout = Some(LIMIT);
         let made = self
-            .once(LIMIT, async move { sessions.create_index(model).await })
+            .once(LIMIT, async move {
+                sessions.create_index(model).write_concern(concern).await
+            })
             .await;
         match made {
             Ok(Ok(_)) => Ok(()),

@@ -119,10 +119,30 @@
 //!
 //! A client belongs to the tokio runtime in which it was made. A store works from other runtimes while that one runs, and when it has ended its calls fail at once.
 //!
+//! # What `connect` looks at
+//!
+//! [`connect`](MongoStoreBuilder::connect) refuses what sessions would go wrong with, and says why:
+//!
+//! | what | why |
+//! |---|---|
+//! | A collection with a collation. | Texts that differ would count as equal, so the sessions of `user:ann` and `user:Ann` would be listed and ended together. |
+//! | A capped collection, a time series, a view, or one with encrypted fields. | Sessions are changed and removed one by one. |
+//! | A validator that refuses sessions. | Each creation or sign-in would fail. |
+//! | A write concern that the server cannot meet. | Each write, or each touch, would fail. |
+//! | A server whose clock is ahead by more than a minute. | The server removes sessions by its own clock, a minute after they ended. |
+//!
+//! To see that, it writes one session of nobody and removes it again. A clock that differs by more than five seconds, ahead or
+//! behind, is a warning in the log (target `session::mongo`). A server that is behind keeps sessions longer than needed, and
+//! lets nobody in: whether a session has ended is decided by the application's clock.
+//!
+//! A store that is made [`lazy`](MongoStoreBuilder::lazy) has looked at nothing of the server. Its queries compare
+//! principals byte by byte all the same. Settings that no server takes are refused by both.
+//!
 //! # Permissions
 //!
-//! `find`, `insert`, `update` and `remove` on the collection, and `createIndex` unless the store is made
-//! [`without_indexes`](MongoStoreBuilder::without_indexes); the role `readWrite` has them all.
+//! The user needs `find`, `insert`, `update` and `remove` on the collection, and `createIndex` unless the store is made
+//! [`without_indexes`](MongoStoreBuilder::without_indexes). With `listCollections` on the database `connect` sees what kind of
+//! collection it is; without it, it does not ask. The role `readWrite` has them all.
 
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -130,10 +150,12 @@
 mod builder;
 mod document;
 mod error;
+mod examine;
 mod fault;
 mod indexes;
 mod lasting;
 mod operations;
+mod probe;
 mod settings;
 mod store;
 mod tls;

@@ -31,6 +31,9 @@ impl Inner {
             .read_concern(ReadConcern::local())
             .selection_criteria(criteria);
         let found = found.await.map_err(|error| fault::of_read(&error))?;
+        // A collection may take one text for another.
+        let same = |document: &RawDocumentBuf| document::id_of(document) == Some(id);
+        let found = found.filter(same);
         found.map(|document| document::read(id, document)).transpose()
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
-use mongodb::options::{Acknowledgment, Hint, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::options::{
+    Acknowledgment, Collation, Hint, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
+};
 use session_core::{
     Capability, Durability, Key, OwnedUpdate, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
     Updated, async_trait,
@@ -122,15 +124,15 @@ impl SessionStore for MongoStore {
             let mut found = inner
                 .sessions
                 .find(doc! { "principal": principal })
+                .collation(byte_by_byte())
                 .read_concern(ReadConcern::local())
                 .selection_criteria(inner.reads.clone())
                 .await
                 .map_err(|error| fault::of_read(&error))?;
             let mut records = Vec::new();
             while let Some(document) = found.try_next().await.map_err(|error| fault::of_read(&error))? {
-                let id = document.get_str("_id").ok().and_then(|id| id.parse().ok());
-                let id =
-                    id.ok_or_else(|| StoreError::corrupt("the id of a session is not what was written"))?;
+                let id = document::id_of(&document)
+                    .ok_or_else(|| StoreError::corrupt("the id of a session is not what was written"))?;
                 let record = document::read(id, document)?;
                 if record.is_live(now) {
                     records.push(record);
@@ -151,6 +153,7 @@ impl SessionStore for MongoStore {
                 .delete_one(theirs)
                 // Not by the principal's index, in which there may be many.
                 .hint(Hint::Keys(doc! { "_id": 1 }))
+                .collation(byte_by_byte())
                 .write_concern(inner.writes.clone());
             let deleted = deleted.await.map_err(|error| fault::of_write(&error))?;
             Ok(deleted.deleted_count > 0)
@@ -180,6 +183,7 @@ impl MongoStore {
             let deleted = inner
                 .sessions
                 .delete_many(filter)
+                .collation(byte_by_byte())
                 .write_concern(inner.writes.clone());
             let deleted = deleted.await.map_err(|error| fault::of_write(&error))?;
             Ok(deleted.deleted_count)
@@ -210,17 +214,15 @@ impl MongoStore {
         MongoStoreBuilder::new(source.into())
     }
 
-    /// Reads what is not there, and deletes it unless the user may be one who only reads: that shows whether the server can be reached and the
-    /// user may.
-    pub(crate) async fn try_out(&self, writes: bool) -> Result<(), ConnectError> {
-        let nobody = Key::Id(SessionId::from_bytes([0; 16]));
-        let read = self.load(&nobody, Timestamp::from_millis(0)).await;
-        read.map_err(|error| ConnectError::failed(&error))?;
-        if writes {
-            let deleted = self.delete(&nobody).await;
-            deleted.map_err(|error| ConnectError::failed(&error))?;
-        }
-        Ok(())
+    pub(crate) async fn within_writes<F, T>(
+        &self,
+        operation: impl FnOnce(Arc<Inner>) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.within(Known::Writes, operation).await
     }
 
     /// Waits for an operation within the deadline. Afterwards it goes on, for some time: to drop a future of the driver would cost it a
@@ -259,6 +261,12 @@ impl MongoStore {
         let answer = tokio::time::timeout_at(began + deadline, operation).await;
         answer.map_err(|_| Reason::Late(began.elapsed()))
     }
+}
+
+/// Texts are equal if their bytes are, whatever the collection says: `connect` refuses one that says something else, and a
+/// store that has not looked takes no principal for another.
+fn byte_by_byte() -> Collation {
+    Collation::builder().locale("simple").build()
 }
 
 /// What is known of an operation that did not end in time: whether it writes.

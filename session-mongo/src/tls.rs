@@ -8,7 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use session_core::ConfigError;
 
-/// Refuses files in which there is no certificate: the driver skips over what is none, and would then trust no server.
+/// Refuses files in which there is no certificate: the driver skips over what is none, and would
+/// then trust no server.
 pub(crate) fn check(options: &TlsOptions) -> Result<(), ConfigError> {
     if let Some(file) = &options.ca_file_path {
         let certificates = read("tlsCAFile", file)?;
@@ -22,13 +23,13 @@ pub(crate) fn check(options: &TlsOptions) -> Result<(), ConfigError> {
             )));
         }
     }
-    if let Some(file) = &options.cert_key_file_path {
-        if read("tlsCertificateKeyFile", file)?.is_empty() {
-            return Err(ConfigError::new(format!(
-                "tlsCertificateKeyFile cannot be used: there is no certificate in {}; it holds the client's certificate and its key, both as PEM",
-                file.display()
-            )));
-        }
+    if let Some(file) = &options.cert_key_file_path
+        && read("tlsCertificateKeyFile", file)?.is_empty()
+    {
+        return Err(ConfigError::new(format!(
+            "tlsCertificateKeyFile cannot be used: there is no certificate in {}; it holds the client's certificate and its key, both as PEM",
+            file.display()
+        )));
     }
     Ok(())
 }
