@@ -60,6 +60,9 @@ impl ClientToken {
     }
 
     /// How long the client should keep it; `None` to end with the browser.
+    ///
+    /// It is exact. Round it up to the unit that the client takes: with less than a second left, a
+    /// `Max-Age` that is rounded down removes the cookie.
     pub const fn max_age(&self) -> Option<Duration> {
         self.max_age
     }

@@ -189,7 +189,7 @@ impl CookieConfig {
             text.push_str(part);
         }
         if let Some(age) = max_age {
-            let _ = write!(text, "{MAX_AGE}{}", age.min(LONGEST).as_secs());
+            let _ = write!(text, "{MAX_AGE}{}", whole_seconds(age.min(LONGEST)));
         }
         header_value(text)
     }
@@ -215,6 +215,12 @@ impl CookieConfig {
     }
 }
 
+/// Rounded up, and never none: `Max-Age=0` removes a cookie.
+fn whole_seconds(age: Duration) -> u64 {
+    let begun = u64::from(age.subsec_nanos() > 0);
+    (age.as_secs() + begun).max(1)
+}
+
 fn header_value(text: String) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);
@@ -228,4 +234,24 @@ fn is_token(byte: u8) -> bool {
 
 fn is_attribute(text: &str) -> bool {
     text.len() <= LARGEST_ATTRIBUTE && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_that_is_given_is_never_removed_by_its_age() {
+        for (millis, expected) in [(0, 1), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (59_999, 60)] {
+            let age = Duration::from_millis(millis);
+            let cookie = CookieConfig::set("; Secure", "id", "token", Some(age)).unwrap();
+            assert_eq!(cookie, format!("id=token; Secure; Max-Age={expected}"));
+        }
+        for age in [LONGEST, LONGEST + Duration::from_nanos(1), Duration::MAX] {
+            let cookie = CookieConfig::set("", "id", "token", Some(age)).unwrap();
+            assert_eq!(cookie, "id=token; Max-Age=34560000");
+        }
+        let session = CookieConfig::set("; Secure", "id", "token", None).unwrap();
+        assert_eq!(session, "id=token; Secure");
+    }
 }

@@ -18,9 +18,10 @@ pub enum Error {
     /// The request went through no `SessionLayer`.
     #[error("this request went through no session layer; wrap the service with `SessionLayer::layer`")]
     MissingLayer,
-    /// The request went through no `SessionLayer` of this name.
+    /// The request went through no `SessionLayer` of this name. Names of cookies differ by case.
     #[error(
-        "this request went through no session layer named {0:?}; ask for the name of its cookie or header"
+        "this request went through no session layer named {0:?}; ask for the name of its cookie, \
+         in the same case, or of its header"
     )]
     NoSuchName(String),
     /// Two layers of the same name have different stores or settings.

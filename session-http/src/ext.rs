@@ -22,7 +22,8 @@ pub trait SessionExt {
     /// a service that hands this error on.
     fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send + 'static;
 
-    /// The session of the layer whose cookie or header has this name.
+    /// The session of the layer whose cookie or header has this name. The case of letters counts in
+    /// the name of a cookie, and not in that of a header.
     ///
     /// ```
     /// use http::{Request, Response};

@@ -104,12 +104,12 @@ where
                                 }
                                 handed_on => Ok(in_place_of(handed_on, this.on_error.respond(error))),
                             };
-                            return Poll::Ready(read(slot, result));
+                            return Poll::Ready(leave(slot, result));
                         }
                         Some(Ok(session)) => {
                             let verdict = judge(slot, &result);
                             if verdict != Verdict::Abort && slot.layer.manager.close(session) {
-                                return Poll::Ready(read(slot, result));
+                                return Poll::Ready(leave(slot, result));
                             }
                             *this.result = Some(result);
                             let future = conclude(session, verdict);
@@ -129,7 +129,7 @@ where
                         // Polled again after it was ready.
                         return Poll::Pending;
                     };
-                    return Poll::Ready(read(slot, result).map(|mut response| {
+                    return Poll::Ready(leave(slot, result).map(|mut response| {
                         slot.tell(&directive, &mut response);
                         response
                     }));
@@ -185,8 +185,10 @@ fn in_place_of<B, E>(dropped: Result<Response<B>, E>, mut response: Response<B>)
     response
 }
 
-/// Notes on a response that it depends on the session.
-fn read<B, E>(slot: &Slot, result: Result<Response<B>, E>) -> Result<Response<B>, E> {
+/// Lets a response leave, with a note on it that it depends on the session. The future may be kept for
+/// longer, but the slot is over.
+fn leave<B, E>(slot: &Slot, result: Result<Response<B>, E>) -> Result<Response<B>, E> {
+    slot.leave();
     result.map(|mut response| {
         slot.layer.transport.vary(response.headers_mut());
         response

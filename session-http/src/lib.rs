@@ -29,8 +29,15 @@
 //! # When it tells the client
 //!
 //! When a session is created, renewed or [rotated](LayerBuilder::rotation), or its Max-Age moves, the response brings the
-//! token, with `Cache-Control: no-store`; when this request destroyed it, the response says to forget it. Of requests in parallel
+//! token; when this request destroyed it, the response says to forget it. Of requests in parallel
 //! at the instant of a rotation one response brings the new token, and all are served. Where tokens rotate none is sent twice.
+//!
+//! No cache may keep a response that carries a token, or says to forget one. The layer sets its
+//! `Cache-Control: no-store`, whatever the handler said, and removes what some caches prefer to that:
+//! every header whose name ends in `-Cache-Control`, such as `CDN-Cache-Control`, and
+//! `Surrogate-Control`, `Edge-Control`, `X-Accel-Expires` and `Expires`. On every other response
+//! the handler decides. Where its session was read, `Vary` tells caches that the response depends
+//! on the client's token.
 //!
 //! A service that returns an `Err` gets no response from this layer, unless its session could not be loaded; hyper then cuts the
 //! connection. Make responses of your other errors, such as [`core::Error::Limit`] and [`core::Error::Decode`].
@@ -41,7 +48,8 @@
 //! # Which layer goes where
 //!
 //! Layers that cancel or retry requests belong outside of this one. The same layer twice does its work once;
-//! layers of different names give several sessions ([`SessionExt::session_named`]).
+//! layers of different names give several sessions ([`SessionExt::session_named`]). A clone of a request
+//! that is sent through the layer again after its response is a request like any other.
 //!
 //! # Further reading
 //!

@@ -47,16 +47,21 @@ pub(crate) enum Install {
 
 impl Slot {
     /// Puts a slot into a request's extensions.
+    ///
+    /// A slot whose response has left counts for nothing. A request brings one along if it is a clone of an earlier
+    /// request, sent again: nobody would commit what its handler changes.
     pub(crate) fn install(layer: &Arc<Shared>, headers: &HeaderMap, extensions: &mut Extensions) -> Install {
-        let outer = extensions.get::<Innermost>().map(|innermost| &innermost.0);
-        let name = layer.transport.name();
-        if let Some(twin) = outer.and_then(|outer| outer.named(name)) {
+        let innermost = extensions.get::<Innermost>().map(|innermost| &innermost.0);
+        let outer = innermost.and_then(|innermost| innermost.find_slot(|slot| !slot.has_left()));
+        let transport = &layer.transport;
+        let is_twin = |slot: &Self| !slot.has_left() && slot.layer.transport.clashes(transport);
+        if let Some(twin) = outer.and_then(|outer| outer.find_slot(is_twin)) {
             return match twin.layer.manager.is_same(&layer.manager) {
                 true => Install::AlreadyThere,
                 false => Install::Clash,
             };
         }
-        let mut tokens = layer.transport.pick(headers).cloned();
+        let mut tokens = transport.pick(headers).cloned();
         let slot = Arc::new(Self {
             first: tokens.next(),
             others: tokens.collect(),
@@ -76,19 +81,24 @@ impl Slot {
         };
         match name {
             None => Asked::Slot(Arc::clone(innermost)),
-            Some(name) => match innermost.named(name) {
+            Some(name) => match innermost.find_slot(|slot| slot.layer.transport.is_named(name)) {
                 Some(slot) => Asked::Slot(Arc::clone(slot)),
                 None => Asked::NoSuchName(name.into()),
             },
         }
     }
 
-    fn named(self: &Arc<Self>, name: &str) -> Option<&Arc<Self>> {
+    /// The innermost slot that is such a one, from this one outwards.
+    fn find_slot(self: &Arc<Self>, is: impl Fn(&Self) -> bool) -> Option<&Arc<Self>> {
         let mut slot = self;
-        while slot.layer.transport.name() != name {
+        while !is(slot) {
             slot = slot.outer.as_ref()?;
         }
         Some(slot)
+    }
+
+    fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
     }
 
     /// The session, loaded by whoever asks first. A failure stays: what failed to load is
@@ -117,7 +127,7 @@ impl Slot {
     /// Takes note that the response has left, or never will: who opens the session from here on,
     /// or holds it, can create, renew and destroy nothing.
     pub(crate) fn leave(&self) {
-        if self.left.load(Ordering::Acquire) {
+        if self.has_left() {
             return;
         }
         self.left.store(true, Ordering::SeqCst);

@@ -1,10 +1,11 @@
 //! How a token travels: in a cookie, or in a header for clients without cookies.
 
+mod caching;
 mod chunks;
 
 use std::borrow::Cow;
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, SET_COOKIE, VARY};
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderValue};
 use session_core::{Capability, ClientToken, ConfigError, Directive, Lifetime};
 use smallvec::SmallVec;
@@ -52,6 +53,20 @@ impl Transport {
             Self::Cookie { cookie, .. } => cookie.name(),
             Self::Header(header) => header.name.as_str(),
         }
+    }
+
+    /// Whether somebody who asks for this name means this one. Names of cookies differ by case, names of
+    /// headers do not.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        match self {
+            Self::Cookie { cookie, .. } => cookie.name() == name,
+            Self::Header(header) => header.name.as_str().eq_ignore_ascii_case(name),
+        }
+    }
+
+    /// Whether who asks for the one could mean the other.
+    pub(crate) fn clashes(&self, other: &Self) -> bool {
+        self.is_named(other.name()) || other.is_named(self.name())
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
@@ -153,7 +168,7 @@ impl Transport {
             Directive::Hold(token) => Some(token),
             Directive::Forget => None,
         };
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        caching::forbid(headers);
         match self {
             Self::Header(header) => {
                 let text = token.map_or("", ClientToken::as_str);

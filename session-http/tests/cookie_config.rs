@@ -5,6 +5,8 @@
     reason = "configurations are made where they are checked"
 )]
 
+mod common;
+
 use std::time::Duration;
 
 use session_core::{Lifetime, MemoryStore};
@@ -187,4 +189,27 @@ async fn a_longer_lifetime_of_one_session_is_cut_to_400_days() {
         "{:?}",
         cookie.split("; ").skip(1).collect::<Vec<_>>()
     );
+}
+
+/// A persistent session in its last second.
+#[tokio::test]
+async fn the_cookie_of_a_live_session_is_never_removed_by_its_age() {
+    use common::{holding, layer_with, plain, set_cookies, token, visit};
+    let ten = Duration::from_secs(10);
+    for (left, expected) in [(1, 1), (999, 1), (1_000, 1), (1_001, 2), (9_999, 10)] {
+        let lifetime = Lifetime::new(ten, ten).unwrap().persistent();
+        let (layer, _, clock) = layer_with(|builder| builder.lifetime(lifetime));
+        let response = visit(&layer, plain(), |session| {
+            session.insert("colour", "blue").unwrap();
+        })
+        .await;
+        assert!(set_cookies(&response)[0].ends_with("; Max-Age=10"));
+        clock.advance(ten - Duration::from_millis(left));
+        let response = visit(&layer, holding(&token(&response)), |session| {
+            session.renew().unwrap();
+        })
+        .await;
+        let age = format!("; Max-Age={expected}");
+        assert!(set_cookies(&response)[0].ends_with(&age), "{left} ms left");
+    }
 }

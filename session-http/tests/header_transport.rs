@@ -232,6 +232,48 @@ async fn a_header_of_another_name() {
     assert_eq!(seen(&layer, with_header(HEADER, &token)).await, None);
 }
 
+/// Names of headers have no case (RFC 9110, 5.1).
+#[tokio::test]
+async fn the_session_of_a_header_is_found_by_its_name_in_any_case() {
+    use session_http::{Error, SessionExt};
+    let config = HeaderConfig::new(HeaderName::from_static("x-admin-token")).bearer(true);
+    let (layer, _) = header_layer(config);
+    let answer: Answer = run(&layer, plain(), async |request: Request<()>| {
+        for name in ["X-Admin-Token", "x-admin-token", "X-ADMIN-TOKEN"] {
+            request.session_named(name).await?;
+        }
+        for name in ["X-Admin-Tokens", "X-Admin", "Authorization", "", "x_admin_token"] {
+            let error = request.session_named(name).await.unwrap_err();
+            assert!(matches!(&error, Error::NoSuchName(asked) if asked == name));
+            assert!(error.to_string().contains("case"), "{error}");
+        }
+        fine()
+    })
+    .await;
+    answer.unwrap();
+}
+
+/// Two headers whose names differ by case are one, and so are a header and a cookie.
+#[tokio::test]
+async fn names_of_headers_that_differ_by_case_clash() {
+    use session_http::CookieConfig;
+    use tower::{ServiceExt, service_fn};
+    let named = |name: &str| {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        header_layer(HeaderConfig::new(name)).0
+    };
+    let cookie = CookieConfig::new("X-Cart");
+    let cookie = layer_with(|builder| builder.cookie(cookie)).0;
+    for (outer, inner) in [
+        (named("X-Cart"), named("x-cart")),
+        (named("x-cart"), cookie.clone()),
+        (cookie, named("x-cart")),
+    ] {
+        let service = outer.layer(inner.layer(service_fn(async |_: Request<()>| fine())));
+        assert_eq!(service.oneshot(plain()).await.unwrap().status(), 500);
+    }
+}
+
 #[test]
 fn headers_with_a_meaning_of_their_own_are_refused() {
     use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
