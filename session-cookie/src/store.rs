@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, ConfigError, Durability, Key, KeyRing, LimitExceeded, Record, SessionId, SessionStore,
-    StoreError, Timestamp, Update, Updated,
+    Capability, ConfigError, Durability, Key, KeyRing, LimitExceeded, Listed, Record, SessionId,
+    SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 use crate::Sealing;
@@ -247,7 +247,7 @@ impl SessionStore for CookieStore {
         Ok(())
     }
 
-    async fn list(&self, _: &str, _: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, _: &str, _: Timestamp) -> Result<Vec<Listed>, StoreError> {
         Err(StoreError::Unsupported(
             "listing the sessions of a principal, since only clients hold them; \
              use a store on the server, or `CookieStore::with_cut_off` to end all of them",

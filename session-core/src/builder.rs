@@ -190,6 +190,8 @@ impl ManagerBuilder {
     /// listings, and fails over a store that cannot [list](SessionStore::list). One that is cancelled half-way (a timeout around the service) may leave a session
     /// that counts and of which no client knows, until it expires or [`sign_out_everywhere`](SessionManager::sign_out_everywhere) ends it.
     ///
+    /// A session whose record cannot be read counts as well. It is the first to end, whatever its scope, and it refuses no sign-in.
+    ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
     /// use session_core::{MemoryStore, OnMaxSessions, SessionManager};

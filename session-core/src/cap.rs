@@ -1,11 +1,11 @@
 //! How many sessions a principal may have.
 
-use std::sync::Arc;
-
 use crate::event::Who;
 use crate::manager::SessionManager;
 use crate::session::Inner;
-use crate::{Error, Record, SessionId};
+use crate::{Error, Listed, SessionId};
+
+const REASON: &str = "more sessions than a principal may have";
 
 /// What becomes of a sign-in beyond the maximum
 /// ([`ManagerBuilder::max_sessions`](crate::ManagerBuilder::max_sessions)).
@@ -29,6 +29,9 @@ pub(crate) struct Cap {
 /// Sessions are ordered by their time of authentication, then by id: the same order for everybody who looks, so that of
 /// many sign-ins at once all agree on which sessions are too many. Each looks again after it is stored, so the last one sees them all.
 /// A sign-in takes a time after all it has seen, whatever the clocks of the servers say.
+///
+/// A session whose record cannot be read counts, since it may be one. It lets nobody in, so it is the first to end, and
+/// refuses no sign-in.
 impl SessionManager {
     /// Before a sign-in: refuses it where there is no room, and notes what it has to follow.
     pub(crate) async fn make_room(&self, inner: &Inner, cap: Cap) -> Result<(), Error> {
@@ -40,16 +43,17 @@ impl SessionManager {
             (principal, state.id(), state.ending())
         };
         let mut others = self.in_order(&principal).await?;
-        others.retain(|record| Some(record.id) != own);
-        let staying = others.iter().filter(|record| !ending.contains(&record.id));
+        others.retain(|listed| Some(listed.id()) != own);
+        let readable = others.iter().filter(|listed| listed.record().is_some());
+        let staying = readable.filter(|listed| !ending.contains(&listed.id()));
         if cap.beyond == OnMaxSessions::Refuse && staying.count() >= cap.most {
-            let reason = "more sessions than a principal may have";
             self.shared
                 .events
-                .sign_in_refused(own, &principal, reason, self.now());
+                .sign_in_refused(own, &principal, REASON, self.now());
             return Err(Error::TooManySessions { most: cap.most });
         }
-        if let Some(latest) = others.last().and_then(|record| record.authenticated) {
+        let latest = others.last().and_then(Listed::record);
+        if let Some(latest) = latest.and_then(|record| record.authenticated) {
             inner.state().intent.after = latest.plus(std::time::Duration::from_millis(1));
         }
         Ok(())
@@ -88,27 +92,38 @@ impl SessionManager {
         ending: &[SessionId],
     ) -> Result<bool, Error> {
         let mut sessions = self.in_order(principal).await?;
-        sessions.retain(|record| !ending.contains(&record.id));
+        sessions.retain(|listed| !ending.contains(&listed.id()));
         let surplus = sessions.len().saturating_sub(cap.most);
-        let ending = match cap.beyond {
-            OnMaxSessions::RevokeOldest => &sessions[..surplus],
-            // Be it one that has returned already: by the order it came after this one.
-            OnMaxSessions::Refuse => &sessions[sessions.len() - surplus..],
+        let unreadable = sessions.partition_point(|listed| listed.record().is_none());
+        let first = match cap.beyond {
+            OnMaxSessions::RevokeOldest => surplus,
+            OnMaxSessions::Refuse => surplus.min(unreadable),
         };
+        // Refused is the newest, even one that has returned already: by the order it came after this one.
+        let (ending, rest) = sessions.split_at(first);
+        let refused = &rest[rest.len() - (surplus - first)..];
         let mut ends = false;
-        for record in ending {
-            self.end_one(principal, record.id, "more sessions than a principal may have")
-                .await?;
-            ends |= record.id == own;
+        for listed in ending.iter().chain(refused) {
+            self.end_one(principal, listed.id(), REASON).await?;
+            ends |= listed.id() == own;
         }
         Ok(ends)
     }
 
-    /// The live sessions of a principal in this scope, the one that signed in first at the front.
-    async fn in_order(&self, principal: &str) -> Result<Vec<Arc<Record>>, Error> {
+    /// The live sessions of a principal in this scope: those that cannot be read, of whatever scope they are, then the
+    /// others, the one that signed in first at the front.
+    async fn in_order(&self, principal: &str) -> Result<Vec<Listed>, Error> {
         let mut sessions = self.list(principal).await?;
-        sessions.retain(|record| record.scope() == self.scope());
-        sessions.sort_unstable_by_key(|record| (record.authenticated, *record.id.as_bytes()));
+        sessions.retain(|listed| {
+            listed
+                .record()
+                .is_none_or(|record| record.scope() == self.scope())
+        });
+        // `None` comes first.
+        sessions.sort_unstable_by_key(|listed| {
+            let authenticated = listed.record().map(|record| record.authenticated);
+            (authenticated, *listed.id().as_bytes())
+        });
         Ok(sessions)
     }
 }

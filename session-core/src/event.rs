@@ -302,13 +302,26 @@ impl Events {
         self.of(EventKind::StoreFailed, who, reason, now);
     }
 
-    pub(crate) fn corrupt(&self, id: Option<SessionId>, error: &StoreError, now: Timestamp) {
+    /// The principal is known where the record was looked for as one of theirs.
+    pub(crate) fn corrupt(
+        &self,
+        id: Option<SessionId>,
+        principal: Option<&str>,
+        error: &StoreError,
+        now: Timestamp,
+    ) {
         if let Some(suppressed) = self.admit(EventKind::Corrupt, "", now) {
             let cause = std::error::Error::source(error).map(ToString::to_string);
             let session = id.map(|id| id.short());
             warn!(target: TARGET, ?session, suppressed, cause, "a stored record cannot be read");
         }
-        self.observe(EventKind::Corrupt, id, None, "the record cannot be read", now);
+        self.observe(
+            EventKind::Corrupt,
+            id,
+            principal,
+            "the record cannot be read",
+            now,
+        );
     }
 }
 

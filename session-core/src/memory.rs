@@ -11,7 +11,8 @@ use bytestring::ByteString;
 
 use crate::changes::Applied;
 use crate::{
-    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated,
 };
 
 const SHARDS: usize = 32;
@@ -309,13 +310,14 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let find = |id: SessionId| self.shard(id).records.get(&id).cloned();
         Ok(self
             .ids_of(principal)
             .into_iter()
             .filter_map(find)
             .filter(|record| record.principal() == Some(principal) && record.is_live(now))
+            .map(Listed::from)
             .collect())
     }
 

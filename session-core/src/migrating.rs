@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use self::forms::{is_frozen, is_place, thawed};
 use self::steps::in_its_life;
 use crate::{
-    Capability, ConfigError, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated,
+    Capability, ConfigError, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated,
 };
 
 /// Rounds that one update goes before it gives up. A round is lost only to somebody who got further, and no session
@@ -232,23 +232,31 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         self.new.delete(key).await.and(old)
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         // In this order, so that what moves meanwhile is in one of them.
         let old = self.old.list(principal, now).await?;
         let new = self.new.list(principal, now).await?;
-        let (places, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|record| is_place(record));
-        let mut all: HashMap<SessionId, Arc<Record>> =
-            new.into_iter().map(|record| (record.id, record)).collect();
-        for record in old.into_iter().chain(places) {
-            if all.contains_key(&record.id) {
+        let is =
+            |listed: &Listed, form: fn(&Record) -> bool| listed.record().is_some_and(|record| form(record));
+        let (places, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|listed| is(listed, is_place));
+        let mut all: HashMap<SessionId, Listed> =
+            new.into_iter().map(|listed| (listed.id(), listed)).collect();
+        for listed in old.into_iter().chain(places) {
+            let id = listed.id();
+            if all.contains_key(&id) {
                 continue;
             }
-            let record = match is_frozen(&record) || is_place(&record) {
-                true => self.load(&Key::Id(record.id), now).await?,
-                false => Some(record),
+            let found = match is(&listed, is_frozen) || is(&listed, is_place) {
+                true => match self.load(&Key::Id(id), now).await {
+                    Ok(found) => found.map(Listed::Record),
+                    Err(error @ StoreError::Corrupt(_)) => Some(Listed::Unreadable { id, error }),
+                    Err(error) => return Err(error),
+                },
+                false => Some(listed),
             };
-            let theirs = record.filter(|record| record.principal() == Some(principal) && record.is_live(now));
-            all.extend(theirs.map(|record| (record.id, record)));
+            let theirs = |record: &Record| record.principal() == Some(principal) && record.is_live(now);
+            let found = found.filter(|found| found.record().is_none_or(|record| theirs(record)));
+            all.extend(found.map(|listed| (id, listed)));
         }
         Ok(all.into_values().collect())
     }
@@ -294,7 +302,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
     async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         // What is just moving is in both, and to be counted once.
         let listed = match self.list(principal, Timestamp::default()).await {
-            Ok(records) => Some(records.iter().filter(|record| Some(record.id) != except).count()),
+            Ok(listed) => Some(listed.iter().filter(|listed| Some(listed.id()) != except).count()),
             // Records that cannot be read are to end all the same.
             Err(StoreError::Corrupt(_)) => None,
             Err(error) => return Err(error),

@@ -279,7 +279,7 @@ impl SessionManager {
     }
 
     fn unreadable(&self, key: &Key, error: StoreError, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
-        self.shared.events.corrupt(key.id(), &error, now);
+        self.shared.events.corrupt(key.id(), None, &error, now);
         match self.shared.on_corrupt {
             OnCorrupt::StartAnew => Ok(None),
             OnCorrupt::Refuse => Err(error.into()),

@@ -1,56 +1,71 @@
 //! All sessions of one principal: listed and ended from anywhere.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::in_time::DeadlinePassed;
 use crate::manager::SessionManager;
-use crate::{Error, Record, Session, SessionId, StoreError, Timestamp};
+use crate::{Error, Listed, Record, Session, SessionId, StoreError, Timestamp};
 
 /// One of the sessions of a principal, as its owner may see it; from [`SessionManager::sessions_of`].
+///
+/// A session whose record is damaged is listed too, so that its owner can [`end`](SessionManager::end) it: see
+/// [`is_readable`](Self::is_readable).
 #[derive(Clone)]
-pub struct SessionInfo(Arc<Record>);
+pub struct SessionInfo(Listed);
 
 impl SessionInfo {
     /// Its name, for [`SessionManager::end`]: [`encode`](SessionId::encode) it into a form, and `parse` what comes back. No secret, but none of
     /// the public's business either. Events have its [short hash](SessionId::short).
     pub fn id(&self) -> SessionId {
-        self.0.id
+        self.0.id()
+    }
+
+    /// Whether its record can be read.
+    ///
+    /// If not, only the id is known. The times are then [`Timestamp::default()`] (1970), the label and the time of
+    /// authentication are `None`, and the scope is empty. A page can say "a damaged session" and offer to end it. It
+    /// lets nobody in, and it may have expired.
+    pub fn is_readable(&self) -> bool {
+        self.0.record().is_some()
     }
 
     /// Whether it is the session of this handle.
     pub fn is(&self, session: &Session) -> bool {
-        session.id() == Some(self.0.id)
+        session.id() == Some(self.id())
     }
 
     /// When it was created.
     pub fn created_at(&self) -> Timestamp {
-        self.0.created
+        self.record().map_or_else(Timestamp::default, Record::created)
     }
 
     /// When it was last active; behind the truth by at most [`Lifetime::touch_interval`](crate::Lifetime::touch_interval).
     pub fn last_seen(&self) -> Timestamp {
-        self.0.last_seen
+        self.record().map_or_else(Timestamp::default, Record::last_seen)
     }
 
     /// When it ends unless there is more activity.
     pub fn expires_at(&self) -> Timestamp {
-        self.0.expires()
+        self.record().map_or_else(Timestamp::default, Record::expires)
     }
 
     /// When the principal signed in.
     pub fn authenticated_at(&self) -> Option<Timestamp> {
-        self.0.authenticated
+        self.record()?.authenticated
     }
 
     /// What the application calls it ([`Session::set_label`]), such as the name of a device.
     pub fn label(&self) -> Option<&str> {
-        self.0.label()
+        self.record()?.label()
     }
 
     /// The name under which its manager keeps its sessions apart.
     pub fn scope(&self) -> &str {
-        self.0.scope()
+        self.record().map_or("", Record::scope)
+    }
+
+    fn record(&self) -> Option<&Record> {
+        self.0.record().map(|record| &**record)
     }
 }
 
@@ -58,6 +73,7 @@ impl fmt::Debug for SessionInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionInfo")
             .field("id", &self.id())
+            .field("is_readable", &self.is_readable())
             .field("created_at", &self.created_at())
             .field("last_seen", &self.last_seen())
             .finish_non_exhaustive()
@@ -68,7 +84,9 @@ impl fmt::Debug for SessionInfo {
 /// scopes, their sessions are listed and ended together. Applications whose principals are different people need prefixes, or
 /// stores, of their own.
 impl SessionManager {
-    /// The live sessions of a principal, the one that was last active at the front.
+    /// The live sessions of a principal, the one that was last active at the front, and those whose records cannot be
+    /// [read](SessionInfo::is_readable) at the end. For each of these there is an event of the kind
+    /// [`Corrupt`](crate::EventKind::Corrupt).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -90,7 +108,13 @@ impl SessionManager {
     /// [`StoreError::Unsupported`] by a store without an index of principals, as a sealed one; or a store that failed.
     pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, Error> {
         let mut sessions = self.list(principal).await?;
-        sessions.sort_unstable_by_key(|record| std::cmp::Reverse((record.last_seen, *record.id.as_bytes())));
+        let order = |listed: &Listed| {
+            (
+                listed.record().map(|record| record.last_seen),
+                *listed.id().as_bytes(),
+            )
+        };
+        sessions.sort_unstable_by_key(|listed| std::cmp::Reverse(order(listed)));
         Ok(sessions.into_iter().map(SessionInfo).collect())
     }
 
@@ -175,11 +199,17 @@ impl SessionManager {
         self.end_one(principal, id, "ended by its owner").await
     }
 
-    pub(crate) async fn list(&self, principal: &str) -> Result<Vec<Arc<Record>>, Error> {
+    /// The live sessions of a principal, and those that cannot be read.
+    pub(crate) async fn list(&self, principal: &str) -> Result<Vec<Listed>, Error> {
         let now = self.now();
         let call = (*self.shared.store).list(principal, now);
         let mut sessions = self.of_many(call, StoreError::unavailable).await?;
-        sessions.retain(|record| record.is_live(now));
+        sessions.retain(|listed| listed.record().is_none_or(|record| record.is_live(now)));
+        for listed in &sessions {
+            if let Listed::Unreadable { id, error } = listed {
+                self.shared.events.corrupt(Some(*id), Some(principal), error, now);
+            }
+        }
         Ok(sessions)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytestring::ByteString;
 
-use crate::{Record, SessionId, StoreError, Timestamp, Update};
+use crate::{Listed, Record, SessionId, StoreError, Timestamp, Update};
 
 /// What names a record to its store.
 ///
@@ -158,9 +158,12 @@ pub enum Durability {
 ///   again; any other failure is [`StoreError::Unavailable`] and wrote nothing. Each call has a deadline of the
 ///   store's own. The cause of an error is logged: it holds no value, token or connection string.
 /// - **Principals**: `list` returns the live records of a principal, of every scope, and no others; `delete_all` ends
-///   them all but `except` and says how many; `delete_one` ends the one of this id and says whether it was theirs. A record that cannot be
-///   read fails the whole `list` as [`StoreError::Corrupt`]. A store without an index says [`StoreError::Unsupported`] to
-///   all three (`list`, `delete_all`, `delete_one`, `principal_changes`).
+///   them all but `except` and says how many; `delete_one` ends the one of this id and says whether it was theirs.
+///   A store without an index says [`StoreError::Unsupported`] to all three
+///   (`list`, `delete_all`, `delete_one`, `principal_changes`).
+/// - **Unreadable records of a principal**: `list` names one as [`Listed::Unreadable`] and returns the others all
+///   the same; `delete_all` and `delete_one` end it like any other. So one damaged record keeps nobody from signing
+///   in, looking at their sessions or signing out. (Only the store's own tests can damage a record.)
 /// - **Sweeping**: `delete_expired` removes expired records only, is safe to run anywhere at any time and says
 ///   how many it removed (`delete_expired`). A record that an update has kept alive meanwhile is not removed (`sweep_race`).
 ///
@@ -226,12 +229,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// A store that failed.
     async fn delete(&self, key: &Key) -> Result<(), StoreError>;
 
-    /// The live records of a principal.
+    /// The live records of a principal, and those that cannot be read.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unsupported`] unless implemented, or a store that failed.
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let _ = (principal, now);
         Err(StoreError::Unsupported(
             "listing the sessions of a principal; implement `SessionStore::list`, `delete_one` and `delete_all`",
@@ -313,7 +316,7 @@ macro_rules! forward {
                 (**self).delete(key).await
             }
 
-            async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+            async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
                 (**self).list(principal, now).await
             }
 

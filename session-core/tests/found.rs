@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Directive, Durability, Event, EventKind, Key, KeyRing, Lifetime, ManagerBuilder, ManualClock,
-    MemoryStore, OnMaxSessions, OnReuse, Record, Rotation, Session, SessionId, SessionManager, SessionStore,
-    StoreError, Timestamp, Update, Updated,
+    Capability, Directive, Durability, Event, EventKind, Key, KeyRing, Lifetime, Listed, ManagerBuilder,
+    ManualClock, MemoryStore, OnMaxSessions, OnReuse, Record, Rotation, Session, SessionId, SessionManager,
+    SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -266,7 +266,7 @@ impl SessionStore for Bad {
         self.inner.delete(key).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         if self.lists.fetch_add(1, Ordering::Relaxed) + 1 == self.failing_list {
             return Err(StoreError::unavailable("no list"));
         }

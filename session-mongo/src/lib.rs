@@ -62,7 +62,7 @@
 //! | `epoch`, `deadline`, `idle`, `created`, `principal` | as in the metadata, for the server to decide by and for people to read | by creation and when metadata is replaced |
 //! | `meta` | all metadata, as [`Record::encode_metadata`](session_core::Record::encode_metadata) has it | likewise |
 //!
-//! People may read it all. Who changes one of the metadata's fields by hand makes the session unreadable, and with it the `list` of its principal.
+//! People may read it all. Who changes one of the metadata's fields by hand makes the session unreadable; `list` names it as such.
 //!
 //! Any key name works: `%`, `.`, NUL, a leading `$` and the empty name are written as `%25`, `%2E`, `%00`, `%24` and `%`.
 //!

@@ -11,8 +11,8 @@ use mongodb::options::{
     Acknowledgment, Collation, Hint, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
 };
 use session_core::{
-    Capability, Durability, Key, OwnedUpdate, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated, async_trait,
+    Capability, Durability, Key, Listed, OwnedUpdate, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated, async_trait,
 };
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -118,7 +118,7 @@ impl SessionStore for MongoStore {
         .await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let principal = principal.to_owned();
         self.within(Known::Reads, move |inner| async move {
             let mut found = inner
@@ -129,17 +129,20 @@ impl SessionStore for MongoStore {
                 .selection_criteria(inner.reads.clone())
                 .await
                 .map_err(|error| fault::of_read(&error))?;
-            let mut records = Vec::new();
+            let mut listed = Vec::new();
             while let Some(document) = found.try_next().await.map_err(|error| fault::of_read(&error))? {
-                let id = document::id_of(&document)
-                    .ok_or_else(|| StoreError::corrupt("the id of a session is not what was written"))?;
-                let record = document::read(id, document)?;
-                if record.is_live(now) {
-                    records.push(record);
+                // What has no id of ours is no session; another program has put it there.
+                let Some(id) = document::id_of(&document) else {
+                    continue;
+                };
+                match document::read(id, document) {
+                    Ok(record) if record.is_live(now) => listed.push(Listed::Record(record)),
+                    Ok(_) => {}
+                    Err(error) => listed.push(Listed::Unreadable { id, error }),
                 }
             }
-            records.sort_by_key(|record| (record.created(), record.id()));
-            Ok(records)
+            listed.sort_by_key(|listed| (listed.record().map(|record| record.created()), listed.id()));
+            Ok(listed)
         })
         .await
     }

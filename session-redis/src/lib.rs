@@ -155,8 +155,8 @@
 //!
 //! ```text
 //! user sessions on >password resetchannels ~session:* -@all
-//!     +hgetall +evalsha +eval +zrange +zadd +zrem
-//!     +exists +hmget +hset +hdel +hkeys +unlink +pexpire +pttl +zscore +zremrangebyscore
+//!     +hgetall +evalsha +eval +zrange +zadd +zrem +zscore
+//!     +exists +hmget +hset +hdel +hkeys +unlink +pexpire +pttl +zremrangebyscore
 //! ```
 //!
 //! Packed sessions take `+get +getrange +set` instead of `+hgetall +hmget +hset +hdel +hkeys`; a site that moves takes them all.

@@ -14,15 +14,15 @@ mod score;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use redis::{FromRedisValue, cmd};
-use session_core::{Record, SessionId, StoreError, Timestamp};
+use redis::{FromRedisValue, Value as Reply, cmd};
+use session_core::{Listed, SessionId, StoreError, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::fault::{Fault, Reason};
 use crate::link::Twice;
 use crate::script::{HEAL, OWNER};
-use crate::store::{Inner, text};
+use crate::store::{Inner, Spared, text};
 use score::Score;
 
 /// How many sessions of a principal are asked for, or ended, at once.
@@ -76,23 +76,25 @@ impl Inner {
         self: &Arc<Self>,
         principal: &str,
         now: Timestamp,
-    ) -> Result<Vec<Arc<Record>>, StoreError> {
-        let mut records = Vec::new();
+    ) -> Result<Vec<Listed>, StoreError> {
+        let owner: Arc<str> = principal.into();
+        let mut listed = Vec::new();
         // Read before the sessions are.
         let entries = self.entries(principal, 0, -1, self.link.until()).await?;
         for batch in entries.chunks(BATCH) {
             let until = self.link.until();
             let mut missing = HashSet::new();
             let ids: Vec<_> = batch.iter().map(|(id, _)| *id).collect();
-            let loaded = self.each(&ids, |inner, id| async move { inner.load(id, until).await });
-            for (id, record) in loaded.await? {
-                match record {
-                    Some(record) if record.principal() == Some(principal) && record.is_live(now) => {
-                        records.push(record);
-                    }
-                    // It will be gone before long, or is somebody else's.
-                    Some(record) if record.principal() == Some(principal) => {}
-                    _ => {
+            let loaded = self.each(&ids, |inner, id| {
+                let owner = Arc::clone(&owner);
+                async move { inner.find(&owner, id, until).await }
+            });
+            for (id, found) in loaded.await? {
+                match found {
+                    // It will be gone before long.
+                    Some(Listed::Record(record)) if !record.is_live(now) => {}
+                    Some(found) => listed.push(found),
+                    None => {
                         missing.insert(id);
                     }
                 }
@@ -102,8 +104,76 @@ impl Inner {
                 tracing::debug!(target: "session::redis", ?error, "an index could not be healed");
             }
         }
-        records.sort_by_key(|record| (record.created(), record.id()));
-        Ok(records)
+        listed.sort_by_key(|listed| (listed.record().map(|record| record.created()), listed.id()));
+        Ok(listed)
+    }
+
+    /// The session of an entry in this principal's index, if it is there and theirs.
+    async fn find(
+        &self,
+        principal: &str,
+        id: SessionId,
+        until: Instant,
+    ) -> Result<Option<Listed>, StoreError> {
+        match self.load(id, until).await {
+            Ok(record) => {
+                let theirs = record.filter(|record| record.principal() == Some(principal));
+                Ok(theirs.map(Listed::Record))
+            }
+            Err(error @ StoreError::Corrupt(_)) => {
+                // Where it does not say whose it is, the index does.
+                let owner = self.owner(id, until).await?;
+                let theirs = owner.is_none_or(|owner| owner == principal);
+                Ok(theirs.then_some(Listed::Unreadable { id, error }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a session if it is of this principal; says how many that were. One that is damaged and does not say whose it
+    /// is, is theirs if it is in their index.
+    pub(crate) async fn end_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        until: Instant,
+    ) -> Result<u64, StoreError> {
+        let ended = self.delete(id, Some(principal), until).await?;
+        match ended.spared {
+            Spared::Unowned if self.is_indexed(principal, id, until).await? => {
+                self.end_damaged(id, until).await
+            }
+            _ => Ok(ended.count),
+        }
+    }
+
+    /// The same for an entry that was seen in their index. A damaged one ends whatever it says.
+    async fn end_indexed(&self, principal: &str, id: SessionId, until: Instant) -> Result<u64, StoreError> {
+        let ended = self.delete(id, Some(principal), until).await?;
+        match ended.spared {
+            Spared::Nothing => Ok(ended.count),
+            Spared::Unowned | Spared::AnothersOwn => self.end_damaged(id, until).await,
+        }
+    }
+
+    async fn end_damaged(&self, id: SessionId, until: Instant) -> Result<u64, StoreError> {
+        match self.load(id, until).await {
+            Err(StoreError::Corrupt(_)) => Ok(self.delete(id, None, until).await?.count),
+            Ok(_) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn is_indexed(&self, principal: &str, id: SessionId, until: Instant) -> Result<bool, StoreError> {
+        let mut command = cmd("ZSCORE");
+        command.arg(self.names.index(principal)).arg(id.encode());
+        let score = self.link.call(&command, Twice::Harmless, until).await;
+        match score {
+            Ok(score) => Ok(score != Reply::Nil),
+            // There is no index.
+            Err(Fault::WrongType) => Ok(false),
+            Err(fault) => Err(fault.of_read()),
+        }
     }
 
     /// Batch by batch, each with a deadline of its own: what was done stays done, and the next call goes on from there.
@@ -134,13 +204,9 @@ impl Inner {
             self.mark(principal, &ids, mark, until).await?;
             let deleted = self.each(&ids, |inner, id| {
                 let owner = Arc::clone(&owner);
-                async move { inner.delete(id, Some(&owner), until).await }
+                async move { inner.end_indexed(&owner, id, until).await }
             });
-            ended += deleted
-                .await?
-                .into_iter()
-                .map(|(_, (count, _))| count)
-                .sum::<u64>();
+            ended += deleted.await?.into_iter().map(|(_, count)| count).sum::<u64>();
             let steps: Vec<_> = ids.iter().map(|id| (*id, mark as f64, None)).collect();
             self.heal(principal, &steps, until).await?;
             if read < BATCH {

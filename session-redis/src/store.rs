@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use redis::{Cmd, Value as Reply};
 use session_core::{
-    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
-    async_trait,
+    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated, async_trait,
 };
 use tokio::time::Instant;
 
@@ -157,21 +157,20 @@ impl SessionStore for RedisStore {
     async fn delete(&self, key: &Key) -> Result<(), StoreError> {
         let Some(id) = key.id() else { return Ok(()) };
         let until = self.inner.link.until();
-        let (_, principal) = self.inner.delete(id, None, until).await?;
-        if let Some(principal) = principal {
+        if let Some(principal) = self.inner.delete(id, None, until).await?.principal {
             self.inner.forget(&principal, id, until).await;
         }
         Ok(())
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.inner.list(principal, now).await
     }
 
     /// Where an answer was lost it is asked again, and what the first time has ended is not there any more: then this is `false`.
     async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
         let until = self.inner.link.until();
-        let (ended, _) = self.inner.delete(id, Some(principal), until).await?;
+        let ended = self.inner.end_one(principal, id, until).await?;
         if ended > 0 {
             self.inner.forget(principal, id, until).await;
         }
@@ -187,6 +186,25 @@ impl SessionStore for RedisStore {
         let _ = now;
         Ok(0)
     }
+}
+
+/// What came of ending a session.
+pub(crate) struct Ended {
+    /// How many there were.
+    pub(crate) count: u64,
+    /// Whose it was, or is.
+    pub(crate) principal: Option<String>,
+    pub(crate) spared: Spared,
+}
+
+/// What is there and was not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spared {
+    Nothing,
+    /// It says another principal.
+    AnothersOwn,
+    /// It says none.
+    Unowned,
 }
 
 /// Milliseconds for which the server keeps a record.
@@ -240,22 +258,31 @@ impl Inner {
         }
     }
 
-    /// Ends a session, of this principal only if one is given; says how many and whose it was.
+    /// Ends a session, of this principal only if one is given.
     pub(crate) async fn delete(
         &self,
         id: SessionId,
         principal: Option<&str>,
         until: Instant,
-    ) -> Result<(u64, Option<String>), StoreError> {
+    ) -> Result<Ended, StoreError> {
         let reply = self.end(id, principal, until).await;
         let Reply::Array(parts) = reply.map_err(|fault| fault.of_write())? else {
             return Err(strange());
         };
         let mut parts = parts.into_iter();
-        let (Some(Reply::Int(ended)), principal) = (parts.next(), parts.next().and_then(text)) else {
+        let (Some(Reply::Int(count)), principal) = (parts.next(), parts.next().and_then(text)) else {
             return Err(strange());
         };
-        Ok((u64::try_from(ended).unwrap_or(0), principal))
+        let spared = match parts.next() {
+            Some(Reply::Int(1)) => Spared::Unowned,
+            Some(Reply::Int(0)) if principal.is_some() => Spared::AnothersOwn,
+            _ => Spared::Nothing,
+        };
+        Ok(Ended {
+            count: u64::try_from(count).unwrap_or(0),
+            principal,
+            spared,
+        })
     }
 
     pub(crate) async fn end(

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated,
 };
 
 /// Counts each kind of call of the store in it.
@@ -131,7 +132,7 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
         self.inner.delete(key).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         count(&self.others);
         self.inner.list(principal, now).await
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated,
 };
 
 use crate::sim::pause;
@@ -168,7 +169,7 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         self.call(Call::Delete, self.inner.delete(key)).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.inner.list(principal, now).await
     }
 

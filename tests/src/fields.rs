@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    ByteString, Capability, Changes, Durability, Key, LimitExceeded, Metadata, Record, SessionId,
+    ByteString, Capability, Changes, Durability, Key, LimitExceeded, Listed, Metadata, Record, SessionId,
     SessionStore, StoreError, Timestamp, Update, Updated, Value, Values,
 };
 
@@ -212,12 +212,12 @@ impl SessionStore for FieldStore {
         Ok(())
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let hashes = self.hashes();
         let theirs = hashes
             .values()
             .filter(|hash| hash.is_of(principal) && hash.is_live(now));
-        theirs.map(Hash::record).collect()
+        theirs.map(|hash| hash.record().map(Listed::from)).collect()
     }
 
     async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {

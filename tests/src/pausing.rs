@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Clock, Durability, Key, ManualClock, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Capability, Clock, Durability, Key, Listed, ManualClock, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 
 use crate::Rng;
@@ -123,7 +123,7 @@ impl<S: SessionStore, P: Pause> SessionStore for PausingStore<S, P> {
         self.around(self.inner.delete(key)).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.around(self.inner.list(principal, now)).await
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated,
 };
 
 /// A map that can only replace a record whose version is the loaded one: whoever comes second
@@ -95,12 +96,12 @@ impl SessionStore for ReplaceStore {
         Ok(())
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let records = self.records();
         let theirs = records
             .values()
             .filter(|record| record.principal() == Some(principal) && record.is_live(now));
-        Ok(theirs.cloned().collect())
+        Ok(theirs.cloned().map(Listed::from).collect())
     }
 
     async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {

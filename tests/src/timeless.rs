@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated,
 };
 
 /// Tells the store in it that it is 1970: nothing ever expires there, as in a store that leaves all
@@ -46,7 +47,7 @@ impl<S: SessionStore> SessionStore for TimelessStore<S> {
         self.0.delete(key).await
     }
 
-    async fn list(&self, principal: &str, _: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, _: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.0.list(principal, LONG_AGO).await
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use session_core::conformance::Suite;
 use session_core::{
-    Capability, Changes, Codec, Key, Lifetime, Limits, Metadata, Record, SessionId, SessionManager,
+    Capability, Changes, Codec, Key, Lifetime, Limits, Listed, Metadata, Record, SessionId, SessionManager,
     SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
 };
 use session_redis::{Layout, RedisStore};
@@ -69,7 +69,7 @@ impl SessionStore for Moving {
         self.any().delete(key).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.any().list(principal, now).await
     }
 

@@ -8,7 +8,7 @@ use super::edit::Edit;
 use super::reading::expect_gone;
 use super::sample::{just_before, number, same};
 use super::trial::{Check, Stop, Trial, describe, ensure, failed};
-use crate::{Changes, Key, Record, SessionId, StoreError, Timestamp};
+use crate::{Changes, Key, Listed, Record, SessionId, StoreError, Timestamp};
 
 pub(super) async fn list(trial: &Trial) -> Check {
     needs_index(trial).await?;
@@ -281,7 +281,13 @@ pub(super) async fn expect_listed(
 ) -> Check {
     let listed = trial.try_list(name, now).await;
     let listed = listed.or_else(|error| failed(format!("`list` failed: {}", describe(&error))))?;
-    let ids: BTreeSet<_> = listed.iter().map(|record| record.id()).collect();
+    if let Some(Listed::Unreadable { error, .. }) = listed.iter().find(|listed| listed.record().is_none()) {
+        return failed(format!(
+            "`list` cannot read a record that the store has written: {}",
+            describe(error)
+        ));
+    }
+    let ids: BTreeSet<_> = listed.iter().map(Listed::id).collect();
     let right: BTreeSet<_> = expected.iter().map(|record| record.id()).collect();
     ensure!(
         ids == right && listed.len() == right.len(),
@@ -292,7 +298,8 @@ pub(super) async fn expect_listed(
     );
     for record in expected {
         let found = listed.iter().find(|found| found.id() == record.id());
-        same(record, found.cloned(), "as `list` returns it")?;
+        let found = found.and_then(Listed::record).cloned();
+        same(record, found, "as `list` returns it")?;
     }
     Ok(())
 }

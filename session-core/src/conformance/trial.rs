@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::edit::Edit;
 use super::rng::Rng;
-use crate::{Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Updated};
+use crate::{Capability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Updated};
 
 /// Why a case did not pass.
 pub(super) enum Stop {
@@ -186,14 +186,10 @@ impl Trial {
         answer.or_else(|error| failed(format!("`delete` failed: {}", describe(&error))))
     }
 
-    pub(super) async fn try_list(
-        &self,
-        principal: &str,
-        now: Timestamp,
-    ) -> Result<Vec<Arc<Record>>, StoreError> {
+    pub(super) async fn try_list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let answer = (*self.store).list(principal, now).await;
         self.note(format_args!("list {principal:?}"), now, || match &answer {
-            Ok(records) => format!("{} records", records.len()),
+            Ok(listed) => format!("{} records", listed.len()),
             Err(error) => describe(error),
         });
         answer

@@ -244,7 +244,7 @@ impl SessionStore for Watched {
         self.store.delete(key).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.store.list(principal, now).await
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Applied, Capability, Changes, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated,
+    Applied, Capability, Changes, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -233,18 +233,19 @@ impl SessionStore for MapStore {
         Ok(())
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let records = self.lock().await;
         if self.has(Fault::ListsAll) {
             return Ok(records
                 .values()
                 .filter(|record| record.is_live(now))
                 .cloned()
+                .map(Listed::from)
                 .collect());
         }
         let mut theirs = self.theirs(&records, principal);
         theirs.retain(|record| record.is_live(now) || self.has(Fault::ListsExpired));
-        Ok(theirs)
+        Ok(theirs.into_iter().map(Listed::from).collect())
     }
 
     async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {

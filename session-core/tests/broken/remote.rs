@@ -10,7 +10,8 @@ use std::thread::{self, Thread};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Key, MemoryStore, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Key, Listed, MemoryStore, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated,
 };
 use tokio::sync::oneshot;
 
@@ -78,7 +79,7 @@ impl SessionStore for RemoteStore {
         self.ask(move |store| block_on(store.delete(&key))).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let principal = principal.to_owned();
         self.ask(move |store| block_on(store.list(&principal, now))).await
     }

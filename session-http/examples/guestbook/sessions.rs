@@ -28,7 +28,10 @@ impl Item {
     fn new(info: &SessionInfo, session: &Session) -> Self {
         Self {
             id: info.id().encode(),
-            label: info.label().map(str::to_owned),
+            label: match info.is_readable() {
+                true => info.label().map(str::to_owned),
+                false => Some("A damaged session".to_owned()),
+            },
             created: time::rfc3339(info.created_at()),
             last_seen: time::rfc3339(info.last_seen()),
             current: info.is(session),

@@ -44,7 +44,7 @@ local function look_at_text(key)
     if last > #text then
       text = redis.call('GETRANGE', key, 0, last - 1)
     end
-    it.principal = string.sub(text, start, last)
+    it.principal = last <= #text and string.sub(text, start, last)
   end
   return it
 end

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated,
 };
 
 /// What came of a call.
@@ -169,7 +170,7 @@ impl<S: SessionStore> SessionStore for TimedStore<S> {
         self.timed(false, self.inner.delete(key)).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.timed(true, self.inner.list(principal, now)).await
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use session_core::{
-    Capability, Durability, Key, MigratingStore, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated, async_trait,
+    Capability, Durability, Key, Listed, MigratingStore, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated, async_trait,
 };
 use session_tests::{Backend, YieldStore, sim};
 
@@ -118,7 +118,7 @@ impl SessionStore for Site {
         self.node(self.by_moving).delete(key).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Arc<Record>>, StoreError> {
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.node(self.by_moving).list(principal, now).await
     }
 

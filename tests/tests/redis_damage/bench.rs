@@ -146,6 +146,18 @@ impl Bench {
         }
     }
 
+    /// The same, and whether each can be read.
+    pub(super) fn list_all(&self) -> Vec<(SessionId, bool)> {
+        let listed = self.runtime.block_on(self.store.list(OWNER, self.now)).unwrap();
+        let each = listed.iter();
+        each.map(|listed| (listed.id(), listed.record().is_some()))
+            .collect()
+    }
+
+    pub(super) fn delete_one(&self, id: SessionId) -> bool {
+        self.runtime.block_on(self.store.delete_one(OWNER, id)).unwrap()
+    }
+
     pub(super) fn delete_all(&self) -> u64 {
         self.runtime.block_on(self.store.delete_all(OWNER, None)).unwrap()
     }

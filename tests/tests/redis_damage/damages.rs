@@ -8,6 +8,8 @@ pub(super) struct Damage {
     pub(super) done: fn(&mut Bench, &str),
     pub(super) load: Outcome,
     pub(super) updates: [Outcome; 3],
+    /// It says that it is another principal's.
+    pub(super) says_another: bool,
 }
 
 pub(super) fn put(bench: &mut Bench, key: &str, field: &str, content: &[u8]) {
@@ -24,12 +26,14 @@ pub(super) const DAMAGES: &[Damage] = &[
         done: |bench, key| bench.run("DEL", key),
         load: Absent,
         updates: [Absent; 3],
+        says_another: false,
     },
     Damage {
         name: "a string",
         done: |bench, key| bench.run("SET", (key, "text")),
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "a list",
@@ -39,6 +43,7 @@ pub(super) const DAMAGES: &[Damage] = &[
         },
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "a set",
@@ -48,6 +53,7 @@ pub(super) const DAMAGES: &[Damage] = &[
         },
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "a hash of another program",
@@ -57,6 +63,7 @@ pub(super) const DAMAGES: &[Damage] = &[
         },
         load: Absent,
         updates: [Absent; 3],
+        says_another: false,
     },
     Damage {
         name: "without m",
@@ -64,18 +71,21 @@ pub(super) const DAMAGES: &[Damage] = &[
         load: Corrupt,
         // The server does not look at it.
         updates: [Done; 3],
+        says_another: false,
     },
     Damage {
         name: "without s",
         done: |bench, key| drop_field(bench, key, "s"),
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "without h",
         done: |bench, key| drop_field(bench, key, "h"),
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "m alone",
@@ -85,12 +95,14 @@ pub(super) const DAMAGES: &[Damage] = &[
         },
         load: Corrupt,
         updates: [Absent; 3],
+        says_another: false,
     },
     Damage {
         name: "an empty m",
         done: |bench, key| put(bench, key, "m", b""),
         load: Corrupt,
         updates: [Done; 3],
+        says_another: false,
     },
     Damage {
         name: "half of m",
@@ -100,6 +112,7 @@ pub(super) const DAMAGES: &[Damage] = &[
         },
         load: Corrupt,
         updates: [Done; 3],
+        says_another: false,
     },
     Damage {
         name: "more than m",
@@ -109,6 +122,7 @@ pub(super) const DAMAGES: &[Damage] = &[
         },
         load: Corrupt,
         updates: [Done; 3],
+        says_another: false,
     },
     Damage {
         name: "m of a newer format",
@@ -119,6 +133,7 @@ pub(super) const DAMAGES: &[Damage] = &[
         },
         load: Corrupt,
         updates: [Done; 3],
+        says_another: false,
     },
     Damage {
         name: "m of another session",
@@ -129,96 +144,143 @@ pub(super) const DAMAGES: &[Damage] = &[
         },
         load: Corrupt,
         updates: [Done; 3],
+        says_another: false,
+    },
+    Damage {
+        name: "without p",
+        done: |bench, key| drop_field(bench, key, "p"),
+        load: Corrupt,
+        updates: [Done; 3],
+        says_another: false,
+    },
+    Damage {
+        name: "without p and h",
+        done: |bench, key| {
+            drop_field(bench, key, "p");
+            drop_field(bench, key, "h");
+        },
+        load: Corrupt,
+        updates: [Corrupt; 3],
+        says_another: false,
+    },
+    Damage {
+        name: "another p",
+        done: |bench, key| put(bench, key, "p", b"user:2"),
+        load: Corrupt,
+        updates: [Done; 3],
+        says_another: true,
+    },
+    Damage {
+        name: "an empty p",
+        done: |bench, key| put(bench, key, "p", b""),
+        load: Corrupt,
+        updates: [Done; 3],
+        says_another: true,
     },
     Damage {
         name: "an empty s",
         done: |bench, key| put(bench, key, "s", b""),
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "three numbers in s",
         done: |bench, key| put(bench, key, "s", b"1 2 3"),
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "more than s",
         done: |bench, key| bench_append(bench, key, "s", " x"),
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "a negative number in s",
         done: |bench, key| bench_prepend(bench, key, "s", "-"),
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "a version that nobody counts to",
         done: |bench, key| bench_prepend(bench, key, "s", "99999999999999999999"),
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "bytes that are no text in s",
         done: |bench, key| put(bench, key, "s", b"\xff\xfe \x00"),
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "an empty h",
         done: |bench, key| put(bench, key, "h", b""),
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "more than h",
         done: |bench, key| bench_append(bench, key, "h", "\n"),
         load: Corrupt,
         updates: [Corrupt; 3],
+        says_another: false,
     },
     Damage {
         name: "another epoch in h than in m",
         done: |bench, key| bench_prepend(bench, key, "h", "1"),
         load: Corrupt,
         updates: [Absent; 3],
+        says_another: false,
     },
     Damage {
         name: "another deadline in h than in m",
         done: |bench, key| put(bench, key, "h", b"0 1 1 1"),
         load: Corrupt,
         updates: [Absent; 3],
+        says_another: false,
     },
     Damage {
         name: "a value of an unknown codec",
         done: |bench, key| put(bench, key, ".b", b"\x00\xffx"),
         load: Corrupt,
         updates: [Done; 3],
+        says_another: false,
     },
     Damage {
         name: "a value of half a tag",
         done: |bench, key| put(bench, key, ".b", b"\x00"),
         load: Corrupt,
         updates: [Done; 3],
+        says_another: false,
     },
     Damage {
         name: "a value whose name is not UTF-8",
         done: |bench, key| bench.run("HSET", (key, &b".\xff\xfe"[..], "1")),
         load: Corrupt,
         updates: [Done; 3],
+        says_another: false,
     },
     Damage {
         name: "a foreign field",
         done: |bench, key| bench.run("HSET", (key, &b"\xffx"[..], "1", "name", "Ann", "", "")),
         load: Done,
         updates: [Done; 3],
+        says_another: false,
     },
     Damage {
         name: "values that are no JSON",
         done: |bench, key| put(bench, key, ".b", b"{\"\xff"),
         load: Done,
         updates: [Done; 3],
+        says_another: false,
     },
     Damage {
         name: "sizes that are not so",
@@ -234,6 +296,7 @@ pub(super) const DAMAGES: &[Damage] = &[
         },
         load: Done,
         updates: [Done; 3],
+        says_another: false,
     },
 ];
 

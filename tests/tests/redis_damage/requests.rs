@@ -1,6 +1,6 @@
 //! Requests whose session is damaged.
 
-use session_core::{Error, OnCorrupt, SessionManager, SessionStore, StoreError};
+use session_core::{Error, OnCorrupt, OnMaxSessions, SessionManager, SessionStore, StoreError};
 use session_tests::servers::Engine;
 use session_tests::{anonymous, open, token_of};
 use tokio::runtime::Runtime;
@@ -47,5 +47,62 @@ fn a_request_with_a_damaged_session() {
         });
         bench.run::<()>("DEL", key(id));
         bench.delete_all();
+    }
+}
+
+#[test]
+fn the_owner_of_a_damaged_session_signs_in_and_out() {
+    let mut bench = Bench::new(Engine::Redis7);
+    let (store, runtime) = (bench.store.clone(), Runtime::new().unwrap());
+    for beyond in [OnMaxSessions::RevokeOldest, OnMaxSessions::Refuse] {
+        let builder = SessionManager::builder(store.clone()).max_sessions(1, beyond);
+        let manager = builder.build().unwrap();
+        let sign_in = || {
+            runtime.block_on(async {
+                let session = anonymous(&manager).await;
+                session.sign_in(OWNER).unwrap();
+                session.insert("a", 1).unwrap();
+                session.insert("b", 1).unwrap();
+                manager.commit(&session).await.unwrap();
+                session.id().unwrap()
+            })
+        };
+        for damage in DAMAGES.iter().filter(|damage| damage.load != Done) {
+            let name = damage.name;
+            let id = sign_in();
+            (damage.done)(&mut bench, &key(id));
+            let there = damage.load == Corrupt && !damage.says_another;
+            let listed = runtime.block_on(manager.sessions_of(OWNER)).unwrap();
+            assert_eq!(listed.len(), usize::from(there), "{name}");
+            assert!(
+                listed.iter().all(|info| info.id() == id && !info.is_readable()),
+                "{name}"
+            );
+
+            let second = sign_in();
+            let listed = runtime.block_on(manager.sessions_of(OWNER)).unwrap();
+            assert_eq!(listed.len(), 1, "{name}");
+            assert_eq!(
+                (listed[0].id(), listed[0].is_readable()),
+                (second, true),
+                "{name}"
+            );
+            assert_eq!(
+                bench.run::<u64>("EXISTS", key(id)) == 1,
+                !there && damage.name != "deleted",
+                "{name}"
+            );
+
+            (damage.done)(&mut bench, &key(second));
+            let ended = runtime.block_on(manager.sign_out_everywhere(OWNER)).unwrap();
+            let left = u64::from(damage.load == Corrupt);
+            assert!((left..=left + 1).contains(&ended), "{name}: {ended}");
+            assert_eq!(
+                bench.run::<u64>("EXISTS", key(second)) == 1,
+                damage.name == "a hash of another program",
+                "{name}"
+            );
+            bench.run::<()>("DEL", (key(id), key(second)));
+        }
     }
 }

@@ -34,7 +34,11 @@ fn names() -> Vec<String> {
 
 async fn listed(store: &dyn SessionStore, principal: &str) -> Vec<SessionId> {
     let records = store.list(principal, NOW).await.unwrap();
-    assert!(records.iter().all(|record| record.principal() == Some(principal)));
+    assert!(
+        records
+            .iter()
+            .all(|listed| listed.record().unwrap().principal() == Some(principal))
+    );
     let mut ids: Vec<_> = records.iter().map(|record| record.id()).collect();
     ids.sort_unstable();
     ids
