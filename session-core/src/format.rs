@@ -2,7 +2,7 @@
 //!
 //! | bytes | content |
 //! |---|---|
-//! | 1 | format, now 1 |
+//! | 1 | format: 1, or 2 where the client has still to be told of its token |
 //! | .. | metadata: a postcard struct, fields in the order of [`Metadata`] |
 //! | .. | values: a postcard sequence of (key, codec tag, bytes), sorted by key |
 //!
@@ -20,6 +20,9 @@ use crate::record::TokenHash;
 use crate::{Codec, Lifetime, Record, SessionId, StoreError, Timestamp, Value, Values};
 
 const FORMAT: u8 = 1;
+/// The same of a record that says that the client has still to be told of its token. Records that
+/// do not are written as before, so that older versions read them.
+const FORMAT_OWED: u8 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Metadata<'a> {
@@ -52,7 +55,7 @@ pub enum FormatError {
     Empty,
     /// The format is not one that this version reads.
     #[error(
-        "the record has format {0}, this version reads format {FORMAT}; a newer version may have written it: update this one"
+        "the record has format {0}, this version reads formats {FORMAT} and {FORMAT_OWED}; a newer version may have written it: update this one"
     )]
     Version(u8),
     /// The bytes end too early, go on too long, or hold something else.
@@ -178,7 +181,7 @@ impl Record {
     }
 
     fn metadata_into(&self, bytes: &mut Vec<u8>) {
-        bytes.push(FORMAT);
+        bytes.push(if self.owed { FORMAT_OWED } else { FORMAT });
         let metadata = Metadata {
             id: self.id,
             scope: &self.scope,
@@ -216,9 +219,11 @@ fn counted(number: u64) -> Result<u64, FormatError> {
 
 fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
     let (&format, rest) = bytes.split_first().ok_or(FormatError::Empty)?;
-    if format != FORMAT {
-        return Err(FormatError::Version(format));
-    }
+    let owed = match format {
+        FORMAT => false,
+        FORMAT_OWED => true,
+        _ => return Err(FormatError::Version(format)),
+    };
     let damaged = FormatError::Damaged("metadata");
     let (metadata, rest) = postcard::take_from_bytes::<Metadata<'_>>(rest).map_err(|_| damaged)?;
     let idle = Duration::from_millis(metadata.idle);
@@ -240,6 +245,7 @@ fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
             lifetime
         },
         csrf_seed: metadata.csrf_seed,
+        owed,
         tokens: metadata.tokens,
         values: Values::default(),
     };

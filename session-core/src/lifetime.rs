@@ -94,6 +94,11 @@ impl Lifetime {
 
     /// The same, with a token that the client keeps when the browser closes ("remember me").
     ///
+    /// Activity moves the end of the session, so the client has to be sent its token again with a
+    /// later `Max-Age`. Where the write that records the activity cannot do that, such as a
+    /// [`save`](crate::Session::save) or the commit of a `304`, the next response that may carry a
+    /// token does, at the cost of one write.
+    ///
     /// ```
     /// use session_core::Lifetime;
     ///

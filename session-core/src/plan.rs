@@ -33,6 +33,8 @@ struct Tokens {
     rotate: bool,
     /// It is told once more, unchanged.
     again: bool,
+    /// The client is to hear of it, and this write cannot tell: a later one has to.
+    owed: bool,
 }
 
 const KEEPING_TOKEN: &str = "the response cannot carry a new token";
@@ -133,7 +135,8 @@ impl State {
         let saves = occasion != Occasion::Save || asked;
         let touched = saves && old.touch_due(now);
         let upkeep = self.upkeep(base, &intent, now, occasion, touched, rules);
-        let replaced = !intent.is_empty() || (saves && base.upkeep.confirm) || upkeep.rotate;
+        let replaced =
+            !intent.is_empty() || (saves && base.upkeep.confirm) || upkeep.rotate || upkeep.owed != old.owed;
         if !asked && !replaced && !touched {
             return Ok(Plan::Nothing);
         }
@@ -153,6 +156,7 @@ impl State {
         });
         let mut record = changes.apply(old);
         let mut secret = intent.apply(&mut record, now, rules)?;
+        record.owed = upkeep.owed;
         if replaced && secret.is_none() {
             record.last_seen = record.last_seen.max(now);
             secret = upkeep.rotate.then(Secret::random).transpose()?;
@@ -180,7 +184,7 @@ impl State {
             // What has expired was kept alive by another request, or is gone.
             reload: (base.stale && versioned) || !old.is_live(now),
             generation: self.generation,
-            again: upkeep.again && (touched || replaced),
+            again: upkeep.again,
             taken: Taken::default(),
             intent,
         }))
@@ -196,25 +200,29 @@ impl State {
         touched: bool,
         rules: &Rules,
     ) -> Tokens {
-        let may_tell = occasion != Occasion::CommitKeepingToken && !base.upkeep.superseded;
+        let rotates = rules.rotation.is_on();
         let lifetime = intent.lifetime.unwrap_or(base.record.lifetime);
         let writes = touched || !intent.is_empty();
-        let other = lifetime != base.record.lifetime || writes && base.old_key;
-        if !rules.rotation.is_on() {
-            return Tokens {
-                rotate: false,
-                again: may_tell && (other || writes && lifetime.is_persistent()),
-            };
-        }
-        // No token is told twice where tokens rotate: of two answers that overtake each other the later one could
-        // bring back what the earlier one has replaced.
-        let may_rotate = may_tell
-            && occasion == Occasion::Commit
-            && self.phase == Phase::Open
-            && base.upkeep.rotate_at.is_some();
+        // Another `Max-Age`, or the token signed with the newest key. Where tokens rotate, the
+        // `Max-Age` moves with them.
+        let news = lifetime != base.record.lifetime
+            || writes && base.old_key && !base.upkeep.superseded
+            || writes && lifetime.is_persistent() && !rotates;
+        let owed = base.record.owed || news;
+        // A save may be followed by no answer, so that it cannot tell.
+        let may_tell = occasion == Occasion::Commit && !base.upkeep.superseded;
+        // No token is told twice where tokens rotate: of two answers that overtake each other the
+        // later one could bring back what the earlier one has replaced.
+        let may_rotate = may_tell && self.phase == Phase::Open && base.upkeep.rotate_at.is_some();
+        let again = may_tell && owed && !rotates;
+        let rotate = may_rotate && !intent.renews() && (owed || base.upkeep.rotation_due(now));
+        // The client hears of a token that was created in this request, and of a sealed one, in any
+        // case.
+        let tells = again || rotate || intent.renews() || self.tell || rules.is_sealed();
         Tokens {
-            rotate: may_rotate && !intent.renews() && (other || base.upkeep.rotation_due(now)),
-            again: false,
+            rotate,
+            again,
+            owed: owed && !tells,
         }
     }
 }

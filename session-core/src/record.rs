@@ -44,6 +44,9 @@ pub struct Record {
     pub(crate) label: Option<ByteString>,
     pub(crate) lifetime: Lifetime,
     pub(crate) csrf_seed: [u8; 16],
+    /// A write moved what the client is to hear of its token (another `Max-Age`, the signature of a
+    /// newer key), and nobody has told it yet.
+    pub(crate) owed: bool,
     /// One, as a rule.
     pub(crate) tokens: SmallVec<[TokenHash; 1]>,
     pub(crate) values: Values,
@@ -95,6 +98,7 @@ impl Record {
             label: None,
             lifetime,
             csrf_seed: [0; 16],
+            owed: false,
             tokens: SmallVec::new(),
             values: Values::default(),
         }

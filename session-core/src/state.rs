@@ -197,7 +197,7 @@ impl State {
 
     /// Whether a commit at `now` would do anything at all.
     pub(crate) fn needs_commit(&self, now: Timestamp) -> bool {
-        let due = |base: &Base| base.record.touch_due(now) || base.upkeep.due(now);
+        let due = |base: &Base| base.record.touch_due(now) || base.record.owed || base.upkeep.due(now);
         !self.pending.is_empty()
             || !self.doomed.is_empty()
             || !self.intent.is_empty()
@@ -311,14 +311,9 @@ impl State {
                 base.secret = Some(secret);
                 base.presented = false;
             }
-            let owes = job.record.lifetime != base.record.lifetime && !self.tell;
             match other_tokens {
                 true => base.replace(job.record, &rules.rotation),
                 false => base.record = job.record,
-            }
-            if owes {
-                // The client is to hear of another Max-Age: with the next token, and that is due.
-                base.upkeep.rotate_at = base.upkeep.rotate_at.map(|_| Timestamp::default());
             }
         }
         self.measure();

@@ -72,6 +72,7 @@ impl Trial {
         for at in 0..rng.below(8) {
             record = record.with_value(format!("value-{at}"), any_value(rng));
         }
+        record.owed = rng.coin();
         Ok(record)
     }
 }
@@ -165,7 +166,7 @@ pub(super) fn difference(expected: &Record, found: &Record) -> Option<String> {
         };
     }
     compare!(id, scope, version, epoch, created, last_seen, deadline);
-    compare!(authenticated, principal, label, lifetime, csrf_seed, tokens);
+    compare!(authenticated, principal, label, lifetime, csrf_seed, owed, tokens);
     for (key, value) in expected.values().iter() {
         match found.values().get(key) {
             None => return Some(format!("the key {key:.40?} is lost")),

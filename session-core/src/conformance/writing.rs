@@ -231,6 +231,7 @@ fn renew(record: &mut Record, other: &Record, rng: &mut Rng) {
     record.label.clone_from(&other.label);
     record.lifetime = other.lifetime;
     record.csrf_seed = other.csrf_seed;
+    record.owed = other.owed;
     record.tokens.clone_from(&other.tokens);
 }
 

@@ -99,9 +99,15 @@ fn with_values(values: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// `full()`, whose client has still to be told of its token.
+fn owed() -> Record {
+    Record { owed: true, ..full() }
+}
+
 #[test]
 fn golden_files_hold_the_format_still() {
     let cases = [
+        (owed(), include_str!("../../tests/golden/record-v2-owed.hex")),
         (
             minimal(),
             include_str!("../../tests/golden/record-v1-minimal.hex"),
@@ -118,6 +124,15 @@ fn golden_files_hold_the_format_still() {
 
 fn parts(metadata: impl Into<Bytes>) -> Result<Record, FormatError> {
     Record::from_parts(metadata, 7, at(8), Values::default())
+}
+
+#[test]
+fn the_format_says_what_the_client_is_owed_and_nothing_else_differs() {
+    let (plain, other) = (full().encode(), owed().encode());
+    assert_eq!((plain[0], other[0]), (1, 2));
+    assert_eq!(plain[1..], other[1..]);
+    assert!(parts(owed().encode_metadata()).unwrap().owed);
+    assert!(!parts(full().encode_metadata()).unwrap().owed);
 }
 
 #[test]
@@ -204,8 +219,8 @@ fn where_the_damage_is() {
 }
 
 #[test]
-fn only_this_format_is_read() {
-    for format in (0..=255).filter(|format| *format != 1) {
+fn only_these_formats_are_read() {
+    for format in (0..=255).filter(|format| ![1, 2].contains(format)) {
         let mut bytes = full().encode();
         bytes[0] = format;
         assert_eq!(
@@ -381,7 +396,7 @@ fn texts_of_the_errors() {
     assert_eq!(FormatError::Empty.to_string(), "the record is empty; delete it");
     assert_eq!(
         FormatError::Version(7).to_string(),
-        "the record has format 7, this version reads format 1; a newer version may have written it: update this one"
+        "the record has format 7, this version reads formats 1 and 2; a newer version may have written it: update this one"
     );
     assert_eq!(
         FormatError::Damaged("end").to_string(),
@@ -453,6 +468,7 @@ fn arbitrary_record() -> impl Strategy<Value = Record> {
         0..MOST_COUNTED,
         0..MOST_COUNTED,
         any::<[u8; 16]>(),
+        any::<bool>(),
     );
     let tokens = collection::vec(arbitrary_token(), 0..5);
     (
@@ -476,6 +492,7 @@ fn arbitrary_record() -> impl Strategy<Value = Record> {
             label: names.2.map(ByteString::from),
             lifetime,
             csrf_seed: numbers.3,
+            owed: numbers.4,
             tokens: tokens.into(),
             values,
         })

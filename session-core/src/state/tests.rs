@@ -419,7 +419,77 @@ fn when_the_client_must_hear_of_its_token() {
     let job = updated(&mut state, Occasion::Save);
     let key = Key::Id(job.record.id);
     state.updated(job, key, 2, &rules);
-    assert!(state.tell, "another lifetime");
+    assert!(
+        !state.tell && state.base.as_ref().unwrap().record.owed,
+        "no answer may follow"
+    );
+    assert!(state.needs_commit(at(1_001)));
+    assert!(is_nothing(&mut state, at(1_001), Occasion::CommitKeepingToken));
+    let job = updated(&mut state, Occasion::Commit);
+    let key = Key::Id(job.record.id);
+    state.updated(job, key, 3, &rules);
+    assert!(
+        state.tell && !state.base.as_ref().unwrap().record.owed,
+        "another lifetime"
+    );
+}
+
+/// A write that cannot tell says so in the record, once; the next ones merge.
+#[test]
+fn what_is_owed_is_noted_once() {
+    for occasion in [Occasion::Save, Occasion::CommitKeepingToken] {
+        for (owed, metadata) in [(false, Metadata::Replaced), (true, Metadata::Touched(at(1_060)))] {
+            let mut record = record();
+            record.lifetime = record.lifetime.persistent();
+            record.owed = owed;
+            let mut state = State::opened(Some(base(record)), false);
+            put(&mut state, "b", "2");
+            assert!(matches!(
+                updated_at(&mut state, at(1_059), occasion).changes.metadata(),
+                Metadata::Unchanged
+            ));
+            let job = updated_at(&mut state, at(1_060), occasion);
+            assert_eq!(job.changes.metadata(), metadata);
+            assert_eq!(job.expected.is_some(), !owed);
+            assert!(job.record.owed && !job.again);
+        }
+    }
+}
+
+/// The client holds the record itself: what it has not been sent has not moved.
+#[test]
+fn a_sealed_session_owes_nothing() {
+    for occasion in [Occasion::Save, Occasion::Commit, Occasion::CommitKeepingToken] {
+        let mut record = record();
+        record.lifetime = record.lifetime.persistent();
+        let mut state = State::opened(Some(base(record)), false);
+        if occasion == Occasion::CommitKeepingToken {
+            assert!(matches!(
+                state.plan(at(1_060), occasion, &sealed()),
+                Ok(Plan::Nothing)
+            ));
+            continue;
+        }
+        put(&mut state, "b", "2");
+        let Ok(Plan::Write(job)) = state.plan(at(1_060), occasion, &sealed()) else {
+            panic!("a write")
+        };
+        assert!(!job.record.owed);
+        state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &sealed());
+        assert!(state.tell);
+    }
+}
+
+/// Of a token that this request has created the client hears in any case.
+#[test]
+fn nothing_is_owed_of_a_token_that_is_told_anyway() {
+    let mut record = record();
+    record.lifetime = record.lifetime.persistent();
+    let mut state = State::opened(Some(base(record)), false);
+    state.tell = true;
+    put(&mut state, "b", "2");
+    let job = updated_at(&mut state, at(1_060), Occasion::Save);
+    assert!(!job.record.owed && job.expected.is_none());
 }
 
 #[test]
