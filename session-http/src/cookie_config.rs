@@ -1,5 +1,7 @@
 //! The cookie that carries a token.
 
+mod place;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -7,14 +9,13 @@ use cookie::{Cookie, CookieBuilder};
 use http::HeaderValue;
 use session_core::ConfigError;
 
+use self::place::{fault_of_domain, fault_of_path, host};
 use crate::transport::is_name_of_piece;
 
 pub use cookie::SameSite;
 
 /// Octets of name and value that a browser takes (RFC 6265bis, 5.6).
 pub(crate) const LARGEST: usize = 4096;
-/// Octets of one attribute that a browser takes (RFC 6265bis, 5.6).
-const LARGEST_ATTRIBUTE: usize = 1024;
 /// What a browser keeps a cookie at most (RFC 6265bis, 5.5).
 pub(crate) const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
 
@@ -75,6 +76,9 @@ impl CookieConfig {
     }
 
     /// Under which path it is sent. Default `/`.
+    ///
+    /// Write it as it is in the address that a browser requests: percent-encoded, and without a query.
+    /// `build` refuses a path that no request can have.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
@@ -82,6 +86,23 @@ impl CookieConfig {
     }
 
     /// To which domain, and all below it, it is sent. Default: to the host that set it, and no other.
+    ///
+    /// Write it without scheme, port, path and wildcard; international names in punycode. `build` refuses a
+    /// domain that can match no host. An IPv4 address or a single label, such as `localhost`, matches
+    /// that very host, so it does no more than the default. Browsers ignore a cookie for a public
+    /// suffix, such as `co.uk`; `build` does not know those.
+    ///
+    /// ```
+    /// use session_core::MemoryStore;
+    /// use session_http::{CookieConfig, SessionLayer};
+    ///
+    /// let build = |domain: &str| {
+    ///     let cookie = CookieConfig::new("__Secure-id").domain(domain);
+    ///     SessionLayer::builder(MemoryStore::new()).cookie(cookie).build()
+    /// };
+    /// assert!(build("example.com").is_ok()); // and shop.example.com, and all others below it
+    /// assert!(build("example.com:8080").is_err()); // no browser would ever send that back
+    /// ```
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
@@ -130,15 +151,9 @@ impl CookieConfig {
                 "has a name that ends as those of the pieces of a large session do; drop the `~` and its digit",
             );
         }
-        if !self.path.starts_with('/') || !is_attribute(&self.path) {
-            return refuse(
-                "has a path that does not begin with `/`, is too long or holds `;` or control characters",
-            );
-        }
-        if let Some(domain) = &self.domain {
-            if domain.is_empty() || !is_attribute(domain) {
-                return refuse("has a domain that is empty, too long or holds `;` or control characters");
-            }
+        let misplaced = fault_of_path(&self.path).or_else(|| fault_of_domain(self.domain.as_deref()?));
+        if let Some(fault) = misplaced {
+            return refuse(fault);
         }
         // Browsers compare prefixes without regard to case (RFC 6265bis, 5.7).
         let prefixed = |prefix: &str| {
@@ -201,6 +216,18 @@ impl CookieConfig {
         header_value(cookie.to_string())
     }
 
+    /// Whether a cookie of our name with these attributes is another one. A path that is not given is
+    /// that of the request, and may be ours.
+    pub(crate) fn is_elsewhere(&self, domain: Option<&str>, path: Option<&str>) -> bool {
+        let given = |domain: &&str| !domain.is_empty();
+        let own = self.domain.as_deref().map(host);
+        let same_domain = match (own, domain.map(host).filter(given)) {
+            (Some(own), Some(other)) => own.eq_ignore_ascii_case(other),
+            (own, other) => own == other,
+        };
+        !same_domain || path.is_some_and(|path| path.starts_with('/') && path != self.path)
+    }
+
     fn dress<'a>(&'a self, name: &'a str, value: &'a str) -> CookieBuilder<'a> {
         let cookie = Cookie::build((name, value))
             .path(self.path.as_str())
@@ -230,10 +257,6 @@ fn header_value(text: String) -> Option<HeaderValue> {
 /// A character of a token (RFC 9110, 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-fn is_attribute(text: &str) -> bool {
-    text.len() <= LARGEST_ATTRIBUTE && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
 }
 
 #[cfg(test)]

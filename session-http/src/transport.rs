@@ -2,16 +2,18 @@
 
 mod caching;
 mod chunks;
+mod set_cookie;
 
 use std::borrow::Cow;
 
-use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE, VARY};
+use http::header::{AUTHORIZATION, COOKIE, VARY};
 use http::{HeaderMap, HeaderValue};
 use session_core::{Capability, ClientToken, ConfigError, Directive, Lifetime};
 use smallvec::SmallVec;
 
 pub(crate) use self::chunks::is_name_of_piece;
 use self::chunks::{MOST_COOKIES, chunk_name, chunk_size, further, head, sent, split};
+use self::set_cookie::replace;
 use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
 use crate::header_config::HeaderConfig;
 
@@ -190,7 +192,7 @@ impl Transport {
                         .enumerate()
                     {
                         let value = CookieConfig::set(attributes, &name, &value, token.max_age());
-                        replace(headers, &name, value);
+                        replace(headers, cookie, &name, value);
                         if let Some(left) = left.get_mut(at) {
                             *left = false;
                         }
@@ -201,7 +203,7 @@ impl Transport {
                 }
                 for (at, _) in left.iter().enumerate().filter(|(_, left)| **left) {
                     let name = chunk_name(cookie.name(), at);
-                    replace(headers, &name, cookie.remove(&name));
+                    replace(headers, cookie, &name, cookie.remove(&name));
                 }
             }
         }
@@ -285,28 +287,6 @@ fn as_text(bytes: &[u8]) -> &str {
 fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
-}
-
-/// Adds a Set-Cookie in place of any other of that name; those of other names stay.
-fn replace(headers: &mut HeaderMap, name: &str, value: Option<HeaderValue>) {
-    let Some(value) = value else { return };
-    let own = |other: &HeaderValue| {
-        let rest = other.as_bytes().trim_ascii_start().strip_prefix(name.as_bytes());
-        rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
-    };
-    if headers.get_all(SET_COOKIE).iter().any(own) {
-        let others: Vec<_> = headers
-            .get_all(SET_COOKIE)
-            .iter()
-            .filter(|other| !own(other))
-            .cloned()
-            .collect();
-        headers.remove(SET_COOKIE);
-        for other in others {
-            headers.append(SET_COOKIE, other);
-        }
-    }
-    headers.append(SET_COOKIE, value);
 }
 
 fn add_vary(headers: &mut HeaderMap, name: &HeaderValue) {

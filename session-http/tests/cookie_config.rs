@@ -143,11 +143,143 @@ fn paths_and_domains() {
     // 1,024 octets is what an attribute may have (S28).
     accepted(named("id").path(format!("/{}", "a".repeat(1_023))));
     refused(named("id").path(format!("/{}", "a".repeat(1_024))), "path");
-    accepted(named("id").domain("a".repeat(1_024)));
-    refused(named("id").domain("a".repeat(1_025)), "domain");
     for path in ["/", "/shop", "/shop/", "/a%20b", "/a,b"] {
         accepted(named("id").path(path));
     }
+}
+
+/// A browser compares the domain with the host alone (RFC 6265, 5.1.3): what is no host matches none.
+#[test]
+fn domains_that_match_no_host() {
+    let label = "a".repeat(64);
+    let long = ["a"; 128].join(".");
+    for (domain, because) in [
+        ("example.com:8080", "port"),
+        ("example.com:", "port"),
+        ("localhost:3000", "port"),
+        ("127.0.0.1:80", "port"),
+        ("https://example.com", "scheme"),
+        ("//example.com", "path"),
+        ("example.com/", "path"),
+        ("example.com/shop", "path"),
+        ("*.example.com", "wildcard"),
+        ("*", "wildcard"),
+        (".*.example.com", "wildcard"),
+        ("example.com.", "dot"),
+        (".", "dot"),
+        ("..", "dot"),
+        ("..example.com", "dot"),
+        ("example..com", "dot"),
+        (".example.com.", "dot"),
+        ("b\u{fc}cher.example", "punycode"),
+        ("\u{ff45}xample.com", "punycode"),
+        ("example\u{3002}com", "punycode"),
+        ("[::1]", "IPv6"),
+        ("::1", "IPv6"),
+        ("2001:db8::1", "IPv6"),
+        ("256.0.0.1", "IPv4"),
+        ("1.2.3", "IPv4"),
+        ("1.2.3.4.5", "IPv4"),
+        ("127.0.0.01", "IPv4"),
+        ("0x7f.0.0.1", "IPv4"),
+        ("example.0x1", "IPv4"),
+        ("1", "IPv4"),
+        ("example.com,example.org", "character"),
+        ("user@example.com", "character"),
+        ("exam%70le.com", "character"),
+        ("example.com?a", "character"),
+        ("example com", "character"),
+        ("example.com ", "character"),
+        ("exa\tmple.com", "character"),
+        ("\"example.com\"", "character"),
+        ("-example.com", "hyphen"),
+        ("example-.com", "hyphen"),
+        ("shop.-.example.com", "hyphen"),
+        (&label, "63"),
+        (&format!("{label}.example.com"), "63"),
+        (&long, "253"),
+    ] {
+        refused(named("id").domain(domain), because);
+        refused(named("id").domain(domain), "domain");
+    }
+}
+
+#[test]
+fn domains_that_match_a_host() {
+    let longest = format!("{}.a", ["a"; 126].join("."));
+    assert_eq!(longest.len(), 253);
+    for domain in [
+        "example.com",
+        "EXAMPLE.com",
+        "shop.example.com",
+        "xn--bcher-kva.example",
+        "a-b.example.com",
+        "a--b.example",
+        "my_shop.example.com",
+        "_shop.example.com",
+        "3com.example",
+        "123.example.com",
+        "example.1st",
+        // That very host, and no other: hosts of one label, and addresses.
+        "localhost",
+        "intranet",
+        "127.0.0.1",
+        // RFC 6265, 5.2.3: browsers ignore the dot in front.
+        ".example.com",
+        &"a".repeat(63),
+        &longest,
+    ] {
+        accepted(named("id").domain(domain));
+    }
+}
+
+/// A browser compares the path with that of its request, which it has normalised.
+#[test]
+fn paths_that_match_no_request() {
+    for path in [
+        "/shop?a=b",
+        "/shop?",
+        "/shop#top",
+        "/a/../b",
+        "/..",
+        "/a/./b",
+        "/.",
+        "/%2e%2E/a",
+        "/a/.%2e",
+        "/%2E/",
+        "/a\\b",
+        "/<id>",
+        "/{id}",
+        "/a\"b",
+        "/a`b",
+    ] {
+        refused(named("id").path(path), "path");
+    }
+    for path in [
+        "/.well-known",
+        "/a..b/",
+        "/...",
+        "/a.b",
+        "/a%2fb",
+        "/a//b",
+        "/~ann",
+        "/a:b@c",
+        "/a%2e",
+    ] {
+        accepted(named("id").path(path));
+    }
+}
+
+#[tokio::test]
+async fn a_domain_is_sent_without_its_dot() {
+    use common::{layer_with, plain, set_cookies, visit};
+    let cookie = named("id").domain(".example.com");
+    let (layer, _, _) = layer_with(|builder| builder.cookie(cookie));
+    let response = visit(&layer, plain(), |session| {
+        session.insert("colour", "blue").unwrap();
+    })
+    .await;
+    assert!(set_cookies(&response)[0].contains("; Domain=example.com"));
 }
 
 #[test]
