@@ -2,12 +2,16 @@
 //!
 //! - [`moving`]: from tower-sessions, axum_session, actix-session or express-session, and from one store to another.
 //! - [`backends`]: which store to choose; what each guarantees, costs and cannot do.
+//! - [`handlers`]: requests that take long, values whose type changes, large sessions, timeouts.
 //! - [`stores`]: writing a store.
 //! - [`security`]: what standards ask of sessions, and where it is met.
 //! - [`operating`]: what to watch, how much room sessions take, how keys are changed.
 
 #[doc = include_str!("../docs/backends.md")]
 pub mod backends {}
+
+#[doc = include_str!("../docs/handlers.md")]
+pub mod handlers {}
 
 #[doc = include_str!("../docs/moving.md")]
 pub mod moving {}

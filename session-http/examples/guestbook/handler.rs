@@ -32,8 +32,8 @@ struct Summary {
     principal: Option<String>,
 }
 
-/// Answers a request. An `Err` would cut the connection, so it is kept for a session that could not be
-/// loaded, for which the layer answers.
+/// Answers a request. An `Err` would cut the connection, so it is kept for a session that could not
+/// be loaded, for which the layer answers.
 pub(crate) async fn handle(request: Request<Incoming>) -> Result<Page, session_http::Error> {
     match route(request).await {
         Ok(page) => Ok(page),
@@ -134,7 +134,8 @@ fn count_visit(session: &Session) -> Result<u64, session_core::Error> {
     match values::update(session, "visits", |visits: Option<u64>| {
         visits.unwrap_or(0).saturating_add(1)
     }) {
-        // A cookie can be so full that not one more digit fits: the page with its button to clear it comes all the same.
+        // A cookie can be so full that not one more digit fits: the page with its button to clear it
+        // comes all the same.
         Err(session_core::Error::Limit(_)) => Ok(values::get(session, "visits")?.unwrap_or(0)),
         visits => visits,
     }

@@ -1,7 +1,7 @@
 //! Whether anybody sees the answer to a request.
 //!
-//! A page that counts visits and shows a notice once must do neither for a program that only looks
-//! whether it is there (HEAD), a browser that fetches it in case somebody goes there, or an `<img>`.
+//! A page that counts visits and shows a notice once must do neither for a program that asks only
+//! for the head, for a browser that fetches it in case somebody goes there, or for an `<img>`.
 
 use hyper::{HeaderMap, Method};
 
