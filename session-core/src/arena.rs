@@ -40,7 +40,7 @@ impl Arena {
         draft(codec, value, |bytes| self.keep(codec, bytes))
     }
 
-    /// Encodes `value`; `None` if it comes out as `old`, and then takes no place.
+    /// Encodes `value`; `None` if it is the same value as `old`, and then takes no place.
     pub(crate) fn encode_new<T: Serialize + ?Sized>(
         &mut self,
         codec: Codec,
@@ -48,7 +48,7 @@ impl Arena {
         old: Option<&Value>,
     ) -> Result<Option<Value>, CodecFault> {
         draft(codec, value, |bytes| {
-            let same = old.is_some_and(|old| old.codec() == codec && old.bytes() == bytes);
+            let same = old.is_some_and(|old| old.is_same(codec, bytes));
             (!same).then(|| self.keep(codec, bytes))
         })
     }

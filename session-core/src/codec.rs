@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::faithful::Refusal;
+use crate::same::same_json;
 
 /// How a value is written. Each stored [`Value`] says which codec wrote it, so a change
 /// of codec logs nobody out: old values are read by the old one.
@@ -33,6 +34,11 @@ pub enum Codec {
     /// JSON: a person and other languages can read it. The default.
     ///
     /// Integers of up to 128 bits and finite floats come back bit for bit.
+    ///
+    /// Two objects with the same entries are the same value, in whatever order: inserting a
+    /// `HashMap` that was read writes nothing. So an order that a map keeps, as `IndexMap` does, is
+    /// not part of its value; use a list of pairs where it matters. A `HashSet` becomes a list,
+    /// whose order does matter: use a `BTreeSet`, or inserting it again is a write.
     ///
     /// An insert refuses:
     ///
@@ -158,6 +164,13 @@ impl Value {
             codec,
             bytes: bytes.into(),
         }
+    }
+
+    /// Whether what `codec` wrote as `bytes` is this value, as far as the codec can tell: a JSON
+    /// object is the same in whatever order its entries are.
+    pub(crate) fn is_same(&self, codec: Codec, bytes: &[u8]) -> bool {
+        let may_vary = codec == Codec::Json;
+        self.codec == codec && (self.bytes == bytes || (may_vary && same_json(&self.bytes, bytes)))
     }
 
     /// The codec that wrote it.

@@ -86,6 +86,7 @@ mod record;
 mod rotation;
 mod round_trips;
 mod rules;
+mod same;
 mod session;
 mod signing;
 mod state;

@@ -188,30 +188,35 @@ impl Pending {
 
     /// What is to be written over `stored`, without what is stored already.
     pub(crate) fn changes(&self, stored: &Values) -> Changes {
+        if self.cleared.is_some() && self.restores(stored) {
+            return Changes::new();
+        }
         let differs = |entry: &&Entry| match self.cleared {
             Some(_) => entry.current.is_some(),
-            None => entry.current.as_ref() != stored.get(&entry.key),
+            None => !same(entry.current.as_ref(), stored.get(&entry.key)),
         };
-        let count = self.changing().filter(differs).count();
-        let mut changed = Vec::with_capacity(count);
-        changed.extend(
-            self.changing()
-                .filter(differs)
-                .map(|entry| (entry.key.clone(), entry.current.clone())),
-        );
-        let cleared = self.cleared.is_some() && !self.restores(stored);
-        if self.cleared.is_some() && !cleared {
-            changed.clear();
+        let mut changed = Vec::new();
+        for entry in self.changing().filter(differs) {
+            if changed.is_empty() {
+                changed.reserve_exact(self.entries.len());
+            }
+            changed.push((entry.key.clone(), entry.current.clone()));
         }
-        Changes::from_sorted(cleared, changed)
+        Changes::from_sorted(self.cleared.is_some(), changed)
     }
 
     /// Whether the handler put back exactly what it had cleared.
     fn restores(&self, stored: &Values) -> bool {
-        let mine = self
+        let mut stored = stored.iter();
+        let mut mine = self
             .changing()
             .filter_map(|entry| Some((&*entry.key, entry.current.as_ref()?)));
-        mine.eq(stored.iter())
+        let restored = mine.all(|(key, value)| {
+            stored
+                .next()
+                .is_some_and(|(other, old)| key == other && old.is_same(value.codec(), value.bytes()))
+        });
+        restored && stored.next().is_none()
     }
 
     /// The values of a session that is not stored yet.
@@ -363,6 +368,15 @@ impl Replay {
         self.then.iter().try_fold(self.from.clone(), |value, update| {
             update(&self.key, value.as_ref(), codec, arena).map(Some)
         })
+    }
+}
+
+/// Whether it is the same value, or none, that is stored.
+fn same(current: Option<&Value>, stored: Option<&Value>) -> bool {
+    match (current, stored) {
+        (Some(current), Some(stored)) => stored.is_same(current.codec(), current.bytes()),
+        (None, None) => true,
+        _ => false,
     }
 }
 

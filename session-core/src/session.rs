@@ -24,7 +24,8 @@ use crate::{Error, Value};
 /// What is changed is written by [`SessionManager::commit`], in one atomic step or not at
 /// all. Of plain [`insert`](Self::insert)s into one key by several requests the last
 /// one wins; [`update`](Self::update) never loses to another writer. An insert of the
-/// value that is already there writes nothing, and so does not defend it against others.
+/// value that is already there writes nothing, and so does not defend it against others
+/// ([`Codec`](crate::Codec) says which values are the same).
 /// Only where a sign-in has to create a new session it counts as inserted.
 ///
 /// ```

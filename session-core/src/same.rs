@@ -1,0 +1,170 @@
+//! Whether two JSON texts are the same value.
+
+use std::borrow::Cow;
+
+/// `serde_json` reads lists and objects within each other to this depth.
+const DEEPEST: u8 = 127;
+
+/// Whether two texts that differ are the same value all the same: their objects have the same
+/// entries in another order, or they differ in white space or in escapes. Numbers are the same
+/// only if their text is, since `1` and `1.0` decode to other types.
+///
+/// `false` also for what cannot be told: a text that is no JSON, or an object that has a key twice.
+///
+/// Almost all texts that differ do so in what they hold: they are told apart by one look at their
+/// bytes. The others are parsed, which takes time and memory in proportion to their length.
+pub(crate) fn same_json(one: &[u8], other: &[u8]) -> bool {
+    let (first, second) = (Look::at(one), Look::at(other));
+    let may_vary = first.varies || second.varies;
+    let escapes = first.escapes || second.escapes;
+    if !may_vary || (!escapes && first.held != second.held) {
+        return false;
+    }
+    match (Tree::parse(one), Tree::parse(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// What one look at a text shows.
+#[derive(Default)]
+struct Look {
+    /// The number and the sum of the bytes that are no white space: the same in whatever order.
+    held: (usize, u64),
+    /// It has an object, white space or an escape, and could be written in another way.
+    varies: bool,
+    escapes: bool,
+}
+
+impl Look {
+    fn at(text: &[u8]) -> Self {
+        text.iter().fold(Self::default(), |look, byte| {
+            let (counts, escapes) = (*byte > b' ', *byte == b'\\');
+            let held = if counts { u64::from(*byte) } else { 0 };
+            Self {
+                held: (look.held.0 + usize::from(counts), look.held.1 + held),
+                varies: look.varies | !counts | escapes | (*byte == b'{'),
+                escapes: look.escapes | escapes,
+            }
+        })
+    }
+}
+
+/// A value of JSON. Objects are sorted by key, and have each key once.
+#[derive(PartialEq)]
+enum Tree<'t> {
+    /// A number, `true`, `false` or `null`, as it is written.
+    Plain(&'t [u8]),
+    Text(Cow<'t, str>),
+    List(Vec<Self>),
+    Object(Vec<(Cow<'t, str>, Self)>),
+}
+
+impl<'t> Tree<'t> {
+    fn parse(text: &'t [u8]) -> Option<Self> {
+        let mut rest = Rest(text);
+        let tree = rest.value(DEEPEST)?;
+        rest.skip_space();
+        rest.0.is_empty().then_some(tree)
+    }
+}
+
+/// What of a text is still to be parsed.
+struct Rest<'t>(&'t [u8]);
+
+impl<'t> Rest<'t> {
+    fn value(&mut self, depth: u8) -> Option<Tree<'t>> {
+        self.skip_space();
+        match self.0.first()? {
+            b'"' => self.text().map(Tree::Text),
+            b'[' => {
+                let depth = depth.checked_sub(1)?;
+                let items = self.parts(b']', |rest| rest.value(depth))?;
+                Some(Tree::List(items))
+            }
+            b'{' => {
+                let depth = depth.checked_sub(1)?;
+                let mut entries = self.parts(b'}', |rest| rest.entry(depth))?;
+                entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+                let doubled = entries.windows(2).any(|pair| pair[0].0 == pair[1].0);
+                (!doubled).then_some(Tree::Object(entries))
+            }
+            _ => {
+                let ends = |byte: &u8| {
+                    matches!(byte, b',' | b']' | b'}' | b':' | b'"') || byte.is_ascii_whitespace()
+                };
+                let end = self.0.iter().position(ends).unwrap_or(self.0.len());
+                (end > 0).then(|| Tree::Plain(self.take(end)))
+            }
+        }
+    }
+
+    fn entry(&mut self, depth: u8) -> Option<(Cow<'t, str>, Tree<'t>)> {
+        self.skip_space();
+        let key = self.text()?;
+        self.expect(b':')?;
+        Some((key, self.value(depth)?))
+    }
+
+    /// What stands between the bracket that comes next and `close`, separated by commas.
+    fn parts<T>(&mut self, close: u8, mut part: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        self.take(1);
+        let mut parts = Vec::new();
+        if self.expect(close).is_some() {
+            return Some(parts);
+        }
+        parts.reserve_exact(1);
+        loop {
+            parts.push(part(self)?);
+            if self.expect(close).is_some() {
+                return Some(parts);
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    /// A text in quotation marks, decoded.
+    fn text(&mut self) -> Option<Cow<'t, str>> {
+        let inner = self.0.strip_prefix(b"\"")?;
+        let mut escaped = false;
+        let mut at = 0;
+        loop {
+            match inner.get(at)? {
+                b'"' => break,
+                b'\\' => {
+                    escaped = true;
+                    at += 2;
+                }
+                0..b' ' => return None,
+                _ => at += 1,
+            }
+        }
+        let quoted = self.take(at + 2);
+        match escaped {
+            true => serde_json::from_slice(quoted).ok().map(Cow::Owned),
+            false => std::str::from_utf8(&inner[..at]).ok().map(Cow::Borrowed),
+        }
+    }
+
+    /// Takes `byte` if that comes next, after white space.
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        self.skip_space();
+        self.0 = self.0.strip_prefix(&[byte])?;
+        Some(())
+    }
+
+    fn take(&mut self, count: usize) -> &'t [u8] {
+        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    fn skip_space(&mut self) {
+        let space = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        let count = self.0.iter().take_while(space).count();
+        self.take(count);
+    }
+}
+
+#[cfg(test)]
+mod tests;
