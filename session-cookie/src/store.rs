@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, ConfigError, Durability, Key, KeyRing, LimitExceeded, Listed, Record, SessionId,
+    Capability, ConfigError, Durability, Ended, Key, KeyRing, LimitExceeded, Listed, Record, SessionId,
     SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
@@ -243,7 +243,7 @@ impl SessionStore for CookieStore {
     }
 
     /// Does nothing: what the client holds opens until it expires.
-    async fn delete(&self, _: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, _: &Key, _: Ended) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -254,14 +254,14 @@ impl SessionStore for CookieStore {
         ))
     }
 
-    async fn delete_one(&self, _: &str, _: SessionId) -> Result<bool, StoreError> {
+    async fn delete_one(&self, _: &str, _: SessionId, _: Ended) -> Result<bool, StoreError> {
         Err(StoreError::Unsupported(
             "ending a session of a principal, since only clients hold them; \
              use a store on the server, or `CookieStore::with_cut_off` to end all of them",
         ))
     }
 
-    async fn delete_all(&self, _: &str, _: Option<SessionId>) -> Result<u64, StoreError> {
+    async fn delete_all(&self, _: &str, _: Option<SessionId>, _: Ended) -> Result<u64, StoreError> {
         Err(StoreError::Unsupported(
             "ending the sessions of a principal, since only clients hold them; \
              use a store on the server, or `CookieStore::with_cut_off` to end all of them",

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{NOW, SCOPE, both, key, opens, record, ring, seal, token};
 use session_cookie::{CookieStore, Sealing};
-use session_core::{Key, Lifetime, Record, SessionId, SessionStore};
+use session_core::{Ended, Key, Lifetime, Record, SessionId, SessionStore};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn the_key_of_a_store_on_the_server_is_a_miss() {
     for store in both(1) {
         let id = Key::Id(record().id());
         assert!(!opens(&store, &id).await);
-        store.delete(&id).await.unwrap();
+        store.delete(&id, Ended::default()).await.unwrap();
     }
 }
 

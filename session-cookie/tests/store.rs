@@ -9,8 +9,8 @@ use std::time::Duration;
 use common::{Make, NOW, SCOPE, both, key, opens, opens_at, record, ring, seal, token, update};
 use session_cookie::{CookieStore, Sealing};
 use session_core::{
-    Capability, Codec, Key, KeyRing, Lifetime, LimitExceeded, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Updated,
+    Capability, Codec, Ended, Key, KeyRing, Lifetime, LimitExceeded, Record, SessionId, SessionStore,
+    StoreError, Timestamp, Updated,
 };
 
 #[tokio::test]
@@ -43,9 +43,9 @@ async fn an_update_hands_back_a_new_key() {
 async fn deleting_is_left_to_the_client() {
     for store in both(1) {
         let sealed = store.create(&record(), NOW).await.unwrap();
-        store.delete(&sealed).await.unwrap();
-        store.delete(&sealed).await.unwrap();
-        store.delete(&key("garbage")).await.unwrap();
+        store.delete(&sealed, Ended::default()).await.unwrap();
+        store.delete(&sealed, Ended::default()).await.unwrap();
+        store.delete(&key("garbage"), Ended::default()).await.unwrap();
         assert_eq!(store.delete_expired(NOW).await.unwrap(), 0);
         assert!(opens(&store, &sealed).await);
     }
@@ -55,8 +55,14 @@ async fn deleting_is_left_to_the_client() {
 async fn principals_are_not_supported() {
     for store in both(1) {
         let list = store.list("user:42", NOW).await.unwrap_err();
-        let delete = store.delete_all("user:42", None).await.unwrap_err();
-        let one = store.delete_one("user:42", record().id()).await.unwrap_err();
+        let delete = store
+            .delete_all("user:42", None, Ended::default())
+            .await
+            .unwrap_err();
+        let one = store
+            .delete_one("user:42", record().id(), Ended::default())
+            .await
+            .unwrap_err();
         for error in [&list, &delete, &one] {
             assert!(matches!(error, StoreError::Unsupported(_)));
             let advice = "; use a store on the server, or `CookieStore::with_cut_off` to end all of them";

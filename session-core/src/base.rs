@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::event::Who;
 use crate::rotation::{Rotation, Upkeep};
 use crate::token::Secret;
-use crate::{Key, Record};
+use crate::{EndReason, Key, Record};
 
 /// The session as the store has it: loaded, or last saved.
 pub(crate) struct Base {
@@ -34,6 +34,15 @@ impl Base {
             _ => Upkeep::default(),
         };
     }
+
+    pub(crate) fn doomed(self, implied: bool) -> Doomed {
+        Doomed {
+            who: Who::of(&self.record),
+            key: self.key,
+            held: self.held,
+            implied,
+        }
+    }
 }
 
 /// A session that was destroyed.
@@ -44,4 +53,13 @@ pub(crate) struct Doomed {
     pub(crate) held: bool,
     /// Not by the handler's word, but because somebody else signed in: that waits for the commit.
     pub(crate) implied: bool,
+}
+
+impl Doomed {
+    pub(crate) const fn reason(&self) -> EndReason {
+        match self.implied {
+            true => EndReason::Exchanged,
+            false => EndReason::Destroyed,
+        }
+    }
 }

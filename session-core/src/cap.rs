@@ -3,7 +3,7 @@
 use crate::event::Who;
 use crate::manager::SessionManager;
 use crate::session::Inner;
-use crate::{Error, Listed, SessionId};
+use crate::{EndReason, Error, Listed, SessionId};
 
 const REASON: &str = "more sessions than a principal may have";
 
@@ -104,7 +104,8 @@ impl SessionManager {
         let refused = &rest[rest.len() - (surplus - first)..];
         let mut ends = false;
         for listed in ending.iter().chain(refused) {
-            self.end_one(principal, listed.id(), REASON).await?;
+            self.end_one(principal, listed.id(), EndReason::TooMany, REASON)
+                .await?;
             ends |= listed.id() == own;
         }
         Ok(ends)

@@ -59,7 +59,16 @@ impl Session {
         let Some(masked) = decode_exact::<32>(token.as_bytes()) else {
             return false;
         };
-        let Some(seed) = self.state().base.as_ref().map(|base| base.record.csrf_seed) else {
+        let seed = {
+            let state = self.state();
+            let barred = || state.barred.as_ref()?.seed;
+            state
+                .base
+                .as_ref()
+                .map(|base| base.record.csrf_seed)
+                .or_else(barred)
+        };
+        let Some(seed) = seed else {
             return false;
         };
         let given: [u8; 16] = std::array::from_fn(|at| masked[at] ^ masked[at + 16]);
@@ -75,6 +84,11 @@ impl Session {
         match state.base.as_ref().filter(|_| !renews) {
             Some(base) => Ok(base.record.csrf_seed),
             None if state.phase != Phase::Open => Err(Error::Detached),
+            None if state.barred.is_some() && !renews => state
+                .barred
+                .as_ref()
+                .and_then(|barred| barred.seed)
+                .ok_or(Error::Gone),
             None => state.intent.draw_seed(),
         }
     }

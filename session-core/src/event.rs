@@ -8,7 +8,7 @@ use tracing::{debug, info, trace, warn};
 
 use crate::observer::Audience;
 use crate::throttle::Throttles;
-use crate::{Error, Event, EventKind, Record, SessionId, ShortId, StoreError, Timestamp};
+use crate::{EndReason, Error, Event, EventKind, Record, SessionId, ShortId, StoreError, Timestamp};
 
 const TARGET: &str = "session";
 /// So many sessions that were found expired are remembered, to tell of each once.
@@ -53,6 +53,10 @@ pub(crate) enum Refusal {
     Former,
     /// Several tokens open different sessions.
     Ambiguous,
+    /// Its session ended a moment ago.
+    Ended(EndReason),
+    /// It is not known, and the request arrived long ago: its session may have ended meanwhile.
+    Late,
 }
 
 impl Refusal {
@@ -67,6 +71,8 @@ impl Refusal {
                 "rotated away a moment ago, like many others since; the request is answered as anonymous"
             }
             Self::Former => "a renewal retired it",
+            Self::Ended(reason) => reason.text(),
+            Self::Late => "not known any more, and the request arrived long ago; it is answered as anonymous",
             Self::Ambiguous => "one request holds tokens of several sessions",
         }
     }

@@ -1,7 +1,5 @@
 //! Changes of a session's metadata: signing in, renewing, another lifetime or label.
 
-use std::time::Duration;
-
 use bytestring::ByteString;
 
 use crate::id::random_bytes;
@@ -10,9 +8,6 @@ use crate::rotation::retire;
 use crate::rules::Rules;
 use crate::token::Secret;
 use crate::{Error, Lifetime, Record, Timestamp};
-
-/// How long a token that a renewal retired is answered as anonymous instead of as a stranger's.
-pub(crate) const RENEWAL_GRACE: Duration = Duration::from_secs(10);
 
 /// What a save is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

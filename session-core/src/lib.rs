@@ -47,6 +47,7 @@
 
 mod arena;
 mod attempts;
+mod barred;
 mod base;
 mod builder;
 mod cap;
@@ -58,6 +59,7 @@ mod commit;
 pub mod conformance;
 mod csrf;
 mod directive;
+mod ended;
 mod error;
 mod event;
 mod faithful;
@@ -104,6 +106,7 @@ pub use changes::{Applied, Changes, Metadata, OwnedUpdate, Update};
 pub use clock::{Clock, Sleep, SystemClock, Timestamp};
 pub use codec::{Codec, CodecFault, Value};
 pub use directive::{ClientToken, Directive};
+pub use ended::{EndReason, Ended};
 pub use error::{Cause, ConfigError, Error, StoreError};
 pub use format::FormatError;
 pub use id::{MalformedId, SessionId, ShortId};

@@ -119,7 +119,10 @@ impl Session {
     pub fn sign_in(&self, principal: &str) -> Result<(), Error> {
         let rules = self.rules();
         rules.limits.check_name(principal)?;
-        Ok(self.open_state()?.sign_in(principal, rules)?)
+        let mut state = self.open_state()?;
+        state.sign_in(principal, rules)?;
+        state.end_rivals();
+        Ok(())
     }
 
     /// Gives the session a new token at the commit; all former ones are dead at once. Id, data and

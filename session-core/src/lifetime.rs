@@ -42,6 +42,11 @@ impl Default for Lifetime {
 }
 
 impl Lifetime {
+    /// That of the mark which a session leaves when it ends.
+    pub(crate) const fn of_mark(time: Duration) -> Self {
+        Self::preset(time, time)
+    }
+
     const fn preset(idle: Duration, absolute: Duration) -> Self {
         Self {
             idle,

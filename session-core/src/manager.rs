@@ -154,7 +154,9 @@ impl SessionManager {
         }
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The time by this manager's clock. A transport notes it when a request arrives, for
+    /// [`open_at`](Self::open_at), which has an example.
+    pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
 

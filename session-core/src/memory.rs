@@ -11,8 +11,8 @@ use bytestring::ByteString;
 
 use crate::changes::Applied;
 use crate::{
-    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated,
 };
 
 const SHARDS: usize = 32;
@@ -35,7 +35,7 @@ const NEVER: u64 = u64::MAX;
 ///
 /// ```
 /// # futures_executor(async {
-/// use session_core::{Key, Lifetime, MemoryStore, Record, SessionId, SessionStore, Timestamp};
+/// use session_core::{EndReason, Ended, Key, Lifetime, MemoryStore, Record, SessionId, SessionStore, Timestamp};
 /// use std::sync::Arc;
 ///
 /// let store = MemoryStore::new();
@@ -43,8 +43,8 @@ const NEVER: u64 = u64::MAX;
 /// let record = Arc::new(Record::new(SessionId::random().unwrap(), "id", Lifetime::default(), now));
 /// let key = store.create(&record, now).await.unwrap();
 /// assert!(Arc::ptr_eq(&store.load(&key, now).await.unwrap().unwrap(), &record)); // no copy
-/// store.delete(&key).await.unwrap();
-/// assert!(store.load(&key, now).await.unwrap().is_none());
+/// store.delete(&key, Ended::new(EndReason::Revoked, now)).await.unwrap();
+/// assert!(store.load(&key, now).await.unwrap().unwrap().ended().is_some()); // for a minute
 /// # });
 /// # fn futures_executor(f: impl Future<Output = ()>) { tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(f) }
 /// # use std::future::Future;
@@ -62,6 +62,10 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct Shard {
     records: HashMap<SessionId, Arc<Record>>,
+    /// When and why sessions ended that are remembered.
+    marks: HashMap<SessionId, Ended>,
+    /// The number of marks from which on those that are over are dropped.
+    sweep_marks: usize,
     /// Creations since the last sweep.
     created: usize,
     /// What the last sweep left.
@@ -142,6 +146,15 @@ impl MemoryStore {
             .is_ok()
     }
 
+    /// Ends a session: a mark takes the place of its record.
+    fn end(&self, shard: &mut Shard, id: SessionId, ended: Ended) -> bool {
+        let ends = self.evict(shard, id);
+        if ends {
+            shard.mark(id, ended, self.capacity.div_ceil(SHARDS));
+        }
+        ends
+    }
+
     /// Takes a record out of its shard and of the index.
     fn evict(&self, shard: &mut Shard, id: SessionId) -> bool {
         let Some(record) = shard.records.remove(&id) else {
@@ -152,16 +165,17 @@ impl MemoryStore {
         true
     }
 
-    /// The same if it is of this principal.
-    fn evict_theirs(&self, principal: &str, id: SessionId) -> bool {
+    /// Ends a session if it is of this principal.
+    fn end_theirs(&self, principal: &str, id: SessionId, ended: Ended) -> bool {
         let mut shard = self.shard(id);
         let record = shard.records.get(&id);
         let theirs = record.is_some_and(|record| record.principal() == Some(principal));
-        theirs && self.evict(&mut shard, id)
+        theirs && self.end(&mut shard, id, ended)
     }
 
     fn sweep(&self, shard: &mut Shard, now: Timestamp) -> u64 {
         shard.created = 0;
+        shard.marks.retain(|_, ended| ended.is_kept(now));
         let expired: Vec<_> = shard
             .records
             .values()
@@ -223,6 +237,23 @@ impl MemoryStore {
     }
 }
 
+impl Shard {
+    /// Remembers the end of a session, unless there are too many to remember.
+    fn mark(&mut self, id: SessionId, ended: Ended, most: usize) {
+        if self.marks.len() >= self.sweep_marks.max(SWEEP_AFTER) {
+            self.marks.retain(|_, other| other.is_kept(ended.at));
+            self.sweep_marks = 2 * self.marks.len();
+        }
+        if self.marks.len() < most {
+            self.marks.insert(id, ended);
+        }
+    }
+
+    fn ended(&self, id: SessionId, now: Timestamp) -> Option<&Ended> {
+        self.marks.get(&id).filter(|ended| ended.is_kept(now))
+    }
+}
+
 /// No code panics while it holds one of these locks, so poison means nothing.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -244,11 +275,12 @@ impl SessionStore for MemoryStore {
         Durability::Durable
     }
 
-    async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
         let shard = self.shard(id);
         // An expired one too, so that its expiry can be told.
-        Ok(shard.records.get(&id).cloned())
+        let record = shard.records.get(&id).cloned();
+        Ok(record.or_else(|| Some(Arc::new(shard.ended(id, now)?.mark(id)))))
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
@@ -267,6 +299,9 @@ impl SessionStore for MemoryStore {
                 return Err(StoreError::IdTaken);
             }
             self.evict(&mut shard, record.id);
+        } else if shard.ended(record.id, now).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return Err(StoreError::IdTaken);
         }
         if shard.created >= SWEEP_AFTER.max(shard.survivors) {
             self.sweep(&mut shard, now);
@@ -303,9 +338,9 @@ impl SessionStore for MemoryStore {
         }
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         if let Some(id) = key.id() {
-            self.evict(&mut self.shard(id), id);
+            self.end(&mut self.shard(id), id, ended);
         }
         Ok(())
     }
@@ -321,15 +356,20 @@ impl SessionStore for MemoryStore {
             .collect())
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        Ok(self.evict_theirs(principal, id))
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        Ok(self.end_theirs(principal, id, ended))
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
         let mut ids = self.ids_of(principal);
         ids.retain(|id| Some(*id) != except);
-        let ended = ids.iter().filter(|id| self.evict_theirs(principal, **id));
-        Ok(ended.count() as u64)
+        let theirs = ids.iter().filter(|id| self.end_theirs(principal, **id, ended));
+        Ok(theirs.count() as u64)
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -384,7 +424,10 @@ mod tests {
         };
         store.update(&Key::Id(renamed.id), update, now).await.unwrap();
         assert_eq!(index(&store), [("ann".into(), 1), ("bob".into(), 2)]);
-        store.delete(&Key::Id(of(2, "ann").id)).await.unwrap();
+        store
+            .delete(&Key::Id(of(2, "ann").id), Ended::default())
+            .await
+            .unwrap();
         assert_eq!(index(&store), [("bob".into(), 2)]);
         store
             .delete_expired(Timestamp::from_millis(u64::MAX))

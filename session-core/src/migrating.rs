@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use self::forms::{is_frozen, is_place, thawed};
 use self::steps::in_its_life;
 use crate::{
-    Capability, ConfigError, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Capability, ConfigError, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 
 /// Rounds that one update goes before it gives up. A round is lost only to somebody who got further, and no session
@@ -114,6 +114,18 @@ enum Found {
     Old(Arc<Record>),
     /// Frozen, and its place is there.
     Between(Arc<Record>),
+    /// It has ended: the mark that says so.
+    Ended(Arc<Record>),
+}
+
+impl Found {
+    fn of(record: &Arc<Record>, place: fn(Arc<Record>) -> Self) -> Self {
+        let record = Arc::clone(record);
+        match record.ended() {
+            Some(_) => Self::Ended(record),
+            None => place(record),
+        }
+    }
 }
 
 impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
@@ -171,13 +183,14 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         if self.moving {
             let new = self.new.load(key, now).await?;
-            if let Some(record) = new.filter(|record| !is_place(record)) {
+            if let Some(record) = new.filter(|record| !is_place(record) && record.ended().is_none()) {
                 return Ok(Some(record));
             }
         }
         Ok(match self.find(key, now).await? {
             Found::New(record) | Found::Old(record) => Some(record),
             Found::Between(frozen) => Some(Arc::new(thawed(&frozen))),
+            Found::Ended(mark) => Some(mark),
             Found::Nowhere => None,
         })
     }
@@ -214,7 +227,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
             let (record, epoch) = match &found {
                 Found::New(record) | Found::Old(record) => (record, record.epoch),
                 Found::Between(frozen) => (frozen, thawed(frozen).epoch),
-                Found::Nowhere => return Ok(Updated::Gone),
+                Found::Ended(_) | Found::Nowhere => return Ok(Updated::Gone),
             };
             // A store may hand back what has expired.
             if epoch != update.epoch || !record.is_live(now) {
@@ -227,9 +240,9 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         Ok(Updated::Conflict(None))
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        let old = self.old.delete(key).await;
-        self.new.delete(key).await.and(old)
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        let old = self.old.delete(key, ended).await;
+        self.new.delete(key, ended).await.and(old)
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
@@ -261,14 +274,16 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         Ok(all.into_values().collect())
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        let (key, now) = (Key::Id(id), Timestamp::default());
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        let (key, now) = (Key::Id(id), ended.at);
         for round in 0..MOST_ROUNDS {
-            let ended = match self.find(&key, now).await {
+            let done = match self.find(&key, now).await {
                 // What is left over of it was no session any more; a store without an index says so.
-                Ok(Found::Nowhere) => return self.delete_one_in_both(principal, id).await.map(|_| false),
+                Ok(Found::Ended(_) | Found::Nowhere) => {
+                    return self.delete_one_in_both(principal, id, ended).await.map(|_| false);
+                }
                 // What cannot be read is to end all the same.
-                Err(StoreError::Corrupt(_)) => return self.delete_one_in_both(principal, id).await,
+                Err(StoreError::Corrupt(_)) => return self.delete_one_in_both(principal, id, ended).await,
                 Err(error) => return Err(on_the_way(error)),
                 Ok(Found::New(record) | Found::Old(record) | Found::Between(record))
                     if record.principal() != Some(principal) =>
@@ -277,7 +292,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                 }
                 // Others write it all the time: it is to end all the same.
                 Ok(Found::New(_) | Found::Old(_)) if round >= MOST_MEETINGS => {
-                    self.delete_one_in_both(principal, id).await?
+                    self.delete_one_in_both(principal, id, ended).await?
                 }
                 Ok(Found::New(record)) => self.end_in_new(&key, &record).await?,
                 Ok(Found::Old(record)) => self.end_in_old(&key, &record).await?,
@@ -287,8 +302,8 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                     false
                 }
             };
-            if ended {
-                if self.delete(&key).await.is_err() {
+            if done {
+                if self.delete(&key, ended).await.is_err() {
                     tracing::debug!(target: "session", "a session has ended; what is left of it was not deleted");
                 }
                 return Ok(true);
@@ -299,7 +314,12 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         ))
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
         // What is just moving is in both, and to be counted once.
         let listed = match self.list(principal, Timestamp::default()).await {
             Ok(listed) => Some(listed.iter().filter(|listed| Some(listed.id()) != except).count()),
@@ -307,8 +327,8 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
             Err(StoreError::Corrupt(_)) => None,
             Err(error) => return Err(error),
         };
-        let old = self.old.delete_all(principal, except).await;
-        let new = self.new.delete_all(principal, except).await;
+        let old = self.old.delete_all(principal, except, ended).await;
+        let new = self.new.delete_all(principal, except, ended).await;
         let both = old? + new?;
         Ok(listed.map_or(both, |listed| listed as u64))
     }

@@ -3,20 +3,24 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use smallvec::SmallVec;
 
+use crate::barred::Barred;
 use crate::base::Base;
 use crate::builder::OnCorrupt;
-use crate::event::{Refusal, Who};
+use crate::ended::{LATE, REMEMBERED};
+use crate::event::Refusal;
 use crate::in_time::InTime;
 use crate::manager::SessionManager;
 use crate::rotation::{Standing, Upkeep, standing};
 use crate::state::State;
 use crate::token::Presented;
 use crate::{
-    Capability, Changes, Error, Key, Metadata, Record, Session, StoreError, Timestamp, Update, Updated,
+    Capability, Changes, EndReason, Error, Key, Metadata, Record, Session, StoreError, Timestamp, Update,
+    Updated,
 };
 
-/// Attempts to void the tokens of a session that others write to.
+/// Attempts to end a session that others write to.
 const MOST_CLOSINGS: u32 = 16;
 /// So many tokens of one request that are ours by form and MAC are looked up.
 const MOST_TOKENS: usize = 4;
@@ -33,10 +37,15 @@ fn is_base64url(text: &str) -> bool {
 /// What one token opens.
 enum Found {
     Live(Base),
-    /// Another token has just taken its place: the request is answered as anonymous, and stores nothing.
-    Replaced,
-    /// It was rotated away, and its overlap is over.
-    Reused(Arc<Record>),
+    /// Its session was renewed, rotated or ended a moment ago, or since the request arrived: the request is
+    /// answered as anonymous, and stores nothing.
+    Barred,
+    /// It was rotated away, and its overlap was over when the request arrived.
+    Reused {
+        record: Arc<Record>,
+        /// That was a moment ago.
+        barred: bool,
+    },
     Nothing,
 }
 
@@ -47,7 +56,21 @@ type Loaded = Result<Option<Arc<Record>>, StoreError>;
 #[derive(Default)]
 struct Opened {
     live: Option<Base>,
-    replaced: bool,
+    barred: Option<Barred>,
+}
+
+/// When a request arrived, and when it is judged.
+#[derive(Clone, Copy)]
+struct When {
+    arrived: Timestamp,
+    now: Timestamp,
+}
+
+impl When {
+    /// What the request may have missed is not remembered.
+    fn is_late(self) -> bool {
+        self.now.since(self.arrived) >= LATE
+    }
 }
 
 impl SessionManager {
@@ -56,8 +79,9 @@ impl SessionManager {
     ///
     /// A token that opens nothing (unknown, expired, forged) is never adopted: the request
     /// goes on with a new session, stored under a new id if anything is inserted. Of several tokens up to four that
-    /// are ours by form and MAC are tried; if they open different live sessions, the request is anonymous, because a
-    /// neighbour may have planted one of them.
+    /// are ours by form and MAC are tried; if they open different live sessions, the request is anonymous and stores
+    /// nothing, because a neighbour may have planted one of them. A [`sign_in`](Session::sign_in) in such a request, or a
+    /// [`destroy`](Session::destroy), ends them all, so that the client has a way back.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -78,54 +102,91 @@ impl SessionManager {
     ///
     /// [`Error::Store`] if the store fails or does not answer within its deadline.
     pub async fn open(&self, tokens: &[&str]) -> Result<Session, Error> {
+        self.open_at(tokens, self.now()).await
+    }
+
+    /// [`open`](Self::open) for a request that arrived earlier, as told by [`now`](Self::now) then: its head, say, and its
+    /// body took a while. It is judged as of that time.
+    ///
+    /// A token that was good then is good now, unless the session has ended or was renewed since. If it has, or if it did
+    /// within the minute before the request arrived, the request is anonymous, stores nothing and sends the client nothing,
+    /// so that it cannot undo what has happened meanwhile; a [`sign_in`](Session::sign_in) lifts that.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, ManualClock, MemoryStore, SessionManager, Timestamp};
+    /// # use std::time::Duration;
+    /// # let clock = ManualClock::new(Timestamp::from_millis(0));
+    /// let manager = SessionManager::builder(MemoryStore::new()).clock(clock.clone()).build().unwrap();
+    /// let session = manager.open(&[]).await?;
+    /// session.sign_in("user:42")?;
+    /// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    ///
+    /// let arrived = manager.now(); // an upload begins
+    /// clock.advance(Duration::from_secs(20));
+    /// manager.sign_out_everywhere("user:42").await?;
+    /// let late = manager.open_at(&[token.as_str()], arrived).await?; // it is complete
+    /// late.insert("upload", 1)?;
+    /// assert_eq!(manager.commit(&late).await?, Directive::Nothing); // nobody is given another session
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As `open`.
+    pub async fn open_at(&self, tokens: &[&str], arrived: Timestamp) -> Result<Session, Error> {
         let now = self.now();
         let sealed = self.rules().is_sealed() && !tokens.is_empty();
+        let when = When {
+            arrived: arrived.min(now),
+            now,
+        };
         let opened = match tokens {
             [] => Opened::default(),
-            [token] => self.open_one(token, now).await?,
+            [token] => self.open_one(token, when).await?,
             // They come from planted cookies: handlers' futures need no room for that.
-            _ => Box::pin(self.open_any(tokens, now)).await?,
+            _ => Box::pin(self.open_any(tokens, when)).await?,
         };
         if let Some(base) = &opened.live {
             self.shared.events.loaded(&base.record, now);
         }
-        let muted = opened.replaced && opened.live.is_none();
         let unopened = sealed && opened.live.is_none();
-        let mut state = State::opened(opened.live, muted);
+        let mut state = State::opened(opened.live, opened.barred);
         state.unopened = unopened;
         Ok(Session::new(self.clone(), state))
     }
 
-    async fn open_one(&self, token: &str, now: Timestamp) -> Result<Opened, Error> {
+    async fn open_one(&self, token: &str, when: When) -> Result<Opened, Error> {
+        let now = when.now;
         let Some((key, presented)) = self.read(token, now) else {
             return Ok(Opened::default());
         };
         // Not by `load`, whose future holds more: this one lies in that of every handler.
         let answer = self.ask(&key, now).await;
         let record = self.readable(&key, answer, now)?;
-        match self.find(key, presented, record, now) {
-            Found::Live(base) => Ok(Opened {
-                live: Some(base),
-                replaced: false,
-            }),
-            Found::Replaced => Ok(Opened {
-                live: None,
-                replaced: true,
-            }),
-            Found::Reused(record) => {
-                Box::pin(self.reused(&record, now)).await?;
-                Ok(Opened::default())
+        let barred = match self.find(key, presented, record, when) {
+            Found::Live(base) => {
+                return Ok(Opened {
+                    live: Some(base),
+                    barred: None,
+                });
             }
-            Found::Nothing => Ok(Opened::default()),
-        }
+            Found::Barred => true,
+            Found::Reused { record, barred } => barred | Box::pin(self.reused(&record, now)).await?,
+            Found::Nothing => false,
+        };
+        Ok(Opened {
+            live: None,
+            barred: barred.then(|| Barred::by(&[token], Vec::new())),
+        })
     }
 
-    async fn open_any(&self, tokens: &[&str], now: Timestamp) -> Result<Opened, Error> {
-        let mut opened = Opened::default();
-        let live = &mut opened.live;
+    async fn open_any(&self, tokens: &[&str], when: When) -> Result<Opened, Error> {
+        let now = when.now;
+        let mut live: Vec<Base> = Vec::new();
         let mut reused: Vec<Arc<Record>> = Vec::new();
-        let mut ambiguous = false;
-        let mut tried = 0;
+        let mut ours: SmallVec<[&str; MOST_TOKENS]> = SmallVec::new();
+        let mut barred = false;
         for (at, token) in tokens.iter().enumerate() {
             if tokens[..at].contains(token) {
                 continue;
@@ -133,59 +194,72 @@ impl SessionManager {
             let Some((key, presented)) = self.read(token, now) else {
                 continue;
             };
-            if tried == MOST_TOKENS {
+            if ours.len() == MOST_TOKENS {
                 self.shared.events.refused(Refusal::TooMany, now);
                 break;
             }
-            tried += 1;
+            ours.push(token);
             let record = self.load(&key, now).await?;
-            match self.find(key, presented, record, now) {
-                Found::Live(base) => match live {
-                    Some(other) if other.record.id != base.record.id => ambiguous = true,
+            match self.find(key, presented, record, when) {
+                Found::Live(base) => match live.iter_mut().find(|other| other.record.id == base.record.id) {
                     // Of two tokens of one session the client goes on with the one that is not superseded.
-                    Some(other) if other.upkeep.superseded => *live = Some(base),
+                    Some(other) if other.upkeep.superseded => *other = base,
                     Some(_) => {}
-                    None => *live = Some(base),
+                    None => live.push(base),
                 },
-                Found::Reused(record) => reused.push(record),
-                Found::Replaced => opened.replaced = true,
+                Found::Reused { record, barred: bars } => {
+                    barred |= bars;
+                    reused.push(record);
+                }
+                Found::Barred => barred = true,
                 Found::Nothing => {}
             }
         }
-        for record in reused.iter().filter(|_| live.is_none()) {
-            self.reused(record, now).await?;
+        if live.is_empty() {
+            for record in &reused {
+                barred |= self.reused(record, now).await?;
+            }
         }
-        if ambiguous {
+        if live.len() > 1 {
             self.shared.events.refused(Refusal::Ambiguous, now);
-            *live = None;
+            return Ok(Opened {
+                live: None,
+                barred: Some(Barred::by(&ours, live)),
+            });
         }
-        Ok(opened)
+        let live = live.pop();
+        let barred = barred && live.is_none();
+        Ok(Opened {
+            live,
+            barred: barred.then(|| Barred::by(&ours, Vec::new())),
+        })
     }
 
-    /// A rotated token came back, and no other one: somebody has a copy.
-    async fn reused(&self, record: &Arc<Record>, now: Timestamp) -> Result<(), Error> {
+    /// A rotated token came back, and no other one: somebody has a copy. Whether the session ended for it.
+    async fn reused(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
         let revokes = self.shared.on_reuse.revokes();
         self.shared.events.reused(record, revokes, now);
-        if revokes && self.close_epoch(record, now).await? {
-            self.delete(&Key::Id(record.id), &Who::of(record)).await?;
+        if revokes && self.end_epoch(record, now).await? {
             let principal = record.principal();
             let reason = "a rotated token came back";
             self.shared.events.revoked(record.id, principal, reason, now);
         }
-        Ok(())
+        Ok(revokes)
     }
 
-    /// Voids every token of the epoch of `record`, so that the session can be deleted as it was judged: a sign-in that was
-    /// faster has begun an epoch of its own, and stays. Whether there is anything to delete.
-    async fn close_epoch(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
+    /// Ends the session of `record` if it is still of the epoch in which it was judged: a sign-in that was
+    /// faster has begun an epoch of its own, and stays. So the mark is put in the place of the record by
+    /// an update, which meets a version. Whether there was anything to end.
+    async fn end_epoch(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
+        let changes = Changes::new().clear().with_metadata(Metadata::Replaced);
+        let ended = self.ended(EndReason::Reused);
         let mut current = Arc::clone(record);
         for _ in 0..MOST_CLOSINGS {
-            let changes = Changes::new().with_metadata(Metadata::Replaced);
-            let mut closed = changes.apply(&current);
-            closed.epoch = closed.epoch.saturating_add(1);
-            closed.tokens.clear();
+            let mark = ended
+                .mark(record.id)
+                .with_version(current.version.saturating_add(1));
             let update = Update {
-                record: &Arc::new(closed),
+                record: &Arc::new(mark),
                 changes: &changes,
                 epoch: current.epoch,
                 expected: Some(current.version),
@@ -209,43 +283,60 @@ impl SessionManager {
     }
 
     /// What a token opens, given what the store has under its key.
-    fn find(
-        &self,
-        key: Key,
-        presented: Option<Presented>,
-        record: Option<Arc<Record>>,
-        now: Timestamp,
-    ) -> Found {
-        let Some(record) = record else {
-            self.shared.events.refused(Refusal::Unknown, now);
-            return Found::Nothing;
+    fn find(&self, key: Key, presented: Option<Presented>, record: Option<Arc<Record>>, when: When) -> Found {
+        let When { arrived, now } = when;
+        let events = &self.shared.events;
+        // What is not known may have been good when a late request arrived.
+        let unknown = || {
+            let (refusal, found) = match when.is_late() {
+                true => (Refusal::Late, Found::Barred),
+                false => (Refusal::Unknown, Found::Nothing),
+            };
+            events.refused(refusal, now);
+            found
         };
+        let Some(record) = record else {
+            return unknown();
+        };
+        let refused = |refusal, found| {
+            events.refused_by(&record, refusal, now);
+            found
+        };
+        match record.ended() {
+            Some(ended) if ended.concerns(arrived) => {
+                return refused(Refusal::Ended(ended.reason), Found::Barred);
+            }
+            Some(_) => return unknown(),
+            None => {}
+        }
         if record.scope() != self.scope() {
-            self.shared.events.refused_by(&record, Refusal::Scope, now);
-            return Found::Nothing;
+            return refused(Refusal::Scope, Found::Nothing);
         }
         let standing = presented
             .as_ref()
-            .map(|presented| standing(&record, presented, now, &self.rules().rotation));
+            .map(|presented| standing(&record, presented, arrived, now, &self.rules().rotation));
         if !record.is_live(now) {
-            match standing {
-                Some(Standing::Stranger) => self.shared.events.refused(Refusal::Unknown, now),
-                _ => self.shared.events.expired(&record, now),
-            }
-            return Found::Nothing;
+            return match standing {
+                Some(Standing::Stranger) => unknown(),
+                _ => {
+                    events.expired(&record, now);
+                    Found::Nothing
+                }
+            };
         }
-        let refused = |refusal, found| {
-            self.shared.events.refused_by(&record, refusal, now);
-            found
-        };
         let upkeep = match standing {
             None => Upkeep::default(),
             Some(Standing::Accepted(upkeep)) => upkeep,
-            Some(Standing::Reused) => return Found::Reused(record),
-            Some(Standing::Renewed) => return refused(Refusal::Renewed, Found::Replaced),
-            Some(Standing::Surplus) => return refused(Refusal::Surplus, Found::Replaced),
+            Some(Standing::Reused(since)) => {
+                let barred = since.is_some_and(|since| arrived.since(since) < REMEMBERED);
+                return Found::Reused { record, barred };
+            }
+            Some(Standing::Renewed) => return refused(Refusal::Renewed, Found::Barred),
+            Some(Standing::Surplus) => return refused(Refusal::Surplus, Found::Barred),
+            Some(Standing::Forgotten) => return refused(Refusal::Late, Found::Barred),
+            Some(Standing::Former) if when.is_late() => return refused(Refusal::Late, Found::Barred),
             Some(Standing::Former) => return refused(Refusal::Former, Found::Nothing),
-            Some(Standing::Stranger) => return refused(Refusal::Unknown, Found::Nothing),
+            Some(Standing::Stranger) => return unknown(),
         };
         Found::Live(Base {
             key,

@@ -43,7 +43,7 @@ impl State {
     /// Decides what a save has to write.
     pub(crate) fn plan(&mut self, now: Timestamp, occasion: Occasion, rules: &Rules) -> Result<Plan, Error> {
         let mut intent = self.intent.due(occasion);
-        if self.muted && intent.sign_in.is_none() {
+        if self.barred.is_some() && intent.sign_in.is_none() {
             let waits = occasion == Occasion::Save && self.intent.sign_in.is_some();
             return Ok(match waits || self.is_idle() {
                 true => Plan::Nothing,

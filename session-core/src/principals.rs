@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::in_time::DeadlinePassed;
 use crate::manager::SessionManager;
-use crate::{Error, Listed, Record, Session, SessionId, StoreError, Timestamp};
+use crate::{EndReason, Ended, Error, Key, Listed, Record, Session, SessionId, StoreError, Timestamp};
 
 /// One of the sessions of a principal, as its owner may see it; from [`SessionManager::sessions_of`].
 ///
@@ -196,7 +196,41 @@ impl SessionManager {
     ///
     /// As [`sessions_of`](Self::sessions_of).
     pub async fn end(&self, principal: &str, id: SessionId) -> Result<bool, Error> {
-        self.end_one(principal, id, "ended by its owner").await
+        self.end_one(principal, id, EndReason::Revoked, "ended by its owner")
+            .await
+    }
+
+    /// When and why the session of this id ended, for a minute after its end; `None` if it has not ended, has
+    /// expired, or ended longer ago.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{EndReason, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// session.sign_in("user:42")?;
+    /// manager.commit(&session).await?;
+    /// let id = session.id().unwrap();
+    /// assert_eq!(manager.why_ended(id).await?, None);
+    ///
+    /// manager.sign_out_everywhere("user:42").await?; // from wherever
+    /// assert_eq!(manager.why_ended(id).await?.unwrap().reason, EndReason::Revoked);
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A store that failed.
+    pub async fn why_ended(&self, id: SessionId) -> Result<Option<Ended>, Error> {
+        let now = self.now();
+        let found = self.fetch(&Key::Id(id), now).await?;
+        let ended = found.and_then(|record| record.ended());
+        Ok(ended.filter(|ended| ended.concerns(now)))
+    }
+
+    /// An end at this moment.
+    pub(crate) fn ended(&self, reason: EndReason) -> Ended {
+        Ended::new(reason, self.now())
     }
 
     /// The live sessions of a principal, and those that cannot be read.
@@ -217,9 +251,10 @@ impl SessionManager {
         &self,
         principal: &str,
         id: SessionId,
+        why: EndReason,
         reason: &'static str,
     ) -> Result<bool, Error> {
-        let call = (*self.shared.store).delete_one(principal, id);
+        let call = (*self.shared.store).delete_one(principal, id, self.ended(why));
         let ended = self.of_many(call, StoreError::outcome_unknown).await?;
         if ended {
             self.shared
@@ -235,7 +270,7 @@ impl SessionManager {
         except: Option<SessionId>,
         reason: &'static str,
     ) -> Result<u64, Error> {
-        let call = (*self.shared.store).delete_all(principal, except);
+        let call = (*self.shared.store).delete_all(principal, except, self.ended(EndReason::Revoked));
         let ended = self.of_many(call, StoreError::outcome_unknown).await?;
         if ended > 0 {
             self.shared

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::intent::{RENEWAL_GRACE, issued};
+use crate::ended::REMEMBERED;
+use crate::intent::issued;
 use crate::record::TokenHash;
 use crate::token::{Presented, Secret};
 use crate::{ConfigError, Lifetime, Record, Timestamp};
@@ -36,12 +37,17 @@ use crate::{ConfigError, Lifetime, Record, Timestamp};
 /// | the predecessor of one that nobody has presented yet, say because a response was lost | goes on; gets another successor after `ttl` | |
 /// | superseded, within `keep` and `overlap` | goes on; gets no token | |
 /// | superseded, within the overlap but not among the last `keep` | anonymous; stores nothing, sets no cookie | `Refused` |
-/// | superseded, beyond the overlap | goes on without a session | [`Reused`](crate::EventKind::Reused), and by [`OnReuse`] the session ends |
+/// | superseded, beyond the overlap | anonymous; stores nothing, sets no cookie if that was less than a minute ago, or the session ends for it | [`Reused`](crate::EventKind::Reused), and by [`OnReuse`] the session is revoked |
 /// | the same beside another token that is accepted | goes on with that one | |
-/// | of an earlier epoch: a renewal or sign-in retired it less than 10 s ago | anonymous; stores nothing, sets no cookie | `Refused` |
+/// | of an earlier epoch: a renewal or sign-in retired it less than a minute ago | anonymous; stores nothing, sets no cookie | `Refused` |
 /// | of an earlier epoch, longer ago | goes on without a session | `Refused` |
 /// | never issued: its MAC is wrong, or without keys its secret is unknown | goes on without a session | `Refused` |
-/// | of a session that is gone | goes on without a session | `Refused`, or `Expired` |
+/// | of a session that was destroyed or revoked less than a minute ago | anonymous; stores nothing, sets no cookie | `Refused` |
+/// | of a session that ended longer ago, or expired | goes on without a session | `Refused`, or `Expired` |
+///
+/// All of this holds at the time at which the request arrived, however late its handler asks for the session
+/// ([`SessionManager::open_at`](crate::SessionManager::open_at)). A record remembers superseded tokens for a minute beyond their overlap, 48 at
+/// most. A request that arrived so long ago that it cannot be judged any more is anonymous, stores nothing and sets no cookie.
 ///
 /// With [keys](crate::ManagerBuilder::keys) a token's MAC shows that it was issued, and in which epoch (modulo 4), for as long as the
 /// session lives. Without keys only the hashes that the record still holds can tell: the last `keep` superseded ones. An older
@@ -74,8 +80,11 @@ const LONGEST_OVERLAP: Duration = Duration::from_secs(3600);
 const LATEST_ANSWER: Duration = Duration::from_secs(60);
 /// Successors that wait to be presented.
 const MOST_WAITING: usize = 8;
+/// Superseded tokens that a record remembers, so that a late request can be judged by the time at
+/// which it arrived.
+const MOST_REMEMBERED: usize = 48;
 /// As many tokens as an epoch ever has: superseded ones, waiting ones, and those that were presented.
-const MOST_RETIRED: usize = MOST_KEPT + 2 * MOST_WAITING;
+const MOST_RETIRED: usize = MOST_REMEMBERED + 2 * MOST_WAITING;
 
 impl Default for Rotation {
     /// Every 5 seconds, the last 3 accepted for 10 seconds.
@@ -204,8 +213,11 @@ pub(crate) enum Standing {
     Renewed,
     /// It was just rotated away, and so many others were since that it is not accepted.
     Surplus,
-    /// It was rotated away, and its overlap is over.
-    Reused,
+    /// It was rotated away, and its overlap was over when the request arrived. It was rotated away then, if
+    /// the record still knows.
+    Reused(Option<Timestamp>),
+    /// It was rotated away, and whether it was still good when the request arrived is forgotten.
+    Forgotten,
     /// It is of an earlier epoch.
     Former,
     /// Nothing is known of it.
@@ -266,38 +278,60 @@ fn is_good(token: &TokenHash, epoch: u64) -> bool {
     token.epoch == epoch && token.retired.is_none()
 }
 
+/// Judges a token by the time at which its request arrived, however late somebody asks.
 pub(crate) fn standing(
     record: &Record,
     presented: &Presented,
+    arrived: Timestamp,
     now: Timestamp,
     rotation: &Rotation,
 ) -> Standing {
     let Some(at) = record.position(&presented.secret.hash()) else {
         return match presented.epoch {
             // Its MAC is good, so it was issued, and its hash was forgotten since.
-            Some(low) if low == low_bits(record.epoch) && rotation.is_on() => Standing::Reused,
+            Some(low) if low == low_bits(record.epoch) && rotation.is_on() => {
+                match forgets(record, arrived, now, rotation) {
+                    true => Standing::Forgotten,
+                    false => Standing::Reused(None),
+                }
+            }
             Some(_) => Standing::Former,
             None => Standing::Stranger,
         };
     };
     let token = &record.tokens[at];
-    let within = |limit| token.retired.is_none_or(|since| now.since(since) < limit);
+    let since = token.retired;
+    let within = |limit| since.is_none_or(|since| arrived.since(since) < limit);
     match token.epoch == record.epoch {
-        true if token.retired.is_none() => Standing::Accepted(Upkeep::at(record, at, rotation)),
-        true if !within(rotation.overlap) => Standing::Reused,
-        true if is_among_last(record, at, rotation.keep) => Standing::Accepted(Upkeep {
+        true if since.is_none() => Standing::Accepted(Upkeep::at(record, at, rotation)),
+        true if !within(rotation.overlap) => Standing::Reused(since),
+        true if is_among_last(record, at, rotation.keep, arrived) => Standing::Accepted(Upkeep {
             superseded: true,
             ..Upkeep::default()
         }),
         true => Standing::Surplus,
-        false if within(RENEWAL_GRACE) => Standing::Renewed,
+        false if within(REMEMBERED) => Standing::Renewed,
         false => Standing::Former,
     }
 }
 
-/// Whether at most so many tokens were superseded from this one on.
-fn is_among_last(record: &Record, at: usize, count: usize) -> bool {
+/// Whether a token that is not remembered may have been good when the request arrived: because it arrived so
+/// long ago, or because so many were rotated away since.
+fn forgets(record: &Record, arrived: Timestamp, now: Timestamp, rotation: &Rotation) -> bool {
     let superseded = |token: &&TokenHash| token.epoch == record.epoch && token.retired.is_some();
+    let mut remembered = record.tokens.iter().filter(superseded);
+    let oldest = remembered.next().and_then(|token| token.retired);
+    let is_full = remembered.count() + 1 >= MOST_REMEMBERED;
+    now.since(arrived) > REMEMBERED
+        || (is_full && oldest.is_some_and(|oldest| arrived < oldest.plus(rotation.overlap)))
+}
+
+/// Whether at most `count` tokens, from this one on, were superseded when the request arrived.
+fn is_among_last(record: &Record, at: usize, count: usize, arrived: Timestamp) -> bool {
+    let superseded = |token: &&TokenHash| {
+        let before = token.retired.is_some_and(|since| since <= arrived);
+        token.epoch == record.epoch && before
+    };
     record.tokens[at..].iter().filter(superseded).count() <= count
 }
 
@@ -338,7 +372,7 @@ pub(crate) fn retire(tokens: &mut SmallVec<[TokenHash; 1]>, epoch: u64, now: Tim
         let superseded = |ago| token.epoch == epoch && ago < rotation.overlap;
         ago(token).is_none_or(superseded)
     };
-    tokens.retain(|token| accepted(token) || ago(token).is_some_and(|ago| ago < RENEWAL_GRACE));
+    tokens.retain(|token| accepted(token) || ago(token).is_some_and(|ago| ago < REMEMBERED));
     let surplus = tokens.len().saturating_sub(MOST_RETIRED);
     tokens.drain(..surplus);
     for token in tokens {
@@ -348,8 +382,8 @@ pub(crate) fn retire(tokens: &mut SmallVec<[TokenHash; 1]>, epoch: u64, now: Tim
     }
 }
 
-/// Drops what no longer matters: tokens of former epochs after their grace, and of this one those that are superseded
-/// beyond the overlap, but for the last `keep`.
+/// Drops what no longer matters: tokens of former epochs a minute after their end, and of this one those that
+/// have been superseded for longer than a late request may take, except the last `keep`.
 fn forget(tokens: &mut SmallVec<[TokenHash; 1]>, epoch: u64, now: Timestamp, rotation: &Rotation) {
     let mut superseded = 0;
     let mut kept: SmallVec<[TokenHash; 1]> = SmallVec::new();
@@ -357,10 +391,11 @@ fn forget(tokens: &mut SmallVec<[TokenHash; 1]>, epoch: u64, now: Timestamp, rot
         let keeps = token.retired.is_none_or(|since| {
             let ago = now.since(since);
             if token.epoch != epoch {
-                return ago < RENEWAL_GRACE;
+                return ago < REMEMBERED;
             }
             superseded += 1;
-            superseded <= rotation.keep || (superseded <= MOST_KEPT && ago < rotation.overlap)
+            superseded <= rotation.keep
+                || (superseded <= MOST_REMEMBERED && ago < REMEMBERED + rotation.overlap)
         });
         if keeps {
             kept.push(*token);

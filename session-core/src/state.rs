@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use crate::arena::Arena;
+use crate::barred::Barred;
 use crate::base::{Base, Doomed};
 use crate::event::Who;
 use crate::flash::Flashes;
@@ -32,9 +33,8 @@ pub(crate) struct State {
     pub(crate) tell: bool,
     /// The session that the client holds a token of was destroyed by this request.
     pub(crate) forget: bool,
-    /// The token was renewed elsewhere, or the session ended under this request: nothing
-    /// is stored and nothing sent, unless somebody signs in.
-    pub(crate) muted: bool,
+    /// The request is anonymous and mute.
+    pub(crate) barred: Option<Box<Barred>>,
     /// The client presented a sealed session that does not open. It holds the only copy, which may
     /// open again under other keys or settings: a handler that ends it has the client forget it.
     pub(crate) unopened: bool,
@@ -68,12 +68,12 @@ pub(crate) enum Phase {
 }
 
 impl State {
-    pub(crate) fn opened(base: Option<Base>, muted: bool) -> Self {
+    pub(crate) fn opened(base: Option<Base>, barred: Option<Barred>) -> Self {
         let values = base.as_ref().map(|base| &base.record.values);
         let size = values.map_or((0, 0), |values| (values.size(), values.len()));
         Self {
             base,
-            muted,
+            barred: barred.map(Box::new),
             size,
             ..Self::default()
         }
@@ -216,27 +216,29 @@ impl State {
             }
             None => !self.pending.fresh().is_empty() || self.intent.sign_in.is_some(),
         };
-        self.phase != Phase::Abandoned && !self.muted && (changed || !self.doomed.is_empty())
+        self.phase != Phase::Abandoned && self.barred.is_none() && (changed || !self.doomed.is_empty())
     }
 
     /// Ends the session, whatever it is; what comes later belongs to a new one.
     pub(crate) fn destroy(&mut self) {
-        self.forget |= self.unopened && !self.muted;
+        self.forget |= self.unopened && self.barred.is_none();
         self.leave(false);
+        self.end_rivals();
         for doomed in &mut self.doomed {
             doomed.implied = false;
         }
     }
 
+    /// Where the client's tokens open several sessions, all of them end: with the commit, unless the handler says so.
+    pub(crate) fn end_rivals(&mut self) {
+        let rivals = self.barred.iter_mut().flat_map(|barred| barred.rivals.drain(..));
+        self.doomed.extend(rivals.map(|base| base.doomed(true)));
+    }
+
     /// Turns to a new session. The old one ends: at once, or if that is implied, with the commit.
     pub(crate) fn leave(&mut self, implied: bool) {
         if let Some(base) = self.base.take() {
-            self.doomed.push(Doomed {
-                who: Who::of(&base.record),
-                key: base.key,
-                held: base.held,
-                implied,
-            });
+            self.doomed.push(base.doomed(implied));
         }
         self.tell = false;
         self.generation += 1;
@@ -276,7 +278,7 @@ impl State {
         }
         self.tell = true;
         self.written = true;
-        self.muted = false;
+        self.barred = None;
         self.settle(&job);
         if !self.intent.renews() {
             self.intent.csrf_seed = None;
@@ -359,7 +361,7 @@ impl State {
         let who = self.who();
         self.base = None;
         self.tell = false;
-        self.muted = true;
+        self.barred = Some(Box::default());
         match self.intent.sign_in {
             Some(_) => self.pending.start_over(),
             None => self.discard(),

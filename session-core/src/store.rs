@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytestring::ByteString;
 
-use crate::{Listed, Record, SessionId, StoreError, Timestamp, Update};
+use crate::{Ended, Listed, Record, SessionId, StoreError, Timestamp, Update};
 
 /// What names a record to its store.
 ///
@@ -144,7 +144,11 @@ pub enum Durability {
 ///   has to meet: `Gone` comes before `Conflict` (`other_epoch`).
 /// - **Gone while writing**: `update` never creates; once `delete`, `delete_one` or `delete_all` has returned, no update that was
 ///   under way brings a record back (`no_resurrection`, `delete_race`, `delete_one_race`, `delete_all_race`).
-/// - **Deleted**: after `delete` there is nothing to load (`delete`); deleting twice is fine (`delete_twice`).
+/// - **Ended**: `delete`, `delete_one` and `delete_all` put the [mark](Ended::mark) in the place of the record that they
+///   end, in the same step. Until the mark expires `load` returns it ([`Record::ended`] says when and why the session ended),
+///   `update` says `Gone`, `delete_one` says `false`, and `list` and `delete_all` leave it out (`delete`, `ended`, `ended_of_principal`). From then on it may be `None`, and
+///   nothing of it stays (`ended_expires`). A store that has no room for a mark ends the session without one. Deleting twice is fine (`delete_twice`), and so is an
+///   end that is long over: it leaves no mark.
 /// - **Atomic**: each operation on one record happens entirely or not at all for everyone who looks, in any
 ///   interleaving, and a `load` that begins after an update was saved shows it (`no_lost_update`, `no_torn_read`).
 ///   `list`, `delete_all` and `delete_expired` are many such operations, one for each record.
@@ -173,7 +177,8 @@ pub enum Durability {
 /// The time is always an argument: `now` decides what has expired, not a clock of the store's. An engine that
 /// expires by itself does so after [`Record::expires`], by more than the clocks of its machines may differ.
 ///
-/// Versions and epochs count from below and stay under 2^53, so every language can hold them.
+/// Versions and epochs count from below and stay under 2^53, so every language can hold them (`large_version`). Epochs
+/// from 2^45 on are no session's: marks have such, and sessions on their way from one store to another.
 ///
 /// # Example
 ///
@@ -222,12 +227,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::TooLarge`], or a store that failed.
     async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError>;
 
-    /// Ends a record; what is not there is fine.
+    /// Ends a session: the [mark](Ended::mark) takes the place of its record, in one atomic step. What is
+    /// not there is fine, and leaves no mark.
     ///
     /// # Errors
     ///
     /// A store that failed.
-    async fn delete(&self, key: &Key) -> Result<(), StoreError>;
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError>;
 
     /// The live records of a principal, and those that cannot be read.
     ///
@@ -241,26 +247,32 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         ))
     }
 
-    /// Ends one record if it is of this principal, which is checked in the same step; says whether it ended one that
-    /// had not expired or was not yet swept.
+    /// Ends one session if it is of this principal, which is checked in the same step, and leaves a mark as
+    /// [`delete`](Self::delete) does. Says whether it ended one that had not expired or was not yet swept.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unsupported`] unless implemented, or a store that failed.
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        let _ = (principal, id);
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        let _ = (principal, id, ended);
         Err(StoreError::Unsupported(
             "ending a session of a principal; implement `SessionStore::delete_one`",
         ))
     }
 
-    /// Ends every record of a principal but `except`; says how many it ended.
+    /// Ends every session of a principal except `except`, and leaves marks as [`delete`](Self::delete) does;
+    /// says how many it ended.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unsupported`] unless implemented, or a store that failed.
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        let _ = (principal, except);
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        let _ = (principal, except, ended);
         Err(StoreError::Unsupported(
             "ending the sessions of a principal; implement `SessionStore::delete_all`",
         ))
@@ -312,24 +324,30 @@ macro_rules! forward {
                 (**self).update(key, update, now).await
             }
 
-            async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-                (**self).delete(key).await
+            async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+                (**self).delete(key, ended).await
             }
 
             async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
                 (**self).list(principal, now).await
             }
 
-            async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-                (**self).delete_one(principal, id).await
+            async fn delete_one(
+                &self,
+                principal: &str,
+                id: SessionId,
+                ended: Ended,
+            ) -> Result<bool, StoreError> {
+                (**self).delete_one(principal, id, ended).await
             }
 
             async fn delete_all(
                 &self,
                 principal: &str,
                 except: Option<SessionId>,
+                ended: Ended,
             ) -> Result<u64, StoreError> {
-                (**self).delete_all(principal, except).await
+                (**self).delete_all(principal, except, ended).await
             }
 
             async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -9,7 +9,7 @@ use crate::job::Job;
 use crate::manager::SessionManager;
 use crate::plan::Plan;
 use crate::session::Inner;
-use crate::{Error, Key, Record, StoreError, Timestamp, Update, Updated};
+use crate::{EndReason, Error, Key, Record, StoreError, Timestamp, Update, Updated};
 
 /// Ids drawn for one creation before giving up; a second draw is already a wonder.
 const MOST_DRAWS: u32 = 4;
@@ -139,7 +139,7 @@ impl SessionManager {
                 let Some(doomed) = inner.state().next_doomed(implied_too).cloned() else {
                     return Ok(true);
                 };
-                self.delete(&doomed.key, &doomed.who).await?;
+                self.delete(&doomed.key, &doomed.who, doomed.reason()).await?;
                 self.shared.events.destroyed(&doomed.who, self.now());
                 let mut state = inner.state();
                 state.doomed.retain(|other| other.key != doomed.key);
@@ -150,8 +150,8 @@ impl SessionManager {
     }
 
     /// Deletes one record. To say so twice does no harm.
-    pub(crate) async fn delete(&self, key: &Key, who: &Who) -> Result<(), Error> {
-        let call = (*self.shared.store).delete(key);
+    async fn delete(&self, key: &Key, who: &Who, reason: EndReason) -> Result<(), Error> {
+        let call = (*self.shared.store).delete(key, self.ended(reason));
         let deleted = self.in_time(call, StoreError::outcome_unknown).await;
         deleted.map_err(|error| {
             self.shared.events.delete_failed(who, &error, self.now());

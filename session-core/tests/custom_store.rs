@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use session_core::{
-    Applied, Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    Applied, Capability, Ended, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
     async_trait,
 };
 
@@ -66,8 +66,11 @@ impl SessionStore for MapStore {
         }
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        key.id().and_then(|id| self.records().remove(&id));
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        if let Some(id) = key.id() {
+            let mark = |record: &mut Arc<Record>| *record = Arc::new(ended.mark(id));
+            self.records().entry(id).and_modify(mark);
+        }
         Ok(())
     }
 

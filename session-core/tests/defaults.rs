@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use session_core::{
-    Capability, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
+    Capability, Ended, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    async_trait,
 };
 
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl SessionStore for Four {
         Ok(Updated::Gone)
     }
 
-    async fn delete(&self, _: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, _: &Key, _: Ended) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -45,12 +46,18 @@ async fn what_is_not_implemented_is_unsupported() {
              implement `SessionStore::list`, `delete_one` and `delete_all`"
         );
         let id = SessionId::from_bytes([7; 16]);
-        let ended = store.delete_one("user:1", id).await.unwrap_err();
+        let ended = store
+            .delete_one("user:1", id, Ended::default())
+            .await
+            .unwrap_err();
         assert_eq!(
             ended.to_string(),
             "this session store does not support ending a session of a principal; implement `SessionStore::delete_one`"
         );
-        let ended = store.delete_all("user:1", None).await.unwrap_err();
+        let ended = store
+            .delete_all("user:1", None, Ended::default())
+            .await
+            .unwrap_err();
         assert_eq!(
             ended.to_string(),
             "this session store does not support ending the sessions of a principal; implement `SessionStore::delete_all`"

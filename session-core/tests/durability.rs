@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use session_core::{
-    Capability, Durability, Key, ManagerBuilder, MemoryStore, MigratingStore, OnReuse, Record, Rotation,
-    SessionManager, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
+    Capability, Durability, Ended, Key, ManagerBuilder, MemoryStore, MigratingStore, OnReuse, Record,
+    Rotation, SessionManager, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
 };
 
 /// A store that does not say whether it can lose writes.
@@ -30,8 +30,8 @@ impl SessionStore for Silent {
         self.0.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.0.delete(key).await
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.0.delete(key, ended).await
     }
 }
 

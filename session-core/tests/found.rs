@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Directive, Durability, Event, EventKind, Key, KeyRing, Lifetime, Listed, ManagerBuilder,
-    ManualClock, MemoryStore, OnMaxSessions, OnReuse, Record, Rotation, Session, SessionId, SessionManager,
-    SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Directive, Durability, Ended, Event, EventKind, Key, KeyRing, Lifetime, Listed,
+    ManagerBuilder, ManualClock, MemoryStore, OnMaxSessions, OnReuse, Record, Rotation, Session, SessionId,
+    SessionManager, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -262,8 +262,8 @@ impl SessionStore for Bad {
         self.inner.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.inner.delete(key).await
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.inner.delete(key, ended).await
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
@@ -273,12 +273,17 @@ impl SessionStore for Bad {
         self.inner.list(principal, now).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.inner.delete_one(principal, id).await
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.inner.delete_one(principal, id, ended).await
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        self.inner.delete_all(principal, except).await
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        self.inner.delete_all(principal, except, ended).await
     }
 }
 

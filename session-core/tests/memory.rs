@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Capability, Changes, Codec, Key, Lifetime, Limits, MemoryStore, Metadata, Record, SessionId,
-    SessionStore, StoreError, Timestamp, Update, Updated, Value,
+    Capability, Changes, Codec, EndReason, Ended, Key, Lifetime, Limits, MemoryStore, Metadata, Record,
+    SessionId, SessionStore, StoreError, Timestamp, Update, Updated, Value,
 };
 
 fn at(millis: u64) -> Timestamp {
@@ -73,8 +73,8 @@ async fn it_counts_what_it_holds() {
     let taken = create(&store, id(1, 0), at(0)).await.unwrap_err();
     assert!(matches!(taken, StoreError::IdTaken));
     assert_eq!(store.len(), 2);
-    store.delete(&key).await.unwrap();
-    store.delete(&key).await.unwrap();
+    store.delete(&key, Ended::default()).await.unwrap();
+    store.delete(&key, Ended::default()).await.unwrap();
     assert_eq!(store.len(), 1);
 }
 
@@ -115,7 +115,7 @@ async fn a_full_store_refuses() {
     let error = create(&store, id(3, 0), at(0)).await.unwrap_err();
     assert!(matches!(error, StoreError::Full { capacity: 2 }));
     assert_eq!(store.len(), 2);
-    store.delete(&Key::Id(id(1, 0))).await.unwrap();
+    store.delete(&Key::Id(id(1, 0)), Ended::default()).await.unwrap();
     create(&store, id(3, 0), at(0)).await.unwrap();
     let error = create(&store, id(4, 0), at(0)).await.unwrap_err();
     assert!(matches!(error, StoreError::Full { capacity: 2 }));
@@ -138,7 +138,7 @@ async fn a_full_store_sweeps_at_most_once_a_second() {
     create(&store, id(4, 0), at(11_000)).await.unwrap();
     assert_eq!(store.len(), 2);
     // And once more: the next look is due at 12,000.
-    store.delete(&Key::Id(id(3, 0))).await.unwrap();
+    store.delete(&Key::Id(id(3, 0)), Ended::default()).await.unwrap();
     create(&store, id(5, 0), at(1_500)).await.unwrap();
     let error = create(&store, id(6, 0), at(11_999)).await.unwrap_err();
     assert!(matches!(error, StoreError::Full { .. }));
@@ -154,14 +154,15 @@ async fn a_full_store_is_swept_again_after_the_clock_was_set_back() {
         let key = create(&store, id(1, 0), at(ahead)).await.unwrap();
         let full = create(&store, id(2, 0), at(ahead)).await.unwrap_err();
         assert!(matches!(full, StoreError::Full { .. }));
-        store.delete(&key).await.unwrap();
+        store.delete(&key, Ended::default()).await.unwrap();
         // Set back. That one ends after ten seconds.
         create(&store, id(3, 0), at(0)).await.unwrap();
-        for (now, swept) in [(9_999, false), (10_998, false), (10_999, true), (50_000, true)] {
-            let created = create(&store, id(4, 0), at(now)).await;
+        let times = [(9_999, false), (10_998, false), (10_999, true), (50_000, true)];
+        for (n, (now, swept)) in (0..).zip(times) {
+            let created = create(&store, id(4, n), at(now)).await;
             assert_eq!(created.is_ok(), swept, "{ahead} {now}");
             if let Ok(key) = created {
-                store.delete(&key).await.unwrap();
+                store.delete(&key, Ended::default()).await.unwrap();
                 create(&store, id(3, 0), at(0)).await.unwrap();
             }
         }
@@ -234,13 +235,28 @@ async fn sessions_of_a_principal() {
     assert_eq!(listed(&store, "bob", at(9_999)).await, [id(9, 0)]);
     assert!(listed(&store, "bob", at(10_000)).await.is_empty());
     assert!(listed(&store, "", at(0)).await.is_empty());
-    assert_eq!(store.delete_all("nobody", None).await.unwrap(), 0);
-    assert_eq!(store.delete_all("ann", Some(id(1, 0))).await.unwrap(), 2);
+    assert_eq!(
+        store.delete_all("nobody", None, Ended::default()).await.unwrap(),
+        0
+    );
+    assert_eq!(
+        store
+            .delete_all("ann", Some(id(1, 0)), Ended::default())
+            .await
+            .unwrap(),
+        2
+    );
     assert_eq!(listed(&store, "ann", at(0)).await, [id(1, 0)]);
     assert_eq!(store.len(), 3);
-    assert_eq!(store.delete_all("ann", Some(id(9, 0))).await.unwrap(), 1);
-    assert_eq!(store.delete_all("ann", None).await.unwrap(), 0);
-    assert_eq!(store.delete_all("bob", None).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .delete_all("ann", Some(id(9, 0)), Ended::default())
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 0);
+    assert_eq!(store.delete_all("bob", None, Ended::default()).await.unwrap(), 1);
     assert_eq!(store.len(), 1);
 }
 
@@ -261,7 +277,7 @@ async fn the_index_follows_a_change_of_principal() {
         Updated::Saved { version: 3, .. }
     ));
     assert!(listed(&store, "ann", at(0)).await.is_empty());
-    assert_eq!(store.delete_all("ann", None).await.unwrap(), 0);
+    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 0);
     assert_eq!(listed(&store, "bob", at(0)).await, [id(1, 0)]);
     let nobody = Record::clone(&first).with_version(3);
     assert!(matches!(
@@ -297,7 +313,7 @@ async fn an_update_says_what_it_came_to() {
     assert_eq!((saved, version), (key.clone(), 2));
     let expired = store.update(&key, update, at(10_000)).await.unwrap();
     assert!(matches!(expired, Updated::Gone));
-    store.delete(&key).await.unwrap();
+    store.delete(&key, Ended::default()).await.unwrap();
     assert!(matches!(
         store.update(&key, update, at(0)).await.unwrap(),
         Updated::Gone
@@ -311,7 +327,7 @@ async fn an_update_says_what_it_came_to() {
         store.update(&sealed, update, at(0)).await.unwrap(),
         Updated::Gone
     ));
-    store.delete(&sealed).await.unwrap();
+    store.delete(&sealed, Ended::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -323,8 +339,8 @@ async fn pointers_forward_everything() {
         Box::new(Box::new(Arc::clone(&inner)) as Box<dyn SessionStore>),
         Box::new(leaked),
     ];
-    for store in stores {
-        let record = of_principal(id(1, 0), "ann");
+    for (n, store) in (0..).zip(stores) {
+        let record = of_principal(id(1, n), "ann");
         let key = store.create(&record, at(0)).await.unwrap();
         assert_eq!(store.capability(), Capability::Server);
         assert!(store.load(&key, at(0)).await.unwrap().is_some());
@@ -347,11 +363,16 @@ async fn pointers_forward_everything() {
         };
         let conflict = store.update(&key, update, at(0)).await.unwrap();
         assert!(matches!(conflict, Updated::Conflict(Some(_))));
-        assert_eq!(store.delete_all("ann", None).await.unwrap(), 1);
+        assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 1);
+        let ended = Ended::new(EndReason::Exchanged, at(0));
+        let record = of_principal(id(2, n), "ann");
         let key = store.create(&record, at(0)).await.unwrap();
-        store.delete(&key).await.unwrap();
-        assert!(store.load(&key, at(0)).await.unwrap().is_none());
-        store.create(&record, at(0)).await.unwrap();
+        store.delete(&key, ended).await.unwrap();
+        assert_eq!(
+            store.load(&key, at(0)).await.unwrap().unwrap().ended(),
+            Some(ended)
+        );
+        store.create(&of_principal(id(3, n), "ann"), at(0)).await.unwrap();
         assert_eq!(store.delete_expired(at(10_000)).await.unwrap(), 1);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use session_core::conformance::check;
 use session_core::{
-    Directive, MemoryStore, MigratingStore, Session, SessionManager, SessionStore, Timestamp,
+    Directive, Ended, MemoryStore, MigratingStore, Session, SessionManager, SessionStore, Timestamp,
 };
 
 type Moving = MigratingStore<Arc<MemoryStore>, Arc<MemoryStore>>;
@@ -106,7 +106,10 @@ async fn signing_out_ends_both() {
         let store = MigratingStore::new(Arc::clone(&new), Arc::clone(&old)).unwrap();
         let now = Timestamp::from(std::time::SystemTime::now());
         assert_eq!(store.list("user:1", now).await.unwrap().len(), 2);
-        assert_eq!(store.delete_all("user:1", None).await.unwrap(), 2);
+        assert_eq!(
+            store.delete_all("user:1", None, Ended::default()).await.unwrap(),
+            2
+        );
         assert_eq!((new.len(), old.len()), (0, 0));
         for token in &tokens {
             assert!(manager.open(&[token]).await.unwrap().is_new());
@@ -149,8 +152,12 @@ fn sealed_stores_are_refused() {
         ) -> Result<session_core::Updated, session_core::StoreError> {
             self.0.update(key, update, now).await
         }
-        async fn delete(&self, key: &session_core::Key) -> Result<(), session_core::StoreError> {
-            self.0.delete(key).await
+        async fn delete(
+            &self,
+            key: &session_core::Key,
+            ended: Ended,
+        ) -> Result<(), session_core::StoreError> {
+            self.0.delete(key, ended).await
         }
     }
 

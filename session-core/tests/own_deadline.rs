@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use session_core::{
-    Capability, Clock, Deadlines, Directive, Key, MemoryStore, Record, SessionManager, SessionStore, Sleep,
-    StoreError, SystemClock, Timestamp, Update, Updated, async_trait,
+    Capability, Clock, Deadlines, Directive, Ended, Key, MemoryStore, Record, SessionManager, SessionStore,
+    Sleep, StoreError, SystemClock, Timestamp, Update, Updated, async_trait,
 };
 
 /// Does not answer at once.
@@ -42,9 +42,9 @@ impl SessionStore for Waits {
         self.inner.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         tokio::task::yield_now().await;
-        self.inner.delete(key).await
+        self.inner.delete(key, ended).await
     }
 }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
 use session_core::{
-    Capability, Clock, Codec, Deadlines, Directive, Error, Key, KeyRing, Lifetime, LimitExceeded, Limits,
-    ManagerBuilder, ManualClock, MemoryStore, Record, Session, SessionManager, SessionStore, StoreError,
-    Timestamp, Update, Updated,
+    Capability, Clock, Codec, Deadlines, Directive, Ended, Error, Key, KeyRing, Lifetime, LimitExceeded,
+    Limits, ManagerBuilder, ManualClock, MemoryStore, Record, Session, SessionManager, SessionStore,
+    StoreError, Timestamp, Update, Updated,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -395,8 +395,8 @@ async fn a_renewal_makes_a_new_token() {
     assert_eq!(on.record(&session).await.epoch(), 1);
     assert_eq!(on.open(&next).await.len(), 1);
 
-    // For ten seconds the old one is answered as anonymous and stores nothing.
-    on.clock.advance(SECOND * 10 - MILLI);
+    // For a minute the old one is answered as anonymous and stores nothing.
+    on.clock.advance(SECOND * 60 - MILLI);
     let late = on.open(&token).await;
     assert!(late.is_new() && late.is_empty());
     late.insert("b", 2).unwrap();
@@ -563,7 +563,7 @@ mod building {
             Ok(Updated::Gone)
         }
 
-        async fn delete(&self, _: &Key) -> Result<(), StoreError> {
+        async fn delete(&self, _: &Key, _: Ended) -> Result<(), StoreError> {
             Ok(())
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Error, Event, EventKind, Key, Listed, ManualClock, MemoryStore, MigratingStore,
+    Capability, Ended, Error, Event, EventKind, Key, Listed, ManualClock, MemoryStore, MigratingStore,
     OnMaxSessions, Record, SessionId, SessionManager, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
@@ -52,8 +52,8 @@ impl SessionStore for Damaged {
         self.inner.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.inner.delete(key).await
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.inner.delete(key, ended).await
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
@@ -65,12 +65,17 @@ impl SessionStore for Damaged {
         Ok(listed.map(seen).collect())
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.inner.delete_one(principal, id).await
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.inner.delete_one(principal, id, ended).await
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        self.inner.delete_all(principal, except).await
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        self.inner.delete_all(principal, except, ended).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use http::{Extensions, HeaderMap, HeaderValue, Response};
-use session_core::{Directive, Session};
+use session_core::{Directive, Session, Timestamp};
 use tokio::sync::OnceCell;
 
 use crate::Error;
@@ -18,6 +18,8 @@ pub(crate) struct Slot {
     /// The headers that may hold tokens. Almost always one, so that none are allocated.
     first: Option<HeaderValue>,
     others: Vec<HeaderValue>,
+    /// When the request did: it is judged by that, however late a handler asks.
+    arrived: Timestamp,
     session: OnceCell<Result<Session, Error>>,
     /// The response has left.
     left: AtomicBool,
@@ -66,6 +68,7 @@ impl Slot {
             first: tokens.next(),
             others: tokens.collect(),
             layer: Arc::clone(layer),
+            arrived: layer.manager.now(),
             session: OnceCell::new(),
             left: AtomicBool::new(false),
             outer: outer.cloned(),
@@ -107,7 +110,7 @@ impl Slot {
         // Made only where it is awaited: a future that is handed on is moved, and all handlers' futures hold it.
         let open = || async {
             let tokens = self.layer.transport.tokens(self.headers());
-            let opened = self.layer.manager.open(&tokens.as_strs()).await;
+            let opened = self.layer.manager.open_at(&tokens.as_strs(), self.arrived).await;
             opened.map_err(Error::from)
         };
         let session = self.session.get_or_init(open).await.clone()?;

@@ -11,8 +11,8 @@ use mongodb::options::{
     Acknowledgment, Collation, Hint, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
 };
 use session_core::{
-    Capability, Durability, Key, Listed, OwnedUpdate, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated, async_trait,
+    Capability, Durability, Ended, Key, Listed, OwnedUpdate, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated, async_trait,
 };
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -106,7 +106,7 @@ impl SessionStore for MongoStore {
         .await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, _: Ended) -> Result<(), StoreError> {
         let Some(id) = key.id() else { return Ok(()) };
         self.within(Known::Writes, move |inner| async move {
             let deleted = inner
@@ -147,7 +147,7 @@ impl SessionStore for MongoStore {
         .await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+    async fn delete_one(&self, principal: &str, id: SessionId, _: Ended) -> Result<bool, StoreError> {
         let mut theirs = name(id);
         theirs.insert("principal", principal);
         self.within(Known::Writes, move |inner| async move {
@@ -164,7 +164,12 @@ impl SessionStore for MongoStore {
         .await
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        _: Ended,
+    ) -> Result<u64, StoreError> {
         let mut theirs = doc! { "principal": principal };
         if let Some(except) = except {
             theirs.insert("_id", doc! { "$ne": except.encode() });

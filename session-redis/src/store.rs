@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use redis::{Cmd, Value as Reply};
 use session_core::{
-    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated, async_trait,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated, async_trait,
 };
 use tokio::time::Instant;
 
@@ -154,7 +154,7 @@ impl SessionStore for RedisStore {
         }
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, _: Ended) -> Result<(), StoreError> {
         let Some(id) = key.id() else { return Ok(()) };
         let until = self.inner.link.until();
         if let Some(principal) = self.inner.delete(id, None, until).await?.principal {
@@ -168,7 +168,7 @@ impl SessionStore for RedisStore {
     }
 
     /// Where an answer was lost it is asked again, and what the first time has ended is not there any more: then this is `false`.
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+    async fn delete_one(&self, principal: &str, id: SessionId, _: Ended) -> Result<bool, StoreError> {
         let until = self.inner.link.until();
         let ended = self.inner.end_one(principal, id, until).await?;
         if ended > 0 {
@@ -177,7 +177,12 @@ impl SessionStore for RedisStore {
         Ok(ended > 0)
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        _: Ended,
+    ) -> Result<u64, StoreError> {
         self.inner.delete_all(principal, except).await
     }
 
@@ -189,7 +194,7 @@ impl SessionStore for RedisStore {
 }
 
 /// What came of ending a session.
-pub(crate) struct Ended {
+pub(crate) struct Deletion {
     /// How many there were.
     pub(crate) count: u64,
     /// Whose it was, or is.
@@ -264,7 +269,7 @@ impl Inner {
         id: SessionId,
         principal: Option<&str>,
         until: Instant,
-    ) -> Result<Ended, StoreError> {
+    ) -> Result<Deletion, StoreError> {
         let reply = self.end(id, principal, until).await;
         let Reply::Array(parts) = reply.map_err(|fault| fault.of_write())? else {
             return Err(strange());
@@ -278,7 +283,7 @@ impl Inner {
             Some(Reply::Int(0)) if principal.is_some() => Spared::AnothersOwn,
             _ => Spared::Nothing,
         };
-        Ok(Ended {
+        Ok(Deletion {
             count: u64::try_from(count).unwrap_or(0),
             principal,
             spared,

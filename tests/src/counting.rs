@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated,
 };
 
 /// Counts each kind of call of the store in it.
@@ -127,9 +127,9 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
         self.inner.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         count(&self.deletes);
-        self.inner.delete(key).await
+        self.inner.delete(key, ended).await
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
@@ -137,14 +137,19 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
         self.inner.list(principal, now).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
         count(&self.others);
-        self.inner.delete_one(principal, id).await
+        self.inner.delete_one(principal, id, ended).await
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
         count(&self.others);
-        self.inner.delete_all(principal, except).await
+        self.inner.delete_all(principal, except, ended).await
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    ByteString, Capability, Changes, Durability, Key, LimitExceeded, Listed, Metadata, Record, SessionId,
-    SessionStore, StoreError, Timestamp, Update, Updated, Value, Values,
+    ByteString, Capability, Changes, Durability, Ended, Key, LimitExceeded, Listed, Metadata, Record,
+    SessionId, SessionStore, StoreError, Timestamp, Update, Updated, Value, Values,
 };
 
 /// Keeps sessions as a Redis hash or a MongoDB document would: a field for each value, and the
@@ -152,6 +152,15 @@ impl FieldStore {
         hashes.retain(|id, hash| kept(id, hash));
         (before - hashes.len()) as u64
     }
+
+    /// Puts marks in the place of some, and says how many those were.
+    fn end(&self, ends: impl Fn(&SessionId, &Hash) -> bool, ended: Ended) -> u64 {
+        let mut hashes = self.hashes();
+        let ending = hashes.iter_mut().filter(|(id, hash)| ends(id, hash));
+        ending
+            .map(|(id, hash)| *hash = Hash::new(&ended.mark(*id)))
+            .count() as u64
+    }
 }
 
 #[async_trait]
@@ -205,9 +214,9 @@ impl SessionStore for FieldStore {
         })
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         if let Some(id) = key.id() {
-            self.hashes().remove(&id);
+            self.end(|other, _| *other == id, ended);
         }
         Ok(())
     }
@@ -220,12 +229,17 @@ impl SessionStore for FieldStore {
         theirs.map(|hash| hash.record().map(Listed::from)).collect()
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        Ok(self.retain(|other, hash| *other != id || !hash.is_of(principal)) > 0)
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        Ok(self.end(|other, hash| *other == id && hash.is_of(principal), ended) > 0)
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        Ok(self.retain(|id, hash| !hash.is_of(principal) || Some(*id) == except))
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        Ok(self.end(|id, hash| hash.is_of(principal) && Some(*id) != except, ended))
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

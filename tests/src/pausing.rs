@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Clock, Durability, Key, Listed, ManualClock, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated,
+    Capability, Clock, Durability, Ended, Key, Listed, ManualClock, Record, SessionId, SessionStore,
+    StoreError, Timestamp, Update, Updated,
 };
 
 use crate::Rng;
@@ -119,20 +119,25 @@ impl<S: SessionStore, P: Pause> SessionStore for PausingStore<S, P> {
         self.around(self.inner.update(key, update, now)).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.around(self.inner.delete(key)).await
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.around(self.inner.delete(key, ended)).await
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.around(self.inner.list(principal, now)).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.around(self.inner.delete_one(principal, id)).await
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.around(self.inner.delete_one(principal, id, ended)).await
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        self.around(self.inner.delete_all(principal, except)).await
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        self.around(self.inner.delete_all(principal, except, ended)).await
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

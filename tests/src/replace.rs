@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated,
 };
 
 /// A map that can only replace a record whose version is the loaded one: whoever comes second
@@ -89,9 +89,10 @@ impl SessionStore for ReplaceStore {
         })
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         if let Some(id) = key.id() {
-            self.records().remove(&id);
+            let mark = |record: &mut Arc<Record>| *record = Arc::new(ended.mark(id));
+            self.records().entry(id).and_modify(mark);
         }
         Ok(())
     }
@@ -104,18 +105,25 @@ impl SessionStore for ReplaceStore {
         Ok(theirs.cloned().map(Listed::from).collect())
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
         let mut records = self.records();
-        let found = records.get(&id);
-        let theirs = found.is_some_and(|record| record.principal() == Some(principal));
-        Ok(theirs && records.remove(&id).is_some())
+        let found = records.get_mut(&id);
+        let theirs = found.filter(|record| record.principal() == Some(principal));
+        Ok(theirs.map(|record| *record = Arc::new(ended.mark(id))).is_some())
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
         let mut records = self.records();
-        let before = records.len();
-        records.retain(|id, record| record.principal() != Some(principal) || Some(*id) == except);
-        Ok((before - records.len()) as u64)
+        let theirs = records
+            .iter_mut()
+            .filter(|(id, record)| record.principal() == Some(principal) && Some(**id) != except);
+        let ended = theirs.map(|(id, record)| *record = Arc::new(ended.mark(*id)));
+        Ok(ended.count() as u64)
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

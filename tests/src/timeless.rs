@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated,
 };
 
 /// Tells the store in it that it is 1970: nothing ever expires there, as in a store that leaves all
@@ -43,20 +43,25 @@ impl<S: SessionStore> SessionStore for TimelessStore<S> {
         self.0.update(key, update, LONG_AGO).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.0.delete(key).await
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.0.delete(key, ended).await
     }
 
     async fn list(&self, principal: &str, _: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.0.list(principal, LONG_AGO).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.0.delete_one(principal, id).await
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.0.delete_one(principal, id, ended).await
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        self.0.delete_all(principal, except).await
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        self.0.delete_all(principal, except, ended).await
     }
 
     async fn delete_expired(&self, _: Timestamp) -> Result<u64, StoreError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Capability, Changes, Deadlines, Directive, Error, FormatError, Key, KeyRing, Lifetime, Limits,
+    Capability, Changes, Deadlines, Directive, Ended, Error, FormatError, Key, KeyRing, Lifetime, Limits,
     ManualClock, MemoryStore, OnCorrupt, Record, Session, SessionId, SessionManager, SessionStore,
     StoreError, Timestamp, Update, Updated, async_trait,
 };
@@ -459,8 +459,8 @@ impl SessionStore for MixedUpStore {
         self.0.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.0.delete(key).await
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.0.delete(key, ended).await
     }
 }
 
@@ -494,7 +494,7 @@ fn a_token_is_not_told_of_a_session_that_has_ended_since_its_save() {
     let session = now(manager.open(&[])).unwrap();
     session.insert("a", 1).unwrap();
     now(session.save()).unwrap();
-    now(store.delete(&Key::Id(session.id().unwrap()))).unwrap();
+    now(store.delete(&Key::Id(session.id().unwrap()), Ended::default())).unwrap();
     assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Nothing);
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Directive, Error, Key, Lifetime, MemoryStore, SessionId, SessionManager, SessionStore, Timestamp,
+    Directive, Ended, Error, Key, Lifetime, MemoryStore, SessionId, SessionManager, SessionStore, Timestamp,
 };
 use session_tests::sim::pause;
 use session_tests::{
@@ -110,7 +110,11 @@ fn race(backend: Backend, end: End, seed: u64) {
                 manager.store().delete_expired(clock.now()).await.unwrap();
             }
             End::SignedOut => {
-                manager.store().delete_all("user:1", None).await.unwrap();
+                manager
+                    .store()
+                    .delete_all("user:1", None, Ended::default())
+                    .await
+                    .unwrap();
             }
         }
         ending.set(true);
@@ -321,7 +325,11 @@ fn anew_during_a_save(ended_by_another: bool) {
         let mut save = Box::pin(session.save());
         assert!((&mut save).now_or_never().is_none());
         if ended_by_another {
-            manager.store().delete(&Key::Id(former)).await.unwrap();
+            manager
+                .store()
+                .delete(&Key::Id(former), Ended::default())
+                .await
+                .unwrap();
         }
         session.destroy().unwrap();
         session.insert("fresh", 1).unwrap();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use session_core::conformance::{Outcome, Suite};
-use session_core::{Directive, Error, SessionManager, SessionStore};
+use session_core::{Directive, Ended, Error, SessionManager, SessionStore};
 use session_tests::sim::pause;
 use session_tests::{Backend, Rng, Sim, anonymous, create, numbers, open, token_of};
 
@@ -234,7 +234,7 @@ fn ending_all_of_a_principal_ends_them_in_both_stores() {
                 for _ in 0..after {
                     pause().await;
                 }
-                store.delete_all("ann", None).await.unwrap()
+                store.delete_all("ann", None, Ended::default()).await.unwrap()
             });
             sim.run();
             assert_eq!(count.take(), 3, "seed {seed}");

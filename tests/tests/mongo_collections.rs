@@ -9,7 +9,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::WriteConcern;
 use mongodb::{Client, Collection};
 use session_core::conformance::Suite;
-use session_core::{Lifetime, Record, SessionId, SessionStore, Timestamp};
+use session_core::{Ended, Lifetime, Record, SessionId, SessionStore, Timestamp};
 use session_mongo::{ConnectError, MongoStore, MongoStoreBuilder};
 use session_tests::servers::{MongoReplicaSet, MongoServer};
 
@@ -128,10 +128,32 @@ async fn a_store_that_has_not_looked_takes_nobody_for_another() {
     assert_eq!(listed("user:ann").await, [ann.id()]);
     assert_eq!(listed("user:Ann").await, [other.id()]);
     assert_eq!(listed("USER:ANN").await, []);
-    assert!(!store.delete_one("user:Ann", ann.id()).await.unwrap());
-    assert_eq!(store.delete_all("USER:ANN", None).await.unwrap(), 0);
-    assert_eq!(store.delete_all("user:Ann", None).await.unwrap(), 1);
-    assert!(store.delete_one("user:ann", ann.id()).await.unwrap());
+    assert!(
+        !store
+            .delete_one("user:Ann", ann.id(), Ended::default())
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        store
+            .delete_all("USER:ANN", None, Ended::default())
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        store
+            .delete_all("user:Ann", None, Ended::default())
+            .await
+            .unwrap(),
+        1
+    );
+    assert!(
+        store
+            .delete_one("user:ann", ann.id(), Ended::default())
+            .await
+            .unwrap()
+    );
     assert_eq!(listed("user:änn").await, [accent.id()]);
 
     // Nor one id for another.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mongodb::bson::doc;
-use session_core::{Error, Key, SessionId, SessionManager, SessionStore, StoreError, Timestamp};
+use session_core::{Ended, Error, Key, SessionId, SessionManager, SessionStore, StoreError, Timestamp};
 use session_mongo::MongoStore;
 use session_tests::servers::{MongoReplicaSet, MongoServer};
 use session_tests::{Proxy, create, open};
@@ -209,7 +209,7 @@ async fn a_server_that_refuses_connections_was_sent_nothing() {
     let nobody = Key::Id(SessionId::from_bytes([7; 16]));
     let store = MongoStore::builder(format!("mongodb://127.0.0.1:{}/", way.proxy.port()));
     let store = store.lazy().await.unwrap();
-    let deleted = store.delete(&nobody).await;
+    let deleted = store.delete(&nobody, Ended::default()).await;
     assert!(matches!(deleted, Err(StoreError::Unavailable(_))), "{deleted:?}");
 }
 
@@ -261,7 +261,7 @@ async fn calls_that_are_dropped_half_way_cost_no_connections() {
         let call = async {
             match i % 2 {
                 0 => store.load(&key, now).await.map(drop),
-                _ => store.delete(&key).await,
+                _ => store.delete(&key, Ended::default()).await,
             }
         };
         // A timer is never shorter than a millisecond; a second branch that is polled first is.
@@ -308,7 +308,7 @@ fn a_store_belongs_to_its_runtime() {
     let nobody = Key::Id(SessionId::from_bytes([7; 16]));
     let now = Timestamp::from_millis(0);
     assert_eq!(other.block_on(store.load(&nobody, now)).unwrap(), None);
-    other.block_on(store.delete(&nobody)).unwrap();
+    other.block_on(store.delete(&nobody, Ended::default())).unwrap();
 
     drop(home);
     for _ in 0..3 {
@@ -316,7 +316,7 @@ fn a_store_belongs_to_its_runtime() {
         let loaded = other.block_on(store.load(&nobody, now));
         assert!(matches!(loaded, Err(StoreError::Unavailable(_))), "{loaded:?}");
         assert!(format!("{loaded:?}").contains("runtime"), "{loaded:?}");
-        let deleted = other.block_on(store.delete(&nobody));
+        let deleted = other.block_on(store.delete(&nobody, Ended::default()));
         assert!(deleted.is_err(), "{deleted:?}");
         assert!(began.elapsed() < 2 * LIMIT, "{:?}", began.elapsed());
     }

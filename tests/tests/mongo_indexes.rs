@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Client, Collection, IndexModel};
-use session_core::{Lifetime, Record, SessionId, SessionStore, Timestamp};
+use session_core::{Ended, Lifetime, Record, SessionId, SessionStore, Timestamp};
 use session_mongo::{ConnectError, MongoStore, MongoStoreBuilder};
 use session_tests::servers::MongoServer;
 use tokio::task::JoinSet;
@@ -185,13 +185,19 @@ async fn a_user_that_may_not_make_them() {
         matches!(refused, session_core::StoreError::Unavailable(_)),
         "{refused:?}"
     );
-    let refused = reading.delete(&kept.id().into()).await.unwrap_err();
+    let refused = reading
+        .delete(&kept.id().into(), Ended::default())
+        .await
+        .unwrap_err();
     assert!(
         matches!(refused, session_core::StoreError::Unavailable(_)),
         "{refused:?}"
     );
 
-    assert_eq!(store.delete_all("user:1", None).await.unwrap(), 1);
+    assert_eq!(
+        store.delete_all("user:1", None, Ended::default()).await.unwrap(),
+        1
+    );
     builder(&owner).connect().await.unwrap();
     assert_made(&server);
 }

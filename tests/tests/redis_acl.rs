@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use session_core::conformance::{Outcome, Report, Suite};
-use session_core::{SessionId, SessionStore};
+use session_core::{Ended, SessionId, SessionStore};
 use session_redis::{Layout, RedisStore, RedisStoreBuilder};
 use session_tests::servers::{Builder, Engine, RedisCluster, RedisSentinel, RedisServer};
 
@@ -347,7 +347,7 @@ async fn what_others_keep_there_stays() {
         let name = key.text();
         if let Ok(id) = name.trim_start_matches("session:").parse::<SessionId>() {
             assert!(other.load(&id.into(), now).await.unwrap().is_none());
-            other.delete(&id.into()).await.unwrap();
+            other.delete(&id.into(), Ended::default()).await.unwrap();
             assert_eq!(server.command(&["EXISTS", &name]).integer(), 1);
         }
     }

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::{Deadlines, SessionManager};
+use session_core::{Deadlines, Ended, SessionManager};
 use session_redis::RedisStore;
 use session_tests::load::Load;
 use session_tests::servers::{Engine, RedisCluster, RedisServer, Reply, wait_until};
@@ -260,7 +260,10 @@ async fn slots_that_move_to_a_new_node_are_followed() {
     assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(2));
     manager
         .store()
-        .delete(&open(&manager, &token).await.id().unwrap().into())
+        .delete(
+            &open(&manager, &token).await.id().unwrap().into(),
+            Ended::default(),
+        )
         .await
         .unwrap();
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use session_core::conformance::Suite;
 use session_core::{
-    Capability, Changes, Codec, Key, Lifetime, Limits, Listed, Metadata, Record, SessionId, SessionManager,
-    SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
+    Capability, Changes, Codec, Ended, Key, Lifetime, Limits, Listed, Metadata, Record, SessionId,
+    SessionManager, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
 };
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisCluster, RedisServer};
@@ -65,20 +65,25 @@ impl SessionStore for Moving {
         self.any().update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.any().delete(key).await
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.any().delete(key, ended).await
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.any().list(principal, now).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.any().delete_one(principal, id).await
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.any().delete_one(principal, id, ended).await
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        self.any().delete_all(principal, except).await
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        self.any().delete_all(principal, except, ended).await
     }
 }
 
@@ -181,7 +186,7 @@ async fn a_session_moves_with_its_next_write_and_only_then() {
             }
             let left = left(&server, id) - 60_000;
             assert!((lasts - 30_000..=lasts).contains(&left), "{name}: {left}");
-            new.delete(&id.into()).await.unwrap();
+            new.delete(&id.into(), Ended::default()).await.unwrap();
             assert!(old.load(&id.into(), NOW).await.unwrap().is_none(), "{name}");
         }
     }
@@ -255,7 +260,7 @@ async fn a_principal_and_its_probation_move_along() {
         assert_eq!(new.list("ann", NOW).await.unwrap().len(), 0);
         assert_eq!(new.list("bob", NOW).await.unwrap().len(), 1);
         assert_eq!(server.command(&["EXISTS", "session:principal:ann"]).integer(), 0);
-        assert_eq!(new.delete_all("bob", None).await.unwrap(), 1);
+        assert_eq!(new.delete_all("bob", None, Ended::default()).await.unwrap(), 1);
         assert!(old.load(&id.into(), NOW).await.unwrap().is_none());
     }
 }

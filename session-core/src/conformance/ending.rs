@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::edit::Edit;
+use super::principals::{end_all, end_one, expect_listed, needs_index};
 use super::reading::expect_gone;
-use super::sample::{number, same};
+use super::sample::{just_before, number, same};
 use super::trial::{Check, Trial, describe, ensure, failed};
-use crate::{Changes, Record, SessionId, StoreError};
+use crate::{Changes, EndReason, Ended, Key, Record, SessionId, StoreError, Timestamp};
 
 pub(super) async fn create_taken(trial: &Trial) -> Check {
     let first = Arc::new(trial.record()?);
@@ -75,6 +76,125 @@ pub(super) async fn delete_twice(trial: &Trial) -> Check {
     ensure!(
         found.is_none(),
         "`load` finds a record that was deleted more than once"
+    );
+    Ok(())
+}
+
+pub(super) async fn ended(trial: &Trial) -> Check {
+    let reasons = [
+        EndReason::Destroyed,
+        EndReason::Exchanged,
+        EndReason::Revoked,
+        EndReason::TooMany,
+        EndReason::Reused,
+    ];
+    for (ago, reason) in (0..).zip(reasons) {
+        let at = before(trial.now(), ago);
+        let record = Arc::new(trial.record()?.with_value("secret", number(1)));
+        let key = trial.create(&record).await?;
+        trial.delete_as(&key, Ended::new(reason, at)).await?;
+        expect_mark(trial, &key, Ended::new(reason, at), "`delete`").await?;
+        let found = trial.load_raw(&key, trial.now()).await?;
+        same(
+            &Ended::new(reason, at).mark(record.id()),
+            found,
+            "which is the mark of a session that was deleted",
+        )?;
+        for epoch in [0, record.epoch(), record.epoch() + 1] {
+            let edit = Edit::of(&record, Changes::new().set("late", number(1))).of_epoch(epoch);
+            expect_gone(&trial.update(&key, &edit).await?, "of a session that has ended")?;
+        }
+        expect_mark(
+            trial,
+            &key,
+            Ended::new(reason, at),
+            "`delete`, and an update that came late",
+        )
+        .await?;
+        refuses(trial, &record).await?;
+    }
+    let nobody = Key::Id(trial.id()?);
+    trial.delete(&nobody).await?;
+    let found = trial.mark_at(&nobody, trial.now()).await?;
+    ensure!(found.is_none(), "`delete` of what is not there left a mark");
+    Ok(())
+}
+
+pub(super) async fn ended_of_principal(trial: &Trial) -> Check {
+    needs_index(trial).await?;
+    let name = trial.principal()?;
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        let record = Arc::new(trial.record()?.with_principal(name.clone()));
+        keys.push(trial.create(&record).await?);
+    }
+    let ids: Vec<_> = keys.iter().filter_map(Key::id).collect();
+    end_one(trial, &name, ids[0]).await?;
+    expect_mark(trial, &keys[0], trial.ended(), "`delete_one`").await?;
+    let again = end_one(trial, &name, ids[0]).await?;
+    ensure!(
+        !again,
+        "`delete_one` says that it ended a session that had ended before"
+    );
+    let ended = end_all(trial, &name, Some(ids[1])).await?;
+    ensure!(ended == 1, "`delete_all` counts a session that had ended before");
+    expect_mark(trial, &keys[2], trial.ended(), "`delete_all`").await?;
+    let spared = trial.mark_at(&keys[1], trial.now()).await?;
+    ensure!(
+        spared.is_none(),
+        "`delete_all` marked the session that it had to except"
+    );
+    let left = [trial.find(&keys[1]).await?];
+    expect_listed(trial, &name, trial.now(), &left).await
+}
+
+pub(super) async fn ended_expires(trial: &Trial) -> Check {
+    let minute = Duration::from_secs(60);
+    let record = Arc::new(trial.record()?);
+    let key = trial.create(&record).await?;
+    trial.delete(&key).await?;
+    let last = just_before(trial.now().plus(minute));
+    let found = trial.mark_at(&key, last).await?;
+    ensure!(
+        found.is_some(),
+        "the mark of a session is gone before its minute is over"
+    );
+    let over = trial.now().plus(minute);
+    let found = trial.mark_at(&key, over).await?;
+    ensure!(
+        found.is_none(),
+        "`load` finds the mark of a session that ended a minute ago"
+    );
+    trial.delete_expired(over).await?;
+    // A look back in time tells what was removed from what is only too old.
+    let swept = trial.load_raw(&key, last).await?.is_none();
+    let again = trial.delete_expired(over).await?;
+    ensure!(
+        swept || again == 0,
+        "`delete_expired` leaves marks that are over, and then removes them"
+    );
+
+    // What has only moved ended long ago.
+    let record = Arc::new(trial.record()?);
+    let key = trial.create(&record).await?;
+    let ended = Ended::new(EndReason::Revoked, before(trial.now(), 60_000));
+    trial.delete_as(&key, ended).await?;
+    let found = trial.mark_at(&key, trial.now()).await?;
+    ensure!(found.is_none(), "an end that is long over left a mark");
+    let found = trial.load(&key).await?;
+    ensure!(found.is_none(), "an end that is long over ended nothing");
+    Ok(())
+}
+
+fn before(now: Timestamp, millis: u64) -> Timestamp {
+    Timestamp::from_millis(now.as_millis().saturating_sub(millis))
+}
+
+async fn expect_mark(trial: &Trial, key: &Key, right: Ended, after: &str) -> Check {
+    let found = trial.mark_at(key, trial.now()).await?;
+    ensure!(
+        found == Some(right),
+        "after {after} `load` has to return the mark that says when and why the session ended, but it says {found:?}"
     );
     Ok(())
 }

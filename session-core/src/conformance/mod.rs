@@ -52,6 +52,10 @@
 //! | `merged_limits` | A merged record that passes the limits is refused as too large. |
 //! | `delete` | After `delete` there is nothing to load, and no update creates it. |
 //! | `delete_twice` | To delete twice is fine. |
+//! | `ended` | `delete` leaves the mark that says when and why a session ended, and no update writes to it. |
+//! | `ended_expires` | A mark is over after a minute, and an end that is long over leaves none. |
+//! | `ended_of_principal` | `delete_one` and `delete_all` leave marks, and leave them alone. |
+//! | `large_version` | Versions and epochs above 2^32 are kept and counted on. |
 //! | `list` | `list` returns the live records of a principal and no others. |
 //! | `delete_all` | `delete_all` ends the records of a principal but one, and says how many. |
 //! | `delete_one` | `delete_one` ends the record of this id if it is the principal's, and says whether it was. |

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::edit::Edit;
 use super::rng::Rng;
-use crate::{Capability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Updated};
+use crate::{
+    Capability, EndReason, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Updated,
+};
 
 /// Why a case did not pass.
 pub(super) enum Stop {
@@ -88,16 +91,30 @@ impl Trial {
         self.load_at(key, self.now).await
     }
 
-    /// What somebody could be let in by: an expired record is as good as none.
+    /// What somebody could be let in by: an expired record is as good as none, and so is a mark.
     pub(super) async fn load_at(&self, key: &Key, now: Timestamp) -> Check<Option<Arc<Record>>> {
         let found = self.load_raw(key, now).await?;
-        Ok(found.filter(|record| record.is_live(now)))
+        Ok(found.filter(|record| record.is_live(now) && record.ended().is_none()))
+    }
+
+    /// What a session that ended has left, if that still counts.
+    pub(super) async fn mark_at(&self, key: &Key, now: Timestamp) -> Check<Option<Ended>> {
+        let found = self.load_raw(key, now).await?;
+        Ok(found
+            .filter(|record| record.is_live(now))
+            .and_then(|record| record.ended()))
+    }
+
+    /// The end of a session that ends now.
+    pub(super) const fn ended(&self) -> Ended {
+        Ended::new(EndReason::Revoked, self.now)
     }
 
     /// What the store answers, which may be an expired record.
     pub(super) async fn load_raw(&self, key: &Key, now: Timestamp) -> Check<Option<Arc<Record>>> {
         let answer = (*self.store).load(key, now).await;
         self.note(format_args!("load {key:?}"), now, || match &answer {
+            Ok(Some(record)) if record.ended().is_some() => "a mark".into(),
             Ok(Some(record)) if record.is_live(now) => format!("version {}", record.version()),
             Ok(Some(record)) => format!("version {}, expired", record.version()),
             Ok(None) => "none".into(),
@@ -178,7 +195,11 @@ impl Trial {
     }
 
     pub(super) async fn delete(&self, key: &Key) -> Check {
-        let answer = (*self.store).delete(key).await;
+        self.delete_as(key, self.ended()).await
+    }
+
+    pub(super) async fn delete_as(&self, key: &Key, ended: Ended) -> Check {
+        let answer = (*self.store).delete(key, ended).await;
         self.note(format_args!("delete {key:?}"), self.now, || match &answer {
             Ok(()) => "deleted".into(),
             Err(error) => describe(error),
@@ -196,7 +217,7 @@ impl Trial {
     }
 
     pub(super) async fn try_delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        let answer = (*self.store).delete_one(principal, id).await;
+        let answer = (*self.store).delete_one(principal, id, self.ended()).await;
         self.note(
             format_args!("delete_one {principal:?} {id:?}"),
             self.now,
@@ -214,7 +235,7 @@ impl Trial {
         principal: &str,
         except: Option<SessionId>,
     ) -> Result<u64, StoreError> {
-        let answer = (*self.store).delete_all(principal, except).await;
+        let answer = (*self.store).delete_all(principal, except, self.ended()).await;
         self.note(
             format_args!("delete_all {principal:?} except {except:?}"),
             self.now,

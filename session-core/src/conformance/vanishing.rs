@@ -207,6 +207,14 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
             .map(|(_, record)| Edit::of(record, Changes::new().set("late", number(1))))
             .collect();
         let turns = rng.below(6);
+        // One of theirs becomes another's meanwhile: whoever has it, `delete_all` is right about it.
+        let other = trial.principal()?;
+        let moving = Arc::new(trial.record()?.with_principal(name.clone()));
+        let moving_key = trial.create(&moving).await?;
+        let hand_over = Edit::replacing(&moving, Changes::new(), |record| {
+            record.principal = Some(other.clone().into());
+        });
+        let moved = AtomicBool::new(false);
         let mut tasks: Vec<Task<'_, Check<Option<u64>>>> = Vec::new();
         for ((key, _), edit) in theirs.iter().zip(&edits) {
             tasks.push(task(async { trial.update(key, edit).await.map(|_| None) }));
@@ -217,12 +225,29 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
             }
             end_all(trial, &name, spared).await.map(Some)
         }));
+        tasks.push(task(async {
+            let answer = trial.update(&moving_key, &hand_over).await?;
+            moved.store(matches!(answer, Updated::Saved { .. }), Ordering::Relaxed);
+            Ok(None)
+        }));
         let answers = interleave(&mut rng, tasks)
             .await
             .into_iter()
             .collect::<Check<Vec<_>>>()?;
+        let moved = moved.into_inner();
+        let found = trial.load(&moving_key).await?;
+        match moved {
+            true => same(
+                &hand_over.record,
+                found,
+                "which became another principal's during `delete_all`",
+            )?,
+            false => ensure!(found.is_none(), "`update` says gone of a record that is there"),
+        }
+        let others = moved.then(|| Arc::clone(&hand_over.record));
+        expect_listed(trial, &other, trial.now(), others.as_slice()).await?;
         let ended: u64 = answers.into_iter().flatten().sum();
-        let right = if spared.is_some() { 2 } else { 3 };
+        let right = if spared.is_some() { 2 } else { 3 } + u64::from(!moved);
         ensure!(
             ended == right,
             "`delete_all` says that it ended {ended} records, it has to be {right}"

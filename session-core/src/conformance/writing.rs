@@ -10,6 +10,38 @@ use super::sample::{any_value, number, same, token};
 use super::trial::{Check, Trial, describe, ensure, failed, name_of};
 use crate::{Changes, Codec, Key, Lifetime, Limits, Metadata, Record, StoreError, Updated, Value};
 
+pub(super) async fn large_version(trial: &Trial) -> Check {
+    const LARGE: u64 = (1 << 40) + 1;
+
+    let mut record = trial.record()?.with_version(LARGE);
+    record.epoch = LARGE - 2;
+    let mut record = Arc::new(record);
+    let mut key = trial.create(&record).await?;
+    same(&record, trial.load(&key).await?, "of a large version and epoch")?;
+    for at in 0..3 {
+        let edit = Edit::of(&record, Changes::new().set("a", number(at)));
+        let edit = match at {
+            0 => edit,
+            _ => edit.meeting(record.version()),
+        };
+        key = trial.save(&key, &edit).await?;
+        record = edit.record;
+        same(
+            &record,
+            trial.load(&key).await?,
+            "of a large version, after an update",
+        )?;
+    }
+    let renewed = Edit::replacing(&record, Changes::new(), |record| record.epoch += 1);
+    key = trial.save(&key, &renewed).await?;
+    same(
+        &renewed.record,
+        trial.load(&key).await?,
+        "of a large epoch, after a renewal",
+    )?;
+    Ok(())
+}
+
 pub(super) async fn version_not_met(trial: &Trial) -> Check {
     let (loaded, stored, key) = moved_on(trial).await?;
     for version in [loaded.version(), stored.version() + 1, 0, u64::MAX] {

@@ -46,12 +46,17 @@ impl Place {
 
 /// Whether a record of the new store is a place.
 pub(super) const fn is_place(record: &Record) -> bool {
-    record.epoch >= FIRST
+    is_epoch_of_place(record.epoch)
 }
 
 /// Whether a record of the old store is frozen.
 pub(super) const fn is_frozen(record: &Record) -> bool {
-    record.epoch >= FIRST
+    is_epoch_of_place(record.epoch)
+}
+
+/// Above them are those of the marks of sessions that have ended.
+const fn is_epoch_of_place(epoch: u64) -> bool {
+    epoch >= FIRST && epoch < 2 * FIRST
 }
 
 /// The record as it stays in the old store until it has moved. Its tokens are spoilt, so that who does not know of this finds

@@ -4,22 +4,28 @@ use std::sync::Arc;
 
 use super::forms::{Place, flipped, frozen, is_frozen, is_place, thawed};
 use super::{Found, MOST_ROUNDS, MigratingStore};
-use crate::{Key, Limits, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated};
+use crate::{
+    EndReason, Ended, Key, Limits, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+};
 
 impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     /// Looks at the old store, then at the new one where that says more.
     pub(super) async fn find(&self, key: &Key, now: Timestamp) -> Result<Found, StoreError> {
-        let old = self.old.load(key, now).await?;
+        let old = remembered(self.old.load(key, now).await?, now);
         if let Some(record) = old.as_ref().filter(|record| !is_frozen(record)) {
-            return Ok(Found::Old(Arc::clone(record)));
+            if let Some(ended) = record.ended() {
+                // Somebody who had frozen the record may be about to fill the place, before `delete` comes to it.
+                // What says that the session has ended makes sure that it has.
+                self.new.delete(key, ended).await?;
+            }
+            return Ok(Found::of(record, Found::Old));
         }
-        Ok(match (old, self.new.load(key, now).await?) {
-            (_, Some(record)) if !is_place(&record) => Found::New(record),
+        Ok(match (old, remembered(self.new.load(key, now).await?, now)) {
+            (_, Some(record)) if !is_place(&record) => Found::of(&record, Found::New),
             (Some(frozen), Some(place)) if place.epoch == frozen.epoch => Found::Between(frozen),
             (None, Some(_)) => {
-                // Somebody who had frozen the record may be about to fill the place, before `delete` comes to it. Who says
-                // that the session has ended makes sure that it has.
-                self.new.delete(key).await?;
+                // The same, where the mark is over.
+                self.new.delete(key, NO_MARK).await?;
                 Found::Nowhere
             }
             _ => Found::Nowhere,
@@ -34,7 +40,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
                 None => None,
             },
             Found::Between(frozen) => Some(frozen),
-            Found::New(_) | Found::Nowhere => None,
+            Found::New(_) | Found::Ended(_) | Found::Nowhere => None,
         };
         match frozen {
             Some(frozen) => self.fill(key, &frozen, now).await,
@@ -100,9 +106,10 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         &self,
         principal: &str,
         id: SessionId,
+        ended: Ended,
     ) -> Result<bool, StoreError> {
-        let old = self.old.delete_one(principal, id).await;
-        let new = self.new.delete_one(principal, id).await?;
+        let old = self.old.delete_one(principal, id, ended).await;
+        let new = self.new.delete_one(principal, id, ended).await?;
         Ok(old? || new)
     }
 
@@ -110,13 +117,21 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         let record = thawed(frozen);
         let place = Place::of(frozen).for_record(&record);
         if replace(&self.new, key, &place, &Arc::new(record), now).await?
-            && self.old.delete(key).await.is_err()
+            && self.old.delete(key, NO_MARK).await.is_err()
         {
             // It is not looked at any more, and expires.
             tracing::debug!(target: "session", "a session has moved; what is left of it in the old store was not deleted");
         }
         Ok(())
     }
+}
+
+/// What moves has not ended: the mark that its deletion leaves is over at once.
+const NO_MARK: Ended = Ended::new(EndReason::Revoked, Timestamp::from_millis(0));
+
+/// Without a mark whose time is over.
+fn remembered(loaded: Option<Arc<Record>>, now: Timestamp) -> Option<Arc<Record>> {
+    loaded.filter(|record| record.ended().is_none() || record.is_live(now))
 }
 
 /// When a record was last seen, and had not expired: whatever its end leaves behind is kept about as long as it would have been.

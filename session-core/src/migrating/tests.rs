@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::forms::{Place, frozen};
 use super::*;
-use crate::{Changes, Codec, Lifetime, Limits, MemoryStore};
+use crate::{Changes, Codec, EndReason, Ended, Lifetime, Limits, MemoryStore};
 
 type Moving = MigratingStore<Arc<MemoryStore>, Arc<MemoryStore>>;
 
-const NOW: Timestamp = Timestamp::from_millis(1_000);
+const NOW: Timestamp = Timestamp::from_millis(100_000);
+const ENDED: Ended = Ended::new(EndReason::Revoked, NOW);
 
 fn stores() -> Moving {
     MigratingStore::new(Arc::default(), Arc::default()).unwrap()
@@ -39,11 +40,16 @@ async fn write(store: &Moving, now: Timestamp) -> Updated {
     store.update(&key(), update, now).await.unwrap()
 }
 
+/// Whether there is no session any more.
+fn is_over(found: Option<Arc<Record>>) -> bool {
+    found.is_none_or(|record| record.ended().is_some())
+}
+
 async fn expect_ended(store: &Moving) {
-    assert!(store.load(&key(), NOW).await.unwrap().is_none());
+    assert!(is_over(store.load(&key(), NOW).await.unwrap()));
     assert!(matches!(write(store, NOW).await, Updated::Gone));
     assert!(store.list("ann", NOW).await.unwrap().is_empty());
-    assert!(!store.delete_one("ann", record().id()).await.unwrap());
+    assert!(!store.delete_one("ann", record().id(), ENDED).await.unwrap());
 }
 
 /// The frozen record and its place, each where it belongs.
@@ -61,8 +67,8 @@ async fn who_is_late_fills_no_place_of_a_session_that_was_said_to_have_ended() {
     let store = stores();
     let frozen = frozen_halfway(&store).await;
     // Somebody ends it, and has come to the old store only.
-    store.old.delete(&key()).await.unwrap();
-    assert!(store.load(&key(), NOW).await.unwrap().is_none());
+    store.old.delete(&key(), ENDED).await.unwrap();
+    assert!(is_over(store.load(&key(), NOW).await.unwrap()));
     store.fill(&key(), &frozen, NOW).await.unwrap();
     expect_ended(&store).await;
 }
@@ -73,8 +79,9 @@ async fn no_place_fits_but_the_one_that_is_named() {
         let mut store = stores();
         store.moving = !standing_by;
         let frozen = frozen_halfway(&store).await;
-        // The session ended in the new store, and somebody who was late has made a place anew.
-        store.new.delete(&key()).await.unwrap();
+        // The session ended in the new store, long ago, and somebody who was late has made another place.
+        let long_ago = Ended::new(EndReason::Revoked, Timestamp::from_millis(0));
+        store.new.delete(&key(), long_ago).await.unwrap();
         let place = Arc::new(Place::draw().unwrap().for_record(&record()));
         store.new.create(&place, NOW).await.unwrap();
         expect_ended(&store).await;
@@ -106,9 +113,9 @@ async fn one_is_ended_wherever_it_lies() {
                 }
             }
             let id = record().id();
-            assert!(!store.delete_one("bob", id).await.unwrap(), "{lies}");
+            assert!(!store.delete_one("bob", id, ENDED).await.unwrap(), "{lies}");
             assert!(store.load(&key(), NOW).await.unwrap().is_some(), "{lies}");
-            assert!(store.delete_one("ann", id).await.unwrap(), "{lies}");
+            assert!(store.delete_one("ann", id, ENDED).await.unwrap(), "{lies}");
             assert_eq!((store.new.len(), store.old.len()), (0, 0), "{lies}");
             expect_ended(&store).await;
         }
@@ -124,8 +131,8 @@ async fn of_many_who_end_what_has_moved_one_is_told_so() {
     let Found::New(found) = store.find(&key(), NOW).await.unwrap() else {
         panic!("it has moved");
     };
-    assert!(store.delete_one("ann", record().id()).await.unwrap());
-    assert!(store.reserve(&key(), &record(), NOW).await.unwrap().is_some());
+    assert!(store.delete_one("ann", record().id(), ENDED).await.unwrap());
+    assert!(store.reserve(&key(), &record(), NOW).await.unwrap().is_none());
     assert!(!store.end_in_new(&key(), &found).await.unwrap());
     expect_ended(&store).await;
 }
@@ -152,7 +159,7 @@ async fn what_is_left_over_is_no_session_of_anybody() {
     let store = stores();
     let place = Arc::new(Place::draw().unwrap().for_record(&record()));
     store.new.create(&place, NOW).await.unwrap();
-    assert!(!store.delete_one("ann", record().id()).await.unwrap());
+    assert!(!store.delete_one("ann", record().id(), ENDED).await.unwrap());
     assert!(store.new.is_empty());
 }
 
@@ -240,20 +247,25 @@ impl SessionStore for Watched {
         }
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.store.delete(key).await
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.store.delete(key, ended).await
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.store.list(principal, now).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.store.delete_one(principal, id).await
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.store.delete_one(principal, id, ended).await
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        self.store.delete_all(principal, except).await
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        self.store.delete_all(principal, except, ended).await
     }
 }
 
@@ -272,7 +284,10 @@ async fn a_session_ends_however_busy_it_is() {
         let store = MigratingStore::new(busy(moved), busy(!moved)).unwrap();
         let place = if moved { &store.new } else { &store.old };
         place.create(&Arc::new(record()), NOW).await.unwrap();
-        assert!(store.delete_one("ann", record().id()).await.unwrap(), "{moved}");
+        assert!(
+            store.delete_one("ann", record().id(), ENDED).await.unwrap(),
+            "{moved}"
+        );
         assert_eq!((store.new.store.len(), store.old.store.len()), (0, 0), "{moved}");
     }
 }
@@ -283,7 +298,7 @@ async fn what_an_end_leaves_behind_is_kept_no_longer_than_the_session() {
     let store = MigratingStore::new(Watched::default(), Arc::new(MemoryStore::new())).unwrap();
     let record = Record::new(record().id(), "id", Lifetime::default(), late()).with_principal("ann");
     store.create(&Arc::new(record.clone()), late()).await.unwrap();
-    assert!(store.delete_one("ann", record.id()).await.unwrap());
+    assert!(store.delete_one("ann", record.id(), ENDED).await.unwrap());
     let longest = *store.new.longest.lock().unwrap();
     assert!(longest <= Duration::from_secs(15 * 24 * 3600), "{longest:?}");
 }
@@ -299,8 +314,8 @@ async fn an_end_that_was_not_answered_is_looked_for() {
         let store = MigratingStore::new(mute(), mute()).unwrap();
         let place = if moved { &store.new } else { &store.old };
         place.create(&Arc::new(record()), NOW).await.unwrap();
-        assert!(store.delete_one("ann", record().id()).await.unwrap());
-        assert!(store.load(&key(), NOW).await.unwrap().is_none());
-        assert!(!store.delete_one("ann", record().id()).await.unwrap());
+        assert!(store.delete_one("ann", record().id(), ENDED).await.unwrap());
+        assert!(is_over(store.load(&key(), NOW).await.unwrap()));
+        assert!(!store.delete_one("ann", record().id(), ENDED).await.unwrap());
     }
 }

@@ -67,11 +67,11 @@ fn base(record: Record) -> Base {
 }
 
 fn opened() -> State {
-    State::opened(Some(base(record())), false)
+    State::opened(Some(base(record())), None)
 }
 
 fn new() -> State {
-    State::opened(None, false)
+    State::opened(None, None)
 }
 
 fn put(state: &mut State, key: &'static str, text: &str) {
@@ -167,9 +167,9 @@ fn what_would_be_lost() {
         for (mut state, expected) in [(new(), of_new), (opened(), of_stored)] {
             change(&mut state);
             assert_eq!(state.is_unsaved(), expected, "{position}");
-            state.muted = true;
+            state.barred = Some(Box::default());
             assert!(!state.is_unsaved());
-            state.muted = false;
+            state.barred = None;
             state.phase = Phase::Abandoned;
             assert!(!state.is_unsaved());
             state.phase = Phase::Closed;
@@ -255,7 +255,7 @@ fn what_may_not_be_created() {
 
 #[test]
 fn a_muted_request_stores_nothing() {
-    let mut state = State::opened(None, true);
+    let mut state = State::opened(None, Some(Barred::default()));
     let reason = "its token was renewed, or it ended, since this request was sent";
     for occasion in [Occasion::Save, Occasion::Commit, Occasion::CommitKeepingToken] {
         assert!(is_nothing(&mut state, at(1_001), occasion));
@@ -272,7 +272,10 @@ fn a_muted_request_stores_nothing() {
     let job = created(&mut state, Occasion::Commit);
     assert_eq!(job.record.values.len(), 1);
     state.created(job, Key::Id(SessionId::from_bytes([2; 16])));
-    assert!(!state.muted, "from here on it is a session like any other");
+    assert!(
+        state.barred.is_none(),
+        "from here on it is a session like any other"
+    );
 }
 
 #[test]
@@ -364,7 +367,7 @@ fn signing_in_starts_both_clocks_anew() {
 #[test]
 fn another_lifetime_only_shortens() {
     let apply = |record: Record, lifetime: Lifetime| {
-        let mut state = State::opened(Some(base(record)), false);
+        let mut state = State::opened(Some(base(record)), None);
         state.intent.lifetime = Some(lifetime);
         updated_at(&mut state, at(1_030), Occasion::Save).record
     };
@@ -399,7 +402,7 @@ fn when_the_client_must_hear_of_its_token() {
         if persistent {
             record.lifetime = record.lifetime.persistent();
         }
-        let mut state = State::opened(Some(base(record)), false);
+        let mut state = State::opened(Some(base(record)), None);
         state.base.as_mut().unwrap().old_key = old_key;
         put(&mut state, "b", "2");
         let job = updated_at(&mut state, at(seconds), Occasion::Commit);
@@ -442,7 +445,7 @@ fn what_is_owed_is_noted_once() {
             let mut record = record();
             record.lifetime = record.lifetime.persistent();
             record.owed = owed;
-            let mut state = State::opened(Some(base(record)), false);
+            let mut state = State::opened(Some(base(record)), None);
             put(&mut state, "b", "2");
             assert!(matches!(
                 updated_at(&mut state, at(1_059), occasion).changes.metadata(),
@@ -462,7 +465,7 @@ fn a_sealed_session_owes_nothing() {
     for occasion in [Occasion::Save, Occasion::Commit, Occasion::CommitKeepingToken] {
         let mut record = record();
         record.lifetime = record.lifetime.persistent();
-        let mut state = State::opened(Some(base(record)), false);
+        let mut state = State::opened(Some(base(record)), None);
         if occasion == Occasion::CommitKeepingToken {
             assert!(matches!(
                 state.plan(at(1_060), occasion, &sealed()),
@@ -485,7 +488,7 @@ fn a_sealed_session_owes_nothing() {
 fn nothing_is_owed_of_a_token_that_is_told_anyway() {
     let mut record = record();
     record.lifetime = record.lifetime.persistent();
-    let mut state = State::opened(Some(base(record)), false);
+    let mut state = State::opened(Some(base(record)), None);
     state.tell = true;
     put(&mut state, "b", "2");
     let job = updated_at(&mut state, at(1_060), Occasion::Save);
@@ -553,7 +556,7 @@ fn a_session_that_is_gone() {
     put(&mut state, "b", "2");
     state.tell = true;
     state.gone();
-    assert!(state.muted && !state.tell && state.base.is_none());
+    assert!(state.barred.is_some() && !state.tell && state.base.is_none());
     assert!(state.pending.is_empty());
     assert_eq!(state.count(), 0);
 
@@ -737,22 +740,29 @@ fn retired_tokens_are_kept_for_a_while() {
         confirmed: None,
         retired: retired.map(at),
     };
-    let mut tokens: SmallVec<[TokenHash; 1]> =
-        smallvec::smallvec![token(1, Some(90)), token(2, Some(91)), token(3, None)];
+    let mut tokens: SmallVec<[TokenHash; 1]> = smallvec::smallvec![
+        token(0, Some(40)),
+        token(1, Some(90)),
+        token(2, Some(91)),
+        token(3, None)
+    ];
     // Of the epoch that ends, and of one before.
     let mut former = tokens.clone();
     retire(&mut tokens, 0, at(100), &Rotation::off());
-    assert_eq!(tokens.as_slice(), [token(2, Some(100)), token(3, Some(100))]);
+    assert_eq!(
+        tokens.as_slice(),
+        [token(1, Some(90)), token(2, Some(100)), token(3, Some(100))]
+    );
     former.pop();
     retire(&mut former, 1, at(100), &Rotation::off());
     assert_eq!(
         former.as_slice(),
-        [token(2, Some(91))],
+        [token(1, Some(90)), token(2, Some(91))],
         "its grace has begun before"
     );
-    let mut many: SmallVec<[TokenHash; 1]> = (0..30).map(|n| token(n, None)).collect();
+    let mut many: SmallVec<[TokenHash; 1]> = (0..70).map(|n| token(n, None)).collect();
     retire(&mut many, 0, at(100), &Rotation::off());
-    let last: SmallVec<[TokenHash; 1]> = (6..30).map(|n| token(n, Some(100))).collect();
+    let last: SmallVec<[TokenHash; 1]> = (6..70).map(|n| token(n, Some(100))).collect();
     assert_eq!(many, last);
 }
 

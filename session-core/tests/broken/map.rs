@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Applied, Capability, Changes, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Applied, Capability, Changes, EndReason, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -91,6 +91,36 @@ impl MapStore {
         drop(records);
         turn().await;
         self.lock().await
+    }
+
+    /// Puts the mark in the place of a record; whether there was one that had not ended.
+    fn end(&self, records: &mut Records, id: SessionId, ended: Ended) -> bool {
+        let name = self.name(id);
+        let mark = match self.fault {
+            Some(Fault::LeavesNoMark) => return records.remove(&name).is_some(),
+            Some(Fault::MarksForgetWhy) => Ended::new(EndReason::Destroyed, ended.at).mark(id),
+            Some(Fault::MarksKeepValues) => {
+                let mark = ended.mark(id);
+                let values = records.get(&name).map(|record| record.values().clone());
+                let values: Vec<_> = values.iter().flat_map(|values| values.iter()).collect();
+                values
+                    .into_iter()
+                    .fold(mark, |mark, (key, value)| mark.with_value(key, value.clone()))
+            }
+            Some(Fault::MarksStay) => {
+                Ended::new(ended.reason, ended.at.plus(Duration::from_secs(60))).mark(id)
+            }
+            _ => ended.mark(id),
+        };
+        let there = match self.fault {
+            Some(Fault::MarksTheAbsent) => true,
+            _ => records.contains_key(&name),
+        };
+        if !there {
+            return false;
+        }
+        let before = records.insert(name, Arc::new(mark));
+        before.is_some_and(|before| before.ended().is_none())
     }
 
     async fn put<'a>(
@@ -208,7 +238,7 @@ impl SessionStore for MapStore {
         }
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         let Some(name) = self.name_of(key) else {
             return Ok(());
         };
@@ -229,7 +259,9 @@ impl SessionStore for MapStore {
             }
             _ => {}
         }
-        records.remove(&name);
+        if let Some(id) = key.id() {
+            self.end(&mut records, id, ended);
+        }
         Ok(())
     }
 
@@ -248,7 +280,7 @@ impl SessionStore for MapStore {
         Ok(theirs.into_iter().map(Listed::from).collect())
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
         if matches!(self.fault, Some(Fault::ListsOnly | Fault::EndsAllOnly)) {
             return Err(StoreError::Unsupported("ending one session"));
         }
@@ -270,21 +302,31 @@ impl SessionStore for MapStore {
         if self.has(Fault::EndGivesWay) && records.get(&self.name(id)) != found.as_ref() {
             return Ok(false);
         }
-        let ended = records.remove(&self.name(id)).is_some();
-        Ok(ended && !self.has(Fault::EndsInSilence))
+        let theirs = self.end(&mut records, id, ended);
+        Ok(theirs && !self.has(Fault::EndsInSilence))
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
         if self.has(Fault::ListsOnly) {
             return Err(StoreError::Unsupported("ending sessions"));
         }
         let mut records = self.lock().await;
         let theirs = self.theirs(&records, principal);
-        let ended = theirs
+        if self.has(Fault::EndsAllLooksThenActs) {
+            records = self.gap(records).await;
+        }
+        let count = theirs
             .iter()
-            .filter(|record| Some(record.id()) != except || self.has(Fault::ExceptsNobody));
-        let count = ended
-            .map(|record| records.remove(&self.name(record.id())))
+            .filter(|record| Some(record.id()) != except || self.has(Fault::ExceptsNobody))
+            .map(|record| match self.fault {
+                Some(Fault::EndsAllWithoutMarks) => drop(records.remove(&self.name(record.id()))),
+                _ => drop(self.end(&mut records, record.id(), ended)),
+            })
             .count();
         Ok(if self.has(Fault::CountsExcepted) {
             theirs.len()

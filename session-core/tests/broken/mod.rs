@@ -12,6 +12,8 @@ pub(crate) enum Fault {
     LoadMakesOne,
     /// Creates what it should update.
     UpdateUpserts,
+    /// Updates what has ended as if it had not.
+    UpdatesMarks,
     /// Fails to delete what is not there.
     DeleteWantsIt,
     /// Fails to delete for a second time.
@@ -66,6 +68,22 @@ pub(crate) enum Fault {
     DeletesLater,
     /// Deletes only what nobody has changed meanwhile.
     DeleteGivesWay,
+    /// Removes what ends, and leaves no mark.
+    LeavesNoMark,
+    /// Leaves marks that say the same reason always.
+    MarksForgetWhy,
+    /// Leaves the values of the session in its mark.
+    MarksKeepValues,
+    /// Keeps marks for longer than a minute.
+    MarksStay,
+    /// Leaves marks of what was never there.
+    MarksTheAbsent,
+    /// Leaves no marks where it ends all sessions of a principal.
+    EndsAllWithoutMarks,
+    /// Looks whose they are, lets others have their turn, and ends them all.
+    EndsAllLooksThenActs,
+    /// Counts versions with 32 bits.
+    CountsWith32Bits,
     /// Lists what has expired.
     ListsExpired,
     /// Lists the records of everybody.
@@ -117,11 +135,12 @@ pub(crate) enum Fault {
 /// Each fault, and the cases that find it for certain; others may fail in their wake.
 pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::LoadMakesOne, &["load_absent"]),
+    (Fault::UpdateUpserts, &["update_absent"]),
     (
-        Fault::UpdateUpserts,
-        &["update_absent", "delete", "no_resurrection"],
+        Fault::UpdatesMarks,
+        &["delete", "ended", "no_resurrection", "delete_race"],
     ),
-    (Fault::DeleteWantsIt, &["delete_absent", "delete_twice"]),
+    (Fault::DeleteWantsIt, &["delete_absent"]),
     (Fault::DeleteOnce, &["delete_twice"]),
     (Fault::HandsBackWrongKey, &["key", "version_met"]),
     (Fault::ForgetsMetadata, &["round_trip", "replace_metadata"]),
@@ -151,6 +170,17 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::IgnoresLimits, &["merged_limits"]),
     (Fault::DeletesLater, &["delete", "no_resurrection", "delete_race"]),
     (Fault::DeleteGivesWay, &["no_resurrection", "delete_race"]),
+    (
+        Fault::LeavesNoMark,
+        &["ended", "ended_of_principal", "ended_expires"],
+    ),
+    (Fault::MarksForgetWhy, &["ended"]),
+    (Fault::MarksKeepValues, &["ended"]),
+    (Fault::MarksStay, &["ended", "ended_expires"]),
+    (Fault::MarksTheAbsent, &["ended"]),
+    (Fault::EndsAllWithoutMarks, &["ended_of_principal"]),
+    (Fault::EndsAllLooksThenActs, &["delete_all_race"]),
+    (Fault::CountsWith32Bits, &["large_version"]),
     (Fault::ListsExpired, &["list"]),
     (Fault::ListsAll, &["list"]),
     (Fault::ListsOnly, &["list", "delete_all", "principal_changes"]),

@@ -10,8 +10,8 @@ use std::thread::{self, Thread};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Key, Listed, MemoryStore, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated,
+    Capability, Ended, Key, Listed, MemoryStore, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated,
 };
 use tokio::sync::oneshot;
 
@@ -74,9 +74,9 @@ impl SessionStore for RemoteStore {
         .await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         let key = key.clone();
-        self.ask(move |store| block_on(store.delete(&key))).await
+        self.ask(move |store| block_on(store.delete(&key, ended))).await
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
@@ -84,15 +84,20 @@ impl SessionStore for RemoteStore {
         self.ask(move |store| block_on(store.list(&principal, now))).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
         let principal = principal.to_owned();
-        self.ask(move |store| block_on(store.delete_one(&principal, id)))
+        self.ask(move |store| block_on(store.delete_one(&principal, id, ended)))
             .await
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
         let principal = principal.to_owned();
-        self.ask(move |store| block_on(store.delete_all(&principal, except)))
+        self.ask(move |store| block_on(store.delete_all(&principal, except, ended)))
             .await
     }
 

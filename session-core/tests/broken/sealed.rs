@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use session_core::{
-    Applied, Capability, Changes, Key, LimitExceeded, Metadata, Record, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Applied, Capability, Changes, Ended, Key, LimitExceeded, Metadata, Record, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 use sha2::{Digest, Sha256};
 
@@ -127,7 +127,7 @@ impl SessionStore for SealedStore {
         }
     }
 
-    async fn delete(&self, _: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, _: &Key, _: Ended) -> Result<(), StoreError> {
         Ok(())
     }
 }

@@ -34,6 +34,10 @@ impl MapStore {
                     .skip(999)
                     .fold(Changes::new(), |changes, (key, _)| changes.remove(key)),
             ),
+            Some(Fault::CountsWith32Bits) => {
+                let version = record.version() & u64::from(u32::MAX);
+                Arc::new(Record::clone(record).with_version(version))
+            }
             _ => Arc::clone(record),
         }
     }
@@ -76,7 +80,8 @@ impl MapStore {
         }
         match self.fault {
             Some(Fault::IgnoresExpected) => update.expected = None,
-            Some(Fault::IgnoresEpoch) => update.epoch = current.epoch(),
+            Some(Fault::UpdatesMarks) if current.ended().is_some() => update.epoch = current.epoch(),
+            Some(Fault::IgnoresEpoch) if current.ended().is_none() => update.epoch = current.epoch(),
             Some(Fault::IgnoresLimits) => update.limits = &no_limits,
             _ => {}
         }

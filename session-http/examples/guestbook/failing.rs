@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_core::{Capability, Key, Record, SessionStore, StoreError, Timestamp, Update, Updated};
+use session_core::{Capability, Ended, Key, Record, SessionStore, StoreError, Timestamp, Update, Updated};
 
 /// Is always down.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl SessionStore for FailingStore {
         down()
     }
 
-    async fn delete(&self, _: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, _: &Key, _: Ended) -> Result<(), StoreError> {
         down()
     }
 }

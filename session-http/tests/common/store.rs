@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Key, MemoryStore, Record, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Durability, Ended, Key, MemoryStore, Record, SessionStore, StoreError, Timestamp, Update,
+    Updated,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,8 +98,8 @@ impl SessionStore for TestStore {
         self.inner.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         self.enter(Call::Delete).await?;
-        self.inner.delete(key).await
+        self.inner.delete(key, ended).await
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated,
 };
 
 /// What came of a call.
@@ -166,20 +166,27 @@ impl<S: SessionStore> SessionStore for TimedStore<S> {
         self.timed(false, self.inner.update(key, update, now)).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.timed(false, self.inner.delete(key)).await
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.timed(false, self.inner.delete(key, ended)).await
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.timed(true, self.inner.list(principal, now)).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.timed(false, self.inner.delete_one(principal, id)).await
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.timed(false, self.inner.delete_one(principal, id, ended))
+            .await
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        self.timed(false, self.inner.delete_all(principal, except)).await
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        self.timed(false, self.inner.delete_all(principal, except, ended))
+            .await
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

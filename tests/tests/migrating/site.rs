@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use session_core::{
-    Capability, Durability, Key, Listed, MigratingStore, Record, SessionId, SessionStore, StoreError,
+    Capability, Durability, Ended, Key, Listed, MigratingStore, Record, SessionId, SessionStore, StoreError,
     Timestamp, Update, Updated, async_trait,
 };
 use session_tests::{Backend, YieldStore, sim};
@@ -114,20 +114,27 @@ impl SessionStore for Site {
         self.node(self.by_moving).update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.node(self.by_moving).delete(key).await
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.node(self.by_moving).delete(key, ended).await
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.node(self.by_moving).list(principal, now).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.node(self.by_moving).delete_one(principal, id).await
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.node(self.by_moving).delete_one(principal, id, ended).await
     }
 
-    async fn delete_all(&self, principal: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        self.node(self.by_moving).delete_all(principal, except).await
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        self.node(self.by_moving)
+            .delete_all(principal, except, ended)
+            .await
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{CollectionOptions, ReadPreference, SelectionCriteria, ServerAddress, WriteConcern};
-use session_core::{ManualClock, Session, SessionId, SessionManager, SessionStore};
+use session_core::{Ended, ManualClock, Session, SessionId, SessionManager, SessionStore};
 use session_mongo::{MongoStore, MongoStoreBuilder, Source};
 use session_tests::servers::MongoReplicaSet;
 use session_tests::{anonymous, open, token_of};
@@ -54,9 +54,14 @@ async fn writes(watch: &Watch, store: MongoStore) -> Vec<(&'static str, Option<D
     request(&token, &|session| session.destroy().unwrap()).await;
     take("destroy");
     let nobody = SessionId::from_bytes([0; 16]);
-    assert!(!store.delete_one("user:1", nobody).await.unwrap());
+    assert!(
+        !store
+            .delete_one("user:1", nobody, Ended::default())
+            .await
+            .unwrap()
+    );
     take("sign out one");
-    store.delete_all("user:1", None).await.unwrap();
+    store.delete_all("user:1", None, Ended::default()).await.unwrap();
     take("sign out everywhere");
     store.delete_expired(clock.now()).await.unwrap();
     take("sweep");

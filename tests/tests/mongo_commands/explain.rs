@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Client, Database};
 use session_core::SessionStore;
 use session_core::conformance::Suite;
-use session_core::{Clock, SystemClock};
+use session_core::{Clock, Ended, SystemClock};
 use session_tests::anonymous;
 use session_tests::servers::MongoServer;
 
@@ -147,7 +147,10 @@ async fn one_session_of_a_principal_is_found_by_its_id() {
     let id = theirs[0].id();
     for (principal, ended) in [("user:4", false), ("user:3", true), ("user:3", false)] {
         watch.take();
-        assert_eq!(store.delete_one(principal, id).await.unwrap(), ended);
+        assert_eq!(
+            store.delete_one(principal, id, Ended::default()).await.unwrap(),
+            ended
+        );
         let sent = watch.take().remove(0);
         let plan = explain(&client.database("sessions"), &sent).await;
         let winner = plan.get_document("queryPlanner").unwrap();
@@ -164,7 +167,10 @@ async fn one_session_of_a_principal_is_found_by_its_id() {
 async fn sessions_of_a_principal_are_found_by_their_index() {
     let (_server, client, watch, store) = site().await;
     assert_eq!(store.list("user:3", SystemClock.now()).await.unwrap().len(), 5);
-    assert_eq!(store.delete_all("user:4", None).await.unwrap(), 5);
+    assert_eq!(
+        store.delete_all("user:4", None, Ended::default()).await.unwrap(),
+        5
+    );
     let sent = watch.take();
     assert_eq!(sent.len(), 2);
     for (sent, there) in sent.iter().zip([5, 0]) {

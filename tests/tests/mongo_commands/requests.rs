@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::{Directive, KeyRing, ManualClock, Session, SessionManager, SessionStore};
+use session_core::{Directive, Ended, KeyRing, ManualClock, Session, SessionManager, SessionStore};
 use session_tests::servers::MongoServer;
 use session_tests::{anonymous, numbers, open, token_of};
 
@@ -104,11 +104,11 @@ async fn the_commands_of_each_request() {
         ("sign out one", "user:2", true),
         ("sign out one again", "user:2", false),
     ] {
-        let one = async { store.delete_one(principal, id).await.unwrap() };
+        let one = async { store.delete_one(principal, id, Ended::default()).await.unwrap() };
         assert_eq!(watch.costs(what, "delete", one).await, theirs);
     }
     let (_, token) = sign_in().await;
-    let all = async { store.delete_all("user:2", None).await.unwrap() };
+    let all = async { store.delete_all("user:2", None, Ended::default()).await.unwrap() };
     assert_eq!(watch.costs("sign out everywhere", "delete", all).await, 1);
     let gone = async { assert!(open(&manager, &token).await.is_new()) };
     watch.costs("a session that is gone", "find", gone).await;

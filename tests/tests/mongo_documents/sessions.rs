@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mongodb::bson::doc;
-use session_core::{Changes, Error, OnCorrupt, SessionManager, SessionStore, StoreError};
+use session_core::{Changes, Ended, Error, OnCorrupt, SessionManager, SessionStore, StoreError};
 use session_tests::{anonymous, token_of};
 
 use super::bench::{Absent, Bench, Corrupt, Done, OWNER, json, set};
@@ -189,7 +189,10 @@ fn a_request_with_a_damaged_session() {
                 damage.name
             );
             assert!(anew.open(&[&*token]).await.unwrap().is_new(), "{}", damage.name);
-            anew.store().delete(&session.id().unwrap().into()).await.unwrap();
+            anew.store()
+                .delete(&session.id().unwrap().into(), Ended::default())
+                .await
+                .unwrap();
         });
     }
 }

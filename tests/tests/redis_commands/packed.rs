@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::{Directive, ManualClock, Session, SessionManager, SessionStore};
+use session_core::{Directive, Ended, ManualClock, Session, SessionManager, SessionStore};
 use session_redis::Layout;
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{anonymous, open, token_of};
@@ -91,7 +91,10 @@ async fn the_commands_of_each_request() {
     ] {
         bench
             .costs(name, commands, inside, async {
-                assert_eq!(store.delete_one(principal, id).await.unwrap(), theirs);
+                assert_eq!(
+                    store.delete_one(principal, id, Ended::default()).await.unwrap(),
+                    theirs
+                );
             })
             .await;
     }

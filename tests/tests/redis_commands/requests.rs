@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use session_core::conformance::Suite;
-use session_core::{Directive, KeyRing, ManualClock, Session, SessionManager, SessionStore};
+use session_core::{Directive, Ended, KeyRing, ManualClock, Session, SessionManager, SessionStore};
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{anonymous, open, token_of};
@@ -22,7 +22,10 @@ pub(super) async fn warm_up(store: &RedisStore) {
     let session = anonymous(&manager).await;
     session.sign_in("warm").unwrap();
     manager.commit(&session).await.unwrap();
-    store.delete(&session.id().unwrap().into()).await.unwrap();
+    store
+        .delete(&session.id().unwrap().into(), Ended::default())
+        .await
+        .unwrap();
 }
 
 pub(super) const INDEX: &str = "zremrangebyscore zadd pttl pexpire";
@@ -194,7 +197,10 @@ async fn the_commands_of_each_request() {
         )
         .await;
     let end_one = async |principal: &str, theirs: bool| {
-        assert_eq!(store.delete_one(principal, id).await.unwrap(), theirs);
+        assert_eq!(
+            store.delete_one(principal, id, Ended::default()).await.unwrap(),
+            theirs
+        );
     };
     bench
         .costs("sign another out", "evalsha", "hmget", end_one("user:1", false))
@@ -213,7 +219,10 @@ async fn the_commands_of_each_request() {
             "zrange zadd evalsha evalsha",
             "hmget unlink zscore zrem",
             async {
-                assert_eq!(store.delete_all("user:2", None).await.unwrap(), 1);
+                assert_eq!(
+                    store.delete_all("user:2", None, Ended::default()).await.unwrap(),
+                    1
+                );
             },
         )
         .await;

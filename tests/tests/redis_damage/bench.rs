@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use redis::{Connection, ToRedisArgs};
 use session_core::{
-    Changes, Codec, Key, Lifetime, Limits, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated, Value,
+    Changes, Codec, Ended, Key, Lifetime, Limits, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated, Value,
 };
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
@@ -155,15 +155,21 @@ impl Bench {
     }
 
     pub(super) fn delete_one(&self, id: SessionId) -> bool {
-        self.runtime.block_on(self.store.delete_one(OWNER, id)).unwrap()
+        self.runtime
+            .block_on(self.store.delete_one(OWNER, id, Ended::default()))
+            .unwrap()
     }
 
     pub(super) fn delete_all(&self) -> u64 {
-        self.runtime.block_on(self.store.delete_all(OWNER, None)).unwrap()
+        self.runtime
+            .block_on(self.store.delete_all(OWNER, None, Ended::default()))
+            .unwrap()
     }
 
     pub(super) fn delete(&self, id: SessionId) {
-        self.runtime.block_on(self.store.delete(&id.into())).unwrap();
+        self.runtime
+            .block_on(self.store.delete(&id.into(), Ended::default()))
+            .unwrap();
         assert_eq!(self.load(id), Absent);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_core::{SessionId, SessionStore};
+use session_core::{Ended, SessionId, SessionStore};
 use session_tests::servers::Engine;
 
 use super::bench::{Absent, Bench, Corrupt, Done, INDEX, OWNER, corrupt, key, key_of_another};
@@ -18,7 +18,9 @@ fn a_damaged_index() {
         bench.run::<()>("DEL", INDEX);
         bench.run::<()>(command, arguments);
         assert_eq!(bench.list(), Err(Corrupt), "{command}");
-        let ended = bench.runtime.block_on(bench.store.delete_all(OWNER, None));
+        let ended = bench
+            .runtime
+            .block_on(bench.store.delete_all(OWNER, None, Ended::default()));
         corrupt(&ended.unwrap_err());
         // Nobody signs in where nobody could be signed out; and nothing is left behind.
         let record = bench.record();

@@ -1,6 +1,6 @@
 //! Requests whose session is damaged.
 
-use session_core::{Error, OnCorrupt, OnMaxSessions, SessionManager, SessionStore, StoreError};
+use session_core::{Ended, Error, OnCorrupt, OnMaxSessions, SessionManager, SessionStore, StoreError};
 use session_tests::servers::Engine;
 use session_tests::{anonymous, open, token_of};
 use tokio::runtime::Runtime;
@@ -43,7 +43,7 @@ fn a_request_with_a_damaged_session() {
             session.insert("c", 1).unwrap();
             anew.commit(&session).await.unwrap();
             assert_eq!(session.id() == Some(id), damage.load == Done, "{name}");
-            store.delete(&id.into()).await.unwrap();
+            store.delete(&id.into(), Ended::default()).await.unwrap();
         });
         bench.run::<()>("DEL", key(id));
         bench.delete_all();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use session_core::{Key, SessionId, SessionStore, StoreError};
+use session_core::{Ended, Key, SessionId, SessionStore, StoreError};
 use session_redis::RedisStore;
 use session_tests::servers::RedisServer;
 use session_tests::{Proxy, Rng};
@@ -46,10 +46,13 @@ impl Act {
             Self::SignIn => sign_in(store, of(id, "ann")).await,
             Self::SignInAgain => sign_in(store, of_later(id, "ann", Duration::from_secs(60))).await,
             Self::Move => sign_in(store, of(id, "bob")).await,
-            Self::Delete => store.delete(&Key::Id(id)).await.map(|()| true),
+            Self::Delete => store.delete(&Key::Id(id), Ended::default()).await.map(|()| true),
             // What a lost answer was about, the next one does not know of.
-            Self::DeleteOne => store.delete_one("ann", id).await.map(|_| true),
-            Self::DeleteAll => store.delete_all("ann", None).await.map(|_| true),
+            Self::DeleteOne => store.delete_one("ann", id, Ended::default()).await.map(|_| true),
+            Self::DeleteAll => store
+                .delete_all("ann", None, Ended::default())
+                .await
+                .map(|_| true),
         }
     }
 
@@ -187,7 +190,7 @@ async fn check_healed(server: &RedisServer, store: &RedisStore, prefix: &str, ca
         );
     }
     for principal in ["ann", "bob"] {
-        store.delete_all(principal, None).await.unwrap();
+        store.delete_all(principal, None, Ended::default()).await.unwrap();
     }
     let left = truth(server, prefix);
     assert!(left.indexes.is_empty(), "{case}: {left:?}");
@@ -260,8 +263,11 @@ async fn live(store: RedisStore, rng: Rng, sessions: Vec<SessionId>) {
             let _ = match what {
                 0 | 1 => create(&store, of(id(), principal)).await.map(|()| true),
                 2..=5 => sign_in(&store, of(session, principal)).await,
-                6 => store.delete_all(principal, None).await.map(|_| true),
-                7 => store.delete_one(principal, session).await,
+                6 => store
+                    .delete_all(principal, None, Ended::default())
+                    .await
+                    .map(|_| true),
+                7 => store.delete_one(principal, session, Ended::default()).await,
                 _ => store.list(principal, crate::steps::NOW).await.map(|_| true),
             };
         });

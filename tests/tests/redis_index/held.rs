@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_core::{Key, SessionId, SessionStore, StoreError};
+use session_core::{Ended, Key, SessionId, SessionStore, StoreError};
 use session_redis::{Layout, RedisStore};
 use session_tests::Proxy;
 use session_tests::servers::RedisServer;
@@ -127,16 +127,15 @@ async fn the_end_of_all_leaves_the_entry_of_who_signs_in_meanwhile() {
     let held = Held::new(site.masters()[0]).await;
     let ending = held.store.clone();
     // All is marked and deleted; now the entries are about to go.
-    let ending = held.begin(
-        words.get("heal"),
-        async move { ending.delete_all("ann", None).await },
-    );
+    let ending = held.begin(words.get("heal"), async move {
+        ending.delete_all("ann", None, Ended::default()).await
+    });
     let ending = ending.await;
     assert!(sign_in(&store, of(id, "ann")).await.unwrap());
     held.proxy.accept().await;
     assert_eq!(ending.await.unwrap().unwrap(), 0);
     assert_not_lost(&site, id);
-    assert_eq!(store.delete_all("ann", None).await.unwrap(), 1);
+    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,7 +149,7 @@ async fn who_signs_in_while_all_is_ended_is_told_that_it_was_in_vain() {
         sign_in(&signing, of(id, "ann")).await
     });
     let signing = signing.await;
-    let ended = store.delete_all("ann", None).await.unwrap();
+    let ended = store.delete_all("ann", None, Ended::default()).await.unwrap();
     held.proxy.accept().await;
     let signed_in = signing.await.unwrap().unwrap();
     assert_eq!((signed_in, ended), (false, 1));
@@ -165,7 +164,10 @@ async fn who_signs_in_while_that_session_is_ended_is_told_that_it_was_in_vain() 
         let (id, creating) = (id(), held.store.clone());
         let act = async move { create(&creating, of(id, "ann")).await };
         let creating = held.begin(words.get(step), act).await;
-        assert!(store.delete_one("ann", id).await.unwrap(), "{step}");
+        assert!(
+            store.delete_one("ann", id, Ended::default()).await.unwrap(),
+            "{step}"
+        );
         held.proxy.accept().await;
         let created = creating.await.unwrap();
         assert!(
@@ -187,14 +189,14 @@ async fn the_end_of_a_session_that_has_moved_leaves_it_and_its_entry() {
     create(&store, of(id, "ann")).await.unwrap();
     let held = Held::new(site.masters()[0]).await;
     let ending = held.store.clone();
-    let act = async move { ending.delete_one("ann", id).await };
+    let act = async move { ending.delete_one("ann", id, Ended::default()).await };
     let ending = held.begin(words.get("delete"), act).await;
     assert!(sign_in(&store, of(id, "bob")).await.unwrap());
     held.proxy.accept().await;
     assert!(!ending.await.unwrap().unwrap());
     assert_not_lost(&site, id);
     assert_eq!(heal(&store, "bob").await, [id]);
-    assert!(store.delete_one("bob", id).await.unwrap());
+    assert!(store.delete_one("bob", id, Ended::default()).await.unwrap());
     assert!(site.truth(PREFIX).indexes.is_empty());
 }
 
@@ -271,7 +273,7 @@ async fn a_session_that_comes_back_to_its_principal_keeps_its_entry() {
         assert_eq!(heal(&store, "ann").await, [id], "{step}");
         assert_eq!(heal(&store, "bob").await, [], "{step}");
         assert!(site.truth(PREFIX).entries("bob").is_empty(), "{step}");
-        store.delete_all("ann", None).await.unwrap();
+        store.delete_all("ann", None, Ended::default()).await.unwrap();
     }
 }
 
@@ -283,10 +285,9 @@ async fn a_session_that_moves_survives_the_end_of_its_former_principal_only() {
         create(&store, of(id, "ann")).await.unwrap();
         let held = Held::new(site.masters()[0]).await;
         let ending = held.store.clone();
-        let ending = held.begin(
-            words.get(step),
-            async move { ending.delete_all("ann", None).await },
-        );
+        let ending = held.begin(words.get(step), async move {
+            ending.delete_all("ann", None, Ended::default()).await
+        });
         let ending = ending.await;
         let moved = sign_in(&store, of(id, "bob")).await.unwrap();
         assert_eq!(moved, step == "delete", "{step}");
@@ -299,7 +300,7 @@ async fn a_session_that_moves_survives_the_end_of_its_former_principal_only() {
             "{step}"
         );
         assert!(truth.lost(PROBATION).is_empty(), "{truth:?}");
-        store.delete(&Key::Id(id)).await.unwrap();
+        store.delete(&Key::Id(id), Ended::default()).await.unwrap();
     }
 }
 
@@ -313,11 +314,11 @@ async fn what_an_interrupted_end_of_all_has_marked_is_healed() {
     let held = Held::new(site.masters()[0]).await;
     let ending = held.store.clone();
     let ending = held.begin(words.get("delete"), async move {
-        ending.delete_all("ann", None).await
+        ending.delete_all("ann", None, Ended::default()).await
     });
     ending.await.abort();
     // Nothing was deleted, or one of them; the marks stay.
-    store.delete(&Key::Id(ids[0])).await.unwrap();
+    store.delete(&Key::Id(ids[0]), Ended::default()).await.unwrap();
     let key = format!("{PREFIX}{}", ids[1].encode());
     site.masters()[0].command(&["DEL", &key]);
     assert!(!site.truth(PREFIX).entries("ann").is_empty());
@@ -333,7 +334,7 @@ async fn who_signs_in_again_after_an_interrupted_end_of_all_stays_in() {
     let held = Held::new(site.masters()[0]).await;
     let ending = held.store.clone();
     let ending = held.begin(words.get("delete"), async move {
-        ending.delete_all("ann", None).await
+        ending.delete_all("ann", None, Ended::default()).await
     });
     ending.await.abort();
     assert!(sign_in(&store, of_later(id, "ann", LATER)).await.unwrap());
@@ -416,5 +417,5 @@ async fn who_gives_a_principal_up_leaves_the_entry_of_who_signs_in_meanwhile() {
     held.proxy.accept().await;
     leaving.await.unwrap().unwrap();
     assert_not_lost(&site, id);
-    assert_eq!(store.delete_all("ann", None).await.unwrap(), 1);
+    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 1);
 }

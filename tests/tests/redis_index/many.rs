@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use session_core::Ended;
 use session_core::SessionStore;
 use session_redis::RedisStore;
 
@@ -38,13 +39,19 @@ async fn all_are_ended_however_many_there_are() {
         .layout(crate::LAYOUT);
     let hasty = hasty.deadline(Duration::from_secs(1)).connect().await.unwrap();
     assert_eq!(hasty.list("ann", NOW).await.unwrap().len(), 700);
-    assert_eq!(hasty.delete_all("ann", Some(sessions[3])).await.unwrap(), 699);
+    assert_eq!(
+        hasty
+            .delete_all("ann", Some(sessions[3]), Ended::default())
+            .await
+            .unwrap(),
+        699
+    );
     assert_eq!(server.command(&["ZCARD", &index]).integer(), 1);
     let left = hasty.list("ann", NOW).await.unwrap();
     assert_eq!(
         left.iter().map(|record| record.id()).collect::<Vec<_>>(),
         [sessions[3]]
     );
-    assert_eq!(hasty.delete_all("ann", None).await.unwrap(), 1);
+    assert_eq!(hasty.delete_all("ann", None, Ended::default()).await.unwrap(), 1);
     assert_eq!(server.command(&["EXISTS", &index]).integer(), 0);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_core::{Key, Lifetime, Record, SessionId, SessionStore, Timestamp};
+use session_core::{Ended, Key, Lifetime, Record, SessionId, SessionStore, Timestamp};
 
 use crate::site::Site;
 use crate::steps::{NOW, create, heal, id, of, sign_in};
@@ -65,10 +65,17 @@ async fn any_name(site: &Site) {
         assert_eq!(listed(&store, name).await, ids, "{name:?}");
     }
     for (at, (name, ids)) in names.iter().zip(&sessions).enumerate() {
-        assert_eq!(store.delete_all(name, Some(ids[0])).await.unwrap(), 1, "{name:?}");
+        assert_eq!(
+            store
+                .delete_all(name, Some(ids[0]), Ended::default())
+                .await
+                .unwrap(),
+            1,
+            "{name:?}"
+        );
         assert_eq!(listed(&store, name).await, ids[..1], "{name:?}");
         assert_eq!(heal(&store, name).await, ids[..1], "{name:?}");
-        store.delete(&Key::Id(ids[0])).await.unwrap();
+        store.delete(&Key::Id(ids[0]), Ended::default()).await.unwrap();
         assert_eq!(listed(&store, name).await, [], "{name:?}");
         assert_eq!(listed(&other, name).await.len(), 1, "{name:?}");
         if let Some(next) = names.get(at + 1) {
@@ -133,7 +140,7 @@ async fn an_entry_follows_the_deadline_and_never_ends_before_the_session() {
     assert_eq!(score(), last);
     assert!(left(&site, &format!("t:{}", id.encode())) > 29 * 60_000);
     outlives();
-    assert_eq!(store.delete_all("ann", None).await.unwrap(), 1);
+    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 1);
     assert!(site.truth("t:").indexes.is_empty());
 }
 
@@ -153,7 +160,7 @@ async fn clocks_that_differ_by_less_than_a_minute_lose_no_entry() {
     let mut alive: Vec<_> = alive.iter().map(|record| record.id()).collect();
     alive.sort_by_key(|id| *id != first);
     assert_eq!(alive, [first, second]);
-    assert_eq!(store.delete_all("ann", None).await.unwrap(), 2);
+    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 2);
 }
 
 #[tokio::test]

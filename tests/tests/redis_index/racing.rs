@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use session_core::{Key, SessionId, SessionStore, StoreError};
+use session_core::{Ended, Key, SessionId, SessionStore, StoreError};
 use session_redis::RedisStore;
 use session_tests::Rng;
 use tokio::task::JoinSet;
@@ -141,11 +141,19 @@ impl Race {
             Act::SignIn | Act::Return => signed = sign_in(store, record(&self.principal)).await.unwrap(),
             Act::Move => signed = sign_in(store, record(&self.other)).await.unwrap(),
             Act::Insert => insert(store, id).await.unwrap(),
-            Act::Delete => store.delete(&Key::Id(id)).await.unwrap(),
-            Act::DeleteOne => ended = store.delete_one(&self.principal, id).await.unwrap(),
+            Act::Delete => store.delete(&Key::Id(id), Ended::default()).await.unwrap(),
+            Act::DeleteOne => {
+                ended = store
+                    .delete_one(&self.principal, id, Ended::default())
+                    .await
+                    .unwrap()
+            }
             Act::DeleteAll { except } => {
                 let except = except.then_some(self.settled[0]);
-                store.delete_all(&self.principal, except).await.unwrap();
+                store
+                    .delete_all(&self.principal, except, Ended::default())
+                    .await
+                    .unwrap();
             }
             Act::List { later } => {
                 let now = if later { NOW.plus(LATER) } else { NOW };

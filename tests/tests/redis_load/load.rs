@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use session_core::{Clock, Codec, Deadlines, Directive, Error, Key, SessionId, SessionManager, SystemClock};
+use session_core::{
+    Clock, Codec, Deadlines, Directive, Ended, Error, Key, SessionId, SessionManager, SystemClock,
+};
 use session_tests::{Rng, anonymous, open, token_of};
 use tokio::task::JoinSet;
 
@@ -187,7 +189,11 @@ impl World {
         client.ending.store(true, Ordering::SeqCst);
         match &client.principal {
             Some(principal) => {
-                manager.store().delete_all(principal, None).await.unwrap();
+                manager
+                    .store()
+                    .delete_all(principal, None, Ended::default())
+                    .await
+                    .unwrap();
             }
             None => {
                 let session = open(manager, &client.token()).await;

@@ -1,0 +1,142 @@
+//! When a session ended, and why: the mark that it leaves in its store.
+//!
+//! A request may have been under way when its session ended. It must not begin another session,
+//! whose cookie would replace the one that the client has been given since (law 13). So whoever ends
+//! a session leaves a mark in the place of the record. The mark is a record of its own kind: stores
+//! keep it as they keep any other, and it expires by itself.
+
+use std::time::Duration;
+
+use crate::{Lifetime, Record, SessionId, Timestamp};
+
+/// For how long a session's end is remembered, and what else a late request may have to know of the
+/// past: tokens that were renewed or rotated away.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// A request that is opened so long after it arrived is late: its session may have ended meanwhile, and the
+/// mark may be over. What it presents and what is not known opens nothing, and bars the request.
+pub(crate) const LATE: Duration = Duration::from_secs(10);
+
+/// Marks have epochs from here on; no session is renewed that often. The epoch says why. With 47
+/// bits it has at most 15 digits, which every engine keeps exactly.
+const FIRST: u64 = 1 << 46;
+
+/// Why a session ended before its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// Its own client ended it: [`Session::destroy`](crate::Session::destroy), a sign-out.
+    #[default]
+    Destroyed,
+    /// Another principal signed in in its place.
+    Exchanged,
+    /// Its owner, or the application, ended it from elsewhere, as
+    /// [`SessionManager::sign_out_everywhere`](crate::SessionManager::sign_out_everywhere) does.
+    Revoked,
+    /// Its principal had more sessions than [allowed](crate::ManagerBuilder::max_sessions).
+    TooMany,
+    /// A token that had been rotated away came back ([`OnReuse::Revoke`](crate::OnReuse::Revoke)).
+    Reused,
+}
+
+impl EndReason {
+    /// Their places in this list are stored: new ones come last.
+    const ALL: [Self; 5] = [
+        Self::Destroyed,
+        Self::Exchanged,
+        Self::Revoked,
+        Self::TooMany,
+        Self::Reused,
+    ];
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Destroyed => "its session was destroyed; the request is answered as anonymous",
+            Self::Exchanged => {
+                "another principal signed in in place of its session; the request is answered as anonymous"
+            }
+            Self::Revoked => "its session was revoked; the request is answered as anonymous",
+            Self::TooMany => {
+                "its principal had too many sessions, and it was revoked; the request is answered as anonymous"
+            }
+            Self::Reused => {
+                "its session was revoked because a rotated token came back; the request is answered as anonymous"
+            }
+        }
+    }
+}
+
+/// The end of a session: when, and why.
+///
+/// A store is handed one with each deletion, and leaves its [`mark`](Self::mark) in the record's
+/// place. The mark expires a minute after [`at`](Self::at). Until then
+/// [`SessionManager::why_ended`](crate::SessionManager::why_ended) tells the reason.
+///
+/// ```
+/// use session_core::{EndReason, Ended, SessionId, Timestamp};
+///
+/// let now = Timestamp::from_millis(1_000);
+/// let ended = Ended::new(EndReason::Revoked, now);
+/// let mark = ended.mark(SessionId::from_bytes([7; 16]));
+/// assert_eq!(mark.ended(), Some(ended));
+/// assert!(mark.principal().is_none() && mark.values().is_empty());
+/// assert_eq!(mark.expires(), Timestamp::from_millis(61_000));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ended {
+    /// Why it ended.
+    pub reason: EndReason,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+impl Ended {
+    /// An end for this reason at this time.
+    ///
+    /// [`Ended`] has an example.
+    pub const fn new(reason: EndReason, at: Timestamp) -> Self {
+        Self { reason, at }
+    }
+
+    /// What a store keeps in the place of the record that had this id: a record without principal,
+    /// values and tokens, which expires a minute after the end. Nothing can be written to it, because
+    /// its epoch is one that no session has.
+    ///
+    /// [`Ended`] has an example.
+    pub fn mark(&self, id: SessionId) -> Record {
+        let code = EndReason::ALL.iter().position(|reason| *reason == self.reason);
+        Record {
+            epoch: FIRST + code.unwrap_or_default() as u64,
+            ..Record::new(id, "", Lifetime::of_mark(REMEMBERED), self.at)
+        }
+    }
+
+    /// Whether a store still has to keep the mark. One from the future was left by a clock that has been
+    /// set back since.
+    pub(crate) fn is_kept(&self, now: Timestamp) -> bool {
+        self.concerns(now) && self.at.since(now) < REMEMBERED
+    }
+
+    /// Whether a request that arrived then may still be one from before the end.
+    pub(crate) fn concerns(&self, arrived: Timestamp) -> bool {
+        arrived.since(self.at) < REMEMBERED
+    }
+}
+
+impl Record {
+    /// When and why the session ended, if this is the [mark](Ended::mark) that it left.
+    ///
+    /// [`Ended`] has an example.
+    pub fn ended(&self) -> Option<Ended> {
+        let code = self.epoch.checked_sub(FIRST)?;
+        // A newer version may know more reasons.
+        let reason = usize::try_from(code)
+            .ok()
+            .and_then(|code| EndReason::ALL.get(code));
+        Some(Ended::new(
+            reason.copied().unwrap_or(EndReason::Revoked),
+            self.created,
+        ))
+    }
+}
