@@ -13,6 +13,7 @@ pages() {
     is 'the first visit' "$(ask / | visits)" 1
     has 'sets the cookie' "$(head_of)" '; HttpOnly; SameSite=Lax; Secure; Path=/'
     has 'that is not cached' "$(head_of)" 'cache-control: no-store'
+    has 'nor taken for what it is not' "$(head_of)" 'x-content-type-options: nosniff'
     is 'the second visit' "$(ask / | visits)" 2
     lacks 'sets none' "$(head_of)" set-cookie
     is 'the third visit, over HTTP/2' "$(ask / --http2-prior-knowledge | visits)" 3
@@ -209,6 +210,15 @@ large() {
     sed 's/ /%01/g' <<<"$text" | tr -d '\n' >>"$work/large"
     for n in $(seq 20); do code /entries --data-binary "@$work/large" >>"$work/codes"; done
     lacks 'the newest fit however they are written' "$(cat "$work/codes")" 413
+
+    for n in $(seq 102); do
+        client "again$n"
+        post /sign-in 'name=Many' >/dev/null
+        if [ "$n" -eq 1 ]; then cp "$jar" "$work/first"; fi
+    done
+    is 'so does a list of sessions' "$(listed | wc -l)" 100
+    jar=$work/first
+    has 'the oldest of which end' "$(ask /session.json)" '"principal":null'
     stop
 }
 

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use session_core::{Durability, KeyError, KeyRing, Limits, MemoryStore, OnReuse, Rotation, SessionStore};
+use session_core::{
+    Durability, KeyError, KeyRing, Limits, MemoryStore, OnMaxSessions, OnReuse, Rotation, SessionStore,
+};
 use session_http::cookie::CookieStore;
 use session_http::mongo::MongoStore;
 use session_http::redis::RedisStore;
@@ -35,6 +37,10 @@ SESSION_KEYS signs tokens, or seals cookies: base64, newest first, separated by 
 
 /// How many bytes a session may have: a hundred entries, each letter escaped.
 const LARGEST_SESSION: usize = 256 * 1024;
+
+/// How many sessions one person may have. Without a limit a program that signs in again and again
+/// makes a list of any length, and whoever opens it keeps others waiting.
+const MOST_SESSIONS: usize = 100;
 
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
@@ -141,7 +147,9 @@ impl Options {
             record_bytes: LARGEST_SESSION,
             ..Limits::default()
         };
-        let builder = SessionLayer::builder(store).manager(move |manager| manager.limits(limits));
+        let builder = SessionLayer::builder(store)
+            .max_sessions(MOST_SESSIONS, OnMaxSessions::RevokeOldest)
+            .manager(move |manager| manager.limits(limits));
         Ok(match keys {
             Some(keys) if shows_theft => builder.keys(keys).on_reuse(OnReuse::Revoke),
             Some(keys) => builder.keys(keys),
