@@ -200,6 +200,10 @@ impl SessionManager {
             }
             ours.push(token);
             let record = self.load(&key, now).await?;
+            if record.is_none() && self.rules().is_sealed() {
+                // Only what opens was sealed by us. To find that out asks nobody, so others do not count.
+                ours.pop();
+            }
             match self.find(key, presented, record, when) {
                 Found::Live(base) => match live.iter_mut().find(|other| other.record.id == base.record.id) {
                     // Of two tokens of one session the client goes on with the one that is not superseded.

@@ -17,9 +17,13 @@ use self::set_cookie::replace;
 use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
 use crate::header_config::HeaderConfig;
 
-/// So many tokens are handed on. More than are looked up, so that a few planted cookies do not hide
-/// the client's own.
+/// At most this many tokens are handed on. It is more than are looked up, so that a few planted cookies
+/// do not hide the client's own.
 const MOST: usize = 16;
+
+/// Characters of the shortest token: an id and a secret. A sealed session is longer, and where it is
+/// spread over several cookies, its first one is full.
+const SHORTEST: usize = 43;
 
 /// Where tokens come from and go to.
 #[derive(Clone, Debug)]
@@ -126,8 +130,8 @@ impl Transport {
             } => {
                 let mut parts = None;
                 let own = values(headers.clone(), cookie.name()).filter(|value| !value.is_empty());
-                for value in own.take(MOST) {
-                    tokens.push(match head(as_text(value), *chunks) {
+                for value in most_likely(own) {
+                    tokens.found.push(match head(as_text(value), *chunks) {
                         None => Cow::Borrowed(as_text(value)),
                         Some((count, head)) => {
                             let parts = parts.get_or_insert_with(|| further(headers.clone(), cookie.name()));
@@ -141,17 +145,18 @@ impl Transport {
                 }
                 // Pieces whose first one is missing: a session that does not open, but there is one.
                 if *sealed && tokens.found.is_empty() && sent(headers, cookie.name()).contains(&true) {
-                    tokens.push(Cow::Borrowed(""));
+                    tokens.found.push(Cow::Borrowed(""));
                 }
             }
             Self::Header(_) => {
-                for value in headers {
+                let texts = headers.map(|value| {
                     let text = value.as_bytes();
-                    let text = strip_bearer(text).unwrap_or(text);
-                    if !text.is_empty() {
-                        tokens.push(Cow::Borrowed(as_text(text)));
-                    }
-                }
+                    strip_bearer(text).unwrap_or(text)
+                });
+                let texts = most_likely(texts.filter(|text| !text.is_empty()));
+                tokens
+                    .found
+                    .extend(texts.into_iter().map(|text| Cow::Borrowed(as_text(text))));
             }
         }
         tokens
@@ -231,17 +236,31 @@ pub(crate) struct Tokens<'a> {
     found: SmallVec<[Cow<'a, str>; 1]>,
 }
 
-impl<'a> Tokens<'a> {
-    fn push(&mut self, token: Cow<'a, str>) {
-        if self.found.len() < MOST {
-            self.found.push(token);
-        }
-    }
-
+impl Tokens<'_> {
     /// The tokens as plain text.
     pub(crate) fn as_strs(&self) -> SmallVec<[&str; 1]> {
         self.found.iter().map(Cow::as_ref).collect()
     }
+}
+
+/// The first values that may be tokens, in their order. Those that are too short are among them only
+/// while there is room.
+fn most_likely<'a>(values: impl Iterator<Item = &'a [u8]>) -> SmallVec<[&'a [u8]; 1]> {
+    let mut found: SmallVec<[&[u8]; 1]> = SmallVec::new();
+    let is_short = |value: &&[u8]| value.len() < SHORTEST;
+    for value in values {
+        if found.len() == MOST {
+            if is_short(&value) {
+                continue;
+            }
+            match found.iter().position(is_short) {
+                Some(at) => found.remove(at),
+                None => break,
+            };
+        }
+        found.push(value);
+    }
+    found
 }
 
 /// The values of the cookies of this very name (RFC 6265bis, 5.4: names differ by case, and a
