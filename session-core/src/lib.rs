@@ -93,6 +93,7 @@ mod session;
 mod signing;
 mod state;
 mod store;
+mod taking;
 mod throttle;
 mod token;
 mod values;

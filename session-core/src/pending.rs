@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use crate::arena::Arena;
 use crate::values::entry_size;
-use crate::{Changes, Codec, Error, Value, Values};
+use crate::{Changes, Value, Values};
 
-/// One application of a closure that [`Session::update`](crate::Session::update) was given.
-pub(crate) type UpdateFn =
-    Arc<dyn Fn(&str, Option<&Value>, Codec, &mut Arena) -> Result<Value, Error> + Send + Sync>;
+mod removal;
+mod steps;
+
+pub(crate) use removal::Removal;
+use steps::Step;
+pub(crate) use steps::{Replay, UpdateFn};
 
 /// Changes by key, on top of the values that are stored. Changes of different keys do not
 /// see each other, so a log for each key says as much as one log of all.
@@ -30,7 +32,7 @@ struct Entry {
     start: Start,
     started: u64,
     /// Applied in this order to what the entry starts from.
-    then: Vec<UpdateFn>,
+    then: Vec<Step>,
     /// How many of those the save that runs has applied.
     saving: usize,
     /// What comes out of it on the values as last loaded.
@@ -52,16 +54,11 @@ enum Start {
     Set,
 }
 
-/// Which changes a save took: those up to this one.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Taken(u64);
-
-/// A key's closures with what they start from, to be computed outside of any lock.
-pub(crate) struct Replay {
-    key: ByteString,
-    changed: u64,
-    from: Option<Value>,
-    then: Vec<UpdateFn>,
+/// Which changes a save took: those up to this one, and the removals among them.
+#[derive(Clone, Default)]
+pub(crate) struct Taken {
+    seq: u64,
+    removals: Vec<Arc<Removal>>,
 }
 
 impl Pending {
@@ -162,6 +159,10 @@ impl Pending {
 
     /// Adds a closure to a key's changes, and what came out of it.
     pub(crate) fn update(&mut self, key: ByteString, update: UpdateFn, result: Value) {
+        self.add(key, Step::Update(update), Some(result));
+    }
+
+    fn add(&mut self, key: ByteString, step: Step, result: Option<Value>) {
         self.seq += 1;
         let seq = self.seq;
         let at = self.position(&key).unwrap_or_else(|at| {
@@ -173,8 +174,8 @@ impl Pending {
             at
         });
         if let Some(entry) = self.entries.get_mut(at) {
-            entry.then.push(update);
-            entry.current = Some(result);
+            entry.then.push(step);
+            entry.current = result;
             entry.changed = seq;
         }
     }
@@ -242,18 +243,23 @@ impl Pending {
         for entry in &mut self.entries {
             entry.saving = entry.then.len();
         }
-        Taken(self.seq)
+        let steps = self.entries.iter().flat_map(|entry| &entry.then);
+        Taken {
+            seq: self.seq,
+            removals: steps.filter_map(Step::removal).collect(),
+        }
     }
 
     /// Takes note that this came out of what was saved; what came after it began stays, on top of
     /// it.
     pub(crate) fn settle(&mut self, taken: &Taken, saved: &Values) {
-        let cleared = self.cleared.is_some_and(|seq| seq <= taken.0);
+        taken.removals.iter().for_each(|removal| removal.settle());
+        let cleared = self.cleared.is_some_and(|seq| seq <= taken.seq);
         if cleared {
             self.cleared = None;
         }
         for entry in &mut self.entries {
-            if entry.started <= taken.0 && !entry.is_idle() {
+            if entry.started <= taken.seq && !entry.is_idle() {
                 let own = entry.kept.is_some() || !matches!(entry.start, Start::Stored);
                 entry.kept = saved.get(&entry.key).filter(|_| own).cloned();
                 entry.start = Start::Stored;
@@ -265,7 +271,7 @@ impl Pending {
             entry.saving = 0;
         }
         self.entries
-            .retain(|entry| entry.changed > taken.0 || entry.kept.is_some());
+            .retain(|entry| entry.changed > taken.seq || entry.kept.is_some());
     }
 
     /// Takes note that the stored session is gone: what this request put into it goes into a new
@@ -359,15 +365,6 @@ impl Entry {
     /// Whether it leaves the stored value as it is.
     fn is_idle(&self) -> bool {
         matches!(self.start, Start::Stored) && self.then.is_empty()
-    }
-}
-
-impl Replay {
-    /// Runs the closures; not under a lock, since they are the application's code.
-    pub(crate) fn run(&self, codec: Codec, arena: &mut Arena) -> Result<Option<Value>, Error> {
-        self.then.iter().try_fold(self.from.clone(), |value, update| {
-            update(&self.key, value.as_ref(), codec, arena).map(Some)
-        })
     }
 }
 

@@ -230,36 +230,6 @@ impl Session {
         self.state().remove(key)
     }
 
-    /// Removes `key` and returns its value.
-    ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
-    /// session.insert("notice", "your order is on its way")?;
-    /// assert!(session.take::<String>("notice")?.is_some());
-    /// assert!(session.take::<String>("notice")?.is_none()); // shown once
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Decode`] if the value is not a `T`; it then stays.
-    pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
-        loop {
-            let Some(value) = self.state().view(key).cloned() else {
-                return Ok(None);
-            };
-            let decoded = decode(key, &value)?;
-            let mut state = self.state();
-            // Another clone may have been faster; what is returned is what is taken.
-            if state.view(key) == Some(&value) {
-                state.remove(key);
-                return Ok(Some(decoded));
-            }
-        }
-    }
-
     /// Whether there is a value under `key`.
     ///
     /// ```

@@ -1,4 +1,6 @@
 use super::*;
+use crate::arena::Arena;
+use crate::{Codec, Error};
 
 fn json(text: &str) -> Value {
     Value::new(Codec::Json, text.to_owned())
