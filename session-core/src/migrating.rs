@@ -1,5 +1,6 @@
 //! From one store to another, with nobody signed out.
 
+mod both;
 mod forms;
 mod steps;
 
@@ -9,8 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::both::both;
 use self::forms::{is_frozen, is_place, thawed};
-use self::steps::in_its_life;
+use self::steps::{in_its_life, remembered};
 use crate::{
     Capability, ConfigError, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
     Timestamp, Update, Updated,
@@ -59,6 +61,19 @@ const MOST_MEETINGS: usize = 4;
 ///
 /// While sessions move, what is in the new store costs what it costs there: a read one command, a write one. What is still in the old one costs a read
 /// more, and its first write about seven commands, once. A token of no session costs three, a creation two.
+///
+/// # When a store is down
+///
+/// Both stores are needed while sessions move.
+///
+/// | what is down | what goes on | what fails |
+/// |---|---|---|
+/// | the old store | requests of sessions that have moved | creations, and requests of all others |
+/// | the new store, empty as it may be | requests of sessions that have not moved | creations, and requests of all others |
+///
+/// Creations need both, since an id must be taken in neither. `list` fails where one store is down. What ends sessions ends
+/// them in the store that is up, and then fails as [`StoreError::OutcomeUnknown`], because the other may hold more: call it
+/// again when both are up. `delete_one` succeeds where the session is in the store that is up.
 ///
 /// # Contract
 ///
@@ -182,7 +197,15 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         if self.moving {
-            let new = self.new.load(key, now).await?;
+            let new = match self.new.load(key, now).await {
+                // What is in the old store, and not frozen, is the session whatever the new one holds.
+                Err(error @ StoreError::Unavailable(_)) => {
+                    let old = self.old.load(key, now).await?;
+                    let old = remembered(old, now).filter(|record| !is_frozen(record));
+                    return old.map(Some).ok_or(error);
+                }
+                new => new?,
+            };
             if let Some(record) = new.filter(|record| !is_place(record) && record.ended().is_none()) {
                 return Ok(Some(record));
             }
@@ -219,9 +242,16 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                     done => return Ok(done),
                 }
             }
-            match self.new.update(key, update, now).await? {
-                Updated::Gone => {}
-                done => return Ok(done),
+            match self.new.update(key, update, now).await {
+                Ok(Updated::Gone) => {}
+                // It cannot move now; what is in the old store is written there.
+                Err(error @ StoreError::Unavailable(_)) if self.moving => {
+                    return match self.old.update(key, update, now).await? {
+                        Updated::Gone => Err(error),
+                        done => Ok(done),
+                    };
+                }
+                done => return done,
             }
             let found = self.find(key, now).await.map_err(on_the_way)?;
             let (record, epoch) = match &found {
@@ -242,7 +272,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
 
     async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         let old = self.old.delete(key, ended).await;
-        self.new.delete(key, ended).await.and(old)
+        both(old, self.new.delete(key, ended).await).map(drop)
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
@@ -277,14 +307,13 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
     async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
         let (key, now) = (Key::Id(id), ended.at);
         for round in 0..MOST_ROUNDS {
-            let done = match self.find(&key, now).await {
+            let done = match self.find_to_end(&key, now).await {
                 // What is left over of it was no session any more; a store without an index says so.
                 Ok(Found::Ended(_) | Found::Nowhere) => {
                     return self.delete_one_in_both(principal, id, ended).await.map(|_| false);
                 }
-                // What cannot be read is to end all the same.
-                Err(StoreError::Corrupt(_)) => return self.delete_one_in_both(principal, id, ended).await,
-                Err(error) => return Err(on_the_way(error)),
+                // What cannot be read is to end all the same, as far as a store can be reached.
+                Err(_) => return self.delete_one_in_both(principal, id, ended).await,
                 Ok(Found::New(record) | Found::Old(record) | Found::Between(record))
                     if record.principal() != Some(principal) =>
                 {
@@ -323,19 +352,19 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         // What is just moving is in both, and to be counted once.
         let listed = match self.list(principal, Timestamp::default()).await {
             Ok(listed) => Some(listed.iter().filter(|listed| Some(listed.id()) != except).count()),
-            // Records that cannot be read are to end all the same.
-            Err(StoreError::Corrupt(_)) => None,
-            Err(error) => return Err(error),
+            Err(error @ StoreError::Unsupported(_)) => return Err(error),
+            // They are to end all the same, as far as a store can be reached.
+            Err(_) => None,
         };
         let old = self.old.delete_all(principal, except, ended).await;
-        let new = self.new.delete_all(principal, except, ended).await;
-        let both = old? + new?;
-        Ok(listed.map_or(both, |listed| listed as u64))
+        let (old, new) = both(old, self.new.delete_all(principal, except, ended).await)?;
+        Ok(listed.map_or(old + new, |listed| listed as u64))
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
         let old = self.old.delete_expired(now).await;
-        Ok(self.new.delete_expired(now).await? + old?)
+        let (old, new) = both(old, self.new.delete_expired(now).await)?;
+        Ok(old + new)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::both::both;
 use super::forms::{Place, flipped, frozen, is_frozen, is_place, thawed};
 use super::{Found, MOST_ROUNDS, MigratingStore};
 use crate::{
@@ -30,6 +31,19 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
             }
             _ => Found::Nowhere,
         })
+    }
+
+    /// The same for who wants to end it. A session that is in the new store is there whatever the old one says, so it can
+    /// be ended while that one is down.
+    pub(super) async fn find_to_end(&self, key: &Key, now: Timestamp) -> Result<Found, StoreError> {
+        let found = self.find(key, now).await;
+        let Err(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)) = found else {
+            return found;
+        };
+        match self.new.load(key, now).await {
+            Ok(Some(record)) if !is_place(&record) && record.ended().is_none() => Ok(Found::New(record)),
+            _ => found,
+        }
     }
 
     /// Takes the steps that are left, as far as nobody else does.
@@ -109,8 +123,8 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         ended: Ended,
     ) -> Result<bool, StoreError> {
         let old = self.old.delete_one(principal, id, ended).await;
-        let new = self.new.delete_one(principal, id, ended).await?;
-        Ok(old? || new)
+        let (old, new) = both(old, self.new.delete_one(principal, id, ended).await)?;
+        Ok(old || new)
     }
 
     pub(super) async fn fill(&self, key: &Key, frozen: &Record, now: Timestamp) -> Result<(), StoreError> {
@@ -130,7 +144,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
 const NO_MARK: Ended = Ended::new(EndReason::Revoked, Timestamp::from_millis(0));
 
 /// Without a mark whose time is over.
-fn remembered(loaded: Option<Arc<Record>>, now: Timestamp) -> Option<Arc<Record>> {
+pub(super) fn remembered(loaded: Option<Arc<Record>>, now: Timestamp) -> Option<Arc<Record>> {
     loaded.filter(|record| record.ended().is_none() || record.is_live(now))
 }
 

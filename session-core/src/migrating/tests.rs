@@ -1,6 +1,9 @@
 //! Sessions that were left between two steps.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
+mod outage;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::forms::{Place, frozen};
@@ -27,7 +30,7 @@ fn key() -> Key {
 }
 
 /// Writes `b` at this time.
-async fn write(store: &Moving, now: Timestamp) -> Updated {
+async fn write<N: SessionStore, O: SessionStore>(store: &MigratingStore<N, O>, now: Timestamp) -> Updated {
     let changes = Changes::new().set("b", Codec::Json.encode(&2).unwrap());
     let after = Arc::new(changes.apply(&record()));
     let update = Update {
@@ -204,7 +207,17 @@ struct Watched {
     busy: bool,
     /// What it does is not answered.
     mute: bool,
+    down: AtomicBool,
     longest: std::sync::Mutex<Duration>,
+}
+
+impl Watched {
+    fn up(&self) -> Result<(), StoreError> {
+        match self.down.load(Ordering::Relaxed) {
+            true => Err(StoreError::unavailable("it is down")),
+            false => Ok(()),
+        }
+    }
 }
 
 #[async_trait]
@@ -214,6 +227,7 @@ impl SessionStore for Watched {
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        self.up()?;
         let found = self.store.load(key, now).await?;
         if let Some(record) = found.as_ref().filter(|record| self.busy && !is_place(record)) {
             let changes = Changes::new().set("b", Codec::Json.encode(&record.version()).unwrap());
@@ -231,10 +245,12 @@ impl SessionStore for Watched {
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        self.up()?;
         self.store.create(record, now).await
     }
 
     async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        self.up()?;
         let rest = update.record.expires().since(now);
         self.longest
             .lock()
@@ -248,14 +264,17 @@ impl SessionStore for Watched {
     }
 
     async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.up()?;
         self.store.delete(key, ended).await
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        self.up()?;
         self.store.list(principal, now).await
     }
 
     async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.up()?;
         self.store.delete_one(principal, id, ended).await
     }
 
@@ -265,6 +284,7 @@ impl SessionStore for Watched {
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
+        self.up()?;
         self.store.delete_all(principal, except, ended).await
     }
 }
