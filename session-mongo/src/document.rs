@@ -8,6 +8,7 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use session_core::{ByteString, Codec, Record, SessionId, StoreError, Timestamp, Value, Values};
 
+use crate::mark;
 use crate::store::GRACE;
 
 /// The whole document of a record.
@@ -152,7 +153,7 @@ pub(crate) fn id_of(document: &RawDocument) -> Option<SessionId> {
     document.get_str("_id").ok()?.parse().ok()
 }
 
-/// The record in a document. Values share the document's bytes.
+/// The record in a document, or the mark. Values share the document's bytes.
 pub(crate) fn read(id: SessionId, document: RawDocumentBuf) -> Result<Arc<Record>, StoreError> {
     let bytes = Bytes::from(document.into_bytes());
     let document = RawDocument::from_bytes(&bytes).map_err(|_| damaged("the document"))?;
@@ -169,10 +170,15 @@ pub(crate) fn read(id: SessionId, document: RawDocumentBuf) -> Result<Arc<Record
             "principal" => fields.principal = Some(value),
             "meta" => fields.metadata = value.as_binary().map(|binary| binary.bytes),
             "data" => fields.data = value.as_document(),
+            "ended" => fields.ended = value.as_str(),
+            "at" => fields.at = value.as_datetime(),
             // A condition on an array holds if it does for one of its items; then the server could not add to it.
             "size" | "keys" if value.as_array().is_some() => return Err(damaged("the size")),
             _ => {}
         }
+    }
+    if let Some(ended) = fields.ended {
+        return Ok(Arc::new(mark::read(id, ended, fields.at)));
     }
     let record = fields
         .record(&bytes)
@@ -205,6 +211,9 @@ struct Fields<'a> {
     principal: Option<RawBsonRef<'a>>,
     metadata: Option<&'a [u8]>,
     data: Option<&'a RawDocument>,
+    /// Of the mark of a session that has ended.
+    ended: Option<&'a str>,
+    at: Option<DateTime>,
 }
 
 impl Fields<'_> {

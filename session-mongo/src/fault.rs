@@ -34,6 +34,15 @@ pub(crate) fn is_duplicate(error: &Error) -> bool {
         || matches!(&*error.kind, ErrorKind::Command(command) if command.code == 11000)
 }
 
+/// A validator refuses the document.
+pub(crate) fn is_invalid(error: &Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == INVALID)
+        || matches!(&*error.kind, ErrorKind::Command(command) if command.code == INVALID)
+}
+
+/// The server says so where a validator refuses a document.
+pub(crate) const INVALID: i32 = 121;
+
 /// A read that failed.
 pub(crate) fn of_read(error: &Error) -> StoreError {
     StoreError::Unavailable(Arc::new(reason(error)))

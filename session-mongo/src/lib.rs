@@ -149,11 +149,13 @@
 
 mod builder;
 mod document;
+mod ending;
 mod error;
 mod examine;
 mod fault;
 mod indexes;
 mod lasting;
+mod mark;
 mod operations;
 mod probe;
 mod settings;

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use mongodb::options::{Acknowledgment, WriteConcern};
 use session_core::{
-    Changes, Codec, Key, Lifetime, Limits, Metadata, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated, Value,
+    Changes, Codec, EndReason, Ended, Key, Lifetime, Limits, Metadata, Record, SessionId, SessionStore,
+    StoreError, Timestamp, Update, Updated, Value,
 };
 
 use crate::ConnectError;
@@ -19,9 +19,10 @@ use crate::store::MongoStore;
 /// The scope, the principal and a key of what is written: nobody else's.
 const PROBE: &str = "session-mongo probe";
 
-/// The server says so where a validator refuses a document.
-const INVALID: i32 = 121;
 const UNAUTHORIZED: i32 = 13;
+
+const VALIDATOR: &str = "its validator refuses what the store writes; let it allow the fields that session-mongo documents, \
+                         with a principal and without, and those of marks, or take it away";
 
 impl MongoStore {
     /// Reads, and writes what sessions are written as: a validator may refuse it, the user may not
@@ -61,7 +62,16 @@ impl MongoStore {
         changed.map_err(|error| self.refused(&error, "write_concern", &self.inner.writes))?;
         let touch = Changes::new().with_metadata(Metadata::Touched(now));
         let touched = self.put(&touch.apply(&after), &touch, now).await;
-        touched.map_err(|error| self.refused(&error, "touch_write_concern", &self.inner.touches))
+        touched.map_err(|error| self.refused(&error, "touch_write_concern", &self.inner.touches))?;
+        let (id, ended) = (bare.id(), Ended::new(EndReason::Destroyed, now));
+        let marked = self
+            .within_writes(move |inner| async move { inner.end(id, ended).await })
+            .await;
+        match marked {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.unfit(VALIDATOR)),
+            Err(error) => Err(self.refused(&error, "write_concern", &self.inner.writes)),
+        }
     }
 
     async fn put(&self, record: &Record, changes: &Changes, now: Timestamp) -> Result<(), StoreError> {
@@ -98,10 +108,7 @@ impl MongoStore {
             Some(Acknowledgment::Majority | Acknowledgment::Nodes(1))
         );
         match code(error) {
-            Some(INVALID) => self.unfit(
-                "its validator refuses what the store writes; let it allow the fields that session-mongo documents, \
-                 with a principal and without, or take it away",
-            ),
+            Some(fault::INVALID) => self.unfit(VALIDATOR),
             Some(code) if !plain && fault::is_of_concern(code) => {
                 let reason = error.source().map(ToString::to_string).unwrap_or_default();
                 ConnectError::Failed {

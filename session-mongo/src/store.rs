@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use mongodb::Collection;
-use mongodb::bson::{Document, RawDocumentBuf, doc};
-use mongodb::options::{
-    Acknowledgment, Collation, Hint, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
-};
+use mongodb::bson::{RawDocumentBuf, doc};
+use mongodb::options::{Acknowledgment, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use session_core::{
     Capability, Durability, Ended, Key, Listed, OwnedUpdate, Record, SessionId, SessionStore, StoreError,
     Timestamp, Update, Updated, async_trait,
@@ -18,9 +16,9 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::builder::{MongoStoreBuilder, Source};
+use crate::ending::byte_by_byte;
 use crate::fault::{self, Reason};
 use crate::lasting::Lasting;
-use crate::operations::name;
 use crate::{ConnectError, document};
 
 /// How much longer than the session the server keeps it: clocks differ.
@@ -79,10 +77,13 @@ impl SessionStore for MongoStore {
     }
 
     /// An expired one too while it is there, so that its expiry can be told.
-    async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
         self.within(Known::Reads, move |inner| async move {
-            inner.find(id, inner.reads.clone()).await
+            let found = inner.find(id, inner.reads.clone()).await?;
+            // The server has some time to remove a mark.
+            let over = |record: &Arc<Record>| record.ended().is_some() && !record.is_live(now);
+            Ok(found.filter(|record| !over(record)))
         })
         .await
     }
@@ -106,14 +107,10 @@ impl SessionStore for MongoStore {
         .await
     }
 
-    async fn delete(&self, key: &Key, _: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         let Some(id) = key.id() else { return Ok(()) };
         self.within(Known::Writes, move |inner| async move {
-            let deleted = inner
-                .sessions
-                .delete_one(name(id))
-                .write_concern(inner.writes.clone());
-            deleted.await.map(drop).map_err(|error| fault::of_write(&error))
+            inner.end(id, ended).await.map(drop)
         })
         .await
     }
@@ -147,19 +144,10 @@ impl SessionStore for MongoStore {
         .await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, _: Ended) -> Result<bool, StoreError> {
-        let mut theirs = name(id);
-        theirs.insert("principal", principal);
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        let principal = principal.to_owned();
         self.within(Known::Writes, move |inner| async move {
-            let deleted = inner
-                .sessions
-                .delete_one(theirs)
-                // Not by the principal's index, in which there may be many.
-                .hint(Hint::Keys(doc! { "_id": 1 }))
-                .collation(byte_by_byte())
-                .write_concern(inner.writes.clone());
-            let deleted = deleted.await.map_err(|error| fault::of_write(&error))?;
-            Ok(deleted.deleted_count > 0)
+            inner.end_one(&principal, id, ended).await
         })
         .await
     }
@@ -168,37 +156,31 @@ impl SessionStore for MongoStore {
         &self,
         principal: &str,
         except: Option<SessionId>,
-        _: Ended,
+        ended: Ended,
     ) -> Result<u64, StoreError> {
-        let mut theirs = doc! { "principal": principal };
-        if let Some(except) = except {
-            theirs.insert("_id", doc! { "$ne": except.encode() });
-        }
-        self.delete_many(theirs).await
-    }
-
-    /// The server expires sessions by itself, once a minute; this is for one that has no TTL index.
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        // By the field that has an index; it is the session's end and the grace.
-        self.delete_many(doc! { "expires": { "$lte": document::date(now.plus(GRACE)) } })
-            .await
-    }
-}
-
-impl MongoStore {
-    async fn delete_many(&self, filter: Document) -> Result<u64, StoreError> {
+        let principal = principal.to_owned();
         self.within(Known::Writes, move |inner| async move {
-            let deleted = inner
-                .sessions
-                .delete_many(filter)
-                .collation(byte_by_byte())
-                .write_concern(inner.writes.clone());
-            let deleted = deleted.await.map_err(|error| fault::of_write(&error))?;
-            Ok(deleted.deleted_count)
+            inner.end_all(&principal, except, ended).await
         })
         .await
     }
 
+    /// The server expires sessions by itself, once a minute; this is for one that has no TTL index.
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        // By the field that has an index: the session's end and the grace, which marks do not have.
+        let expired = doc! {
+            "expires": { "$lte": document::date(now.plus(GRACE)) },
+            "ends": { "$not": { "$gt": document::date(now) } },
+        };
+        self.within(
+            Known::Writes,
+            move |inner| async move { inner.remove(expired).await },
+        )
+        .await
+    }
+}
+
+impl MongoStore {
     /// A store with default settings over what a URI names.
     ///
     /// ```no_run
@@ -269,12 +251,6 @@ impl MongoStore {
         let answer = tokio::time::timeout_at(began + deadline, operation).await;
         answer.map_err(|_| Reason::Late(began.elapsed()))
     }
-}
-
-/// Texts are equal if their bytes are, whatever the collection says: `connect` refuses one that says something else, and a
-/// store that has not looked takes no principal for another.
-fn byte_by_byte() -> Collation {
-    Collation::builder().locale("simple").build()
 }
 
 /// What is known of an operation that did not end in time: whether it writes.

@@ -89,7 +89,7 @@ async fn the_commands_of_each_request() {
     let listed = watch.costs("list", "find", list).await;
     assert_eq!(listed.iter().map(|record| record.id()).collect::<Vec<_>>(), [id]);
     let destroy = |session: &Session| session.destroy().unwrap();
-    let told = costs("destroy", "find delete", &token, &destroy).await;
+    let told = costs("destroy", WRITTEN, &token, &destroy).await;
     assert_eq!(told, Directive::Forget);
 
     let sign_in = async || {
@@ -105,11 +105,11 @@ async fn the_commands_of_each_request() {
         ("sign out one again", "user:2", false),
     ] {
         let one = async { store.delete_one(principal, id, Ended::default()).await.unwrap() };
-        assert_eq!(watch.costs(what, "delete", one).await, theirs);
+        assert_eq!(watch.costs(what, "update", one).await, theirs);
     }
     let (_, token) = sign_in().await;
     let all = async { store.delete_all("user:2", None, Ended::default()).await.unwrap() };
-    assert_eq!(watch.costs("sign out everywhere", "delete", all).await, 1);
+    assert_eq!(watch.costs("sign out everywhere", "update", all).await, 1);
     let gone = async { assert!(open(&manager, &token).await.is_new()) };
     watch.costs("a session that is gone", "find", gone).await;
 }
@@ -148,7 +148,7 @@ async fn the_commands_of_two_at_once() {
     let (first, second) = (open(&one, &token).await, open(&two, &token).await);
     insert(&second, "b", 2);
     first.destroy().unwrap();
-    watch.costs("ended", "delete", one.commit(&first)).await.unwrap();
+    watch.costs("ended", "update", one.commit(&first)).await.unwrap();
     let late = two.commit(&second);
     let told = watch
         .costs("late", "update findAndModify find", late)
