@@ -350,15 +350,25 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         ended: Ended,
     ) -> Result<u64, StoreError> {
         // What is just moving is in both, and to be counted once.
-        let listed = match self.list(principal, Timestamp::default()).await {
-            Ok(listed) => Some(listed.iter().filter(|listed| Some(listed.id()) != except).count()),
+        let listed = match self.list(principal, ended.at).await {
+            Ok(listed) => Some(listed.into_iter().filter(|listed| Some(listed.id()) != except)),
             Err(error @ StoreError::Unsupported(_)) => return Err(error),
             // They are to end all the same, as far as a store can be reached.
             Err(_) => None,
         };
         let old = self.old.delete_all(principal, except, ended).await;
         let (old, new) = both(old, self.new.delete_all(principal, except, ended).await)?;
-        Ok(listed.map_or(old + new, |listed| listed as u64))
+        let Some(listed) = listed else {
+            return Ok(old + new);
+        };
+        let mut count = 0;
+        for listed in listed {
+            // One that has become another principal's meanwhile lives.
+            let found = self.load(&Key::Id(listed.id()), ended.at).await;
+            let lives = |record: Arc<Record>| record.ended().is_none() && record.is_live(ended.at);
+            count += u64::from(!found.is_ok_and(|found| found.is_some_and(lives)));
+        }
+        Ok(count)
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -64,6 +64,19 @@
 //!
 //! People may read it all. Who changes one of the metadata's fields by hand makes the session unreadable; `list` names it as such.
 //!
+//! When a session is ended, a mark takes the place of its document for a minute, so that a request which was under way is
+//! known to be late. It has about 100 bytes, and nothing of the session but its id; then the server removes it.
+//!
+//! ```text
+//! {
+//!   _id: 'vLLnKZxgbofL0Nw-wIbi-w',
+//!   ended: 'revoked',                         // or 'destroyed', 'exchanged', 'too many', 'reused'
+//!   at: ISODate('2026-11-22T05:00:00.000Z'),
+//!   ends: ISODate('2026-11-22T05:01:00.000Z'),
+//!   expires: ISODate('2026-11-22T05:01:00.000Z')
+//! }
+//! ```
+//!
 //! Any key name works: `%`, `.`, NUL, a leading `$` and the empty name are written as `%25`, `%2E`, `%00`, `%24` and `%`.
 //!
 //! # What an operation takes
@@ -75,17 +88,21 @@
 //! | update | `update` by `_id`, of the version that was loaded; never an upsert |
 //! | of one that may merge, where somebody else has written meanwhile | and a `findAndModify` by `_id`; never an upsert |
 //! | an update that matched nothing | and a `find`, which tells whether the session has gone, is of another version, or may be too large; then, if it may be written all the same, `update` |
-//! | delete | `delete` by `_id` |
+//! | delete | `update` by `_id`, which puts the mark there; never an upsert |
 //! | list | `find` by principal |
-//! | delete one of a principal | `delete` by `_id` and principal |
-//! | delete all of a principal | `delete` by principal |
+//! | delete one of a principal | `update` by `_id` and principal, likewise |
+//! | delete all of a principal | `update` by principal, likewise |
+//! | delete what has expired | `delete` by expiry |
+//!
+//! Where a validator refuses the mark, `delete` follows: a session ends all the same.
 //!
 //! A merge that adds more than half of what the session may hold takes the last way, since what it overwrites is counted as if it were new.
 //!
 //! Two indexes are made by [`connect`](MongoStoreBuilder::connect), idempotently: `session_expires` on `expires`, by which the server removes what
 //! has ended, and `session_principal` on `principal`, where there is one. Updates look at `_id` and at fields that have no index, so they keep the
 //! fast path. A session that has ended and is not yet removed is gone all the same: only `load` still hands it
-//! back as it was, so that its expiry can be told.
+//! back as it was, so that its expiry can be told. `session_expires` removes marks too, when their minute is over and the server looks,
+//! once a minute.
 //!
 //! # When a server fails
 //!

@@ -143,9 +143,10 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
 /// What moves has not ended: the mark that its deletion leaves is over at once.
 const NO_MARK: Ended = Ended::new(EndReason::Revoked, Timestamp::from_millis(0));
 
-/// Without a mark whose time is over.
+/// Without a mark whose time is over, or that what has moved left behind.
 pub(super) fn remembered(loaded: Option<Arc<Record>>, now: Timestamp) -> Option<Arc<Record>> {
-    loaded.filter(|record| record.ended().is_none() || record.is_live(now))
+    let is_kept = |record: &Record, ended| ended != NO_MARK && record.is_live(now);
+    loaded.filter(|record| record.ended().is_none_or(|ended| is_kept(record, ended)))
 }
 
 /// When a record was last seen, and had not expired: whatever its end leaves behind is kept about as long as it would have been.

@@ -140,6 +140,18 @@ async fn of_many_who_end_what_has_moved_one_is_told_so() {
     expect_ended(&store).await;
 }
 
+/// What is left of it in the old store says nothing, whatever time it is.
+#[tokio::test]
+async fn what_has_moved_has_not_ended() {
+    for now in [Timestamp::default(), NOW, record().expires()] {
+        let store = stores();
+        store.old.create(&Arc::new(record()), NOW).await.unwrap();
+        assert!(matches!(write(&store, NOW).await, Updated::Saved { .. }));
+        assert!(matches!(store.find(&key(), now).await.unwrap(), Found::New(_)));
+        assert_eq!((store.old.len(), store.new.len()), (0, 1));
+    }
+}
+
 /// It has said that it ended it, and was cut off before it could take it away.
 #[tokio::test]
 async fn what_was_ended_in_either_store_and_still_lies_there_is_no_session() {

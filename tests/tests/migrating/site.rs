@@ -57,7 +57,8 @@ impl Site {
     pub(crate) async fn is_live(&self, id: SessionId) -> bool {
         let key = Key::Id(id);
         let [waiting, moving] = [&self.waiting, &self.moving].map(|node| node.load(&key, sim::START));
-        waiting.await.unwrap().is_some() || moving.await.unwrap().is_some()
+        let live = |found: Option<Arc<Record>>| found.is_some_and(|record| record.ended().is_none());
+        live(waiting.await.unwrap()) || live(moving.await.unwrap())
     }
 
     /// Whether both stores hold what a token opens.
