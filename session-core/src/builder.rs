@@ -22,9 +22,13 @@ pub struct Deadlines {
     /// One call of the store. A store has a deadline of its own and should answer sooner;
     /// this one is for stores that do not. Default 2 s.
     pub call: Duration,
-    /// How long a commit begins new attempts, and waits for other writers of the session; beyond it
-    /// comes [`Error::Contended`](crate::Error::Contended). The calls that it has begun have their own
-    /// deadline. Default 10 s.
+    /// How long a commit begins new attempts, and waits for other writers of the session. Beyond it
+    /// comes [`Error::Contended`](crate::Error::Contended), and the event of that name. The calls that it has begun have
+    /// their own deadline. Default 10 s.
+    ///
+    /// Requests of one process that conflict over a session are written one after the other, in the order
+    /// in which they came. Processes take turns. So a session takes about as many writes in this time
+    /// as the store answers one after the other: at 2 ms each some 5,000, whatever the number of processes.
     pub commit: Duration,
 }
 

@@ -94,8 +94,9 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
     /// A pause of about `duration` between two attempts to write a session that others write too.
     ///
-    /// Unless implemented it is a [`sleep`](Self::sleep). A clock that stands still gives way to
-    /// other tasks instead: nobody would move it, and the pause would never end.
+    /// Unless implemented it is a [`sleep`](Self::sleep). A clock that stands still until a test
+    /// moves it lets a pause end by itself, as [`ManualClock`](crate::ManualClock) does: nobody moves
+    /// it in the middle of a commit.
     fn pause(&self, duration: Duration) -> Sleep {
         self.sleep(duration)
     }

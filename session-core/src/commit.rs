@@ -74,7 +74,7 @@ impl SessionManager {
     async fn conclude(&self, session: &Session, occasion: Occasion) -> Result<Directive, Error> {
         let inner = &session.inner;
         // Held to the end, so that no clone saves between what is written and what is told.
-        let _turn = self.turn(inner, self.shared.deadlines.commit).await?;
+        let _turn = self.turn_to_write(inner).await?;
         match self.write_in_turn(inner, occasion).await {
             Ok(()) => self.confirm(inner).await?,
             Err(Error::Gone) => {}
@@ -95,6 +95,16 @@ impl SessionManager {
             state.forget = false;
             return Ok(directive);
         }
+    }
+
+    /// The turn of a save or a commit, which fails without it.
+    pub(crate) async fn turn_to_write<'i>(&self, inner: &'i Inner) -> Result<MutexGuard<'i, ()>, Error> {
+        let limit = self.shared.deadlines.commit;
+        let turn = self.turn(inner, limit).await;
+        turn.inspect_err(|_| {
+            let who = inner.state().who();
+            self.shared.events.contended(who.as_ref(), 0, limit, self.now());
+        })
     }
 
     /// Saves of one handle take turns. One that nobody polls any more must not hold up the

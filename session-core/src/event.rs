@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytestring::ByteString;
 use tracing::{debug, info, trace, warn};
@@ -116,16 +117,22 @@ impl Events {
         count: u64,
         now: Timestamp,
     ) {
+        self.tell(|| Event {
+            kind,
+            session: id.map(|id| id.short()),
+            principal,
+            reason,
+            count,
+            waited: Duration::ZERO,
+            at: now,
+        });
+    }
+
+    /// The event is made only for somebody: the short form of an id is a hash.
+    fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         // To panic twice would end the process, and some events are told while a request that panicked is dropped.
         if let Some(observer) = self.audience.0.as_ref().filter(|_| !std::thread::panicking()) {
-            observer.observe(&Event {
-                kind,
-                session: id.map(|id| id.short()),
-                principal,
-                reason,
-                count,
-                at: now,
-            });
+            observer.observe(&event());
         }
     }
 
@@ -264,6 +271,23 @@ impl Events {
     pub(crate) fn conflict(&self, record: &Record, attempt: u32, now: Timestamp) {
         debug!(target: TARGET, session = %record.id.short(), attempt, "conflict: another request changed it first");
         self.about(EventKind::Conflict, record, "", now);
+    }
+
+    /// A commit gave up: others wrote the session all the time.
+    pub(crate) fn contended(&self, who: Option<&Who>, attempts: u32, waited: Duration, now: Timestamp) {
+        if let Some(suppressed) = self.admit(EventKind::Contended, "", now) {
+            let session = who.map(Who::short);
+            warn!(target: TARGET, ?session, attempts, ?waited, suppressed, "too many requests change this session at once; one gave up");
+        }
+        self.tell(|| Event {
+            kind: EventKind::Contended,
+            session: who.map(Who::short),
+            principal: who.and_then(|who| who.principal.as_deref()),
+            reason: "too many requests change this session at once",
+            count: u64::from(attempts),
+            waited,
+            at: now,
+        });
     }
 
     /// Changes that nobody will save: a client that hangs up is enough.

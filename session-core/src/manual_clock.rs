@@ -13,7 +13,7 @@ use crate::{Clock, Sleep, Timestamp};
 /// A clock that stands still until it is told to move: for tests.
 ///
 /// A [`sleep`](Clock::sleep) ends once the clock was moved far enough. A [`pause`](Clock::pause)
-/// ends as soon as other tasks had their turn, because nobody moves the clock for it.
+/// gives way to other tasks once, then moves the clock to its own end: nobody else would.
 ///
 /// ```
 /// use session_core::{Clock, ManualClock, Timestamp};
@@ -48,8 +48,12 @@ impl ManualClock {
 
     /// Moves the clock forward and wakes every sleep that is over by then.
     pub fn advance(&self, by: Duration) {
+        self.move_to(|now| now.plus(by));
+    }
+
+    fn move_to(&self, then: impl FnOnce(Timestamp) -> Timestamp) {
         let mut state = self.lock();
-        state.now = state.now.plus(by);
+        state.now = then(state.now);
         let now = state.now;
         let mut over = Vec::new();
         while let Some(first) = state.sleeping.first_entry().filter(|first| first.key().0 <= now) {
@@ -91,10 +95,12 @@ impl Clock for Arc<ManualClock> {
         })
     }
 
-    fn pause(&self, _: Duration) -> Sleep {
+    fn pause(&self, duration: Duration) -> Sleep {
+        let (clock, until) = (Self::clone(self), self.now().plus(duration));
         let mut gave_way = false;
         Box::pin(std::future::poll_fn(move |context| {
             if std::mem::replace(&mut gave_way, true) {
+                clock.move_to(|now| now.max(until));
                 return Poll::Ready(());
             }
             context.waker().wake_by_ref();
@@ -182,8 +188,22 @@ mod tests {
     #[test]
     fn a_pause_ends_though_nobody_moves_the_clock() {
         let clock = ManualClock::new(Timestamp::default());
-        let mut pause = clock.pause(STEP);
-        assert!(!poll(&mut pause), "the others first");
-        assert!(poll(&mut pause));
+        let mut sleep = clock.sleep(STEP * 3);
+        assert!(!poll(&mut sleep));
+        let mut pauses = [STEP * 2, STEP, STEP * 3].map(|pause| clock.pause(pause));
+        for pause in &mut pauses {
+            assert!(!poll(pause), "the others first");
+        }
+        assert_eq!(clock.now(), Timestamp::default());
+        for (pause, millis) in pauses.iter_mut().zip([2, 2, 3]) {
+            assert!(poll(pause));
+            assert_eq!(
+                clock.now(),
+                Timestamp::from_millis(millis),
+                "they pass side by side"
+            );
+        }
+        assert_eq!(waiting(&clock), 0);
+        assert!(poll(&mut sleep));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{ShortId, Timestamp};
 
@@ -30,6 +31,9 @@ pub enum EventKind {
     Revoked,
     /// Another request changed it first: the commit goes round again, or leaves a rotation to the other one.
     Conflict,
+    /// A commit gave up with [`Error::Contended`](crate::Error::Contended), because other requests wrote the session
+    /// all the time. [`Event::count`] says how many attempts it made, [`Event::waited`] for how long.
+    Contended,
     /// It ended, or was renewed, while a request was changing it. What the request wrote is dropped.
     Gone,
     /// Changes were not saved.
@@ -53,7 +57,10 @@ pub struct Event<'a> {
     /// Why, or how, in a few words for people; not to be matched on.
     pub reason: &'a str,
     /// How many sessions it is about: 1, or more where several sessions of a principal ended in one step.
+    /// Of [`EventKind::Contended`]: how many attempts to write were in vain.
     pub count: u64,
+    /// For how long a commit waited before it gave up ([`EventKind::Contended`]); zero for all other kinds.
+    pub waited: Duration,
     /// When it was noticed.
     pub at: Timestamp,
 }

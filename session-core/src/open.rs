@@ -283,6 +283,11 @@ impl SessionManager {
                 _ => return Ok(false),
             }
         }
+        let who = Who::of(record);
+        let waited = self.now().since(now);
+        self.shared
+            .events
+            .contended(Some(&who), MOST_CLOSINGS, waited, self.now());
         Err(Error::Contended)
     }
 

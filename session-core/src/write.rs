@@ -27,7 +27,7 @@ enum Attempt {
 impl SessionManager {
     /// Carries out what is unsaved, as far as the occasion allows.
     pub(crate) async fn write(&self, inner: &Inner, occasion: Occasion) -> Result<(), Error> {
-        let _turn = self.turn(inner, self.shared.deadlines.commit).await?;
+        let _turn = self.turn_to_write(inner).await?;
         self.write_in_turn(inner, occasion).await
     }
 
@@ -230,6 +230,9 @@ impl SessionManager {
         if job.reload {
             return Box::pin(self.reload(inner, job, now)).await;
         }
+        if attempts.would_overtake(job.record.id()) && !job.is_upkeep() {
+            return Box::pin(self.line_up(inner, job, now, attempts)).await;
+        }
         let update = Update {
             record: &job.record,
             changes: &job.changes,
@@ -270,15 +273,28 @@ impl SessionManager {
             inner.state().unwritten();
             return Ok(Attempt::Unneeded);
         }
-        let handed_over = attempts.wait(job.record.id()).await?;
-        let newest = [fresh, handed_over]
-            .into_iter()
-            .flatten()
-            .max_by_key(|record| record.version());
-        let fresh = match newest {
+        let fresh = match attempts.wait(&job.record, fresh).await? {
             // A version no newer than ours is what has just been refused.
             Some(record) if record.version() >= job.record.version() => Some(record),
             _ => self.fetch(&job.key, self.now()).await?,
+        };
+        self.rebase(inner, job, fresh, now)
+    }
+
+    /// Waits behind those that queue for the session, and gets what an attempt has to meet.
+    async fn line_up<'m>(
+        &'m self,
+        inner: &Inner,
+        job: &Job,
+        now: Timestamp,
+        attempts: &mut Attempts<'m>,
+    ) -> Result<Attempt, Error> {
+        let fresh = match attempts.line_up(&job.record).await? {
+            // What merges need not know what is there.
+            _ if job.expected.is_none() => return Ok(Attempt::Again),
+            Some(record) if record.version() >= job.record.version() => Some(record),
+            Some(_) => return Ok(Attempt::Again),
+            None => self.fetch(&job.key, self.now()).await?,
         };
         self.rebase(inner, job, fresh, now)
     }
