@@ -9,7 +9,7 @@ use crate::barred::Barred;
 use crate::base::Base;
 use crate::builder::OnCorrupt;
 use crate::ended::{LATE, REMEMBERED};
-use crate::event::Refusal;
+use crate::event::{Refusal, Who};
 use crate::in_time::InTime;
 use crate::manager::SessionManager;
 use crate::rotation::{Standing, Upkeep, standing};
