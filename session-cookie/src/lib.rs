@@ -37,6 +37,7 @@
 //! | Parallel requests that write different keys all survive. | Each answers with the whole session; the response that arrives last wins. |
 //! | What was overwritten is overwritten. | Who keeps an old cookie can go back to it: nothing here may count down, such as a voucher or a number of attempts. |
 //! | Renewal at sign-in retires every former token. | The client gets a new one, the former ones open until they expire. |
+//! | Of two cookies that open different sessions, a sign-in ends both. | Both still open, and such a request is anonymous until one cookie is gone. A neighbour can plant one from another host or path; not under a name with the prefix `__Host-`, which is the default. |
 //! | Tokens rotate, and a stolen one shows when it is used again. | `build` refuses a rotation; theft does not show. |
 //! | Sessions of a principal can be listed, limited, and ended one by one or everywhere. | To list or end them is [`StoreError::Unsupported`](session_core::StoreError::Unsupported), and `build` refuses a limit. A [`CutOff`] that the application keeps ends them all: "nothing issued before". |
 //! | The client sees a random token. | A signed session can be read by its client, though not changed; an encrypted one shows its size and its times. |

@@ -199,32 +199,6 @@ async fn up_to_four_are_tried() {
     assert_eq!(store.calls(), [4, 0, 0, 0]);
 }
 
-#[tokio::test]
-async fn two_live_sessions_make_an_anonymous_request() {
-    let (layer, store) = layer();
-    let (one, other) = (stored(&layer).await, stored(&layer).await);
-    let both = format!("__Host-id={one}; __Host-id={other}");
-    assert_seen(&layer, &[&both], None).await;
-    // Nothing is destroyed and no cookie removed.
-    let response = visit(&layer, with_header("cookie", &both), |session| {
-        session.destroy().unwrap();
-    })
-    .await;
-    assert!(set_cookies(&response).is_empty());
-    assert_eq!(store.len(), 2);
-    let response = visit(&layer, with_header("cookie", &both), |session| {
-        assert!(session.is_new());
-        session.insert("colour", "red").unwrap();
-    })
-    .await;
-    let new = token(&response);
-    assert!(new != one && new != other);
-    assert_eq!(store.len(), 3);
-    for token in [one, other] {
-        assert_eq!(colour(&layer, &token).await.as_deref(), Some("blue"));
-    }
-}
-
 /// S5 and law 6: with keys, a token that we did not issue costs no call.
 #[tokio::test]
 async fn a_forged_token_never_reaches_the_store() {

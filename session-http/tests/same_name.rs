@@ -119,3 +119,144 @@ async fn removals_of_several_places_stay_in_their_order() {
     // With nothing to say of our own, nothing is replaced.
     assert_eq!(answer(&layer, &own, |_| ()).await, own);
 }
+
+/// Two cookies of our name, both of which open a session: somebody may have planted one of them.
+async fn rivals(layer: &SessionLayer) -> ([String; 2], Request<()>) {
+    let tokens = [stored(layer).await, stored(layer).await];
+    let request = both(&tokens);
+    (tokens, request)
+}
+
+fn both([one, other]: &[String; 2]) -> Request<()> {
+    with_header("cookie", format!("{NAME}={one}; theme=dark; {NAME}={other}"))
+}
+
+#[tokio::test]
+async fn with_two_live_sessions_nothing_is_created_and_neither_is_touched() {
+    let (layer, store) = layer();
+    let (tokens, _) = rivals(&layer).await;
+    store.calls();
+    for act in [|_: &Session| (), paint] {
+        for _ in 0..3 {
+            let response = visit(&layer, both(&tokens), |session| {
+                assert!(session.is_new() && session.is_empty());
+                act(session);
+            })
+            .await;
+            assert!(set_cookies(&response).is_empty());
+            assert_eq!(header(&response, "vary"), ["Cookie"]);
+            assert_eq!(store.calls(), [2, 0, 0, 0]);
+        }
+    }
+    assert_eq!(store.len(), 2);
+    for token in &tokens {
+        assert_eq!(colour(&layer, token).await.as_deref(), Some("blue"));
+    }
+}
+
+#[tokio::test]
+async fn with_two_live_sessions_a_sign_in_leads_back_to_one() {
+    let (layer, _) = layer();
+    let (tokens, request) = rivals(&layer).await;
+    let response = visit(&layer, request, |session| {
+        session.sign_in("user:1").unwrap();
+    })
+    .await;
+    let new = token(&response);
+    assert!(!tokens.contains(&new));
+    for token in &tokens {
+        assert_eq!(colour(&layer, token).await, None, "it could be the neighbour's");
+    }
+    // Only one of the two places can be written: the other cookie still comes along, and opens nothing.
+    for other in tokens {
+        visit(&layer, both(&[new.clone(), other.clone()]), |session| {
+            assert_eq!(session.principal().as_deref(), Some("user:1"));
+        })
+        .await;
+        visit(&layer, both(&[other, new.clone()]), |session| {
+            assert_eq!(session.principal().as_deref(), Some("user:1"));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn with_two_live_sessions_a_sign_out_ends_both() {
+    let (layer, _) = layer();
+    let (tokens, request) = rivals(&layer).await;
+    let response = visit(&layer, request, |session| session.sign_out().unwrap()).await;
+    assert!(is_removal(&response));
+    for token in &tokens {
+        assert_eq!(colour(&layer, token).await, None);
+    }
+}
+
+/// Sealed sessions cannot be ended. The client gets another one, in the place that can be written.
+#[tokio::test]
+async fn with_two_sealed_sessions_a_sign_in_is_told_and_so_is_a_sign_out() {
+    use session_http::cookie::CookieStore;
+    let keys = session_core::KeyRing::new([1; 32]).unwrap();
+    let layer = SessionLayer::new(CookieStore::signed(keys));
+    let (tokens, request) = rivals(&layer).await;
+    let response = visit(&layer, request, paint).await;
+    assert!(set_cookies(&response).is_empty());
+    let response = visit(&layer, both(&tokens), |session| {
+        session.sign_in("user:1").unwrap();
+    })
+    .await;
+    let new = token(&response);
+    visit(&layer, holding(&new), |session| {
+        assert_eq!(session.principal().as_deref(), Some("user:1"));
+    })
+    .await;
+    let response = visit(&layer, both(&tokens), |session| session.sign_out().unwrap()).await;
+    assert!(is_removal(&response));
+}
+
+/// The form of a page that such a request gets can be sent by the next one.
+#[tokio::test]
+async fn with_two_live_sessions_a_form_can_be_shown_and_sent() {
+    let keys = || session_core::KeyRing::new([1; 32]).unwrap();
+    for layer in [layer().0, layer_with(|builder| builder.keys(keys())).0] {
+        let (tokens, request) = rivals(&layer).await;
+        let shown = std::sync::Mutex::new(String::new());
+        let response = visit(&layer, request, |session| {
+            *shown.lock().unwrap() = session.csrf_token().unwrap();
+        })
+        .await;
+        assert!(set_cookies(&response).is_empty());
+        let form = shown.into_inner().unwrap();
+        let response = visit(&layer, both(&tokens), |session| {
+            assert!(session.verify_csrf(&form));
+            session.sign_in("user:1").unwrap();
+        })
+        .await;
+        assert_eq!(token(&response).len(), tokens[0].len());
+    }
+}
+
+/// A handler that knows where the other cookie came from can remove it, with the sign-in.
+#[tokio::test]
+async fn with_two_live_sessions_a_handler_removes_the_other_cookie() {
+    let layer = layer_of(CookieConfig::new("id"));
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let cookie = answer(&layer, &[], paint).await.remove(0);
+        tokens.push(cookie.split(';').next().unwrap().to_owned());
+    }
+    let answer: Answer = run(
+        &layer,
+        with_header("cookie", tokens.join("; ")),
+        async |request: Request<()>| {
+            request.session().await?.sign_in("user:1")?;
+            let mut response = fine()?;
+            let removal = HeaderValue::from_static("id=; Domain=example.com; Path=/; Max-Age=0");
+            response.headers_mut().append("set-cookie", removal);
+            Ok(response)
+        },
+    )
+    .await;
+    let cookies = set_cookies(&answer.unwrap());
+    assert_eq!(cookies[0], "id=; Domain=example.com; Path=/; Max-Age=0");
+    assert!(cookies.len() == 2 && cookies[1].starts_with("id=") && !tokens.contains(&cookies[1]));
+}
