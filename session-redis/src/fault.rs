@@ -103,6 +103,16 @@ impl Fault {
         }
     }
 
+    /// Whether the server has no room for what was to be written.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Refused { reason, .. } => {
+                matches!(&**reason, Reason::Refused(said) if said.code() == "OOM")
+            }
+            _ => false,
+        }
+    }
+
     /// What a reader or a deletion tells: nothing was written, or once more does no harm.
     pub(crate) fn of_read(self) -> StoreError {
         match self {

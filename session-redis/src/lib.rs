@@ -100,10 +100,11 @@
 //! | create, update, renewal, touch, without a new principal | one script each |
 //! | delete | one script; with a principal `ZREM` beside it |
 //! | create with a principal | four scripts: index, create, look at the index again, let it live |
+//! | the same, where the principal has other sessions | besides `ZRANGE` of at most 16 old entries of the index; for each of them a script, and a load if it is not there; a script if one is missing |
 //! | set or change a principal, or sign in again | five: the update is refused until the index is written; and for a former principal `ZADD` and two scripts |
-//! | list | `ZRANGE` and a load for each session; a script if one is missing |
+//! | list | `ZRANGE` for each 500 entries, and a load for each; a script for each 500 if one is missing |
 //! | delete one of a principal | one script, which looks whose it is; `ZREM` beside it if it was theirs |
-//! | delete all of a principal | `ZRANGE`, `ZADD` and a script for each 500 sessions, and a script for each session |
+//! | delete all of a principal | `ZRANGE`, `ZADD` and a script for each 500 entries, and a script for each |
 //!
 //! Scripts are called by their hash (`EVALSHA`); a server that does not know one is sent it whole (`EVAL`), once.
 //!
@@ -118,7 +119,7 @@
 //! | The server is down. | For the first second ([`connect_timeout`](RedisStoreBuilder::connect_timeout)) requests wait, then they fail at once as [`Unavailable`](session_core::StoreError::Unavailable), until it is back. |
 //! | The server hangs. | Requests fail after the deadline. A connection on which nothing is heard for two thirds of it is given up, and then it is as if the server were down. |
 //! | The script is unknown (restart, `SCRIPT FLUSH`). | Nothing: it is sent whole. |
-//! | The server is out of memory. | Writes are `Unavailable` and nothing is written in part; one that writes activity too may pass. Reads go on. |
+//! | The server is out of memory. | Writes are `Unavailable` and nothing is written in part; one that writes activity too may pass. Reads go on. Sessions can be ended, one or all of a principal, which makes room. |
 //! | The server turns into a replica. | Writes are `Unavailable`; the store connects anew, in case the address leads to the primary by then. |
 //! | A Cluster's primary fails. | Its share of the sessions is unavailable until a replica is promoted, and each request to it takes its time to fail; the others stall for up to a second. By default (`cluster-require-full-coverage yes`) a Cluster refuses all of them while nobody serves that share. |
 //! | A slot moves. | Nothing: `MOVED` and `ASK` are followed. |
@@ -146,8 +147,10 @@
 //!
 //! A session and the index of its principal may lie on different nodes, so no step covers both. The index is written before the session, and looked at
 //! again after it, so `delete_all` that runs meanwhile misses nothing; until then the session lives for seconds only. A process that
-//! dies half-way leaves a session that ends by itself, or an entry without a session, which `list` takes out when it found the session missing
-//! for a minute. What a fail-over of the index's node loses is not written again until the user signs in again.
+//! dies half-way leaves a session that ends by itself, or an entry without a session. A session that ends for want of
+//! activity leaves its entry too. Such entries are taken out when their sessions were found missing twice, a minute
+//! apart, by `list` or by a sign-in: each sign-in looks at 16 old entries at most. So an index has few more entries
+//! than its principal has sessions. It is read in pages of 500 entries, and other requests pass between them. What a fail-over of the index's node loses is not written again until the user signs in again.
 //!
 //! # Permissions
 //!
@@ -155,8 +158,8 @@
 //!
 //! ```text
 //! user sessions on >password resetchannels ~session:* -@all
-//!     +hgetall +evalsha +eval +zrange +zadd +zrem +zscore
-//!     +exists +hmget +hset +hdel +hkeys +unlink +pexpire +pttl +zremrangebyscore
+//!     +hgetall +evalsha +eval +zrange +zadd +zrem
+//!     +exists +hmget +hset +hdel +hkeys +unlink +pexpire +pttl +zscore +zremrangebyscore
 //! ```
 //!
 //! Packed sessions take `+get +getrange +set` instead of `+hgetall +hmget +hset +hdel +hkeys`; a site that moves takes them all.

@@ -9,12 +9,14 @@
 //! only if the mark is still there. Whoever writes a session after that look writes its entry before it, which removes the mark, or
 //! confirms it afterwards, and finds no entry.
 
+mod pages;
 mod score;
+mod tidy;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use redis::{FromRedisValue, Value as Reply, cmd};
+use redis::{Value as Reply, cmd};
 use session_core::{Listed, SessionId, StoreError, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -22,13 +24,12 @@ use tokio::time::Instant;
 use crate::fault::{Fault, Reason};
 use crate::link::Twice;
 use crate::script::{HEAL, OWNER};
-use crate::store::{Inner, Spared, text};
+use crate::store::{Inner, Spared, strange, text};
+use pages::Pages;
 use score::Score;
 
 /// How many sessions of a principal are asked for, or ended, at once.
 const AT_ONCE: usize = 32;
-/// How many entries one command names.
-const BATCH: usize = 500;
 /// How many seconds an entry's session must have been missing: whoever writes one after its entry takes no longer. Clocks
 /// that differ by more cost who signs in just then the session, and nothing else.
 const MISSED: u64 = 60;
@@ -52,10 +53,14 @@ impl Inner {
         let left = async {
             // As one that has been missing for ever.
             let mark = Score::missed(Timestamp::from_millis(0))?;
-            self.mark(former, &[id], mark, until).await?;
+            let marked = self.mark(former, &[id], mark, until).await;
+            marked.map_err(Fault::of_read)?;
             match self.owner(id, until).await? {
                 Some(owner) if owner == former => Ok(()),
-                _ => self.heal(former, &[(id, mark as f64, None)], until).await,
+                _ => self
+                    .heal(former, &[(id, mark as f64, None)], until)
+                    .await
+                    .map(drop),
             }
         };
         if let Err(error) = left.await {
@@ -71,26 +76,27 @@ impl Inner {
         owner.map(text).map_err(Fault::of_read)
     }
 
-    /// Each batch has a deadline of its own: somebody may have very many.
+    /// Page by page, each with a deadline of its own: somebody may have very many. What has no session leaves the index on
+    /// the way, so the next one has less to read.
     pub(crate) async fn list(
         self: &Arc<Self>,
         principal: &str,
         now: Timestamp,
     ) -> Result<Vec<Listed>, StoreError> {
         let owner: Arc<str> = principal.into();
-        let mut listed = Vec::new();
+        let (mut listed, mut seen) = (Vec::new(), HashSet::new());
+        let mut pages = Pages::default();
         // Read before the sessions are.
-        let entries = self.entries(principal, 0, -1, self.link.until()).await?;
-        for batch in entries.chunks(BATCH) {
+        while let Some(mut entries) = pages.next(self, principal, self.link.until()).await? {
             let until = self.link.until();
-            let mut missing = HashSet::new();
-            let ids: Vec<_> = batch.iter().map(|(id, _)| *id).collect();
-            let loaded = self.each(&ids, |inner, id| {
+            entries.retain(|(id, _)| seen.insert(*id));
+            let found = self.each(entries.iter().map(|(id, _)| *id), |inner, id| {
                 let owner = Arc::clone(&owner);
                 async move { inner.find(&owner, id, until).await }
             });
-            for (id, found) in loaded.await? {
-                match found {
+            let mut missing = HashSet::new();
+            for (id, found) in found.await? {
+                match found? {
                     // It will be gone before long.
                     Some(Listed::Record(record)) if !record.is_live(now) => {}
                     Some(found) => listed.push(found),
@@ -99,9 +105,12 @@ impl Inner {
                     }
                 }
             }
-            let gone = batch.iter().filter(|(id, _)| missing.contains(id));
-            if let Err(error) = self.heal(principal, &steps(gone, now), until).await {
-                tracing::debug!(target: "session::redis", ?error, "an index could not be healed");
+            entries.retain(|(id, _)| missing.contains(id));
+            match self.heal(principal, &steps(&entries, now), until).await {
+                Ok(taken) => pages.taken_out(taken),
+                Err(error) => {
+                    tracing::debug!(target: "session::redis", ?error, "an index could not be healed");
+                }
             }
         }
         listed.sort_by_key(|listed| (listed.record().map(|record| record.created()), listed.id()));
@@ -165,118 +174,108 @@ impl Inner {
     }
 
     async fn is_indexed(&self, principal: &str, id: SessionId, until: Instant) -> Result<bool, StoreError> {
-        let mut command = cmd("ZSCORE");
-        command.arg(self.names.index(principal)).arg(id.encode());
-        let score = self.link.call(&command, Twice::Harmless, until).await;
-        match score {
-            Ok(score) => Ok(score != Reply::Nil),
-            // There is no index.
-            Err(Fault::WrongType) => Ok(false),
-            Err(fault) => Err(fault.of_read()),
+        let mut pages = Pages::default();
+        while let Some(entries) = pages.next(self, principal, until).await? {
+            if entries.iter().any(|(entry, _)| *entry == id) {
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
 
-    /// Batch by batch, each with a deadline of its own: what was done stays done, and the next call goes on from there.
+    /// Page by page, each with a deadline of its own: what was done stays done, and the next call goes on from there.
     pub(crate) async fn delete_all(
         self: &Arc<Self>,
         principal: &str,
         except: Option<SessionId>,
     ) -> Result<u64, StoreError> {
         let owner: Arc<str> = principal.into();
-        let (mut ended, mut kept) = (0, 0);
-        let mut done = HashSet::new();
-        loop {
+        let (mut ended, mut seen) = (0, HashSet::new());
+        let mut pages = Pages::default();
+        while let Some(mut entries) = pages.next(self, principal, self.link.until()).await? {
             let until = self.link.until();
-            let last = kept + BATCH as i64 - 1;
-            let entries = self.entries(principal, kept, last, until).await?;
-            let read = entries.len();
-            let ids = entries.into_iter().map(|(id, _)| id);
-            let ids: Vec<_> = ids.filter(|id| Some(*id) != except && done.insert(*id)).collect();
-            if ids.is_empty() {
-                if read < BATCH {
-                    return Ok(ended);
-                }
-                // What stays is in the way.
-                kept += BATCH as i64;
+            entries.retain(|(id, _)| Some(*id) != except && seen.insert(*id));
+            if entries.is_empty() {
                 continue;
             }
-            let mark = Score::revoked()?;
-            self.mark(principal, &ids, mark, until).await?;
-            let deleted = self.each(&ids, |inner, id| {
+            self.mark_revoked(principal, &mut entries, until).await?;
+            let deleted = self.each(entries.iter().map(|(id, _)| *id), |inner, id| {
                 let owner = Arc::clone(&owner);
                 async move { inner.end_indexed(&owner, id, until).await }
             });
-            ended += deleted.await?.into_iter().map(|(_, count)| count).sum::<u64>();
-            let steps: Vec<_> = ids.iter().map(|id| (*id, mark as f64, None)).collect();
-            self.heal(principal, &steps, until).await?;
-            if read < BATCH {
-                return Ok(ended);
+            let (mut failure, mut done) = (None, HashSet::new());
+            for (id, deleted) in deleted.await? {
+                match deleted {
+                    Ok(count) => {
+                        ended += count;
+                        done.insert(id);
+                    }
+                    // The others end all the same.
+                    Err(error) => failure = Some(error),
+                }
+            }
+            let gone = entries.iter().filter(|(id, _)| done.contains(id));
+            let steps: Vec<_> = gone.map(|(id, score)| (*id, *score, None)).collect();
+            match self.heal(principal, &steps, until).await {
+                Ok(taken) => pages.taken_out(taken),
+                // The sessions have ended, which is what was asked for.
+                Err(error) => {
+                    tracing::debug!(target: "session::redis", ?error, "an index keeps entries of sessions that are gone");
+                }
+            }
+            if let Some(error) = failure {
+                return Err(error);
             }
         }
+        Ok(ended)
     }
 
-    /// Marks the entries that are there.
-    async fn mark(
+    /// Marks entries as those of sessions that are about to be ended. Where the server has no room for that they keep
+    /// their scores: to end a session makes room, and nobody signs in meanwhile.
+    async fn mark_revoked(
         &self,
         principal: &str,
-        ids: &[SessionId],
-        mark: i64,
+        entries: &mut [(SessionId, f64)],
         until: Instant,
     ) -> Result<(), StoreError> {
-        for batch in ids.chunks(BATCH) {
-            let mut command = cmd("ZADD");
-            command.arg(self.names.index(principal)).arg("XX");
-            for id in batch {
-                command.arg(mark).arg(id.encode());
-            }
-            let marked = self.link.call(&command, Twice::Harmless, until).await;
-            marked.map_err(|fault| fault.of_read())?;
+        let mark = Score::revoked()?;
+        let ids: Vec<_> = entries.iter().map(|(id, _)| *id).collect();
+        match self.mark(principal, &ids, mark, until).await {
+            Ok(()) => entries.iter_mut().for_each(|(_, score)| *score = mark as f64),
+            Err(fault) if fault.is_out_of_memory() => {}
+            Err(fault) => return Err(fault.of_read()),
         }
         Ok(())
     }
 
-    async fn entries(
-        &self,
-        principal: &str,
-        first: i64,
-        last: i64,
-        until: Instant,
-    ) -> Result<Vec<(SessionId, f64)>, StoreError> {
-        let mut command = cmd("ZRANGE");
-        command
-            .arg(self.names.index(principal))
-            .arg(first)
-            .arg(last)
-            .arg("WITHSCORES");
-        let reply = self.link.call(&command, Twice::Harmless, until).await;
-        let entries = Vec::<(Vec<u8>, f64)>::from_redis_value(reply.map_err(|fault| fault.of_read())?);
-        let entries = entries.map_err(|_| crate::layout::unexpected())?;
-        // What is no id, another program has put there.
-        let id = |name: &[u8]| std::str::from_utf8(name).ok()?.parse().ok();
-        let entries = entries.into_iter();
-        Ok(entries
-            .filter_map(|(name, score)| Some((id(&name)?, score)))
-            .collect())
+    /// Marks the entries that are there.
+    async fn mark(&self, principal: &str, ids: &[SessionId], mark: i64, until: Instant) -> Result<(), Fault> {
+        let mut command = cmd("ZADD");
+        command.arg(self.names.index(principal)).arg("XX");
+        for id in ids {
+            command.arg(mark).arg(id.encode());
+        }
+        self.link.call(&command, Twice::Harmless, until).await.map(drop)
     }
 
     /// Does something with each session, some at once; the answers are in no order.
     async fn each<F, T>(
         self: &Arc<Self>,
-        ids: &[SessionId],
+        ids: impl Iterator<Item = SessionId>,
         act: impl Fn(Arc<Self>, SessionId) -> F,
-    ) -> Result<Vec<(SessionId, T)>, StoreError>
+    ) -> Result<Vec<(SessionId, Result<T, StoreError>)>, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
         T: Send + 'static,
     {
-        let mut done = Vec::with_capacity(ids.len());
+        let mut done = Vec::new();
         let mut tasks = JoinSet::new();
         for id in ids {
             if tasks.len() >= AT_ONCE {
                 done.extend(next(&mut tasks).await?);
             }
-            let (id, task) = (*id, act(Arc::clone(self), *id));
-            tasks.spawn(async move { task.await.map(|answer| (id, answer)) });
+            let task = act(Arc::clone(self), id);
+            tasks.spawn(async move { (id, task.await) });
         }
         while let Some(answer) = next(&mut tasks).await? {
             done.push(answer);
@@ -284,38 +283,41 @@ impl Inner {
         Ok(done)
     }
 
-    /// Carries the steps out, where the entries are still as they were read.
-    async fn heal(&self, principal: &str, steps: &[Step], until: Instant) -> Result<(), StoreError> {
-        for batch in steps.chunks(BATCH) {
-            let mut call = HEAL.on(&self.names.index(principal), 3 * batch.len(), 64 * batch.len());
-            for (id, score, mark) in batch {
-                call.arg(id.encode()).arg(score.to_string());
-                match mark {
-                    Some(mark) => call.arg(*mark),
-                    None => call.arg(""),
-                };
-            }
-            let healed = HEAL.run(&self.link, &call, Twice::Harmless, until).await;
-            healed.map_err(|fault| fault.of_read())?;
+    /// Carries the steps out, where the entries are still as they were read; says how many were taken out.
+    async fn heal(&self, principal: &str, steps: &[Step], until: Instant) -> Result<usize, StoreError> {
+        if steps.is_empty() {
+            return Ok(0);
         }
-        Ok(())
+        let mut call = HEAL.on(&self.names.index(principal), 3 * steps.len(), 64 * steps.len());
+        for (id, score, mark) in steps {
+            call.arg(id.encode()).arg(score.to_string());
+            match mark {
+                Some(mark) => call.arg(*mark),
+                None => call.arg(""),
+            };
+        }
+        let healed = HEAL.run(&self.link, &call, Twice::Harmless, until).await;
+        match healed.map_err(Fault::of_read)? {
+            Reply::Int(taken) => Ok(usize::try_from(taken).unwrap_or(0)),
+            _ => Err(strange()),
+        }
     }
 }
 
 /// What becomes of entries without a session. A session may be on its way, so the first time they are only marked.
-fn steps<'a>(entries: impl Iterator<Item = &'a (SessionId, f64)>, now: Timestamp) -> Vec<Step> {
+fn steps(entries: &[(SessionId, f64)], now: Timestamp) -> Vec<Step> {
     let step = |&(id, score): &(SessionId, f64)| match Score::of(score) {
         Score::Deadline => Some((id, score, Some(Score::missed(now).ok()?))),
         Score::Missed(when) if u64::from(score::seconds(now)).saturating_sub(when) <= MISSED => None,
         Score::Missed(_) | Score::Revoked => Some((id, score, None)),
     };
-    entries.filter_map(step).collect()
+    entries.iter().filter_map(step).collect()
 }
 
-async fn next<T: 'static>(tasks: &mut JoinSet<Result<T, StoreError>>) -> Result<Option<T>, StoreError> {
+async fn next<T: 'static>(tasks: &mut JoinSet<T>) -> Result<Option<T>, StoreError> {
     match tasks.join_next().await {
         None => Ok(None),
-        Some(Ok(answer)) => answer.map(Some),
+        Some(Ok(answer)) => Ok(Some(answer)),
         Some(Err(_)) => Err(StoreError::Unavailable(Arc::new(Reason::Stopped))),
     }
 }

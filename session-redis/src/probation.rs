@@ -41,9 +41,13 @@ impl Inner {
     ) -> Result<Key, StoreError> {
         finish(until, async move {
             let (id, principal) = (record.id(), record.principal().unwrap_or_default());
-            self.index(principal, &record, now, until).await?;
+            let grown = self.index(principal, &record, now, until).await?;
             self.create(&record, now, Some(self.provisional()), until).await?;
-            match self.confirm(principal, &record, record.version(), now).await? {
+            let kept = self.confirm(principal, &record, record.version(), now).await?;
+            if grown {
+                self.tidy(principal, &record, now, until).await;
+            }
+            match kept {
                 true => Ok(Key::Id(id)),
                 // It was ended with the others, and nobody is to be told of it.
                 false => Err(StoreError::Unavailable(Arc::new(Reason::Revoked))),
@@ -64,7 +68,7 @@ impl Inner {
             let update = owned.as_update();
             let record = update.record;
             let principal = record.principal().unwrap_or_default();
-            self.index(principal, record, now, until).await?;
+            let grown = self.index(principal, record, now, until).await?;
             let probation = Some(self.provisional());
             let updated = self.update(id, &update, now, probation, until).await?;
             let (version, former) = match updated {
@@ -77,6 +81,9 @@ impl Inner {
             if let Some(former) = former {
                 self.leave(&former, id, until).await;
             }
+            if grown {
+                self.tidy(principal, record, now, until).await;
+            }
             Ok(match kept {
                 true => Updated::Saved {
                     key: Key::Id(id),
@@ -88,20 +95,20 @@ impl Inner {
         .await
     }
 
-    /// Before the session is written.
+    /// Before the session is written. Says whether the index has grown, and is no new one.
     async fn index(
         &self,
         principal: &str,
         record: &Record,
         now: Timestamp,
         until: Instant,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut call = INDEX.on(&self.names.index(principal), 4, 80);
         call.arg(record.id().encode()).arg(record.deadline().as_millis());
         call.arg(now.as_millis()).arg(millis(INDEX_GRACE));
         let done = INDEX.run(&self.link, &call, Twice::Harmless, until).await;
         // An entry without a session is none, so nothing was written.
-        done.map(drop).map_err(|fault| fault.of_read())
+        done.map(|grown| grown == Reply::Int(1)).map_err(Fault::of_read)
     }
 
     /// After it was written: takes it off probation, or ends it if it was revoked meanwhile. It tries for almost as long

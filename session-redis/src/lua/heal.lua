@@ -1,14 +1,15 @@
 -- Marks entries of an index, or takes them out, where they are as they were read. KEYS[1]: the index.
 -- ARGV, by threes: a session's id, the score that was read, and the mark, or '' to take the entry out.
--- Whoever signs in meanwhile changes the score, and so keeps the entry.
+-- Whoever signs in meanwhile changes the score, and so keeps the entry. Answers how many were taken out.
+local taken = 0
 for i = 1, #ARGV, 3 do
   local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
   if score and tonumber(score) == tonumber(ARGV[i + 1]) then
     if ARGV[i + 2] == '' then
-      redis.call('ZREM', KEYS[1], ARGV[i])
+      taken = taken + redis.call('ZREM', KEYS[1], ARGV[i])
     else
       redis.call('ZADD', KEYS[1], ARGV[i + 2], ARGV[i])
     end
   end
 end
-return 1
+return taken

@@ -37,6 +37,18 @@ impl Score {
         Ok(-((i64::from(seconds(now)) << DRAWN) | drawn))
     }
 
+    /// Between which scores marks are of those that were not found, more than so many seconds ago.
+    pub(super) fn missed_before(now: Timestamp, age: u64) -> [String; 2] {
+        let when = u64::from(seconds(now)).saturating_sub(age + 1);
+        let oldest = (when << DRAWN) | ((1 << DRAWN) - 1);
+        [format!("-{oldest}"), "(0".to_owned()]
+    }
+
+    /// Between which scores marks are of those that were ended with all others.
+    pub(super) fn all_revoked() -> [String; 2] {
+        ["-inf".to_owned(), REVOKED.to_string()]
+    }
+
     /// A new mark: the session is about to be ended.
     pub(super) fn revoked() -> Result<i64, StoreError> {
         let drawn = getrandom::u64().map_err(failed)? >> 12;

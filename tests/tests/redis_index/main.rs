@@ -15,6 +15,7 @@ mod many;
 mod names;
 mod racing;
 mod site;
+mod stale;
 mod steps;
 
 /// How sessions lie there. `redis_index_packed` runs the same over the other layout.

@@ -18,6 +18,8 @@ mod names;
 mod racing;
 #[path = "../redis_index/site.rs"]
 mod site;
+#[path = "../redis_index/stale.rs"]
+mod stale;
 #[path = "../redis_index/steps.rs"]
 mod steps;
 
