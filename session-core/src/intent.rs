@@ -29,13 +29,11 @@ pub(crate) struct Intent {
     pub(crate) after: Timestamp,
     pub(crate) lifetime: Option<Lifetime>,
     pub(crate) label: Option<ByteString>,
-    /// Lifetime and label that the request asked for last, stored or not: a new session has them.
-    pub(crate) asked: Asked,
     /// The seed of the session that is to be stored, or renewed, where a CSRF token was asked for before.
     pub(crate) csrf_seed: Option<[u8; 16]>,
 }
 
-/// What a request asked for.
+/// What a request asked for last, stored or not: a new session has it.
 #[derive(Clone, Default)]
 pub(crate) struct Asked {
     pub(crate) lifetime: Option<Lifetime>,
@@ -43,18 +41,6 @@ pub(crate) struct Asked {
 }
 
 impl Intent {
-    /// Asks for a lifetime, given the one that is stored.
-    pub(crate) fn ask_lifetime(&mut self, lifetime: Lifetime, stored: Option<Lifetime>) {
-        self.asked.lifetime = Some(lifetime);
-        self.lifetime = Some(lifetime).filter(|_| stored != Some(lifetime));
-    }
-
-    /// Asks for a label, given the one that is stored.
-    pub(crate) fn ask_label(&mut self, label: ByteString, stored: Option<&str>) {
-        self.label = Some(label.clone()).filter(|label| stored != Some(label));
-        self.asked.label = Some(label);
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         !self.renews() && self.lifetime.is_none() && self.label.is_none()
     }
@@ -95,7 +81,6 @@ impl Intent {
             csrf_seed: self.csrf_seed,
             lifetime: self.lifetime,
             label: self.label.clone(),
-            asked: self.asked.clone(),
         }
     }
 

@@ -213,9 +213,7 @@ impl Session {
     /// # Ok::<_, session_core::Error>(()) }).unwrap();
     /// ```
     pub fn set_lifetime(&self, lifetime: Lifetime) {
-        let mut state = self.state();
-        let stored = state.base.as_ref().map(|base| base.record.lifetime);
-        state.intent.ask_lifetime(lifetime, stored);
+        self.state().ask_lifetime(lifetime);
     }
 
     /// Names the session for its owner, such as the name of a device. Call it after [`sign_in`](Self::sign_in): one that switches
@@ -239,12 +237,9 @@ impl Session {
     ///
     /// [`Error::Limit`] if the name is too long.
     pub fn set_label(&self, label: &str) -> Result<(), Error> {
-        self.rules().limits.check_name(label)?;
-        let mut state = self.state();
-        let mut intent = state.intent.clone();
-        let stored = state.base.as_ref().and_then(|base| base.record.label());
-        intent.ask_label(label.into(), stored);
-        Ok(state.intend(intent, self.rules())?)
+        let rules = self.rules();
+        rules.limits.check_name(label)?;
+        Ok(self.state().ask_label(label, rules)?)
     }
 
     /// Writes what is unsaved now, whatever becomes of the request. Renewals and sign-ins

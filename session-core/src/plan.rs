@@ -87,7 +87,7 @@ impl State {
             Occasion::CommitKeepingToken => return Ok(Plan::Withhold(KEEPING_TOKEN)),
             Occasion::Save | Occasion::Commit => {}
         }
-        let asked = &intent.asked;
+        let asked = &self.asked;
         let lifetime = intent.lifetime.or(asked.lifetime).unwrap_or(rules.lifetime);
         // One call of the system for all of it.
         let [id, secret, seed] = random_bytes_of_three()?;

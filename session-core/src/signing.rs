@@ -7,7 +7,7 @@ use crate::intent::Intent;
 use crate::pending::Pending;
 use crate::rules::Rules;
 use crate::state::State;
-use crate::{LimitExceeded, Timestamp};
+use crate::{Lifetime, LimitExceeded, Timestamp};
 
 /// What a request had changed before it signed somebody in. Whoever signs in next in the same
 /// request gets this, and nothing that was set for the one before.
@@ -15,8 +15,8 @@ use crate::{LimitExceeded, Timestamp};
 pub(crate) struct Guest {
     pending: Pending,
     flashes: Option<Flashes>,
-    label: Option<ByteString>,
-    asked_label: Option<ByteString>,
+    /// To be written, and asked for.
+    labels: [Option<ByteString>; 2],
 }
 
 impl State {
@@ -39,28 +39,45 @@ impl State {
         let Some(guest) = self.guest.take() else {
             return self.exchange(principal, rules);
         };
-        let (before, intent) = (self.as_guest(), self.intent.clone());
+        let before = self.as_guest();
         self.become_guest(&guest);
         let signed = self.intend_sign_in(principal, rules);
-        match signed {
-            Ok(()) => self.guest = Some(guest),
-            Err(_) => {
-                self.become_guest(&before);
-                self.intent = intent;
-                self.guest = Some(guest);
-            }
+        if signed.is_err() {
+            self.become_guest(&before);
         }
+        self.guest = Some(guest);
         signed
+    }
+
+    /// Asks for another lifetime.
+    pub(crate) fn ask_lifetime(&mut self, lifetime: Lifetime) {
+        let stored = self.base.as_ref().map(|base| base.record.lifetime);
+        self.intent.lifetime = Some(lifetime).filter(|_| stored != Some(lifetime));
+        self.asked.lifetime = Some(lifetime);
+    }
+
+    /// Asks for another label.
+    pub(crate) fn ask_label(&mut self, label: &str, rules: &Rules) -> Result<(), LimitExceeded> {
+        let stored = self.base.as_ref().and_then(|base| base.record.label());
+        let differs = stored != Some(label);
+        let label = ByteString::from(label);
+        let intent = Intent {
+            label: Some(label.clone()).filter(|_| differs),
+            ..self.intent.clone()
+        };
+        self.intend(intent, rules)?;
+        self.asked.label = Some(label);
+        Ok(())
     }
 
     /// Leaves the session for an empty one of this principal, with the lifetime that the request
     /// asked for.
     fn exchange(&mut self, principal: &str, rules: &Rules) -> Result<(), LimitExceeded> {
         rules.check(rules.fresh_metadata + principal.len(), 0)?;
-        let lifetime = self.intent.asked.lifetime;
+        let lifetime = self.asked.lifetime;
         self.leave(true);
         if let Some(lifetime) = lifetime {
-            self.intent.ask_lifetime(lifetime, None);
+            self.ask_lifetime(lifetime);
         }
         self.guest = Some(Box::new(self.as_guest()));
         self.intend_sign_in(principal, rules)
@@ -79,16 +96,14 @@ impl State {
         Guest {
             pending: self.pending.clone(),
             flashes: self.flashes.clone(),
-            label: self.intent.label.clone(),
-            asked_label: self.intent.asked.label.clone(),
+            labels: [self.intent.label.clone(), self.asked.label.clone()],
         }
     }
 
     fn become_guest(&mut self, guest: &Guest) {
         self.pending.restore(&guest.pending);
         self.flashes.clone_from(&guest.flashes);
-        self.intent.label.clone_from(&guest.label);
-        self.intent.asked.label.clone_from(&guest.asked_label);
+        [self.intent.label, self.asked.label] = guest.labels.clone();
         self.measure();
     }
 }

@@ -9,7 +9,7 @@ use crate::barred::Barred;
 use crate::base::{Base, Doomed};
 use crate::event::Who;
 use crate::flash::Flashes;
-use crate::intent::Intent;
+use crate::intent::{Asked, Intent};
 use crate::job::Job;
 use crate::pending::{Pending, UpdateFn};
 use crate::rotation::{Rotation, Upkeep};
@@ -27,6 +27,7 @@ pub(crate) struct State {
     pub(crate) base: Option<Base>,
     pub(crate) pending: Pending,
     pub(crate) intent: Intent,
+    pub(crate) asked: Asked,
     /// Sessions that this request destroyed and that are not yet deleted.
     pub(crate) doomed: Vec<Doomed>,
     /// The client must hear of the current token.
@@ -251,6 +252,7 @@ impl State {
         self.guest = None;
         self.pending.reset();
         self.intent = Intent::default();
+        self.asked = Asked::default();
         self.measure();
     }
 

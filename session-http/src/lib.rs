@@ -76,6 +76,7 @@ pub mod guide;
 mod handler;
 mod header_config;
 mod layer;
+mod opening;
 mod service;
 mod shared;
 mod slot;

@@ -3,12 +3,13 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
 
 use http::{Extensions, HeaderMap, HeaderValue, Response};
-use session_core::{Directive, Session, Timestamp};
-use tokio::sync::OnceCell;
+use session_core::{Directive, Timestamp};
 
 use crate::Error;
+use crate::opening::{Load, Opened, Opening};
 use crate::shared::Shared;
 
 /// One layer's session in one request. It lies in the request's extensions, and the layer
@@ -20,7 +21,7 @@ pub(crate) struct Slot {
     others: Vec<HeaderValue>,
     /// When the request did: it is judged by that, however late a handler asks.
     arrived: Timestamp,
-    session: OnceCell<Result<Session, Error>>,
+    session: Opening,
     /// The response has left.
     left: AtomicBool,
     /// The slot of a layer further out, with another name.
@@ -69,7 +70,7 @@ impl Slot {
             others: tokens.collect(),
             layer: Arc::clone(layer),
             arrived: layer.manager.now(),
-            session: OnceCell::new(),
+            session: Opening::default(),
             left: AtomicBool::new(false),
             outer: outer.cloned(),
         });
@@ -104,16 +105,22 @@ impl Slot {
         self.left.load(Ordering::Acquire)
     }
 
-    /// The session, loaded by whoever asks first. A failure stays: what failed to load is
+    /// The session, loaded once for all who ask. A failure stays: what failed to load is
     /// not tried again in the same request, so nothing can be written on top of it.
-    pub(crate) async fn session(&self) -> Result<Session, Error> {
-        // Made only where it is awaited: a future that is handed on is moved, and all handlers' futures hold it.
-        let open = || async {
-            let tokens = self.layer.transport.tokens(self.headers());
-            let opened = self.layer.manager.open_at(&tokens.as_strs(), self.arrived).await;
-            opened.map_err(Error::from)
-        };
-        let session = self.session.get_or_init(open).await.clone()?;
+    pub(crate) async fn session(&self) -> Opened {
+        // A store that waits for nothing answers before anybody else can ask, so that nothing is
+        // shared.
+        if self.layer.manager.store().deadline() == Some(Duration::ZERO) {
+            // Made only where it is awaited: a future that is handed on is moved, and all handlers'
+            // futures hold it.
+            let open = || async {
+                let tokens = self.layer.transport.tokens(self.headers());
+                let opened = self.layer.manager.open_at(&tokens.as_strs(), self.arrived).await;
+                opened.map_err(Error::from)
+            };
+            self.session.at_once(open).await;
+        }
+        let session = self.session.join(|| self.load()).await?;
         // Of a load and a response that leaves at the same time, at least one sees the other.
         fence(Ordering::SeqCst);
         if self.left.load(Ordering::SeqCst) {
@@ -122,8 +129,20 @@ impl Slot {
         Ok(session)
     }
 
+    /// The load of the session. It holds no slot, since the slot holds it.
+    fn load(&self) -> Load {
+        let layer = Arc::clone(&self.layer);
+        let (first, others) = (self.first.clone(), self.others.clone());
+        let arrived = self.arrived;
+        Box::pin(async move {
+            let tokens = layer.transport.tokens(first.iter().chain(&others));
+            let opened = layer.manager.open_at(&tokens.as_strs(), arrived).await;
+            opened.map_err(Error::from)
+        })
+    }
+
     /// The session, if anybody asked for it.
-    pub(crate) fn opened(&self) -> Option<&Result<Session, Error>> {
+    pub(crate) fn opened(&self) -> Option<&Opened> {
         self.session.get()
     }
 
