@@ -21,9 +21,10 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// The cookie that carries a token: name and attributes.
 ///
-/// The default is `__Host-id` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`. It ends
-/// with the browser unless the session's [`Lifetime`](session_core::Lifetime) is persistent. Attributes that contradict
-/// each other are refused when the layer is built, not when a browser drops the cookie.
+/// The default is `__Host-id` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`. It ends with
+/// the browser unless the session's [`Lifetime`](session_core::Lifetime) is persistent. Attributes
+/// that contradict each other are refused when the layer is built, not when a browser drops the
+/// cookie.
 ///
 /// ```
 /// use session_http::{CookieConfig, SameSite, SessionLayer};
@@ -55,9 +56,9 @@ impl Default for CookieConfig {
 impl CookieConfig {
     /// A cookie of this name with the default attributes.
     ///
-    /// A large session of a cookie store continues in cookies named like this one with `~1`, `~2` and
-    /// so on behind. The layer writes and removes those of its own name, so no other layer may be named
-    /// like them (`build` refuses that), and the application should set no cookie of such a name.
+    /// A large session of a cookie store continues in further cookies. Each has this name, followed
+    /// by `~1`, `~2` and so on. The layer writes and removes those of its own name, so `build`
+    /// refuses a layer that is named like one, and the application should set no such cookie.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -77,20 +78,21 @@ impl CookieConfig {
 
     /// Under which path it is sent. Default `/`.
     ///
-    /// Write it as it is in the address that a browser requests: percent-encoded, and without a query.
-    /// `build` refuses a path that no request can have.
+    /// Write it as it is in the address that a browser requests: percent-encoded, and without a
+    /// query. `build` refuses a path that no request can have.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// To which domain, and all below it, it is sent. Default: to the host that set it, and no other.
+    /// To which domain, and all below it, it is sent. Default: to the host that set it, and no
+    /// other.
     ///
-    /// Write it without scheme, port, path and wildcard; international names in punycode. `build` refuses a
-    /// domain that can match no host. An IPv4 address or a single label, such as `localhost`, matches
-    /// that very host, so it does no more than the default. Browsers ignore a cookie for a public
-    /// suffix, such as `co.uk`; `build` does not know those.
+    /// Write it without scheme, port, path and wildcard; international names in punycode. `build`
+    /// refuses a domain that can match no host. An IPv4 address or a single label, such as
+    /// `localhost`, matches that very host, so it does no more than the default. Browsers ignore a
+    /// cookie for a public suffix, such as `co.uk`; `build` does not know those.
     ///
     /// ```
     /// use session_core::MemoryStore;
@@ -216,8 +218,8 @@ impl CookieConfig {
         header_value(cookie.to_string())
     }
 
-    /// Whether a cookie of our name with these attributes is another one. A path that is not given is
-    /// that of the request, and may be ours.
+    /// Whether a cookie of our name with these attributes is another one. A path that is not given
+    /// is that of the request, and may be ours.
     pub(crate) fn is_elsewhere(&self, domain: Option<&str>, path: Option<&str>) -> bool {
         let given = |domain: &&str| !domain.is_empty();
         let own = self.domain.as_deref().map(host);

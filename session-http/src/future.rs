@@ -185,8 +185,8 @@ fn in_place_of<B, E>(dropped: Result<Response<B>, E>, mut response: Response<B>)
     response
 }
 
-/// Lets a response leave, with a note on it that it depends on the session. The future may be kept for
-/// longer, but the slot is over.
+/// Lets a response leave, with a note on it that it depends on the session. The future may be kept
+/// for longer, but the slot is over.
 fn leave<B, E>(slot: &Slot, result: Result<Response<B>, E>) -> Result<Response<B>, E> {
     slot.leave();
     result.map(|mut response| {

@@ -39,11 +39,11 @@ const TAKEN: [&str; 22] = [
 /// A script in a browser whose page is of another origin needs two headers of CORS besides
 /// `Access-Control-Allow-Origin`, which the layer leaves to the application:
 ///
-/// - `Access-Control-Expose-Headers: X-Session-Token` on every response. Without it the script cannot
-///   read its token, and never learns of a new one.
+/// - `Access-Control-Expose-Headers: X-Session-Token` on every response. Without it the script
+///   cannot read its token, and never learns of a new one.
 /// - `Access-Control-Allow-Headers: X-Session-Token` (with `Authorization` for
-///   [`bearer`](Self::bearer)) on the answer to a preflight request. Without it the browser does not
-///   send the token.
+///   [`bearer`](Self::bearer)) on the answer to a preflight request. Without it the browser does
+///   not send the token.
 ///
 /// ```
 /// use session_core::MemoryStore;

@@ -51,8 +51,8 @@ pub(crate) enum Install {
 impl Slot {
     /// Puts a slot into a request's extensions.
     ///
-    /// A slot whose response has left counts for nothing. A request brings one along if it is a clone of an earlier
-    /// request, sent again: nobody would commit what its handler changes.
+    /// A slot whose response has left counts for nothing. A request brings one along if it is a
+    /// clone of an earlier request, sent again: nobody would commit what its handler changes.
     pub(crate) fn install(layer: &Arc<Shared>, headers: &HeaderMap, extensions: &mut Extensions) -> Install {
         let innermost = extensions.get::<Innermost>().map(|innermost| &innermost.0);
         let outer = innermost.and_then(|innermost| innermost.find_slot(|slot| !slot.has_left()));

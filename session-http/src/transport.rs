@@ -17,12 +17,12 @@ use self::set_cookie::replace;
 use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
 use crate::header_config::HeaderConfig;
 
-/// At most this many tokens are handed on. It is more than are looked up, so that a few planted cookies
-/// do not hide the client's own.
+/// At most this many tokens are handed on. It is more than are looked up, so that a few planted
+/// cookies do not hide the client's own.
 const MOST: usize = 16;
 
-/// Characters of the shortest token: an id and a secret. A sealed session is longer, and where it is
-/// spread over several cookies, its first one is full.
+/// Characters of the shortest token: an id and a secret. A sealed session is longer, and where it
+/// is spread over several cookies, its first one is full.
 const SHORTEST: usize = 43;
 
 /// Where tokens come from and go to.
@@ -61,8 +61,8 @@ impl Transport {
         }
     }
 
-    /// Whether somebody who asks for this name means this one. Names of cookies differ by case, names of
-    /// headers do not.
+    /// Whether somebody who asks for this name means this one. Names of cookies differ by case,
+    /// names of headers do not.
     pub(crate) fn is_named(&self, name: &str) -> bool {
         match self {
             Self::Cookie { cookie, .. } => cookie.name() == name,
@@ -143,7 +143,8 @@ impl Transport {
                         }
                     });
                 }
-                // Pieces whose first one is missing: a session that does not open, but there is one.
+                // Pieces whose first one is missing: a session that does not open, but there is
+                // one.
                 if *sealed && tokens.found.is_empty() && sent(headers, cookie.name()).contains(&true) {
                     tokens.found.push(Cow::Borrowed(""));
                 }
@@ -162,8 +163,8 @@ impl Transport {
         tokens
     }
 
-    /// Tells the client. Of the request's headers it takes which cookies hold pieces of a session that has
-    /// another form now, or none: they go, however many cookies a session may take today.
+    /// Tells the client. Of the request's headers it takes which cookies hold pieces of a session
+    /// that has another form now, or none: they go, however many cookies a session may take today.
     pub(crate) fn tell<'a>(
         &self,
         directive: &Directive,
@@ -243,8 +244,8 @@ impl Tokens<'_> {
     }
 }
 
-/// The first values that may be tokens, in their order. Those that are too short are among them only
-/// while there is room.
+/// The first values that may be tokens, in their order. Those that are too short are among them
+/// only while there is room.
 fn most_likely<'a>(values: impl Iterator<Item = &'a [u8]>) -> SmallVec<[&'a [u8]; 1]> {
     let mut found: SmallVec<[&[u8]; 1]> = SmallVec::new();
     let is_short = |value: &&[u8]| value.len() < SHORTEST;

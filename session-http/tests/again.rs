@@ -123,8 +123,8 @@ async fn a_retry_outside_of_the_layer_commits_each_attempt() {
     assert_eq!(store.len(), 1);
 }
 
-/// A layer that tries again, between two of different names: the outer session is one, the inner one
-/// begins again.
+/// A layer that tries again, between two of different names: the outer session is one, the inner
+/// one begins again.
 #[tokio::test]
 async fn a_retry_between_two_layers_has_a_new_inner_session_and_the_same_outer_one() {
     let store = TestStore::new();
@@ -169,8 +169,8 @@ async fn a_retry_between_two_layers_has_a_new_inner_session_and_the_same_outer_o
     assert_eq!(store.len(), 3);
 }
 
-/// The same layer twice, and the inner one sees a request again after the first response: the outer one is
-/// still at work.
+/// The same layer twice, and the inner one sees a request again after the first response: the outer
+/// one is still at work.
 #[tokio::test]
 async fn a_retry_between_the_same_layer_twice_is_still_done_once() {
     let (layer, store) = layer();

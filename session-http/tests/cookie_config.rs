@@ -148,7 +148,8 @@ fn paths_and_domains() {
     }
 }
 
-/// A browser compares the domain with the host alone (RFC 6265, 5.1.3): what is no host matches none.
+/// A browser compares the domain with the host alone (RFC 6265, 5.1.3): what is no host matches
+/// none.
 #[test]
 fn domains_that_match_no_host() {
     let label = "a".repeat(64);

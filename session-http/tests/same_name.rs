@@ -1,4 +1,5 @@
-//! Cookies of our name in other places (S29, S30): a browser tells cookies apart by name, domain and path.
+//! Cookies of our name in other places (S29, S30): a browser tells cookies apart by name, domain
+//! and path.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
@@ -167,7 +168,8 @@ async fn with_two_live_sessions_a_sign_in_leads_back_to_one() {
     for token in &tokens {
         assert_eq!(colour(&layer, token).await, None, "it could be the neighbour's");
     }
-    // Only one of the two places can be written: the other cookie still comes along, and opens nothing.
+    // Only one of the two places can be written: the other cookie still comes along, and opens
+    // nothing.
     for other in tokens {
         visit(&layer, both(&[new.clone(), other.clone()]), |session| {
             assert_eq!(session.principal().as_deref(), Some("user:1"));

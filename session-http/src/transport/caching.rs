@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 /// to `Cache-Control`: `CDN-Cache-Control`, `Cloudflare-CDN-Cache-Control` and their like.
 const TARGETED: &str = "-cache-control";
 
-/// Further headers that some caches prefer to `Cache-Control`: Varnish, Squid, Fastly; Akamai; nginx; and
-/// caches of HTTP/1.0, which know no other.
+/// Further headers that some caches prefer to `Cache-Control`: Varnish, Squid, Fastly; Akamai;
+/// nginx; and caches of HTTP/1.0, which know no other.
 const OTHERS: [&str; 4] = ["surrogate-control", "edge-control", "x-accel-expires", "expires"];
 
 /// Says that no cache may keep this response, and leaves nothing that says otherwise.

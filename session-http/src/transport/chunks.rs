@@ -45,8 +45,9 @@ pub(super) fn head(text: &str, chunks: usize) -> Option<(usize, &str)> {
     }
 }
 
-/// The further parts of a token that was spread over several cookies, each the first of its name, read in
-/// one go. What is missing, or left from another token, makes the whole fail to open, nothing more.
+/// The further parts of a token that was spread over several cookies, each the first of its name,
+/// read in one go. What is missing, or left from another token, makes the whole fail to open,
+/// nothing more.
 pub(super) fn further<'a>(
     headers: impl Iterator<Item = &'a HeaderValue>,
     name: &str,

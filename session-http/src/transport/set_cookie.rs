@@ -46,8 +46,8 @@ fn removes_another(set_cookie: &HeaderValue, config: &CookieConfig) -> bool {
     parsed.is_some_and(|cookie| is_removal(&cookie) && config.is_elsewhere(cookie.domain(), cookie.path()))
 }
 
-/// Whether a browser that gets this removes the cookie (RFC 6265, 5.3): its clock and ours show about
-/// the same.
+/// Whether a browser that gets this removes the cookie (RFC 6265, 5.3): its clock and ours show
+/// about the same.
 fn is_removal(cookie: &Cookie<'_>) -> bool {
     match (cookie.max_age(), cookie.expires_datetime()) {
         (Some(age), _) => !age.is_positive(),
