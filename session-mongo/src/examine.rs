@@ -52,14 +52,20 @@ impl MongoStore {
         let space = self.inner.sessions.namespace();
         let list = doc! { "listCollections": 1, "filter": { "name": &space.coll } };
         let answer = self.ask(&space.db, list, None).await?;
-        let listed = answer.as_ref().and_then(|answer| {
-            let batch = answer.get_document("cursor").ok()?.get_array("firstBatch").ok()?;
-            batch.first()?.as_document()
-        });
-        match listed.and_then(unfit) {
-            Some(reason) => Err(self.unfit(reason)),
-            None => Ok(()),
+        let list = doc! { "listIndexes": &space.coll };
+        let collections = answer.as_ref().map(first_batch).unwrap_or_default();
+        if let Some(reason) = collections.first().and_then(|listed| unfit(listed)) {
+            return Err(self.unfit(reason));
         }
+        let answer = self.ask(&space.db, list, None).await?;
+        let indexes = answer.as_ref().map(first_batch).unwrap_or_default();
+        if indexes.iter().any(|index| refuses_equals(index)) {
+            return Err(self.unfit(
+                "it has a unique index besides that on _id, which would refuse sessions of one principal and the marks of \
+                 those that have ended; drop that index",
+            ));
+        }
+        Ok(())
     }
 
     pub(crate) fn unfit(&self, reason: &'static str) -> ConnectError {
@@ -69,7 +75,8 @@ impl MongoStore {
         }
     }
 
-    /// What the server answers; `None` where it does not know the command, or the user may not ask.
+    /// What the server answers; `None` where it does not know the command or the collection, or the user
+    /// may not ask.
     async fn ask(
         &self,
         database: &str,
@@ -77,6 +84,7 @@ impl MongoStore {
         criteria: Option<mongodb::options::SelectionCriteria>,
     ) -> Result<Option<Document>, ConnectError> {
         const NOT_KNOWN: i32 = 59;
+        const NOT_THERE: i32 = 26;
 
         let database = self.inner.sessions.client().database(database);
         // Connections are made first, and that may take longer than an operation.
@@ -91,12 +99,34 @@ impl MongoStore {
         match asked.await {
             Ok(Ok(answer)) => Ok(Some(answer)),
             Ok(Err(error)) => match &*error.kind {
-                ErrorKind::Command(refused) if [UNAUTHORIZED, NOT_KNOWN].contains(&refused.code) => Ok(None),
+                ErrorKind::Command(refused)
+                    if [UNAUTHORIZED, NOT_KNOWN, NOT_THERE].contains(&refused.code) =>
+                {
+                    Ok(None)
+                }
                 _ => Err(ConnectError::failed(&fault::of_read(&error))),
             },
             Err(late) => Err(ConnectError::failed(&StoreError::unavailable(late))),
         }
     }
+}
+
+/// What a command answers that lists something.
+fn first_batch(answer: &Document) -> Vec<&Document> {
+    let batch = answer
+        .get_document("cursor")
+        .and_then(|cursor| cursor.get_array("firstBatch"));
+    let each = batch.into_iter().flatten();
+    each.filter_map(|listed| listed.as_document()).collect()
+}
+
+/// Whether an index allows one document only where several are alike in other fields than `_id`.
+fn refuses_equals(index: &Document) -> bool {
+    let unique = index.get_bool("unique").is_ok_and(|unique| unique);
+    unique
+        && index
+            .get_document("key")
+            .is_ok_and(|key| !key.contains_key("_id"))
 }
 
 /// Why a collection, as the server lists it, is not fit for sessions.

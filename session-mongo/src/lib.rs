@@ -144,6 +144,7 @@
 //! |---|---|
 //! | A collection with a collation. | Texts that differ would count as equal, so the sessions of `user:ann` and `user:Ann` would be listed and ended together. |
 //! | A capped collection, a time series, a view, or one with encrypted fields. | Sessions are changed and removed one by one. |
+//! | A unique index besides that on `_id`. | A principal has several sessions, and marks of sessions that ended are alike. |
 //! | A validator that refuses sessions. | Each creation or sign-in would fail. |
 //! | A write concern that the server cannot meet. | Each write, or each touch, would fail. |
 //! | A server whose clock is ahead by more than a minute. | The server removes sessions by its own clock, a minute after they ended. |
@@ -158,8 +159,8 @@
 //! # Permissions
 //!
 //! The user needs `find`, `insert`, `update` and `remove` on the collection, and `createIndex` unless the store is made
-//! [`without_indexes`](MongoStoreBuilder::without_indexes). With `listCollections` on the database `connect` sees what kind of
-//! collection it is; without it, it does not ask. The role `readWrite` has them all.
+//! [`without_indexes`](MongoStoreBuilder::without_indexes). With `listCollections` on the database and `listIndexes` on the collection
+//! `connect` sees what kind of collection it is; without them, it does not look. The role `readWrite` has them all.
 
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -106,15 +106,15 @@ impl MongoStore {
         let plain = matches!(
             concern.w,
             Some(Acknowledgment::Majority | Acknowledgment::Nodes(1))
-        );
+        ) && concern.journal != Some(true);
         match code(error) {
             Some(fault::INVALID) => self.unfit(VALIDATOR),
             Some(code) if !plain && fault::is_of_concern(code) => {
                 let reason = error.source().map(ToString::to_string).unwrap_or_default();
                 ConnectError::Failed {
                     text: format!(
-                        "its {setting}, w={}, is none that this server takes: {reason}",
-                        nodes(concern)
+                        "its {setting}, {}, is none that this server takes: {reason}",
+                        said(concern)
                     ),
                     cause: Arc::new(error.clone()),
                 }
@@ -124,11 +124,15 @@ impl MongoStore {
     }
 }
 
-fn nodes(concern: &WriteConcern) -> String {
-    match &concern.w {
+fn said(concern: &WriteConcern) -> String {
+    let w = match &concern.w {
         Some(Acknowledgment::Nodes(nodes)) => nodes.to_string(),
         Some(Acknowledgment::Custom(mode)) => mode.clone(),
         _ => "majority".to_owned(),
+    };
+    match concern.journal {
+        Some(true) => format!("w={w} and j=true"),
+        _ => format!("w={w}"),
     }
 }
 

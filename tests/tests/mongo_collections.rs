@@ -230,6 +230,44 @@ async fn a_validator_that_refuses_sessions_shows_at_once() {
     assert_eq!(left.unwrap(), 0);
 }
 
+/// Principals have several sessions, and marks are alike.
+#[tokio::test]
+async fn a_unique_index_of_others_is_refused() {
+    let server = MongoServer::start();
+    let index = |name: &str, key: Document, unique: bool| {
+        let index = doc! { "name": "theirs", "key": key, "unique": unique };
+        server.command("sessions", doc! { "createIndexes": name, "indexes": [index] });
+    };
+    for (name, key) in [
+        ("principal", doc! { "principal": 1 }),
+        ("both", doc! { "principal": 1, "created": 1 }),
+    ] {
+        index(name, key, true);
+        let error = builder(&server, name).connect().await.unwrap_err();
+        assert_unfit(&error, name, "unique index");
+        let lazy = builder(&server, name).lazy().await.unwrap();
+        assert_unfit(&lazy.create_indexes().await.unwrap_err(), name, "unique index");
+    }
+    index("with_id", doc! { "principal": 1, "_id": 1 }, true);
+    index("not_unique", doc! { "created": 1 }, false);
+    for name in ["with_id", "not_unique"] {
+        builder(&server, name).connect().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_is_not_there_is_named() {
+    let server = MongoServer::builder().arg("--nojournal").start();
+    let mut journaled = WriteConcern::nodes(1);
+    journaled.journal = Some(true);
+    let builder = || builder(&server, "sessions");
+    let text = async |builder: MongoStoreBuilder| builder.connect().await.unwrap_err().to_string();
+    let said = text(builder().write_concern(journaled.clone())).await;
+    assert!(said.contains("its write_concern, w=1 and j=true"), "{said}");
+    let said = text(builder().touch_write_concern(journaled)).await;
+    assert!(said.contains("its touch_write_concern, w=1 and j=true"), "{said}");
+}
+
 /// Only with the server can it be seen.
 #[tokio::test]
 async fn write_concerns_that_the_server_cannot_meet_are_refused_by_name() {
