@@ -98,6 +98,11 @@ const MOST_MEETINGS: usize = 4;
 /// | frozen or nothing | a record | lives, and is `n` |
 /// | frozen | anything else | has ended |
 /// | nothing | nothing, or a place | has ended |
+/// | a [mark](Ended::mark) | anything | has ended |
+/// | frozen or nothing | a mark | has ended |
+///
+/// Whoever finds a mark in one store ends what is left in the other. What a move clears away leaves a mark that is over from
+/// the start: it counts as nothing.
 ///
 /// `o` is never written after it was frozen and never comes back; `n` never becomes a place again but by ending. So who looks at `n`, or at `o` and then at `n`, sees the
 /// session as it was at one instant in between. Whoever finds a session between two steps takes the next one, so nobody waits for who died there; what a
