@@ -217,6 +217,9 @@ impl Session {
 
     /// Removes `key`; whether it was there.
     ///
+    /// Two requests at the same time can both be told that it was. What must be used once is
+    /// removed with [`take_now`](Self::take_now).
+    ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};

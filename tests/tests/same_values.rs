@@ -210,6 +210,43 @@ fn a_replay_that_comes_to_what_another_request_stored_is_no_write() {
 }
 
 #[test]
+fn a_float_that_is_read_and_inserted_is_no_write() {
+    for (backend, codec) in Backend::ALL.into_iter().flat_map(|backend| {
+        let with = move |codec| (backend, codec);
+        [Codec::Json, Codec::Postcard].map(with)
+    }) {
+        let store = CountingStore::new(backend.store());
+        let builder = SessionManager::builder(Arc::clone(&store)).codec(codec);
+        let manager = builder.build().unwrap();
+        let floats: Vec<f64> = (1..200)
+            .map(|n| 0.07 * f64::from(n))
+            .chain([-0.0, f64::MIN_POSITIVE])
+            .collect();
+        let run = async {
+            let session = anonymous(&manager).await;
+            session.insert("floats", &floats).unwrap();
+            assert_eq!(session.get("floats").unwrap().as_ref(), Some(&floats));
+            let token = token_of(&manager.commit(&session).await.unwrap());
+            store.take();
+            let session = open(&manager, &token).await;
+            let read: Vec<f64> = session.get("floats").unwrap().unwrap();
+            assert!(
+                read.iter()
+                    .zip(&floats)
+                    .all(|(read, float)| read.to_bits() == float.to_bits())
+            );
+            session.insert("floats", read).unwrap();
+            session
+                .update("floats", |floats: Option<Vec<f64>>| floats.unwrap())
+                .unwrap();
+            assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+            assert_eq!(store.take(), Counts::LOAD);
+        };
+        run.now_or_never().unwrap();
+    }
+}
+
+#[test]
 fn postcard_cannot_tell_one_order_from_another() {
     let fixture = fixture(Backend::Memory, Codec::Postcard);
     fixture.is_no_write(|session| session.insert("prefs", forth()).unwrap());

@@ -135,11 +135,13 @@ fn no_value_is_got_twice_while_the_store_fails() {
     }
 }
 
+type Faults = FaultStore<Arc<dyn SessionStore>>;
+
 /// A session with a code on each store, its token, the faults and the counts of the store.
 struct Fixture {
     sim: Sim,
-    faults: Arc<FaultStore<Arc<dyn SessionStore>>>,
-    counts: Arc<CountingStore<Arc<FaultStore<Arc<dyn SessionStore>>>>>,
+    faults: Arc<Faults>,
+    counts: Arc<CountingStore<Arc<Faults>>>,
     manager: SessionManager,
     token: String,
 }
