@@ -43,7 +43,8 @@ pub enum Codec {
     /// An insert refuses:
     ///
     /// - a float that is not finite, which JSON would turn into `null`;
-    /// - a `Some` that holds `None`, `()` or a unit struct, which would come back as `None`;
+    /// - a `Some` that holds `None`, `()` or anything else that JSON writes as `null`, which would
+    ///   come back as `None`;
     /// - lists and objects nested more than 127 deep, which would not be read back;
     /// - map keys that are not strings, numbers, booleans, characters or unit variants.
     ///
