@@ -3,6 +3,7 @@
 use crate::event::Who;
 use crate::manager::SessionManager;
 use crate::session::Inner;
+use crate::state::State;
 use crate::{EndReason, Error, Listed, SessionId};
 
 const REASON: &str = "more sessions than a principal may have";
@@ -126,5 +127,12 @@ impl SessionManager {
             (authenticated, *listed.id().as_bytes())
         });
         Ok(sessions)
+    }
+}
+
+impl State {
+    /// The sessions that end with this request: they take no place among those of a principal.
+    fn ending(&self) -> Vec<SessionId> {
+        self.doomed.iter().map(|doomed| doomed.who.id).collect()
     }
 }

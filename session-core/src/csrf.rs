@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::id::{decode_exact, random_bytes};
@@ -17,6 +17,11 @@ impl Session {
     ///
     /// If nothing is stored of the session yet, the commit stores it: a token that nobody remembers would prove nothing. So each
     /// visitor who is shown a form gets a session, crawlers too. A response that is not committed, such as a 5xx, holds a void token.
+    ///
+    /// A request is anonymous and stores nothing if its session was renewed or ended while it was
+    /// under way, or within the minute before. Its token is bound to the client's own token, which
+    /// is dead but still held, so that a sign-in form works at once for a person who was signed out
+    /// elsewhere. It is good until the client gets another session.
     ///
     /// Draw it after a [`sign_in`](Self::sign_in) or [`renew`](Self::renew) of the same request: then it is for the session as it will be.
     /// One that was drawn before is void with the renewal.
@@ -37,7 +42,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Detached`] if there is no session yet and the response has left, [`Error::Random`].
+    /// [`Error::Detached`] if there is no session yet and the response has left. [`Error::Gone`] if
+    /// a [`save`](Self::save) of this very request has found that the session was ended: answer
+    /// with an error or a redirect, and the next request gets a token. [`Error::Random`].
     pub fn csrf_token(&self) -> Result<String, Error> {
         let seed = self.csrf_seed()?;
         let token = proof(self.csrf_keys().next().flatten(), &seed);
@@ -52,8 +59,10 @@ impl Session {
 
     /// Whether a [`csrf_token`](Self::csrf_token) is one of this session, as it was loaded.
     ///
-    /// Answer with 403 if it is not, and let the page be loaded again: `false` is also the answer for a session of which nothing is stored, and
-    /// in a request whose token a sign-in has just replaced, such as the second of a double click.
+    /// Answer with 403 if it is not, and let the page be loaded again. `false` is also the answer
+    /// in a request without a session whose client presents no token, or not the one that the form
+    /// was bound to, and in a request whose token a sign-in has just replaced, such as the second
+    /// of a double click.
     #[must_use = "a request whose token is wrong has to be refused"]
     pub fn verify_csrf(&self, token: &str) -> bool {
         let Some(masked) = decode_exact::<32>(token.as_bytes()) else {
@@ -61,12 +70,8 @@ impl Session {
         };
         let seed = {
             let state = self.state();
-            let barred = || state.barred.as_ref()?.seed;
-            state
-                .base
-                .as_ref()
-                .map(|base| base.record.csrf_seed)
-                .or_else(barred)
+            let stored = state.base.as_ref().map(|base| base.record.csrf_seed);
+            stored.or(state.form_seed)
         };
         let Some(seed) = seed else {
             return false;
@@ -84,11 +89,7 @@ impl Session {
         match state.base.as_ref().filter(|_| !renews) {
             Some(base) => Ok(base.record.csrf_seed),
             None if state.phase != Phase::Open => Err(Error::Detached),
-            None if state.barred.is_some() && !renews => state
-                .barred
-                .as_ref()
-                .and_then(|barred| barred.seed)
-                .ok_or(Error::Gone),
+            None if state.barred.is_some() && !renews => state.form_seed.ok_or(Error::Gone),
             None => state.intent.draw_seed(),
         }
     }
@@ -98,6 +99,21 @@ impl Session {
         let keys = &self.inner.manager.shared.csrf_keys;
         keys.iter().map(Some).chain(keys.is_empty().then_some(None))
     }
+}
+
+/// What CSRF tokens are derived from in a request whose tokens open no session: they themselves, in
+/// any order. Nobody else knows them, and from the hashes that a store keeps it cannot be made.
+pub(crate) fn seed_of(tokens: &[&str]) -> [u8; 16] {
+    let mut seed = [0; 16];
+    for token in tokens {
+        let mut hash = Sha256::new();
+        hash.update(b"session-core csrf of a request without a session");
+        hash.update(token);
+        for (all, byte) in seed.iter_mut().zip(hash.finalize()) {
+            *all ^= byte;
+        }
+    }
+    seed
 }
 
 /// What proves that one knows a session's CSRF token: derived from its seed, and so that who can read a store but not the

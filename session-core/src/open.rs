@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::barred::Barred;
 use crate::base::Base;
 use crate::builder::OnCorrupt;
+use crate::csrf::seed_of;
 use crate::ended::{LATE, REMEMBERED};
 use crate::event::{Refusal, Who};
 use crate::in_time::InTime;
@@ -57,6 +58,8 @@ type Loaded = Result<Option<Arc<Record>>, StoreError>;
 struct Opened {
     live: Option<Base>,
     barred: Option<Barred>,
+    /// What CSRF tokens are derived from where nothing is live.
+    form_seed: Option<[u8; 16]>,
 }
 
 /// When a request arrived, and when it is judged.
@@ -153,6 +156,7 @@ impl SessionManager {
         let unopened = sealed && opened.live.is_none();
         let mut state = State::opened(opened.live, opened.barred);
         state.unopened = unopened;
+        state.form_seed = opened.form_seed;
         Ok(Session::new(self.clone(), state))
     }
 
@@ -168,7 +172,7 @@ impl SessionManager {
             Found::Live(base) => {
                 return Ok(Opened {
                     live: Some(base),
-                    barred: None,
+                    ..Opened::default()
                 });
             }
             Found::Barred => true,
@@ -177,7 +181,8 @@ impl SessionManager {
         };
         Ok(Opened {
             live: None,
-            barred: barred.then(|| Barred::by(&[token], Vec::new())),
+            barred: barred.then(Barred::default),
+            form_seed: self.form_seed(&[token], barred),
         })
     }
 
@@ -228,15 +233,25 @@ impl SessionManager {
             self.shared.events.refused(Refusal::Ambiguous, now);
             return Ok(Opened {
                 live: None,
-                barred: Some(Barred::by(&ours, live)),
+                barred: Some(Barred { rivals: live }),
+                form_seed: self.form_seed(&ours, true),
             });
         }
         let live = live.pop();
         let barred = barred && live.is_none();
+        let form_seed = self.form_seed(&ours, barred).filter(|_| live.is_none());
         Ok(Opened {
             live,
-            barred: barred.then(|| Barred::by(&ours, Vec::new())),
+            barred: barred.then(Barred::default),
+            form_seed,
         })
+    }
+
+    /// What CSRF tokens are derived from where these tokens open nothing. A sealed one is known to
+    /// be ours only if it opens.
+    fn form_seed(&self, tokens: &[&str], barred: bool) -> Option<[u8; 16]> {
+        let ours = barred || !self.rules().is_sealed();
+        (ours && !tokens.is_empty()).then(|| seed_of(tokens))
     }
 
     /// A rotated token came back, and no other one: somebody has a copy. Whether the session ended for it.

@@ -36,6 +36,9 @@ pub(crate) struct State {
     pub(crate) forget: bool,
     /// The request is anonymous and mute.
     pub(crate) barred: Option<Box<Barred>>,
+    /// What CSRF tokens are derived from while there is no session: the tokens that the client
+    /// presents and that open none. There is none if the session ended under this request.
+    pub(crate) form_seed: Option<[u8; 16]>,
     /// The client presented a sealed session that does not open. It holds the only copy, which may
     /// open again under other keys or settings: a handler that ends it has the client forget it.
     pub(crate) unopened: bool,
@@ -340,11 +343,6 @@ impl State {
     /// The next destroyed session to delete.
     pub(crate) fn next_doomed(&self, implied_too: bool) -> Option<&Doomed> {
         self.doomed.iter().find(|doomed| implied_too || !doomed.implied)
-    }
-
-    /// The sessions that end with this request: they take no place among those of a principal.
-    pub(crate) fn ending(&self) -> Vec<SessionId> {
-        self.doomed.iter().map(|doomed| doomed.who.id).collect()
     }
 
     /// Takes note of what others have made of the record.
