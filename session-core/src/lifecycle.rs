@@ -245,6 +245,13 @@ impl Session {
     /// Writes what is unsaved now, whatever becomes of the request. Renewals and sign-ins
     /// wait for the commit.
     ///
+    /// After the response has left, a save is also how a handle keeps its session alive, and learns of
+    /// its end. It writes the activity once a [touch](crate::Lifetime::touch_interval) is due, with other
+    /// changes where there are any. Where there is nothing to write it loads the session, so that `get`
+    /// returns what others have stored since. So save whenever the client has sent something, and not by
+    /// a timer: a session that nobody uses should end. (Before the response has left, a save with
+    /// nothing to write asks nobody; the commit writes the activity.)
+    ///
     /// If its outcome is unknown ([`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown), or the future was dropped while a write
     /// was under way, as a timeout around it does), nothing is sent again: every further save of this session
     /// and the commit fail with that error, so that no change is applied twice or lost in silence.
@@ -263,8 +270,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`] if the session has ended, [`Error::Contended`] if too many others wrote,
-    /// [`Error::Detached`] if the response has left and there is no session yet that the client knows,
+    /// [`Error::Gone`] if the session has ended: it expired, was renewed, or was deleted or revoked
+    /// elsewhere. [`Error::Contended`] if too many others wrote, [`Error::Detached`] if the response has left and there is no session yet that the client knows,
     /// [`Error::Store`] if the store failed, or as for [`update`](Self::update).
     pub async fn save(&self) -> Result<(), Error> {
         self.inner.manager.write(&self.inner, Occasion::Save).await

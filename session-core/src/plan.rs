@@ -131,9 +131,10 @@ impl State {
         let old = &*base.record;
         let changes = self.pending.changes(&old.values);
         let asked = !changes.keeps_values() || !intent.is_empty();
-        // A save of its own accord writes activity beside other changes only.
+        // A save before the response writes activity beside other changes only: the commit follows.
+        // After it, to save is what keeps a session alive.
         let saves = occasion != Occasion::Save || asked;
-        let touched = saves && old.touch_due(now);
+        let touched = (saves || self.phase != Phase::Open) && old.touch_due(now);
         let upkeep = self.upkeep(base, &intent, now, occasion, touched, rules);
         let replaced =
             !intent.is_empty() || (saves && base.upkeep.confirm) || upkeep.rotate || upkeep.owed != old.owed;

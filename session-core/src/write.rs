@@ -9,6 +9,7 @@ use crate::job::Job;
 use crate::manager::SessionManager;
 use crate::plan::Plan;
 use crate::session::Inner;
+use crate::state::Phase;
 use crate::{EndReason, Error, Key, Record, StoreError, Timestamp, Update, Updated};
 
 /// Ids drawn for one creation before giving up; a second draw is already a wonder.
@@ -45,13 +46,24 @@ impl SessionManager {
         }
         let mut now = self.now();
         let mut attempts = Attempts::new(self, now);
+        let mut looked = false;
         loop {
             // Who signs in as another keeps the old session until the new one is there.
             if self.delete_doomed(inner, Occasion::Save).await? {
                 now = self.now();
             }
             let job = match self.plan(inner, occasion, now)? {
-                Plan::Nothing => return Ok(()),
+                Plan::Nothing
+                    if looked || occasion != Occasion::Save || inner.state().phase == Phase::Open =>
+                {
+                    return Ok(());
+                }
+                Plan::Nothing => {
+                    looked = true;
+                    Box::pin(self.look_again(inner, now)).await?;
+                    now = self.now();
+                    continue;
+                }
                 Plan::Withhold(reason) => return self.withhold(inner, occasion, reason),
                 Plan::End => {
                     inner.state().destroy();
@@ -86,6 +98,22 @@ impl SessionManager {
             now = self.now();
         }
         self.delete_doomed(inner, occasion).await.map(drop)
+    }
+
+    /// Asks the store for the session of a handle that outlived its response. Nobody else would tell
+    /// the handle that it ended.
+    async fn look_again(&self, inner: &Inner, now: Timestamp) -> Result<(), Error> {
+        let (base, generation, barred) = {
+            let state = inner.state();
+            let base = state.base.as_ref();
+            let base = base.map(|base| (base.key.clone(), base.record.epoch));
+            (base, state.generation, state.barred.is_some())
+        };
+        let Some((key, epoch)) = base else {
+            return if barred { Err(Error::Gone) } else { Ok(()) };
+        };
+        let fresh = self.fetch(&key, now).await?;
+        self.rebase(inner, (epoch, generation), fresh, now).map(drop)
     }
 
     fn plan(&self, inner: &Inner, occasion: Occasion, now: Timestamp) -> Result<Plan, Error> {
@@ -249,13 +277,13 @@ impl SessionManager {
                 Ok(Attempt::Wrote(key, version))
             }
             Updated::Conflict(fresh) => Box::pin(self.meet(inner, job, fresh, now, attempts)).await,
-            Updated::Gone => self.rebase(inner, job, None, now),
+            Updated::Gone => self.rebase(inner, (job.epoch, job.generation), None, now),
         }
     }
 
     async fn reload(&self, inner: &Inner, job: &Job, now: Timestamp) -> Result<Attempt, Error> {
         let fresh = self.fetch(&job.key, now).await?;
-        self.rebase(inner, job, fresh, now)
+        self.rebase(inner, (job.epoch, job.generation), fresh, now)
     }
 
     /// After a conflict: waits until another attempt makes sense, and gets what that one has to meet.
@@ -278,7 +306,7 @@ impl SessionManager {
             Some(record) if record.version() >= job.record.version() => Some(record),
             _ => self.fetch(&job.key, self.now()).await?,
         };
-        self.rebase(inner, job, fresh, now)
+        self.rebase(inner, (job.epoch, job.generation), fresh, now)
     }
 
     /// Waits behind those that queue for the session, and gets what an attempt has to meet.
@@ -296,7 +324,7 @@ impl SessionManager {
             Some(_) => return Ok(Attempt::Again),
             None => self.fetch(&job.key, self.now()).await?,
         };
-        self.rebase(inner, job, fresh, now)
+        self.rebase(inner, (job.epoch, job.generation), fresh, now)
     }
 
     /// Puts the request's changes on top of what the store has by now. A session that has ended, or whose token was renewed,
@@ -304,11 +332,10 @@ impl SessionManager {
     fn rebase(
         &self,
         inner: &Inner,
-        job: &Job,
+        (epoch, generation): (u64, u32),
         fresh: Option<Arc<Record>>,
         now: Timestamp,
     ) -> Result<Attempt, Error> {
-        let (epoch, generation) = (job.epoch, job.generation);
         let fresh = fresh.filter(|record| record.is_live(now) && record.epoch() == epoch);
         if fresh.is_none() {
             let over = {

@@ -43,7 +43,9 @@
 //! connection. Make responses of your other errors, such as [`core::Error::Limit`] and [`core::Error::Decode`].
 //!
 //! A handle that lives on (a WebSocket, a stream, a spawned task) can still [`save`](core::Session::save) data of a session
-//! that the client knows; to create, renew or destroy one then is [`core::Error::Detached`].
+//! that the client knows. A save also counts as activity, and returns [`core::Error::Gone`] once the session has
+//! ended, though nothing was changed: call it whenever the client has sent something. To create,
+//! renew or destroy one then is [`core::Error::Detached`].
 //!
 //! # Which layer goes where
 //!
