@@ -64,7 +64,7 @@ signing_in() {
     is 'from the jar too' "$(token)" ''
     page=$(bare "$new" /)
     is 'the session has ended on the server' "$(visits <<<"$page") $(entries <<<"$page")" '1 0'
-    has 'and a new one begins' "$(head_of)" 'set-cookie: __Host-id='
+    lacks 'and what comes late with its token gets no cookie' "$(head_of)" set-cookie
 }
 
 # A cookie that is none of ours: a clean new start, and a warning.
@@ -305,6 +305,44 @@ at_once() {
     is '50 entries at once are all there' "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
 }
 
+# slow SECONDS: a form of this browser that takes so long to arrive, while the same browser asks for other things. Prints the
+# answer's status.
+slow() {
+    local port=${base##*:} csrf line end
+    csrf=$(csrf)
+    exec 4<>"/dev/tcp/127.0.0.1/$port"
+    printf 'POST /entries HTTP/1.1\r\nHost: x\r\nCookie: __Host-id=%s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\ncsrf=%s&entry' \
+        "$(token)" $((${#csrf} + 16)) "$csrf" >&4
+    end=$((SECONDS + $1))
+    while [ $SECONDS -lt $end ]; do
+        ask /session.json >/dev/null
+        sleep 0.5
+    done
+    printf '=slow' >&4
+    read -r line <&4
+    exec 4<&-
+    cut -d' ' -f2 <<<"$line"
+}
+
+# Forms that take longer than a token lives, and longer than one that was rotated away is accepted.
+slow_forms() {
+    local seconds senders=()
+    start "$(key)" --rotate 1
+    for seconds in 5 12 20; do
+        (
+            enter "Slow $seconds" "slow$seconds"
+            is "a form of $seconds s is taken" "$(slow $seconds)" 303
+            has 'its sender is still in, with it' "$(ask /session.json)" "\"entries\":[\"slow\"],\"principal\":\"user:Slow $seconds\""
+        ) >"$work/slow.$seconds" &
+        senders+=("$!")
+    done
+    wait "${senders[@]}"
+    cat "$work"/slow.*
+    bad=$((bad + $(cat "$work"/slow.* | grep -c '^not ok')))
+    lacks 'nobody is taken for a thief' "$(cat "$log")" 'came back'
+    stop
+}
+
 # Tokens that rotate each second.
 rotation() {
     local first second form round own
@@ -513,11 +551,13 @@ refused() {
 }
 
 bad_options() {
+    local n
     refused 'a sealed store cannot rotate tokens' --store cookie --rotate 5
     refused '--rotate 0 is too often' --rotate 0
     refused '--rotate takes a number of seconds' --rotate often
     refused '--rotate needs a value' --rotate
     refused '--turn is not an option' --turn 5
+    for n in 0 -1 many 100001; do refused '--connections takes a number from 1 to 100000' --connections "$n"; done
 }
 
 usage() {
@@ -533,6 +573,7 @@ unseen
 large
 signed_tokens
 rotation
+slow_forms
 cookie_store
 full_cookie
 failing

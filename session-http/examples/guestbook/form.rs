@@ -6,19 +6,23 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, StatusCode};
 use session_core::Session;
 use session_http::SessionExt;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use crate::page;
 use crate::refusal::Refusal;
+use crate::server::Patience;
 
 const LARGEST_BODY: usize = 64 * 1024;
 /// How many bytes a field may have.
 pub(crate) const LONGEST_FIELD: usize = 2_000;
 /// How long a body may take, from the request's head to its last byte.
 const SLOWEST_BODY: Duration = Duration::from_secs(30);
+/// The same where another connection needs the place.
+const SLOWEST_BODY_WHEN_FULL: Duration = Duration::from_secs(5);
 
 /// The fields of a form.
 pub(crate) struct Form(Bytes);
@@ -32,17 +36,20 @@ impl Form {
         // The body first: it may take long, and a session that was loaded before it would be old by
         // then. The layer judges the request by when its head arrived, so a token that was good then
         // is good now. A body that is refused costs no command of the store.
-        let body = match timeout(SLOWEST_BODY, Limited::new(body, LARGEST_BODY).collect()).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return refuse(StatusCode::PAYLOAD_TOO_LARGE, "The form is larger than 64 KiB.");
-            }
-            Ok(Err(_)) => return refuse(StatusCode::BAD_REQUEST, "The form did not arrive whole."),
+        let whole = Limited::new(body, LARGEST_BODY).collect();
+        let body = tokio::select! {
+            body = whole => match body {
+                Ok(body) => body.to_bytes(),
+                Err(error) if error.is::<LengthLimitError>() => {
+                    return refuse(StatusCode::PAYLOAD_TOO_LARGE, "The form is larger than 64 KiB.");
+                }
+                Err(_) => return refuse(StatusCode::BAD_REQUEST, "The form did not arrive whole."),
+            },
             // With a 408 the layer saves nothing.
-            Err(_) => {
+            () = too_slow(&head) => {
                 return refuse(
                     StatusCode::REQUEST_TIMEOUT,
-                    "The form took longer than 30 s to arrive. Try again.",
+                    "The form took too long to arrive. Send it again.",
                 );
             }
         };
@@ -86,6 +93,14 @@ impl Form {
             (Some(value), None) => Some(value.into_owned()),
             _ => None,
         }
+    }
+}
+
+/// Is ready when the body of a request has taken too long.
+async fn too_slow(head: &Parts) {
+    match head.extensions.get::<Patience>() {
+        Some(patience) => patience.ends(SLOWEST_BODY_WHEN_FULL, SLOWEST_BODY).await,
+        None => sleep(SLOWEST_BODY).await,
     }
 }
 

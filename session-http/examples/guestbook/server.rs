@@ -8,6 +8,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -69,7 +71,9 @@ pub(crate) async fn serve(options: &Options, sessions: SessionLayer) -> Result<(
         let requests = watch::Sender::new(0);
         let counted = {
             let (service, requests) = (service.clone(), requests.clone());
-            service_fn(move |request| {
+            let patience = room.patience.clone();
+            service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(patience.clone()); // for its body
                 let under_way = UnderWay::new(&requests);
                 let answer = service.call(request);
                 async move {
@@ -81,13 +85,13 @@ pub(crate) async fn serve(options: &Options, sessions: SessionLayer) -> Result<(
         };
         let connection = server.serve_connection(TokioIo::new(stream), counted);
         let connection = connections.watch(connection.into_owned());
-        let wanted = Arc::clone(&room.wanted);
+        let patience = room.patience.clone();
         tokio::spawn(async move {
             tokio::select! {
                 ended = connection => if let Err(error) = ended {
                     debug!(%error, "a connection ended early");
                 },
-                () = too_quiet(&requests, &wanted) => debug!("closed a connection that asked nothing"),
+                () = too_quiet(&requests, &patience) => debug!("closed a connection that asked nothing"),
             }
             drop(place);
         });
@@ -118,21 +122,32 @@ impl Drop for UnderWay {
 
 /// Is ready when a connection has had no request under way for too long: its first head does not
 /// arrive, it asks nothing more, or the client does not read what it asked for.
-async fn too_quiet(requests: &watch::Sender<usize>, wanted: &Notify) {
+async fn too_quiet(requests: &watch::Sender<usize>, patience: &Patience) {
     let mut requests = requests.subscribe();
     let mut longest = SLOWEST_HEAD;
     loop {
-        let quiet = async {
-            sleep(SHORTEST_PAUSE).await;
-            // The one that has been waiting here for longest is notified first.
-            let _ = timeout(longest - SHORTEST_PAUSE, wanted.notified()).await;
-        };
         let idle = *requests.borrow_and_update() == 0;
         tokio::select! {
             // A request that came and was answered in between is a change too.
             _ = requests.changed() => longest = LONGEST_PAUSE,
-            () = quiet, if idle => return,
+            () = patience.ends(SHORTEST_PAUSE, longest), if idle => return,
         }
+    }
+}
+
+/// How long the server waits for a client: less while others wait for its place.
+#[derive(Clone)]
+pub(crate) struct Patience {
+    /// Notified when a connection waits for a place.
+    wanted: Arc<Notify>,
+}
+
+impl Patience {
+    /// Is ready after `longest`, or after `shortest` where another connection needs the place. Of
+    /// all who are waited for, the one that is notified has been here for longest.
+    pub(crate) async fn ends(&self, shortest: Duration, longest: Duration) {
+        sleep(shortest).await;
+        let _ = timeout(longest.saturating_sub(shortest), self.wanted.notified()).await;
     }
 }
 
@@ -140,8 +155,7 @@ async fn too_quiet(requests: &watch::Sender<usize>, wanted: &Notify) {
 struct Room {
     places: Arc<Semaphore>,
     most: usize,
-    /// Notified when a connection waits for a place.
-    wanted: Arc<Notify>,
+    patience: Patience,
     /// When the log last heard that there is none left.
     warned: Option<Instant>,
 }
@@ -151,18 +165,20 @@ impl Room {
         Self {
             places: Arc::new(Semaphore::new(most)),
             most,
-            wanted: Arc::default(),
+            patience: Patience {
+                wanted: Arc::default(),
+            },
             warned: None,
         }
     }
 
-    /// The next connection. It takes the place of one that asks nothing, if there is no other;
-    /// those behind it wait in the system's queue.
+    /// The next connection. If there is no other place, it takes that of one that keeps the server
+    /// waiting; those behind it wait in the system's queue.
     async fn accept(&mut self, listener: &TcpListener) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
         let (stream, _) = listener.accept().await?;
         let places = Arc::clone(&self.places);
         if places.available_permits() == 0 {
-            self.wanted.notify_one();
+            self.patience.wanted.notify_one();
             if self.warned.is_none_or(|at| at.elapsed() > MINUTE) {
                 self.warned = Some(Instant::now());
                 warn!(
