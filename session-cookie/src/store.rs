@@ -199,8 +199,9 @@ impl SessionStore for CookieStore {
         }
     }
 
+    /// It waits for nothing but a [cut-off](Self::with_cut_off), which is the application's.
     fn deadline(&self) -> Option<Duration> {
-        Some(Duration::ZERO)
+        self.cut.0.is_none().then_some(Duration::ZERO)
     }
 
     /// The client keeps what it was sent; no server loses it.

@@ -4,13 +4,17 @@
 mod common;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use common::{NOW, both};
-use session_cookie::CutOff;
-use session_core::{Directive, Error, ManualClock, Session, SessionManager, StoreError, Timestamp};
+use session_cookie::{CutOff, Sealing};
+use session_core::{
+    Directive, Error, ManualClock, Session, SessionManager, SessionStore, StoreError, Timestamp,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -173,5 +177,49 @@ async fn it_is_asked_for_principals_only_and_fails_closed() {
         assert!(refused.is_temporary(), "{refused}");
         *accounts.down.lock().unwrap() = false;
         assert!(!open(&manager, &token).await.is_new());
+    }
+}
+
+/// Law 9: an application that does not answer is an error within the deadline of a call.
+#[tokio::test]
+async fn one_that_hangs_is_given_up() {
+    struct Hanging;
+    #[async_trait]
+    impl CutOff for Hanging {
+        async fn not_before(&self, _: &str) -> Result<Option<Timestamp>, StoreError> {
+            std::future::pending().await
+        }
+    }
+    for store in both(1) {
+        let token = {
+            let manager = SessionManager::builder(store)
+                .clock(ManualClock::new(NOW))
+                .build();
+            sign_in(&manager.unwrap(), "user:1").await
+        };
+        for store in both(1) {
+            assert_eq!(store.deadline(), Some(Duration::ZERO), "it waits for nothing");
+            let store = store.also_open(Sealing::Signed).also_open(Sealing::Encrypted);
+            let store = store.with_cut_off(Hanging);
+            assert_eq!(
+                store.deadline(),
+                None,
+                "nobody knows how long the application takes"
+            );
+            let clock = ManualClock::new(NOW);
+            let manager = SessionManager::builder(store)
+                .clock(clock.clone())
+                .build()
+                .unwrap();
+            let tokens = [token.as_str()];
+            let mut opening = pin!(manager.open(&tokens));
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(opening.as_mut().poll(&mut context).is_pending());
+            clock.advance(3 * SECOND);
+            let Poll::Ready(Err(error)) = opening.poll(&mut context) else {
+                panic!("it still waits");
+            };
+            assert!(error.is_temporary(), "{error}");
+        }
     }
 }
