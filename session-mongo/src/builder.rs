@@ -182,7 +182,7 @@ impl MongoStoreBuilder {
 
     /// A store that connects when it is first used, and makes no indexes by itself: until the server can be
     /// reached, its calls fail as [`StoreError::Unavailable`](session_core::StoreError::Unavailable). It has looked at nothing of
-    /// the server; [`create_indexes`](MongoStore::create_indexes) looks at the collection.
+    /// the server; [`create_indexes`](MongoStore::create_indexes) looks at the collection and the clock.
     ///
     /// # Errors
     ///

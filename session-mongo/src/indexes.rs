@@ -27,6 +27,7 @@ impl MongoStore {
     ///
     /// [`ConnectError`], which says what to do.
     pub async fn create_indexes(&self) -> Result<(), ConnectError> {
+        self.look_at_clock(true).await?;
         self.examine().await?;
         self.make_indexes().await
     }

@@ -118,6 +118,16 @@ fn a_server_that_is_ahead_by_more_than_it_waits_is_refused() {
     }
 }
 
+/// Who makes the indexes makes the server remove sessions.
+#[tokio::test]
+async fn no_indexes_are_made_where_the_server_is_ahead() {
+    let server = MongoServer::start();
+    let address = skewed(server.address(), 3_600_000).await;
+    let store = builder(address).lazy().await.unwrap();
+    let error = store.create_indexes().await.unwrap_err();
+    assert!(matches!(error, ConnectError::Clock { .. }), "{error:?}");
+}
+
 #[test]
 fn a_clock_that_differs_is_worth_a_warning() {
     for (seconds, indexes, word) in [

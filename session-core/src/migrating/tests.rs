@@ -1,6 +1,7 @@
 //! Sessions that were left between two steps.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
+mod damaged;
 mod outage;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -220,6 +221,8 @@ struct Watched {
     /// What it does is not answered.
     mute: bool,
     down: AtomicBool,
+    /// No session in it can be read.
+    damaged: bool,
     longest: std::sync::Mutex<Duration>,
 }
 
@@ -241,6 +244,9 @@ impl SessionStore for Watched {
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         self.up()?;
         let found = self.store.load(key, now).await?;
+        if self.damaged && found.as_ref().is_some_and(|record| record.ended().is_none()) {
+            return Err(StoreError::corrupt("it is damaged"));
+        }
         if let Some(record) = found.as_ref().filter(|record| self.busy && !is_place(record)) {
             let changes = Changes::new().set("b", Codec::Json.encode(&record.version()).unwrap());
             let after = Arc::new(changes.apply(record));
@@ -282,7 +288,15 @@ impl SessionStore for Watched {
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.up()?;
-        self.store.list(principal, now).await
+        let listed = self.store.list(principal, now).await?;
+        let unreadable = |listed: Listed| Listed::Unreadable {
+            id: listed.id(),
+            error: StoreError::corrupt("it is damaged"),
+        };
+        Ok(match self.damaged {
+            true => listed.into_iter().map(unreadable).collect(),
+            false => listed,
+        })
     }
 
     async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
