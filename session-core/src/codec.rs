@@ -61,8 +61,9 @@ pub enum Codec {
     /// **Some types come back from postcard as another value, without an error.** Its bytes hold
     /// no names and no types, so whatever leaves a field out shifts all that follow. From
     /// `{admin: false, editor: true, log: [0]}`, of which serde skips `admin` where it is false,
-    /// postcard alone would read `{admin: true, editor: true, log: []}`. An insert refuses this one;
-    /// check all others with [`round_trips`](crate::round_trips) before you choose this codec.
+    /// postcard alone would read `{admin: true, editor: true, log: []}`. An insert refuses this
+    /// one. Check all other types with [`round_trips`](crate::round_trips) before you choose this
+    /// codec.
     ///
     /// [postcard](https://docs.rs/postcard) is compact and fast, and needs the very type that was
     /// written: a field that is added, removed or moved makes older values unreadable, or other

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Error, Session, SessionManager, SessionStore, StoreError};
+use session_core::{Directive, Error, MigratingStore, Session, SessionManager, SessionStore, StoreError};
 use session_tests::sim::pause;
 use session_tests::{
     Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create, numbers,
@@ -71,6 +71,47 @@ fn one_of_many_requests_at_once_gets_it_in_any_interleaving() {
             let (taken, left) = race(backend, seed);
             assert_eq!(taken, [7], "{backend:?}, seed {seed}");
             assert!(left.contains(&"kept".to_owned()) && !left.contains(&"code".to_owned()));
+        }
+    }
+}
+
+#[test]
+fn one_gets_it_while_the_session_moves_to_another_store() {
+    for (old, new) in [
+        (Backend::Memory, Backend::Replace),
+        (Backend::Fields, Backend::Memory),
+        (Backend::ReplaceHandsBack, Backend::Fields),
+    ] {
+        for seed in 0..500 {
+            let mut sim = Sim::new(seed);
+            let from = Arc::new(YieldStore::new(old.store(), seed));
+            let to = Arc::new(YieldStore::new(new.store(), seed));
+            let token = sim.block_on(create(&manager(&sim, Arc::clone(&from)), [("code", 7)]));
+            let moving = [0, 1].map(|_| {
+                let store = MigratingStore::new(Arc::clone(&to), Arc::clone(&from)).unwrap();
+                manager(&sim, store)
+            });
+            let taken: Vec<_> = (0..4)
+                .map(|who| {
+                    let (manager, token) = (moving[who % 2].clone(), token.clone());
+                    sim.spawn(async move {
+                        let session = open(&manager, &token).await;
+                        session.insert(&format!("own{who}"), who).unwrap();
+                        let code = session.take_now::<u64>("code").await.unwrap();
+                        manager.commit(&session).await.unwrap();
+                        code
+                    })
+                })
+                .collect();
+            sim.run();
+            let taken: Vec<_> = taken.into_iter().filter_map(|output| output.take()).collect();
+            assert_eq!(taken, [7], "{old:?} to {new:?}, seed {seed}");
+            let left = sim.block_on(async { open(&moving[0], &token).await.keys() });
+            assert_eq!(
+                left,
+                ["own0", "own1", "own2", "own3"],
+                "{old:?} to {new:?}, seed {seed}"
+            );
         }
     }
 }

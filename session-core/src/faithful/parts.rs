@@ -21,7 +21,8 @@ pub(super) struct Parts<'r, C> {
 }
 
 impl<'r, C> Parts<'r, C> {
-    /// `expected` parts, which postcard writes before them. `serde_json` only asks whether there are any.
+    /// `expected` parts, which postcard writes before them. `serde_json` only asks whether there
+    /// are any.
     pub(super) fn counted(inner: C, place: Place<'r>, expected: Option<usize>) -> Self {
         let expected = expected.filter(|expected| !place.is_json() || *expected == 0);
         Self {

@@ -161,7 +161,7 @@ fn large_values_take_time_in_proportion_to_their_length() {
     wide.reverse();
     let other = object(&wide);
     assert!(same(&one, &other));
-    // The large one lies deep down, where a parser that looks ahead would read it again at each level.
+    // Deep down, where a parser that looks ahead would read it again at each level.
     assert!(same(&nested(120, &one), &nested(120, &other)));
     let list = |entry: &str| format!("[{}1]", format!("{entry},").repeat(80_000));
     assert!(same(&list(r#"{"a":1,"b":2}"#), &list(r#"{"b":2,"a":1}"#)));
