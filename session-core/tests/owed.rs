@@ -107,13 +107,17 @@ enum Untold {
     SavedAndNotModified,
     /// A stream names its session.
     NamedAfterwards,
+    /// A stream that has nothing to write saves: that is activity too.
+    AliveAfterwards,
 }
 
 use Untold::{
-    NamedAfterwards, NotModified, SavedAfterwards, SavedAndCancelled, SavedAndNotModified, SavedAndRefused,
+    AliveAfterwards, NamedAfterwards, NotModified, SavedAfterwards, SavedAndCancelled, SavedAndNotModified,
+    SavedAndRefused,
 };
 
-const ALL: [Untold; 6] = [
+const ALL: [Untold; 7] = [
+    AliveAfterwards,
     NotModified,
     SavedAfterwards,
     SavedAndRefused,
@@ -127,10 +131,11 @@ async fn untold(browser: &mut Browser, kind: Untold, round: u64) {
         return browser.not_modified().await;
     }
     let session = browser.open().await;
-    if matches!(kind, SavedAfterwards | NamedAfterwards) {
+    if matches!(kind, SavedAfterwards | NamedAfterwards | AliveAfterwards) {
         browser.manager.detach(&session);
     }
     match kind {
+        AliveAfterwards => {}
         NamedAfterwards => session.set_label(&format!("tab {round}")).unwrap(),
         _ => session.insert("round", round).unwrap(),
     }
