@@ -46,8 +46,13 @@ impl SessionManager {
         }
         let mut now = self.now();
         let mut attempts = Attempts::new(self, now);
-        let mut looked = false;
+        let (mut look, mut looked) = (false, false);
         loop {
+            if look && !looked {
+                looked = true;
+                Box::pin(self.look_again(inner, now)).await?;
+                now = self.now();
+            }
             // Who signs in as another keeps the old session until the new one is there.
             if self.delete_doomed(inner, Occasion::Save).await? {
                 now = self.now();
@@ -59,9 +64,8 @@ impl SessionManager {
                     return Ok(());
                 }
                 Plan::Nothing => {
-                    looked = true;
-                    Box::pin(self.look_again(inner, now)).await?;
-                    now = self.now();
+                    // Not here: the future of every write would have room for a plan across it.
+                    look = true;
                     continue;
                 }
                 Plan::Withhold(reason) => return self.withhold(inner, occasion, reason),
