@@ -45,6 +45,7 @@
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod ahead;
 mod arena;
 mod attempts;
 mod barred;

@@ -136,8 +136,12 @@ impl State {
         let saves = occasion != Occasion::Save || asked;
         let touched = (saves || self.phase != Phase::Open) && old.touch_due(now);
         let upkeep = self.upkeep(base, &intent, now, occasion, touched, rules);
-        let replaced =
-            !intent.is_empty() || (saves && base.upkeep.confirm) || upkeep.rotate || upkeep.owed != old.owed;
+        let set_back = touched && old.is_ahead(now);
+        let replaced = !intent.is_empty()
+            || (saves && base.upkeep.confirm)
+            || upkeep.rotate
+            || upkeep.owed != old.owed
+            || set_back;
         if !asked && !replaced && !touched {
             return Ok(Plan::Nothing);
         }
@@ -156,6 +160,9 @@ impl State {
             (false, false) => Metadata::Unchanged,
         });
         let mut record = changes.apply(old);
+        if set_back {
+            record.bring_back(now);
+        }
         let mut secret = intent.apply(&mut record, now, rules)?;
         record.owed = upkeep.owed;
         if replaced && secret.is_none() {

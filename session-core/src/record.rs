@@ -274,7 +274,7 @@ impl Record {
 
     /// Whether activity at `now` is to be written.
     pub(crate) fn touch_due(&self, now: Timestamp) -> bool {
-        now.since(self.last_seen) >= self.lifetime.touch_interval()
+        now.since(self.last_seen) >= self.lifetime.touch_interval() || self.is_ahead(now)
     }
 
     /// Where the token of this hash stands, compared in constant time.
