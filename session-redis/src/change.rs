@@ -64,7 +64,7 @@ impl Inner {
         };
         call.arg(probation.unwrap_or_else(|| ttl(record, now)));
         call.arg(if probation.is_some() { "indexed" } else { "" });
-        put_principal(record, &mut call);
+        put_principal(record.principal(), &mut call);
         call.arg(record.deadline().as_millis());
         match base {
             Some(base) if self.layout == Layout::Packed && keeps_what_decides(update, now) => {
@@ -129,7 +129,7 @@ impl Inner {
             call.arg(Told::State(record)).arg(Told::Head(record));
         } else if replaced {
             call.arg(Told::Head(record));
-            put_principal(record, &mut call);
+            put_principal(record.principal(), &mut call);
             match probation {
                 Some(ttl) => call.arg(ttl),
                 None => call.arg(""),
@@ -170,8 +170,8 @@ fn keeps_what_decides(update: &Update<'_>, now: Timestamp) -> bool {
 }
 
 /// Adds the principal behind a `p`, so that none is told from one without a name.
-fn put_principal(record: &Record, call: &mut Cmd) {
-    match record.principal() {
+pub(crate) fn put_principal(principal: Option<&str>, call: &mut Cmd) {
+    match principal {
         Some(principal) => call.arg(Parts([b"p", principal.as_bytes()])),
         None => call.arg(""),
     };

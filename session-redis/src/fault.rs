@@ -113,6 +113,14 @@ impl Fault {
         }
     }
 
+    /// Whether it will be the same again until somebody changes a setting.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Refused { reason, .. } => matches!(&**reason, Reason::Refused(said) if said.is_lasting()),
+            _ => false,
+        }
+    }
+
     /// What a reader or a deletion tells: nothing was written, or once more does no harm.
     pub(crate) fn of_read(self) -> StoreError {
         match self {

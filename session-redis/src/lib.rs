@@ -73,6 +73,12 @@
 //! The line: with which version its probation began, or 0; version, time last seen, epoch, deadline, idle timeout; and how many bytes the principal
 //! has, or nothing where there is none. An update replaces the whole text, if it still has the version that was loaded.
 //!
+//! ## Marks
+//!
+//! A session that is deleted leaves a [mark](session_core::Ended::mark) under its key for one minute, in the store's own
+//! layout and in the same step. The mark has no principal and no values, and is in no index; it takes about 230 bytes. A
+//! session that expires leaves none.
+//!
 //! # Which layout
 //!
 //! | a session of eight values | [`Fields`](Layout::Fields) | [`Packed`](Layout::Packed) |

@@ -17,14 +17,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use redis::{Value as Reply, cmd};
-use session_core::{Listed, SessionId, StoreError, Timestamp};
+use session_core::{Ended, Listed, SessionId, StoreError, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::fault::{Fault, Reason};
 use crate::link::Twice;
 use crate::script::{HEAL, OWNER};
-use crate::store::{Inner, Spared, strange, text};
+use crate::store::{Inner, Spared, text};
 use pages::Pages;
 use score::Score;
 
@@ -55,15 +55,14 @@ impl Inner {
             let mark = Score::missed(Timestamp::from_millis(0))?;
             let marked = self.mark(former, &[id], mark, until).await;
             marked.map_err(Fault::of_read)?;
-            match self.owner(id, until).await? {
-                Some(owner) if owner == former => Ok(()),
-                _ => self
-                    .heal(former, &[(id, mark as f64, None)], until)
-                    .await
-                    .map(drop),
+            if self.owner(id, until).await?.as_deref() == Some(former) {
+                return Ok(());
             }
+            let healed = self.heal(former, &[(id, mark as f64, None)], until).await;
+            healed.map(drop).map_err(Fault::of_read)
         };
-        if let Err(error) = left.await {
+        let left: Result<(), StoreError> = left.await;
+        if let Err(error) = left {
             tracing::debug!(target: "session::redis", ?error, "an index keeps the entry of a session that has left");
         }
     }
@@ -145,29 +144,36 @@ impl Inner {
         &self,
         principal: &str,
         id: SessionId,
+        ended: Ended,
         until: Instant,
     ) -> Result<u64, StoreError> {
-        let ended = self.delete(id, Some(principal), until).await?;
-        match ended.spared {
+        let deleted = self.delete(id, Some(principal), ended, until).await?;
+        match deleted.spared {
             Spared::Unowned if self.is_indexed(principal, id, until).await? => {
-                self.end_damaged(id, until).await
+                self.end_damaged(id, ended, until).await
             }
-            _ => Ok(ended.count),
+            _ => Ok(deleted.count),
         }
     }
 
     /// The same for an entry that was seen in their index. A damaged one ends whatever it says.
-    async fn end_indexed(&self, principal: &str, id: SessionId, until: Instant) -> Result<u64, StoreError> {
-        let ended = self.delete(id, Some(principal), until).await?;
-        match ended.spared {
-            Spared::Nothing => Ok(ended.count),
-            Spared::Unowned | Spared::AnothersOwn => self.end_damaged(id, until).await,
+    async fn end_indexed(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+        until: Instant,
+    ) -> Result<u64, StoreError> {
+        let deleted = self.delete(id, Some(principal), ended, until).await?;
+        match deleted.spared {
+            Spared::Nothing => Ok(deleted.count),
+            Spared::Unowned | Spared::AnothersOwn => self.end_damaged(id, ended, until).await,
         }
     }
 
-    async fn end_damaged(&self, id: SessionId, until: Instant) -> Result<u64, StoreError> {
+    async fn end_damaged(&self, id: SessionId, ended: Ended, until: Instant) -> Result<u64, StoreError> {
         match self.load(id, until).await {
-            Err(StoreError::Corrupt(_)) => Ok(self.delete(id, None, until).await?.count),
+            Err(StoreError::Corrupt(_)) => Ok(self.delete(id, None, ended, until).await?.count),
             Ok(_) => Ok(0),
             Err(error) => Err(error),
         }
@@ -188,9 +194,10 @@ impl Inner {
         self: &Arc<Self>,
         principal: &str,
         except: Option<SessionId>,
+        ended: Ended,
     ) -> Result<u64, StoreError> {
         let owner: Arc<str> = principal.into();
-        let (mut ended, mut seen) = (0, HashSet::new());
+        let (mut total, mut seen) = (0, HashSet::new());
         let mut pages = Pages::default();
         while let Some(mut entries) = pages.next(self, principal, self.link.until()).await? {
             let until = self.link.until();
@@ -201,13 +208,13 @@ impl Inner {
             self.mark_revoked(principal, &mut entries, until).await?;
             let deleted = self.each(entries.iter().map(|(id, _)| *id), |inner, id| {
                 let owner = Arc::clone(&owner);
-                async move { inner.end_indexed(&owner, id, until).await }
+                async move { inner.end_indexed(&owner, id, ended, until).await }
             });
             let (mut failure, mut done) = (None, HashSet::new());
             for (id, deleted) in deleted.await? {
                 match deleted {
                     Ok(count) => {
-                        ended += count;
+                        total += count;
                         done.insert(id);
                     }
                     // The others end all the same.
@@ -218,6 +225,8 @@ impl Inner {
             let steps: Vec<_> = gone.map(|(id, score)| (*id, *score, None)).collect();
             match self.heal(principal, &steps, until).await {
                 Ok(taken) => pages.taken_out(taken),
+                // Somebody has to change a setting, and is to know.
+                Err(fault) if fault.is_lasting() => return Err(fault.of_read()),
                 // The sessions have ended, which is what was asked for.
                 Err(error) => {
                     tracing::debug!(target: "session::redis", ?error, "an index keeps entries of sessions that are gone");
@@ -227,7 +236,7 @@ impl Inner {
                 return Err(error);
             }
         }
-        Ok(ended)
+        Ok(total)
     }
 
     /// Marks entries as those of sessions that are about to be ended. Where the server has no room for that they keep
@@ -284,7 +293,7 @@ impl Inner {
     }
 
     /// Carries the steps out, where the entries are still as they were read; says how many were taken out.
-    async fn heal(&self, principal: &str, steps: &[Step], until: Instant) -> Result<usize, StoreError> {
+    async fn heal(&self, principal: &str, steps: &[Step], until: Instant) -> Result<usize, Fault> {
         if steps.is_empty() {
             return Ok(0);
         }
@@ -296,10 +305,9 @@ impl Inner {
                 None => call.arg(""),
             };
         }
-        let healed = HEAL.run(&self.link, &call, Twice::Harmless, until).await;
-        match healed.map_err(Fault::of_read)? {
+        match HEAL.run(&self.link, &call, Twice::Harmless, until).await? {
             Reply::Int(taken) => Ok(usize::try_from(taken).unwrap_or(0)),
-            _ => Err(strange()),
+            _ => Ok(0),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value as Reply;
-use session_core::{Key, OwnedUpdate, Record, SessionId, StoreError, Timestamp, Updated};
+use session_core::{EndReason, Ended, Key, OwnedUpdate, Record, SessionId, StoreError, Timestamp, Updated};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::change::Answer;
@@ -145,7 +145,8 @@ impl Inner {
         call.arg(id.encode()).arg(record.deadline().as_millis());
         let kept = CONFIRM.run(&self.link, &call, Twice::Harmless, until).await?;
         if kept != Reply::Int(1) {
-            self.end(id, Some(principal), until).await?;
+            let ended = Ended::new(EndReason::Revoked, now);
+            self.end(id, Some(principal), ended, until).await?;
             return Ok(false);
         }
         let mut call = SETTLE.on(&self.names.session(id), 4, 48);

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::ConnectError;
 use crate::builder::RedisStoreBuilder;
-use crate::change::Answer;
+use crate::change::{Answer, put_principal};
 use crate::fault::{Fault, Reason};
 use crate::layout::{self, Layout, Names};
 use crate::link::{Link, Twice};
@@ -81,7 +81,7 @@ impl RedisStore {
         let until = self.inner.link.until();
         let read = self.inner.load(nobody, until).await;
         read.map_err(|error| ConnectError::failed(&error))?;
-        let deleted = self.inner.delete(nobody, None, until).await;
+        let deleted = self.inner.delete(nobody, None, Ended::default(), until).await;
         deleted.map(drop).map_err(|error| ConnectError::failed(&error))
     }
 }
@@ -114,9 +114,10 @@ impl SessionStore for RedisStore {
     }
 
     /// An expired one too while it is there, so that its expiry can be told.
-    async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
-        self.inner.load(id, self.inner.link.until()).await
+        let record = self.inner.load(id, self.inner.link.until()).await?;
+        Ok(record.filter(|record| record.is_live(now) || record.ended().is_none()))
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
@@ -154,10 +155,11 @@ impl SessionStore for RedisStore {
         }
     }
 
-    async fn delete(&self, key: &Key, _: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         let Some(id) = key.id() else { return Ok(()) };
         let until = self.inner.link.until();
-        if let Some(principal) = self.inner.delete(id, None, until).await?.principal {
+        let deleted = self.inner.delete(id, None, ended, until).await?;
+        if let Some(principal) = deleted.principal {
             self.inner.forget(&principal, id, until).await;
         }
         Ok(())
@@ -168,22 +170,22 @@ impl SessionStore for RedisStore {
     }
 
     /// Where an answer was lost it is asked again, and what the first time has ended is not there any more: then this is `false`.
-    async fn delete_one(&self, principal: &str, id: SessionId, _: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
         let until = self.inner.link.until();
-        let ended = self.inner.end_one(principal, id, until).await?;
-        if ended > 0 {
+        let count = self.inner.end_one(principal, id, ended, until).await?;
+        if count > 0 {
             self.inner.forget(principal, id, until).await;
         }
-        Ok(ended > 0)
+        Ok(count > 0)
     }
 
     async fn delete_all(
         &self,
         principal: &str,
         except: Option<SessionId>,
-        _: Ended,
+        ended: Ended,
     ) -> Result<u64, StoreError> {
-        self.inner.delete_all(principal, except).await
+        self.inner.delete_all(principal, except, ended).await
     }
 
     /// The server expires sessions by itself.
@@ -263,14 +265,15 @@ impl Inner {
         }
     }
 
-    /// Ends a session, of this principal only if one is given.
+    /// Ends a session, of this principal only if one is given, and leaves a mark in its place.
     pub(crate) async fn delete(
         &self,
         id: SessionId,
         principal: Option<&str>,
+        ended: Ended,
         until: Instant,
     ) -> Result<Deletion, StoreError> {
-        let reply = self.end(id, principal, until).await;
+        let reply = self.end(id, principal, ended, until).await;
         let Reply::Array(parts) = reply.map_err(|fault| fault.of_write())? else {
             return Err(strange());
         };
@@ -294,12 +297,22 @@ impl Inner {
         &self,
         id: SessionId,
         principal: Option<&str>,
+        ended: Ended,
         until: Instant,
     ) -> Result<Reply, Fault> {
-        let mut call = DELETE.on(&self.names.session(id), 2, 8 + principal.map_or(0, str::len));
+        let mark = ended.mark(id);
+        let (arguments, size) = self.layout.sizes(&mark);
+        let size = 64 + size + principal.map_or(0, str::len);
+        let mut call = DELETE.on(&self.names.session(id), 4 + arguments, size);
         call.arg(self.layout.hint());
-        if let Some(principal) = principal {
-            call.arg(principal);
+        put_principal(principal, &mut call);
+        // What is said to have ended at the beginning of time is not to be remembered.
+        if ended.at == Timestamp::default() {
+            call.arg("");
+        } else {
+            call.arg(mark.expires().as_millis());
+            call.arg(mark.lifetime().absolute().as_millis());
+            self.layout.put_record(&mark, &mut call);
         }
         DELETE.run(&self.link, &call, Twice::Harmless, until).await
     }

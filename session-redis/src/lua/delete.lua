@@ -1,9 +1,20 @@
--- Ends a session. KEYS[1]: the session. ARGV: 1 'packed' if it is expected to be that, or '', 2 the principal that it must have, if any.
+-- Ends a session, and leaves a mark in its place. KEYS[1]: the session.
+-- ARGV: 1 'packed' if it is expected to be that, or '', 2 'p' and the principal that it must have, or '',
+-- 3 until when the mark says that it ended, or '' for no mark; then 4 its time to live, and the mark, as `put` takes it.
 -- Answers how many sessions that were, and the principal; and 1 if something is there that does not say whose it is.
 local key = KEYS[1]
 local it = look(key, ARGV[1] ~= '')
 local principal = it.principal or false
-if #ARGV > 1 and principal ~= ARGV[2] then
+if is_mark(it) then
+  return {0, false, 0}
+end
+if ARGV[2] ~= '' and principal ~= string.sub(ARGV[2], 2) then
   return {0, principal, principal == false and not it.absent and 1 or 0}
 end
-return {redis.call('UNLINK', key), principal}
+-- First: that makes room for the mark. Where there is none, the session has ended all the same.
+local ended = redis.call('UNLINK', key)
+-- One that was active when the mark is over has ended long ago, by its writer's account.
+if ended == 1 and ARGV[3] ~= '' and not (it.epoch and tonumber(it.seen) >= tonumber(ARGV[3])) then
+  pcall(put, key, 5, ARGV[4])
+end
+return {ended, principal}

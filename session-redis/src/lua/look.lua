@@ -58,6 +58,12 @@ local function look(key, packed)
   return look_at_fields(key) or look_at_text(key) or {}
 end
 
+-- Whether it is a mark that a session has left: no session has such an epoch, and none that is damaged all of this.
+local function is_mark(it)
+  local reason = it.epoch and it.epoch - 70368744177664
+  return reason and reason >= 0 and reason < 65536 and it.idle == '60000' and it.deadline - it.seen == 60000
+end
+
 -- Writes where nothing is, or a text where anything is: the arguments from `first` on are a text, or fields and values by turns.
 -- `probation`: with which version one begins, or has begun. Answers an error, or nothing.
 local function put(key, first, ttl, probation)

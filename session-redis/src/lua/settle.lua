@@ -3,7 +3,7 @@
 -- Answers 1, or 0 if it is gone. Where somebody else's probation has begun, that one will end it.
 local key = KEYS[1]
 local old = look(key, ARGV[4] ~= '')
-if not old.epoch then
+if not old.epoch or is_mark(old) then
   return 0
 end
 if old.probation == ARGV[1] then

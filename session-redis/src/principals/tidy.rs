@@ -101,7 +101,8 @@ impl Inner {
             }
         }
         entries.retain(|(id, _)| missing.contains(id));
-        self.heal(principal, &steps(&entries, now), until).await.map(drop)
+        let healed = self.heal(principal, &steps(&entries, now), until).await;
+        healed.map(drop).map_err(Fault::of_read)
     }
 
     async fn is_theirs(&self, principal: &str, id: SessionId, until: Instant) -> Result<bool, StoreError> {

@@ -75,7 +75,7 @@ async fn the_commands_of_each_request() {
         .await;
     let token = token_of(&signed);
     bench
-        .costs("destroy", "get evalsha zrem", "getrange unlink", async {
+        .costs("destroy", "get evalsha zrem", "getrange unlink set", async {
             let session = open(&manager, &token).await;
             session.destroy().unwrap();
             commit(&session).await

@@ -173,7 +173,7 @@ async fn the_commands_of_each_request() {
         .costs(
             "destroy signed in",
             "hgetall evalsha zrem",
-            "hmget unlink",
+            "hmget unlink hset pexpire",
             async {
                 let session = open(&manager, &token).await;
                 session.destroy().unwrap();
@@ -236,7 +236,7 @@ async fn the_commands_of_each_request() {
     insert(&session, "a", 1);
     let token = token_of(&commit(&session).await);
     bench
-        .costs("destroy", "hgetall evalsha", "hmget unlink", async {
+        .costs("destroy", "hgetall evalsha", "hmget unlink hset pexpire", async {
             let session = open(&manager, &token).await;
             session.destroy().unwrap();
             commit(&session).await
