@@ -252,7 +252,8 @@ impl Pending {
 
     /// Takes note that this came out of what was saved; what came after it began stays, on top of
     /// it.
-    pub(crate) fn settle(&mut self, taken: &Taken, saved: &Values) {
+    /// What this request gave a key is remembered while somebody may still sign in (`open`).
+    pub(crate) fn settle(&mut self, taken: &Taken, saved: &Values, open: bool) {
         taken.removals.iter().for_each(|removal| removal.settle());
         let cleared = self.cleared.is_some_and(|seq| seq <= taken.seq);
         if cleared {
@@ -271,7 +272,7 @@ impl Pending {
             entry.saving = 0;
         }
         self.entries
-            .retain(|entry| entry.changed > taken.seq || entry.kept.is_some());
+            .retain(|entry| entry.changed > taken.seq || (open && entry.kept.is_some()));
     }
 
     /// Takes note that the stored session is gone: what this request put into it goes into a new

@@ -53,8 +53,7 @@ pub(crate) struct State {
     pub(crate) arena: Arena,
     /// The flash values of earlier requests, once this one has to do with any.
     pub(crate) flashes: Option<Flashes>,
-    /// What the request had changed before it signed somebody in; none once it has stored anything
-    /// since.
+    /// What was changed before somebody was signed in; none once anything was stored since.
     pub(crate) guest: Option<Box<Guest>>,
     /// Bytes and number of the entries that the handler sees.
     size: (usize, usize),
@@ -328,7 +327,8 @@ impl State {
 
     fn settle(&mut self, job: &Job) {
         self.guest = None;
-        self.pending.settle(&job.taken, &job.record.values);
+        self.pending
+            .settle(&job.taken, &job.record.values, self.phase == Phase::Open);
         self.intent.settle(&job.intent);
     }
 

@@ -169,11 +169,11 @@ mod tests {
         let early = pending.take();
         let removal = removal("1");
         pending.take_out("k".into(), Arc::clone(&removal));
-        pending.settle(&early, &stored());
+        pending.settle(&early, &stored(), true);
         assert!(!removal.is_saved());
         let taken = pending.take();
         pending.set("k".into(), Some(json("8")));
-        pending.settle(&taken, &Values::default());
+        pending.settle(&taken, &Values::default(), true);
         assert!(removal.is_saved());
         assert_eq!(seen(&pending), Some(json("8")), "what came after it stays");
         assert!(!pending.settle_removal("k", &removal));

@@ -222,7 +222,7 @@ fn a_save_takes_everything() {
     let saved = applied(&pending, &values);
     assert_eq!(saved, stored(&[("a", "9"), ("b", "-x")]));
     let taken = pending.take();
-    pending.settle(&taken, &saved);
+    pending.settle(&taken, &saved, true);
     assert!(pending.is_empty());
     assert_eq!(pending.keys(Some(&saved)), ["a", "b"]);
 }
@@ -264,7 +264,7 @@ fn what_was_changed_during_a_save_stays() {
             during(&mut pending, &values);
             let seen_then = seen(&pending, &values, "k").map(str::to_owned);
             let other_then = seen(&pending, &values, "other").map(str::to_owned);
-            pending.settle(&taken, &saved);
+            pending.settle(&taken, &saved, true);
             assert_eq!(seen(&pending, &saved, "k"), seen_then.as_deref(), "{case}");
             assert_eq!(seen(&pending, &saved, "other"), other_then.as_deref(), "{case}");
             assert_eq!(pending.is_empty(), second == "nothing", "{case}");
@@ -285,7 +285,7 @@ fn what_was_changed_during_a_save_stays() {
                 assert_eq!(seen(&pending, &newer, "k"), Some("Nb"), "{case}");
             }
             let taken = pending.take();
-            pending.settle(&taken, &saved);
+            pending.settle(&taken, &saved, true);
             assert!(pending.is_empty(), "{case}");
         }
     }
@@ -299,7 +299,7 @@ fn an_update_during_the_save_of_a_clear_never_loses() {
     pending.clear();
     let taken = pending.take();
     update(&mut pending, Some(&values), "k", "b");
-    pending.settle(&taken, &saved);
+    pending.settle(&taken, &saved, true);
     assert!(
         pending.depends_on_stored(),
         "the clear is stored, and others may write on it"
@@ -322,7 +322,7 @@ fn closures_of_both_sides_of_a_save() {
     let taken = pending.take();
     update(&mut pending, Some(&values), "k", "c");
     update(&mut pending, Some(&values), "m", "d");
-    pending.settle(&taken, &saved);
+    pending.settle(&taken, &saved, true);
     assert_eq!(saved, stored(&[("k", "0ab"), ("l", "0x"), ("m", "1")]));
     assert_eq!(written(&pending, &saved), "+k=0abc +m=1d");
     let newer = stored(&[("k", "K"), ("l", "L"), ("m", "M")]);
@@ -338,11 +338,11 @@ fn a_clear_outlives_a_save_that_began_before_it() {
     pending.clear();
     let taken = pending.take();
     pending.clear();
-    pending.settle(&taken, &saved);
+    pending.settle(&taken, &saved, true);
     assert!(!pending.is_empty());
     assert_eq!(written(&pending, &values), "*");
     let taken = pending.take();
-    pending.settle(&taken, &saved);
+    pending.settle(&taken, &saved, true);
     assert!(pending.is_empty());
 }
 
@@ -413,7 +413,7 @@ fn a_save_from_before_a_reset_settles_nothing_after_it() {
     pending.reset();
     assert!(pending.is_empty());
     pending.set("new".into(), Some(Value::new(Codec::Json, "1")));
-    pending.settle(&taken, &saved);
+    pending.settle(&taken, &saved, true);
     assert!(!pending.is_empty(), "it belongs to another session");
 }
 
@@ -461,7 +461,7 @@ fn a_new_session_has_what_the_request_put_into_the_one_that_is_gone() {
     // What was saved before counts too, but for what was computed from what others had stored.
     let saved = applied(&pending, &values);
     let taken = pending.take();
-    pending.settle(&taken, &saved);
+    pending.settle(&taken, &saved, true);
     assert!(pending.is_empty());
     assert_eq!(written(&pending, &saved), "");
     let newer = stored(&[("a", "N")]);
@@ -481,4 +481,18 @@ fn a_clear_forgets_what_a_new_session_would_have_had() {
     pending.clear();
     pending.start_over();
     assert_eq!(fresh(&pending), []);
+}
+
+/// A handle that outlives its response can sign nobody in, so it need not remember what it has
+/// saved.
+#[test]
+fn after_the_response_nothing_is_kept_of_what_was_saved() {
+    let mut pending = Pending::default();
+    for open in [true, false] {
+        set(&mut pending, "a", "1");
+        let saved = applied(&pending, &Values::default());
+        let taken = pending.take();
+        pending.settle(&taken, &saved, open);
+        assert_eq!(pending.has("a"), open);
+    }
 }

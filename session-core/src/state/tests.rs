@@ -874,3 +874,47 @@ fn a_token_from_an_earlier_save_is_to_be_confirmed() {
     state.tell = false;
     assert_eq!(state.to_confirm(), None);
 }
+
+/// A save that is under way may store what was set for the one who signed in first.
+#[test]
+fn who_signs_in_while_a_save_is_under_way_begins_an_empty_session() {
+    for saves in [false, true] {
+        let mut state = opened();
+        state.sign_in("1", &rules()).unwrap();
+        put(&mut state, "mail", "1");
+        let job = saves.then(|| updated(&mut state, Occasion::Save));
+        state.sign_in("2", &rules()).unwrap();
+        assert_eq!(state.view("mail"), None);
+        assert_eq!(state.base.is_none(), saves, "the guest's session is left");
+        assert_eq!(state.doomed.len(), usize::from(saves));
+        if let Some(job) = job {
+            state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &rules());
+        }
+        assert_eq!(state.view("mail"), None);
+        assert_eq!(state.intent.sign_in.as_deref(), Some("2"));
+    }
+}
+
+/// A principal whose name does not fit leaves the one before, and what was set for them.
+#[test]
+fn a_sign_in_that_is_refused_changes_nothing() {
+    let rules = || Rules {
+        limits: Limits {
+            record_bytes: 200,
+            ..Limits::default()
+        },
+        ..rules()
+    };
+    let mut state = new();
+    state.sign_in("1", &rules()).unwrap();
+    state.put("mail".into(), json("1"), &rules()).unwrap();
+    state.ask_label("tab", &rules()).unwrap();
+    assert!(state.sign_in(&"x".repeat(60), &rules()).is_err());
+    assert_eq!(state.view("mail"), Some(&json("1")));
+    assert_eq!(state.count(), 1);
+    assert_eq!(state.intent.sign_in.as_deref(), Some("1"));
+    assert_eq!(state.intent.label.as_deref(), Some("tab"));
+    state.sign_in("2", &rules()).unwrap();
+    assert_eq!((state.view("mail"), state.count()), (None, 0));
+    assert!(state.intent.label.is_none());
+}
