@@ -155,3 +155,51 @@ async fn the_keys_belong_to_the_store() {
         assert!(SessionManager::builder(store).keys(ring(1)).build().is_err());
     }
 }
+
+/// Law 4, where the client holds the only copy: other keys or settings could open it again.
+#[tokio::test]
+async fn to_destroy_what_does_not_open_has_the_client_forget_it() {
+    for store in both(1) {
+        let manager = manager(store, &ManualClock::new(NOW));
+        for presented in ["AQEBAQEBAQEBAQEB", "3.AQEBAQEB", "?", ""] {
+            let session = manager.open(&[presented]).await.unwrap();
+            session.destroy().unwrap();
+            assert_eq!(manager.commit(&session).await.unwrap(), Directive::Forget);
+            // A response that is refused says it too, as of every session that was destroyed.
+            let session = manager.open(&[presented]).await.unwrap();
+            session.destroy().unwrap();
+            assert_eq!(manager.abort(&session).await, Directive::Forget);
+            // What is stored afterwards takes its place.
+            let session = manager.open(&[presented]).await.unwrap();
+            session.destroy().unwrap();
+            session.insert("visits", 1).unwrap();
+            commit(&manager, &session).await;
+        }
+        let session = manager.open(&[]).await.unwrap();
+        session.destroy().unwrap();
+        assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+    }
+}
+
+/// What no key opens costs no command and does not count among the tokens that are tried.
+#[tokio::test]
+async fn any_number_of_tokens_that_do_not_open_hides_none_that_does() {
+    for store in both(1) {
+        let manager = manager(store, &ManualClock::new(NOW));
+        let session = manager.open(&[]).await.unwrap();
+        session.insert("visits", 1).unwrap();
+        let token = commit(&manager, &session).await;
+        let others: Vec<String> = (0..40)
+            .map(|at| {
+                let begin = if at % 2 == 0 { &token[..30] } else { "AQEB" };
+                format!("{begin}{at:060}")
+            })
+            .collect();
+        let mut tokens: Vec<&str> = others.iter().map(String::as_str).collect();
+        tokens.push(&token);
+        assert_eq!(
+            manager.open(&tokens).await.unwrap().get("visits").unwrap(),
+            Some(1)
+        );
+    }
+}
