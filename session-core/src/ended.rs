@@ -37,16 +37,20 @@ pub enum EndReason {
     TooMany,
     /// A token that had been rotated away came back ([`OnReuse::Revoke`](crate::OnReuse::Revoke)).
     Reused,
+    /// It has not ended: its record has moved to another store
+    /// ([`MigratingStore`](crate::MigratingStore)). The mark is over at once.
+    Moved,
 }
 
 impl EndReason {
     /// Their places in this list are stored: new ones come last.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Destroyed,
         Self::Exchanged,
         Self::Revoked,
         Self::TooMany,
         Self::Reused,
+        Self::Moved,
     ];
 
     pub(crate) const fn text(self) -> &'static str {
@@ -56,6 +60,7 @@ impl EndReason {
                 "another principal signed in in place of its session; the request is answered as anonymous"
             }
             Self::Revoked => "its session was revoked; the request is answered as anonymous",
+            Self::Moved => "its session has moved; the request is answered as anonymous",
             Self::TooMany => {
                 "its principal had too many sessions, and it was revoked; the request is answered as anonymous"
             }
@@ -106,9 +111,13 @@ impl Ended {
     /// [`Ended`] has an example.
     pub fn mark(&self, id: SessionId) -> Record {
         let code = EndReason::ALL.iter().position(|reason| *reason == self.reason);
+        let lasts = match self.reason {
+            EndReason::Moved => Duration::from_millis(1),
+            _ => REMEMBERED,
+        };
         Record {
             epoch: FIRST + code.unwrap_or_default() as u64,
-            ..Record::new(id, "", Lifetime::of_mark(REMEMBERED), self.at)
+            ..Record::new(id, "", Lifetime::of_mark(lasts), self.at)
         }
     }
 
@@ -120,7 +129,7 @@ impl Ended {
 
     /// Whether a request that arrived then may still be one from before the end.
     pub(crate) fn concerns(&self, arrived: Timestamp) -> bool {
-        arrived.since(self.at) < REMEMBERED
+        self.reason != EndReason::Moved && arrived.since(self.at) < REMEMBERED
     }
 }
 

@@ -244,7 +244,7 @@ impl Shard {
             self.marks.retain(|_, other| other.is_kept(ended.at));
             self.sweep_marks = 2 * self.marks.len();
         }
-        if self.marks.len() < most {
+        if self.marks.len() < most && ended.is_kept(ended.at) {
             self.marks.insert(id, ended);
         }
     }
@@ -325,6 +325,13 @@ impl SessionStore for MemoryStore {
             Applied::Conflict => Ok(Updated::Conflict(Some(Arc::clone(current)))),
             Applied::Record(after) => {
                 let version = after.version;
+                if let Some(ended) = after.ended() {
+                    self.end(&mut shard, id, ended);
+                    return Ok(Updated::Saved {
+                        key: key.clone(),
+                        version,
+                    });
+                }
                 let before = std::mem::replace(current, after);
                 if before.principal != current.principal {
                     self.unindex(&before);

@@ -47,6 +47,7 @@ enum Found {
         /// That was a moment ago.
         barred: bool,
     },
+    Expired,
     Nothing,
 }
 
@@ -57,9 +58,11 @@ type Loaded = Result<Option<Arc<Record>>, StoreError>;
 #[derive(Default)]
 struct Opened {
     live: Option<Base>,
-    barred: Option<Barred>,
+    barred: Option<Box<Barred>>,
     /// What CSRF tokens are derived from where nothing is live.
     form_seed: Option<[u8; 16]>,
+    /// One of the sessions has expired.
+    expired: bool,
 }
 
 /// When a request arrived, and when it is judged.
@@ -139,11 +142,11 @@ impl SessionManager {
     /// As `open`.
     pub async fn open_at(&self, tokens: &[&str], arrived: Timestamp) -> Result<Session, Error> {
         let now = self.now();
-        let sealed = self.rules().is_sealed() && !tokens.is_empty();
         let when = When {
             arrived: arrived.min(now),
             now,
         };
+        let sealed = tokens.iter().any(|token| self.may_be_sealed(token));
         let opened = match tokens {
             [] => Opened::default(),
             [token] => self.open_one(token, when).await?,
@@ -151,9 +154,9 @@ impl SessionManager {
             _ => Box::pin(self.open_any(tokens, when)).await?,
         };
         if let Some(base) = &opened.live {
-            self.shared.events.loaded(&base.record, now);
+            self.shared.events.loaded(&base.record, when.now);
         }
-        let unopened = sealed && opened.live.is_none();
+        let unopened = sealed && opened.live.is_none() && !opened.expired;
         let mut state = State::opened(opened.live, opened.barred);
         state.unopened = unopened;
         state.form_seed = opened.form_seed;
@@ -161,13 +164,13 @@ impl SessionManager {
     }
 
     async fn open_one(&self, token: &str, when: When) -> Result<Opened, Error> {
-        let now = when.now;
-        let Some((key, presented)) = self.read(token, now) else {
+        let Some((key, presented)) = self.read(token, when.now) else {
             return Ok(Opened::default());
         };
         // Not by `load`, whose future holds more: this one lies in that of every handler.
-        let answer = self.ask(&key, now).await;
-        let record = self.readable(&key, answer, now)?;
+        let answer = self.ask(&key, when.now).await;
+        let record = self.readable(&key, answer, when.now)?;
+        // Nothing but a flag is kept while a reuse is dealt with: every handler's future has room for it.
         let barred = match self.find(key, presented, record, when) {
             Found::Live(base) => {
                 return Ok(Opened {
@@ -175,14 +178,20 @@ impl SessionManager {
                     ..Opened::default()
                 });
             }
+            Found::Expired => {
+                return Ok(Opened {
+                    expired: true,
+                    ..Opened::default()
+                });
+            }
+            Found::Reused { record, barred } => barred | Box::pin(self.reused(&record, when.now)).await?,
             Found::Barred => true,
-            Found::Reused { record, barred } => barred | Box::pin(self.reused(&record, now)).await?,
             Found::Nothing => false,
         };
         Ok(Opened {
-            live: None,
-            barred: barred.then(Barred::default),
+            barred: barred.then(Box::default),
             form_seed: self.form_seed(&[token], barred),
+            ..Opened::default()
         })
     }
 
@@ -191,7 +200,7 @@ impl SessionManager {
         let mut live: Vec<Base> = Vec::new();
         let mut reused: Vec<Arc<Record>> = Vec::new();
         let mut ours: SmallVec<[&str; MOST_TOKENS]> = SmallVec::new();
-        let mut barred = false;
+        let (mut barred, mut expired) = (false, false);
         for (at, token) in tokens.iter().enumerate() {
             if tokens[..at].contains(token) {
                 continue;
@@ -221,6 +230,7 @@ impl SessionManager {
                     reused.push(record);
                 }
                 Found::Barred => barred = true,
+                Found::Expired => expired = true,
                 Found::Nothing => {}
             }
         }
@@ -232,9 +242,9 @@ impl SessionManager {
         if live.len() > 1 {
             self.shared.events.refused(Refusal::Ambiguous, now);
             return Ok(Opened {
-                live: None,
-                barred: Some(Barred { rivals: live }),
+                barred: Some(Box::new(Barred { rivals: live })),
                 form_seed: self.form_seed(&ours, true),
+                ..Opened::default()
             });
         }
         let live = live.pop();
@@ -242,8 +252,9 @@ impl SessionManager {
         let form_seed = self.form_seed(&ours, barred).filter(|_| live.is_none());
         Ok(Opened {
             live,
-            barred: barred.then(Barred::default),
+            barred: barred.then(Box::default),
             form_seed,
+            expired,
         })
     }
 
@@ -344,7 +355,7 @@ impl SessionManager {
                 Some(Standing::Stranger) => unknown(),
                 _ => {
                     events.expired(&record, now);
-                    Found::Nothing
+                    Found::Expired
                 }
             };
         }
@@ -425,6 +436,14 @@ impl SessionManager {
             self.shared.events.refused(Refusal::Malformed, now);
         }
         read
+    }
+
+    /// Whether a token that does not open may be a sealed session all the same: under another key, or in pieces.
+    fn may_be_sealed(&self, token: &str) -> bool {
+        match self.rules().capability {
+            Capability::Server => false,
+            Capability::Client { overhead, .. } => token.len() >= (overhead * 4).div_ceil(3),
+        }
     }
 
     fn parse(&self, token: &str) -> Option<(Key, Option<Presented>)> {

@@ -71,12 +71,12 @@ pub(crate) enum Phase {
 }
 
 impl State {
-    pub(crate) fn opened(base: Option<Base>, barred: Option<Barred>) -> Self {
+    pub(crate) fn opened(base: Option<Base>, barred: Option<Box<Barred>>) -> Self {
         let values = base.as_ref().map(|base| &base.record.values);
         let size = values.map_or((0, 0), |values| (values.size(), values.len()));
         Self {
             base,
-            barred: barred.map(Box::new),
+            barred,
             size,
             ..Self::default()
         }

@@ -145,8 +145,12 @@ impl Transport {
                 }
                 // Pieces whose first one is missing: a session that does not open, but there is
                 // one.
-                if *sealed && tokens.found.is_empty() && sent(headers, cookie.name()).contains(&true) {
-                    tokens.found.push(Cow::Borrowed(""));
+                if *sealed && tokens.found.is_empty() {
+                    let parts = further(headers, cookie.name());
+                    let longest = parts.into_iter().max_by_key(|part| part.len());
+                    tokens
+                        .found
+                        .extend(longest.filter(|part| !part.is_empty()).map(Cow::Borrowed));
                 }
             }
             Self::Header(_) => {

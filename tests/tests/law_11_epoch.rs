@@ -13,7 +13,7 @@ use session_tests::{
 };
 
 const MILLI: Duration = Duration::from_millis(1);
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(60);
 
 type Counted = Arc<CountingStore<Arc<dyn session_core::SessionStore>>>;
 
@@ -82,7 +82,7 @@ fn a_token_that_was_just_retired_is_answered_as_anonymous_and_stores_nothing() {
                 assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
                 assert_eq!(store.take(), Counts::LOAD, "{backend:?}");
             }
-            // From ten seconds on it is a stranger's, who may begin a session like anybody else.
+            // From a minute on it is a stranger's, who may begin a session like anybody else.
             clock.advance(MILLI);
             let session = open(&manager, &old).await;
             assert!(session.is_new());
@@ -277,7 +277,7 @@ fn a_renewal_keeps_what_others_wrote_before_it() {
 }
 
 #[test]
-fn the_last_eight_retired_tokens_are_known_for_ten_seconds() {
+fn retired_tokens_are_known_for_a_minute() {
     let (manager, _, clock) = stage(Backend::Memory);
     let run = async {
         let mut tokens = vec![create(&manager, [("n", 1)]).await];

@@ -359,8 +359,8 @@ fn a_thief_and_the_client_cannot_both_go_on() {
 
 #[test]
 fn a_revocation_that_the_store_refuses_fails_the_request_and_is_told() {
-    // It closes the epoch, then deletes.
-    for call in [Call::Update, Call::Delete] {
+    // It puts the mark in the place of the record, in one update.
+    for call in [Call::Update] {
         let store = FaultStore::new(Backend::Memory.store());
         let stage = Stage::new(&(Arc::clone(&store) as _), true, OnReuse::Revoke);
         let run = async {

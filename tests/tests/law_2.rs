@@ -130,7 +130,7 @@ fn race(backend: Backend, end: End, seed: u64) {
 
 async fn is_stored(manager: &SessionManager, id: SessionId, now: Timestamp) -> bool {
     let loaded = manager.store().load(&Key::Id(id), now).await.unwrap();
-    loaded.is_some_and(|record| record.is_live(now))
+    loaded.is_some_and(|record| record.is_live(now) && record.ended().is_none())
 }
 
 #[test]

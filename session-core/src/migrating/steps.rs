@@ -141,7 +141,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
 }
 
 /// What moves has not ended: the mark that its deletion leaves is over at once.
-const NO_MARK: Ended = Ended::new(EndReason::Revoked, Timestamp::from_millis(0));
+const NO_MARK: Ended = Ended::new(EndReason::Moved, Timestamp::from_millis(0));
 
 /// Without a mark whose time is over, or that what has moved left behind.
 pub(super) fn remembered(loaded: Option<Arc<Record>>, now: Timestamp) -> Option<Arc<Record>> {

@@ -255,7 +255,7 @@ fn what_may_not_be_created() {
 
 #[test]
 fn a_muted_request_stores_nothing() {
-    let mut state = State::opened(None, Some(Barred::default()));
+    let mut state = State::opened(None, Some(Box::default()));
     let reason = "its token was renewed, or it ended, since this request was sent";
     for occasion in [Occasion::Save, Occasion::Commit, Occasion::CommitKeepingToken] {
         assert!(is_nothing(&mut state, at(1_001), occasion));
