@@ -149,7 +149,7 @@ impl SessionManager {
         let sealed = tokens.iter().any(|token| self.may_be_sealed(token));
         let opened = match tokens {
             [] => Opened::default(),
-            [token] => self.open_one(token, when).await?,
+            [token] => self.open_one(token, &when).await?,
             // They come from planted cookies: handlers' futures need no room for that.
             _ => Box::pin(self.open_any(tokens, when)).await?,
         };
@@ -163,7 +163,7 @@ impl SessionManager {
         Ok(Session::new(self.clone(), state))
     }
 
-    async fn open_one(&self, token: &str, when: When) -> Result<Opened, Error> {
+    async fn open_one(&self, token: &str, when: &When) -> Result<Opened, Error> {
         let Some((key, presented)) = self.read(token, when.now) else {
             return Ok(Opened::default());
         };
@@ -171,7 +171,7 @@ impl SessionManager {
         let answer = self.ask(&key, when.now).await;
         let record = self.readable(&key, answer, when.now)?;
         // Nothing but a flag is kept while a reuse is dealt with: every handler's future has room for it.
-        let barred = match self.find(key, presented, record, when) {
+        let barred = match self.find(key, presented, record, *when) {
             Found::Live(base) => {
                 return Ok(Opened {
                     live: Some(base),
