@@ -294,6 +294,10 @@ own_sessions() {
     has 'a label is shown escaped' "$(ask /sessions)" '<td>&lt;b&gt;bold&lt;<br>'
     enter Grace mute -H 'User-Agent:'
     has 'a program without a name' "$(ask /sessions)" '<td>Unknown program<br>'
+
+    jar=$work/jar.desktop
+    is 'who was signed out from elsewhere can sign in again at once' "$(post /sign-in 'name=Grace & co')" "303 $base/"
+    has 'and is in' "$(ask /session.json)" '"principal":"user:Grace & co"'
 }
 
 at_once() {
