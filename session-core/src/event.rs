@@ -1,6 +1,5 @@
 //! What is worth telling: one event for each turn in a session's life, to an observer and to the log.
 
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,12 +7,11 @@ use bytestring::ByteString;
 use tracing::{debug, info, trace, warn};
 
 use crate::observer::Audience;
+use crate::recent::Recent;
 use crate::throttle::Throttles;
 use crate::{EndReason, Error, Event, EventKind, Record, SessionId, ShortId, StoreError, Timestamp};
 
 const TARGET: &str = "session";
-/// So many sessions that were found expired are remembered, to tell of each once.
-const EXPIRIES: usize = 4096;
 
 /// Whom an event is about, kept beyond the record.
 #[derive(Clone, Debug)]
@@ -352,53 +350,5 @@ impl Events {
             "the record cannot be read",
             now,
         );
-    }
-}
-
-/// The last so many ids, each once.
-#[derive(Default)]
-struct Recent {
-    newer: std::collections::HashSet<SessionId>,
-    older: std::collections::HashSet<SessionId>,
-}
-
-impl Recent {
-    /// Whether it is new.
-    fn add(&mut self, id: SessionId) -> bool {
-        if self.older.contains(&id) || !self.newer.insert(id) {
-            return false;
-        }
-        if self.newer.len() >= EXPIRIES {
-            self.older = std::mem::take(&mut self.newer);
-        }
-        true
-    }
-}
-
-impl fmt::Debug for Recent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.newer.len() + self.older.len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_new_once_among_the_last() {
-        let id = |n: usize| {
-            let mut bytes = [0; 16];
-            bytes[..8].copy_from_slice(&(n as u64).to_le_bytes());
-            SessionId::from_bytes(bytes)
-        };
-        let mut recent = Recent::default();
-        for n in 0..10 * EXPIRIES {
-            assert!(recent.add(id(n)));
-            for before in [n, n.saturating_sub(1), n.saturating_sub(EXPIRIES - 1)] {
-                assert!(!recent.add(id(before)), "{n} {before}");
-            }
-        }
-        assert!(recent.newer.len() + recent.older.len() <= 2 * EXPIRIES);
     }
 }

@@ -85,6 +85,7 @@ mod pending;
 mod plan;
 mod principals;
 mod queue;
+mod recent;
 mod record;
 mod rotation;
 mod round_trips;
