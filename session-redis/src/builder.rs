@@ -213,6 +213,7 @@ impl RedisStoreBuilder {
             }
             Kind::Client(client) => {
                 let info = client.get_connection_info().clone();
+                check_login(&info)?;
                 crate::tls::prepare(&info);
                 let client = redis::Client::open(crate::source::tuned(info));
                 Connector::Client(Box::new(client.map_err(|error| contradiction(&error))?))
@@ -240,14 +241,16 @@ impl RedisStoreBuilder {
         let (login, certificates) = (&self.login, &self.certificates);
         let wrong =
             |error| ConfigError::new(format!("the settings for Redis contradict each other: {error}"));
+        certificates.check()?;
         match servers {
             Servers::One(info) => {
-                let client = certificates.client(login.put(info)).map_err(wrong)?;
+                let client = certificates.client(login.put(info)?).map_err(wrong)?;
                 Ok(Connector::Client(Box::new(client)))
             }
             #[cfg(feature = "cluster")]
             Servers::Cluster(nodes) => {
-                let nodes: Vec<_> = nodes.into_iter().map(|node| login.put(node)).collect();
+                let nodes = nodes.into_iter().map(|node| login.put(node));
+                let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
                 if nodes.iter().any(|node| node.redis_settings().db() != 0) {
                     return Err(ConfigError::new(
                         "a Cluster has database 0 only; keep data apart by prefix",
@@ -262,11 +265,12 @@ impl RedisStoreBuilder {
                 name,
                 server,
             } => {
-                let sentinels = sentinels
-                    .into_iter()
-                    .map(|sentinel| certificates.client(self.sentinels.put(sentinel)));
-                let sentinels = sentinels.collect::<Result<_, _>>().map_err(wrong)?;
-                let server = certificates.client(login.put(server)).map_err(wrong)?;
+                let sentinels = sentinels.into_iter().map(|sentinel| {
+                    let sentinel = self.sentinels.put(sentinel)?;
+                    certificates.client(sentinel).map_err(wrong)
+                });
+                let sentinels = sentinels.collect::<Result<_, _>>()?;
+                let server = certificates.client(login.put(server)?).map_err(wrong)?;
                 let server = server.get_connection_info().clone();
                 Ok(Connector::Sentinel(Arc::new(Sentinel {
                     sentinels,
@@ -286,6 +290,18 @@ impl RedisStoreBuilder {
     }
 }
 
+/// The driver sends a username with a password only; the store would be somebody else.
+fn check_login(info: &ConnectionInfo) -> Result<(), ConfigError> {
+    let settings = info.redis_settings();
+    match (settings.username(), settings.password()) {
+        // As whom everybody begins.
+        (None | Some("default"), _) | (_, Some(_)) => Ok(()),
+        (Some(_), None) => Err(ConfigError::new(
+            "a username for Redis lacks its password; set one, or password(\"\") for a user that has none",
+        )),
+    }
+}
+
 /// The driver's text names settings, and no secret.
 fn contradiction(error: &redis::RedisError) -> ConfigError {
     let text = error.to_string();
@@ -298,7 +314,7 @@ impl Login {
         self.username.is_none() && self.password.is_none() && self.database.is_none()
     }
 
-    fn put(&self, info: ConnectionInfo) -> ConnectionInfo {
+    fn put(&self, info: ConnectionInfo) -> Result<ConnectionInfo, ConfigError> {
         let mut settings = info.redis_settings().clone();
         if let Some(username) = &self.username {
             settings = settings.set_username(username);
@@ -309,6 +325,8 @@ impl Login {
         if let Some(database) = self.database {
             settings = settings.set_db(database);
         }
-        info.set_redis_settings(settings)
+        let info = info.set_redis_settings(settings);
+        check_login(&info)?;
+        Ok(info)
     }
 }

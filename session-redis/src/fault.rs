@@ -92,6 +92,14 @@ impl Fault {
         }
     }
 
+    /// The same with the reason of an earlier refusal, where the last attempt was only not answered in time: that tells more.
+    pub(crate) fn for_which(self, refusal: Option<Arc<Reason>>) -> Self {
+        match (self, refusal) {
+            (Self::Lost(last), Some(refusal)) if matches!(*last, Reason::Silent(_)) => Self::Lost(refusal),
+            (fault, _) => fault,
+        }
+    }
+
     /// Whether it may be another time.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

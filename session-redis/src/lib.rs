@@ -122,6 +122,7 @@
 //! | what happens | what a request sees |
 //! |---|---|
 //! | The connection is closed. | It is made anew at once, by one task for all. A request waits for it; a read whose answer was lost is sent again; a write whose answer was lost is [`OutcomeUnknown`](session_core::StoreError::OutcomeUnknown) and never sent again, but for what only ends sessions: sent again it does no harm. Then `delete_one` says `false` and `delete_all` does not count what the first time has ended. |
+//! | Something between drops the connection and tells nobody. | A connection without traffic is probed after 15 s (TCP keepalive), so one that is dead is replaced within 30 s, before a request meets it, and what drops idle connections sees that this one is used. A write on one that died a moment ago is `OutcomeUnknown`. |
 //! | The server is down. | For the first second ([`connect_timeout`](RedisStoreBuilder::connect_timeout)) requests wait, then they fail at once as [`Unavailable`](session_core::StoreError::Unavailable), until it is back. |
 //! | The server hangs. | Requests fail after the deadline. A connection on which nothing is heard for two thirds of it is given up, and then it is as if the server were down. |
 //! | The script is unknown (restart, `SCRIPT FLUSH`). | Nothing: it is sent whole. |

@@ -136,8 +136,7 @@ impl Link {
         twice: Twice,
         until: Instant,
     ) -> Result<Value, Fault> {
-        let mut pause = FIRST_PAUSE;
-        let mut lost = None;
+        let (mut pause, mut lost, mut refusal) = (FIRST_PAUSE, None, None);
         loop {
             let fault = match self.attempt(command, twice, until).await {
                 Ok(answer) => return Ok(answer),
@@ -153,12 +152,13 @@ impl Link {
                 // The call is made again, with the code.
                 Fault::NoScript => return Err(fault),
                 Fault::Lost(_) => lost = Some(fault.clone()),
+                Fault::Refused { ref reason, .. } => refusal = Some(Arc::clone(reason)),
                 _ => {}
             }
             let wake = Instant::now() + jitter(pause);
             if !again || wake >= until {
                 // It may have been applied, whatever became of the last attempt.
-                return Err(lost.unwrap_or(fault));
+                return Err(lost.unwrap_or(fault).for_which(refusal));
             }
             tokio::time::sleep_until(wake).await;
             pause = (pause * 2).min(LAST_PAUSE);

@@ -1,6 +1,7 @@
 //! What a server or the driver said, as it may be logged, and what to do about it.
 
 use std::fmt;
+use std::time::Duration;
 
 use redis::RedisError;
 
@@ -12,6 +13,7 @@ pub(crate) struct Said {
     text: String,
     hint: &'static str,
     lasting: bool,
+    silence: bool,
 }
 
 impl Said {
@@ -38,6 +40,18 @@ impl Said {
         Self::new(String::new(), text)
     }
 
+    /// Nothing was said for so long.
+    pub(crate) fn silence(limit: Duration) -> Self {
+        Self {
+            silence: true,
+            ..Self::plain(format!("no answer within {limit:.1?}"))
+        }
+    }
+
+    pub(crate) fn is_silence(&self) -> bool {
+        self.silence
+    }
+
     fn new(code: String, text: String) -> Self {
         let (hint, lasting) = hint(&code, &text);
         Self {
@@ -45,6 +59,7 @@ impl Said {
             text,
             hint,
             lasting,
+            silence: false,
         }
     }
 
@@ -97,6 +112,10 @@ fn hint(code: &str, text: &str) -> (&'static str, bool) {
                 true,
             )
         }
+        _ if says("max number of clients") => (
+            "the server has as many clients as it may; raise its maxclients, or close other connections",
+            false,
+        ),
         _ if says("unknown command 'SENTINEL'") => {
             ("this is a server and no Sentinel; connect with redis://", true)
         }
@@ -116,9 +135,13 @@ fn hint(code: &str, text: &str) -> (&'static str, bool) {
         _ if says("reset by peer")
             || says("no answer")
             || says("timed out")
-            || says("unexpected end of file") =>
+            || says("unexpected end of file")
+            || says("roken pipe") =>
         {
-            ("is the server up, and is it a port for TLS, or without?", false)
+            (
+                "is the server up, and is it a port for TLS, or without? may it have one more client (maxclients)?",
+                false,
+            )
         }
         _ if says("Connection refused") || says("No such file") => {
             ("is the server up, and this its address?", false)

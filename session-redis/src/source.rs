@@ -1,8 +1,10 @@
 //! Which servers, as an application names them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::aio::ConnectionLike;
+use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use session_core::ConfigError;
 
@@ -22,8 +24,9 @@ use crate::connector::Given;
 /// | a `redis::cluster::ClusterClientBuilder` | its Cluster, by connections of the store's own (feature `cluster`) |
 /// | [`Source::connection`] | a connection that the application has |
 ///
-/// Characters of a password that have a meaning in URLs are percent-encoded; or set it with
-/// [`RedisStoreBuilder::password`](crate::RedisStoreBuilder::password).
+/// In a username and a password `/`, `?`, `#` and `%` are percent-encoded, and in a username `:` too; or set them with
+/// [`RedisStoreBuilder::password`](crate::RedisStoreBuilder::password). A username goes with a password: without
+/// one the driver would not send it.
 ///
 /// Behind `?` a URL may have `protocol=resp2` for what lies between and knows no RESP3: then a connection that was closed is only noticed by
 /// the next call. Of a client the store takes the address, login and certificates, of the builder of a Cluster client all but the retries: by
@@ -190,6 +193,12 @@ fn has_port(host: &str) -> bool {
     host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'))
 }
 
+/// After so long without traffic the system asks whether the other end is still there, again after this time, and so
+/// often before it gives the connection up. What was sent is waited for as long, where the system can be told.
+const IDLE: Duration = Duration::from_secs(15);
+const PROBE: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;
+
 const SCHEMES: [&str; 7] = [
     "redis",
     "rediss",
@@ -213,12 +222,8 @@ fn info(url: &str) -> Result<ConnectionInfo, ConfigError> {
     let socket = url
         .split_once("://")
         .is_some_and(|(scheme, _)| scheme.ends_with("unix"));
-    let (address, query) = url.split_once('?').unwrap_or((url, ""));
-    if address.contains('&') || (socket && address.contains('=')) {
-        return Err(ConfigError::new(
-            "the Redis URL has an & before its ?; the first parameter stands behind ?, the others behind &",
-        ));
-    }
+    look_at(url, socket)?;
+    let (_, query) = url.split_once('?').unwrap_or((url, ""));
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let name = parameter.split('=').next().unwrap_or_default();
         if !PARAMETERS.contains(&name) || (!socket && name != "protocol") {
@@ -248,6 +253,38 @@ fn info(url: &str) -> Result<ConnectionInfo, ConfigError> {
     }
 }
 
+/// What the driver would pass over or refuse with another cause.
+fn look_at(url: &str, socket: bool) -> Result<(), ConfigError> {
+    let wrong = |text| Err(ConfigError::new(text));
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // A username and a password may have an &; a path is shown, and a part of a password is not to be taken for one.
+    let end = address.find(['/', '#']).unwrap_or(address.len());
+    let (authority, path) = address.split_at(end);
+    let misplaced = match socket {
+        true => path.split('&').skip(1).any(|part| part.contains('=')),
+        false => path.contains('&'),
+    };
+    if misplaced {
+        return wrong(
+            "the Redis URL has an & before its ?; the first parameter stands behind ?, the others behind &; in the path of a socket write it as %26",
+        );
+    }
+    let secure = url.starts_with("rediss://") || url.starts_with("valkeys://");
+    if !secure && (path.contains('#') || query.contains('#')) {
+        return wrong(
+            "the Redis URL has a # and a fragment behind it; the #name of a primary goes with redis-sentinel://, and in a path or a password a # is written as %23",
+        );
+    }
+    let hosts = authority.rsplit('@').next().unwrap_or_default();
+    if !socket && hosts.contains(',') {
+        return wrong(
+            "the Redis URL names several hosts; that is for redis-cluster:// and for redis-sentinel://",
+        );
+    }
+    Ok(())
+}
+
 /// The driver's text says which part is wrong, and names no secret.
 fn wrong(error: &redis::RedisError) -> ConfigError {
     let text = error.to_string();
@@ -264,7 +301,15 @@ pub(crate) fn tuned(info: ConnectionInfo) -> ConnectionInfo {
 }
 
 fn undelayed(info: ConnectionInfo) -> ConnectionInfo {
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    let mut tcp = info.tcp_settings().clone().set_nodelay(true);
+    if tcp.keepalive().is_none() {
+        let keepalive = TcpKeepalive::new().with_time(IDLE).with_interval(PROBE);
+        tcp = tcp.set_keepalive(keepalive.with_retries(PROBES));
+    }
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    if tcp.user_timeout().is_none() {
+        tcp = tcp.set_user_timeout(PROBE * PROBES);
+    }
     info.set_tcp_settings(tcp)
 }
 

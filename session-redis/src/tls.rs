@@ -1,6 +1,7 @@
 //! Certificates, and the provider of cryptography.
 
 use redis::{Client, ConnectionAddr, ConnectionInfo, RedisResult};
+use session_core::ConfigError;
 
 /// What a server is checked against, and what it is shown.
 #[derive(Default)]
@@ -19,6 +20,27 @@ impl std::fmt::Debug for Certificates {
 
 #[cfg(feature = "tls")]
 impl Certificates {
+    /// The driver takes a file without certificates, and then trusts nobody.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+        let has_one = |pem: &Vec<u8>| pem.windows(BEGIN.len()).any(|bytes| bytes == BEGIN);
+        let settings = [
+            ("root_certificates", self.roots.as_ref()),
+            (
+                "client_certificate",
+                self.client.as_ref().map(|(certificate, _)| certificate),
+            ),
+        ];
+        for (name, pem) in settings {
+            if !pem.is_none_or(has_one) {
+                return Err(ConfigError::new(format!(
+                    "{name} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----); is the file empty or the wrong one?"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.roots.is_none() && self.client.is_none()
     }
@@ -58,6 +80,15 @@ impl Certificates {
 
 #[cfg(not(feature = "tls"))]
 impl Certificates {
+    #[allow(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "as with the feature"
+    )]
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         true
     }

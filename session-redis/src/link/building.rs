@@ -77,7 +77,12 @@ async fn build(task: Building, mut pause: Duration) {
             tracing::warn!(target: "session::redis", servers = %link.connector, %failure, "cannot connect");
             told = Some((failure.clone(), Instant::now()));
         }
-        link.state().failure = Some(failure);
+        let mut state = link.state();
+        // What the server has said tells more than an attempt without an answer.
+        if !failure.is_silence() || state.failure.is_none() {
+            state.failure = Some(failure);
+        }
+        drop(state);
         // Who waits for nothing is to know.
         link.changed.notify_waiters();
     }
@@ -131,7 +136,7 @@ impl Link {
         match made {
             Ok(Ok(made)) => Ok(Arc::new(Live::new(made, generation, Arc::downgrade(self)))),
             Ok(Err(error)) => Err(Said::of(&error)),
-            Err(_) => Err(Said::plain(format!("no answer within {limit:.1?}"))),
+            Err(_) => Err(Said::silence(limit)),
         }
     }
 

@@ -63,6 +63,110 @@ fn one_server() {
 }
 
 #[test]
+fn whatever_the_driver_takes_in_a_login_is_taken() {
+    for (text, right) in [
+        ("a&b", "a&b"),
+        ("a=b&c=d", "a=b&c=d"),
+        ("a@b", "a@b"),
+        ("a:b", "a:b"),
+        ("a,b", "a,b"),
+        ("a%26b%2F%3F%23%40%3A%25", "a&b/?#@:%"),
+        ("a%b", "a%b"),
+        ("a+b!$'()*;~", "a+b!$'()*;~"),
+        ("[a]{b}|^`\"<>\\\\", "[a]{b}|^`\"<>\\\\"),
+    ] {
+        let url = format!("redis://:{text}@127.0.0.1/");
+        let driver = Client::open(&*url).unwrap();
+        assert_eq!(
+            driver.get_connection_info().redis_settings().password(),
+            Some(right),
+            "{url}"
+        );
+        assert_eq!(login(&one(&url)), (None, Some(right), 0), "{url}");
+        assert_eq!(
+            login(&cluster(&format!("redis-cluster://:{text}@a,b/"))[1]).1,
+            Some(right)
+        );
+        let by_sentinel = sentinel(&format!("redis-sentinel://:{text}@a,b/1#name")).2;
+        assert_eq!(login(&by_sentinel), (None, Some(right), 1));
+    }
+    assert_eq!(
+        login(&one("redis://a&b:c@[::1]:1/2?protocol=resp3")),
+        (Some("a&b"), Some("c"), 2)
+    );
+    for path in ["/run/a=b.sock", "/run/a&b.sock", "/run/a,b@c:1.sock"] {
+        let info = one(&format!("unix://{path}?db=2&pass=a%26b"));
+        assert!(
+            matches!(info.addr(), ConnectionAddr::Unix(found) if found.as_os_str() == path),
+            "{path}"
+        );
+        assert_eq!(login(&info), (None, Some("a&b"), 2));
+    }
+}
+
+#[tokio::test]
+async fn a_username_without_a_password_is_refused_and_an_empty_one_sent() {
+    let refused = |builder: crate::RedisStoreBuilder| builder.lazy().unwrap_err().to_string();
+    let lacks = "lacks its password";
+    assert!(refused(RedisStore::builder("redis://host").username("shop")).contains(lacks));
+    assert!(refused(RedisStore::builder("redis-sentinel://a#n").sentinel_username("shop")).contains(lacks));
+    let client = Client::open("redis://shop@host").unwrap();
+    assert!(refused(RedisStore::builder(client)).contains(lacks));
+    for url in ["redis://shop@host", "unix:///a?user=shop"] {
+        RedisStore::builder(url).password("").lazy().unwrap();
+        RedisStore::builder(url).password("secret").lazy().unwrap();
+    }
+    // As whom everybody begins.
+    RedisStore::builder("redis://default@host").lazy().unwrap();
+}
+
+#[tokio::test]
+async fn a_file_without_certificates_is_refused() {
+    for pem in [
+        "",
+        "\n",
+        "no PEM",
+        "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n",
+    ] {
+        for url in [
+            "rediss://host",
+            "rediss-cluster://a,b",
+            "rediss-sentinel://a#name",
+        ] {
+            let refused = RedisStore::builder(url)
+                .root_certificates(pem)
+                .lazy()
+                .unwrap_err();
+            assert!(refused.to_string().contains("root_certificates"), "{refused}");
+            let refused = RedisStore::builder(url)
+                .client_certificate(pem, "")
+                .lazy()
+                .unwrap_err();
+            assert!(refused.to_string().contains("client_certificate"), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn every_connection_is_kept_alive() {
+    let quiet = one("redis://host/?protocol=2");
+    for info in [&one("redis://host"), &quiet, &cluster("redis-cluster://a,b")[1]] {
+        assert!(info.tcp_settings().keepalive().is_some());
+        #[cfg(target_os = "linux")]
+        assert_eq!(info.tcp_settings().user_timeout(), Some(Duration::from_secs(15)));
+    }
+    let (sentinels, _, server) = sentinel("redis-sentinel://a#name");
+    assert!(sentinels[0].tcp_settings().keepalive().is_some());
+    assert!(server.tcp_settings().keepalive().is_some());
+    // What a client has set stays.
+    let own = TcpKeepalive::new().with_time(Duration::from_secs(99));
+    let info = one("redis://host");
+    let settings = info.tcp_settings().clone().set_keepalive(own);
+    let kept = tuned(info.set_tcp_settings(settings));
+    assert!(format!("{:?}", kept.tcp_settings()).contains("99"));
+}
+
+#[test]
 fn over_tls() {
     for scheme in ["rediss", "valkeys"] {
         assert_eq!(tls(&one(&format!("{scheme}://host"))), ("host", 6379));
@@ -174,7 +278,7 @@ fn sentinels() {
 const SECRET: &str = "p4ssw0rd";
 
 /// All that is wrong with a password in it: none of it shows.
-const WRONG: [(&str, &str); 31] = [
+const WRONG: [(&str, &str); 43] = [
     ("", "begins with"),
     ("host:6379", "begins with"),
     ("http://:p4ssw0rd@host", "begins with"),
@@ -206,14 +310,26 @@ const WRONG: [(&str, &str); 31] = [
     ("redis-sentinel://:p4ssw0rd@a/0#", "lacks the name"),
     ("redis-sentinel://user:1#p4ssw0rd@a/0#name", "@ too late"),
     ("rediss://:p4ssw0rd@host/#p4ssw0rd", "fragment"),
+    ("redis://:p4ssw0rd@sentinel/0#name", "redis-sentinel://"),
+    ("redis://:p4ssw0rd@host/0?protocol=3#name", "redis-sentinel://"),
+    ("redis-cluster://:p4ssw0rd@a,b/#name", "redis-sentinel://"),
+    ("unix:///run/a#b.sock?pass=p4ssw0rd", "%23"),
+    ("redis://:p4ssw0rd@a,b/", "several hosts"),
+    ("rediss://:p4ssw0rd@a:1,b:2", "several hosts"),
+    ("redis://:p4ssw0rd@host/0&protocol=3", "& before"),
+    ("unix:///a.sock&db=1&password=p4ssw0rd", "& before"),
+    ("redis://p4ssw0rd@host/", "lacks its password"),
+    ("redis-cluster://p4ssw0rd@a,b/", "lacks its password"),
+    ("redis-sentinel://p4ssw0rd@a/#name", "lacks its password"),
+    ("unix:///a.sock?user=p4ssw0rd", "lacks its password"),
 ];
 
 #[test]
 fn what_is_wrong_is_said_without_the_password() {
     for (url, reason) in WRONG {
-        let said = refusal(url);
-        assert!(said.contains(reason) && !said.contains(SECRET), "{url}: {said}");
         let error = RedisStore::builder(url).lazy().unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains(reason) && !said.contains(SECRET), "{url}: {said}");
         let connect = ConnectError::from(error.clone());
         for text in [format!("{error:?}"), connect.to_string(), format!("{connect:?}")] {
             assert!(!text.contains(SECRET), "{text}");
