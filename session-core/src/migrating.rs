@@ -95,14 +95,15 @@ const MOST_MEETINGS: usize = 4;
 /// |---|---|---|
 /// | a record | nothing, or a place | lives, and is `o` |
 /// | frozen | the place that it names | lives, and is what was frozen |
-/// | frozen or nothing | a record | lives, and is `n` |
+/// | frozen, a [mark](Ended::mark) or nothing | a record | lives, and is `n` |
 /// | frozen | anything else | has ended |
 /// | nothing | nothing, or a place | has ended |
-/// | a [mark](Ended::mark) | anything | has ended |
+/// | a mark | nothing, a place or a mark | has ended |
 /// | frozen or nothing | a mark | has ended |
 ///
-/// Whoever finds a mark in one store ends what is left in the other. What a move clears away leaves a mark that is over from
-/// the start: it counts as nothing.
+/// Whoever finds a mark and a place ends that too. A frozen record that is left over keeps the principal of then, and gets a
+/// mark when all sessions of that one end: that says nothing of `n`. What a move clears away leaves a mark that is over
+/// from the start: it counts as nothing.
 ///
 /// `o` is never written after it was frozen and never comes back; `n` never becomes a place again but by ending. So who looks at `n`, or at `o` and then at `n`, sees the
 /// session as it was at one instant in between. Whoever finds a session between two steps takes the next one, so nobody waits for who died there; what a
@@ -136,16 +137,6 @@ enum Found {
     Between(Arc<Record>),
     /// It has ended: the mark that says so.
     Ended(Arc<Record>),
-}
-
-impl Found {
-    fn of(record: &Arc<Record>, place: fn(Arc<Record>) -> Self) -> Self {
-        let record = Arc::clone(record);
-        match record.ended() {
-            Some(_) => Self::Ended(record),
-            None => place(record),
-        }
-    }
 }
 
 impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {

@@ -13,17 +13,26 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     /// Looks at the old store, then at the new one where that says more.
     pub(super) async fn find(&self, key: &Key, now: Timestamp) -> Result<Found, StoreError> {
         let old = remembered(self.old.load(key, now).await?, now);
-        if let Some(record) = old.as_ref().filter(|record| !is_frozen(record)) {
-            if let Some(ended) = record.ended() {
-                // Somebody who had frozen the record may be about to fill the place, before `delete` comes to it.
-                // What says that the session has ended makes sure that it has.
-                self.new.delete(key, ended).await?;
-            }
-            return Ok(Found::of(record, Found::Old));
+        let is_session = |record: &&Arc<Record>| !is_frozen(record) && record.ended().is_none();
+        if let Some(record) = old.as_ref().filter(is_session) {
+            return Ok(Found::Old(Arc::clone(record)));
         }
-        Ok(match (old, remembered(self.new.load(key, now).await?, now)) {
-            (_, Some(record)) if !is_place(&record) => Found::of(&record, Found::New),
+        let new = remembered(self.new.load(key, now).await?, now);
+        Ok(match (old, new) {
+            // Whatever the old store says: what is left over there may have ended with others of a former principal.
+            (_, Some(record)) if !is_place(&record) => match record.ended() {
+                Some(_) => Found::Ended(record),
+                None => Found::New(record),
+            },
             (Some(frozen), Some(place)) if place.epoch == frozen.epoch => Found::Between(frozen),
+            (Some(mark), place) if mark.ended().is_some() => {
+                // Somebody who had frozen the record may be about to fill the place, before `delete` comes to it. Who says
+                // that the session has ended makes sure that it has.
+                if let (Some(_), Some(ended)) = (place, mark.ended()) {
+                    self.new.delete(key, ended).await?;
+                }
+                Found::Ended(mark)
+            }
             (None, Some(_)) => {
                 // The same, where the mark is over.
                 self.new.delete(key, NO_MARK).await?;

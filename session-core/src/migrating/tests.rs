@@ -153,6 +153,28 @@ async fn what_has_moved_has_not_ended() {
     }
 }
 
+/// It is of another principal meanwhile, and what is left over of it in the old store ended with those of the former one.
+#[tokio::test]
+async fn what_is_left_over_ends_without_what_has_moved() {
+    let store = stores();
+    let frozen = frozen(&record(), Place::draw().unwrap().epoch());
+    store.old.create(&Arc::new(frozen), NOW).await.unwrap();
+    let bob = Arc::new(record().with_principal("bob"));
+    store.new.create(&bob, NOW).await.unwrap();
+    assert_eq!(store.delete_all("ann", None, ENDED).await.unwrap(), 0);
+    for standing_by in [false, true] {
+        let store = MigratingStore {
+            new: Arc::clone(&store.new),
+            old: Arc::clone(&store.old),
+            moving: !standing_by,
+        };
+        assert_eq!(store.load(&key(), NOW).await.unwrap(), Some(Arc::clone(&bob)));
+        assert!(matches!(store.find(&key(), NOW).await.unwrap(), Found::New(_)));
+    }
+    assert!(store.delete_one("bob", record().id(), ENDED).await.unwrap());
+    expect_ended(&store).await;
+}
+
 /// It has said that it ended it, and was cut off before it could take it away.
 #[tokio::test]
 async fn what_was_ended_in_either_store_and_still_lies_there_is_no_session() {
