@@ -83,7 +83,7 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
 /// Where the time comes from, and how to wait for it.
 ///
-/// [`SystemClock`] is the default. Tests take a [`ManualClock`]; a program on a
+/// [`SystemClock`] is the default. Tests take a [`ManualClock`](crate::ManualClock); a program on a
 /// runtime other than tokio brings its own implementation with that runtime's timer.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.

@@ -92,6 +92,7 @@ fn an_aborted_request_leaves_the_session_as_it_was() {
             change(&session);
             session.sign_in("user:1").unwrap();
             assert_eq!(manager.abort(&session).await, Directive::Nothing);
+            // There is nothing to save, so it asks whether the session is still there.
             session.save().await.unwrap();
             // A panic or a cancellation: nobody commits.
             let session = open(&manager, &token).await;
@@ -101,7 +102,7 @@ fn an_aborted_request_leaves_the_session_as_it_was() {
             assert_eq!(
                 store.take(),
                 Counts {
-                    loads: 2,
+                    loads: 3,
                     ..Counts::NONE
                 },
                 "{backend:?}"
