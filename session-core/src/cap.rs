@@ -14,8 +14,9 @@ const REASON: &str = "more sessions than a principal may have";
 pub enum OnMaxSessions {
     /// The principal's session that signed in first ends.
     RevokeOldest,
-    /// The sign-in fails: [`sign_in`](crate::Session::sign_in) itself succeeds, and the commit fails with
-    /// [`Error::TooManySessions`]. HTTP answers with 409 and an empty body, or as `SessionLayer::on_error` says. Of several at the same moment that are too many together, one
+    /// The sign-in fails: [`sign_in`](crate::Session::sign_in) itself succeeds, and the commit
+    /// fails with [`Error::TooManySessions`]. HTTP answers with 409 and an empty body, or as
+    /// `SessionLayer::on_error` says. Of several at the same moment that are too many together, one
     /// that has already returned may be ended in the place of another.
     Refuse,
 }
@@ -27,12 +28,13 @@ pub(crate) struct Cap {
     pub(crate) beyond: OnMaxSessions,
 }
 
-/// Sessions are ordered by their time of authentication, then by id: the same order for everybody who looks, so that of
-/// many sign-ins at once all agree on which sessions are too many. Each looks again after it is stored, so the last one sees them all.
-/// A sign-in takes a time after all it has seen, whatever the clocks of the servers say.
+/// Sessions are ordered by their time of authentication, then by id: the same order for everybody
+/// who looks, so that of many sign-ins at once all agree on which sessions are too many. Each looks
+/// again after it is stored, so the last one sees them all. A sign-in takes a time after all it has
+/// seen, whatever the clocks of the servers say.
 ///
-/// A session whose record cannot be read counts, since it may be one. It lets nobody in, so it is the first to end, and
-/// refuses no sign-in.
+/// A session whose record cannot be read counts, since it may be one. It lets nobody in, so it is
+/// the first to end, and refuses no sign-in.
 impl SessionManager {
     /// Before a sign-in: refuses it where there is no room, and notes what it has to follow.
     pub(crate) async fn make_room(&self, inner: &Inner, cap: Cap) -> Result<(), Error> {
@@ -100,7 +102,8 @@ impl SessionManager {
             OnMaxSessions::RevokeOldest => surplus,
             OnMaxSessions::Refuse => surplus.min(unreadable),
         };
-        // Refused is the newest, even one that has returned already: by the order it came after this one.
+        // Refused is the newest, even one that has returned already: by the order it came after
+        // this one.
         let (ending, rest) = sessions.split_at(first);
         let refused = &rest[rest.len() - (surplus - first)..];
         let mut ends = false;
@@ -112,8 +115,8 @@ impl SessionManager {
         Ok(ends)
     }
 
-    /// The live sessions of a principal in this scope: those that cannot be read, of whatever scope they are, then the
-    /// others, the one that signed in first at the front.
+    /// The live sessions of a principal in this scope: those that cannot be read, of whatever scope
+    /// they are, then the others, the one that signed in first at the front.
     async fn in_order(&self, principal: &str) -> Result<Vec<Listed>, Error> {
         let mut sessions = self.list(principal).await?;
         sessions.retain(|listed| {

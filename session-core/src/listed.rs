@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{Record, SessionId, StoreError};
 
-/// One of the sessions that [`SessionStore::list`](crate::SessionStore::list) finds for a principal.
+/// One of the sessions that [`SessionStore::list`](crate::SessionStore::list) finds for a
+/// principal.
 ///
 /// A store whose records are always readable wraps each one: `records.map(Listed::from)`.
 ///
@@ -28,7 +29,8 @@ use crate::{Record, SessionId, StoreError};
 pub enum Listed {
     /// A live record.
     Record(Arc<Record>),
-    /// A record of the principal that is there and cannot be read. Whether it has expired is not known.
+    /// A record of the principal that is there and cannot be read. Whether it has expired is not
+    /// known.
     Unreadable {
         /// The id under which it is stored.
         id: SessionId,

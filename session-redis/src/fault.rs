@@ -92,7 +92,8 @@ impl Fault {
         }
     }
 
-    /// The same with the reason of an earlier refusal, where the last attempt was only not answered in time: that tells more.
+    /// The same with the reason of an earlier refusal, where the last attempt was only not answered
+    /// in time: that tells more.
     pub(crate) fn for_which(self, refusal: Option<Arc<Reason>>) -> Self {
         match (self, refusal) {
             (Self::Lost(last), Some(refusal)) if matches!(*last, Reason::Silent(_)) => Self::Lost(refusal),

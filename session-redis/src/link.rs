@@ -36,7 +36,8 @@ pub(crate) struct Timing {
 }
 
 impl Timing {
-    /// How long a connection may leave a command unanswered, and all others too, before another one is made.
+    /// How long a connection may leave a command unanswered, and all others too, before another one
+    /// is made.
     fn silence(&self) -> Duration {
         self.deadline * 2 / 3
     }
@@ -92,8 +93,8 @@ impl State {
     }
 }
 
-/// A command that waits for its answer. Whoever gives up, by a deadline or because the caller has gone,
-/// looks whether the connection hangs.
+/// A command that waits for its answer. Whoever gives up, by a deadline or because the caller has
+/// gone, looks whether the connection hangs.
 struct Waiting<'a> {
     link: &'a Arc<Link>,
     live: &'a Live,
@@ -361,7 +362,8 @@ impl Link {
     }
 }
 
-/// A refusal is the whole answer: there is none inside of what our commands and scripts answer with.
+/// A refusal is the whole answer: there is none inside of what our commands and scripts answer
+/// with.
 fn refusal(answer: Value) -> RedisResult<Value> {
     match answer {
         Value::ServerError(error) => Err(error.into()),

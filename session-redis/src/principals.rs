@@ -1,13 +1,15 @@
 //! The index of a principal: a sorted set of its sessions' ids, by their deadlines.
 //!
-//! Session and index lie on different nodes of a Cluster, so no step covers both. The order of the steps makes up for
-//! it: the index is written first, and afterwards looked at again. Whoever ends all sessions marks the entry, ends the
-//! session and takes the entry out; so either they find the session, or its writer finds the mark and ends it itself. Until then a
-//! session lives on [probation](crate::probation): if its writer dies in between, so does the session.
+//! Session and index lie on different nodes of a Cluster, so no step covers both. The order of the
+//! steps makes up for it: the index is written first, and afterwards looked at again. Whoever ends
+//! all sessions marks the entry, ends the session and takes the entry out; so either they find the
+//! session, or its writer finds the mark and ends it itself. Until then a session lives on
+//! [probation](crate::probation): if its writer dies in between, so does the session.
 //!
-//! Nobody takes an entry out of which a session may live: it is marked, then the session is looked for, and then the entry goes
-//! only if the mark is still there. Whoever writes a session after that look writes its entry before it, which removes the mark, or
-//! confirms it afterwards, and finds no entry.
+//! Nobody takes an entry out of which a session may live: it is marked, then the session is looked
+//! for, and then the entry goes only if the mark is still there. Whoever writes a session after
+//! that look writes its entry before it, which removes the mark, or confirms it afterwards, and
+//! finds no entry.
 
 mod pages;
 mod score;
@@ -30,8 +32,9 @@ use score::Score;
 
 /// How many sessions of a principal are asked for, or ended, at once.
 const AT_ONCE: usize = 32;
-/// How many seconds an entry's session must have been missing: whoever writes one after its entry takes no longer. Clocks
-/// that differ by more cost who signs in just then the session, and nothing else.
+/// How many seconds an entry's session must have been missing: whoever writes one after its entry
+/// takes no longer. Clocks that differ by more cost who signs in just then the session, and nothing
+/// else.
 const MISSED: u64 = 60;
 
 /// An entry as it was read, and the mark that comes in its place, or `None` to take it out.
@@ -48,7 +51,8 @@ impl Inner {
         }
     }
 
-    /// Takes the entry of a session that has changed hands out of its former index, unless it has come back by now.
+    /// Takes the entry of a session that has changed hands out of its former index, unless it has
+    /// come back by now.
     pub(crate) async fn leave(&self, former: &str, id: SessionId, until: Instant) {
         let left = async {
             // As one that has been missing for ever.
@@ -75,8 +79,8 @@ impl Inner {
         owner.map(text).map_err(Fault::of_read)
     }
 
-    /// Page by page, each with a deadline of its own: somebody may have very many. What has no session leaves the index on
-    /// the way, so the next one has less to read.
+    /// Page by page, each with a deadline of its own: somebody may have very many. What has no
+    /// session leaves the index on the way, so the next one has less to read.
     pub(crate) async fn list(
         self: &Arc<Self>,
         principal: &str,
@@ -138,8 +142,8 @@ impl Inner {
         }
     }
 
-    /// Ends a session if it is of this principal; says how many that were. One that is damaged and does not say whose it
-    /// is, is theirs if it is in their index.
+    /// Ends a session if it is of this principal; says how many that were. One that is damaged and
+    /// does not say whose it is, is theirs if it is in their index.
     pub(crate) async fn end_one(
         &self,
         principal: &str,
@@ -189,7 +193,8 @@ impl Inner {
         Ok(false)
     }
 
-    /// Page by page, each with a deadline of its own: what was done stays done, and the next call goes on from there.
+    /// Page by page, each with a deadline of its own: what was done stays done, and the next call
+    /// goes on from there.
     pub(crate) async fn delete_all(
         self: &Arc<Self>,
         principal: &str,
@@ -239,8 +244,8 @@ impl Inner {
         Ok(total)
     }
 
-    /// Marks entries as those of sessions that are about to be ended. Where the server has no room for that they keep
-    /// their scores: to end a session makes room, and nobody signs in meanwhile.
+    /// Marks entries as those of sessions that are about to be ended. Where the server has no room
+    /// for that they keep their scores: to end a session makes room, and nobody signs in meanwhile.
     async fn mark_revoked(
         &self,
         principal: &str,
@@ -292,7 +297,8 @@ impl Inner {
         Ok(done)
     }
 
-    /// Carries the steps out, where the entries are still as they were read; says how many were taken out.
+    /// Carries the steps out, where the entries are still as they were read; says how many were
+    /// taken out.
     async fn heal(&self, principal: &str, steps: &[Step], until: Instant) -> Result<usize, Fault> {
         if steps.is_empty() {
             return Ok(0);
@@ -312,7 +318,8 @@ impl Inner {
     }
 }
 
-/// What becomes of entries without a session. A session may be on its way, so the first time they are only marked.
+/// What becomes of entries without a session. A session may be on its way, so the first time they
+/// are only marked.
 fn steps(entries: &[(SessionId, f64)], now: Timestamp) -> Vec<Step> {
     let step = |&(id, score): &(SessionId, f64)| match Score::of(score) {
         Score::Deadline => Some((id, score, Some(Score::missed(now).ok()?))),

@@ -1,4 +1,5 @@
-//! Signing in: the index is written first, then the session on probation, then the index is looked at again.
+//! Signing in: the index is written first, then the session on probation, then the index is looked
+//! at again.
 //!
 //! `principals.rs` says why.
 
@@ -15,14 +16,15 @@ use crate::link::Twice;
 use crate::script::{CONFIRM, INDEX, SETTLE};
 use crate::store::{GRACE, Inner, strange};
 
-/// An index stays this much longer than the sessions in it, and each entry: it is not renewed when they are, and by then the
-/// clocks of those who renew them may differ.
+/// An index stays this much longer than the sessions in it, and each entry: it is not renewed when
+/// they are, and by then the clocks of those who renew them may differ.
 const INDEX_GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Before it is tried once more to take a session off probation.
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Inner {
-    /// How long a session lives that was written and is not confirmed yet: longer than its writer takes to confirm it.
+    /// How long a session lives that was written and is not confirmed yet: longer than its writer
+    /// takes to confirm it.
     fn probation(&self) -> Duration {
         self.link.timing().deadline * 2 + Duration::from_secs(10)
     }
@@ -111,8 +113,9 @@ impl Inner {
         done.map(|grown| grown == Reply::Int(1)).map_err(Fault::of_read)
     }
 
-    /// After it was written: takes it off probation, or ends it if it was revoked meanwhile. It tries for almost as long
-    /// as the probation lasts, since with it would end what the session held before.
+    /// After it was written: takes it off probation, or ends it if it was revoked meanwhile. It
+    /// tries for almost as long as the probation lasts, since with it would end what the session
+    /// held before.
     async fn confirm(
         &self,
         principal: &str,
@@ -161,7 +164,8 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Runs steps that belong together to their end, whether somebody waits for it or not; and waits until then at most.
+/// Runs steps that belong together to their end, whether somebody waits for it or not; and waits
+/// until then at most.
 async fn finish<T: Send + 'static>(
     until: Instant,
     steps: impl Future<Output = Result<T, StoreError>> + Send + 'static,

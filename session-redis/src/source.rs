@@ -24,12 +24,13 @@ use crate::connector::Given;
 /// | a `redis::cluster::ClusterClientBuilder` | its Cluster, by connections of the store's own (feature `cluster`) |
 /// | [`Source::connection`] | a connection that the application has |
 ///
-/// In a username and a password `/`, `?`, `#` and `%` are percent-encoded, and in a username `:` too; or set them with
-/// [`RedisStoreBuilder::password`](crate::RedisStoreBuilder::password). A username goes with a password: without
-/// one the driver would not send it.
+/// In a username and a password `/`, `?`, `#` and `%` are percent-encoded, and in a username `:`
+/// too; or set them with [`RedisStoreBuilder::password`](crate::RedisStoreBuilder::password). A
+/// username goes with a password: without one the driver would not send it.
 ///
-/// Behind `?` a URL may have `protocol=resp2` for what lies between and knows no RESP3: then a connection that was closed is only noticed by
-/// the next call. Of a client the store takes the address, login and certificates, of the builder of a Cluster client all but the retries: by
+/// Behind `?` a URL may have `protocol=resp2` for what lies between and knows no RESP3: then a
+/// connection that was closed is only noticed by the next call. Of a client the store takes the
+/// address, login and certificates, of the builder of a Cluster client all but the retries: by
 /// default the driver sends a write again whose answer was lost, and it would be applied twice.
 ///
 /// ```
@@ -66,12 +67,13 @@ impl std::fmt::Debug for Kind {
 }
 
 impl Source {
-    /// A connection that the application has: a `MultiplexedConnection`, a `ConnectionManager`, a `ClusterConnection`, or
-    /// anything that is as cheap to clone.
+    /// A connection that the application has: a `MultiplexedConnection`, a `ConnectionManager`, a
+    /// `ClusterConnection`, or anything that is as cheap to clone.
     ///
-    /// The store cannot make it anew: a `MultiplexedConnection` that is closed stays so, and then every call
-    /// fails. Nor can it keep such a connection from sending a write twice, as a `ClusterConnection` does that was not
-    /// made with `retries(0)`. A URL or a client is better where there is a choice.
+    /// The store cannot make it anew: a `MultiplexedConnection` that is closed stays so, and then
+    /// every call fails. Nor can it keep such a connection from sending a write twice, as a
+    /// `ClusterConnection` does that was not made with `retries(0)`. A URL or a client is better
+    /// where there is a choice.
     pub fn connection(connection: impl ConnectionLike + Clone + Send + Sync + 'static) -> Self {
         Self(Kind::Connection(Arc::new(connection)))
     }
@@ -193,8 +195,9 @@ fn has_port(host: &str) -> bool {
     host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'))
 }
 
-/// After so long without traffic the system asks whether the other end is still there, again after this time, and so
-/// often before it gives the connection up. What was sent is waited for as long, where the system can be told.
+/// After so long without traffic the system asks whether the other end is still there, again after
+/// this time, and so often before it gives the connection up. What was sent is waited for as long,
+/// where the system can be told.
 const IDLE: Duration = Duration::from_secs(15);
 const PROBE: Duration = Duration::from_secs(5);
 const PROBES: u32 = 3;
@@ -258,7 +261,8 @@ fn look_at(url: &str, socket: bool) -> Result<(), ConfigError> {
     let wrong = |text| Err(ConfigError::new(text));
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
-    // A username and a password may have an &; a path is shown, and a part of a password is not to be taken for one.
+    // A username and a password may have an &; a path is shown, and a part of a password is not to
+    // be taken for one.
     let end = address.find(['/', '#']).unwrap_or(address.len());
     let (authority, path) = address.split_at(end);
     let misplaced = match socket {

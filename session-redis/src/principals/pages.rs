@@ -21,11 +21,12 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// The next page: what in it is the name of a session, with its score; `None` after the last page.
+    /// The next page: what in it is the name of a session, with its score; `None` after the last
+    /// page.
     ///
-    /// Others take entries out meanwhile, so what comes next may have moved forward. A page that does not begin
-    /// where the one before ended is read again from further ahead. So an entry may be read twice, and none that stays
-    /// where it is is passed over.
+    /// Others take entries out meanwhile, so what comes next may have moved forward. A page that
+    /// does not begin where the one before ended is read again from further ahead. So an entry may
+    /// be read twice, and none that stays where it is is passed over.
     pub(super) async fn next(
         &mut self,
         inner: &Inner,

@@ -7,8 +7,8 @@ const REVOKED: i64 = -(1 << 52);
 /// Bits of a mark that are drawn: nobody else makes the same one in the same second.
 const DRAWN: u32 = 20;
 
-/// What the score of an entry says. The marks are of those who look: no two are the same, so one that is still there has
-/// been there all the time.
+/// What the score of an entry says. The marks are of those who look: no two are the same, so one
+/// that is still there has been there all the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Score {
     /// The session's deadline, in milliseconds.

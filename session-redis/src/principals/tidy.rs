@@ -1,8 +1,9 @@
-//! What each sign-in does for the index of its principal: it looks at a few entries whose sessions may have ended.
+//! What each sign-in does for the index of its principal: it looks at a few entries whose sessions
+//! may have ended.
 //!
-//! A session ends for want of activity without anybody's doing, and its entry stays. A sign-in that adds one looks
-//! at more than one, to mark them or to take them out: so those without a session stay few, whatever the
-//! lifetimes are and whether anybody ever lists them.
+//! A session ends for want of activity without anybody's doing, and its entry stays. A sign-in that
+//! adds one looks at more than one, to mark them or to take them out: so those without a session
+//! stay few, whatever the lifetimes are and whether anybody ever lists them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,9 +35,9 @@ struct Place {
 }
 
 impl Place {
-    /// By turns, as drawn: entries that were marked long enough ago to be taken out, and those of principals who signed
-    /// in more than an idle timeout ago, which are to be marked. Of these the oldest, or some further on, so that a few
-    /// that live long hide none.
+    /// By turns, as drawn: entries that were marked long enough ago to be taken out, and those of
+    /// principals who signed in more than an idle timeout ago, which are to be marked. Of these the
+    /// oldest, or some further on, so that a few that live long hide none.
     fn draw(drawn: u64, record: &Record, now: Timestamp) -> Self {
         let place = |[from, to]: [String; 2], over| Self { from, to, over };
         let idle = u64::try_from(record.lifetime().idle().as_millis()).unwrap_or(u64::MAX);
@@ -59,8 +60,8 @@ impl Place {
 }
 
 impl Inner {
-    /// Takes entries out of an index whose sessions have been missing for a while, or marks those that are missing. What
-    /// fails, the next sign-in does.
+    /// Takes entries out of an index whose sessions have been missing for a while, or marks those
+    /// that are missing. What fails, the next sign-in does.
     pub(crate) async fn tidy(
         self: &Arc<Self>,
         principal: &str,

@@ -146,7 +146,7 @@ impl Race {
                 ended = store
                     .delete_one(&self.principal, id, Ended::default())
                     .await
-                    .unwrap()
+                    .unwrap();
             }
             Act::DeleteAll { except } => {
                 let except = except.then_some(self.settled[0]);
