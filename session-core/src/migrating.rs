@@ -101,7 +101,7 @@ const MOST_MEETINGS: usize = 4;
 /// | a mark | nothing, a place or a mark | has ended |
 /// | frozen or nothing | a mark | has ended |
 ///
-/// Whoever finds a mark and a place ends that too. A frozen record that is left over keeps the principal of then, and gets a
+/// A call that finds a mark and a place ends that too. A frozen record that is left over keeps the principal of then, and gets a
 /// mark when all sessions of that one end: that says nothing of `n`. What a move clears away leaves a mark that is over
 /// from the start: it counts as nothing.
 ///

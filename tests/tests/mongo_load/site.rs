@@ -48,7 +48,9 @@ impl Site {
     }
 
     pub(crate) fn truth(&self, collection: &str) -> Truth {
-        let ids = self.command(doc! { "distinct": collection, "key": "_id" });
+        // Not what only says that a session has ended.
+        let sessions = doc! { "ended": { "$exists": false } };
+        let ids = self.command(doc! { "distinct": collection, "key": "_id", "query": sessions });
         let ids = ids.get_array("values").unwrap().iter();
         let ids = ids.map(|id| (id.as_str().unwrap().parse().unwrap(), ()));
         Truth {
