@@ -1,5 +1,7 @@
 //! Sessions in the memory of this process.
 
+mod shard;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytestring::ByteString;
 
+use self::shard::{SWEEP_AFTER, Shard};
 use crate::changes::Applied;
 use crate::{
     Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
@@ -17,9 +20,6 @@ use crate::{
 
 const SHARDS: usize = 32;
 const CAPACITY: usize = 1_000_000;
-/// A shard is swept after this many creations, or as many as survived the last sweep if that is
-/// more: so it is never twice as large as it has to be for long, and a creation costs little.
-const SWEEP_AFTER: usize = 64;
 /// A full store looks for expired records at most this often.
 const FULL_SWEEP_MILLIS: u64 = 1_000;
 /// A time that is far from any other.
@@ -57,19 +57,6 @@ pub struct MemoryStore {
     capacity: usize,
     /// When a full store was last swept, in milliseconds.
     full_sweep: AtomicU64,
-}
-
-#[derive(Default)]
-struct Shard {
-    records: HashMap<SessionId, Arc<Record>>,
-    /// When and why sessions ended that are remembered.
-    marks: HashMap<SessionId, Ended>,
-    /// The number of marks from which on those that are over are dropped.
-    sweep_marks: usize,
-    /// Creations since the last sweep.
-    created: usize,
-    /// What the last sweep left.
-    survivors: usize,
 }
 
 impl Default for MemoryStore {
@@ -237,23 +224,6 @@ impl MemoryStore {
     }
 }
 
-impl Shard {
-    /// Remembers the end of a session, unless there are too many to remember.
-    fn mark(&mut self, id: SessionId, ended: Ended, most: usize) {
-        if self.marks.len() >= self.sweep_marks.max(SWEEP_AFTER) {
-            self.marks.retain(|_, other| other.is_kept(ended.at));
-            self.sweep_marks = 2 * self.marks.len();
-        }
-        if self.marks.len() < most && ended.is_kept(ended.at) {
-            self.marks.insert(id, ended);
-        }
-    }
-
-    fn ended(&self, id: SessionId, now: Timestamp) -> Option<&Ended> {
-        self.marks.get(&id).filter(|ended| ended.is_kept(now))
-    }
-}
-
 /// No code panics while it holds one of these locks, so poison means nothing.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -394,52 +364,4 @@ impl fmt::Debug for MemoryStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Changes, Lifetime, Limits};
-
-    fn of(id: u8, principal: &str) -> Arc<Record> {
-        let id = SessionId::from_bytes([id; 16]);
-        let record = Record::new(id, "id", Lifetime::default(), Timestamp::default());
-        Arc::new(record.with_principal(principal.to_owned()))
-    }
-
-    /// How many ids the index holds of each principal.
-    fn index(store: &MemoryStore) -> Vec<(String, usize)> {
-        let principals = lock(&store.principals);
-        let mut all: Vec<_> = principals
-            .iter()
-            .map(|(name, ids)| (name.to_string(), ids.len()))
-            .collect();
-        all.sort_unstable();
-        all
-    }
-
-    #[tokio::test]
-    async fn the_index_holds_nothing_that_is_not_there() {
-        let (store, now) = (MemoryStore::new(), Timestamp::default());
-        for record in [of(1, "ann"), of(2, "ann"), of(3, "bob")] {
-            store.create(&record, now).await.unwrap();
-        }
-        let renamed = Arc::new(Record::clone(&of(1, "bob")).with_version(2));
-        let update = Update {
-            record: &renamed,
-            changes: &Changes::new(),
-            epoch: 0,
-            expected: Some(1),
-            limits: &Limits::default(),
-        };
-        store.update(&Key::Id(renamed.id), update, now).await.unwrap();
-        assert_eq!(index(&store), [("ann".into(), 1), ("bob".into(), 2)]);
-        store
-            .delete(&Key::Id(of(2, "ann").id), Ended::default())
-            .await
-            .unwrap();
-        assert_eq!(index(&store), [("bob".into(), 2)]);
-        store
-            .delete_expired(Timestamp::from_millis(u64::MAX))
-            .await
-            .unwrap();
-        assert_eq!(index(&store), []);
-    }
-}
+mod tests;

@@ -7,22 +7,15 @@ use smallvec::SmallVec;
 
 use crate::barred::Barred;
 use crate::base::Base;
-use crate::builder::OnCorrupt;
 use crate::csrf::seed_of;
 use crate::ended::{LATE, REMEMBERED};
-use crate::event::{Refusal, Who};
-use crate::in_time::InTime;
+use crate::event::Refusal;
 use crate::manager::SessionManager;
 use crate::rotation::{Standing, Upkeep, standing};
 use crate::state::State;
 use crate::token::Presented;
-use crate::{
-    Capability, Changes, EndReason, Error, Key, Metadata, Record, Session, StoreError, Timestamp, Update,
-    Updated,
-};
+use crate::{Capability, Error, Key, Record, Session, Timestamp};
 
-/// Attempts to end a session that others write to.
-const MOST_CLOSINGS: u32 = 16;
 /// So many tokens of one request that are ours by form and MAC are looked up.
 const MOST_TOKENS: usize = 4;
 
@@ -50,9 +43,6 @@ enum Found {
     Expired,
     Nothing,
 }
-
-/// What a store answers to a load.
-type Loaded = Result<Option<Arc<Record>>, StoreError>;
 
 /// What the tokens of a request open together.
 #[derive(Default)]
@@ -265,58 +255,6 @@ impl SessionManager {
         (ours && !tokens.is_empty()).then(|| seed_of(tokens))
     }
 
-    /// A rotated token came back, and no other one: somebody has a copy. Whether the session ended for it.
-    async fn reused(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
-        let revokes = self.shared.on_reuse.revokes();
-        self.shared.events.reused(record, revokes, now);
-        if revokes && self.end_epoch(record, now).await? {
-            let principal = record.principal();
-            let reason = "a rotated token came back";
-            self.shared.events.revoked(record.id, principal, reason, now);
-        }
-        Ok(revokes)
-    }
-
-    /// Ends the session of `record` if it is still of the epoch in which it was judged: a sign-in that was
-    /// faster has begun an epoch of its own, and stays. So the mark is put in the place of the record by
-    /// an update, which meets a version. Whether there was anything to end.
-    async fn end_epoch(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
-        let changes = Changes::new().clear().with_metadata(Metadata::Replaced);
-        let ended = self.ended(EndReason::Reused);
-        let mut current = Arc::clone(record);
-        for _ in 0..MOST_CLOSINGS {
-            let mark = ended
-                .mark(record.id)
-                .with_version(current.version.saturating_add(1));
-            let update = Update {
-                record: &Arc::new(mark),
-                changes: &changes,
-                epoch: current.epoch,
-                expected: Some(current.version),
-                limits: &self.rules().limits,
-            };
-            let key = Key::Id(record.id);
-            let call = (*self.shared.store).update(&key, update, now);
-            let updated = self.in_time(call, StoreError::outcome_unknown).await;
-            let fresh = match self.noted(updated, now)? {
-                Updated::Saved { .. } => return Ok(true),
-                Updated::Gone => return Ok(false),
-                Updated::Conflict(Some(fresh)) => Some(fresh),
-                Updated::Conflict(None) => self.fetch(&key, now).await?,
-            };
-            match fresh {
-                Some(fresh) if fresh.epoch == record.epoch => current = fresh,
-                _ => return Ok(false),
-            }
-        }
-        let who = Who::of(record);
-        let waited = self.now().since(now);
-        self.shared
-            .events
-            .contended(Some(&who), MOST_CLOSINGS, waited, self.now());
-        Err(Error::Contended)
-    }
-
     /// What a token opens, given what the store has under its key.
     fn find(&self, key: Key, presented: Option<Presented>, record: Option<Arc<Record>>, when: When) -> Found {
         let When { arrived, now } = when;
@@ -383,50 +321,6 @@ impl SessionManager {
             stale: false,
             upkeep,
         })
-    }
-
-    /// The record of a key, expired or not.
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
-        let answer = self.ask(key, now).await;
-        self.readable(key, answer, now)
-    }
-
-    /// What can be used of the store's answer.
-    fn readable(&self, key: &Key, answer: Loaded, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
-        match self.noted(answer, now) {
-            Ok(Some(record)) if key.id().is_some_and(|id| id != record.id) => {
-                let id = record.id.short();
-                let error = StoreError::corrupt(format!("the record is that of session {id}"));
-                self.unreadable(key, error, now)
-            }
-            Err(error @ StoreError::Corrupt(_)) => self.unreadable(key, error, now),
-            loaded => Ok(loaded?),
-        }
-    }
-
-    fn unreadable(&self, key: &Key, error: StoreError, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
-        self.shared.events.corrupt(key.id(), None, &error, now);
-        match self.shared.on_corrupt {
-            OnCorrupt::StartAnew => Ok(None),
-            OnCorrupt::Refuse => Err(error.into()),
-        }
-    }
-
-    /// What the store has under a key, within the deadline of a call.
-    pub(crate) async fn fetch(&self, key: &Key, now: Timestamp) -> Loaded {
-        let answer = self.ask(key, now).await;
-        self.noted(answer, now)
-    }
-
-    fn ask<'a>(&'a self, key: &'a Key, now: Timestamp) -> InTime<'a, impl Future<Output = Loaded> + Unpin> {
-        // `(*store)`, or the forwarding implementation of `Arc` would box the call twice.
-        let call = (*self.shared.store).load(key, now);
-        self.in_time(call, StoreError::unavailable)
-    }
-
-    /// The store's answer, once the application has heard of a failure.
-    pub(crate) fn noted<T>(&self, answer: Result<T, StoreError>, now: Timestamp) -> Result<T, StoreError> {
-        answer.inspect_err(|error| self.shared.events.store_failed(error, now))
     }
 
     /// The key that a token names, and what it proves; `None` for one that is not ours.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::schedule::Task;
 use super::trial::{Check, Trial};
-use super::{cancelled, ending, keeping, principals, racing, reading, vanishing, writing};
+use super::{cancelled, contested, ending, keeping, principals, racing, reading, vanishing, writing};
 
 /// One case of the suite: a sentence of the contract, shown or refuted.
 pub struct Case {
@@ -100,7 +100,7 @@ static CASES: &[Case] = cases![
     Server vanishing::no_resurrection "Once `delete` has returned, no update that was under way brings the record back.",
     Server vanishing::delete_race "What is deleted among writers stays deleted, and what is not keeps their writes.",
     Server vanishing::delete_all_race "Once `delete_all` has returned, no update that was under way brings a record back.",
-    Server vanishing::delete_one_race "What `delete_one` says that it ended stays so; what it says was not theirs is another's.",
+    Server contested::delete_one_race "What `delete_one` says that it ended stays so; what it says was not theirs is another's.",
     Server vanishing::sweep_race "A record that a touch has kept alive is not swept.",
     Server cancelled::cancelled "What is dropped half-way has happened entirely or not at all, and the store goes on.",
 ];

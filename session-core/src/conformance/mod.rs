@@ -128,6 +128,7 @@
 
 mod cancelled;
 mod case;
+mod contested;
 mod ending;
 mod keeping;
 mod principals;

@@ -1,4 +1,6 @@
+use super::standing::low_bits;
 use super::*;
+use crate::token::Presented;
 use crate::{Lifetime, SessionId};
 
 const RULES: Rotation = Rotation {
