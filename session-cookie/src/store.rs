@@ -79,8 +79,8 @@ impl CookieStore {
         }
     }
 
-    /// Lets a session spread over up to this many cookies of 4,096 characters, 1 to 8. The
-    /// default is 1. Lowering it later ends the sessions that have grown beyond the new limit: their
+    /// Lets a session spread over up to this many cookies of 4,096 characters, 1 to 8. The default
+    /// is 1. Lowering it later ends the sessions that have grown beyond the new limit: their
     /// cookies are removed with the next write, or when the handler destroys the session.
     ///
     /// Each request carries them all, and many servers accept no more than 8 or 16 KiB of headers.

@@ -1,8 +1,8 @@
 //! Records of a clock that was ahead, and was set back since.
 //!
 //! Their times are yet to come. For that long a session would not be idle, no activity would be
-//! written and no token rotated, a token that was rotated away would stay valid, and a sign-in would
-//! count as recent. So the next commit writes such times as the present, once.
+//! written and no token rotated, a token that was rotated away would stay valid, and a sign-in
+//! would count as recent. So the next commit writes such times as the present, once.
 
 use std::time::Duration;
 

@@ -23,12 +23,13 @@ pub struct Deadlines {
     /// this one is for stores that do not. Default 2 s.
     pub call: Duration,
     /// How long a commit begins new attempts, and waits for other writers of the session. Beyond it
-    /// comes [`Error::Contended`](crate::Error::Contended), and the event of that name. The calls that it has begun have
-    /// their own deadline. Default 10 s.
+    /// comes [`Error::Contended`](crate::Error::Contended), and the event of that name. The calls
+    /// that it has begun have their own deadline. Default 10 s.
     ///
-    /// Requests of one process that conflict over a session are written one after the other, in the order
-    /// in which they came. Processes take turns. So a session takes about as many writes in this time
-    /// as the store answers one after the other: at 2 ms each some 5,000, whatever the number of processes.
+    /// Requests of one process that conflict over a session are written one after the other, in the
+    /// order in which they came. Processes take turns. So a session takes about as many writes in
+    /// this time as the store answers one after the other: at 2 ms each some 5,000, whatever the
+    /// number of processes.
     pub commit: Duration,
 }
 
@@ -194,7 +195,8 @@ impl ManagerBuilder {
     /// listings, and fails over a store that cannot [list](SessionStore::list). One that is cancelled half-way (a timeout around the service) may leave a session
     /// that counts and of which no client knows, until it expires or [`sign_out_everywhere`](SessionManager::sign_out_everywhere) ends it.
     ///
-    /// A session whose record cannot be read counts as well. It is the first to end, whatever its scope, and it refuses no sign-in.
+    /// A session whose record cannot be read counts as well. It is the first to end, whatever its
+    /// scope, and it refuses no sign-in.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

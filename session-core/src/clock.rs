@@ -95,8 +95,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// A pause of about `duration` between two attempts to write a session that others write too.
     ///
     /// Unless implemented it is a [`sleep`](Self::sleep). A clock that stands still until a test
-    /// moves it lets a pause end by itself, as [`ManualClock`](crate::ManualClock) does: nobody moves
-    /// it in the middle of a commit.
+    /// moves it lets a pause end by itself, as [`ManualClock`](crate::ManualClock) does: nobody
+    /// moves it in the middle of a commit.
     fn pause(&self, duration: Duration) -> Sleep {
         self.sleep(duration)
     }
@@ -105,12 +105,12 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 /// The operating system's clock.
 ///
 /// Its [`sleep`](Clock::sleep) is tokio's inside a tokio runtime that has a time driver, as that of
-/// `#[tokio::main]` has. Elsewhere each sleep costs a thread, which is correct; a [`Clock`] over the
-/// timer of your runtime costs less there. tokio does not say whether a runtime has a time driver, it
-/// panics. So the first sleep in one that has none catches that panic, whose text goes to the panic
-/// hook. From then on all sleeps of the process are made with threads. (Where a panic aborts the
-/// process it cannot be caught: enable the time driver.) Sleeps are made only where a store does not
-/// answer at once.
+/// `#[tokio::main]` has. Elsewhere each sleep costs a thread, which is correct; a [`Clock`] over
+/// the timer of your runtime costs less there. tokio does not say whether a runtime has a time
+/// driver, it panics. So the first sleep in one that has none catches that panic, whose text goes
+/// to the panic hook. From then on all sleeps of the process are made with threads. (Where a panic
+/// aborts the process it cannot be caught: enable the time driver.) Sleeps are made only where a
+/// store does not answer at once.
 ///
 /// ```
 /// use session_core::{Clock, SystemClock, Timestamp};

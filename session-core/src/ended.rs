@@ -1,9 +1,9 @@
 //! When a session ended, and why: the mark that it leaves in its store.
 //!
 //! A request may have been under way when its session ended. It must not begin another session,
-//! whose cookie would replace the one that the client has been given since (law 13). So whoever ends
-//! a session leaves a mark in the place of the record. The mark is a record of its own kind: stores
-//! keep it as they keep any other, and it expires by itself.
+//! whose cookie would replace the one that the client has been given since (law 13). So whoever
+//! ends a session leaves a mark in the place of the record. The mark is a record of its own kind:
+//! stores keep it as they keep any other, and it expires by itself.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::{Lifetime, Record, SessionId, Timestamp};
 /// past: tokens that were renewed or rotated away.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// A request that is opened so long after it arrived is late: its session may have ended meanwhile, and the
-/// mark may be over. What it presents and what is not known opens nothing, and bars the request.
+/// A request that is opened this long after it arrived is late: its session may have ended
+/// meanwhile, and the mark may be over. If its token opens nothing, the request is mute.
 pub(crate) const LATE: Duration = Duration::from_secs(10);
 
 /// Marks have epochs from here on; no session is renewed that often. The epoch says why. With 47
@@ -105,8 +105,8 @@ impl Ended {
     }
 
     /// What a store keeps in the place of the record that had this id: a record without principal,
-    /// values and tokens, which expires a minute after the end. Nothing can be written to it, because
-    /// its epoch is one that no session has.
+    /// values and tokens, which expires a minute after the end. Nothing can be written to it,
+    /// because its epoch is one that no session has.
     ///
     /// [`Ended`] has an example.
     pub fn mark(&self, id: SessionId) -> Record {
@@ -121,8 +121,8 @@ impl Ended {
         }
     }
 
-    /// Whether a store still has to keep the mark. One from the future was left by a clock that has been
-    /// set back since.
+    /// Whether a store still has to keep the mark. One from the future was left by a clock that has
+    /// been set back since.
     pub(crate) fn is_kept(&self, now: Timestamp) -> bool {
         self.concerns(now) && self.at.since(now) < REMEMBERED
     }

@@ -77,9 +77,9 @@ impl Refusal {
     }
 }
 
-/// Notifies the observer of every event, and writes the log. Whatever the log has at `INFO` and above can be provoked by a
-/// client or by a store that is down, so it gets few lines a minute of each kind and reason, and how many were
-/// left out.
+/// Notifies the observer of every event, and writes the log. Whatever the log has at `INFO` and
+/// above can be provoked by a client or by a store that is down, so it gets few lines a minute of
+/// each kind and reason, and how many were left out.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     audience: Audience,

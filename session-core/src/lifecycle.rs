@@ -158,8 +158,9 @@ impl Session {
     /// cancelled request nobody is left to do it, unless [`save`](Self::save) did.
     /// An insert after it starts a new session.
     ///
-    /// The client of a sealed store holds the only copy of its session. A client whose token does not
-    /// open now is told to forget it too, since it could open again under former keys or settings.
+    /// The client of a sealed store holds the only copy of its session. A client whose token does
+    /// not open now is told to forget it too, since it could open again under former keys or
+    /// settings.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -245,12 +246,13 @@ impl Session {
     /// Writes what is unsaved now, whatever becomes of the request. Renewals and sign-ins
     /// wait for the commit.
     ///
-    /// After the response has left, a save is also how a handle keeps its session alive, and learns of
-    /// its end. It writes the activity once a [touch](crate::Lifetime::touch_interval) is due, with other
-    /// changes where there are any. Where there is nothing to write it loads the session, so that `get`
-    /// returns what others have stored since. So save whenever the client has sent something, and not by
-    /// a timer: a session that nobody uses should end. (Before the response has left, a save with
-    /// nothing to write asks nobody; the commit writes the activity.)
+    /// After the response has left, a save is also how a handle keeps its session alive, and learns
+    /// of its end. It writes the activity once a [touch](crate::Lifetime::touch_interval) is due,
+    /// with other changes where there are any. Where there is nothing to write it loads the
+    /// session, so that `get` returns what others have stored since. So save whenever the client
+    /// has sent something, and not by a timer: a session that nobody uses should end. (Before the
+    /// response has left, a save with nothing to write asks nobody; the commit writes the
+    /// activity.)
     ///
     /// If its outcome is unknown ([`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown), or the future was dropped while a write
     /// was under way, as a timeout around it does), nothing is sent again: every further save of this session
@@ -271,8 +273,9 @@ impl Session {
     /// # Errors
     ///
     /// [`Error::Gone`] if the session has ended: it expired, was renewed, or was deleted or revoked
-    /// elsewhere. [`Error::Contended`] if too many others wrote, [`Error::Detached`] if the response has left and there is no session yet that the client knows,
-    /// [`Error::Store`] if the store failed, or as for [`update`](Self::update).
+    /// elsewhere. [`Error::Contended`] if too many others wrote, [`Error::Detached`] if the
+    /// response has left and there is no session yet that the client knows, [`Error::Store`] if the
+    /// store failed, or as for [`update`](Self::update).
     pub async fn save(&self) -> Result<(), Error> {
         self.inner.manager.write(&self.inner, Occasion::Save).await
     }

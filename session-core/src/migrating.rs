@@ -71,9 +71,10 @@ const MOST_MEETINGS: usize = 4;
 /// | the old store | requests of sessions that have moved | creations, and requests of all others |
 /// | the new store, empty as it may be | requests of sessions that have not moved | creations, and requests of all others |
 ///
-/// Creations need both, since an id must be taken in neither. `list` fails where one store is down. What ends sessions ends
-/// them in the store that is up, and then fails as [`StoreError::OutcomeUnknown`], because the other may hold more: call it
-/// again when both are up. `delete_one` succeeds where the session is in the store that is up.
+/// Creations need both, since an id must be taken in neither. `list` fails where one store is down.
+/// What ends sessions ends them in the store that is up, and then fails as
+/// [`StoreError::OutcomeUnknown`], because the other may hold more: call it again when both are up.
+/// `delete_one` succeeds where the session is in the store that is up.
 ///
 /// # Contract
 ///
@@ -101,9 +102,9 @@ const MOST_MEETINGS: usize = 4;
 /// | a mark | nothing, a place or a mark | has ended |
 /// | frozen or nothing | a mark | has ended |
 ///
-/// A call that finds a mark and a place ends that too. A frozen record that is left over keeps the principal of then, and gets a
-/// mark when all sessions of that one end: that says nothing of `n`. What a move clears away leaves a mark that is over
-/// from the start: it counts as nothing.
+/// A call that finds a mark and a place ends that too. A frozen record that is left over keeps the
+/// principal of then, and gets a mark when all sessions of that one end: that says nothing of `n`.
+/// What a move clears away leaves a mark that is over from the start: it counts as nothing.
 ///
 /// `o` is never written after it was frozen and never comes back; `n` never becomes a place again but by ending. So who looks at `n`, or at `o` and then at `n`, sees the
 /// session as it was at one instant in between. Whoever finds a session between two steps takes the next one, so nobody waits for who died there; what a
@@ -194,7 +195,8 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         if self.moving {
             let new = match self.new.load(key, now).await {
-                // What is in the old store, and not frozen, is the session whatever the new one holds.
+                // What is in the old store, and not frozen, is the session whatever the new one
+                // holds.
                 Err(error @ StoreError::Unavailable(_)) => {
                     let old = self.old.load(key, now).await?;
                     let old = remembered(old, now).filter(|record| !is_frozen(record));

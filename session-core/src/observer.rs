@@ -31,8 +31,9 @@ pub enum EventKind {
     Revoked,
     /// Another request changed it first: the commit goes round again, or leaves a rotation to the other one.
     Conflict,
-    /// A commit gave up with [`Error::Contended`](crate::Error::Contended), because other requests wrote the session
-    /// all the time. [`Event::count`] says how many attempts it made, [`Event::waited`] for how long.
+    /// A commit gave up with [`Error::Contended`](crate::Error::Contended), because other requests
+    /// wrote the session all the time. [`Event::count`] says how many attempts it made,
+    /// [`Event::waited`] for how long.
     Contended,
     /// It ended, or was renewed, while a request was changing it. What the request wrote is dropped.
     Gone,
@@ -59,7 +60,8 @@ pub struct Event<'a> {
     /// How many sessions it is about: 1, or more where several sessions of a principal ended in one step.
     /// Of [`EventKind::Contended`]: how many attempts to write were in vain.
     pub count: u64,
-    /// For how long a commit waited before it gave up ([`EventKind::Contended`]); zero for all other kinds.
+    /// For how long a commit waited before it gave up ([`EventKind::Contended`]); zero for all
+    /// other kinds.
     pub waited: Duration,
     /// When it was noticed.
     pub at: Timestamp,
@@ -67,10 +69,11 @@ pub struct Event<'a> {
 
 /// Is told of each [`Event`], to count them or to keep an audit trail.
 ///
-/// It is called in the middle of requests, outside of all locks: it must be quick, and must neither block nor panic. Nothing is left out: a client can
-/// make as many `Refused` events as it sends requests. The log, target `session`, has the same events
-/// without the principal. It gets at most 60 lines a minute of each kind and each reason, and says how many
-/// were left out (`suppressed`). Only what is logged below `INFO` (`Loaded`, `Rotated`, `Conflict`) has no such limit.
+/// It is called in the middle of requests, outside of all locks: it must be quick, and must neither
+/// block nor panic. Nothing is left out: a client can make as many `Refused` events as it sends
+/// requests. The log, target `session`, has the same events without the principal. It gets at most
+/// 60 lines a minute of each kind and each reason, and says how many were left out (`suppressed`).
+/// Only what is logged below `INFO` (`Loaded`, `Rotated`, `Conflict`) has no such limit.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

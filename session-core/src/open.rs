@@ -31,8 +31,8 @@ fn is_base64url(text: &str) -> bool {
 /// What one token opens.
 enum Found {
     Live(Base),
-    /// Its session was renewed, rotated or ended a moment ago, or since the request arrived: the request is
-    /// answered as anonymous, and stores nothing.
+    /// Its session was renewed, rotated or ended a moment ago, or since the request arrived: the
+    /// request is answered as anonymous, and stores nothing.
     Barred,
     /// It was rotated away, and its overlap was over when the request arrived.
     Reused {
@@ -73,11 +73,12 @@ impl SessionManager {
     /// Opens the session of a request by the tokens that it presents: usually one, none for a
     /// new client. Each costs one call of the store; one that is not ours by form or MAC costs none.
     ///
-    /// A token that opens nothing (unknown, expired, forged) is never adopted: the request
-    /// goes on with a new session, stored under a new id if anything is inserted. Of several tokens up to four that
-    /// are ours by form and MAC are tried; if they open different live sessions, the request is anonymous and stores
-    /// nothing, because a neighbour may have planted one of them. A [`sign_in`](Session::sign_in) in such a request, or a
-    /// [`destroy`](Session::destroy), ends them all, so that the client has a way back.
+    /// A token that opens nothing (unknown, expired, forged) is never adopted: the request goes on
+    /// with a new session, stored under a new id if anything is inserted. Of several tokens up to
+    /// four that are ours by form and MAC are tried; if they open different live sessions, the
+    /// request is anonymous and stores nothing, because a neighbour may have planted one of them. A
+    /// [`sign_in`](Session::sign_in) in such a request, or a [`destroy`](Session::destroy), ends
+    /// them all, so that the client has a way back.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -101,12 +102,13 @@ impl SessionManager {
         self.open_at(tokens, self.now()).await
     }
 
-    /// [`open`](Self::open) for a request that arrived earlier, as told by [`now`](Self::now) then: its head, say, and its
-    /// body took a while. It is judged as of that time.
+    /// [`open`](Self::open) for a request that arrived earlier, as told by [`now`](Self::now) then:
+    /// its head, say, and its body took a while. It is judged as of that time.
     ///
-    /// A token that was good then is good now, unless the session has ended or was renewed since. If it has, or if it did
-    /// within the minute before the request arrived, the request is anonymous, stores nothing and sends the client nothing,
-    /// so that it cannot undo what has happened meanwhile; a [`sign_in`](Session::sign_in) lifts that.
+    /// A token that was good then is good now, unless the session has ended or was renewed since.
+    /// If it has, or if it did within the minute before the request arrived, the request is
+    /// anonymous, stores nothing and sends the client nothing, so that it cannot undo what has
+    /// happened meanwhile; a [`sign_in`](Session::sign_in) lifts that.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -160,7 +162,8 @@ impl SessionManager {
         // Not by `load`, whose future holds more: this one lies in that of every handler.
         let answer = self.ask(&key, when.now).await;
         let record = self.readable(&key, answer, when.now)?;
-        // Nothing but a flag is kept while a reuse is dealt with: every handler's future has room for it.
+        // Nothing but a flag is kept while a reuse is dealt with: every handler's future has room
+        // for it.
         let barred = match self.find(key, presented, record, *when) {
             Found::Live(base) => {
                 return Ok(Opened {
@@ -205,7 +208,8 @@ impl SessionManager {
             ours.push(token);
             let record = self.load(&key, now).await?;
             if record.is_none() && self.rules().is_sealed() {
-                // Only what opens was sealed by us. To find that out asks nobody, so others do not count.
+                // Only what opens was sealed by us. To find that out asks nobody, so others do not
+                // count.
                 ours.pop();
             }
             match self.find(key, presented, record, when) {
@@ -332,7 +336,8 @@ impl SessionManager {
         read
     }
 
-    /// Whether a token that does not open may be a sealed session all the same: under another key, or in pieces.
+    /// Whether a token that does not open may be a sealed session all the same: under another key,
+    /// or in pieces.
     fn may_be_sealed(&self, token: &str) -> bool {
         match self.rules().capability {
             Capability::Server => false,

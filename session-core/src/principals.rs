@@ -8,8 +8,8 @@ use crate::{EndReason, Ended, Error, Key, Listed, Record, Session, SessionId, St
 
 /// One of the sessions of a principal, as its owner may see it; from [`SessionManager::sessions_of`].
 ///
-/// A session whose record is damaged is listed too, so that its owner can [`end`](SessionManager::end) it: see
-/// [`is_readable`](Self::is_readable).
+/// A session whose record is damaged is listed too, so that its owner can
+/// [`end`](SessionManager::end) it: see [`is_readable`](Self::is_readable).
 #[derive(Clone)]
 pub struct SessionInfo(Listed);
 
@@ -22,9 +22,9 @@ impl SessionInfo {
 
     /// Whether its record can be read.
     ///
-    /// If not, only the id is known. The times are then [`Timestamp::default()`] (1970), the label and the time of
-    /// authentication are `None`, and the scope is empty. A page can say "a damaged session" and offer to end it. It
-    /// lets nobody in, and it may have expired.
+    /// If not, only the id is known. The times are then [`Timestamp::default()`] (1970), the label
+    /// and the time of authentication are `None`, and the scope is empty. A page can say "a damaged
+    /// session" and offer to end it. It lets nobody in, and it may have expired.
     pub fn is_readable(&self) -> bool {
         self.0.record().is_some()
     }
@@ -84,9 +84,9 @@ impl fmt::Debug for SessionInfo {
 /// scopes, their sessions are listed and ended together. Applications whose principals are different people need prefixes, or
 /// stores, of their own.
 impl SessionManager {
-    /// The live sessions of a principal, the one that was last active at the front, and those whose records cannot be
-    /// [read](SessionInfo::is_readable) at the end. For each of these there is an event of the kind
-    /// [`Corrupt`](crate::EventKind::Corrupt).
+    /// The live sessions of a principal, the one that was last active at the front, and those whose
+    /// records cannot be [read](SessionInfo::is_readable) at the end. For each of these there is an
+    /// event of the kind [`Corrupt`](crate::EventKind::Corrupt).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -200,8 +200,8 @@ impl SessionManager {
             .await
     }
 
-    /// When and why the session of this id ended, for a minute after its end; `None` if it has not ended, has
-    /// expired, or ended longer ago.
+    /// When and why the session of this id ended, for a minute after its end; `None` if it has not
+    /// ended, has expired, or ended longer ago.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

@@ -10,7 +10,8 @@ use crate::{Changes, EndReason, Error, Key, Metadata, Record, StoreError, Timest
 const MOST_CLOSINGS: u32 = 16;
 
 impl SessionManager {
-    /// A rotated token came back, and no other one: somebody has a copy. Whether the session ended for it.
+    /// A rotated token came back, and no other one: somebody has a copy. Whether the session ended
+    /// for it.
     pub(crate) async fn reused(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
         let revokes = self.shared.on_reuse.revokes();
         self.shared.events.reused(record, revokes, now);
@@ -22,9 +23,9 @@ impl SessionManager {
         Ok(revokes)
     }
 
-    /// Ends the session of `record` if it is still of the epoch in which it was judged: a sign-in that was
-    /// faster has begun an epoch of its own, and stays. So the mark is put in the place of the record by
-    /// an update, which meets a version. Whether there was anything to end.
+    /// Ends the session of `record` if it is still of the epoch in which it was judged: a sign-in
+    /// that was faster has begun an epoch of its own, and stays. So the mark is put in the place of
+    /// the record by an update, which meets a version. Whether there was anything to end.
     async fn end_epoch(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
         let changes = Changes::new().clear().with_metadata(Metadata::Replaced);
         let ended = self.ended(EndReason::Reused);

@@ -50,9 +50,10 @@ pub(crate) use self::standing::{Standing, Upkeep, standing};
 /// | of a session that was destroyed or revoked less than a minute ago | anonymous; stores nothing, sets no cookie | `Refused` |
 /// | of a session that ended longer ago, or expired | goes on without a session | `Refused`, or `Expired` |
 ///
-/// All of this holds at the time at which the request arrived, however late its handler asks for the session
-/// ([`SessionManager::open_at`](crate::SessionManager::open_at)). A record remembers superseded tokens for a minute beyond their overlap, 48 at
-/// most. A request that arrived so long ago that it cannot be judged any more is anonymous, stores nothing and sets no cookie.
+/// All of this holds at the time at which the request arrived, however late its handler asks for
+/// the session ([`SessionManager::open_at`](crate::SessionManager::open_at)). A record remembers
+/// superseded tokens for a minute beyond their overlap, 48 at most. A request that arrived so long
+/// ago that it cannot be judged any more is anonymous, stores nothing and sets no cookie.
 ///
 /// With [keys](crate::ManagerBuilder::keys) a token's MAC shows that it was issued, and in which epoch (modulo 4), for as long as the
 /// session lives. Without keys only the hashes that the record still holds can tell: the last `keep` superseded ones. An older
@@ -177,12 +178,12 @@ impl Rotation {
 /// parties hold tokens of the session, and one of them is not the client (RFC 9700, 4.14.2).
 ///
 /// An event says so in any case. To end the session is the safe answer where tokens are
-/// [signed](crate::ManagerBuilder::keys) and the store loses no acknowledged write. With one that may
-/// ([`Durability`](crate::Durability)), such as Redis at a fail-over, a client whose newest token was
-/// lost looks like a thief: at a planned fail-over nearly everybody who is active does.
+/// [signed](crate::ManagerBuilder::keys) and the store loses no acknowledged write. With one that
+/// may ([`Durability`](crate::Durability)), such as Redis at a fail-over, a client whose newest
+/// token was lost looks like a thief: at a planned fail-over nearly everybody who is active does.
 ///
-/// A MAC tells the epoch modulo 4: a token that is exactly 4, 8, .. renewals old counts as one of this
-/// epoch, and comes under this rule.
+/// A MAC tells the epoch modulo 4: a token that is exactly 4, 8, .. renewals old counts as one of
+/// this epoch, and comes under this rule.
 ///
 /// ```
 /// use session_core::{MemoryStore, OnReuse, Rotation, SessionManager};
@@ -252,8 +253,8 @@ pub(crate) fn retire(tokens: &mut SmallVec<[TokenHash; 1]>, epoch: u64, now: Tim
     }
 }
 
-/// Drops what no longer matters: tokens of former epochs a minute after their end, and of this one those that
-/// have been superseded for longer than a late request may take, except the last `keep`.
+/// Drops what no longer matters: tokens of former epochs a minute after their end, and of this one
+/// those that have been superseded for longer than a late request may take, except the last `keep`.
 fn forget(tokens: &mut SmallVec<[TokenHash; 1]>, epoch: u64, now: Timestamp, rotation: &Rotation) {
     let mut superseded = 0;
     let mut kept: SmallVec<[TokenHash; 1]> = SmallVec::new();

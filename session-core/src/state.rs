@@ -232,7 +232,8 @@ impl State {
         }
     }
 
-    /// Where the client's tokens open several sessions, all of them end: with the commit, unless the handler says so.
+    /// Where the client's tokens open several sessions, all of them end: with the commit, unless
+    /// the handler says so.
     pub(crate) fn end_rivals(&mut self) {
         let rivals = self.barred.iter_mut().flat_map(|barred| barred.rivals.drain(..));
         self.doomed.extend(rivals.map(|base| base.doomed(true)));

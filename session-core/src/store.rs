@@ -144,11 +144,13 @@ pub enum Durability {
 ///   has to meet: `Gone` comes before `Conflict` (`other_epoch`).
 /// - **Gone while writing**: `update` never creates; once `delete`, `delete_one` or `delete_all` has returned, no update that was
 ///   under way brings a record back (`no_resurrection`, `delete_race`, `delete_one_race`, `delete_all_race`).
-/// - **Ended**: `delete`, `delete_one` and `delete_all` put the [mark](Ended::mark) in the place of the record that they
-///   end, in the same step. Until the mark expires `load` returns it ([`Record::ended`] says when and why the session ended),
-///   `update` says `Gone`, `delete_one` says `false`, and `list` and `delete_all` leave it out (`delete`, `ended`, `ended_of_principal`). From then on it may be `None`, and
-///   nothing of it stays (`ended_expires`). A store that has no room for a mark ends the session without one. Deleting twice is fine (`delete_twice`), and so is an
-///   end that is long over: it leaves no mark.
+/// - **Ended**: `delete`, `delete_one` and `delete_all` put the [mark](Ended::mark) in the place of
+///   the record that they end, in the same step. Until the mark expires `load` returns it
+///   ([`Record::ended`] says when and why the session ended), `update` says `Gone`, `delete_one`
+///   says `false`, and `list` and `delete_all` leave it out (`delete`, `ended`,
+///   `ended_of_principal`). From then on it may be `None`, and nothing of it stays
+///   (`ended_expires`). A store that has no room for a mark ends the session without one. Deleting
+///   twice is fine (`delete_twice`), and so is an end that is long over: it leaves no mark.
 /// - **Atomic**: each operation on one record happens entirely or not at all for everyone who looks, in any
 ///   interleaving, and a `load` that begins after an update was saved shows it (`no_lost_update`, `no_torn_read`).
 ///   `list`, `delete_all` and `delete_expired` are many such operations, one for each record.
@@ -161,13 +163,14 @@ pub enum Durability {
 /// - **Unknown outcome**: a write that was sent and not answered is [`StoreError::OutcomeUnknown`] and is not sent
 ///   again; any other failure is [`StoreError::Unavailable`] and wrote nothing. Each call has a deadline of the
 ///   store's own. The cause of an error is logged: it holds no value, token or connection string.
-/// - **Principals**: `list` returns the live records of a principal, of every scope, and no others; `delete_all` ends
-///   them all but `except` and says how many; `delete_one` ends the one of this id and says whether it was theirs.
-///   A store without an index says [`StoreError::Unsupported`] to all three
-///   (`list`, `delete_all`, `delete_one`, `principal_changes`).
-/// - **Unreadable records of a principal**: `list` names one as [`Listed::Unreadable`] and returns the others all
-///   the same; `delete_all` and `delete_one` end it like any other. So one damaged record keeps nobody from signing
-///   in, looking at their sessions or signing out. (Only the store's own tests can damage a record.)
+/// - **Principals**: `list` returns the live records of a principal, of every scope, and no others;
+///   `delete_all` ends them all but `except` and says how many; `delete_one` ends the one of this
+///   id and says whether it was theirs. A store without an index says [`StoreError::Unsupported`]
+///   to all three (`list`, `delete_all`, `delete_one`, `principal_changes`).
+/// - **Unreadable records of a principal**: `list` names one as [`Listed::Unreadable`] and returns
+///   the others all the same; `delete_all` and `delete_one` end it like any other. So one damaged
+///   record keeps nobody from signing in, looking at their sessions or signing out. (Only the
+///   store's own tests can damage a record.)
 /// - **Sweeping**: `delete_expired` removes expired records only, is safe to run anywhere at any time and says
 ///   how many it removed (`delete_expired`). A record that an update has kept alive meanwhile is not removed (`sweep_race`).
 ///
@@ -177,8 +180,9 @@ pub enum Durability {
 /// The time is always an argument: `now` decides what has expired, not a clock of the store's. An engine that
 /// expires by itself does so after [`Record::expires`], by more than the clocks of its machines may differ.
 ///
-/// Versions and epochs count from below and stay under 2^53, so every language can hold them (`large_version`). Epochs
-/// from 2^45 on are no session's: marks have such, and sessions on their way from one store to another.
+/// Versions and epochs count from below and stay under 2^53, so every language can hold them
+/// (`large_version`). Epochs from 2^45 on are no session's: marks have such, and sessions on their
+/// way from one store to another.
 ///
 /// # Example
 ///
@@ -200,8 +204,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`Durability::MayLoseWrites`], because nothing else is certain.
     ///
     /// [`ManagerBuilder::build`](crate::ManagerBuilder::build) asks once. It refuses
-    /// [`OnReuse::Revoke`](crate::OnReuse::Revoke) where writes can be lost: a client whose newest token was lost looks like
-    /// a thief. A store that wraps others answers with the worst of their answers.
+    /// [`OnReuse::Revoke`](crate::OnReuse::Revoke) where writes can be lost: a client whose newest
+    /// token was lost looks like a thief. A store that wraps others answers with the worst of their
+    /// answers.
     fn durability(&self) -> Durability {
         Durability::MayLoseWrites
     }
@@ -227,8 +232,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::TooLarge`], or a store that failed.
     async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError>;
 
-    /// Ends a session: the [mark](Ended::mark) takes the place of its record, in one atomic step. What is
-    /// not there is fine, and leaves no mark.
+    /// Ends a session: the [mark](Ended::mark) takes the place of its record, in one atomic step.
+    /// What is not there is fine, and leaves no mark.
     ///
     /// # Errors
     ///
@@ -247,8 +252,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         ))
     }
 
-    /// Ends one session if it is of this principal, which is checked in the same step, and leaves a mark as
-    /// [`delete`](Self::delete) does. Says whether it ended one that had not expired or was not yet swept.
+    /// Ends one session if it is of this principal, which is checked in the same step, and leaves a
+    /// mark as [`delete`](Self::delete) does. Says whether it ended one that had not expired or was
+    /// not yet swept.
     ///
     /// # Errors
     ///
@@ -260,8 +266,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         ))
     }
 
-    /// Ends every session of a principal except `except`, and leaves marks as [`delete`](Self::delete) does;
-    /// says how many it ended.
+    /// Ends every session of a principal except `except`, and leaves marks as
+    /// [`delete`](Self::delete) does; says how many it ended.
     ///
     /// # Errors
     ///

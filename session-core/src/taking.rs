@@ -53,9 +53,9 @@ impl Session {
     ///
     /// The removal is one atomic step that meets the version that was loaded. If another request
     /// wrote in the meantime, the session is loaded again, and what is returned is what was there
-    /// then. Everything else that is unsaved is saved together with it, as by
-    /// [`save`](Self::save). What this request does after that cannot bring the value back: it stays
-    /// removed if the request fails.
+    /// then. Everything else that is unsaved is saved together with it, as by [`save`](Self::save).
+    /// What this request does after that cannot bring the value back: it stays removed if the
+    /// request fails.
     ///
     /// A value that this request inserted, and has not saved, is taken without a call of the store:
     /// nobody else can have it.
@@ -77,11 +77,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] if the value is not a `T`; it then stays. [`StoreError::Unsupported`] where
-    /// the client keeps the session: it could present an older copy. Otherwise as
-    /// [`save`](Self::save): the value then stays unless the outcome is unknown, and nobody
-    /// has got it. Only if a clone of this session changed the key in the meantime, the removal
-    /// remains among what is unsaved, because that change was made without the value.
+    /// [`Error::Decode`] if the value is not a `T`; it then stays. [`StoreError::Unsupported`]
+    /// where the client keeps the session: it could present an older copy. Otherwise as
+    /// [`save`](Self::save): the value then stays unless the outcome is unknown, and nobody has got
+    /// it. Only if a clone of this session changed the key in the meantime, the removal remains
+    /// among what is unsaved, because that change was made without the value.
     pub async fn take_now<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
         if self.rules().is_sealed() {
             return Err(StoreError::Unsupported(SEALED).into());

@@ -104,8 +104,8 @@ impl SessionManager {
         self.delete_doomed(inner, occasion).await.map(drop)
     }
 
-    /// Asks the store for the session of a handle that outlived its response. Nobody else would tell
-    /// the handle that it ended.
+    /// Asks the store for the session of a handle that outlived its response. Nobody else would
+    /// tell the handle that it ended.
     async fn look_again(&self, inner: &Inner, now: Timestamp) -> Result<(), Error> {
         let (base, generation, barred) = {
             let state = inner.state();

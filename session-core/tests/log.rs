@@ -70,7 +70,8 @@ impl Subscriber for Log {
 }
 
 impl Log {
-    /// How many lines of each message and reason, but for those that only a person who looks for a fault has.
+    /// How many lines of each message and reason, but for those that only a person who looks for a
+    /// fault has.
     fn take(&self) -> BTreeMap<(String, String), (usize, u64)> {
         let mut counts = BTreeMap::new();
         for line in std::mem::take(&mut *self.0.lock().unwrap()) {

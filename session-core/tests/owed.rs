@@ -152,8 +152,8 @@ fn half_an_hour() -> Lifetime {
     Lifetime::new(SECOND * 1_800, SECOND * 86_400).unwrap()
 }
 
-/// Two hours of use with idle timeouts of half an hour. Every 62 s activity is written by what cannot
-/// tell; one second later a page is shown.
+/// Two hours of use with idle timeouts of half an hour. Every 62 s activity is written by what
+/// cannot tell; one second later a page is shown.
 #[tokio::test]
 async fn who_is_active_keeps_the_cookie() {
     for kind in ALL {
@@ -195,8 +195,8 @@ fn keys(number: u8) -> KeyRing {
     KeyRing::new([number; 32]).unwrap()
 }
 
-/// A token that an old key has signed is signed with the newest one by the first answer that follows
-/// an untold write; then nothing is owed.
+/// A token that an old key has signed is signed with the newest one by the first answer that
+/// follows an untold write; then nothing is owed.
 #[tokio::test]
 async fn a_token_of_an_old_key_is_signed_again_after_an_untold_write() {
     for lifetime in [half_an_hour(), half_an_hour().persistent()] {

@@ -1,4 +1,5 @@
-//! A clock that was ahead and is set back: sessions of that time go on, and keep no time that is yet to come.
+//! A clock that was ahead and is set back: sessions of that time go on, and keep no time that is
+//! yet to come.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A tokio runtime without a time driver: a program of its own, since what is found out holds for the process.
+//! A tokio runtime without a time driver: a program of its own, since what is found out holds for
+//! the process.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};

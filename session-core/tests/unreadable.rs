@@ -1,4 +1,5 @@
-//! Records that cannot be read: their owner signs in, looks at their sessions and ends them all the same.
+//! Records that cannot be read: their owner signs in, looks at their sessions and ends them all the
+//! same.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::collections::HashSet;

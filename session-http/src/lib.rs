@@ -33,8 +33,8 @@
 //! at the instant of a rotation one response brings the new token, and all are served. Where tokens rotate none is sent twice.
 //!
 //! No cache may keep a response that carries a token, or says to forget one. The layer sets its
-//! `Cache-Control: no-store`, whatever the handler said, and removes what some caches prefer to that:
-//! every header whose name ends in `-Cache-Control`, such as `CDN-Cache-Control`, and
+//! `Cache-Control: no-store`, whatever the handler said, and removes what some caches prefer to
+//! that: every header whose name ends in `-Cache-Control`, such as `CDN-Cache-Control`, and
 //! `Surrogate-Control`, `Edge-Control`, `X-Accel-Expires` and `Expires`. On every other response
 //! the handler decides. Where its session was read, `Vary` tells caches that the response depends
 //! on the client's token.
@@ -42,16 +42,18 @@
 //! A service that returns an `Err` gets no response from this layer, unless its session could not be loaded; hyper then cuts the
 //! connection. Make responses of your other errors, such as [`core::Error::Limit`] and [`core::Error::Decode`].
 //!
-//! A handle that lives on (a WebSocket, a stream, a spawned task) can still [`save`](core::Session::save) data of a session
-//! that the client knows. A save also counts as activity, and returns [`core::Error::Gone`] once the session has
-//! ended, though nothing was changed: call it whenever the client has sent something. To create,
-//! renew or destroy one then is [`core::Error::Detached`].
+//! A handle that lives on (a WebSocket, a stream, a spawned task) can still
+//! [`save`](core::Session::save) data of a session that the client knows. A save also counts as
+//! activity, and returns [`core::Error::Gone`] once the session has ended, though nothing was
+//! changed: call it whenever the client has sent something. To create, renew or destroy one then is
+//! [`core::Error::Detached`].
 //!
 //! # Which layer goes where
 //!
-//! Layers that cancel or retry requests belong outside of this one. The same layer twice does its work once;
-//! layers of different names give several sessions ([`SessionExt::session_named`]). A clone of a request
-//! that is sent through the layer again after its response is a request like any other.
+//! Layers that cancel or retry requests belong outside of this one. The same layer twice does its
+//! work once; layers of different names give several sessions ([`SessionExt::session_named`]). A
+//! clone of a request that is sent through the layer again after its response is a request like any
+//! other.
 //!
 //! # Further reading
 //!

@@ -17,8 +17,8 @@ pub(crate) type Opened = Result<Session, Error>;
 /// The load of a session. It belongs to the request and not to one of those who wait for it.
 pub(crate) type Load = Pin<Box<dyn Future<Output = Opened> + Send>>;
 
-/// A session that is opened once, however many ask for it. A future that asks and is then not polled any
-/// more, as `select!` over `&mut future` leaves it, holds up no other.
+/// A session that is opened once, however many ask for it. A future that asks and is then not
+/// polled any more, as `select!` over `&mut future` leaves it, holds up no other.
 #[derive(Default)]
 pub(crate) struct Opening {
     opened: OnceCell<Opened>,

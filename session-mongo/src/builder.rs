@@ -129,24 +129,26 @@ impl MongoStoreBuilder {
     /// How many nodes must have a write before it counts; the collection's own if not set, and a majority where that says
     /// nothing. With less than a majority a fail-over may lose what was acknowledged, logouts too.
     ///
-    /// Where nothing says how long the server is to wait for them, it waits four fifths of the deadline: a write that waits
-    /// for nodes which are down holds its connection. A write that nobody acknowledges (`w=0`) is refused, here and in the
-    /// URI: nobody would know whether a session was written or ended.
+    /// Where nothing says how long the server is to wait for them, it waits four fifths of the
+    /// deadline: a write that waits for nodes which are down holds its connection. A write that
+    /// nobody acknowledges (`w=0`) is refused, here and in the URI: nobody would know whether a
+    /// session was written or ended.
     pub fn write_concern(mut self, concern: WriteConcern) -> Self {
         self.writes = Some(concern);
         self
     }
 
-    /// The same for a write of activity alone, which may be lost without harm; one node if not set. It is acknowledged too,
-    /// or active people would be signed out without anybody knowing why.
+    /// The same for a write of activity alone, which may be lost without harm; one node if not set.
+    /// It is acknowledged too, or active people would be signed out without anybody knowing why.
     pub fn touch_write_concern(mut self, concern: WriteConcern) -> Self {
         self.touches = Some(concern);
         self
     }
 
-    /// Where sessions are read; at the primary if not set, whatever the URI or the client says about read preference and read
-    /// concern. Elsewhere a session may be read as it was before the last write, or before its end: a logout takes effect only
-    /// once it has been replicated, and right after a sign-in the session may not be found.
+    /// Where sessions are read; at the primary if not set, whatever the URI or the client says
+    /// about read preference and read concern. Elsewhere a session may be read as it was before the
+    /// last write, or before its end: a logout takes effect only once it has been replicated, and
+    /// right after a sign-in the session may not be found.
     pub fn read_from(mut self, criteria: SelectionCriteria) -> Self {
         self.reads = criteria;
         self
@@ -162,8 +164,9 @@ impl MongoStoreBuilder {
 
     /// A store that is connected and has its indexes.
     ///
-    /// It looks at the collection and at the server's clock, and writes one session of nobody and removes it again, so that
-    /// what sessions would go wrong with is known now ([the crate's documentation](crate#what-connect-looks-at) has a list).
+    /// It looks at the collection and at the server's clock, and writes one session of nobody and
+    /// removes it again, so that what sessions would go wrong with is known now ([the crate's
+    /// documentation](crate#what-connect-looks-at) has a list).
     ///
     /// # Errors
     ///
@@ -180,9 +183,11 @@ impl MongoStoreBuilder {
         Ok(store)
     }
 
-    /// A store that connects when it is first used, and makes no indexes by itself: until the server can be
-    /// reached, its calls fail as [`StoreError::Unavailable`](session_core::StoreError::Unavailable). It has looked at nothing of
-    /// the server; [`create_indexes`](MongoStore::create_indexes) looks at the collection and the clock.
+    /// A store that connects when it is first used, and makes no indexes by itself: until the
+    /// server can be reached, its calls fail as
+    /// [`StoreError::Unavailable`](session_core::StoreError::Unavailable). It has looked at nothing
+    /// of the server; [`create_indexes`](MongoStore::create_indexes) looks at the collection and
+    /// the clock.
     ///
     /// # Errors
     ///
@@ -250,8 +255,8 @@ impl MongoStoreBuilder {
     }
 }
 
-/// With `nodes`, where nothing else is stated. The server, too, waits no longer than it matters: a write that its nodes do not take would hold
-/// its connection until they do.
+/// With `nodes`, where nothing else is stated. The server, too, waits no longer than it matters: a
+/// write that its nodes do not take would hold its connection until they do.
 fn completed(stated: Option<WriteConcern>, nodes: Acknowledgment, deadline: Duration) -> WriteConcern {
     let mut concern = stated.unwrap_or_default();
     concern.w.get_or_insert(nodes);

@@ -79,8 +79,8 @@ impl Inner {
         }
     }
 
-    /// Removes documents; says how many. For what leaves no mark: what has expired, and what ends where a
-    /// validator refuses marks.
+    /// Removes documents; says how many. For what leaves no mark: what has expired, and what ends
+    /// where a validator refuses marks.
     pub(crate) async fn remove(&self, filter: Document) -> Result<u64, StoreError> {
         let deleted = self
             .sessions

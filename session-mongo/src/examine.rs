@@ -75,8 +75,8 @@ impl MongoStore {
         }
     }
 
-    /// What the server answers; `None` where it does not know the command or the collection, or the user
-    /// may not ask.
+    /// What the server answers; `None` where it does not know the command or the collection, or the
+    /// user may not ask.
     async fn ask(
         &self,
         database: &str,

@@ -82,8 +82,8 @@ const INTERRUPTED: [i32; 6] = [11600, 11602, 11601, 91, 189, 50];
 /// not.
 const ALWAYS: [i32; 5] = [2, 9, 13, 59, 72];
 
-/// What a server answers to a write concern that it cannot meet: it is alone, has no such mode, or no such number of nodes, or
-/// they do not answer.
+/// What a server answers to a write concern that it cannot meet: it is alone, has no such mode, or
+/// no such number of nodes, or they do not answer.
 const OF_CONCERN: [i32; 5] = [2, 9, 64, 79, 100];
 
 pub(crate) fn is_of_concern(code: i32) -> bool {

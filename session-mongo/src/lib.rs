@@ -62,10 +62,12 @@
 //! | `epoch`, `deadline`, `idle`, `created`, `principal` | as in the metadata, for the server to decide by and for people to read | by creation and when metadata is replaced |
 //! | `meta` | all metadata, as [`Record::encode_metadata`](session_core::Record::encode_metadata) has it | likewise |
 //!
-//! People may read it all. Who changes one of the metadata's fields by hand makes the session unreadable; `list` names it as such.
+//! People may read it all. Who changes one of the metadata's fields by hand makes the session
+//! unreadable; `list` names it as such.
 //!
-//! When a session is ended, a mark takes the place of its document for a minute, so that a request which was under way is
-//! known to be late. It has about 100 bytes, and nothing of the session but its id; then the server removes it.
+//! When a session is ended, a mark takes the place of its document for a minute, so that a request
+//! which was under way is known to be late. It has about 100 bytes, and nothing of the session but
+//! its id; then the server removes it.
 //!
 //! ```text
 //! {
@@ -98,11 +100,12 @@
 //!
 //! A merge that adds more than half of what the session may hold takes the last way, since what it overwrites is counted as if it were new.
 //!
-//! Two indexes are made by [`connect`](MongoStoreBuilder::connect), idempotently: `session_expires` on `expires`, by which the server removes what
-//! has ended, and `session_principal` on `principal`, where there is one. Updates look at `_id` and at fields that have no index, so they keep the
-//! fast path. A session that has ended and is not yet removed is gone all the same: only `load` still hands it
-//! back as it was, so that its expiry can be told. `session_expires` removes marks too, when their minute is over and the server looks,
-//! once a minute.
+//! Two indexes are made by [`connect`](MongoStoreBuilder::connect), idempotently: `session_expires`
+//! on `expires`, by which the server removes what has ended, and `session_principal` on
+//! `principal`, where there is one. Updates look at `_id` and at fields that have no index, so they
+//! keep the fast path. A session that has ended and is not yet removed is gone all the same: only
+//! `load` still hands it back as it was, so that its expiry can be told. `session_expires` removes
+//! marks too, when their minute is over and the server looks, once a minute.
 //!
 //! # When a server fails
 //!
@@ -149,18 +152,21 @@
 //! | A write concern that the server cannot meet. | Each write, or each touch, would fail. |
 //! | A server whose clock is ahead by more than a minute. | The server removes sessions by its own clock, a minute after they ended. |
 //!
-//! To see that, it writes one session of nobody and removes it again. A clock that differs by more than five seconds, ahead or
-//! behind, is a warning in the log (target `session::mongo`). A server that is behind keeps sessions longer than needed, and
-//! lets nobody in: whether a session has ended is decided by the application's clock.
+//! To see that, it writes one session of nobody and removes it again. A clock that differs by more
+//! than five seconds, ahead or behind, is a warning in the log (target `session::mongo`). A server
+//! that is behind keeps sessions longer than needed, and lets nobody in: whether a session has
+//! ended is decided by the application's clock.
 //!
-//! A store that is made [`lazy`](MongoStoreBuilder::lazy) has looked at nothing of the server. Its queries compare
-//! principals byte by byte all the same. Settings that no server takes are refused by both.
+//! A store that is made [`lazy`](MongoStoreBuilder::lazy) has looked at nothing of the server. Its
+//! queries compare principals byte by byte all the same. Settings that no server takes are refused
+//! by both.
 //!
 //! # Permissions
 //!
-//! The user needs `find`, `insert`, `update` and `remove` on the collection, and `createIndex` unless the store is made
-//! [`without_indexes`](MongoStoreBuilder::without_indexes). With `listCollections` on the database and `listIndexes` on the collection
-//! `connect` sees what kind of collection it is; without them, it does not look. The role `readWrite` has them all.
+//! The user needs `find`, `insert`, `update` and `remove` on the collection, and `createIndex`
+//! unless the store is made [`without_indexes`](MongoStoreBuilder::without_indexes). With
+//! `listCollections` on the database and `listIndexes` on the collection `connect` sees what kind
+//! of collection it is; without them, it does not look. The role `readWrite` has them all.
 
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]

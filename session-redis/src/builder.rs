@@ -124,7 +124,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// The user, instead of the URL's. It goes with a password; for a user that has none that is `""`.
+    /// The user, instead of the URL's. It goes with a password; for a user that has none that is
+    /// `""`.
     pub fn username(mut self, username: impl Into<String>) -> Self {
         self.login.username = Some(username.into());
         self
@@ -156,8 +157,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// The certificates, in PEM form, of those who may vouch for the server; the system's if not set. What holds no
-    /// certificate is refused when the store is built.
+    /// The certificates, in PEM form, of those who may vouch for the server; the system's if not
+    /// set. What holds no certificate is refused when the store is built.
     #[cfg(feature = "tls")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.certificates.roots = Some(pem.into());

@@ -75,9 +75,9 @@
 //!
 //! ## Marks
 //!
-//! A session that is deleted leaves a [mark](session_core::Ended::mark) under its key for one minute, in the store's own
-//! layout and in the same step. The mark has no principal and no values, and is in no index; it takes about 230 bytes. A
-//! session that expires leaves none.
+//! A session that is deleted leaves a [mark](session_core::Ended::mark) under its key for one
+//! minute, in the store's own layout and in the same step. The mark has no principal and no values,
+//! and is in no index; it takes about 230 bytes. A session that expires leaves none.
 //!
 //! # Which layout
 //!
@@ -152,12 +152,15 @@
 //!
 //! # Principals, and interruptions
 //!
-//! A session and the index of its principal may lie on different nodes, so no step covers both. The index is written before the session, and looked at
-//! again after it, so `delete_all` that runs meanwhile misses nothing; until then the session lives for seconds only. A process that
-//! dies half-way leaves a session that ends by itself, or an entry without a session. A session that ends for want of
-//! activity leaves its entry too. Such entries are taken out when their sessions were found missing twice, a minute
-//! apart, by `list` or by a sign-in: each sign-in looks at 16 old entries at most. So an index has few more entries
-//! than its principal has sessions. It is read in pages of 500 entries, and other requests pass between them. What a fail-over of the index's node loses is not written again until the user signs in again.
+//! A session and the index of its principal may lie on different nodes, so no step covers both. The
+//! index is written before the session, and looked at again after it, so `delete_all` that runs
+//! meanwhile misses nothing; until then the session lives for seconds only. A process that dies
+//! half-way leaves a session that ends by itself, or an entry without a session. A session that
+//! ends for want of activity leaves its entry too. Such entries are taken out when their sessions
+//! were found missing twice, a minute apart, by `list` or by a sign-in: each sign-in looks at 16
+//! old entries at most. So an index has few more entries than its principal has sessions. It is
+//! read in pages of 500 entries, and other requests pass between them. What a fail-over of the
+//! index's node loses is not written again until the user signs in again.
 //!
 //! # Permissions
 //!

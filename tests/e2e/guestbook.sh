@@ -309,8 +309,8 @@ at_once() {
     is '50 entries at once are all there' "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
 }
 
-# slow SECONDS: a form of this browser that takes so long to arrive, while the same browser asks for other things. Prints the
-# answer's status.
+# slow SECONDS: a form of this browser that takes this long to arrive, while the same browser asks
+# for other things. Prints the answer's status.
 slow() {
     local port=${base##*:} csrf line end
     csrf=$(csrf)

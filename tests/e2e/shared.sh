@@ -88,7 +88,8 @@ seq 50 | while read -r n; do echo "$n" "${bases[n % 2]}"; done |
     xargs -P 16 -L 1 bash -c 'curl -sS -o /dev/null -H "Cookie: __Host-id=$1" -d "csrf=$2&entry=number $3" "$4/entries"' _ "$own" "$csrf"
 is '50 entries at once on both are all there' "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
 
-# What another version of the program has stored: every page opens, and its place is taken when something new is written.
+# What another version of the program has stored: every page opens, and its place is taken when
+# something new is written.
 if [[ $store == unix://* ]]; then
     client elsewhen
     on 0
@@ -122,7 +123,8 @@ start '' --store "$store"
 is 'after a restart of both the session is there' "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
 stop
 
-# Redis may forget a rotation at a fail-over, and then an owner looks like a thief: reuse is logged and ends nothing.
+# Redis may forget a rotation at a fail-over, and then an owner looks like a thief: reuse is logged
+# and ends nothing.
 if [[ $store == unix://* ]]; then
     start "$(key)" --store "$store" --rotate 1
     client owner

@@ -38,7 +38,8 @@ HALF_FORM = (
 ).encode()
 PAGES = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n" * 4000
 
-# What each sends at first, what it sends every second, whether it reads, and when it is closed at the latest.
+# What each sends at first, what it sends every second, whether it reads, and when it is closed at
+# the latest.
 # Whoever does not read cannot see that; it finds out later that not all of its answers are there.
 KINDS = {
     "says nothing": (b"", b"", True, 14),

@@ -1,5 +1,5 @@
-//! Law 13: late requests do no harm. A request is judged by the time at which it arrived, and what has ended since, or
-//! within the minute before, makes it anonymous and mute.
+//! Law 13: late requests do no harm. A request is judged by the time at which it arrived, and what
+//! has ended since, or within the minute before, makes it anonymous and mute.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 use std::cell::RefCell;
@@ -398,7 +398,8 @@ fn a_form_that_a_mute_request_shows_can_be_sent_by_the_next_one() {
     run.now_or_never().unwrap();
 }
 
-/// What is not known of a late request may have ended meanwhile. A new client has nothing that could.
+/// What is not known of a late request may have ended meanwhile. A new client has nothing that
+/// could.
 #[test]
 fn a_late_request_with_an_unknown_token_is_mute_and_a_new_client_is_not() {
     for backend in Backend::SERVER {

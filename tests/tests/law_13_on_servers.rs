@@ -1,5 +1,5 @@
-//! Law 13 on real servers, by two processes: pages that are under way while a session changes hands, and what is left of a
-//! session that has ended.
+//! Law 13 on real servers, by two processes: pages that are under way while a session changes
+//! hands, and what is left of a session that has ended.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,5 @@
-//! Requests that are under way when their session ends, on MongoDB and two servers of the application.
+//! Requests that are under way when their session ends, on MongoDB and two servers of the
+//! application.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;
@@ -55,7 +56,8 @@ async fn end(manager: &SessionManager, token: &str, principal: &str, how: End) -
     }
 }
 
-/// No page that was under way begins a session, whose cookie would replace what the client has been given since.
+/// No page that was under way begins a session, whose cookie would replace what the client has been
+/// given since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_page_that_was_under_way_begins_a_session() {
     let server = MongoServer::start();

@@ -1,4 +1,5 @@
-//! Requests that are under way when their session ends, on Redis and two servers of the application.
+//! Requests that are under way when their session ends, on Redis and two servers of the
+//! application.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;
@@ -56,7 +57,8 @@ async fn end(manager: &SessionManager, token: &str, principal: &str, how: End) -
     }
 }
 
-/// No page that was under way begins a session, whose cookie would replace what the client has been given since.
+/// No page that was under way begins a session, whose cookie would replace what the client has been
+/// given since.
 async fn no_page_begins_a_session(layout: Layout) {
     let server = RedisServer::start(Engine::Redis7);
     let managers = [manager(&server, layout).await, manager(&server, layout).await];

@@ -1,4 +1,5 @@
-//! The marks that ended sessions leave in Redis: for a minute, in either layout, also on a server without room.
+//! The marks that ended sessions leave in Redis: for a minute, in either layout, also on a server
+//! without room.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;

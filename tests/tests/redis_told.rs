@@ -1,4 +1,5 @@
-//! What `connect` says of servers that do not serve: the most telling cause, however the last attempt ended.
+//! What `connect` says of servers that do not serve: the most telling cause, however the last
+//! attempt ended.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::time::Duration;

@@ -114,10 +114,11 @@
 //!
 //! The suite knows a store by its trait alone. Three sentences of the contract need your own tests:
 //!
-//! - **Unreadable**: write bytes that are no record under an id, by the engine's own client: half of
-//!   a record, none at all, a format byte of 255. `load` is [`Corrupt`](crate::StoreError::Corrupt), `delete` succeeds,
-//!   nothing panics. If the record was a principal's, `list` names it as
-//!   [`Listed::Unreadable`](crate::Listed::Unreadable) beside the others, and `delete_one` and `delete_all` end it.
+//! - **Unreadable**: write bytes that are no record under an id, by the engine's own client: half
+//!   of a record, none at all, a format byte of 255. `load` is
+//!   [`Corrupt`](crate::StoreError::Corrupt), `delete` succeeds, nothing panics. If the record was
+//!   a principal's, `list` names it as [`Listed::Unreadable`](crate::Listed::Unreadable) beside the
+//!   others, and `delete_one` and `delete_all` end it.
 //! - **Deadlines**: put a listener that accepts and never answers in the place of the engine. Each operation
 //!   ends by the store's deadline: reads as [`Unavailable`](crate::StoreError::Unavailable).
 //! - **Unknown outcome**: put a proxy before the engine that cuts the connection after a write has passed.

@@ -207,7 +207,8 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
             .map(|(_, record)| Edit::of(record, Changes::new().set("late", number(1))))
             .collect();
         let turns = rng.below(6);
-        // One of theirs becomes another's meanwhile: whoever has it, `delete_all` is right about it.
+        // One of theirs becomes another's meanwhile: whoever has it, `delete_all` is right about
+        // it.
         let other = trial.principal()?;
         let moving = Arc::new(trial.record()?.with_principal(name.clone()));
         let moving_key = trial.create(&moving).await?;

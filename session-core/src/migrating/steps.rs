@@ -19,7 +19,8 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         }
         let new = remembered(self.new.load(key, now).await?, now);
         Ok(match (old, new) {
-            // Whatever the old store says: what is left over there may have ended with others of a former principal.
+            // Whatever the old store says: what is left over there may have ended with others of a
+            // former principal.
             (_, Some(record)) if !is_place(&record) => match record.ended() {
                 Some(_) => Found::Ended(record),
                 None => Found::New(record),
@@ -42,8 +43,8 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         })
     }
 
-    /// The same for who wants to end it. A session that is in the new store is there whatever the old one says, so it can
-    /// be ended while that one is down.
+    /// The same for who wants to end it. A session that is in the new store is there whatever the
+    /// old one says, so it can be ended while that one is down.
     pub(super) async fn find_to_end(&self, key: &Key, now: Timestamp) -> Result<Found, StoreError> {
         let found = self.find(key, now).await;
         let Err(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)) = found else {

@@ -83,7 +83,8 @@ async fn no_place_fits_but_the_one_that_is_named() {
         let mut store = stores();
         store.moving = !standing_by;
         let frozen = frozen_halfway(&store).await;
-        // The session ended in the new store, long ago, and somebody who was late has made another place.
+        // The session ended in the new store, long ago, and somebody who was late has made another
+        // place.
         let long_ago = Ended::new(EndReason::Revoked, Timestamp::from_millis(0));
         store.new.delete(&key(), long_ago).await.unwrap();
         let place = Arc::new(Place::draw().unwrap().for_record(&record()));
@@ -153,7 +154,8 @@ async fn what_has_moved_has_not_ended() {
     }
 }
 
-/// It is of another principal meanwhile, and what is left over of it in the old store ended with those of the former one.
+/// It is of another principal meanwhile, and what is left over of it in the old store ended with
+/// those of the former one.
 #[tokio::test]
 async fn what_is_left_over_ends_without_what_has_moved() {
     let store = stores();

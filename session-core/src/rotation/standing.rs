@@ -14,8 +14,8 @@ pub(crate) enum Standing {
     Renewed,
     /// It was just rotated away, and so many others were since that it is not accepted.
     Surplus,
-    /// It was rotated away, and its overlap was over when the request arrived. It was rotated away then, if
-    /// the record still knows.
+    /// It was rotated away, and its overlap was over when the request arrived. It was rotated away
+    /// then, if the record still knows.
     Reused(Option<Timestamp>),
     /// It was rotated away, and whether it was still good when the request arrived is forgotten.
     Forgotten,
@@ -63,8 +63,9 @@ impl Upkeep {
         // Each of them may be what a client holds: none is dropped, and no more of them are issued.
         let newest = newest.filter(|_| record.tokens.iter().filter(waiting).count() < MOST_WAITING);
         Self {
-            // The first one of its epoch has nothing to supersede. Any other one is noted even where its predecessors are
-            // superseded already: of two holders of one token, each has to show.
+            // The first one of its epoch has nothing to supersede. Any other one is noted even
+            // where its predecessors are superseded already: of two holders of one token, each has
+            // to show.
             confirm: record.tokens[at].confirmed.is_none()
                 && before.iter().any(|other| other.epoch == record.epoch),
             rotate_at: newest
@@ -116,8 +117,8 @@ pub(crate) fn standing(
     }
 }
 
-/// Whether a token that is not remembered may have been good when the request arrived: because it arrived so
-/// long ago, or because so many were rotated away since.
+/// Whether a token that is not remembered may have been good when the request arrived: because it
+/// arrived so long ago, or because so many were rotated away since.
 fn forgets(record: &Record, arrived: Timestamp, now: Timestamp, rotation: &Rotation) -> bool {
     let superseded = |token: &&TokenHash| token.epoch == record.epoch && token.retired.is_some();
     let mut remembered = record.tokens.iter().filter(superseded);

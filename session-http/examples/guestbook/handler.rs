@@ -134,8 +134,8 @@ fn count_visit(session: &Session) -> Result<u64, session_core::Error> {
     match values::update(session, "visits", |visits: Option<u64>| {
         visits.unwrap_or(0).saturating_add(1)
     }) {
-        // A cookie can be so full that not one more digit fits: the page with its button to clear it
-        // comes all the same.
+        // A cookie can be so full that not one more digit fits: the page with its button to clear
+        // it comes all the same.
         Err(session_core::Error::Limit(_)) => Ok(values::get(session, "visits")?.unwrap_or(0)),
         visits => visits,
     }

@@ -5,12 +5,12 @@
 //! cargo run --release --example guestbook -- --help
 //! ```
 //!
-//! says which options there are. For Redis every URL of `session_redis::Source` will do: one server,
-//! a Cluster, Sentinel, over TLS or not. For MongoDB every URI of the driver will.
+//! says which options there are. For Redis every URL of `session_redis::Source` will do: one
+//! server, a Cluster, Sentinel, over TLS or not. For MongoDB every URI of the driver will.
 //!
-//! A person who is signed in finds all their sessions at `/sessions`, as a page or by
-//! `Accept: application/json`, and can end them there (`POST /sessions/ID/revoke`,
-//! `POST /sessions/revoke-others`). Every form holds a CSRF token in its field `csrf`; a program asks
+//! A person who is signed in finds all their sessions at `/sessions`, as a page or by `Accept:
+//! application/json`, and can end them there (`POST /sessions/ID/revoke`, `POST
+//! /sessions/revoke-others`). Every form holds a CSRF token in its field `csrf`; a program asks
 //! `GET /csrf` for one. A sign-in voids those from before.
 //!
 //! Worth copying: `server.rs` (timeouts, a cap on connections), `form.rs` (bodies), `viewed.rs`

@@ -138,9 +138,9 @@ impl Options {
                 .into());
             }
         };
-        // With keys a token that comes back after its overlap is no stranger's: somebody has a copy.
-        // But where a fail-over can lose acknowledged writes, as in Redis, the last rotations may be
-        // among them, and then owners look like thieves. There it is only reported.
+        // With keys a token that comes back after its overlap is no stranger's: somebody has a
+        // copy. But where a fail-over can lose acknowledged writes, as in Redis, the last rotations
+        // may be among them, and then owners look like thieves. There it is only reported.
         let shows_theft = self.rotation.is_on() && store.durability() == Durability::Durable;
         // No session of this program comes near this; without it the limit is 1 MiB.
         let limits = Limits {

@@ -34,7 +34,8 @@ fn damaged_sessions() {
             wrong.push(format!("{name}: {load:?} {updates:?}"));
         }
 
-        // One that cannot be read is listed as that, and ends like any other. (A clear may have repaired another.)
+        // One that cannot be read is listed as that, and ends like any other. (A clear may have
+        // repaired another.)
         let id = listed.id();
         let there = is_listed(&bench.document(id).unwrap());
         let list = bench.list_all();

@@ -27,7 +27,8 @@ fn damaged_sessions_are(engine: Engine) {
         ];
         assert_eq!(updates, damage.updates, "{name}");
 
-        // One that cannot be read is listed as that, and ends like any other. (A clear may have repaired another.)
+        // One that cannot be read is listed as that, and ends like any other. (A clear may have
+        // repaired another.)
         let id = listed.id();
         let there = damage.load != Absent && !damage.says_another;
         let list = bench.list_all();

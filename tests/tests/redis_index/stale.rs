@@ -1,4 +1,5 @@
-//! Indexes that grow: entries whose sessions have ended, members of other programs, more of them than one answer holds.
+//! Indexes that grow: entries whose sessions have ended, members of other programs, more of them
+//! than one answer holds.
 
 use std::time::{Duration, Instant};
 
