@@ -220,14 +220,16 @@ impl CookieConfig {
 
     /// Whether a cookie of our name with these attributes is another one. A path that is not given
     /// is that of the request, and may be ours.
-    pub(crate) fn is_elsewhere(&self, domain: Option<&str>, path: Option<&str>) -> bool {
+    pub(crate) fn is_elsewhere(&self, cookie: &Cookie<'_>) -> bool {
+        let (domain, path) = (cookie.domain(), cookie.path());
+        let same_partition = cookie.partitioned().unwrap_or(false) == self.partitioned;
         let given = |domain: &&str| !domain.is_empty();
         let own = self.domain.as_deref().map(host);
         let same_domain = match (own, domain.map(host).filter(given)) {
             (Some(own), Some(other)) => own.eq_ignore_ascii_case(other),
             (own, other) => own == other,
         };
-        !same_domain || path.is_some_and(|path| path.starts_with('/') && path != self.path)
+        !same_domain || !same_partition || path.is_some_and(|path| path.starts_with('/') && path != self.path)
     }
 
     fn dress<'a>(&'a self, name: &'a str, value: &'a str) -> CookieBuilder<'a> {

@@ -7,7 +7,7 @@ mod common;
 use common::*;
 use http::{HeaderValue, Request};
 use session_core::Session;
-use session_http::{CookieConfig, SessionExt, SessionLayer};
+use session_http::{CookieConfig, SameSite, SessionExt, SessionLayer};
 
 /// What the layer makes of a handler's own Set-Cookie headers beside its own.
 async fn answer(layer: &SessionLayer, own: &[&'static str], act: impl Fn(&Session)) -> Vec<String> {
@@ -73,6 +73,23 @@ async fn a_removal_in_another_place_stays() {
         "id=; Domain=example.org; Path=/shop; Max-Age=0",
     ];
     assert_beside(wide(), true, &removals).await;
+}
+
+/// A browser keeps one cookie of a name for each top-level site, and one without. A site that moves
+/// from the one to the other removes the former.
+#[tokio::test]
+async fn a_removal_of_the_cookie_in_another_partition_stays() {
+    let of = |partitioned| {
+        let cookie = CookieConfig::new("id").same_site(SameSite::None);
+        cookie.partitioned(partitioned)
+    };
+    let without = "id=; Path=/; Secure; SameSite=None; Max-Age=0";
+    let with = "id=; Path=/; Secure; SameSite=None; Partitioned; Max-Age=0";
+    let valued = "id=; Secure; partitioned=1; Max-Age=0";
+    assert_beside(of(true), true, &[without]).await;
+    assert_beside(of(true), false, &[with, valued]).await;
+    assert_beside(of(false), true, &[with, valued]).await;
+    assert_beside(of(false), false, &[without]).await;
 }
 
 /// One that is about the very cookie, or that gives another value to our name.

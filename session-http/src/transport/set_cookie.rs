@@ -40,10 +40,10 @@ fn is_of(set_cookie: &HeaderValue, name: &str) -> bool {
     rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
 }
 
-/// Whether it removes the cookie of this name on another domain or path.
+/// Whether it removes the cookie of this name on another domain or path, or in another partition.
 fn removes_another(set_cookie: &HeaderValue, config: &CookieConfig) -> bool {
     let parsed = set_cookie.to_str().ok().and_then(|text| Cookie::parse(text).ok());
-    parsed.is_some_and(|cookie| is_removal(&cookie) && config.is_elsewhere(cookie.domain(), cookie.path()))
+    parsed.is_some_and(|cookie| is_removal(&cookie) && config.is_elsewhere(&cookie))
 }
 
 /// Whether a browser that gets this removes the cookie (RFC 6265, 5.3): its clock and ours show
