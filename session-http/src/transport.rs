@@ -17,9 +17,9 @@ use self::set_cookie::replace;
 use crate::cookie_config::{CookieConfig, LARGEST, LONGEST};
 use crate::header_config::HeaderConfig;
 
-/// At most this many tokens are handed on. It is more than are looked up, so that a few planted
-/// cookies do not hide the client's own.
-const MOST: usize = 16;
+/// At most this many tokens are handed on: more than a browser keeps cookies of one site (180), so
+/// that planted ones do not hide the client's own. Few of them are looked up.
+const MOST: usize = 200;
 
 /// Characters of the shortest token: an id and a secret. A sealed session is longer, and where it
 /// is spread over several cookies, its first one is full.
@@ -131,17 +131,20 @@ impl Transport {
                 let mut parts = None;
                 let own = values(headers.clone(), cookie.name()).filter(|value| !value.is_empty());
                 for value in most_likely(own) {
-                    tokens.found.push(match head(as_text(value), *chunks) {
-                        None => Cow::Borrowed(as_text(value)),
-                        Some((count, head)) => {
-                            let parts = parts.get_or_insert_with(|| further(headers.clone(), cookie.name()));
-                            Cow::Owned(
-                                parts[..count - 1]
-                                    .iter()
-                                    .fold(head.to_owned(), |whole, part| whole + part),
-                            )
-                        }
-                    });
+                    tokens
+                        .found
+                        .push(match head(as_text(value), *chunks, cookie.name()) {
+                            None => Cow::Borrowed(as_text(value)),
+                            Some((count, head)) => {
+                                let parts =
+                                    parts.get_or_insert_with(|| further(headers.clone(), cookie.name()));
+                                Cow::Owned(
+                                    parts[..count - 1]
+                                        .iter()
+                                        .fold(head.to_owned(), |whole, part| whole + part),
+                                )
+                            }
+                        });
                 }
                 // Pieces whose first one is missing: a session that does not open, but there is
                 // one.

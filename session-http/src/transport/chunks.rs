@@ -35,10 +35,13 @@ pub(super) fn chunk_size(name: &str) -> usize {
 }
 
 /// Into how many cookies a token was spread, and its first part; `None` if it is in one piece.
-pub(super) fn head(text: &str, chunks: usize) -> Option<(usize, &str)> {
+///
+/// A first part is full. Others are not put together with the further parts, or a request with a
+/// few large parts and many small first ones would take a lot of memory.
+pub(super) fn head<'a>(text: &'a str, chunks: usize, name: &str) -> Option<(usize, &'a str)> {
     let (count, head) = text.split_once('.')?;
     match count.as_bytes() {
-        [digit @ b'2'..=b'9'] if usize::from(digit - b'0') <= chunks => {
+        [digit @ b'2'..=b'9'] if usize::from(digit - b'0') <= chunks && head.len() == chunk_size(name) => {
             Some((usize::from(digit - b'0'), head))
         }
         _ => None,
