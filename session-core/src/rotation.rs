@@ -34,9 +34,9 @@ pub(crate) use self::standing::{Standing, Upkeep, standing};
 ///
 /// A manager does not rotate unless it is told to ([`ManagerBuilder::rotation`](crate::ManagerBuilder::rotation)), and cannot with a sealed store.
 ///
-/// # What becomes of a token
+/// # What happens to a token
 ///
-/// | the token that a request brings | what becomes of the request | event |
+/// | the token that a request presents | what happens to the request | event |
 /// |---|---|---|
 /// | the newest one | goes on; gets a successor if the token is older than `ttl` | |
 /// | the predecessor of one that nobody has presented yet, say because a response was lost | goes on; gets another successor after `ttl` | |
@@ -52,12 +52,14 @@ pub(crate) use self::standing::{Standing, Upkeep, standing};
 ///
 /// All of this holds at the time at which the request arrived, however late its handler asks for
 /// the session ([`SessionManager::open_at`](crate::SessionManager::open_at)). A record remembers
-/// superseded tokens for a minute beyond their overlap, 48 at most. A request that arrived so long
-/// ago that it cannot be judged any more is anonymous, stores nothing and sets no cookie.
+/// superseded tokens for a minute beyond their overlap, 48 at most. A request that cannot be judged
+/// any more is anonymous, stores nothing and sets no cookie: one whose token is not known, if it
+/// is opened 10 s or more after it arrived, and one of a superseded token that is not remembered.
 ///
-/// With [keys](crate::ManagerBuilder::keys) a token's MAC shows that it was issued, and in which epoch (modulo 4), for as long as the
-/// session lives. Without keys only the hashes that the record still holds can tell: the last `keep` superseded ones. An older
-/// token then looks like one that was never issued, so its theft does not show.
+/// With [keys](crate::ManagerBuilder::keys) a token's MAC shows that it was issued, and in which
+/// epoch (modulo 4), for as long as the session lives. Without keys only the hashes that the record
+/// still holds can tell: the last `keep` superseded ones, and those of about the last minute. An
+/// older token then looks like one that was never issued, so its theft does not show.
 ///
 /// ```
 /// use session_core::{MemoryStore, Rotation, SessionManager};

@@ -145,12 +145,14 @@ pub enum Durability {
 /// - **Gone while writing**: `update` never creates; once `delete`, `delete_one` or `delete_all` has returned, no update that was
 ///   under way brings a record back (`no_resurrection`, `delete_race`, `delete_one_race`, `delete_all_race`).
 /// - **Ended**: `delete`, `delete_one` and `delete_all` put the [mark](Ended::mark) in the place of
-///   the record that they end, in the same step. Until the mark expires `load` returns it
-///   ([`Record::ended`] says when and why the session ended), `update` says `Gone`, `delete_one`
-///   says `false`, and `list` and `delete_all` leave it out (`delete`, `ended`,
-///   `ended_of_principal`). From then on it may be `None`, and nothing of it stays
-///   (`ended_expires`). A store that has no room for a mark ends the session without one. Deleting
-///   twice is fine (`delete_twice`), and so is an end that is long over: it leaves no mark.
+///   the record that they end, in the same step. An `update` may put one there too. A mark is a
+///   record: `create` does not overwrite it, and [`Record::encode`] writes it. Until it expires
+///   `load` returns it ([`Record::ended`] says when and why the session ended), `update` says
+///   `Gone`, `delete_one` says `false`, and `list` and `delete_all` leave it out
+///   (`delete`, `ended`, `ended_of_principal`).
+///   From then on it may be `None`, and nothing of it stays (`ended_expires`). A store that has no
+///   room for a mark ends the session without one. Deleting twice is fine (`delete_twice`), and so
+///   is an end that is long over: it leaves no mark.
 /// - **Atomic**: each operation on one record happens entirely or not at all for everyone who looks, in any
 ///   interleaving, and a `load` that begins after an update was saved shows it (`no_lost_update`, `no_torn_read`).
 ///   `list`, `delete_all` and `delete_expired` are many such operations, one for each record.
@@ -284,8 +286,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         ))
     }
 
-    /// Removes what has expired by `now`, for a store whose engine does not do that by
-    /// itself; says how many it removed. Unless implemented it does nothing.
+    /// Removes what has expired by `now`, records and marks, for a store whose engine does not do
+    /// that by itself; says how many it removed. Unless implemented it does nothing.
+    ///
+    /// No manager calls it. The application of such a store does, from a task of its own, once a
+    /// minute for example, or the store itself, as [`MemoryStore`](crate::MemoryStore) does while
+    /// it creates. Otherwise the store grows with each session that it has ever had.
     ///
     /// # Errors
     ///

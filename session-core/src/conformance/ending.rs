@@ -7,8 +7,8 @@ use super::edit::Edit;
 use super::principals::{end_all, end_one, expect_listed, needs_index};
 use super::reading::expect_gone;
 use super::sample::{just_before, number, same};
-use super::trial::{Check, Trial, describe, ensure, failed};
-use crate::{Changes, EndReason, Ended, Key, Record, SessionId, StoreError, Timestamp};
+use super::trial::{Check, Trial, describe, ensure, failed, name_of};
+use crate::{Changes, EndReason, Ended, Key, Record, SessionId, StoreError, Timestamp, Updated};
 
 pub(super) async fn create_taken(trial: &Trial) -> Check {
     let first = Arc::new(trial.record()?);
@@ -113,11 +113,32 @@ pub(super) async fn ended(trial: &Trial) -> Check {
         .await?;
         refuses(trial, &record).await?;
     }
+    ended_by_update(trial).await?;
     let nobody = Key::Id(trial.id()?);
     trial.delete(&nobody).await?;
     let found = trial.mark_at(&nobody, trial.now()).await?;
     ensure!(found.is_none(), "`delete` of what is not there left a mark");
     Ok(())
+}
+
+/// A session that the manager ends where it must meet the epoch that it has judged.
+async fn ended_by_update(trial: &Trial) -> Check {
+    let record = Arc::new(trial.record()?.with_value("secret", number(1)));
+    let key = trial.create(&record).await?;
+    let right = Ended::new(EndReason::Reused, trial.now());
+    let edit = Edit::replacing(&record, Changes::new().clear(), |after| {
+        *after = right.mark(record.id()).with_version(after.version);
+    });
+    let answer = trial.update(&key, &edit).await?;
+    ensure!(
+        matches!(answer, Updated::Saved { .. }),
+        "an `update` has to put a mark in the place of a record, but it says {}",
+        name_of(&answer)
+    );
+    expect_mark(trial, &key, right, "an `update` to it").await?;
+    let late = Edit::of(&record, Changes::new().set("late", number(1)));
+    expect_gone(&trial.update(&key, &late).await?, "of a session that has ended")?;
+    refuses(trial, &record).await
 }
 
 pub(super) async fn ended_of_principal(trial: &Trial) -> Check {
