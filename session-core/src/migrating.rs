@@ -21,7 +21,7 @@ use crate::{
 /// Rounds that one update goes before it gives up. A round is lost only to somebody who got further, and no session
 /// moves twice.
 const MOST_ROUNDS: usize = 32;
-/// Rounds in which the end of a session tries to meet its version.
+/// Rounds in which a session that is to move, or to end, tries to meet its version.
 const MOST_MEETINGS: usize = 4;
 
 /// Moves sessions from one store to another while the site goes on, with nobody signed out.
@@ -94,13 +94,16 @@ const MOST_MEETINGS: usize = 4;
 ///
 /// | `o` | `n` | the session |
 /// |---|---|---|
-/// | a record | nothing, or a place | lives, and is `o` |
+/// | a record | nothing, a place or a mark | lives, and is `o` |
 /// | frozen | the place that it names | lives, and is what was frozen |
 /// | frozen, a [mark](Ended::mark) or nothing | a record | lives, and is `n` |
 /// | frozen | anything else | has ended |
 /// | nothing | nothing, or a place | has ended |
 /// | a mark | nothing, a place or a mark | has ended |
 /// | frozen or nothing | a mark | has ended |
+///
+/// A mark beside a record of the old store is that of a place: of a former principal's, or of an end
+/// that did not reach the old store. Nothing moves while it is there, and writes go to `o`.
 ///
 /// A call that finds a mark and a place ends that too. A frozen record that is left over keeps the
 /// principal of then, and gets a mark when all sessions of that one end: that says nothing of `n`.
@@ -232,9 +235,10 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
     }
 
     async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
-        for _ in 0..MOST_ROUNDS {
+        for round in 0..MOST_ROUNDS {
             // A place and a frozen record are of epochs that no update has: to them it is gone.
-            if !self.moving {
+            // What finds no place, because a mark is where it would be, is written where it lies.
+            if !self.moving || round >= MOST_MEETINGS {
                 match self.old.update(key, update, now).await? {
                     Updated::Gone => {}
                     done => return Ok(done),

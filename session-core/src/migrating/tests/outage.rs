@@ -149,3 +149,22 @@ async fn sessions_that_have_moved_go_on_while_the_old_store_is_down() {
     let failed = store.load(&Key::Id(of(3).id()), NOW).await;
     assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
 }
+
+/// A place may have been left in the new store, of which a mark is left then.
+#[tokio::test]
+async fn a_session_whose_end_did_not_reach_the_old_store_goes_on_there() {
+    let store = MigratingStore::new(Watched::default(), Watched::default()).unwrap();
+    store.old.create(&Arc::new(record()), NOW).await.unwrap();
+    let place = Place::draw().unwrap().for_record(&record());
+    store.new.create(&Arc::new(place), NOW).await.unwrap();
+    store.old.down.store(true, Ordering::Relaxed);
+    let failed = store.delete(&key(), ENDED).await;
+    assert!(matches!(failed, Err(StoreError::OutcomeUnknown(_))), "{failed:?}");
+    store.old.down.store(false, Ordering::Relaxed);
+    assert_eq!(*store.load(&key(), NOW).await.unwrap().unwrap(), record());
+    let written = write(&store, NOW).await;
+    assert!(matches!(written, Updated::Saved { version: 2, .. }), "{written:?}");
+    store.delete(&key(), ENDED).await.unwrap();
+    assert!(is_over(store.load(&key(), NOW).await.unwrap()));
+    assert!(matches!(write(&store, NOW).await, Updated::Gone));
+}
