@@ -132,7 +132,10 @@ pub(crate) enum Servers {
 
 impl Servers {
     pub(crate) fn of_url(url: &str) -> Result<Self, ConfigError> {
+        // As the driver does; and a scheme has no case.
+        let url = url.trim_matches(|c: char| c <= ' ');
         let (scheme, rest) = url.split_once("://").ok_or_else(unknown)?;
+        let scheme = &*scheme.to_ascii_lowercase();
         // Hosts, paths and names are shown; a part of a password is not to be taken for one.
         let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         if !scheme.ends_with("unix") && rest[authority..].contains('@') {
@@ -147,7 +150,7 @@ impl Servers {
             None => (scheme, ""),
         };
         match kind {
-            "" => Ok(Self::One(info(url)?)),
+            "" => Ok(Self::One(info(&format!("{scheme}://{rest}"))?)),
             "cluster" => {
                 let (user, hosts, path) = parts(rest);
                 let node = |host| info(&format!("{scheme}://{user}{host}{path}"));

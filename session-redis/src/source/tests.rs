@@ -62,6 +62,21 @@ fn one_server() {
     assert_eq!(login(&whole), (Some("user"), Some("p@ss:w/rd%ü"), 0));
 }
 
+/// A file with a URL ends with a line break, as a rule.
+#[test]
+fn whatever_the_driver_takes_around_a_url_is_taken() {
+    for url in ["REDIS://host/7", " redis://host/7", "redis://host/7\n", "\tRedis://host/7 \r\n"] {
+        assert!(Client::open(url).is_ok(), "{url:?}");
+        assert_eq!((tcp(&one(url)).0, login(&one(url)).2), ("host", 7), "{url:?}");
+    }
+    assert_eq!(tls(&one("RedisS://host/")), ("host", 6379));
+    assert!(refusal("REDISS://host/#insecure").contains("not supported"));
+    assert_eq!(cluster("REDIS-CLUSTER://a,b\n").len(), 2);
+    assert_eq!(sentinel("Redis-Sentinel://a#name\n").1, "name");
+    let socket = one("UNIX:///run/a.sock\n");
+    assert!(matches!(socket.addr(), ConnectionAddr::Unix(path) if path.as_os_str() == "/run/a.sock"));
+}
+
 #[test]
 fn whatever_the_driver_takes_in_a_login_is_taken() {
     for (text, right) in [
