@@ -109,7 +109,7 @@
 //! | the same, where the principal has other sessions | besides `ZRANGE` of at most 16 old entries of the index; for each of them a script, and a load if it is not there; a script if one is missing |
 //! | set or change a principal, or sign in again | five: the update is refused until the index is written; and for a former principal `ZADD` and two scripts |
 //! | list | `ZRANGE` for each 500 entries, and a load for each; a script for each 500 if one is missing |
-//! | delete one of a principal | one script, which looks whose it is; `ZREM` beside it if it was theirs |
+//! | delete one of a principal | one script, which looks whose it is; `ZREM` beside it if it was theirs; `ZSCORE` if it says no principal |
 //! | delete all of a principal | `ZRANGE`, `ZADD` and a script for each 500 entries, and a script for each |
 //!
 //! Scripts are called by their hash (`EVALSHA`); a server that does not know one is sent it whole (`EVAL`), once.
@@ -168,8 +168,8 @@
 //!
 //! ```text
 //! user sessions on >password resetchannels ~session:* -@all
-//!     +hgetall +evalsha +eval +zrange +zadd +zrem
-//!     +exists +hmget +hset +hdel +hkeys +unlink +pexpire +pttl +zscore +zremrangebyscore
+//!     +hgetall +evalsha +eval +zrange +zadd +zrem +zscore
+//!     +exists +hmget +hset +hdel +hkeys +unlink +pexpire +pttl +zremrangebyscore
 //! ```
 //!
 //! Packed sessions take `+get +getrange +set` instead of `+hgetall +hmget +hset +hdel +hkeys`; a site that moves takes them all.

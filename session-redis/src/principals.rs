@@ -184,13 +184,10 @@ impl Inner {
     }
 
     async fn is_indexed(&self, principal: &str, id: SessionId, until: Instant) -> Result<bool, StoreError> {
-        let mut pages = Pages::default();
-        while let Some(entries) = pages.next(self, principal, until).await? {
-            if entries.iter().any(|(entry, _)| *entry == id) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let mut command = cmd("ZSCORE");
+        command.arg(self.names.index(principal)).arg(id.encode());
+        let score = self.link.call(&command, Twice::Harmless, until).await;
+        Ok(score.map_err(Fault::of_read)? != Reply::Nil)
     }
 
     /// Page by page, each with a deadline of its own: what was done stays done, and the next call

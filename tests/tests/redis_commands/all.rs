@@ -48,7 +48,8 @@ fn commands(layout: Layout) -> (Vec<&'static str>, Vec<&'static str>) {
     ]
     .concat();
     called.sort_unstable();
-    (vec!["EVAL", "EVALSHA", read, "ZADD", "ZRANGE", "ZREM"], called)
+    let sent = ["EVAL", "EVALSHA", read, "ZADD", "ZRANGE", "ZREM", "ZSCORE"];
+    (sent.to_vec(), called)
 }
 const CONNECTING: [&str; 2] = ["HELLO", "CLIENT"];
 

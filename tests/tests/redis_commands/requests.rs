@@ -235,6 +235,13 @@ async fn the_commands_of_each_request() {
     let session = anonymous(&manager).await;
     insert(&session, "a", 1);
     let token = token_of(&commit(&session).await);
+    let nobodys = session.id().unwrap();
+    bench
+        .costs("sign nobody out", "evalsha zscore", "hmget", async {
+            let ended = store.delete_one("user:1", nobodys, Ended::default()).await;
+            assert!(!ended.unwrap());
+        })
+        .await;
     bench
         .costs("destroy", "hgetall evalsha", "hmget unlink hset pexpire", async {
             let session = open(&manager, &token).await;
