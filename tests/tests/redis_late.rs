@@ -89,7 +89,10 @@ async fn no_page_begins_a_session(layout: Layout) {
                 )
             });
         }
+        // Before some pages and after others.
+        let late = Duration::from_micros(rng.below(4_000) as u64);
         start.wait().await;
+        sleep(late).await;
         let told = end(&managers[0], &token, &principal, how).await;
         match how {
             End::Exchange => assert!(matches!(told, Directive::Hold(_)), "{round}: {told:?}"),
