@@ -65,7 +65,12 @@ fn one_server() {
 /// A file with a URL ends with a line break, as a rule.
 #[test]
 fn whatever_the_driver_takes_around_a_url_is_taken() {
-    for url in ["REDIS://host/7", " redis://host/7", "redis://host/7\n", "\tRedis://host/7 \r\n"] {
+    for url in [
+        "REDIS://host/7",
+        " redis://host/7",
+        "redis://host/7\n",
+        "\tRedis://host/7 \r\n",
+    ] {
         assert!(Client::open(url).is_ok(), "{url:?}");
         assert_eq!((tcp(&one(url)).0, login(&one(url)).2), ("host", 7), "{url:?}");
     }

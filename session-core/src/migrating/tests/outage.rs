@@ -163,7 +163,10 @@ async fn a_session_whose_end_did_not_reach_the_old_store_goes_on_there() {
     store.old.down.store(false, Ordering::Relaxed);
     assert_eq!(*store.load(&key(), NOW).await.unwrap().unwrap(), record());
     let written = write(&store, NOW).await;
-    assert!(matches!(written, Updated::Saved { version: 2, .. }), "{written:?}");
+    assert!(
+        matches!(written, Updated::Saved { version: 2, .. }),
+        "{written:?}"
+    );
     store.delete(&key(), ENDED).await.unwrap();
     assert!(is_over(store.load(&key(), NOW).await.unwrap()));
     assert!(matches!(write(&store, NOW).await, Updated::Gone));
