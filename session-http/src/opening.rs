@@ -1,7 +1,7 @@
 //! The opening of a request's session: everybody who waits for it carries it on.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -47,11 +47,31 @@ impl Opening {
     }
 
     /// Opens it by a future that is ready when it is polled, because its store waits for nothing.
-    pub(crate) fn at_once<F>(&self, open: impl FnOnce() -> F) -> impl Future<Output = &Opened>
+    /// If the store waits all the same, the session is still to be opened.
+    pub(crate) async fn at_once<F>(&self, open: impl FnOnce() -> F)
     where
         F: Future<Output = Opened>,
     {
-        self.opened.get_or_init(open)
+        let Some(_turn) = self.begin() else { return };
+        let mut load = pin!(open());
+        let once = poll_fn(|context| Poll::Ready(load.as_mut().poll(context)));
+        if let Poll::Ready(opened) = once.await {
+            // Nobody else can have opened it: that takes a turn.
+            let _ = self.opened.set(opened);
+        }
+    }
+
+    /// A turn, if nothing has begun.
+    fn begin(&self) -> Option<Turn<'_>> {
+        let mut step = lock(&self.step);
+        if step.taken || step.load.is_some() || self.opened.get().is_some() {
+            return None;
+        }
+        step.taken = true;
+        Some(Turn {
+            opening: self,
+            load: None,
+        })
     }
 
     /// Opens it, or joins those who wait for it.

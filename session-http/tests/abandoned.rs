@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use common::*;
 use http::{Request, Response};
-use session_core::{Session, StoreError};
+use session_core::{
+    Capability, Ended, Key, Record, Session, SessionStore, StoreError, Timestamp, Update, Updated,
+};
 use session_http::{Error, SessionExt, SessionLayer};
 use tokio::time::timeout;
 
@@ -93,6 +96,53 @@ async fn select_over_a_borrowed_future_holds_up_no_other() {
         soon(request.session()).await.unwrap();
     });
     assert_eq!(loads.await, 1);
+}
+
+/// A store around another one may hand on that it waits for nothing, and wait all the same.
+#[derive(Debug)]
+struct Waits(Arc<TestStore>);
+
+#[async_trait]
+impl SessionStore for Waits {
+    fn capability(&self) -> Capability {
+        self.0.capability()
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        Some(Duration::ZERO)
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        self.0.load(key, now).await
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        self.0.create(record, now).await
+    }
+
+    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+        self.0.update(key, update, now).await
+    }
+
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.0.delete(key, ended).await
+    }
+}
+
+#[tokio::test]
+async fn nor_where_the_store_waits_although_it_says_that_it_does_not() {
+    let layer = SessionLayer::new(Waits(TestStore::new()));
+    let token = stored(&layer).await;
+    let answer: Answer = run(&layer, holding(&token), async |request: Request<()>| {
+        let abandoned = asking(&request, 1);
+        soon(request.session()).await?.insert("b", 2)?;
+        assert_eq!(soon(abandoned).await?.get("b")?, Some(2));
+        fine()
+    })
+    .await;
+    assert_eq!(answer.unwrap().status(), 200);
+    let session = layer.manager().open(&[&token]).await.unwrap();
+    assert_eq!(session.get("b").unwrap(), Some(2));
 }
 
 #[tokio::test]
