@@ -297,7 +297,11 @@ impl SessionManager {
                 Some(Standing::Stranger) => unknown(),
                 _ => {
                     events.expired(&record, now);
-                    Found::Expired
+                    // Under way when it expired: somebody else may have signed in since.
+                    match record.is_live(arrived) {
+                        true => Found::Barred,
+                        false => Found::Expired,
+                    }
                 }
             };
         }

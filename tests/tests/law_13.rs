@@ -440,3 +440,24 @@ fn an_arrival_in_the_future_is_one_now() {
     };
     run.now_or_never().unwrap();
 }
+
+/// It knew of a session when it arrived. Whoever has signed in since has another cookie.
+#[test]
+fn a_request_whose_session_expired_under_way_is_mute_and_one_that_came_later_is_not() {
+    for backend in Backend::SERVER {
+        for late in [1, 2_000, 9_999, 10_000, 70_000] {
+            let stage = plain(backend, |builder| builder);
+            let (manager, clock) = (&stage.manager, &stage.clock);
+            let run = async {
+                let (token, _) = sign_in(manager, "ann").await;
+                clock.advance(Duration::from_secs(2 * 3_600) - MILLI);
+                let before = manager.now();
+                clock.advance(Duration::from_millis(late));
+                let what = format!("{backend:?}, {late} ms late");
+                assert!(is_mute(&stage, &token, before).await, "{what}");
+                assert!(!is_mute(&stage, &token, manager.now()).await, "{what}");
+            };
+            run.now_or_never().unwrap();
+        }
+    }
+}
