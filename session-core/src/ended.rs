@@ -17,8 +17,8 @@ pub(crate) const REMEMBERED: Duration = Duration::from_secs(60);
 /// meanwhile, and the mark may be over. If its token opens nothing, the request is mute.
 pub(crate) const LATE: Duration = Duration::from_secs(10);
 
-/// Marks have epochs from here on; no session is renewed that often. The epoch says why. With 47
-/// bits it has at most 15 digits, which every engine keeps exactly.
+/// Marks have epochs from here on; no session is renewed that often. The epoch says why. It has at
+/// most 47 bits and 15 digits, which every engine keeps exactly.
 const FIRST: u64 = 1 << 46;
 
 /// Why a session ended before its time.

@@ -42,7 +42,7 @@ pub(crate) use self::standing::{Standing, Upkeep, standing};
 /// | the predecessor of one that nobody has presented yet, say because a response was lost | goes on; gets another successor after `ttl` | |
 /// | superseded, within `keep` and `overlap` | goes on; gets no token | |
 /// | superseded, within the overlap but not among the last `keep` | anonymous; stores nothing, sets no cookie | `Refused` |
-/// | superseded, beyond the overlap | anonymous; stores nothing, sets no cookie if that was less than a minute ago, or the session ends for it | [`Reused`](crate::EventKind::Reused), and by [`OnReuse`] the session is revoked |
+/// | superseded, beyond the overlap | anonymous. If it was superseded less than a minute ago, or the session is revoked for it, it stores nothing and sets no cookie | [`Reused`](crate::EventKind::Reused), and by [`OnReuse`] the session is revoked |
 /// | the same beside another token that is accepted | goes on with that one | |
 /// | of an earlier epoch: a renewal or sign-in retired it less than a minute ago | anonymous; stores nothing, sets no cookie | `Refused` |
 /// | of an earlier epoch, longer ago | goes on without a session | `Refused` |

@@ -128,7 +128,7 @@ impl Site {
     }
 }
 
-/// The issue's: forged tokens all the time, and each of the rare ones is seen.
+/// Forged tokens come all the time, and each of the rare ones is seen.
 #[tokio::test]
 async fn forged_tokens_silence_no_other_refusal() {
     let site = site();
