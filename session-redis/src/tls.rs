@@ -1,6 +1,8 @@
 //! Certificates, and the provider of cryptography.
 
 use redis::{Client, ConnectionAddr, ConnectionInfo, RedisResult};
+#[cfg(feature = "tls")]
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use session_core::ConfigError;
 
 /// What a server is checked against, and what it is shown.
@@ -20,10 +22,10 @@ impl std::fmt::Debug for Certificates {
 
 #[cfg(feature = "tls")]
 impl Certificates {
-    /// The driver takes a file without certificates, and then trusts nobody.
+    /// The driver takes a file without certificates, and then trusts nobody. What is indented, or
+    /// on one line, is none.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-        let has_one = |pem: &Vec<u8>| pem.windows(BEGIN.len()).any(|bytes| bytes == BEGIN);
+        let has_one = |pem: &Vec<u8>| CertificateDer::pem_slice_iter(pem).any(|found| found.is_ok());
         let settings = [
             ("root_certificates", self.roots.as_ref()),
             (
@@ -34,7 +36,7 @@ impl Certificates {
         for (name, pem) in settings {
             if !pem.is_none_or(has_one) {
                 return Err(ConfigError::new(format!(
-                    "{name} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----); is the file empty or the wrong one?"
+                    "{name} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----); is the file empty, indented, cut off or the wrong one?"
                 )));
             }
         }

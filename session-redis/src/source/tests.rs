@@ -147,6 +147,11 @@ async fn a_file_without_certificates_is_refused() {
         "\n",
         "no PEM",
         "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n",
+        "# -----BEGIN CERTIFICATE-----\n",
+        "  -----BEGIN CERTIFICATE-----\n  AA==\n  -----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE-----\\nAA==\\n-----END CERTIFICATE-----\\n",
+        "-----BEGIN CERTIFICATE-----\nAA==\n",
+        "-----BEGIN CERTIFICATE-----\n####\n-----END CERTIFICATE-----\n",
     ] {
         for url in [
             "rediss://host",
