@@ -102,8 +102,8 @@ const MOST_MEETINGS: usize = 4;
 /// | a mark | nothing, a place or a mark | has ended |
 /// | frozen or nothing | a mark | has ended |
 ///
-/// A mark beside a record of the old store is that of a place: of a former principal's, or of an end
-/// that did not reach the old store. Nothing moves while it is there, and writes go to `o`.
+/// A mark beside a record of the old store is that of a place: of a former principal's, or of an
+/// end that did not reach the old store. Nothing moves while it is there, and writes go to `o`.
 ///
 /// A call that finds a mark and a place ends that too. A frozen record that is left over keeps the
 /// principal of then, and gets a mark when all sessions of that one end: that says nothing of `n`.

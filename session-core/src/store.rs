@@ -188,7 +188,7 @@ pub enum Durability {
 ///
 /// # Example
 ///
-/// The repository's README has a complete store of some 70 lines.
+/// The repository's README has a complete store of some 80 lines.
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Who keeps the record.

@@ -57,7 +57,8 @@
 //!
 //! # Further reading
 //!
-//! [`guide`] has pages on choosing a store, writing one, security, operating it, and moving in from other libraries.
+//! [`guide`] has pages on choosing a store, writing one, writing handlers, security, operating it,
+//! and moving in from other libraries.
 //!
 //! # Features
 //!

@@ -79,7 +79,8 @@ enum End {
     Everywhere,
 }
 
-/// A page that counts its views: it begins a session where there is none. Whether Ann was signed in.
+/// A page that counts its views: it begins a session where there is none. Whether Ann was signed
+/// in.
 async fn view(manager: SessionManager, jar: Jar, token: String, pause: Duration) -> bool {
     let arrived = manager.now();
     // The timer knows nothing shorter than a millisecond.
@@ -114,7 +115,8 @@ async fn switch(manager: SessionManager, jar: Jar, end: End) -> bool {
     false
 }
 
-/// How often Bob was not the one who was signed in afterwards. Pages come before the end and after it.
+/// How often Bob was not the one who was signed in afterwards. Pages come before the end and after
+/// it.
 async fn changes_hands(managers: &Managers, views: usize, end: End) -> usize {
     let (mut lost, mut before, mut after) = (0, 0, 0);
     for round in 0..ROUNDS {
