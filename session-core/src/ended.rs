@@ -149,3 +149,70 @@ impl Record {
         ))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests {
+    use super::*;
+
+    const AT: u64 = 1_000_000;
+    const KEPT: u64 = 60_000;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn an_end_concerns_requests_that_arrived_before_it_and_for_a_minute_after() {
+        for reason in EndReason::ALL {
+            let ended = Ended::new(reason, at(AT));
+            for (arrived, concerned) in [
+                (0, true),
+                (AT, true),
+                (AT + KEPT - 1, true),
+                (AT + KEPT, false),
+                (u64::MAX, false),
+            ] {
+                // What has moved has not ended.
+                let expected = concerned && reason != EndReason::Moved;
+                assert_eq!(ended.concerns(at(arrived)), expected, "{reason:?} {arrived}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_is_kept_for_a_minute_and_one_from_the_future_for_no_longer_than_that() {
+        let ended = Ended::new(EndReason::Revoked, at(AT));
+        for (now, kept) in [
+            (AT - KEPT, false),
+            (AT - KEPT + 1, true),
+            (AT, true),
+            (AT + KEPT - 1, true),
+            (AT + KEPT, false),
+        ] {
+            assert_eq!(ended.is_kept(at(now)), kept, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_mark_says_when_and_why_and_expires_after_a_minute() {
+        for reason in EndReason::ALL {
+            let mark = Ended::new(reason, at(AT)).mark(SessionId::from_bytes([7; 16]));
+            assert_eq!(mark.ended(), Some(Ended::new(reason, at(AT))));
+            let lasts = if reason == EndReason::Moved { 1 } else { KEPT };
+            assert_eq!(mark.expires(), at(AT + lasts), "{reason:?}");
+        }
+    }
+
+    /// A newer server on the same store.
+    #[test]
+    fn a_reason_that_is_not_known_is_an_end_all_the_same() {
+        let mut mark = Ended::new(EndReason::Destroyed, at(AT)).mark(SessionId::from_bytes([7; 16]));
+        mark.epoch = FIRST + EndReason::ALL.len() as u64;
+        let ended = mark.ended().unwrap();
+        assert_eq!(ended.reason, EndReason::Revoked);
+        assert!(ended.concerns(at(AT)));
+        mark.epoch = FIRST - 1;
+        assert_eq!(mark.ended(), None);
+    }
+}

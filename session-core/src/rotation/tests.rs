@@ -201,3 +201,91 @@ fn tokens_of_a_former_epoch_go_after_their_grace() {
     rotate(&mut record, &next, at(84));
     assert!(record.position(&second.hash()).is_none());
 }
+
+fn unknown(record: &Record, arrived: Timestamp, now: Timestamp) -> Standing {
+    let presented = Presented {
+        id: record.id,
+        secret: Secret::random().unwrap(),
+        old_key: false,
+        epoch: Some(low_bits(record.epoch)),
+    };
+    standing(record, &presented, arrived, now, &RULES)
+}
+
+/// A record that remembers this many superseded tokens, one each 100 ms from 100 s on.
+fn remembering(count: u64, epoch: u64) -> (Record, Vec<Secret>) {
+    let (mut record, _) = record();
+    record.tokens.clear();
+    let secrets: Vec<_> = (0..count).map(|_| Secret::random().unwrap()).collect();
+    for (n, secret) in (0..).zip(&secrets) {
+        let mut token = issued(secret, at(90), epoch);
+        token.retired = Some(Timestamp::from_millis(100_000 + 100 * n));
+        record.tokens.push(token);
+    }
+    let newest = issued(&Secret::random().unwrap(), at(105), 0);
+    record.tokens.push(newest);
+    (record, secrets)
+}
+
+#[test]
+fn what_is_forgotten_may_have_been_good_only_if_the_record_is_full_or_the_request_is_old() {
+    let milli = Timestamp::from_millis;
+    let (full, _) = remembering(48, 0);
+    // What was dropped before the oldest one was superseded at 100 s at the latest.
+    assert_eq!(unknown(&full, milli(109_999), at(111)), Standing::Forgotten);
+    assert_eq!(unknown(&full, at(110), at(111)), Standing::Reused(None));
+    let (not_full, _) = remembering(47, 0);
+    assert_eq!(unknown(&not_full, at(106), at(111)), Standing::Reused(None));
+    let (former, _) = remembering(48, 1);
+    assert_eq!(unknown(&former, at(106), at(111)), Standing::Reused(None));
+    // It was remembered for a minute.
+    assert_eq!(unknown(&not_full, at(111), at(171)), Standing::Reused(None));
+    assert_eq!(unknown(&not_full, at(111), milli(171_001)), Standing::Forgotten);
+}
+
+#[test]
+fn a_token_is_among_the_last_by_what_was_superseded_when_its_request_arrived() {
+    let (record, secrets) = remembering(4, 0);
+    let judged = |arrived| {
+        let presented = Presented {
+            id: record.id,
+            secret: secrets[0].clone(),
+            old_key: false,
+            epoch: None,
+        };
+        standing(
+            &record,
+            &presented,
+            Timestamp::from_millis(arrived),
+            at(150),
+            &RULES,
+        )
+    };
+    // Of the last two, until the third one is superseded.
+    for arrived in [0, 99_999, 100_000, 100_199] {
+        assert!(
+            matches!(judged(arrived), Standing::Accepted(upkeep) if upkeep.superseded),
+            "{arrived}"
+        );
+    }
+    for arrived in [100_200, 109_999] {
+        assert_eq!(judged(arrived), Standing::Surplus, "{arrived}");
+    }
+    assert_eq!(judged(110_000), Standing::Reused(Some(at(100))));
+}
+
+#[test]
+fn superseded_tokens_are_remembered_for_a_minute_beyond_their_overlap() {
+    let left = |count, now| {
+        let (mut record, secrets) = remembering(count, 0);
+        forget(&mut record.tokens, 0, Timestamp::from_millis(now), &RULES);
+        let there = |secret: &&Secret| record.position(&secret.hash()).is_some();
+        secrets.iter().filter(there).count()
+    };
+    assert_eq!(left(4, 169_999), 4);
+    assert_eq!(left(4, 170_000), 3);
+    assert_eq!(left(4, 170_100), 2);
+    assert_eq!(left(4, 9_000_000), 2, "the last `keep`");
+    assert_eq!(left(48, 105_000), 48);
+    assert_eq!(left(60, 110_000), 48);
+}
