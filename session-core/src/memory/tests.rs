@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Changes, Lifetime, Limits};
+use crate::{Changes, EndReason, Lifetime, Limits};
 
 fn of(id: u8, principal: &str) -> Arc<Record> {
     let id = SessionId::from_bytes([id; 16]);
@@ -44,4 +44,38 @@ async fn the_index_holds_nothing_that_is_not_there() {
         .await
         .unwrap();
     assert_eq!(index(&store), []);
+}
+
+/// Ends this many sessions of one shard.
+async fn end_many(store: &MemoryStore, count: u16, ended: Ended) {
+    for n in 0..count {
+        let mut id = [0; 16];
+        id[1..3].copy_from_slice(&n.to_be_bytes());
+        let record = Record::new(SessionId::from_bytes(id), "id", Lifetime::default(), ended.at);
+        let key = store.create(&Arc::new(record), ended.at).await.unwrap();
+        store.delete(&key, ended).await.unwrap();
+    }
+}
+
+fn marks(store: &MemoryStore) -> usize {
+    store.shards.iter().map(|shard| lock(shard).marks.len()).sum()
+}
+
+#[tokio::test]
+async fn marks_are_no_more_than_sessions_may_be_and_those_that_are_over_are_dropped() {
+    let at = |seconds: u64| Ended::new(EndReason::Revoked, Timestamp::from_millis(seconds * 1_000));
+    let small = MemoryStore::with_capacity(10 * SHARDS);
+    end_many(&small, 50, at(0)).await;
+    assert_eq!(marks(&small), 10);
+
+    let moved = MemoryStore::new();
+    end_many(&moved, 2, Ended::new(EndReason::Moved, at(0).at)).await;
+    assert_eq!(marks(&moved), 0, "what has moved has not ended");
+
+    let store = MemoryStore::new();
+    end_many(&store, 1_024, at(0)).await;
+    assert_eq!(marks(&store), 1_024);
+    let mut shard = lock(&store.shards[0]);
+    shard.mark(SessionId::from_bytes([32; 16]), at(60), CAPACITY);
+    assert_eq!(shard.marks.len(), 1, "the others are over");
 }
