@@ -14,7 +14,7 @@ use session_http::{SessionExt, SessionLayer};
 use session_tests::{Rng, numbers, open};
 use tokio::task::JoinSet;
 
-use crate::load::PREFIX;
+use crate::load::{PREFIX, is_session};
 use crate::site::Site;
 
 const TASKS: u64 = 64;
@@ -159,7 +159,8 @@ async fn requests_over_http_lose_nothing_and_bring_nothing_back() {
             .await
             .unwrap();
         if client.end.load(Ordering::SeqCst) > 0 {
-            assert!(found.is_none() && !truth.sessions.contains_key(&id), "it is back");
+            let over = found.is_none_or(|record| record.ended().is_some());
+            assert!(over && !is_session(&truth, id), "it is back");
             ended += 1;
             continue;
         }
