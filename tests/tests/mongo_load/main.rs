@@ -34,3 +34,8 @@ async fn nothing_is_lost_and_nothing_is_back_in_a_replica_set() {
     let loads = [(4, 40, 10_000, Codec::Json), (4, 4, 1_000, Codec::Postcard)];
     seeds(&Site::set(), loads).await;
 }
+
+/// Whether there is a session on the server. Marks are not read.
+fn is_session(truth: &site::Truth, id: session_core::SessionId) -> bool {
+    truth.sessions.contains_key(&id)
+}

@@ -14,7 +14,8 @@ use session_http::{SessionExt, SessionLayer};
 use session_tests::{Rng, numbers, open};
 use tokio::task::JoinSet;
 
-use crate::load::{PREFIX, is_session};
+use crate::is_session;
+use crate::load::PREFIX;
 use crate::site::Site;
 
 const TASKS: u64 = 64;

@@ -11,17 +11,10 @@ use session_tests::{Rng, anonymous, open, token_of};
 use tokio::task::JoinSet;
 
 use crate::client::Client;
-use crate::site::{Site, Truth};
+use crate::is_session;
+use crate::site::Site;
 
 pub(crate) const PREFIX: &str = "load:";
-/// Marks of sessions that have ended live for a minute at most, the sessions here for hours.
-const MARK: i64 = 60_000;
-
-/// Whether there is a session on the servers, and not only the mark of one.
-pub(crate) fn is_session(truth: &Truth, id: SessionId) -> bool {
-    truth.sessions.get(&id).is_some_and(|stored| stored.ttl > MARK)
-}
-
 const TASKS: usize = 64;
 
 /// How much, and of what.

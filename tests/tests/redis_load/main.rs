@@ -16,3 +16,11 @@ mod site;
 
 /// How sessions lie there.
 const LAYOUT: session_redis::Layout = session_redis::Layout::Fields;
+
+/// Marks of sessions that have ended live for a minute at most, the sessions here for hours.
+const MARK: i64 = 60_000;
+
+/// Whether there is a session on the servers, and not only the mark of one.
+fn is_session(truth: &site::Truth, id: session_core::SessionId) -> bool {
+    truth.sessions.get(&id).is_some_and(|stored| stored.ttl > MARK)
+}
