@@ -44,7 +44,10 @@ impl Golden {
         let suite = self.suite(sealing);
         let record = self.bytes("record");
         let (issued, expires) = (self.time("issued"), self.time("expires"));
-        assert_eq!(suite.seal(&record, issued, expires, nonce).unwrap(), self.token());
+        assert_eq!(
+            suite.seal(&record, issued, expires, nonce).unwrap(),
+            self.token()
+        );
 
         let (named, id) = hint(self.token().as_bytes()).unwrap();
         assert_eq!(named, sealing);
@@ -77,14 +80,23 @@ fn record() -> Record {
 async fn signed_tokens_keep_their_format() {
     let golden = Golden::read(SIGNED);
     golden.check(Sealing::Signed, &[0; NONCE]);
-    assert_eq!(golden.load(CookieStore::signed(golden.ring())).await, record());
+    assert_eq!(
+        golden.load(CookieStore::signed(golden.ring())).await,
+        record()
+    );
 }
 
 #[tokio::test]
 async fn encrypted_tokens_keep_their_format() {
     let golden = Golden::read(ENCRYPTED);
-    golden.check(Sealing::Encrypted, &golden.bytes("nonce").try_into().unwrap());
-    assert_eq!(golden.load(CookieStore::encrypted(golden.ring())).await, record());
+    golden.check(
+        Sealing::Encrypted,
+        &golden.bytes("nonce").try_into().unwrap(),
+    );
+    assert_eq!(
+        golden.load(CookieStore::encrypted(golden.ring())).await,
+        record()
+    );
 }
 
 mod damaged {
@@ -97,7 +109,12 @@ mod damaged {
         let keys = KeyRing::new([1; 32]).unwrap();
         let suite = Suite::new(sealing, &keys, "__Host-id");
         let token = suite
-            .seal(payload, Timestamp::from_millis(0), sealed_until, &[3; NONCE])
+            .seal(
+                payload,
+                Timestamp::from_millis(0),
+                sealed_until,
+                &[3; NONCE],
+            )
             .unwrap();
         let store = match sealing {
             Sealing::Signed => CookieStore::signed(keys),
@@ -161,7 +178,12 @@ mod damaged {
         let end = good.expires().as_millis();
         for sealing in [Sealing::Signed, Sealing::Encrypted] {
             let bytes = good.encode();
-            assert!(load(sealing, &bytes, NEVER, end - 1).await.unwrap().is_some());
+            assert!(
+                load(sealing, &bytes, NEVER, end - 1)
+                    .await
+                    .unwrap()
+                    .is_some()
+            );
             let late = load(sealing, &bytes, NEVER, end).await.unwrap();
             assert!(late.is_some_and(|late| !late.is_live(Timestamp::from_millis(end))));
             assert!(

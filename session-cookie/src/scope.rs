@@ -107,7 +107,10 @@ impl Scope {
     /// Opens a token that a key of this scope sealed, by an algorithm that may be opened.
     pub(crate) fn open(&self, token: &[u8]) -> Option<Opened> {
         let (sealing, id) = hint(token)?;
-        let suite = self.suites.iter().find(|suite| suite.sealing() == sealing)?;
+        let suite = self
+            .suites
+            .iter()
+            .find(|suite| suite.sealing() == sealing)?;
         suite.open(id, token)
     }
 }
@@ -134,7 +137,12 @@ mod tests {
         let scopes = scopes();
         let first = scopes.get("0");
         let token = first
-            .seal(b"x", Timestamp::default(), Timestamp::default(), &[0; NONCE])
+            .seal(
+                b"x",
+                Timestamp::default(),
+                Timestamp::default(),
+                &[0; NONCE],
+            )
             .unwrap();
         for n in 0..3 * MOST_SCOPES {
             scopes.get(&n.to_string());

@@ -82,7 +82,9 @@ impl Sealing {
 /// The algorithm and the key id that a token names, neither of them authenticated yet.
 pub(crate) fn hint(token: &[u8]) -> Option<(Sealing, [u8; 4])> {
     let mut start = [0; 6];
-    URL_SAFE_NO_PAD.decode_slice(token.get(..8)?, &mut start).ok()?;
+    URL_SAFE_NO_PAD
+        .decode_slice(token.get(..8)?, &mut start)
+        .ok()?;
     match start {
         [VERSION, number, id @ ..] => Some((Sealing::from_number(number)?, id)),
         _ => None,
@@ -129,7 +131,10 @@ impl Suite {
         Self {
             sealing,
             context,
-            keys: keys.iter().filter_map(|key| SealKey::new(sealing, key)).collect(),
+            keys: keys
+                .iter()
+                .filter_map(|key| SealKey::new(sealing, key))
+                .collect(),
         }
     }
 
@@ -192,9 +197,14 @@ impl SealKey {
     fn new(sealing: Sealing, key: &DerivedKey) -> Option<Self> {
         let cipher = match sealing {
             Sealing::Signed => Cipher::Hmac(Hmac::new_from_slice(key.bytes()).ok()?),
-            Sealing::Encrypted => Cipher::Aead(XChaCha20Poly1305::new_from_slice(key.bytes()).ok()?),
+            Sealing::Encrypted => {
+                Cipher::Aead(XChaCha20Poly1305::new_from_slice(key.bytes()).ok()?)
+            }
         };
-        Some(Self { id: key.id(), cipher })
+        Some(Self {
+            id: key.id(),
+            cipher,
+        })
     }
 }
 
@@ -311,7 +321,10 @@ mod tests {
     #[test]
     fn only_known_versions_and_algorithms_are_looked_into() {
         let start = |bytes: [u8; 6]| hint(URL_SAFE_NO_PAD.encode(bytes).as_bytes());
-        assert_eq!(start([1, 1, 2, 3, 4, 5]), Some((Sealing::Signed, [2, 3, 4, 5])));
+        assert_eq!(
+            start([1, 1, 2, 3, 4, 5]),
+            Some((Sealing::Signed, [2, 3, 4, 5]))
+        );
         assert_eq!(
             start([1, 2, 2, 3, 4, 5]),
             Some((Sealing::Encrypted, [2, 3, 4, 5]))
@@ -327,9 +340,15 @@ mod tests {
     fn no_two_contexts_are_alike() {
         let keys = KeyRing::new([1; 32]).unwrap();
         let signed = Suite::new(Sealing::Signed, &keys, "a").context;
-        assert_eq!(signed, b"session-cookie v1\0sealed-mac\0\0\0\0\0\0\0\0\x01a");
+        assert_eq!(
+            signed,
+            b"session-cookie v1\0sealed-mac\0\0\0\0\0\0\0\0\x01a"
+        );
         let encrypted = Suite::new(Sealing::Encrypted, &keys, "a").context;
-        assert_eq!(encrypted, b"session-cookie v1\0sealed-aead\0\0\0\0\0\0\0\0\x01a");
+        assert_eq!(
+            encrypted,
+            b"session-cookie v1\0sealed-aead\0\0\0\0\0\0\0\0\x01a"
+        );
     }
 
     #[test]

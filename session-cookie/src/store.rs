@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, ConfigError, Durability, Ended, Key, KeyRing, LimitExceeded, Listed, Record, SessionId,
-    SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, ConfigError, Durability, Ended, Key, KeyRing, LimitExceeded, Listed, Record,
+    SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 use crate::Sealing;
@@ -231,10 +231,19 @@ impl SessionStore for CookieStore {
 
     /// Seals [`Update::record`], if the key is genuine and neither it nor the record has
     /// expired. There is nothing to merge with and no version to meet.
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         let record = update.record;
         let is_open = || self.open(key).is_some_and(|opened| now < opened.expires());
-        if !is_for(key, record) || !record.is_live(now) || !is_open() || !self.cut.passes(record).await? {
+        if !is_for(key, record)
+            || !record.is_live(now)
+            || !is_open()
+            || !self.cut.passes(record).await?
+        {
             return Ok(Updated::Gone);
         }
         Ok(Updated::Saved {

@@ -1,5 +1,9 @@
 //! Whatever comes in, nothing panics; whatever goes in, comes out.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

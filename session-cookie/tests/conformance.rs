@@ -10,7 +10,10 @@ async fn run(store: fn(KeyRing) -> CookieStore) {
     let report = Suite::new(|| async { store(ring.clone()) }).run().await;
     assert!(report.is_success(), "{report}");
     let passed = |outcome: &Outcome| matches!(outcome, Outcome::Passed);
-    let count = report.outcomes().filter(|(_, outcome)| passed(outcome)).count();
+    let count = report
+        .outcomes()
+        .filter(|(_, outcome)| passed(outcome))
+        .count();
     assert!(count >= 12, "only {count} cases were run: {report}");
 }
 

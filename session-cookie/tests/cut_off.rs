@@ -1,5 +1,9 @@
 //! "Nothing issued for this principal before T" (S19).
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -28,7 +32,10 @@ struct Accounts {
 
 impl Accounts {
     fn cut(&self, principal: &str, since: Timestamp) {
-        self.since.lock().unwrap().insert(principal.to_owned(), since);
+        self.since
+            .lock()
+            .unwrap()
+            .insert(principal.to_owned(), since);
     }
 }
 
@@ -116,7 +123,10 @@ async fn the_request_that_sets_it_signs_in_again_to_stay() {
         accounts.cut("user:1", clock.now());
         changing.sign_in("user:1").unwrap();
         let own = commit(&manager, &changing).await;
-        assert_eq!(open(&manager, &own).await.principal().as_deref(), Some("user:1"));
+        assert_eq!(
+            open(&manager, &own).await.principal().as_deref(),
+            Some("user:1")
+        );
         assert!(open(&manager, &token).await.is_new());
     }
 }
@@ -198,8 +208,14 @@ async fn one_that_hangs_is_given_up() {
             sign_in(&manager.unwrap(), "user:1").await
         };
         for store in both(1) {
-            assert_eq!(store.deadline(), Some(Duration::ZERO), "it waits for nothing");
-            let store = store.also_open(Sealing::Signed).also_open(Sealing::Encrypted);
+            assert_eq!(
+                store.deadline(),
+                Some(Duration::ZERO),
+                "it waits for nothing"
+            );
+            let store = store
+                .also_open(Sealing::Signed)
+                .also_open(Sealing::Encrypted);
             let store = store.with_cut_off(Hanging);
             assert_eq!(
                 store.deadline(),

@@ -52,8 +52,14 @@ async fn shorter_and_longer_tokens_are_misses() {
             assert!(!opens(&store, &key(&token[length + 1..])).await);
         }
         for more in ["A", "AA", "AAA", "AAAA", "=", "==", " ", "\n", "."] {
-            assert!(!opens(&store, &key(format!("{token}{more}"))).await, "{more:?}");
-            assert!(!opens(&store, &key(format!("{more}{token}"))).await, "{more:?}");
+            assert!(
+                !opens(&store, &key(format!("{token}{more}"))).await,
+                "{more:?}"
+            );
+            assert!(
+                !opens(&store, &key(format!("{more}{token}"))).await,
+                "{more:?}"
+            );
         }
         assert!(!opens(&store, &key(format!("{token}{token}"))).await);
     }
@@ -64,7 +70,9 @@ async fn one_sealed_record_has_one_spelling() {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     for store in both(1) {
         for padding in 0..3 {
-            let value = session_core::Codec::Json.encode(&"x".repeat(padding)).unwrap();
+            let value = session_core::Codec::Json
+                .encode(&"x".repeat(padding))
+                .unwrap();
             let record = Arc::new((*record()).clone().with_value("padding", value));
             let token = seal(&store, &record).await;
             let spare = match token.len() % 4 {
@@ -73,7 +81,10 @@ async fn one_sealed_record_has_one_spelling() {
                 _ => 2,
             };
             let (front, last) = token.split_at(token.len() - 1);
-            let value = ALPHABET.iter().position(|c| *c == last.as_bytes()[0]).unwrap();
+            let value = ALPHABET
+                .iter()
+                .position(|c| *c == last.as_bytes()[0])
+                .unwrap();
             for other in 1..1 << spare {
                 let spelling = format!("{front}{}", char::from(ALPHABET[value | other]));
                 assert!(!opens(&store, &key(spelling)).await);
@@ -112,12 +123,19 @@ async fn another_key_is_a_miss() {
 #[tokio::test]
 async fn the_id_of_another_key_is_a_miss() {
     let ring = ring(1).with_older([2; 32]).unwrap();
-    for (store, other) in [CookieStore::signed(ring.clone()), CookieStore::encrypted(ring)]
-        .into_iter()
-        .zip(both(2))
+    for (store, other) in [
+        CookieStore::signed(ring.clone()),
+        CookieStore::encrypted(ring),
+    ]
+    .into_iter()
+    .zip(both(2))
     {
-        let mut bytes = URL_SAFE_NO_PAD.decode(seal(&store, &record()).await).unwrap();
-        let theirs = URL_SAFE_NO_PAD.decode(seal(&other, &record()).await).unwrap();
+        let mut bytes = URL_SAFE_NO_PAD
+            .decode(seal(&store, &record()).await)
+            .unwrap();
+        let theirs = URL_SAFE_NO_PAD
+            .decode(seal(&other, &record()).await)
+            .unwrap();
         bytes[2..6].copy_from_slice(&theirs[2..6]);
         assert!(!opens(&store, &key(URL_SAFE_NO_PAD.encode(bytes))).await);
     }
@@ -130,7 +148,10 @@ async fn another_algorithm_or_version_is_a_miss() {
         CookieStore::signed(ring(1)).also_open(Sealing::Encrypted),
         CookieStore::encrypted(ring(1)).also_open(Sealing::Signed),
     ];
-    for sealed in [seal(&signed, &record()).await, seal(&encrypted, &record()).await] {
+    for sealed in [
+        seal(&signed, &record()).await,
+        seal(&encrypted, &record()).await,
+    ] {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap();
         for version in 0..=255 {
             for algorithm in 0..=255 {
@@ -183,7 +204,9 @@ async fn garbage_is_a_miss() {
 #[tokio::test]
 async fn a_token_beyond_the_limit_is_not_even_opened() {
     let roomy = CookieStore::signed(ring(1)).with_chunks(2).unwrap();
-    let value = session_core::Codec::Json.encode(&"x".repeat(4_000)).unwrap();
+    let value = session_core::Codec::Json
+        .encode(&"x".repeat(4_000))
+        .unwrap();
     let large = Arc::new((*record()).clone().with_value("large", value));
     let sealed = roomy.create(&large, NOW).await.unwrap();
     assert!(token(&sealed).len() > 4096);

@@ -1,5 +1,9 @@
 //! Sessions over a sealed store, as a handler sees them.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -7,7 +11,9 @@ use std::time::Duration;
 
 use common::{NOW, both, ring};
 use session_cookie::CookieStore;
-use session_core::{Directive, Error, Lifetime, LimitExceeded, ManualClock, Session, SessionManager};
+use session_core::{
+    Directive, Error, Lifetime, LimitExceeded, ManualClock, Session, SessionManager,
+};
 
 fn manager(store: CookieStore, clock: &std::sync::Arc<ManualClock>) -> SessionManager {
     SessionManager::builder(store)
@@ -111,7 +117,10 @@ async fn what_passes_an_insert_passes_the_store() {
         let token = commit(&manager, &session).await;
         assert!(token.len() <= 4096);
         let session = manager.open(&[&token]).await.unwrap();
-        assert_eq!(session.get::<String>("filling").unwrap().unwrap().len(), fitting);
+        assert_eq!(
+            session.get::<String>("filling").unwrap().unwrap().len(),
+            fitting
+        );
     }
 }
 
@@ -129,7 +138,10 @@ async fn a_sign_in_keeps_data_and_the_former_token_still_opens() {
 
         let session = manager.open(&[&after]).await.unwrap();
         assert_eq!(session.principal().as_deref(), Some("user:42"));
-        assert_eq!(session.get::<String>("basket").unwrap().as_deref(), Some("book"));
+        assert_eq!(
+            session.get::<String>("basket").unwrap().as_deref(),
+            Some("book")
+        );
         // A server would have retired it; here it is what it was, and signed in as nobody.
         let session = manager.open(&[&before]).await.unwrap();
         assert_eq!(session.principal(), None);
@@ -152,7 +164,12 @@ async fn destroying_tells_the_client_to_forget() {
 #[tokio::test]
 async fn the_keys_belong_to_the_store() {
     for store in both(1) {
-        assert!(SessionManager::builder(store).keys(ring(1)).build().is_err());
+        assert!(
+            SessionManager::builder(store)
+                .keys(ring(1))
+                .build()
+                .is_err()
+        );
     }
 }
 

@@ -1,5 +1,9 @@
 //! What a sealed store does with what it sealed itself.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -9,8 +13,8 @@ use std::time::Duration;
 use common::{Make, NOW, SCOPE, both, key, opens, opens_at, record, ring, seal, token, update};
 use session_cookie::{CookieStore, Sealing};
 use session_core::{
-    Capability, Codec, Ended, Key, KeyRing, Lifetime, LimitExceeded, Record, SessionId, SessionStore,
-    StoreError, Timestamp, Updated,
+    Capability, Codec, Ended, Key, KeyRing, Lifetime, LimitExceeded, Record, SessionId,
+    SessionStore, StoreError, Timestamp, Updated,
 };
 
 #[tokio::test]
@@ -26,8 +30,16 @@ async fn an_update_hands_back_a_new_key() {
     for store in both(1) {
         let first = store.create(&record(), NOW).await.unwrap();
         let value = Codec::Json.encode(&1).unwrap();
-        let after = Arc::new((*record()).clone().with_value("more", value).with_version(2));
-        let Updated::Saved { key: second, version } = update(&store, &first, &after, NOW).await.unwrap()
+        let after = Arc::new(
+            (*record())
+                .clone()
+                .with_value("more", value)
+                .with_version(2),
+        );
+        let Updated::Saved {
+            key: second,
+            version,
+        } = update(&store, &first, &after, NOW).await.unwrap()
         else {
             panic!("the key is genuine");
         };
@@ -45,7 +57,10 @@ async fn deleting_is_left_to_the_client() {
         let sealed = store.create(&record(), NOW).await.unwrap();
         store.delete(&sealed, Ended::default()).await.unwrap();
         store.delete(&sealed, Ended::default()).await.unwrap();
-        store.delete(&key("garbage"), Ended::default()).await.unwrap();
+        store
+            .delete(&key("garbage"), Ended::default())
+            .await
+            .unwrap();
         assert_eq!(store.delete_expired(NOW).await.unwrap(), 0);
         assert!(opens(&store, &sealed).await);
     }
@@ -65,7 +80,8 @@ async fn principals_are_not_supported() {
             .unwrap_err();
         for error in [&list, &delete, &one] {
             assert!(matches!(error, StoreError::Unsupported(_)));
-            let advice = "; use a store on the server, or `CookieStore::with_cut_off` to end all of them";
+            let advice =
+                "; use a store on the server, or `CookieStore::with_cut_off` to end all of them";
             assert!(error.to_string().ends_with(advice), "{error}");
         }
         assert!(!list.to_string().contains("user:42"));
@@ -109,7 +125,9 @@ async fn keys_rotate() {
         let store = make(new.clone());
         assert!(opens(&store, &before).await);
 
-        let Updated::Saved { key: after, .. } = update(&store, &before, &record(), NOW).await.unwrap() else {
+        let Updated::Saved { key: after, .. } =
+            update(&store, &before, &record(), NOW).await.unwrap()
+        else {
             panic!("the key is genuine");
         };
         assert!(opens(&make(only_new.clone()), &after).await);
@@ -132,7 +150,9 @@ async fn the_other_algorithm_opens_on_request_only() {
 
         let store = current(ring(1)).also_open(sealing);
         assert!(opens(&store, &before).await);
-        let Updated::Saved { key: after, .. } = update(&store, &before, &record(), NOW).await.unwrap() else {
+        let Updated::Saved { key: after, .. } =
+            update(&store, &before, &record(), NOW).await.unwrap()
+        else {
             panic!("the key is genuine");
         };
         assert!(opens(&current(ring(1)), &after).await);
@@ -159,7 +179,13 @@ async fn scopes_are_kept_apart_in_one_store() {
             let sealed = store.create(&record, NOW).await.unwrap();
             assert!(matches!(&sealed, Key::Sealed { scope, .. } if *scope == record.scope()));
             assert_eq!(store.load(&sealed, NOW).await.unwrap().unwrap(), record);
-            assert!(store.load(&key(token(&sealed)), NOW).await.unwrap().is_none());
+            assert!(
+                store
+                    .load(&key(token(&sealed)), NOW)
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
         }
     }
 }
@@ -167,7 +193,9 @@ async fn scopes_are_kept_apart_in_one_store() {
 #[test]
 fn chunks_are_one_to_eight() {
     for chunks in [0, 9, usize::MAX] {
-        let error = CookieStore::signed(ring(1)).with_chunks(chunks).unwrap_err();
+        let error = CookieStore::signed(ring(1))
+            .with_chunks(chunks)
+            .unwrap_err();
         assert!(error.to_string().contains(&chunks.to_string()));
     }
     for chunks in 1..=8 {
@@ -185,7 +213,12 @@ fn record_for(store: &CookieStore, chars: usize) -> Arc<Record> {
     let Capability::Client { overhead, .. } = store.capability() else {
         panic!("it is a sealed store");
     };
-    let empty = Record::new(SessionId::from_bytes([0; 16]), SCOPE, Lifetime::default(), NOW);
+    let empty = Record::new(
+        SessionId::from_bytes([0; 16]),
+        SCOPE,
+        Lifetime::default(),
+        NOW,
+    );
     let bytes = (chars * 3).div_ceil(4) - overhead;
     let value = |length| Codec::Json.encode(&"x".repeat(length)).unwrap();
     (0..bytes)
@@ -211,7 +244,8 @@ async fn a_token_of_the_limit_passes_and_one_beyond_it_says_both_sizes() {
                 store.create(&large, NOW).await.unwrap_err(),
                 update(&store, &sealed, &large, NOW).await.unwrap_err(),
             ] {
-                let StoreError::TooLarge(LimitExceeded::TokenBytes { size, limit: told }) = error else {
+                let StoreError::TooLarge(LimitExceeded::TokenBytes { size, limit: told }) = error
+                else {
                     panic!("{error}");
                 };
                 assert_eq!((size, told), (limit + 2, limit));
@@ -271,7 +305,10 @@ async fn nothing_secret_shows() {
         }
     }
     assert_eq!(
-        format!("{:?}", CookieStore::signed(ring(1)).also_open(Sealing::Encrypted)),
+        format!(
+            "{:?}",
+            CookieStore::signed(ring(1)).also_open(Sealing::Encrypted)
+        ),
         "CookieStore { sealing: Signed, opens: [Signed, Encrypted], cookies: 1, cut_off: none, keys: 1, .. }"
     );
 }

@@ -126,7 +126,10 @@ mod tests {
         let two = arena.encode(Codec::Postcard, &300_u16).unwrap();
         assert_eq!(one.bytes(), format!("\"{}\"", text_of(18)).as_bytes());
         assert_eq!(&*key, "key");
-        assert_eq!((two.codec(), two.bytes()), (Codec::Postcard, &b"\xac\x02"[..]));
+        assert_eq!(
+            (two.codec(), two.bytes()),
+            (Codec::Postcard, &b"\xac\x02"[..])
+        );
         assert!(follows(one.bytes(), key.as_bytes()));
         assert!(follows(key.as_bytes(), two.bytes()));
     }
@@ -200,12 +203,21 @@ mod tests {
         let old = arena.encode(Codec::Json, &1).unwrap();
         assert_eq!(arena.encode_new(Codec::Json, &1, Some(&old)).unwrap(), None);
         assert!(arena.block.is_empty());
-        let next = arena.encode_new(Codec::Json, &2, Some(&old)).unwrap().unwrap();
+        let next = arena
+            .encode_new(Codec::Json, &2, Some(&old))
+            .unwrap()
+            .unwrap();
         assert_eq!(next.bytes(), b"2");
         assert!(follows(old.bytes(), next.bytes()));
         let same = Value::new(Codec::Json, &b"\x01"[..]);
-        let other = arena.encode_new(Codec::Postcard, &1_u8, Some(&same)).unwrap();
-        assert_eq!(other.unwrap().codec(), Codec::Postcard, "the bytes are not all");
+        let other = arena
+            .encode_new(Codec::Postcard, &1_u8, Some(&same))
+            .unwrap();
+        assert_eq!(
+            other.unwrap().codec(),
+            Codec::Postcard,
+            "the bytes are not all"
+        );
         assert!(arena.encode_new(Codec::Json, &1, None).unwrap().is_some());
     }
 

@@ -98,7 +98,11 @@ impl<'m> Attempts<'m> {
         }
         let handed_over = turn.handed_over();
         let (seen, at_once) = (self.manager.now(), 0);
-        self.held = Some(Box::new(Held { turn, seen, at_once }));
+        self.held = Some(Box::new(Held {
+            turn,
+            seen,
+            at_once,
+        }));
         Ok(handed_over)
     }
 
@@ -167,7 +171,11 @@ impl<'m> Attempts<'m> {
 impl Held {
     /// How many attempts there were at this instant.
     fn at_once(&mut self, now: Timestamp) -> u32 {
-        self.at_once = if now == self.seen { self.at_once + 1 } else { 0 };
+        self.at_once = if now == self.seen {
+            self.at_once + 1
+        } else {
+            0
+        };
         self.seen = now;
         self.at_once
     }

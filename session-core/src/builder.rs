@@ -12,8 +12,8 @@ use crate::observer::{Audience, Observer};
 use crate::rules::Rules;
 use crate::token::Tokens;
 use crate::{
-    Capability, Clock, Codec, ConfigError, Durability, KeyRing, Lifetime, Limits, OnReuse, Purpose, Rotation,
-    SessionStore, SystemClock,
+    Capability, Clock, Codec, ConfigError, Durability, KeyRing, Lifetime, Limits, OnReuse, Purpose,
+    Rotation, SessionStore, SystemClock,
 };
 
 /// How long things may take.
@@ -272,7 +272,9 @@ impl ManagerBuilder {
     pub fn build(self) -> Result<SessionManager, ConfigError> {
         let scope = self.scope.as_deref().unwrap_or(SCOPE);
         if scope.is_empty() {
-            return Err(ConfigError::new("the scope is empty; give the sessions a name"));
+            return Err(ConfigError::new(
+                "the scope is empty; give the sessions a name",
+            ));
         }
         if scope.len() > self.limits.key_bytes {
             return Err(ConfigError::new(
@@ -314,7 +316,9 @@ impl ManagerBuilder {
             ));
         }
         if self.deadlines.call.is_zero() || self.deadlines.commit.is_zero() {
-            return Err(ConfigError::new("a deadline is zero; nothing could ever succeed"));
+            return Err(ConfigError::new(
+                "a deadline is zero; nothing could ever succeed",
+            ));
         }
         Ok(self.make())
     }
@@ -326,7 +330,10 @@ impl ManagerBuilder {
             Capability::Client { cookies, .. } => cookies,
             Capability::Server => 1,
         };
-        let csrf_keys = self.keys.as_ref().map(|ring| ring.derive(Purpose::Csrf, &scope));
+        let csrf_keys = self
+            .keys
+            .as_ref()
+            .map(|ring| ring.derive(Purpose::Csrf, &scope));
         let csrf_keys = csrf_keys.unwrap_or_default();
         SessionManager {
             shared: Arc::new(Shared {

@@ -63,7 +63,12 @@ impl SessionManager {
     }
 
     /// After a sign-in: ends the sessions that are too many, be it this one.
-    pub(crate) async fn keep_to_cap(&self, inner: &Inner, cap: Cap, who: &Who) -> Result<(), Error> {
+    pub(crate) async fn keep_to_cap(
+        &self,
+        inner: &Inner,
+        cap: Cap,
+        who: &Who,
+    ) -> Result<(), Error> {
         let Some(principal) = &who.principal else {
             return Ok(());
         };

@@ -325,7 +325,10 @@ impl Update<'_> {
         if !current.is_live(now) || current.epoch != self.epoch {
             return Ok(Applied::Gone);
         }
-        if self.expected.is_some_and(|version| version != current.version) {
+        if self
+            .expected
+            .is_some_and(|version| version != current.version)
+        {
             return Ok(Applied::Conflict);
         }
         if current.version == self.base_version() {

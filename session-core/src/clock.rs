@@ -22,7 +22,9 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(later.since(noon), Duration::from_secs(2));
 /// assert_eq!(noon.since(later), Duration::ZERO); // never negative
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
@@ -261,7 +263,10 @@ mod tests {
         let clock = Counting::new();
         let mut context = Context::from_waker(Waker::noop());
         let mut run = std::pin::pin!(within(&clock, LIMIT, std::future::ready(7)));
-        assert!(matches!(run.as_mut().poll(&mut context), Poll::Ready(Ok(7))));
+        assert!(matches!(
+            run.as_mut().poll(&mut context),
+            Poll::Ready(Ok(7))
+        ));
         assert_eq!(clock.sleeps(), 0);
     }
 
@@ -297,6 +302,9 @@ mod tests {
         let mut run = std::pin::pin!(within(&clock, LIMIT, answer));
         assert!(run.as_mut().poll(&mut context).is_pending());
         clock.clock.advance(LIMIT);
-        assert!(matches!(run.as_mut().poll(&mut context), Poll::Ready(Ok("late"))));
+        assert!(matches!(
+            run.as_mut().poll(&mut context),
+            Poll::Ready(Ok("late"))
+        ));
     }
 }

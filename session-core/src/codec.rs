@@ -136,9 +136,8 @@ impl Codec {
         let refusal = Refusal::default();
         let faithful = refusal.of_unfaithful(self, value);
         let written = match self {
-            Self::Json => {
-                serde_json::to_writer(writer, &faithful).map_err(|_| "a value that JSON cannot express")
-            }
+            Self::Json => serde_json::to_writer(writer, &faithful)
+                .map_err(|_| "a value that JSON cannot express"),
             Self::Postcard => postcard::to_io(&faithful, writer)
                 .map(drop)
                 .map_err(|_| "a value that postcard cannot express"),

@@ -98,12 +98,17 @@ impl SessionManager {
     }
 
     /// The turn of a save or a commit, which fails without it.
-    pub(crate) async fn turn_to_write<'i>(&self, inner: &'i Inner) -> Result<MutexGuard<'i, ()>, Error> {
+    pub(crate) async fn turn_to_write<'i>(
+        &self,
+        inner: &'i Inner,
+    ) -> Result<MutexGuard<'i, ()>, Error> {
         let limit = self.shared.deadlines.commit;
         let turn = self.turn(inner, limit).await;
         turn.inspect_err(|_| {
             let who = inner.state().who();
-            self.shared.events.contended(who.as_ref(), 0, limit, self.now());
+            self.shared
+                .events
+                .contended(who.as_ref(), 0, limit, self.now());
         })
     }
 

@@ -110,7 +110,9 @@ impl Ended {
     ///
     /// [`Ended`] has an example.
     pub fn mark(&self, id: SessionId) -> Record {
-        let code = EndReason::ALL.iter().position(|reason| *reason == self.reason);
+        let code = EndReason::ALL
+            .iter()
+            .position(|reason| *reason == self.reason);
         let lasts = match self.reason {
             EndReason::Moved => Duration::from_millis(1),
             _ => REMEMBERED,
@@ -175,7 +177,11 @@ mod tests {
             ] {
                 // What has moved has not ended.
                 let expected = concerned && reason != EndReason::Moved;
-                assert_eq!(ended.concerns(at(arrived)), expected, "{reason:?} {arrived}");
+                assert_eq!(
+                    ended.concerns(at(arrived)),
+                    expected,
+                    "{reason:?} {arrived}"
+                );
             }
         }
     }
@@ -207,7 +213,8 @@ mod tests {
     /// A newer server on the same store.
     #[test]
     fn a_reason_that_is_not_known_is_an_end_all_the_same() {
-        let mut mark = Ended::new(EndReason::Destroyed, at(AT)).mark(SessionId::from_bytes([7; 16]));
+        let mut mark =
+            Ended::new(EndReason::Destroyed, at(AT)).mark(SessionId::from_bytes([7; 16]));
         mark.epoch = FIRST + EndReason::ALL.len() as u64;
         let ended = mark.ended().unwrap();
         assert_eq!(ended.reason, EndReason::Revoked);

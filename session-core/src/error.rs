@@ -33,7 +33,9 @@ pub enum StoreError {
     )]
     OutcomeUnknown(#[source] Cause),
     /// The store holds as many sessions as it may; nothing was written.
-    #[error("the session store is full at {capacity} sessions; raise its capacity or shorten lifetimes")]
+    #[error(
+        "the session store is full at {capacity} sessions; raise its capacity or shorten lifetimes"
+    )]
     Full {
         /// How many sessions it may hold.
         capacity: usize,
@@ -145,17 +147,23 @@ pub enum Error {
     Limit(#[from] LimitExceeded),
     /// The response has left, so a client can no longer be told of a token: a session
     /// cannot be created, renewed or destroyed by this handle any more.
-    #[error("the response has already left; create, renew or destroy a session before the handler returns")]
+    #[error(
+        "the response has already left; create, renew or destroy a session before the handler returns"
+    )]
     Detached,
     /// The principal has as many sessions as one may have
     /// ([`ManagerBuilder::max_sessions`](crate::ManagerBuilder::max_sessions)); nobody was signed in.
-    #[error("the principal already has as many sessions as allowed ({most}); sign out elsewhere first")]
+    #[error(
+        "the principal already has as many sessions as allowed ({most}); sign out elsewhere first"
+    )]
     TooManySessions {
         /// How many sessions a principal may have.
         most: usize,
     },
     /// The operating system's random source failed.
-    #[error("the operating system's random source failed; try again, and look at the machine if it stays so")]
+    #[error(
+        "the operating system's random source failed; try again, and look at the machine if it stays so"
+    )]
     Random,
 }
 
@@ -169,7 +177,9 @@ impl Error {
             self,
             Self::Contended
                 | Self::Store(
-                    StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) | StoreError::Full { .. }
+                    StoreError::Unavailable(_)
+                        | StoreError::OutcomeUnknown(_)
+                        | StoreError::Full { .. }
                 )
         )
     }

@@ -9,7 +9,9 @@ use tracing::{debug, info, trace, warn};
 use crate::observer::Audience;
 use crate::recent::Recent;
 use crate::throttle::Throttles;
-use crate::{EndReason, Error, Event, EventKind, Record, SessionId, ShortId, StoreError, Timestamp};
+use crate::{
+    EndReason, Error, Event, EventKind, Record, SessionId, ShortId, StoreError, Timestamp,
+};
 
 const TARGET: &str = "session";
 
@@ -71,7 +73,9 @@ impl Refusal {
             }
             Self::Former => "a renewal retired it",
             Self::Ended(reason) => reason.text(),
-            Self::Late => "not known any more, and the request arrived long ago; it is answered as anonymous",
+            Self::Late => {
+                "not known any more, and the request arrived long ago; it is answered as anonymous"
+            }
             Self::Ambiguous => "one request holds tokens of several sessions",
         }
     }
@@ -129,7 +133,12 @@ impl Events {
     /// The event is made only for somebody: the short form of an id is a hash.
     fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         // To panic twice would end the process, and some events are told while a request that panicked is dropped.
-        if let Some(observer) = self.audience.0.as_ref().filter(|_| !std::thread::panicking()) {
+        if let Some(observer) = self
+            .audience
+            .0
+            .as_ref()
+            .filter(|_| !std::thread::panicking())
+        {
             observer.observe(&event());
         }
     }
@@ -252,11 +261,24 @@ impl Events {
         self.observe(EventKind::Revoked, Some(id), principal, reason, now);
     }
 
-    pub(crate) fn revoked_many(&self, principal: &str, count: u64, reason: &'static str, now: Timestamp) {
+    pub(crate) fn revoked_many(
+        &self,
+        principal: &str,
+        count: u64,
+        reason: &'static str,
+        now: Timestamp,
+    ) {
         if let Some(suppressed) = self.admit(EventKind::Revoked, reason, now) {
             info!(target: TARGET, count, reason, suppressed, "revoked the sessions of a principal");
         }
-        self.observe_many(EventKind::Revoked, None, Some(principal), reason, count, now);
+        self.observe_many(
+            EventKind::Revoked,
+            None,
+            Some(principal),
+            reason,
+            count,
+            now,
+        );
     }
 
     pub(crate) fn gone(&self, who: &Who, now: Timestamp) {
@@ -272,7 +294,13 @@ impl Events {
     }
 
     /// A commit gave up: others wrote the session all the time.
-    pub(crate) fn contended(&self, who: Option<&Who>, attempts: u32, waited: Duration, now: Timestamp) {
+    pub(crate) fn contended(
+        &self,
+        who: Option<&Who>,
+        attempts: u32,
+        waited: Duration,
+        now: Timestamp,
+    ) {
         if let Some(suppressed) = self.admit(EventKind::Contended, "", now) {
             let session = who.map(Who::short);
             warn!(target: TARGET, ?session, attempts, ?waited, suppressed, "too many requests change this session at once; one gave up");
@@ -295,7 +323,13 @@ impl Events {
             warn!(target: TARGET, ?session, reason, suppressed, "changes were not saved");
         }
         let principal = who.and_then(|who| who.principal.as_deref());
-        self.observe(EventKind::Unsaved, who.map(|who| who.id), principal, reason, now);
+        self.observe(
+            EventKind::Unsaved,
+            who.map(|who| who.id),
+            principal,
+            reason,
+            now,
+        );
     }
 
     /// The store could not do what it was asked, or did not say whether it has.

@@ -221,7 +221,8 @@ impl<'r, S: Serializer> Serializer for Faithful<'r, S> {
     ) -> Result<S::Ok, S::Error> {
         let place = self.place.within(1)?;
         let value = Inside { value, place };
-        self.inner.serialize_newtype_variant(name, index, variant, &value)
+        self.inner
+            .serialize_newtype_variant(name, index, variant, &value)
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
@@ -252,7 +253,9 @@ impl<'r, S: Serializer> Serializer for Faithful<'r, S> {
         len: usize,
     ) -> Result<Self::SerializeTupleVariant, S::Error> {
         let place = self.place.within(2)?;
-        let inner = self.inner.serialize_tuple_variant(name, index, variant, len)?;
+        let inner = self
+            .inner
+            .serialize_tuple_variant(name, index, variant, len)?;
         Ok(Parts::fixed(inner, place, len))
     }
 
@@ -261,10 +264,18 @@ impl<'r, S: Serializer> Serializer for Faithful<'r, S> {
         Ok(Parts::counted(self.inner.serialize_map(len)?, place, len))
     }
 
-    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
+    fn serialize_struct(
+        self,
+        name: &'static str,
+        len: usize,
+    ) -> Result<Self::SerializeStruct, S::Error> {
         let levels = u8::from(!name.starts_with(PRIVATE));
         let place = self.place.within(levels)?;
-        Ok(Parts::fixed(self.inner.serialize_struct(name, len)?, place, len))
+        Ok(Parts::fixed(
+            self.inner.serialize_struct(name, len)?,
+            place,
+            len,
+        ))
     }
 
     fn serialize_struct_variant(
@@ -275,7 +286,9 @@ impl<'r, S: Serializer> Serializer for Faithful<'r, S> {
         len: usize,
     ) -> Result<Self::SerializeStructVariant, S::Error> {
         let place = self.place.within(2)?;
-        let inner = self.inner.serialize_struct_variant(name, index, variant, len)?;
+        let inner = self
+            .inner
+            .serialize_struct_variant(name, index, variant, len)?;
         Ok(Parts::fixed(inner, place, len))
     }
 

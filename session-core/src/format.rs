@@ -227,7 +227,8 @@ fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
     let damaged = FormatError::Damaged("metadata");
     let (metadata, rest) = postcard::take_from_bytes::<Metadata<'_>>(rest).map_err(|_| damaged)?;
     let idle = Duration::from_millis(metadata.idle);
-    let lifetime = Lifetime::new(idle, Duration::from_millis(metadata.absolute)).map_err(|_| damaged)?;
+    let lifetime =
+        Lifetime::new(idle, Duration::from_millis(metadata.absolute)).map_err(|_| damaged)?;
     let record = Record {
         id: metadata.id,
         scope: shared_str(bytes, metadata.scope),

@@ -85,7 +85,9 @@ impl FromStr for SessionId {
 
     /// Reads what [`encode`](SessionId::encode) wrote; one id has one spelling.
     fn from_str(text: &str) -> Result<Self, MalformedId> {
-        decode_exact::<16>(text.as_bytes()).map(Self).ok_or(MalformedId)
+        decode_exact::<16>(text.as_bytes())
+            .map(Self)
+            .ok_or(MalformedId)
     }
 }
 

@@ -45,7 +45,12 @@ impl SessionManager {
     }
 
     /// The same with another deadline, which no store keeps by itself.
-    pub(crate) fn answer_within<F>(&self, limit: Duration, call: F, unanswered: Unanswered) -> InTime<'_, F> {
+    pub(crate) fn answer_within<F>(
+        &self,
+        limit: Duration,
+        call: F,
+        unanswered: Unanswered,
+    ) -> InTime<'_, F> {
         let call = within(&*self.shared.clock, limit, call);
         InTime { call, unanswered }
     }

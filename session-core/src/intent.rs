@@ -63,7 +63,8 @@ impl Intent {
 
     /// Bytes that its names add to those of `record`.
     pub(crate) fn growth(&self, record: Option<&Record>) -> usize {
-        let (principal, label) = record.map_or((None, None), |record| (record.principal(), record.label()));
+        let (principal, label) =
+            record.map_or((None, None), |record| (record.principal(), record.label()));
         let more = |new: &Option<ByteString>, old: Option<&str>| {
             let old = old.map_or(0, str::len);
             new.as_ref().map_or(0, |new| new.len().saturating_sub(old))
@@ -134,9 +135,11 @@ impl Intent {
             record.csrf_seed = seed;
         }
         let secret = rules.new_secret()?;
-        record
-            .tokens
-            .extend(secret.as_ref().map(|secret| issued(secret, now, record.epoch)));
+        record.tokens.extend(
+            secret
+                .as_ref()
+                .map(|secret| issued(secret, now, record.epoch)),
+        );
         Ok(secret)
     }
 }

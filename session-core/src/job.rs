@@ -60,6 +60,8 @@ impl Job {
 
     /// Whether it renews, and whether that is a sign-in.
     pub(crate) fn renews(&self) -> Option<bool> {
-        self.intent.renews().then_some(self.intent.sign_in.is_some())
+        self.intent
+            .renews()
+            .then_some(self.intent.sign_in.is_some())
     }
 }

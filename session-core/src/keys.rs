@@ -86,7 +86,9 @@ impl KeyRing {
                 position: at + 1,
                 bytes: keys[at].len(),
             }),
-            None => Ok(Self { keys: Arc::new(keys) }),
+            None => Ok(Self {
+                keys: Arc::new(keys),
+            }),
         }
     }
 
@@ -194,7 +196,8 @@ impl KeyRing {
     ///
     /// [`KeyError::File`] if it cannot be read, otherwise as `from_base64`.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        let list = std::fs::read_to_string(path).map_err(|error| KeyError::File(Arc::new(error)))?;
+        let list =
+            std::fs::read_to_string(path).map_err(|error| KeyError::File(Arc::new(error)))?;
         Self::from_base64(&Zeroizing::new(list))
     }
 
@@ -331,6 +334,8 @@ pub enum KeyError {
     #[error("the key file cannot be read; check its path and who may read it")]
     File(#[source] Arc<std::io::Error>),
     /// The operating system's random source failed.
-    #[error("the operating system's random source failed; try again, and look at the machine if it stays so")]
+    #[error(
+        "the operating system's random source failed; try again, and look at the machine if it stays so"
+    )]
     Random,
 }

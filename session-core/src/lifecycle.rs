@@ -59,7 +59,10 @@ impl Session {
     /// ```
     pub fn principal(&self) -> Option<String> {
         let state = self.state();
-        let stored = state.base.as_ref().and_then(|base| base.record.principal.clone());
+        let stored = state
+            .base
+            .as_ref()
+            .and_then(|base| base.record.principal.clone());
         state
             .intent
             .sign_in

@@ -44,7 +44,9 @@ pub enum LimitExceeded {
         limit: usize,
     },
     /// Too many keys.
-    #[error("the session would have {count} keys, the limit is {limit}; group values in one struct")]
+    #[error(
+        "the session would have {count} keys, the limit is {limit}; group values in one struct"
+    )]
     Keys {
         /// How many keys there would be.
         count: usize,

@@ -12,7 +12,11 @@ type Loaded = Result<Option<Arc<Record>>, StoreError>;
 
 impl SessionManager {
     /// The record of a key, expired or not.
-    pub(crate) async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
+    pub(crate) async fn load(
+        &self,
+        key: &Key,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, Error> {
         let answer = self.ask(key, now).await;
         self.readable(key, answer, now)
     }
@@ -35,7 +39,12 @@ impl SessionManager {
         }
     }
 
-    fn unreadable(&self, key: &Key, error: StoreError, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
+    fn unreadable(
+        &self,
+        key: &Key,
+        error: StoreError,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, Error> {
         self.shared.events.corrupt(key.id(), None, &error, now);
         match self.shared.on_corrupt {
             OnCorrupt::StartAnew => Ok(None),
@@ -60,7 +69,11 @@ impl SessionManager {
     }
 
     /// The store's answer, once the application has heard of a failure.
-    pub(crate) fn noted<T>(&self, answer: Result<T, StoreError>, now: Timestamp) -> Result<T, StoreError> {
+    pub(crate) fn noted<T>(
+        &self,
+        answer: Result<T, StoreError>,
+        now: Timestamp,
+    ) -> Result<T, StoreError> {
         answer.inspect_err(|error| self.shared.events.store_failed(error, now))
     }
 }

@@ -168,7 +168,9 @@ impl SessionManager {
     pub(crate) fn sign(&self, base: &Base) -> Option<String> {
         match (&base.key, &base.secret) {
             (Key::Sealed { token, .. }, _) => Some(token.to_string()),
-            (Key::Id(id), Some(secret)) => Some(self.shared.tokens.write(*id, secret, base.record.epoch)),
+            (Key::Id(id), Some(secret)) => {
+                Some(self.shared.tokens.write(*id, secret, base.record.epoch))
+            }
             (Key::Id(_), None) => None,
         }
     }

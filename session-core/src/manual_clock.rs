@@ -56,7 +56,11 @@ impl ManualClock {
         state.now = then(state.now);
         let now = state.now;
         let mut over = Vec::new();
-        while let Some(first) = state.sleeping.first_entry().filter(|first| first.key().0 <= now) {
+        while let Some(first) = state
+            .sleeping
+            .first_entry()
+            .filter(|first| first.key().0 <= now)
+        {
             over.push(first.remove());
         }
         drop(state);

@@ -14,8 +14,8 @@ use bytestring::ByteString;
 use self::shard::{SWEEP_AFTER, Shard};
 use crate::changes::Applied;
 use crate::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 
 const SHARDS: usize = 32;
@@ -282,7 +282,12 @@ impl SessionStore for MemoryStore {
         Ok(Key::Id(record.id))
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         let Some(id) = key.id() else {
             return Ok(Updated::Gone);
         };
@@ -333,7 +338,12 @@ impl SessionStore for MemoryStore {
             .collect())
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         Ok(self.end_theirs(principal, id, ended))
     }
 
@@ -345,7 +355,9 @@ impl SessionStore for MemoryStore {
     ) -> Result<u64, StoreError> {
         let mut ids = self.ids_of(principal);
         ids.retain(|id| Some(*id) != except);
-        let theirs = ids.iter().filter(|id| self.end_theirs(principal, **id, ended));
+        let theirs = ids
+            .iter()
+            .filter(|id| self.end_theirs(principal, **id, ended));
         Ok(theirs.count() as u64)
     }
 

@@ -14,8 +14,8 @@ use self::both::both;
 use self::forms::{is_frozen, is_place, thawed};
 use self::steps::{in_its_life, remembered};
 use crate::{
-    Capability, ConfigError, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated,
+    Capability, ConfigError, Durability, Ended, Key, Listed, Record, SessionId, SessionStore,
+    StoreError, Timestamp, Update, Updated,
 };
 
 /// Rounds that one update goes before it gives up. A round is lost only to somebody who got further, and no session
@@ -207,7 +207,8 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                 }
                 new => new?,
             };
-            if let Some(record) = new.filter(|record| !is_place(record) && record.ended().is_none()) {
+            if let Some(record) = new.filter(|record| !is_place(record) && record.ended().is_none())
+            {
                 return Ok(Some(record));
             }
         }
@@ -234,7 +235,12 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         }
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         for round in 0..MOST_ROUNDS {
             // A place and a frozen record are of epochs that no update has: to them it is gone.
             // What finds no place, because a mark is where it would be, is written where it lies.
@@ -281,11 +287,15 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         // In this order, so that what moves meanwhile is in one of them.
         let old = self.old.list(principal, now).await?;
         let new = self.new.list(principal, now).await?;
-        let is =
-            |listed: &Listed, form: fn(&Record) -> bool| listed.record().is_some_and(|record| form(record));
-        let (places, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|listed| is(listed, is_place));
-        let mut all: HashMap<SessionId, Listed> =
-            new.into_iter().map(|listed| (listed.id(), listed)).collect();
+        let is = |listed: &Listed, form: fn(&Record) -> bool| {
+            listed.record().is_some_and(|record| form(record))
+        };
+        let (places, new): (Vec<_>, Vec<_>) =
+            new.into_iter().partition(|listed| is(listed, is_place));
+        let mut all: HashMap<SessionId, Listed> = new
+            .into_iter()
+            .map(|listed| (listed.id(), listed))
+            .collect();
         for listed in old.into_iter().chain(places) {
             let id = listed.id();
             if all.contains_key(&id) {
@@ -299,20 +309,29 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                 },
                 false => Some(listed),
             };
-            let theirs = |record: &Record| record.principal() == Some(principal) && record.is_live(now);
+            let theirs =
+                |record: &Record| record.principal() == Some(principal) && record.is_live(now);
             let found = found.filter(|found| found.record().is_none_or(|record| theirs(record)));
             all.extend(found.map(|listed| (id, listed)));
         }
         Ok(all.into_values().collect())
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         let (key, now) = (Key::Id(id), ended.at);
         for round in 0..MOST_ROUNDS {
             let done = match self.find_to_end(&key, now).await {
                 // What is left over of it was no session any more; a store without an index says so.
                 Ok(Found::Ended(_) | Found::Nowhere) => {
-                    return self.delete_one_in_both(principal, id, ended).await.map(|_| false);
+                    return self
+                        .delete_one_in_both(principal, id, ended)
+                        .await
+                        .map(|_| false);
                 }
                 // What cannot be read is to end all the same, as far as a store can be reached.
                 Err(_) => return self.delete_one_in_both(principal, id, ended).await,
@@ -353,7 +372,11 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
     ) -> Result<u64, StoreError> {
         // What is just moving is in both, and to be counted once.
         let listed = match self.list(principal, ended.at).await {
-            Ok(listed) => Some(listed.into_iter().filter(|listed| Some(listed.id()) != except)),
+            Ok(listed) => Some(
+                listed
+                    .into_iter()
+                    .filter(|listed| Some(listed.id()) != except),
+            ),
             Err(error @ StoreError::Unsupported(_)) => return Err(error),
             // They are to end all the same, as far as a store can be reached.
             Err(_) => None,

@@ -177,7 +177,9 @@ impl SessionManager {
                     ..Opened::default()
                 });
             }
-            Found::Reused { record, barred } => barred | Box::pin(self.reused(&record, when.now)).await?,
+            Found::Reused { record, barred } => {
+                barred | Box::pin(self.reused(&record, when.now)).await?
+            }
             Found::Barred => true,
             Found::Nothing => false,
         };
@@ -213,13 +215,19 @@ impl SessionManager {
                 ours.pop();
             }
             match self.find(key, presented, record, when) {
-                Found::Live(base) => match live.iter_mut().find(|other| other.record.id == base.record.id) {
+                Found::Live(base) => match live
+                    .iter_mut()
+                    .find(|other| other.record.id == base.record.id)
+                {
                     // Of two tokens of one session the client goes on with the one that is not superseded.
                     Some(other) if other.upkeep.superseded => *other = base,
                     Some(_) => {}
                     None => live.push(base),
                 },
-                Found::Reused { record, barred: bars } => {
+                Found::Reused {
+                    record,
+                    barred: bars,
+                } => {
                     barred |= bars;
                     reused.push(record);
                 }
@@ -260,7 +268,13 @@ impl SessionManager {
     }
 
     /// What a token opens, given what the store has under its key.
-    fn find(&self, key: Key, presented: Option<Presented>, record: Option<Arc<Record>>, when: When) -> Found {
+    fn find(
+        &self,
+        key: Key,
+        presented: Option<Presented>,
+        record: Option<Arc<Record>>,
+        when: When,
+    ) -> Found {
         let When { arrived, now } = when;
         let events = &self.shared.events;
         // What is not known may have been good when a late request arrived.
@@ -315,7 +329,9 @@ impl SessionManager {
             Some(Standing::Renewed) => return refused(Refusal::Renewed, Found::Barred),
             Some(Standing::Surplus) => return refused(Refusal::Surplus, Found::Barred),
             Some(Standing::Forgotten) => return refused(Refusal::Late, Found::Barred),
-            Some(Standing::Former) if when.is_late() => return refused(Refusal::Late, Found::Barred),
+            Some(Standing::Former) if when.is_late() => {
+                return refused(Refusal::Late, Found::Barred);
+            }
             Some(Standing::Former) => return refused(Refusal::Former, Found::Nothing),
             Some(Standing::Stranger) => return unknown(),
         };
@@ -323,7 +339,9 @@ impl SessionManager {
             key,
             record,
             held: true,
-            old_key: presented.as_ref().is_some_and(|presented| presented.old_key),
+            old_key: presented
+                .as_ref()
+                .is_some_and(|presented| presented.old_key),
             presented: presented.is_some(),
             secret: presented.map(|presented| presented.secret),
             stale: false,
@@ -375,7 +393,11 @@ mod tests {
     fn characters_of_base64url_and_no_others() {
         for character in (0..=u8::MAX).map(char::from) {
             let plain = character.is_ascii_alphanumeric() || "-_".contains(character);
-            assert_eq!(is_base64url(&format!("a{character}b")), plain, "{character:?}");
+            assert_eq!(
+                is_base64url(&format!("a{character}b")),
+                plain,
+                "{character:?}"
+            );
         }
         let long = "Az09-_".repeat(200);
         assert!(is_base64url(&long) && !is_base64url(&format!("{long}={long}")));

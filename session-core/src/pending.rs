@@ -153,7 +153,9 @@ impl Pending {
         self.seq += 1;
         match self.position(&key) {
             Ok(at) => self.entries[at].kept = Some(value),
-            Err(at) => self.entries.insert(at, Entry::stored(key, self.seq, Some(value))),
+            Err(at) => self
+                .entries
+                .insert(at, Entry::stored(key, self.seq, Some(value))),
         }
     }
 
@@ -213,9 +215,9 @@ impl Pending {
             .changing()
             .filter_map(|entry| Some((&*entry.key, entry.current.as_ref()?)));
         let restored = mine.all(|(key, value)| {
-            stored
-                .next()
-                .is_some_and(|(other, old)| key == other && old.is_same(value.codec(), value.bytes()))
+            stored.next().is_some_and(|(other, old)| {
+                key == other && old.is_same(value.codec(), value.bytes())
+            })
         });
         restored && stored.next().is_none()
     }

@@ -41,13 +41,20 @@ const KEEPING_TOKEN: &str = "the response cannot carry a new token";
 
 impl State {
     /// Decides what a save has to write.
-    pub(crate) fn plan(&mut self, now: Timestamp, occasion: Occasion, rules: &Rules) -> Result<Plan, Error> {
+    pub(crate) fn plan(
+        &mut self,
+        now: Timestamp,
+        occasion: Occasion,
+        rules: &Rules,
+    ) -> Result<Plan, Error> {
         let mut intent = self.intent.due(occasion);
         if self.barred.is_some() && intent.sign_in.is_none() {
             let waits = occasion == Occasion::Save && self.intent.sign_in.is_some();
             return Ok(match waits || self.is_idle() {
                 true => Plan::Nothing,
-                false => Plan::Withhold("its token was renewed, or it ended, since this request was sent"),
+                false => Plan::Withhold(
+                    "its token was renewed, or it ended, since this request was sent",
+                ),
             });
         }
         if self.base.is_some() && intent.renews() {
@@ -91,7 +98,12 @@ impl State {
         let lifetime = intent.lifetime.or(asked.lifetime).unwrap_or(rules.lifetime);
         // One call of the system for all of it.
         let [id, secret, seed] = random_bytes_of_three()?;
-        let mut record = Record::new(SessionId::from_bytes(id), rules.scope.clone(), lifetime, now);
+        let mut record = Record::new(
+            SessionId::from_bytes(id),
+            rules.scope.clone(),
+            lifetime,
+            now,
+        );
         record.values = values;
         record.csrf_seed = *self.intent.csrf_seed.get_or_insert(seed);
         record.label = intent.label.as_ref().or(asked.label.as_ref()).cloned();
@@ -171,7 +183,13 @@ impl State {
             let current = base.presented && !base.upkeep.superseded;
             if let Some(presented) = base.secret.as_ref().filter(|_| current) {
                 let successor = secret.as_ref();
-                rotation::advance(&mut record, &presented.hash(), successor, now, &rules.rotation);
+                rotation::advance(
+                    &mut record,
+                    &presented.hash(),
+                    successor,
+                    now,
+                    &rules.rotation,
+                );
             }
         }
         if old.is_live(now) && !record.is_live(now) {

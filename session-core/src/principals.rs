@@ -4,7 +4,9 @@ use std::fmt;
 
 use crate::in_time::DeadlinePassed;
 use crate::manager::SessionManager;
-use crate::{EndReason, Ended, Error, Key, Listed, Record, Session, SessionId, StoreError, Timestamp};
+use crate::{
+    EndReason, Ended, Error, Key, Listed, Record, Session, SessionId, StoreError, Timestamp,
+};
 
 /// One of the sessions of a principal, as its owner may see it; from [`SessionManager::sessions_of`].
 ///
@@ -36,17 +38,20 @@ impl SessionInfo {
 
     /// When it was created.
     pub fn created_at(&self) -> Timestamp {
-        self.record().map_or_else(Timestamp::default, Record::created)
+        self.record()
+            .map_or_else(Timestamp::default, Record::created)
     }
 
     /// When it was last active; behind the truth by at most [`Lifetime::touch_interval`](crate::Lifetime::touch_interval).
     pub fn last_seen(&self) -> Timestamp {
-        self.record().map_or_else(Timestamp::default, Record::last_seen)
+        self.record()
+            .map_or_else(Timestamp::default, Record::last_seen)
     }
 
     /// When it ends unless there is more activity.
     pub fn expires_at(&self) -> Timestamp {
-        self.record().map_or_else(Timestamp::default, Record::expires)
+        self.record()
+            .map_or_else(Timestamp::default, Record::expires)
     }
 
     /// When the principal signed in.
@@ -241,7 +246,9 @@ impl SessionManager {
         sessions.retain(|listed| listed.record().is_none_or(|record| record.is_live(now)));
         for listed in &sessions {
             if let Listed::Unreadable { id, error } = listed {
-                self.shared.events.corrupt(Some(*id), Some(principal), error, now);
+                self.shared
+                    .events
+                    .corrupt(Some(*id), Some(principal), error, now);
             }
         }
         Ok(sessions)
@@ -270,7 +277,8 @@ impl SessionManager {
         except: Option<SessionId>,
         reason: &'static str,
     ) -> Result<u64, Error> {
-        let call = (*self.shared.store).delete_all(principal, except, self.ended(EndReason::Revoked));
+        let call =
+            (*self.shared.store).delete_all(principal, except, self.ended(EndReason::Revoked));
         let ended = self.of_many(call, StoreError::outcome_unknown).await?;
         if ended > 0 {
             self.shared

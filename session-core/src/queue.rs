@@ -53,7 +53,10 @@ impl Queues {
         let mut baton = baton.lock_owned().await;
         baton.turns += 1;
         baton.wary = baton.wary.saturating_sub(1);
-        Turn { baton, _place: place }
+        Turn {
+            baton,
+            _place: place,
+        }
     }
 
     fn enter(self: &Arc<Self>, id: SessionId) -> (Arc<AsyncMutex<Baton>>, Place) {

@@ -84,7 +84,12 @@ const TOKEN_SIZE: usize = 80;
 
 impl Record {
     /// A record without values, principal or tokens, of version 1, created and last seen `now`.
-    pub fn new(id: SessionId, scope: impl Into<ByteString>, lifetime: Lifetime, now: Timestamp) -> Self {
+    pub fn new(
+        id: SessionId,
+        scope: impl Into<ByteString>,
+        lifetime: Lifetime,
+        now: Timestamp,
+    ) -> Self {
         Self {
             id,
             scope: scope.into(),
@@ -279,13 +284,17 @@ impl Record {
 
     /// Where the token of this hash stands, compared in constant time.
     pub(crate) fn position(&self, hash: &[u8; 32]) -> Option<usize> {
-        self.tokens.iter().position(|token| is_equal(&token.hash, hash))
+        self.tokens
+            .iter()
+            .position(|token| is_equal(&token.hash, hash))
     }
 }
 
 /// Compares in constant time, eight bytes at once.
 fn is_equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
-    let word = |bytes: &[u8; 32], at: usize| u64::from_ne_bytes(std::array::from_fn(|n| bytes[at * 8 + n]));
+    let word = |bytes: &[u8; 32], at: usize| {
+        u64::from_ne_bytes(std::array::from_fn(|n| bytes[at * 8 + n]))
+    };
     (0..4)
         .fold(Choice::from(1), |equal, at| {
             equal & word(one, at).ct_eq(&word(other, at))

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::event::Who;
 use crate::manager::SessionManager;
-use crate::{Changes, EndReason, Error, Key, Metadata, Record, StoreError, Timestamp, Update, Updated};
+use crate::{
+    Changes, EndReason, Error, Key, Metadata, Record, StoreError, Timestamp, Update, Updated,
+};
 
 /// Attempts to end a session that others write to.
 const MOST_CLOSINGS: u32 = 16;
@@ -18,7 +20,9 @@ impl SessionManager {
         if revokes && self.end_epoch(record, now).await? {
             let principal = record.principal();
             let reason = "a rotated token came back";
-            self.shared.events.revoked(record.id, principal, reason, now);
+            self.shared
+                .events
+                .revoked(record.id, principal, reason, now);
         }
         Ok(revokes)
     }

@@ -221,13 +221,15 @@ pub(crate) fn advance(
     now: Timestamp,
     rotation: &Rotation,
 ) {
-    let Some(at) = record.position(hash) else { return };
+    let Some(at) = record.position(hash) else {
+        return;
+    };
     let epoch = record.epoch;
     record.tokens[at].confirmed.get_or_insert(now);
     for other in &mut record.tokens[..at] {
         // One that nobody has presented yet may be what the client holds, if its answer was overtaken.
-        let known =
-            other.confirmed.is_some() || now.since(other.issued) >= rotation.overlap.max(LATEST_ANSWER);
+        let known = other.confirmed.is_some()
+            || now.since(other.issued) >= rotation.overlap.max(LATEST_ANSWER);
         if is_good(other, epoch) && known {
             other.retired = Some(now);
         }
@@ -239,7 +241,12 @@ pub(crate) fn advance(
 }
 
 /// Retires all tokens by a renewal: from now on those that were still accepted, of the epoch that it ends.
-pub(crate) fn retire(tokens: &mut SmallVec<[TokenHash; 1]>, epoch: u64, now: Timestamp, rotation: &Rotation) {
+pub(crate) fn retire(
+    tokens: &mut SmallVec<[TokenHash; 1]>,
+    epoch: u64,
+    now: Timestamp,
+    rotation: &Rotation,
+) {
     let ago = |token: &TokenHash| token.retired.map(|since| now.since(since));
     let accepted = |token: &TokenHash| {
         let superseded = |ago| token.epoch == epoch && ago < rotation.overlap;

@@ -77,7 +77,9 @@ pub enum RoundTripError {
         fault: CodecFault,
     },
     /// The codec writes the value and cannot read it.
-    #[error("an encoded value of type {type_name} cannot be decoded; use another type, or another codec")]
+    #[error(
+        "an encoded value of type {type_name} cannot be decoded; use another type, or another codec"
+    )]
     Decode {
         /// The Rust type.
         type_name: &'static str,

@@ -5,7 +5,8 @@ use bytestring::ByteString;
 use crate::cap::Cap;
 use crate::token::Secret;
 use crate::{
-    Capability, Codec, Error, Lifetime, LimitExceeded, Limits, Record, Rotation, SessionId, Timestamp,
+    Capability, Codec, Error, Lifetime, LimitExceeded, Limits, Record, Rotation, SessionId,
+    Timestamp,
 };
 
 /// What every session of a manager goes by.

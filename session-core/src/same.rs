@@ -57,7 +57,10 @@ impl Look {
         let escapes = escapes != 0;
         let spaces = usize::from(count) < chunk.len();
         Self {
-            held: (self.held.0 + usize::from(count), self.held.1 + u64::from(sum)),
+            held: (
+                self.held.0 + usize::from(count),
+                self.held.1 + u64::from(sum),
+            ),
             varies: self.varies || escapes || spaces || objects != 0,
             escapes: self.escapes || escapes,
         }
@@ -121,7 +124,11 @@ impl<'t> Rest<'t> {
     }
 
     /// What stands between the bracket that comes next and `close`, separated by commas.
-    fn parts<T>(&mut self, close: u8, mut part: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    fn parts<T>(
+        &mut self,
+        close: u8,
+        mut part: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
         self.take(1);
         let mut parts = Vec::new();
         if self.expect(close).is_some() {

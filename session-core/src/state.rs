@@ -17,8 +17,8 @@ use crate::rules::Rules;
 use crate::signing::Guest;
 use crate::values::entry_size;
 use crate::{
-    ClientToken, Directive, Key, LimitExceeded, Metadata, Record, SessionId, StoreError, Timestamp, Value,
-    Values,
+    ClientToken, Directive, Key, LimitExceeded, Metadata, Record, SessionId, StoreError, Timestamp,
+    Value, Values,
 };
 
 /// The state of one session in one request.
@@ -104,12 +104,20 @@ impl State {
 
     /// `key` as shared bytes.
     pub(crate) fn shared_key(&mut self, key: &str) -> ByteString {
-        let stored = self.base.as_ref().and_then(|base| base.record.values.key(key));
+        let stored = self
+            .base
+            .as_ref()
+            .and_then(|base| base.record.values.key(key));
         stored.cloned().unwrap_or_else(|| self.arena.text(key))
     }
 
     /// Sets a key, unless the session would then hold too much.
-    pub(crate) fn put(&mut self, key: ByteString, value: Value, rules: &Rules) -> Result<(), LimitExceeded> {
+    pub(crate) fn put(
+        &mut self,
+        key: ByteString,
+        value: Value,
+        rules: &Rules,
+    ) -> Result<(), LimitExceeded> {
         if !self.pending.changes_key(&key) && self.view(&key) == Some(&value) {
             self.pending.keep(key, value);
             return Ok(());
@@ -132,7 +140,12 @@ impl State {
         Ok(())
     }
 
-    fn size_with(&self, key: &str, value: &Value, rules: &Rules) -> Result<(usize, usize), LimitExceeded> {
+    fn size_with(
+        &self,
+        key: &str,
+        value: &Value,
+        rules: &Rules,
+    ) -> Result<(usize, usize), LimitExceeded> {
         let (bytes, count) = self.size_without(key);
         let size = (bytes + entry_size(key, value), count + 1);
         self.check(size, rules)?;
@@ -155,7 +168,10 @@ impl State {
             Some(base) => base.record.limited_size() - base.record.values.size(),
             None => rules.fresh_metadata,
         };
-        stored + self.intent.growth(self.base.as_ref().map(|base| &*base.record))
+        stored
+            + self
+                .intent
+                .growth(self.base.as_ref().map(|base| &*base.record))
     }
 
     /// Changes what the next commit makes of the metadata, unless the session would then be too large.
@@ -200,7 +216,8 @@ impl State {
 
     /// Whether a commit at `now` would do anything at all.
     pub(crate) fn needs_commit(&self, now: Timestamp) -> bool {
-        let due = |base: &Base| base.record.touch_due(now) || base.record.owed || base.upkeep.due(now);
+        let due =
+            |base: &Base| base.record.touch_due(now) || base.record.owed || base.upkeep.due(now);
         !self.pending.is_empty()
             || !self.doomed.is_empty()
             || !self.intent.is_empty()
@@ -219,7 +236,9 @@ impl State {
             }
             None => !self.pending.fresh().is_empty() || self.intent.sign_in.is_some(),
         };
-        self.phase != Phase::Abandoned && self.barred.is_none() && (changed || !self.doomed.is_empty())
+        self.phase != Phase::Abandoned
+            && self.barred.is_none()
+            && (changed || !self.doomed.is_empty())
     }
 
     /// Ends the session, whatever it is; what comes later belongs to a new one.
@@ -235,7 +254,10 @@ impl State {
     /// Where the client's tokens open several sessions, all of them end: with the commit, unless
     /// the handler says so.
     pub(crate) fn end_rivals(&mut self) {
-        let rivals = self.barred.iter_mut().flat_map(|barred| barred.rivals.drain(..));
+        let rivals = self
+            .barred
+            .iter_mut()
+            .flat_map(|barred| barred.rivals.drain(..));
         self.doomed.extend(rivals.map(|base| base.doomed(true)));
     }
 
@@ -343,7 +365,9 @@ impl State {
 
     /// The next destroyed session to delete.
     pub(crate) fn next_doomed(&self, implied_too: bool) -> Option<&Doomed> {
-        self.doomed.iter().find(|doomed| implied_too || !doomed.implied)
+        self.doomed
+            .iter()
+            .find(|doomed| implied_too || !doomed.implied)
     }
 
     /// Takes note of what others have made of the record.
@@ -387,7 +411,9 @@ impl State {
     ) -> Directive {
         match &self.base {
             Some(base) if self.tell => match sign(base) {
-                Some(text) => Directive::Hold(ClientToken::new(text, rotation.max_age(&base.record, now))),
+                Some(text) => {
+                    Directive::Hold(ClientToken::new(text, rotation.max_age(&base.record, now)))
+                }
                 None => Directive::Nothing,
             },
             _ if self.forget => Directive::Forget,

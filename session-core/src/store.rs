@@ -232,7 +232,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError::TooLarge`], or a store that failed.
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError>;
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError>;
 
     /// Ends a session: the [mark](Ended::mark) takes the place of its record, in one atomic step.
     /// What is not there is fine, and leaves no mark.
@@ -261,7 +266,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError::Unsupported`] unless implemented, or a store that failed.
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         let _ = (principal, id, ended);
         Err(StoreError::Unsupported(
             "ending a session of a principal; implement `SessionStore::delete_one`",
@@ -319,11 +329,19 @@ macro_rules! forward {
                 (**self).durability()
             }
 
-            async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+            async fn load(
+                &self,
+                key: &Key,
+                now: Timestamp,
+            ) -> Result<Option<Arc<Record>>, StoreError> {
                 (**self).load(key, now).await
             }
 
-            async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+            async fn create(
+                &self,
+                record: &Arc<Record>,
+                now: Timestamp,
+            ) -> Result<Key, StoreError> {
                 (**self).create(record, now).await
             }
 
@@ -340,7 +358,11 @@ macro_rules! forward {
                 (**self).delete(key, ended).await
             }
 
-            async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+            async fn list(
+                &self,
+                principal: &str,
+                now: Timestamp,
+            ) -> Result<Vec<Listed>, StoreError> {
                 (**self).list(principal, now).await
             }
 

@@ -87,7 +87,9 @@ impl Session {
             return Err(StoreError::Unsupported(SEALED).into());
         }
         let manager = &self.inner.manager;
-        let _turn = manager.turn(&self.inner, manager.shared.deadlines.commit).await?;
+        let _turn = manager
+            .turn(&self.inner, manager.shared.deadlines.commit)
+            .await?;
         loop {
             let taking = match self.begin_taking::<T>(key)? {
                 Begun::Nothing => return Ok(None),
@@ -124,7 +126,9 @@ impl Session {
                 state.remove(key);
                 return Ok(Begun::Own(decoded));
             }
-            let removal = Arc::new(Removal::of(value, |key, value| decode::<T>(key, value).map(drop)));
+            let removal = Arc::new(Removal::of(value, |key, value| {
+                decode::<T>(key, value).map(drop)
+            }));
             state.take_out(key, Arc::clone(&removal));
             return Ok(Begun::Stored(Taking {
                 session: self,

@@ -31,10 +31,18 @@ impl Default for Throttles {
 
 impl Throttles {
     /// `None` to stay silent; otherwise how many of this kind were silenced since the last line.
-    pub(crate) fn admit(&self, kind: EventKind, reason: &'static str, now: Timestamp) -> Option<u64> {
+    pub(crate) fn admit(
+        &self,
+        kind: EventKind,
+        reason: &'static str,
+        now: Timestamp,
+    ) -> Option<u64> {
         let window = now.as_millis() / WINDOW_MILLIS;
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.iter_mut().find(|throttle| throttle.of == (kind, reason)) {
+        match all
+            .iter_mut()
+            .find(|throttle| throttle.of == (kind, reason))
+        {
             Some(throttle) => throttle.admit(window),
             None => {
                 all.push(Throttle {
@@ -97,7 +105,11 @@ mod tests {
     fn a_clock_that_was_set_back_silences_nobody() {
         let throttles = Throttles::default();
         let admitted = |minute| {
-            let admit = |_: &u32| throttles.admit(EventKind::Created, "", at(minute)).is_some();
+            let admit = |_: &u32| {
+                throttles
+                    .admit(EventKind::Created, "", at(minute))
+                    .is_some()
+            };
             (0..100).filter(admit).count()
         };
         for minute in [1_000_000, 3, 4, 2_000, 1] {
@@ -108,7 +120,11 @@ mod tests {
     #[test]
     fn threads_at_the_turn_of_a_minute_share_one_budget() {
         let throttles = Throttles::default();
-        let admit = |n: &u64| throttles.admit(EventKind::Created, "", at(7 + n % 2)).is_some();
+        let admit = |n: &u64| {
+            throttles
+                .admit(EventKind::Created, "", at(7 + n % 2))
+                .is_some()
+        };
         assert_eq!((0..1_000).filter(admit).count(), 1 + 60);
     }
 }

@@ -139,7 +139,9 @@ impl Tokens {
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("keys", &self.macs.len()).finish()
+        f.debug_struct("Tokens")
+            .field("keys", &self.macs.len())
+            .finish()
     }
 }
 
@@ -232,7 +234,11 @@ mod tests {
             let tokens = Tokens::new(Some(ring), "__Host-id");
             for epoch in 0..6 {
                 let text = tokens.write(id(), &secret(), epoch);
-                assert_eq!(text, format!("{PLAIN}{}", macs[epoch as usize % 4]), "{epoch}");
+                assert_eq!(
+                    text,
+                    format!("{PLAIN}{}", macs[epoch as usize % 4]),
+                    "{epoch}"
+                );
                 let presented = tokens.read(&text).unwrap();
                 assert_eq!(presented.id, id());
                 assert_eq!(presented.secret.0, secret().0);
@@ -292,15 +298,24 @@ mod tests {
     fn one_token_has_one_spelling() {
         // 32 bytes leave 2 spare bits in the 43rd character, 16 bytes 4 in the 22nd.
         for bits in 1..4 {
-            assert!(plain().read(&respelled(PLAIN, 42, bits)).is_none(), "{bits}");
+            assert!(
+                plain().read(&respelled(PLAIN, 42, bits)).is_none(),
+                "{bits}"
+            );
         }
         for mac in MACS[0] {
             let whole = format!("{PLAIN}{mac}");
             for bits in 1..4 {
-                assert!(signed().read(&respelled(&whole, 42, bits)).is_none(), "{bits}");
+                assert!(
+                    signed().read(&respelled(&whole, 42, bits)).is_none(),
+                    "{bits}"
+                );
             }
             for bits in 1..16 {
-                assert!(signed().read(&respelled(&whole, 64, bits)).is_none(), "{bits}");
+                assert!(
+                    signed().read(&respelled(&whole, 64, bits)).is_none(),
+                    "{bits}"
+                );
             }
             assert!(signed().read(&respelled(&whole, 64, 0)).is_some());
         }
@@ -343,7 +358,11 @@ mod tests {
 
     #[test]
     fn a_record_keeps_a_hash_of_the_secret() {
-        let hex: String = secret().hash().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = secret()
+            .hash()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         assert_eq!(
             hex,
             "fc2e2c73072bfa2bda03ff9307472debd3cc8105028a8a9e235e35ba8d2e37f4"

@@ -155,7 +155,8 @@ impl Values {
 
     /// Whether it holds on to more than it is worth: to be laid out anew.
     fn is_crooked(&self) -> bool {
-        self.over.len() * 2 > self.base().len() || self.dead > self.bytes.min(size_of_val(self.base()))
+        self.over.len() * 2 > self.base().len()
+            || self.dead > self.bytes.min(size_of_val(self.base()))
     }
 
     /// What the entries add to the size of a record, at most.
@@ -167,7 +168,10 @@ impl Values {
     pub(crate) fn from_sorted(sorted: Vec<Entry>) -> Self {
         Self {
             count: sorted.len(),
-            bytes: sorted.iter().map(|(key, value)| entry_size(key, value)).sum(),
+            bytes: sorted
+                .iter()
+                .map(|(key, value)| entry_size(key, value))
+                .sum(),
             dead: 0,
             base: (!sorted.is_empty()).then(|| Arc::new(sorted)),
             over: Vec::new(),
@@ -227,7 +231,12 @@ impl Eq for Values {}
 impl fmt::Debug for Values {
     /// Shows how much there is, and no key or value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Values({} keys, {} bytes at most)", self.len(), self.bytes)
+        write!(
+            f,
+            "Values({} keys, {} bytes at most)",
+            self.len(),
+            self.bytes
+        )
     }
 }
 

@@ -32,7 +32,11 @@ impl SessionManager {
         self.write_in_turn(inner, occasion).await
     }
 
-    pub(crate) async fn write_in_turn(&self, inner: &Inner, occasion: Occasion) -> Result<(), Error> {
+    pub(crate) async fn write_in_turn(
+        &self,
+        inner: &Inner,
+        occasion: Occasion,
+    ) -> Result<(), Error> {
         {
             let mut state = inner.state();
             state.written = false;
@@ -59,7 +63,9 @@ impl SessionManager {
             }
             let job = match self.plan(inner, occasion, now)? {
                 Plan::Nothing
-                    if looked || occasion != Occasion::Save || inner.state().phase == Phase::Open =>
+                    if looked
+                        || occasion != Occasion::Save
+                        || inner.state().phase == Phase::Open =>
                 {
                     return Ok(());
                 }
@@ -81,7 +87,10 @@ impl SessionManager {
             };
             match written {
                 Ok(Attempt::Wrote(key, version)) => {
-                    let counted = self.rules().cap.and_then(|cap| Some((cap, job.signed_in()?)));
+                    let counted = self
+                        .rules()
+                        .cap
+                        .and_then(|cap| Some((cap, job.signed_in()?)));
                     self.settle(inner, job, key, version, now);
                     if let Some((cap, who)) = counted {
                         Box::pin(self.keep_to_cap(inner, cap, &who)).await?;
@@ -117,7 +126,8 @@ impl SessionManager {
             return if barred { Err(Error::Gone) } else { Ok(()) };
         };
         let fresh = self.fetch(&key, now).await?;
-        self.rebase(inner, (epoch, generation), fresh, now).map(drop)
+        self.rebase(inner, (epoch, generation), fresh, now)
+            .map(drop)
     }
 
     fn plan(&self, inner: &Inner, occasion: Occasion, now: Timestamp) -> Result<Plan, Error> {
@@ -145,7 +155,12 @@ impl SessionManager {
     }
 
     /// What may not be stored is dropped at a commit, and an error to an explicit save.
-    fn withhold(&self, inner: &Inner, occasion: Occasion, reason: &'static str) -> Result<(), Error> {
+    fn withhold(
+        &self,
+        inner: &Inner,
+        occasion: Occasion,
+        reason: &'static str,
+    ) -> Result<(), Error> {
         if occasion == Occasion::Save {
             return Err(Error::Gone);
         }
@@ -161,7 +176,11 @@ impl SessionManager {
 
     /// Deletes what the handler destroyed; whether that was anything. A session stays on the list until it is deleted, so
     /// that a save that fails or is cancelled leaves it to the commit, and that one to the abort.
-    pub(crate) async fn delete_doomed(&self, inner: &Inner, occasion: Occasion) -> Result<bool, Error> {
+    pub(crate) async fn delete_doomed(
+        &self,
+        inner: &Inner,
+        occasion: Occasion,
+    ) -> Result<bool, Error> {
         let implied_too = occasion == Occasion::Commit;
         if inner.state().next_doomed(implied_too).is_none() {
             return Ok(false);
@@ -171,7 +190,8 @@ impl SessionManager {
                 let Some(doomed) = inner.state().next_doomed(implied_too).cloned() else {
                     return Ok(true);
                 };
-                self.delete(&doomed.key, &doomed.who, doomed.reason()).await?;
+                self.delete(&doomed.key, &doomed.who, doomed.reason())
+                    .await?;
                 self.shared.events.destroyed(&doomed.who, self.now());
                 let mut state = inner.state();
                 state.doomed.retain(|other| other.key != doomed.key);
@@ -203,7 +223,13 @@ impl SessionManager {
         }
     }
 
-    async fn confirm_that(&self, inner: &Inner, key: Key, epoch: u64, generation: u32) -> Result<(), Error> {
+    async fn confirm_that(
+        &self,
+        inner: &Inner,
+        key: Key,
+        epoch: u64,
+        generation: u32,
+    ) -> Result<(), Error> {
         let now = self.now();
         let found = self.fetch(&key, now).await?;
         let there = found.is_some_and(|record| record.is_live(now) && record.epoch() == epoch);
@@ -299,7 +325,9 @@ impl SessionManager {
         now: Timestamp,
         attempts: &mut Attempts<'m>,
     ) -> Result<Attempt, Error> {
-        self.shared.events.conflict(&job.record, attempts.count, now);
+        self.shared
+            .events
+            .conflict(&job.record, attempts.count, now);
         if job.is_upkeep() && job.moves_tokens() {
             // Somebody else wrote, and has rotated; or the next request will.
             inner.state().unwritten();
@@ -357,7 +385,10 @@ impl SessionManager {
             let (replays, mut arena) = {
                 let mut state = inner.state();
                 let stored = fresh.as_ref().map(|record| record.values());
-                (state.pending.replays(stored), std::mem::take(&mut state.arena))
+                (
+                    state.pending.replays(stored),
+                    std::mem::take(&mut state.arena),
+                )
             };
             // The application's closures run without the lock.
             let results = replays

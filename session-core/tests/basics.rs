@@ -5,8 +5,8 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use session_core::{
-    Codec, ConfigError, Deadlines, Error, Key, Lifetime, LimitExceeded, Limits, MalformedId, OnCorrupt,
-    Record, SessionId, StoreError, Timestamp, TokenHash, Value,
+    Codec, ConfigError, Deadlines, Error, Key, Lifetime, LimitExceeded, Limits, MalformedId,
+    OnCorrupt, Record, SessionId, StoreError, Timestamp, TokenHash, Value,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -76,7 +76,8 @@ mod ids {
 
     #[test]
     fn ids_are_drawn() {
-        let drawn: std::collections::HashSet<_> = (0..100).map(|_| SessionId::random().unwrap()).collect();
+        let drawn: std::collections::HashSet<_> =
+            (0..100).map(|_| SessionId::random().unwrap()).collect();
         assert_eq!(drawn.len(), 100);
     }
 
@@ -174,7 +175,10 @@ mod records {
         assert_eq!(record.id(), SessionId::from_bytes([3; 16]));
         assert_eq!(record.scope(), "scope");
         assert_eq!((record.version(), record.epoch()), (1, 0));
-        assert_eq!((record.created(), record.last_seen()), (at(5_000), at(5_000)));
+        assert_eq!(
+            (record.created(), record.last_seen()),
+            (at(5_000), at(5_000))
+        );
         assert_eq!(record.deadline(), at(35_000));
         assert_eq!(record.expires(), at(15_000));
         assert_eq!(record.authenticated(), None);
@@ -197,7 +201,9 @@ mod records {
         let lifetime = Lifetime::new(SECOND * 10, SECOND * 10).unwrap();
         let record = Record::new(SessionId::from_bytes([3; 16]), "scope", lifetime, at(5_000));
         let touch = session_core::Metadata::Touched(at(14_000));
-        let touched = session_core::Changes::new().with_metadata(touch).apply(&record);
+        let touched = session_core::Changes::new()
+            .with_metadata(touch)
+            .apply(&record);
         assert_eq!(touched.last_seen(), at(14_000));
         assert_eq!(touched.expires(), at(15_000));
     }
@@ -221,7 +227,10 @@ mod records {
     fn the_size_is_an_upper_bound() {
         assert_eq!(record().size(), 160 + 5);
         assert_eq!(record().with_principal("user:42").size(), 165 + 7);
-        assert_eq!(record().with_value("key", json("12345")).size(), 165 + 3 + 5 + 9);
+        assert_eq!(
+            record().with_value("key", json("12345")).size(),
+            165 + 3 + 5 + 9
+        );
     }
 
     #[test]
@@ -263,7 +272,10 @@ mod texts {
             (1_048_576, 1_024, 1_024)
         );
         let deadlines = Deadlines::default();
-        assert_eq!((deadlines.call, deadlines.commit), (SECOND * 2, SECOND * 10));
+        assert_eq!(
+            (deadlines.call, deadlines.commit),
+            (SECOND * 2, SECOND * 10)
+        );
         assert_eq!(OnCorrupt::default(), OnCorrupt::StartAnew);
     }
 
@@ -298,7 +310,11 @@ mod texts {
     #[test]
     fn errors_of_a_store() {
         let cases = [
-            (StoreError::IdTaken, "the session id is taken; draw another", None),
+            (
+                StoreError::IdTaken,
+                "the session id is taken; draw another",
+                None,
+            ),
             (
                 StoreError::corrupt("why"),
                 "the stored session record cannot be read; delete it if it is damaged, update this program if a newer one has written it",
@@ -327,10 +343,16 @@ mod texts {
         ];
         for (error, text, cause) in cases {
             let source = error.source().map(ToString::to_string);
-            assert_eq!((error.to_string().as_str(), source.as_deref()), (text, cause));
+            assert_eq!(
+                (error.to_string().as_str(), source.as_deref()),
+                (text, cause)
+            );
             let wrapped = Error::from(error);
             let source = wrapped.source().map(ToString::to_string);
-            assert_eq!((wrapped.to_string().as_str(), source.as_deref()), (text, cause));
+            assert_eq!(
+                (wrapped.to_string().as_str(), source.as_deref()),
+                (text, cause)
+            );
         }
     }
 

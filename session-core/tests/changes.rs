@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::{collection, option};
 use session_core::{
-    Applied, Changes, Codec, Lifetime, LimitExceeded, Limits, Metadata, Record, SessionId, StoreError,
-    Timestamp, Update, Value,
+    Applied, Changes, Codec, Lifetime, LimitExceeded, Limits, Metadata, Record, SessionId,
+    StoreError, Timestamp, Update, Value,
 };
 
 fn at(seconds: u64) -> Timestamp {
@@ -23,9 +23,9 @@ fn json(text: &str) -> Value {
 fn record(entries: &[(&str, &str)]) -> Record {
     let lifetime = Lifetime::new(Duration::from_secs(10), Duration::from_secs(30)).unwrap();
     let empty = Record::new(SessionId::from_bytes([1; 16]), "id", lifetime, at(100));
-    entries
-        .iter()
-        .fold(empty, |record, (key, text)| record.with_value(*key, json(text)))
+    entries.iter().fold(empty, |record, (key, text)| {
+        record.with_value(*key, json(text))
+    })
 }
 
 fn shown(record: &Record) -> String {
@@ -62,7 +62,10 @@ fn what_they_say() {
         .remove("b")
         .set("a", json("4"));
     assert!(!changes.keeps_values());
-    let sets: Vec<_> = changes.sets().map(|(key, value)| (key, value.clone())).collect();
+    let sets: Vec<_> = changes
+        .sets()
+        .map(|(key, value)| (key, value.clone()))
+        .collect();
     assert_eq!(sets, [("a", json("4")), ("c", json("3"))]);
     assert_eq!(changes.removes().collect::<Vec<_>>(), ["b"]);
     let cleared = Changes::new().clear();
@@ -112,7 +115,9 @@ fn the_later_activity_wins() {
     let touch = |seconds| Changes::new().with_metadata(Metadata::Touched(at(seconds)));
     assert_eq!(touch(105).apply(&before).last_seen(), at(105));
     assert_eq!(touch(95).apply(&before).last_seen(), at(100));
-    let replaced = Changes::new().with_metadata(Metadata::Replaced).apply(&before);
+    let replaced = Changes::new()
+        .with_metadata(Metadata::Replaced)
+        .apply(&before);
     assert_eq!(replaced, before.with_version(2));
 }
 
@@ -246,7 +251,10 @@ fn limits_hold_on_what_results() {
         refused(case(limit, 2)),
         LimitExceeded::RecordBytes { size, limit }
     );
-    assert_eq!(refused(case(size, 1)), LimitExceeded::Keys { count: 2, limit: 1 });
+    assert_eq!(
+        refused(case(size, 1)),
+        LimitExceeded::Keys { count: 2, limit: 1 }
+    );
     let conflict = Case {
         expected: Some(3),
         ..case(0, 0)

@@ -46,7 +46,10 @@ fn system_time_there_and_back() {
 #[test]
 fn an_instant_is_stored_as_its_number() {
     assert_eq!(serde_json::to_string(&at(1_234)).unwrap(), "1234");
-    assert_eq!(serde_json::from_str::<Timestamp>("1234").unwrap(), at(1_234));
+    assert_eq!(
+        serde_json::from_str::<Timestamp>("1234").unwrap(),
+        at(1_234)
+    );
 }
 
 /// Notes who was woken, in order.
@@ -62,7 +65,10 @@ impl Wake for Bell {
 }
 
 fn poll(sleep: &mut Sleep, waker: &Waker) -> bool {
-    sleep.as_mut().poll(&mut Context::from_waker(waker)).is_ready()
+    sleep
+        .as_mut()
+        .poll(&mut Context::from_waker(waker))
+        .is_ready()
 }
 
 #[test]
@@ -73,7 +79,10 @@ fn a_manual_clock_stands_still_until_it_is_moved() {
     clock.advance(SECOND);
     clock.advance(Duration::ZERO);
     assert_eq!(Clock::now(&clock), at(2_000));
-    assert_eq!(format!("{clock:?}"), "ManualClock { now: Timestamp(2000), .. }");
+    assert_eq!(
+        format!("{clock:?}"),
+        "ManualClock { now: Timestamp(2000), .. }"
+    );
 }
 
 #[test]
@@ -108,7 +117,12 @@ fn a_manual_clock_wakes_whoever_is_due() {
     let woken = rung();
     assert_eq!(woken.first(), Some(&2));
     assert_eq!(woken.last(), Some(&3));
-    assert!(sleeps.iter_mut().skip(1).all(|(sleep, waker)| poll(sleep, waker)));
+    assert!(
+        sleeps
+            .iter_mut()
+            .skip(1)
+            .all(|(sleep, waker)| poll(sleep, waker))
+    );
 }
 
 #[test]

@@ -93,32 +93,53 @@ fn where_json_is_wrong() {
         "Json: data of another shape than the type at line 2 column 11"
     );
     let syntax = fault::<Vec<u8>>(&json("[1,!]"));
-    assert_eq!(syntax.to_string(), "Json: a syntax error at line 1 column 4");
+    assert_eq!(
+        syntax.to_string(),
+        "Json: a syntax error at line 1 column 4"
+    );
     assert_eq!(
         (syntax.category(), syntax.position()),
         ("a syntax error", Some((1, 4)))
     );
     let early = fault::<Vec<u8>>(&json("[1,"));
-    assert_eq!(early.to_string(), "Json: an unexpected end at line 1 column 3");
+    assert_eq!(
+        early.to_string(),
+        "Json: an unexpected end at line 1 column 3"
+    );
     let trailing = fault::<u8>(&json("1 2"));
-    assert_eq!(trailing.to_string(), "Json: a syntax error at line 1 column 3");
+    assert_eq!(
+        trailing.to_string(),
+        "Json: a syntax error at line 1 column 3"
+    );
 }
 
 #[test]
 fn where_postcard_is_wrong() {
     let early = fault::<u32>(&postcard(b"\x80"));
     assert_eq!(early.codec(), Codec::Postcard);
-    assert_eq!((early.category(), early.position()), ("an unexpected end", None));
+    assert_eq!(
+        (early.category(), early.position()),
+        ("an unexpected end", None)
+    );
     assert_eq!(early.to_string(), "Postcard: an unexpected end");
     let trailing = fault::<u8>(&postcard(b"\x01\x02"));
     assert_eq!(trailing.to_string(), "Postcard: trailing bytes");
-    assert_eq!((trailing.codec(), trailing.position()), (Codec::Postcard, None));
+    assert_eq!(
+        (trailing.codec(), trailing.position()),
+        (Codec::Postcard, None)
+    );
     for bytes in [&b"\x02"[..], b"\xff"] {
         let shape = fault::<bool>(&postcard(bytes));
-        assert_eq!(shape.to_string(), "Postcard: data of another shape than the type");
+        assert_eq!(
+            shape.to_string(),
+            "Postcard: data of another shape than the type"
+        );
     }
     let any = fault::<serde_json::Value>(&postcard(b"\x01"));
-    assert_eq!(any.to_string(), "Postcard: a type that postcard cannot express");
+    assert_eq!(
+        any.to_string(),
+        "Postcard: a type that postcard cannot express"
+    );
 }
 
 #[test]
@@ -140,7 +161,10 @@ fn no_fault_quotes_the_value() {
     ];
     for fault in secrets {
         let shown = format!("{fault} {fault:?}");
-        assert!(!shown.contains("hunter2") && !shown.contains("known"), "{shown}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("known"),
+            "{shown}"
+        );
         assert!(std::error::Error::source(&fault).is_none());
     }
 }
@@ -179,7 +203,10 @@ fn what_cannot_be_encoded() {
     assert_eq!(again.decode::<HashMap<Vec<u8>, u8>>().unwrap(), odd_keys());
 
     let refused = Codec::Json.encode(&Refusing).unwrap_err();
-    assert_eq!(refused.to_string(), "Json: a value that JSON cannot express");
+    assert_eq!(
+        refused.to_string(),
+        "Json: a value that JSON cannot express"
+    );
     let refused = Codec::Postcard.encode(&Refusing).unwrap_err();
     assert_eq!(
         refused.to_string(),

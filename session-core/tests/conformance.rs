@@ -170,7 +170,11 @@ fn a_narrow_fault_fails_one_case() {
         (Fault::UpdateTakesOut, "cancelled"),
     ] {
         let report = run_broken(fault, &[]);
-        assert_eq!(failed(&report), BTreeSet::from([name]), "{fault:?}: {report}");
+        assert_eq!(
+            failed(&report),
+            BTreeSet::from([name]),
+            "{fault:?}: {report}"
+        );
     }
 }
 
@@ -190,7 +194,10 @@ fn a_panic_is_a_failure_with_its_text() {
     let Some(Outcome::Failed(reason)) = report.outcome("malformed_key") else {
         panic!("{report}");
     };
-    assert!(reason.starts_with("the store panicked: not an id"), "{reason}");
+    assert!(
+        reason.starts_with("the store panicked: not an id"),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -235,7 +242,9 @@ fn a_report_says_what_broke_and_how_to_run_it_again() {
 #[test]
 #[should_panic(expected = "FAILED create_taken")]
 fn check_panics_with_the_report() {
-    block_on(check(|| async { MapStore::broken(Fault::CreateOverwrites) }));
+    block_on(check(|| async {
+        MapStore::broken(Fault::CreateOverwrites)
+    }));
 }
 
 #[test]
@@ -246,7 +255,11 @@ fn a_name_without_a_case_is_no_success() {
             .run(),
     );
     assert!(!report.is_success());
-    assert!(report.to_string().contains("there is no case \"no_such_case\""));
+    assert!(
+        report
+            .to_string()
+            .contains("there is no case \"no_such_case\"")
+    );
 }
 
 /// The contract names every case in parentheses, and no other.

@@ -1,14 +1,17 @@
 //! The store that README shows, under the suite.
 #![cfg(feature = "conformance")]
-#![allow(unreachable_pub, reason = "it shows what a crate of one's own would have")]
+#![allow(
+    unreachable_pub,
+    reason = "it shows what a crate of one's own would have"
+)]
 
 // README: begin
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use session_core::{
-    Applied, Capability, Ended, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
-    async_trait,
+    Applied, Capability, Ended, Key, Record, SessionId, SessionStore, StoreError, Timestamp,
+    Update, Updated, async_trait,
 };
 
 /// Sessions in a map, under one lock.
@@ -40,14 +43,22 @@ impl SessionStore for MapStore {
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
         let mut records = self.records();
-        if records.get(&record.id()).is_some_and(|taken| taken.is_live(now)) {
+        if records
+            .get(&record.id())
+            .is_some_and(|taken| taken.is_live(now))
+        {
             return Err(StoreError::IdTaken);
         }
         records.insert(record.id(), Arc::clone(record));
         Ok(Key::Id(record.id()))
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         let mut records = self.records();
         let Some(current) = key.id().and_then(|id| records.get_mut(&id)) else {
             return Ok(Updated::Gone);

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use session_core::{
-    Capability, Ended, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
-    async_trait,
+    Capability, Ended, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated, async_trait,
 };
 
 #[derive(Debug)]
@@ -37,7 +37,8 @@ impl SessionStore for Four {
 #[tokio::test]
 async fn what_is_not_implemented_is_unsupported() {
     let now = Timestamp::from_millis(0);
-    let stores: [Box<dyn SessionStore>; 3] = [Box::new(Four), Box::new(Arc::new(Four)), Box::new(&Four)];
+    let stores: [Box<dyn SessionStore>; 3] =
+        [Box::new(Four), Box::new(Arc::new(Four)), Box::new(&Four)];
     for store in stores {
         let listed = store.list("user:1", now).await.unwrap_err();
         assert_eq!(

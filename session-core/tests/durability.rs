@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use session_core::{
-    Capability, Durability, Ended, Key, ManagerBuilder, MemoryStore, MigratingStore, OnReuse, Record,
-    Rotation, SessionManager, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
+    Capability, Durability, Ended, Key, ManagerBuilder, MemoryStore, MigratingStore, OnReuse,
+    Record, Rotation, SessionManager, SessionStore, StoreError, Timestamp, Update, Updated,
+    async_trait,
 };
 
 /// A store that does not say whether it can lose writes.
@@ -26,7 +27,12 @@ impl SessionStore for Silent {
         self.0.create(record, now).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         self.0.update(key, update, now).await
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    Directive, Event, EventKind, KeyRing, ManualClock, MemoryStore, Rotation, Session, SessionManager,
-    Timestamp,
+    Directive, Event, EventKind, KeyRing, ManualClock, MemoryStore, Rotation, Session,
+    SessionManager, Timestamp,
 };
 
 /// Kind, principal, reason and count of each event, with the short hash of the session.
@@ -151,7 +151,9 @@ async fn an_end_from_elsewhere_is_a_revocation() {
     let told = std::mem::take(&mut *seen.lock().unwrap());
     let told: Vec<_> = told
         .iter()
-        .map(|(kind, who, reason, count, id)| (*kind, who.as_deref(), reason.as_str(), *count, id.is_some()))
+        .map(|(kind, who, reason, count, id)| {
+            (*kind, who.as_deref(), reason.as_str(), *count, id.is_some())
+        })
         .collect();
     let who = Some("user:1");
     let revoked = EventKind::Revoked;

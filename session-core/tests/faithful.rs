@@ -74,7 +74,11 @@ fn floats(one: f64, short: f32) -> Floats {
 #[track_caller]
 fn float_comes_back(one: f64, short: f32) {
     for codec in BOTH {
-        assert_eq!(back(codec, &one).to_bits(), one.to_bits(), "{codec:?} {one:e}");
+        assert_eq!(
+            back(codec, &one).to_bits(),
+            one.to_bits(),
+            "{codec:?} {one:e}"
+        );
         assert_eq!(
             back(codec, &short).to_bits(),
             short.to_bits(),
@@ -129,7 +133,9 @@ fn the_ends_of_the_range_come_back() {
         16_777_217.0,
     ];
     for one in ends.into_iter().chain(odd) {
-        short.into_iter().for_each(|short| float_comes_back(one, short));
+        short
+            .into_iter()
+            .for_each(|short| float_comes_back(one, short));
     }
 }
 
@@ -175,13 +181,19 @@ fn json_refuses_a_float_that_is_not_finite_wherever_it_is() {
         assert_eq!(refused(Codec::Json, &Some(odd)), NOT_FINITE);
         assert_eq!(refused(Codec::Json, &[1.0, odd]), NOT_FINITE);
         assert_eq!(refused(Codec::Json, &("a", odd)), NOT_FINITE);
-        assert_eq!(refused(Codec::Json, &HashMap::from([("x", odd)])), NOT_FINITE);
+        assert_eq!(
+            refused(Codec::Json, &HashMap::from([("x", odd)])),
+            NOT_FINITE
+        );
         assert_eq!(refused(Codec::Json, &floats(odd, 1.0)), NOT_FINITE);
         assert_eq!(refused(Codec::Json, &floats(1.0, short)), NOT_FINITE);
         assert_eq!(refused(Codec::Json, &Kind::New(odd)), NOT_FINITE);
         assert_eq!(refused(Codec::Json, &Kind::Tuple(short, 1.0)), NOT_FINITE);
         assert_eq!(refused(Codec::Json, &Kind::Struct { x: odd }), NOT_FINITE);
-        assert_eq!(refused(Codec::Json, &Tagged::Price { amount: odd }), NOT_FINITE);
+        assert_eq!(
+            refused(Codec::Json, &Tagged::Price { amount: odd }),
+            NOT_FINITE
+        );
         assert_eq!(back(Codec::Postcard, &odd).to_bits(), odd.to_bits());
         assert_eq!(back(Codec::Postcard, &short).to_bits(), short.to_bits());
         let kind = back(Codec::Postcard, &Kind::New(odd));
@@ -217,13 +229,22 @@ fn json_refuses_a_some_that_holds_nothing() {
     assert_eq!(refused(Codec::Json, &Some(json!(null))), EMPTY);
     assert_eq!(refused(Codec::Json, &Patch { name: Some(None) }), EMPTY);
     assert_eq!(refused(Codec::Json, &vec![None, Some(None::<u8>)]), EMPTY);
-    assert_eq!(refused(Codec::Json, &BTreeMap::from([(1, Some(()))])), EMPTY);
+    assert_eq!(
+        refused(Codec::Json, &BTreeMap::from([(1, Some(()))])),
+        EMPTY
+    );
     for codec in BOTH {
         comes_back(codec, &None::<Option<u8>>);
         comes_back(codec, &Some(Some(1)));
         comes_back(
             codec,
-            &((), Nothing, None::<()>, Wrapped(None), Some(Wrapped(Some(1)))),
+            &(
+                (),
+                Nothing,
+                None::<()>,
+                Wrapped(None),
+                Some(Wrapped(Some(1))),
+            ),
         );
         comes_back(codec, &Some(vec![None, Some(1)]));
         comes_back(codec, &Some((None::<u8>, ())));
@@ -256,7 +277,10 @@ fn repeat<T>(times: usize, end: T, next: impl Fn(T) -> T) -> T {
 
 #[test]
 fn json_refuses_what_is_nested_too_deep_to_be_read() {
-    fn deepest<T: Serialize + DeserializeOwned + PartialEq + Debug>(make: impl Fn(usize) -> T, times: usize) {
+    fn deepest<T: Serialize + DeserializeOwned + PartialEq + Debug>(
+        make: impl Fn(usize) -> T,
+        times: usize,
+    ) {
         comes_back(Codec::Json, &make(times));
         let category = refused(Codec::Json, &make(times + 1));
         assert_eq!(
@@ -265,7 +289,10 @@ fn json_refuses_what_is_nested_too_deep_to_be_read() {
         );
         comes_back(Codec::Postcard, &make(times + 1));
     }
-    deepest(|times| repeat(times, Tree(vec![]), |tree| Tree(vec![tree])), 126);
+    deepest(
+        |times| repeat(times, Tree(vec![]), |tree| Tree(vec![tree])),
+        126,
+    );
     deepest(
         |times| {
             repeat(times, Node { next: None }, |node| Node {
@@ -274,8 +301,9 @@ fn json_refuses_what_is_nested_too_deep_to_be_read() {
         },
         126,
     );
-    let chain =
-        |times| move |link: fn(Box<Chain>) -> Chain| repeat(times, Chain::End, |end| link(Box::new(end)));
+    let chain = |times| {
+        move |link: fn(Box<Chain>) -> Chain| repeat(times, Chain::End, |end| link(Box::new(end)))
+    };
     deepest(|times| chain(times)(Chain::New), 127);
     deepest(|times| chain(times)(|next| Chain::Tuple(next, 1)), 63);
     deepest(|times| chain(times)(|next| Chain::Struct { next }), 63);
@@ -306,15 +334,22 @@ enum Change {
 
 #[test]
 fn postcard_refuses_a_skipped_field_instead_of_shifting_the_others() {
-    const SKIPPED: &str = "a field that is skipped (skip_serializing_if), which postcard does not read back";
+    const SKIPPED: &str =
+        "a field that is skipped (skip_serializing_if), which postcard does not read back";
     let rights = |admin| Rights {
         admin,
         editor: true,
         log: vec![0],
     };
     assert_eq!(refused(Codec::Postcard, &rights(false)), SKIPPED);
-    assert_eq!(refused(Codec::Postcard, &vec![Some(rights(false))]), SKIPPED);
-    let change = |admin| Change::Rights { admin, editor: true };
+    assert_eq!(
+        refused(Codec::Postcard, &vec![Some(rights(false))]),
+        SKIPPED
+    );
+    let change = |admin| Change::Rights {
+        admin,
+        editor: true,
+    };
     assert_eq!(refused(Codec::Postcard, &change(false)), SKIPPED);
     for codec in BOTH {
         comes_back(codec, &rights(true));
@@ -373,7 +408,10 @@ impl Serialize for Tries {
 
 #[test]
 fn what_a_type_writes_with_a_serializer_of_its_own_is_its_own_affair() {
-    assert_eq!(Codec::Json.encode(&Tries).unwrap().bytes(), b"\"not a number\"");
+    assert_eq!(
+        Codec::Json.encode(&Tries).unwrap().bytes(),
+        b"\"not a number\""
+    );
 }
 
 mod in_a_session {
@@ -429,7 +467,8 @@ mod in_a_session {
     }
 
     #[tokio::test]
-    async fn a_closure_that_comes_to_such_a_value_on_a_conflict_fails_the_commit_and_nothing_is_written() {
+    async fn a_closure_that_comes_to_such_a_value_on_a_conflict_fails_the_commit_and_nothing_is_written()
+     {
         let (manager, session, token) = stored().await;
         session
             .update("r", |r: Option<f64>| 1.0 / r.unwrap_or(0.0))

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Directive, Error, KeyRing, ManagerBuilder, ManualClock, MemoryStore, Session, SessionManager, Timestamp,
+    Directive, Error, KeyRing, ManagerBuilder, ManualClock, MemoryStore, Session, SessionManager,
+    Timestamp,
 };
 
 struct Site {
@@ -16,7 +17,10 @@ struct Site {
 
 fn sites() -> [Site; 2] {
     let keys = || KeyRing::new([7; 32]).unwrap();
-    [site(|builder| builder), site(|builder| builder.keys(keys()))]
+    [
+        site(|builder| builder),
+        site(|builder| builder.keys(keys())),
+    ]
 }
 
 fn site(settings: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Site {
@@ -60,7 +64,10 @@ impl Site {
     async fn page(&self, tokens: &[&str]) -> String {
         let session = self.open(tokens).await;
         let field = session.csrf_token().unwrap();
-        assert_eq!(self.manager.commit(&session).await.unwrap(), Directive::Nothing);
+        assert_eq!(
+            self.manager.commit(&session).await.unwrap(),
+            Directive::Nothing
+        );
         field
     }
 }

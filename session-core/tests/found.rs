@@ -1,5 +1,9 @@
 //! What went wrong once, and must not again.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,8 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_core::{
     Capability, Directive, Durability, Ended, Event, EventKind, Key, KeyRing, Lifetime, Listed,
-    ManagerBuilder, ManualClock, MemoryStore, OnMaxSessions, OnReuse, Record, Rotation, Session, SessionId,
-    SessionManager, SessionStore, StoreError, Timestamp, Update, Updated,
+    ManagerBuilder, ManualClock, MemoryStore, OnMaxSessions, OnReuse, Record, Rotation, Session,
+    SessionId, SessionManager, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -35,7 +39,10 @@ fn over(
 fn rotating(rotation: Rotation) -> (SessionManager, Arc<ManualClock>, Seen) {
     let keys = KeyRing::new([7; 32]).unwrap();
     over(MemoryStore::new(), |builder| {
-        builder.rotation(rotation).on_reuse(OnReuse::Revoke).keys(keys)
+        builder
+            .rotation(rotation)
+            .on_reuse(OnReuse::Revoke)
+            .keys(keys)
     })
 }
 
@@ -154,7 +161,11 @@ async fn many_rotations_at_once_are_no_theft() {
     let (manager, clock, seen) = rotating(Rotation::hourly());
     let first = cart(&manager).await;
     let mut newest = first.clone();
-    for lifetime in [Lifetime::aal2(), Lifetime::aal3()].into_iter().cycle().take(6) {
+    for lifetime in [Lifetime::aal2(), Lifetime::aal3()]
+        .into_iter()
+        .cycle()
+        .take(6)
+    {
         clock.advance(SECOND / 10);
         let session = open(&manager, &newest).await;
         session.set_lifetime(lifetime);
@@ -181,7 +192,12 @@ async fn each_of_two_thefts_in_one_request_shows() {
     clock.advance(11 * SECOND);
     manager.open(&[&old[0], &old[1]]).await.unwrap();
     let seen = seen.lock().unwrap();
-    assert_eq!(seen.iter().filter(|kind| **kind == EventKind::Reused).count(), 2);
+    assert_eq!(
+        seen.iter()
+            .filter(|kind| **kind == EventKind::Reused)
+            .count(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -252,7 +268,12 @@ impl SessionStore for Bad {
         }
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         let hook = self.hook.lock().unwrap().take();
         if let Some((manager, token)) = hook {
             let session = manager.open(&[&token]).await.unwrap();
@@ -273,7 +294,12 @@ impl SessionStore for Bad {
         self.inner.list(principal, now).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         self.inner.delete_one(principal, id, ended).await
     }
 
@@ -330,14 +356,19 @@ async fn a_listing_that_fails_before_a_sign_in_leaves_all_as_it_was() {
     session.sign_in("user:2").unwrap();
     assert!(manager.commit(&session).await.is_err());
     assert_eq!(manager.abort(&session).await, Directive::Nothing);
-    assert_eq!(open(&manager, &held).await.principal().as_deref(), Some("user:1"));
+    assert_eq!(
+        open(&manager, &held).await.principal().as_deref(),
+        Some("user:1")
+    );
 }
 
 #[tokio::test]
 async fn a_creation_whose_answer_is_lost_takes_no_place() {
     let bad = Bad::default();
     bad.loses_creation.store(true, Ordering::Relaxed);
-    let (manager, ..) = over(bad, |builder| builder.max_sessions(1, OnMaxSessions::Refuse));
+    let (manager, ..) = over(bad, |builder| {
+        builder.max_sessions(1, OnMaxSessions::Refuse)
+    });
     let session = manager.open(&[]).await.unwrap();
     session.sign_in("user:1").unwrap();
     assert!(manager.commit(&session).await.is_err());
@@ -399,7 +430,10 @@ async fn a_save_in_between_moves_no_flash_value() {
 
     let session = open(&manager, &held).await;
     for _ in 0..2 {
-        assert_eq!(session.flashed::<String>("a").unwrap().as_deref(), Some("Saved"));
+        assert_eq!(
+            session.flashed::<String>("a").unwrap().as_deref(),
+            Some("Saved")
+        );
         session.save().await.unwrap();
     }
     manager.commit(&session).await.unwrap();
@@ -435,14 +469,20 @@ async fn who_is_one_too_many_is_told_of_no_token() {
     }
     // At the same moment, the one that comes first in the order goes.
     let (manager, ..) = over(Bad::default(), cap);
-    let sessions = [manager.open(&[]).await.unwrap(), manager.open(&[]).await.unwrap()];
+    let sessions = [
+        manager.open(&[]).await.unwrap(),
+        manager.open(&[]).await.unwrap(),
+    ];
     for session in &sessions {
         session.sign_in("user:3").unwrap();
     }
     let (a, b) = tokio::join!(manager.commit(&sessions[0]), manager.commit(&sessions[1]));
     let told = [a.unwrap(), b.unwrap()];
     let mut live = 0;
-    for told in told.iter().filter(|told| matches!(told, Directive::Hold(_))) {
+    for told in told
+        .iter()
+        .filter(|told| matches!(told, Directive::Hold(_)))
+    {
         live += usize::from(!open(&manager, &token(told)).await.is_new());
     }
     assert_eq!(live, 1);

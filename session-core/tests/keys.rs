@@ -102,7 +102,10 @@ fn newest_first() {
         .with_older([3; 32])
         .unwrap();
     assert_eq!(ring.len(), 3);
-    assert_eq!(ids(&ring), [id_of(&[1; 32]), id_of(&[2; 32]), id_of(&[3; 32])]);
+    assert_eq!(
+        ids(&ring),
+        [id_of(&[1; 32]), id_of(&[2; 32]), id_of(&[3; 32])]
+    );
     assert_eq!(ids(&ring.clone()), ids(&ring));
 }
 
@@ -128,7 +131,11 @@ fn base64_in_each_spelling() {
         safe.trim_end_matches('='),
         STANDARD.trim_end_matches('='),
     ] {
-        assert_eq!(ids(&KeyRing::from_base64(text).unwrap()), expected, "{text}");
+        assert_eq!(
+            ids(&KeyRing::from_base64(text).unwrap()),
+            expected,
+            "{text}"
+        );
     }
     let ones = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
     assert_eq!(ids(&KeyRing::from_base64(ones).unwrap()), [id_of(&[1; 32])]);
@@ -216,7 +223,10 @@ fn keys_in_the_environment() {
             .success()
     };
     assert!(run("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="));
-    assert!(!run("AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"), "another key");
+    assert!(
+        !run("AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"),
+        "another key"
+    );
     assert!(!run(""));
 }
 
@@ -283,12 +293,18 @@ fn each_use_has_a_key_of_its_own() {
 #[test]
 fn labels_never_change() {
     let labels = ALL.map(Purpose::label);
-    assert_eq!(labels, [&b"token"[..], b"sealed-mac", b"sealed-aead", b"csrf"]);
+    assert_eq!(
+        labels,
+        [&b"token"[..], b"sealed-mac", b"sealed-aead", b"csrf"]
+    );
 }
 
 #[test]
 fn nothing_of_a_key_is_shown() {
-    let ring = KeyRing::new([0x41; 32]).unwrap().with_older([0x42; 32]).unwrap();
+    let ring = KeyRing::new([0x41; 32])
+        .unwrap()
+        .with_older([0x42; 32])
+        .unwrap();
     assert_eq!(format!("{ring:?}"), "KeyRing { keys: 2, .. }");
     let derived = ring.derive(Purpose::Csrf, "id");
     assert_eq!(format!("{:?}", derived[0]), "DerivedKey { .. }");

@@ -76,7 +76,8 @@ impl Log {
         let mut counts = BTreeMap::new();
         for line in std::mem::take(&mut *self.0.lock().unwrap()) {
             if line.level.is_some_and(|level| level <= Level::INFO) {
-                let (count, suppressed) = counts.entry((line.message, line.reason)).or_insert((0, 0));
+                let (count, suppressed) =
+                    counts.entry((line.message, line.reason)).or_insert((0, 0));
                 *count += 1;
                 *suppressed += line.suppressed;
             }

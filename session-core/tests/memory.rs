@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Capability, Changes, Codec, EndReason, Ended, Key, Lifetime, Limits, MemoryStore, Metadata, Record,
-    SessionId, SessionStore, StoreError, Timestamp, Update, Updated, Value,
+    Capability, Changes, Codec, EndReason, Ended, Key, Lifetime, Limits, MemoryStore, Metadata,
+    Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated, Value,
 };
 
 fn at(millis: u64) -> Timestamp {
@@ -52,7 +52,10 @@ async fn replace(store: &MemoryStore, after: Record) -> Updated {
         expected: Some(after.version() - 1),
         limits: &Limits::default(),
     };
-    store.update(&Key::Id(after.id()), update, at(0)).await.unwrap()
+    store
+        .update(&Key::Id(after.id()), update, at(0))
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -115,7 +118,10 @@ async fn a_full_store_refuses() {
     let error = create(&store, id(3, 0), at(0)).await.unwrap_err();
     assert!(matches!(error, StoreError::Full { capacity: 2 }));
     assert_eq!(store.len(), 2);
-    store.delete(&Key::Id(id(1, 0)), Ended::default()).await.unwrap();
+    store
+        .delete(&Key::Id(id(1, 0)), Ended::default())
+        .await
+        .unwrap();
     create(&store, id(3, 0), at(0)).await.unwrap();
     let error = create(&store, id(4, 0), at(0)).await.unwrap_err();
     assert!(matches!(error, StoreError::Full { capacity: 2 }));
@@ -138,7 +144,10 @@ async fn a_full_store_sweeps_at_most_once_a_second() {
     create(&store, id(4, 0), at(11_000)).await.unwrap();
     assert_eq!(store.len(), 2);
     // And once more: the next look is due at 12,000.
-    store.delete(&Key::Id(id(3, 0)), Ended::default()).await.unwrap();
+    store
+        .delete(&Key::Id(id(3, 0)), Ended::default())
+        .await
+        .unwrap();
     create(&store, id(5, 0), at(1_500)).await.unwrap();
     let error = create(&store, id(6, 0), at(11_999)).await.unwrap_err();
     assert!(matches!(error, StoreError::Full { .. }));
@@ -157,7 +166,12 @@ async fn a_full_store_is_swept_again_after_the_clock_was_set_back() {
         store.delete(&key, Ended::default()).await.unwrap();
         // Set back. That one ends after ten seconds.
         create(&store, id(3, 0), at(0)).await.unwrap();
-        let times = [(9_999, false), (10_998, false), (10_999, true), (50_000, true)];
+        let times = [
+            (9_999, false),
+            (10_998, false),
+            (10_999, true),
+            (50_000, true),
+        ];
         for (n, (now, swept)) in (0..).zip(times) {
             let created = create(&store, id(4, n), at(now)).await;
             assert_eq!(created.is_ok(), swept, "{ahead} {now}");
@@ -227,16 +241,28 @@ async fn sweeping_says_how_many() {
 async fn sessions_of_a_principal() {
     let store = MemoryStore::new();
     for n in 0..3 {
-        store.create(&of_principal(id(n, 0), "ann"), at(0)).await.unwrap();
+        store
+            .create(&of_principal(id(n, 0), "ann"), at(0))
+            .await
+            .unwrap();
     }
-    store.create(&of_principal(id(9, 0), "bob"), at(0)).await.unwrap();
+    store
+        .create(&of_principal(id(9, 0), "bob"), at(0))
+        .await
+        .unwrap();
     create(&store, id(10, 0), at(0)).await.unwrap();
-    assert_eq!(listed(&store, "ann", at(0)).await, [id(0, 0), id(1, 0), id(2, 0)]);
+    assert_eq!(
+        listed(&store, "ann", at(0)).await,
+        [id(0, 0), id(1, 0), id(2, 0)]
+    );
     assert_eq!(listed(&store, "bob", at(9_999)).await, [id(9, 0)]);
     assert!(listed(&store, "bob", at(10_000)).await.is_empty());
     assert!(listed(&store, "", at(0)).await.is_empty());
     assert_eq!(
-        store.delete_all("nobody", None, Ended::default()).await.unwrap(),
+        store
+            .delete_all("nobody", None, Ended::default())
+            .await
+            .unwrap(),
         0
     );
     assert_eq!(
@@ -255,8 +281,20 @@ async fn sessions_of_a_principal() {
             .unwrap(),
         1
     );
-    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 0);
-    assert_eq!(store.delete_all("bob", None, Ended::default()).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .delete_all("ann", None, Ended::default())
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        store
+            .delete_all("bob", None, Ended::default())
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(store.len(), 1);
 }
 
@@ -277,7 +315,13 @@ async fn the_index_follows_a_change_of_principal() {
         Updated::Saved { version: 3, .. }
     ));
     assert!(listed(&store, "ann", at(0)).await.is_empty());
-    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 0);
+    assert_eq!(
+        store
+            .delete_all("ann", None, Ended::default())
+            .await
+            .unwrap(),
+        0
+    );
     assert_eq!(listed(&store, "bob", at(0)).await, [id(1, 0)]);
     let nobody = Record::clone(&first).with_version(3);
     assert!(matches!(
@@ -307,7 +351,11 @@ async fn an_update_says_what_it_came_to() {
         expected: None,
         limits: &Limits::default(),
     };
-    let Updated::Saved { key: saved, version } = store.update(&key, update, at(0)).await.unwrap() else {
+    let Updated::Saved {
+        key: saved,
+        version,
+    } = store.update(&key, update, at(0)).await.unwrap()
+    else {
         unreachable!("it merges")
     };
     assert_eq!((saved, version), (key.clone(), 2));
@@ -363,7 +411,13 @@ async fn pointers_forward_everything() {
         };
         let conflict = store.update(&key, update, at(0)).await.unwrap();
         assert!(matches!(conflict, Updated::Conflict(Some(_))));
-        assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 1);
+        assert_eq!(
+            store
+                .delete_all("ann", None, Ended::default())
+                .await
+                .unwrap(),
+            1
+        );
         let ended = Ended::new(EndReason::Exchanged, at(0));
         let record = of_principal(id(2, n), "ann");
         let key = store.create(&record, at(0)).await.unwrap();
@@ -372,7 +426,10 @@ async fn pointers_forward_everything() {
             store.load(&key, at(0)).await.unwrap().unwrap().ended(),
             Some(ended)
         );
-        store.create(&of_principal(id(3, n), "ann"), at(0)).await.unwrap();
+        store
+            .create(&of_principal(id(3, n), "ann"), at(0))
+            .await
+            .unwrap();
         assert_eq!(store.delete_expired(at(10_000)).await.unwrap(), 1);
     }
 }

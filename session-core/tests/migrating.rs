@@ -83,7 +83,9 @@ async fn who_stands_by_finds_both_and_moves_none() {
     assert_eq!((new.len(), old.len()), (0, 1));
     for (manager, lengths) in [(&waiting, (0, 1)), (&moving, (1, 0)), (&waiting, (1, 0))] {
         let session = manager.open(&[&token]).await.unwrap();
-        session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+        session
+            .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+            .unwrap();
         manager.commit(&session).await.unwrap();
         assert_eq!((new.len(), old.len()), lengths);
     }
@@ -107,7 +109,10 @@ async fn signing_out_ends_both() {
         let now = Timestamp::from(std::time::SystemTime::now());
         assert_eq!(store.list("user:1", now).await.unwrap().len(), 2);
         assert_eq!(
-            store.delete_all("user:1", None, Ended::default()).await.unwrap(),
+            store
+                .delete_all("user:1", None, Ended::default())
+                .await
+                .unwrap(),
             2
         );
         assert_eq!((new.len(), old.len()), (0, 0));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Directive, Key, KeyRing, Lifetime, ManagerBuilder, ManualClock, MemoryStore, Record, Rotation, Session,
-    SessionManager, SessionStore, Timestamp,
+    Directive, Key, KeyRing, Lifetime, ManagerBuilder, ManualClock, MemoryStore, Record, Rotation,
+    Session, SessionManager, SessionStore, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,7 +43,8 @@ impl Browser {
 
     /// The same browser before a server with other settings.
     fn before(mut self, settings: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Self {
-        let builder = SessionManager::builder(Arc::clone(&self.store)).clock(Arc::clone(&self.clock));
+        let builder =
+            SessionManager::builder(Arc::clone(&self.store)).clock(Arc::clone(&self.clock));
         self.manager = settings(builder).build().unwrap();
         self
     }
@@ -60,7 +61,10 @@ impl Browser {
 
     async fn open(&self) -> Session {
         let now = self.clock.now();
-        assert!(self.until.is_none_or(|until| now < until), "the cookie ran out");
+        assert!(
+            self.until.is_none_or(|until| now < until),
+            "the cookie ran out"
+        );
         let session = self.manager.open(&[&self.token]).await.unwrap();
         assert!(!session.is_new(), "signed out");
         session
@@ -81,7 +85,10 @@ impl Browser {
             true => Directive::Nothing,
             false => self.manager.commit(&session).await.unwrap(),
         };
-        (self.hears(directive), self.record().await.version() - before)
+        (
+            self.hears(directive),
+            self.record().await.version() - before,
+        )
     }
 
     async fn not_modified(&mut self) {
@@ -112,8 +119,8 @@ enum Untold {
 }
 
 use Untold::{
-    AliveAfterwards, NamedAfterwards, NotModified, SavedAfterwards, SavedAndCancelled, SavedAndNotModified,
-    SavedAndRefused,
+    AliveAfterwards, NamedAfterwards, NotModified, SavedAfterwards, SavedAndCancelled,
+    SavedAndNotModified, SavedAndRefused,
 };
 
 const ALL: [Untold; 7] = [
@@ -142,7 +149,11 @@ async fn untold(browser: &mut Browser, kind: Untold, round: u64) {
     session.save().await.unwrap();
     let directive = match kind {
         SavedAndRefused => browser.manager.abort(&session).await,
-        SavedAndNotModified => browser.manager.commit_keeping_token(&session).await.unwrap(),
+        SavedAndNotModified => browser
+            .manager
+            .commit_keeping_token(&session)
+            .await
+            .unwrap(),
         _ => Directive::Nothing,
     };
     assert!(!browser.hears(directive), "{kind:?}");
@@ -157,7 +168,8 @@ fn half_an_hour() -> Lifetime {
 #[tokio::test]
 async fn who_is_active_keeps_the_cookie() {
     for kind in ALL {
-        let mut browser = Browser::new(|builder| builder.lifetime(half_an_hour().persistent())).await;
+        let mut browser =
+            Browser::new(|builder| builder.lifetime(half_an_hour().persistent())).await;
         for round in 1..=116 {
             browser.clock.advance(SECOND * 62);
             untold(&mut browser, kind, round).await;
@@ -178,7 +190,8 @@ async fn who_is_active_keeps_the_cookie() {
 #[tokio::test]
 async fn what_is_owed_stays_owed_until_it_is_told() {
     for kind in ALL {
-        let mut browser = Browser::new(|builder| builder.lifetime(half_an_hour().persistent())).await;
+        let mut browser =
+            Browser::new(|builder| builder.lifetime(half_an_hour().persistent())).await;
         for round in 1..=20 {
             browser.clock.advance(SECOND * 61);
             let before = browser.record().await.version();
@@ -186,7 +199,11 @@ async fn what_is_owed_stays_owed_until_it_is_told() {
             assert_eq!(browser.record().await.version(), before + 1, "{kind:?}");
         }
         assert_eq!(browser.reads().await, (true, 1), "{kind:?}");
-        assert_eq!(browser.until, Some(browser.record().await.expires()), "{kind:?}");
+        assert_eq!(
+            browser.until,
+            Some(browser.record().await.expires()),
+            "{kind:?}"
+        );
         assert_eq!(browser.reads().await, (false, 0), "{kind:?}");
     }
 }
@@ -261,7 +278,11 @@ async fn another_lifetime_is_told_by_the_next_answer_that_may() {
                 browser.manager.detach(&session);
                 session.save().await.unwrap();
             } else {
-                browser.manager.commit_keeping_token(&session).await.unwrap();
+                browser
+                    .manager
+                    .commit_keeping_token(&session)
+                    .await
+                    .unwrap();
             }
             browser.not_modified().await;
             assert_eq!(browser.reads().await, (true, 1), "{rotation:?}, {saves}");
@@ -283,7 +304,10 @@ async fn a_conflict_leaves_it_owed() {
     let other = browser.open().await;
     other.insert("b", 1).unwrap();
     browser.manager.commit_keeping_token(&other).await.unwrap();
-    assert_eq!(browser.manager.commit(&late).await.unwrap(), Directive::Nothing);
+    assert_eq!(
+        browser.manager.commit(&late).await.unwrap(),
+        Directive::Nothing
+    );
     assert_eq!(browser.reads().await, (true, 1));
 
     // A handler's change is written and tells, whoever else wrote.

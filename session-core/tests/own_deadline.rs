@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use session_core::{
-    Capability, Clock, Deadlines, Directive, Ended, Key, MemoryStore, Record, SessionManager, SessionStore,
-    Sleep, StoreError, SystemClock, Timestamp, Update, Updated, async_trait,
+    Capability, Clock, Deadlines, Directive, Ended, Key, MemoryStore, Record, SessionManager,
+    SessionStore, Sleep, StoreError, SystemClock, Timestamp, Update, Updated, async_trait,
 };
 
 /// Does not answer at once.
@@ -37,7 +37,12 @@ impl SessionStore for Waits {
         self.inner.create(record, now).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         tokio::task::yield_now().await;
         self.inner.update(key, update, now).await
     }

@@ -54,7 +54,11 @@ struct Flat {
     rest: BTreeMap<String, u8>,
 }
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Tuple(#[serde(skip_serializing_if = "is_false")] bool, bool, Vec<u8>);
+struct Tuple(
+    #[serde(skip_serializing_if = "is_false")] bool,
+    bool,
+    Vec<u8>,
+);
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Bare {
     #[serde(skip_serializing_if = "is_false")]
@@ -120,7 +124,11 @@ fn what_no_insert_notices_is_found() {
     check(&Tuple(false, true, vec![0]), Decode, Differs);
     check(&Bare { flag: false }, Decode, Encode);
     check(&serde_json::json!({ "a": [1] }), Fine, Decode);
-    check(&SocketAddrV6::new(Ipv6Addr::LOCALHOST, 1, 7, 0), Differs, Differs);
+    check(
+        &SocketAddrV6::new(Ipv6Addr::LOCALHOST, 1, 7, 0),
+        Differs,
+        Differs,
+    );
     check(&f64::INFINITY, Encode, Fine);
     check(&Some(None::<u8>), Encode, Fine);
 }

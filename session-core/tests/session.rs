@@ -10,9 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
 use session_core::{
-    Capability, Clock, Codec, Deadlines, Directive, Ended, Error, Key, KeyRing, Lifetime, LimitExceeded,
-    Limits, ManagerBuilder, ManualClock, MemoryStore, Record, Session, SessionManager, SessionStore,
-    StoreError, Timestamp, Update, Updated,
+    Capability, Clock, Codec, Deadlines, Directive, Ended, Error, Key, KeyRing, Lifetime,
+    LimitExceeded, Limits, ManagerBuilder, ManualClock, MemoryStore, Record, Session,
+    SessionManager, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -71,7 +71,11 @@ impl Fixture {
 
     async fn record(&self, session: &Session) -> Arc<Record> {
         let key = Key::Id(session.id().unwrap());
-        self.store.load(&key, self.clock.now()).await.unwrap().unwrap()
+        self.store
+            .load(&key, self.clock.now())
+            .await
+            .unwrap()
+            .unwrap()
     }
 }
 
@@ -82,14 +86,20 @@ async fn a_new_session_has_no_name() {
     assert!(session.is_new());
     assert_eq!(session.id(), None);
     assert_eq!((session.created_at(), session.expires_at()), (None, None));
-    assert_eq!((session.principal(), session.authenticated_at()), (None, None));
+    assert_eq!(
+        (session.principal(), session.authenticated_at()),
+        (None, None)
+    );
     assert_eq!(session.authenticated_within(Duration::MAX), None);
     assert!(session.is_empty() && session.keys().is_empty());
     assert!(!session.needs_commit());
     session.insert("a", 1).unwrap();
     assert!(session.is_new() && session.id().is_none());
     assert!(session.needs_commit());
-    assert_eq!(format!("{session:?}"), "Session { id: None, values: 1, .. }");
+    assert_eq!(
+        format!("{session:?}"),
+        "Session { id: None, values: 1, .. }"
+    );
 }
 
 #[tokio::test]
@@ -172,7 +182,9 @@ async fn a_value_of_another_type() {
     let errors = [
         session.get::<u8>("a").unwrap_err(),
         session.take::<u8>("a").unwrap_err(),
-        session.update("a", |n: Option<u8>| n.unwrap_or(0)).unwrap_err(),
+        session
+            .update("a", |n: Option<u8>| n.unwrap_or(0))
+            .unwrap_err(),
         session
             .update_now("a", |n: Option<u8>| n.unwrap_or(0))
             .await
@@ -211,7 +223,9 @@ async fn a_value_that_cannot_be_encoded() {
     for error in [
         session.insert("a", odd()).unwrap_err(),
         session.insert("b", odd()).unwrap_err(),
-        session.update("a", move |_: Option<Odd>| odd()).unwrap_err(),
+        session
+            .update("a", move |_: Option<Odd>| odd())
+            .unwrap_err(),
     ] {
         let Error::Encode {
             key,
@@ -325,14 +339,21 @@ async fn signing_in() {
     let next = on.token(&session).await;
     assert_ne!(next, token);
     assert_eq!(session.authenticated_at(), Some(START.plus(SECOND * 10)));
-    assert_eq!(session.authenticated_within(Duration::ZERO), Some(Duration::ZERO));
+    assert_eq!(
+        session.authenticated_within(Duration::ZERO),
+        Some(Duration::ZERO)
+    );
     on.clock.advance(SECOND * 30);
     let session = on.open(&next).await;
     assert_eq!(session.principal().as_deref(), Some("user:42"));
     assert_eq!(session.authenticated_within(SECOND * 30), Some(SECOND * 30));
     assert_eq!(session.authenticated_within(SECOND * 30 - MILLI), None);
     assert_eq!(session.authenticated_within(SECOND * 31), Some(SECOND * 30));
-    assert_eq!(session.get::<u8>("a").unwrap(), Some(1), "what it held stays");
+    assert_eq!(
+        session.get::<u8>("a").unwrap(),
+        Some(1),
+        "what it held stays"
+    );
     session.sign_in("user:42").unwrap();
     assert_eq!(session.len(), 1);
     session.sign_in("user:43").unwrap();
@@ -357,7 +378,10 @@ async fn a_label_and_a_lifetime_are_stored() {
         unreachable!("it is new")
     };
     assert_eq!(held.max_age(), Some(SECOND * 900));
-    assert_eq!(format!("{held:?}"), "ClientToken { max_age: Some(900s), .. }");
+    assert_eq!(
+        format!("{held:?}"),
+        "ClientToken { max_age: Some(900s), .. }"
+    );
     let record = on.record(&session).await;
     assert_eq!(record.label(), Some("phone"));
     assert_eq!(record.lifetime(), Lifetime::aal3().persistent());
@@ -451,7 +475,10 @@ async fn after_the_response_has_left() {
     assert_eq!(on.commit(&unknown).await, Directive::Nothing);
     unknown.insert("late", 1).unwrap();
     assert!(matches!(unknown.save().await, Err(Error::Detached)));
-    let error = unknown.update_now("n", |_: Option<u8>| 1).await.unwrap_err();
+    let error = unknown
+        .update_now("n", |_: Option<u8>| 1)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Detached));
 
     let closed = on.open(&token).await;
@@ -523,7 +550,11 @@ async fn what_is_taken_is_what_is_returned() {
     let session = on.new_session().await;
     session.insert("once", 1).unwrap();
     BYSTANDER.set(Some(session.clone()));
-    let taken = session.take::<ReplacedMeanwhile>("once").unwrap().unwrap().0;
+    let taken = session
+        .take::<ReplacedMeanwhile>("once")
+        .unwrap()
+        .unwrap()
+        .0;
     let left = session.get::<u8>("once").unwrap();
     assert!(
         (taken, left) == (2, None) || (taken, left) == (1, Some(2)),
@@ -559,7 +590,12 @@ mod building {
             Err(StoreError::unavailable("never"))
         }
 
-        async fn update(&self, _: &Key, _: Update<'_>, _: Timestamp) -> Result<Updated, StoreError> {
+        async fn update(
+            &self,
+            _: &Key,
+            _: Update<'_>,
+            _: Timestamp,
+        ) -> Result<Updated, StoreError> {
             Ok(Updated::Gone)
         }
 
@@ -615,7 +651,10 @@ mod building {
             .keys(KeyRing::new([0x41; 32]).unwrap())
             .build()
             .unwrap();
-        assert_eq!((other.scope(), other.lifetime()), ("admin", Lifetime::aal2()));
+        assert_eq!(
+            (other.scope(), other.lifetime()),
+            ("admin", Lifetime::aal2())
+        );
         assert!(other.is_same(&other.clone()));
         assert!(!other.is_same(&plain));
         assert!(format!("{other:?}").contains("tokens: Tokens { keys: 1 }"));

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use session_core::{
-    Clock, Directive, KeyRing, ManagerBuilder, MemoryStore, Rotation, Session, SessionManager, Sleep,
-    SystemClock, Timestamp,
+    Clock, Directive, KeyRing, ManagerBuilder, MemoryStore, Rotation, Session, SessionManager,
+    Sleep, SystemClock, Timestamp,
 };
 
 const NOW: u64 = 1_700_000_000_000;
@@ -112,7 +112,8 @@ async fn its_absolute_deadline_comes_too() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_rotated_away_while_the_clock_was_ahead_is_accepted_for_its_overlap_only() {
+async fn a_token_that_was_rotated_away_while_the_clock_was_ahead_is_accepted_for_its_overlap_only()
+{
     let (manager, clock) = site(|builder| builder.rotation(Rotation::default()));
     let first = signed_in(&manager).await;
     clock.to(NOW + 100 * MINUTE);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Directive, Error, KeyRing, ManagerBuilder, ManualClock, MemoryStore, Rotation, Session, SessionManager,
-    Timestamp,
+    Directive, Error, KeyRing, ManagerBuilder, ManualClock, MemoryStore, Rotation, Session,
+    SessionManager, Timestamp,
 };
 
 fn with(set: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> (SessionManager, Arc<ManualClock>) {

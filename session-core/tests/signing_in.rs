@@ -86,7 +86,8 @@ async fn what_is_stored_already_is_asked_for_a_new_session_too() {
         for turn in 0..asks.len() {
             for saves in [false, true] {
                 for before in 0..=asks.len() {
-                    let case = format!("{meanwhile:?} after {before}, from {turn} on, saves: {saves}");
+                    let case =
+                        format!("{meanwhile:?} after {before}, from {turn} on, saves: {saves}");
                     let manager = manager();
                     let held = ann(&manager, Lifetime::aal3()).await;
                     let session = open(&manager, &held).await;
@@ -133,13 +134,21 @@ async fn a_new_session_has_only_what_this_request_asked_for() {
     session.save().await.unwrap();
     session.insert("c", 1).unwrap();
     session.insert("c", 2).unwrap();
-    session.update("d", |n: Option<u32>| n.unwrap_or(7) + 1).unwrap();
+    session
+        .update("d", |n: Option<u32>| n.unwrap_or(7) + 1)
+        .unwrap();
     manager.sign_out_everywhere("ann").await.unwrap();
     session.sign_in("ann").unwrap();
     let new = open(&manager, &token(&manager, &session).await).await;
     assert_eq!(new.keys(), ["c", "d"]);
-    assert_eq!((new.get("c").unwrap(), new.get("d").unwrap()), (Some(2), Some(8)));
-    assert_eq!(new.expires_at().unwrap().since(START), Duration::from_secs(7_200));
+    assert_eq!(
+        (new.get("c").unwrap(), new.get("d").unwrap()),
+        (Some(2), Some(8))
+    );
+    assert_eq!(
+        new.expires_at().unwrap().since(START),
+        Duration::from_secs(7_200)
+    );
 }
 
 #[tokio::test]
@@ -153,7 +162,9 @@ async fn a_clear_is_asked_for_too() {
     session.sign_in("ann").unwrap();
     manager.sign_out_everywhere("ann").await.unwrap();
     assert_eq!(
-        open(&manager, &token(&manager, &session).await).await.keys(),
+        open(&manager, &token(&manager, &session).await)
+            .await
+            .keys(),
         ["b"]
     );
 }
@@ -166,7 +177,9 @@ async fn an_equal_insert_is_no_write_after_a_conflict() {
     let session = open(&manager, &held).await;
     session.insert("a", 1).unwrap();
     assert!(!session.needs_commit());
-    session.update("n", |n: Option<u32>| n.unwrap_or(0) + 1).unwrap();
+    session
+        .update("n", |n: Option<u32>| n.unwrap_or(0) + 1)
+        .unwrap();
     let other = open(&manager, &held).await;
     other.insert("a", 5).unwrap();
     other.insert("n", 10).unwrap();
@@ -190,7 +203,10 @@ async fn a_lifetime_goes_with_a_change_of_the_principal() {
         session.insert("a", 1).unwrap();
         session.sign_in("bob").unwrap();
         let new = open(&manager, &token(&manager, &session).await).await;
-        assert_eq!(new.expires_at().unwrap().since(START), Duration::from_secs(900));
+        assert_eq!(
+            new.expires_at().unwrap().since(START),
+            Duration::from_secs(900)
+        );
         assert!(new.is_empty(), "values are not another principal's");
         assert_eq!(manager.sessions_of("bob").await.unwrap()[0].label(), None);
     }
@@ -250,7 +266,10 @@ async fn what_was_set_for_one_principal_is_not_the_next_one_s() {
             (new.get("cart").unwrap(), new.get("steps").unwrap()),
             (Some(3), Some(1))
         );
-        assert_eq!(manager.sessions_of("3").await.unwrap()[0].label(), Some("kiosk"));
+        assert_eq!(
+            manager.sessions_of("3").await.unwrap()[0].label(),
+            Some("kiosk")
+        );
     }
 }
 
@@ -267,7 +286,10 @@ async fn what_was_saved_for_one_principal_is_not_the_next_one_s() {
     session.insert("seen", true).unwrap();
     let new = open(&manager, &token(&manager, &session).await).await;
     assert_eq!(new.keys(), ["seen"]);
-    assert!(open(&manager, &held).await.is_new(), "the old one has ended");
+    assert!(
+        open(&manager, &held).await.is_new(),
+        "the old one has ended"
+    );
 }
 
 #[tokio::test]
@@ -306,7 +328,11 @@ async fn a_session_that_ends_with_the_request_takes_no_place() {
             assert!(!open(&manager, &new).await.is_new(), "{beyond:?}");
             assert!(!open(&manager, &other).await.is_new(), "{beyond:?}");
             assert!(open(&manager, &held).await.is_new(), "{beyond:?}");
-            assert_eq!(manager.sessions_of("ann").await.unwrap().len(), 2, "{beyond:?}");
+            assert_eq!(
+                manager.sessions_of("ann").await.unwrap().len(),
+                2,
+                "{beyond:?}"
+            );
         }
     }
 }

@@ -8,7 +8,9 @@ use session_core::{Clock, SystemClock};
 
 #[test]
 fn the_system_clock_sleeps_where_tokio_has_no_timers() {
-    let timeless = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let timeless = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let timed = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

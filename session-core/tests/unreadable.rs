@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Ended, Error, Event, EventKind, Key, Listed, ManualClock, MemoryStore, MigratingStore,
-    OnMaxSessions, Record, SessionId, SessionManager, SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Ended, Error, Event, EventKind, Key, Listed, ManualClock, MemoryStore,
+    MigratingStore, OnMaxSessions, Record, SessionId, SessionManager, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 
 /// A memory store some of whose records cannot be read.
@@ -49,7 +50,12 @@ impl SessionStore for Damaged {
         self.inner.create(record, now).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         self.inner.update(key, update, now).await
     }
 
@@ -60,13 +66,21 @@ impl SessionStore for Damaged {
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let listed = self.inner.list(principal, now).await?.into_iter();
         let seen = |listed: Listed| match listed.id() {
-            id if self.is_damaged(id) => Listed::Unreadable { id, error: corrupt() },
+            id if self.is_damaged(id) => Listed::Unreadable {
+                id,
+                error: corrupt(),
+            },
             _ => listed,
         };
         Ok(listed.map(seen).collect())
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         self.inner.delete_one(principal, id, ended).await
     }
 
@@ -101,7 +115,10 @@ fn site(most: usize, beyond: OnMaxSessions) -> Site {
         .observer(move |event: &Event<'_>| {
             let session = event.session.map(|id| id.to_string());
             let principal = event.principal.map(str::to_owned);
-            events.lock().unwrap().push((event.kind, session, principal));
+            events
+                .lock()
+                .unwrap()
+                .push((event.kind, session, principal));
         })
         .build()
         .unwrap();

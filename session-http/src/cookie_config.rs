@@ -141,19 +141,29 @@ impl CookieConfig {
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |text: &str| Err(ConfigError::new(format!("the cookie {:?} {text}", self.name)));
+        let refuse = |text: &str| {
+            Err(ConfigError::new(format!(
+                "the cookie {:?} {text}",
+                self.name
+            )))
+        };
         if self.name.is_empty() || !self.name.bytes().all(is_token) {
-            return refuse("has a name that is no token of RFC 9110; use letters, digits, `-` and `_`");
+            return refuse(
+                "has a name that is no token of RFC 9110; use letters, digits, `-` and `_`",
+            );
         }
         if self.name.len() > 256 {
-            return refuse("has a name of more than 256 octets; that leaves little room for its value");
+            return refuse(
+                "has a name of more than 256 octets; that leaves little room for its value",
+            );
         }
         if is_name_of_piece(&self.name) {
             return refuse(
                 "has a name that ends as those of the pieces of a large session do; drop the `~` and its digit",
             );
         }
-        let misplaced = fault_of_path(&self.path).or_else(|| fault_of_domain(self.domain.as_deref()?));
+        let misplaced =
+            fault_of_path(&self.path).or_else(|| fault_of_domain(self.domain.as_deref()?));
         if let Some(fault) = misplaced {
             return refuse(fault);
         }
@@ -229,7 +239,9 @@ impl CookieConfig {
             (Some(own), Some(other)) => own.eq_ignore_ascii_case(other),
             (own, other) => own == other,
         };
-        !same_domain || !same_partition || path.is_some_and(|path| path.starts_with('/') && path != self.path)
+        !same_domain
+            || !same_partition
+            || path.is_some_and(|path| path.starts_with('/') && path != self.path)
     }
 
     fn dress<'a>(&'a self, name: &'a str, value: &'a str) -> CookieBuilder<'a> {
@@ -269,7 +281,14 @@ mod tests {
 
     #[test]
     fn a_cookie_that_is_given_is_never_removed_by_its_age() {
-        for (millis, expected) in [(0, 1), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (59_999, 60)] {
+        for (millis, expected) in [
+            (0, 1),
+            (1, 1),
+            (999, 1),
+            (1_000, 1),
+            (1_001, 2),
+            (59_999, 60),
+        ] {
             let age = Duration::from_millis(millis);
             let cookie = CookieConfig::set("; Secure", "id", "token", Some(age)).unwrap();
             assert_eq!(cookie, format!("id=token; Secure; Max-Age={expected}"));

@@ -16,7 +16,9 @@ use session_core::StoreError;
 #[non_exhaustive]
 pub enum Error {
     /// The request went through no `SessionLayer`.
-    #[error("this request went through no session layer; wrap the service with `SessionLayer::layer`")]
+    #[error(
+        "this request went through no session layer; wrap the service with `SessionLayer::layer`"
+    )]
     MissingLayer,
     /// The request went through no `SessionLayer` of this name. Names of cookies differ by case.
     #[error(
@@ -81,7 +83,9 @@ impl<B: Default> OnError<B> for DefaultResponse {
         let mut response = Response::new(B::default());
         *response.status_mut() = error.status();
         let no_store = HeaderValue::from_static("no-store");
-        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, no_store);
         response
     }
 }

@@ -47,7 +47,10 @@ pub trait SessionExt {
     /// # Errors
     ///
     /// As [`session`](Self::session), and [`Error::NoSuchName`].
-    fn session_named(&self, name: &str) -> impl Future<Output = Result<Session, Error>> + Send + 'static;
+    fn session_named(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Session, Error>> + Send + 'static;
 }
 
 impl SessionExt for Extensions {
@@ -55,7 +58,10 @@ impl SessionExt for Extensions {
         open(Slot::find(self, None))
     }
 
-    fn session_named(&self, name: &str) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
+    fn session_named(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
         open(Slot::find(self, Some(name)))
     }
 }
@@ -65,7 +71,10 @@ impl<B> SessionExt for Request<B> {
         open(Slot::find(self.extensions(), None))
     }
 
-    fn session_named(&self, name: &str) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
+    fn session_named(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
         open(Slot::find(self.extensions(), Some(name)))
     }
 }
@@ -75,7 +84,10 @@ impl SessionExt for Parts {
         open(Slot::find(&self.extensions, None))
     }
 
-    fn session_named(&self, name: &str) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
+    fn session_named(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
         open(Slot::find(&self.extensions, Some(name)))
     }
 }

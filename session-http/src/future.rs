@@ -85,7 +85,9 @@ where
         let mut this = self.project();
         loop {
             match this.stage.as_mut().project() {
-                StageProjection::Refused { error } => return Poll::Ready(Ok(this.on_error.respond(error))),
+                StageProjection::Refused { error } => {
+                    return Poll::Ready(Ok(this.on_error.respond(error)));
+                }
                 StageProjection::Inner { future } => {
                     let result = ready!(future.poll(context));
                     let Some(slot) = this.slot.as_ref() else {
@@ -99,10 +101,14 @@ where
                         Some(Err(error)) => {
                             // A service that handed the failed load on is answered for.
                             let result = match result {
-                                Ok(response) if response.extensions().get::<HandedOn>().is_none() => {
+                                Ok(response)
+                                    if response.extensions().get::<HandedOn>().is_none() =>
+                                {
                                     Ok(response)
                                 }
-                                handed_on => Ok(in_place_of(handed_on, this.on_error.respond(error))),
+                                handed_on => {
+                                    Ok(in_place_of(handed_on, this.on_error.respond(error)))
+                                }
                             };
                             return Poll::Ready(leave(slot, result));
                         }
@@ -144,7 +150,9 @@ fn judge<B, E>(slot: &Slot, result: &Result<Response<B>, E>) -> Verdict {
         Err(_) => Verdict::Abort,
         Ok(response) => match response.status() {
             status if !(slot.layer.commit_if)(status, response.headers()) => Verdict::Abort,
-            StatusCode::SWITCHING_PROTOCOLS | StatusCode::NOT_MODIFIED => Verdict::CommitKeepingToken,
+            StatusCode::SWITCHING_PROTOCOLS | StatusCode::NOT_MODIFIED => {
+                Verdict::CommitKeepingToken
+            }
             _ => Verdict::Commit,
         },
     }

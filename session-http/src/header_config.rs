@@ -70,7 +70,10 @@ impl Default for HeaderConfig {
 impl HeaderConfig {
     /// A header of this name.
     pub const fn new(name: HeaderName) -> Self {
-        Self { name, bearer: false }
+        Self {
+            name,
+            bearer: false,
+        }
     }
 
     /// Whether a token is taken from `Authorization: Bearer` too. Default `false`.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
 use session_core::{
-    Codec, ConfigError, KeyRing, Lifetime, ManagerBuilder, Observer, OnMaxSessions, OnReuse, Rotation,
-    SessionManager, SessionStore,
+    Codec, ConfigError, KeyRing, Lifetime, ManagerBuilder, Observer, OnMaxSessions, OnReuse,
+    Rotation, SessionManager, SessionStore,
 };
 
 use crate::cookie_config::CookieConfig;
@@ -282,7 +282,11 @@ impl LayerBuilder {
         let (name, max_token) = (self.transport.name(), self.transport.max_token());
         let manager = self.manager.for_transport(name, max_token).build()?;
         self.transport.check_lifetime(manager.lifetime())?;
-        Ok(SessionLayer::assemble(manager, self.transport, self.commit_if))
+        Ok(SessionLayer::assemble(
+            manager,
+            self.transport,
+            self.commit_if,
+        ))
     }
 }
 

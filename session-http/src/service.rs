@@ -54,7 +54,9 @@ impl<H: Clone> SessionLayer<H> {
         match install {
             Install::Done(slot) => ResponseFuture::new(inner(request), Some(slot), on_error),
             Install::AlreadyThere => ResponseFuture::new(inner(request), None, on_error),
-            Install::Clash => ResponseFuture::refused(Error::TwoManagers(self.name().to_owned()), on_error),
+            Install::Clash => {
+                ResponseFuture::refused(Error::TwoManagers(self.name().to_owned()), on_error)
+            }
         }
     }
 }

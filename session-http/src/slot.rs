@@ -53,7 +53,11 @@ impl Slot {
     ///
     /// A slot whose response has left counts for nothing. A request brings one along if it is a
     /// clone of an earlier request, sent again: nobody would commit what its handler changes.
-    pub(crate) fn install(layer: &Arc<Shared>, headers: &HeaderMap, extensions: &mut Extensions) -> Install {
+    pub(crate) fn install(
+        layer: &Arc<Shared>,
+        headers: &HeaderMap,
+        extensions: &mut Extensions,
+    ) -> Install {
         let innermost = extensions.get::<Innermost>().map(|innermost| &innermost.0);
         let outer = innermost.and_then(|innermost| innermost.find_slot(|slot| !slot.has_left()));
         let transport = &layer.transport;
@@ -115,7 +119,11 @@ impl Slot {
             // futures hold it.
             let open = || async {
                 let tokens = self.layer.transport.tokens(self.headers());
-                let opened = self.layer.manager.open_at(&tokens.as_strs(), self.arrived).await;
+                let opened = self
+                    .layer
+                    .manager
+                    .open_at(&tokens.as_strs(), self.arrived)
+                    .await;
                 opened.map_err(Error::from)
             };
             self.session.at_once(open).await;
@@ -162,7 +170,10 @@ impl Slot {
     /// Puts what the client must be told into a response.
     pub(crate) fn tell<B>(self: &Arc<Self>, directive: &Directive, response: &mut Response<B>) {
         if self.outer.is_some() && *directive != Directive::Nothing {
-            let mut told = response.extensions_mut().remove::<Told>().unwrap_or_default();
+            let mut told = response
+                .extensions_mut()
+                .remove::<Told>()
+                .unwrap_or_default();
             told.0.push((Arc::clone(self), directive.clone()));
             response.extensions_mut().insert(told);
         }

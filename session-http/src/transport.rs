@@ -105,7 +105,10 @@ impl Transport {
     }
 
     /// The request headers that may hold tokens; cloning one shares its bytes.
-    pub(crate) fn pick<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a HeaderValue> {
+    pub(crate) fn pick<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+    ) -> impl Iterator<Item = &'a HeaderValue> {
         let (own, bearer) = match self {
             Self::Cookie { .. } => (&COOKIE, false),
             Self::Header(header) => (&header.name, header.bearer),
@@ -119,7 +122,10 @@ impl Transport {
     }
 
     /// The tokens in these headers.
-    pub(crate) fn tokens<'a>(&self, headers: impl Iterator<Item = &'a HeaderValue> + Clone) -> Tokens<'a> {
+    pub(crate) fn tokens<'a>(
+        &self,
+        headers: impl Iterator<Item = &'a HeaderValue> + Clone,
+    ) -> Tokens<'a> {
         let mut tokens = Tokens::default();
         match self {
             Self::Cookie {
@@ -136,8 +142,8 @@ impl Transport {
                         .push(match head(as_text(value), *chunks, cookie.name()) {
                             None => Cow::Borrowed(as_text(value)),
                             Some((count, head)) => {
-                                let parts =
-                                    parts.get_or_insert_with(|| further(headers.clone(), cookie.name()));
+                                let parts = parts
+                                    .get_or_insert_with(|| further(headers.clone(), cookie.name()));
                                 Cow::Owned(
                                     parts[..count - 1]
                                         .iter()
@@ -273,7 +279,10 @@ fn most_likely<'a>(values: impl Iterator<Item = &'a [u8]>) -> SmallVec<[&'a [u8]
 
 /// The values of the cookies of this very name (RFC 6265bis, 5.4: names differ by case, and a
 /// nameless cookie is none of ours).
-fn values<'a>(headers: impl Iterator<Item = &'a HeaderValue>, name: &str) -> impl Iterator<Item = &'a [u8]> {
+fn values<'a>(
+    headers: impl Iterator<Item = &'a HeaderValue>,
+    name: &str,
+) -> impl Iterator<Item = &'a [u8]> {
     pairs(headers).filter_map(move |pair| value(pair.strip_prefix(name.as_bytes())?))
 }
 
@@ -303,7 +312,11 @@ impl<'a> Iterator for Pairs<'a> {
 
 /// The value in what follows the name of a pair; `None` if the name goes on.
 fn value(rest: &[u8]) -> Option<&[u8]> {
-    Some(rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start())
+    Some(
+        rest.trim_ascii_start()
+            .strip_prefix(b"=")?
+            .trim_ascii_start(),
+    )
 }
 
 /// Text that is not ASCII becomes empty, which is no token of ours.
@@ -313,7 +326,9 @@ fn as_text(bytes: &[u8]) -> &str {
 
 fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| rest.trim_ascii())
 }
 
 fn add_vary(headers: &mut HeaderMap, name: &HeaderValue) {

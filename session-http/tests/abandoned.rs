@@ -1,5 +1,9 @@
 //! Futures of `session()` that nobody polls any more hold up nobody.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -23,7 +27,9 @@ type Asking = Pin<Box<dyn Future<Output = Result<Session, Error>> + Send>>;
 fn asking(request: &Request<()>, polls: usize) -> Asking {
     let mut asking: Asking = Box::pin(request.session());
     for _ in 0..polls {
-        let polled = asking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let polled = asking
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled.is_pending(), "the store has not answered");
     }
     asking
@@ -59,7 +65,10 @@ async fn a_future_that_is_not_polled_any_more_holds_up_no_other() {
     let loads = loads(|request| async move {
         let abandoned = asking(&request, 1);
         let session = soon(request.session()).await.unwrap();
-        assert_eq!(session.get::<String>("colour").unwrap().as_deref(), Some("blue"));
+        assert_eq!(
+            session.get::<String>("colour").unwrap().as_deref(),
+            Some("blue")
+        );
         session.insert("b", 2).unwrap();
         // It is the same session, also for the one that is polled again later.
         assert_eq!(soon(abandoned).await.unwrap().get("b").unwrap(), Some(2));
@@ -120,7 +129,12 @@ impl SessionStore for Waits {
         self.0.create(record, now).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         self.0.update(key, update, now).await
     }
 
@@ -240,10 +254,14 @@ async fn a_load_that_is_not_answered_is_dropped_with_its_request() {
     store.fail(Call::Load, Fault::Hang);
     let before = Arc::strong_count(&store);
     let hanging: SessionLayer = layer.clone();
-    let request = run(&hanging, holding(&token), |request: Request<()>| async move {
-        drop(asking(&request, 3));
-        Ok::<_, Error>(Response::new(String::new()))
-    });
+    let request = run(
+        &hanging,
+        holding(&token),
+        |request: Request<()>| async move {
+            drop(asking(&request, 3));
+            Ok::<_, Error>(Response::new(String::new()))
+        },
+    );
     request.await.unwrap();
     drop((layer, hanging));
     assert!(Arc::strong_count(&store) < before, "nothing is left of it");

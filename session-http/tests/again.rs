@@ -1,5 +1,9 @@
 //! Requests that are sent through a layer again: what a slot of an earlier response held is over.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -23,7 +27,9 @@ async fn count(request: Request<()>) -> Answer {
 }
 
 /// Passes requests on and keeps what the innermost service was given.
-fn keeping(kept: &Arc<Mutex<Vec<Request<()>>>>) -> impl Fn(Request<()>) -> Request<()> + Clone + use<> {
+fn keeping(
+    kept: &Arc<Mutex<Vec<Request<()>>>>,
+) -> impl Fn(Request<()>) -> Request<()> + Clone + use<> {
     let kept = Arc::clone(kept);
     move |request| {
         kept.lock().unwrap().push(request.clone());
@@ -149,7 +155,11 @@ async fn a_retry_between_two_layers_has_a_new_inner_session_and_the_same_outer_o
             let again = kept.lock().unwrap().remove(0);
             let second = service.oneshot(again).await?;
             let told = |response: &http::Response<String>| set_cookies(response).len();
-            assert_eq!((told(&first), told(&second)), (1, 1), "each tells of its own");
+            assert_eq!(
+                (told(&first), told(&second)),
+                (1, 1),
+                "each tells of its own"
+            );
             Ok::<_, BoxError>(second)
         }
     });
@@ -242,6 +252,10 @@ async fn a_name_is_free_once_its_response_has_left() {
     let service = first.layer(service_fn(move |request| count(keep(request))));
     service.oneshot(plain()).await.unwrap();
     let again = kept.lock().unwrap().remove(0);
-    let response = second.layer(service_fn(count)).oneshot(again).await.unwrap();
+    let response = second
+        .layer(service_fn(count))
+        .oneshot(again)
+        .await
+        .unwrap();
     assert_eq!((response.body().as_str(), store.len()), ("1", 1));
 }

@@ -143,19 +143,34 @@ fn within_budget(layer: &SessionLayer, name: &str, budgets: [(Job, u64); 5]) {
 
 #[test]
 fn memory_store() {
-    let budgets = [(Nothing, 4), (Read, 13), (Write, 16), (Update, 18), (Create, 32)];
+    let budgets = [
+        (Nothing, 4),
+        (Read, 13),
+        (Write, 16),
+        (Update, 18),
+        (Create, 32),
+    ];
     for codec in [Codec::Json, Codec::Postcard] {
         let builder = || SessionLayer::builder(MemoryStore::new()).codec(codec);
         let plain = builder().build().unwrap();
         within_budget(&plain, &format!("memory, {codec:?}"), budgets);
-        let signed = builder().keys(KeyRing::new([1; 32]).unwrap()).build().unwrap();
+        let signed = builder()
+            .keys(KeyRing::new([1; 32]).unwrap())
+            .build()
+            .unwrap();
         within_budget(&signed, &format!("memory with MACs, {codec:?}"), budgets);
     }
 }
 
 #[test]
 fn cookie_store() {
-    let budgets = [(Nothing, 4), (Read, 19), (Write, 31), (Update, 33), (Create, 34)];
+    let budgets = [
+        (Nothing, 4),
+        (Read, 19),
+        (Write, 31),
+        (Update, 33),
+        (Create, 34),
+    ];
     let ring = || KeyRing::new([1; 32]).unwrap();
     within_budget(
         &SessionLayer::new(CookieStore::signed(ring())),

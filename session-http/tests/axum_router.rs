@@ -1,5 +1,9 @@
 //! axum routers, nested and in part, with sessions.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -57,7 +61,10 @@ async fn one_layer_around_nested_routes() {
         .route("/visits", get(visits))
         .route("/leave", post(leave));
     let app = Router::new()
-        .nest("/shop", Router::new().nest("/inner", shop.clone()).merge(shop))
+        .nest(
+            "/shop",
+            Router::new().nest("/inner", shop.clone()).merge(shop),
+        )
         .route("/who", get(who))
         .with_state("me")
         .layer(SessionLayer::new(store.clone()));
@@ -96,11 +103,17 @@ async fn a_layer_on_the_router_and_on_a_route_works_once() {
 #[tokio::test]
 async fn a_layer_on_one_route_only() {
     let app = Router::new()
-        .route("/with", get(visits).layer(SessionLayer::new(TestStore::new())))
+        .route(
+            "/with",
+            get(visits).layer(SessionLayer::new(TestStore::new())),
+        )
         .route("/without", get(visits));
     assert_eq!(ask(&app, "GET", "/with", None).await.1, "visit 1");
     let (status, body, head) = ask(&app, "GET", "/without", None).await;
-    assert_eq!((status, body.as_str()), (StatusCode::INTERNAL_SERVER_ERROR, ""));
+    assert_eq!(
+        (status, body.as_str()),
+        (StatusCode::INTERNAL_SERVER_ERROR, "")
+    );
     assert!(set_cookies(&head).is_empty());
 }
 
@@ -115,7 +128,10 @@ async fn a_store_that_is_down() {
     for (call, token) in [(Call::Load, Some(token.as_str())), (Call::Create, None)] {
         store.fail(call, Fault::Down);
         let (status, body, head) = ask(&app, "GET", "/", token).await;
-        assert_eq!((status, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""));
+        assert_eq!(
+            (status, body.as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "")
+        );
         assert_eq!(common::header(&head, "cache-control"), ["no-store"]);
         assert!(set_cookies(&head).is_empty());
     }

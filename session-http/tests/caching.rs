@@ -1,5 +1,9 @@
 //! No cache keeps a response that carries a token (S35, RFC 9111, RFC 9213).
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -73,7 +77,10 @@ fn assert_not_stored(response: &Response<String>, name: &str) {
 #[tokio::test]
 async fn no_header_that_a_shared_cache_obeys_survives_beside_a_token() {
     let header_layer = || layer_with(|builder| builder.header(HeaderConfig::default())).0;
-    for (layer, carrier) in [(layer().0, "set-cookie"), (header_layer(), "x-session-token")] {
+    for (layer, carrier) in [
+        (layer().0, "set-cookie"),
+        (header_layer(), "x-session-token"),
+    ] {
         for name in OBEYED {
             let response = answer(&layer, plain(), name, |session| {
                 session.insert("colour", "blue").unwrap();
@@ -86,7 +93,8 @@ async fn no_header_that_a_shared_cache_obeys_survives_beside_a_token() {
                 _ => with_header(carrier, told),
             };
             // One that says to forget it, too.
-            let response = answer(&layer, request, name, |session| session.destroy().unwrap()).await;
+            let response =
+                answer(&layer, request, name, |session| session.destroy().unwrap()).await;
             assert_eq!(header(&response, carrier).len(), 1);
             assert_not_stored(&response, name);
         }
@@ -118,8 +126,8 @@ async fn nor_in_a_response_that_takes_the_place_of_another() {
             .build()
             .unwrap()
     };
-    let outer =
-        named("outer", outer_store.clone()).on_error(|_: &session_http::Error| cached("CDN-Cache-Control"));
+    let outer = named("outer", outer_store.clone())
+        .on_error(|_: &session_http::Error| cached("CDN-Cache-Control"));
     let service = outer.layer(named("inner", inner_store).layer(service_fn(
         async |request: Request<()>| -> Answer {
             for name in ["outer", "inner"] {

@@ -1,5 +1,9 @@
 //! Sealed sessions in one cookie, and spread over several.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -69,7 +73,11 @@ async fn the_largest_session_of_one_cookie() {
             "{text}"
         );
         assert_eq!(jar, before, "nothing is sent");
-        assert_eq!(jar.read(&layer).await, Some(largest), "the session is as it was");
+        assert_eq!(
+            jar.read(&layer).await,
+            Some(largest),
+            "the session is as it was"
+        );
     }
 }
 
@@ -204,7 +212,9 @@ async fn counts_that_are_none() {
         "x.",
     ] {
         let mut forged = jar.clone();
-        forged.0.insert("__Host-id".to_owned(), format!("{count}{head}"));
+        forged
+            .0
+            .insert("__Host-id".to_owned(), format!("{count}{head}"));
         assert_eq!(forged.read(&layer).await, None, "{count:?}");
     }
 }
@@ -249,9 +259,13 @@ async fn a_sign_in_that_does_not_fit_is_found_at_the_sign_in() {
     let (largest, principal) = (largest(&layer).await, "user:".repeat(40));
     let mut jar = Jar::default();
     jar.write(&layer, largest).await.unwrap();
-    let signed_in = jar.visit(&layer, |session| session.sign_in(&principal)).await;
+    let signed_in = jar
+        .visit(&layer, |session| session.sign_in(&principal))
+        .await;
     assert!(matches!(signed_in, Err(Error::Limit(_))));
-    let labelled = jar.visit(&layer, |session| session.set_label(&principal)).await;
+    let labelled = jar
+        .visit(&layer, |session| session.set_label(&principal))
+        .await;
     assert!(matches!(labelled, Err(Error::Limit(_))));
     assert_eq!(jar.read(&layer).await, Some(largest));
 }
@@ -280,7 +294,10 @@ async fn a_sealed_session_in_a_header_has_the_room_of_one_cookie() {
             Ok::<_, BoxError>(Response::new(inserted))
         });
         let response = response.await.unwrap();
-        let sent = response.headers().get("x-session-token").map(|token| token.len());
+        let sent = response
+            .headers()
+            .get("x-session-token")
+            .map(|token| token.len());
         (*response.body(), sent)
     };
     let (inserted, sent) = fits(2_800).await;

@@ -1,5 +1,9 @@
 //! Cookies that browsers would drop are refused when the layer is built (S24 to S28, S32).
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 #![allow(
     clippy::needless_pass_by_value,
     reason = "configurations are made where they are checked"
@@ -15,7 +19,9 @@ use session_http::{CookieConfig, HeaderConfig, SameSite, SessionLayer};
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn refusal(cookie: CookieConfig) -> Option<String> {
-    let layer = SessionLayer::builder(MemoryStore::new()).cookie(cookie).build();
+    let layer = SessionLayer::builder(MemoryStore::new())
+        .cookie(cookie)
+        .build();
     layer.err().map(|error| error.to_string())
 }
 
@@ -48,7 +54,8 @@ fn the_default() {
 #[test]
 fn names() {
     for name in [
-        "", " ", "a b", "a=b", "a;b", "a,b", "a\"b", "\"a\"", "a(b", "a/b", "é", "a\0", "a\r\nb", "a\t",
+        "", " ", "a b", "a=b", "a;b", "a,b", "a\"b", "\"a\"", "a(b", "a/b", "é", "a\0", "a\r\nb",
+        "a\t",
     ] {
         refused(named(name), "name");
     }
@@ -72,7 +79,10 @@ fn prefixes_demand_secure() {
         "__Host-",
         "__Secure-",
     ] {
-        refused(named(name).secure(false).same_site(SameSite::Lax), "`Secure`");
+        refused(
+            named(name).secure(false).same_site(SameSite::Lax),
+            "`Secure`",
+        );
         accepted(named(name));
     }
     for name in [
@@ -118,7 +128,11 @@ fn same_site_none_and_partitioned_demand_secure() {
     refused(named("id").secure(false).partitioned(true), "Partitioned");
     accepted(named("id").same_site(SameSite::None));
     accepted(named("id").partitioned(true));
-    accepted(named("__Host-id").same_site(SameSite::None).partitioned(true));
+    accepted(
+        named("__Host-id")
+            .same_site(SameSite::None)
+            .partitioned(true),
+    );
     for same_site in [SameSite::Lax, SameSite::Strict] {
         accepted(named("id").secure(false).same_site(same_site));
     }
@@ -296,7 +310,11 @@ fn browsers_keep_nothing_longer_than_400_days() {
     };
     let of = |days: u32| Lifetime::new(DAY, DAY * days).unwrap();
     assert_eq!(build(of(400).persistent(), false), None);
-    assert!(build(of(401).persistent(), false).unwrap().contains("400 days"));
+    assert!(
+        build(of(401).persistent(), false)
+            .unwrap()
+            .contains("400 days")
+    );
     // Where the browser is not asked to keep it, there is nothing to refuse.
     assert_eq!(build(of(401), false), None);
     assert_eq!(build(of(401).persistent(), true), None);
@@ -307,8 +325,9 @@ async fn a_longer_lifetime_of_one_session_is_cut_to_400_days() {
     let layer = SessionLayer::new(MemoryStore::new());
     let service = layer.layer(tower::service_fn(async |request: http::Request<()>| {
         let session = session_http::SessionExt::session(&request).await?;
-        let years = Lifetime::new(DAY * 3_650, DAY * 3_650)
-            .map_err(|error| session_core::Error::from(session_core::StoreError::unavailable(error)))?;
+        let years = Lifetime::new(DAY * 3_650, DAY * 3_650).map_err(|error| {
+            session_core::Error::from(session_core::StoreError::unavailable(error))
+        })?;
         session.set_lifetime(years.persistent());
         session.insert("kept", true)?;
         Ok::<_, session_http::Error>(http::Response::new(()))
@@ -316,7 +335,10 @@ async fn a_longer_lifetime_of_one_session_is_cut_to_400_days() {
     let response = tower::ServiceExt::oneshot(service, http::Request::new(()))
         .await
         .unwrap();
-    let cookie = response.headers()["set-cookie"].to_str().unwrap().to_owned();
+    let cookie = response.headers()["set-cookie"]
+        .to_str()
+        .unwrap()
+        .to_owned();
     assert!(
         cookie.ends_with("; Max-Age=34560000"),
         "{:?}",

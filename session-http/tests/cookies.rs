@@ -1,5 +1,9 @@
 //! Cookie headers as clients, and those who mean harm, send them.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -127,7 +131,10 @@ async fn bytes_that_are_no_text_are_a_clean_miss() {
         ([own.as_bytes(), b"\xe9"].concat(), None),
         // Those of other cookies do not matter.
         ([b"a=\xff; ", own.as_bytes()].concat(), Some("blue")),
-        ([b"\xff=1; ", own.as_bytes(), b"; b=\xe9"].concat(), Some("blue")),
+        (
+            [b"\xff=1; ", own.as_bytes(), b"; b=\xe9"].concat(),
+            Some("blue"),
+        ),
     ] {
         let (colour, cookies) = seen(&layer, with_header("cookie", bytes)).await;
         assert_eq!((colour.as_deref(), cookies.len()), (expected, 0));
@@ -145,7 +152,10 @@ async fn no_token_is_adopted() {
             assert!(session.is_new() && session.is_empty());
         })
         .await;
-        assert!(set_cookies(&response).is_empty(), "law 4: a miss removes nothing");
+        assert!(
+            set_cookies(&response).is_empty(),
+            "law 4: a miss removes nothing"
+        );
         assert_eq!(store.len(), before);
 
         let response = visit(&layer, holding(value), |session| {

@@ -1,5 +1,9 @@
 //! Responses that cannot carry a token, and handles that outlive their response.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -53,7 +57,10 @@ async fn nothing_is_renewed_on_a_101_or_a_304_but_data_is_written() {
         assert!(cookies.is_empty());
         assert_eq!(store.calls(), [1, 0, 1, 0]);
         let session = layer.manager().open(&[&token]).await.unwrap();
-        assert_eq!(session.get::<String>("colour").unwrap().as_deref(), Some("red"));
+        assert_eq!(
+            session.get::<String>("colour").unwrap().as_deref(),
+            Some("red")
+        );
         assert_eq!(session.principal(), None);
     }
 }
@@ -62,7 +69,10 @@ async fn nothing_is_renewed_on_a_101_or_a_304_but_data_is_written() {
 async fn a_304_can_end_a_session() {
     let (layer, store) = layer();
     let token = stored(&layer).await;
-    let cookies = answer(&layer, holding(&token), 304, |session| session.destroy().unwrap()).await;
+    let cookies = answer(&layer, holding(&token), 304, |session| {
+        session.destroy().unwrap()
+    })
+    .await;
     assert_eq!(store.len(), 0);
     assert!(cookies.len() == 1 && cookies[0].contains("Max-Age=0"));
 }
@@ -94,7 +104,10 @@ async fn data_of_a_session_that_the_client_knows_can_still_be_saved() {
         session.insert("colour", colour).unwrap();
         session.save().await.unwrap();
         assert_eq!(store.calls(), [0, 0, 1, 0]);
-        assert_eq!(common::colour(&layer, &token).await.as_deref(), Some(colour));
+        assert_eq!(
+            common::colour(&layer, &token).await.as_deref(),
+            Some(colour)
+        );
         assert_eq!(
             session
                 .update_now("count", |count: Option<u8>| count.unwrap_or(0) + 1)
@@ -171,7 +184,10 @@ async fn a_handle_of_a_session_that_ended_meanwhile_says_so() {
     let (layer, store) = layer();
     let token = stored(&layer).await;
     let session = keep(&layer, holding(&token), |_| ()).await;
-    visit(&layer, holding(&token), |session| session.destroy().unwrap()).await;
+    visit(&layer, holding(&token), |session| {
+        session.destroy().unwrap()
+    })
+    .await;
     session.insert("colour", "red").unwrap();
     assert!(matches!(session.save().await, Err(Error::Gone)));
     assert_eq!(store.len(), 0);

@@ -1,5 +1,9 @@
 //! Law 8: a store that fails is an error that the client sees, and nothing is written on top of it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -67,12 +71,16 @@ async fn a_failed_load_stays_failed_even_when_the_store_recovers() {
     let (layer, store) = layer();
     let token = stored(&layer).await;
     store.fail(Call::Load, Fault::Down);
-    let response = run(&layer, holding(&token), async |request: Request<()>| -> Answer {
-        assert!(request.session().await.is_err());
-        store.repair();
-        request.session().await?.clear();
-        fine()
-    })
+    let response = run(
+        &layer,
+        holding(&token),
+        async |request: Request<()>| -> Answer {
+            assert!(request.session().await.is_err());
+            store.repair();
+            request.session().await?.clear();
+            fine()
+        },
+    )
     .await
     .unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -81,7 +89,11 @@ async fn a_failed_load_stays_failed_even_when_the_store_recovers() {
 
 #[tokio::test]
 async fn a_commit_that_fails_turns_the_answer_into_an_error() {
-    for (call, old) in [(Call::Create, false), (Call::Update, true), (Call::Delete, true)] {
+    for (call, old) in [
+        (Call::Create, false),
+        (Call::Update, true),
+        (Call::Delete, true),
+    ] {
         let (layer, store) = layer();
         let token = stored(&layer).await;
         store.fail(call, Fault::Down);
@@ -98,7 +110,11 @@ async fn a_commit_that_fails_turns_the_answer_into_an_error() {
         })
         .await
         .unwrap();
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{call:?}");
+        assert_eq!(
+            response.status(),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{call:?}"
+        );
         assert!(!response.headers().contains_key("x-handler"));
         assert!(set_cookies(&response).is_empty());
         assert_eq!(header(&response, "vary"), ["Cookie"]);
@@ -154,7 +170,10 @@ async fn the_application_shapes_the_error_response() {
     }
     store.repair();
     let response = run(&layer, plain(), handler).await.unwrap();
-    assert_eq!((response.status(), response.body().0.get()), (StatusCode::OK, 1));
+    assert_eq!(
+        (response.status(), response.body().0.get()),
+        (StatusCode::OK, 1)
+    );
 }
 
 /// S42: a store that does not answer is given up on.
@@ -244,7 +263,10 @@ fn statuses() {
         StatusCode::SERVICE_UNAVAILABLE
     );
     let unsupported = session_core::Error::from(StoreError::Unsupported("that"));
-    assert_eq!(Error::from(unsupported).status(), StatusCode::NOT_IMPLEMENTED);
+    assert_eq!(
+        Error::from(unsupported).status(),
+        StatusCode::NOT_IMPLEMENTED
+    );
     let many = session_core::Error::TooManySessions { most: 1 };
     assert_eq!(Error::from(many).status(), StatusCode::CONFLICT);
     for error in [

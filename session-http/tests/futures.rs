@@ -15,12 +15,17 @@ fn a_handler_has_room_for_little() {
         "{}",
         size_of_val(&request.session())
     );
-    let mut service = SessionLayer::new(MemoryStore::new()).layer(service_fn(async |request: Request<()>| {
-        request.session().await?;
-        Ok::<_, session_http::Error>(Response::new(()))
-    }));
+    let mut service =
+        SessionLayer::new(MemoryStore::new()).layer(service_fn(async |request: Request<()>| {
+            request.session().await?;
+            Ok::<_, session_http::Error>(Response::new(()))
+        }));
     let response = service.call(request);
-    assert!(size_of_val(&response) <= 1_176, "{}", size_of_val(&response));
+    assert!(
+        size_of_val(&response) <= 1_176,
+        "{}",
+        size_of_val(&response)
+    );
 }
 
 /// It is allocated whole, and allocators take more time for more than a kilobyte.

@@ -1,5 +1,9 @@
 //! A response that takes the place of another one.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -23,7 +27,10 @@ async fn what_a_handler_put_into_its_response_goes_with_it() {
         .unwrap();
     let service = outer.layer(inner.layer(service_fn(async |request: Request<()>| {
         request.session_named("__Host-id").await?.insert("a", 1)?;
-        request.session_named("__Host-inner").await?.insert("a", 1)?;
+        request
+            .session_named("__Host-inner")
+            .await?
+            .insert("a", 1)?;
         let mut response = Response::new(());
         for (name, value) in [
             ("x-new-api-key", "made for user 42"),
@@ -65,7 +72,9 @@ async fn on_error_shapes_what_an_axum_extractor_refused() {
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let body = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 100)
+        .await
+        .unwrap();
     assert_eq!(body, "shaped");
 }
 
@@ -83,7 +92,8 @@ fn headers_of_http_itself_carry_no_tokens() {
         TRANSFER_ENCODING,
         UPGRADE,
     ] {
-        let builder = SessionLayer::builder(MemoryStore::new()).header(HeaderConfig::new(name.clone()));
+        let builder =
+            SessionLayer::builder(MemoryStore::new()).header(HeaderConfig::new(name.clone()));
         assert!(builder.build().is_err(), "{name}");
     }
 }

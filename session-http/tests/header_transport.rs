@@ -1,5 +1,9 @@
 //! The token in a header, for clients without cookies.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -48,7 +52,10 @@ async fn there_and_back() {
 
     store.calls();
     let response = visit(&layer, with_header(HEADER, &tokens[0]), |session| {
-        assert_eq!(session.get::<String>("colour").unwrap().as_deref(), Some("blue"));
+        assert_eq!(
+            session.get::<String>("colour").unwrap().as_deref(),
+            Some("blue")
+        );
     })
     .await;
     assert_eq!(store.calls(), [1, 0, 0, 0]);
@@ -121,7 +128,11 @@ async fn bearer_where_it_is_asked_for() {
     let token = stored_by_header(&layer).await;
     for scheme in ["Bearer", "bearer", "BEARER"] {
         let request = with_header("authorization", format!("{scheme} {token}"));
-        assert_eq!(seen(&layer, request).await.as_deref(), Some("blue"), "{scheme}");
+        assert_eq!(
+            seen(&layer, request).await.as_deref(),
+            Some("blue"),
+            "{scheme}"
+        );
     }
     assert_eq!(
         seen(&layer, with_header(HEADER, &token)).await.as_deref(),
@@ -146,7 +157,11 @@ async fn bearer_where_it_is_asked_for() {
     let token = stored_by_header(&layer).await;
     other.calls();
     assert_eq!(
-        seen(&layer, with_header("authorization", format!("Bearer {token}"))).await,
+        seen(
+            &layer,
+            with_header("authorization", format!("Bearer {token}"))
+        )
+        .await,
         None
     );
     assert_eq!(other.calls(), [0; 4]);
@@ -179,7 +194,10 @@ async fn cookies_and_addresses_are_not_looked_at() {
     let (layer, store) = header_layer(HeaderConfig::default());
     let token = stored_by_header(&layer).await;
     store.calls();
-    let mut request = with_header("cookie", format!("x-session-token={token}; __Host-id={token}"));
+    let mut request = with_header(
+        "cookie",
+        format!("x-session-token={token}; __Host-id={token}"),
+    );
     *request.uri_mut() = format!("/?x-session-token={token}").parse().unwrap();
     assert_eq!(seen(&layer, request).await, None);
     assert_eq!(store.calls(), [0; 4]);
@@ -242,7 +260,13 @@ async fn the_session_of_a_header_is_found_by_its_name_in_any_case() {
         for name in ["X-Admin-Token", "x-admin-token", "X-ADMIN-TOKEN"] {
             request.session_named(name).await?;
         }
-        for name in ["X-Admin-Tokens", "X-Admin", "Authorization", "", "x_admin_token"] {
+        for name in [
+            "X-Admin-Tokens",
+            "X-Admin",
+            "Authorization",
+            "",
+            "x_admin_token",
+        ] {
             let error = request.session_named(name).await.unwrap_err();
             assert!(matches!(&error, Error::NoSuchName(asked) if asked == name));
             assert!(error.to_string().contains("case"), "{error}");
@@ -278,7 +302,8 @@ async fn names_of_headers_that_differ_by_case_clash() {
 fn headers_with_a_meaning_of_their_own_are_refused() {
     use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
     for name in [AUTHORIZATION, COOKIE, SET_COOKIE] {
-        let layer = SessionLayer::builder(MemoryStore::new()).header(HeaderConfig::new(name.clone()));
+        let layer =
+            SessionLayer::builder(MemoryStore::new()).header(HeaderConfig::new(name.clone()));
         let error = layer.build().unwrap_err().to_string();
         assert!(
             error.contains(name.as_str()) && error.contains("choose"),

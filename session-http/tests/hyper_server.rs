@@ -1,5 +1,9 @@
 //! A real hyper server on a loopback port, over HTTP/1 and HTTP/2.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -83,16 +87,24 @@ async fn get(address: SocketAddr, version: Version, cookies: &[&str]) -> Got {
             sender.send_request(request).await.unwrap()
         }
         Version::Two => {
-            let (mut sender, connection) = conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+            let (mut sender, connection) = conn::http2::handshake(TokioExecutor::new(), io)
+                .await
+                .unwrap();
             tokio::spawn(connection);
             sender.send_request(request).await.unwrap()
         }
     };
     let status = response.status();
     let mut cookies = response.headers().get_all("set-cookie").iter();
-    let cookie = cookies
-        .next()
-        .map(|value| value.to_str().unwrap().split(';').next().unwrap().to_owned());
+    let cookie = cookies.next().map(|value| {
+        value
+            .to_str()
+            .unwrap()
+            .split(';')
+            .next()
+            .unwrap()
+            .to_owned()
+    });
     assert!(cookies.next().is_none());
     let body = response.into_body().collect().await.unwrap().to_bytes();
     Got {
@@ -108,7 +120,10 @@ async fn visits_are_counted() {
     let address = serve(sessions.layer(service_fn(handler))).await;
     for version in BOTH {
         let first = get(address, version, &[]).await;
-        assert_eq!((first.status, first.body.as_str()), (StatusCode::OK, "visit 1\n"));
+        assert_eq!(
+            (first.status, first.body.as_str()),
+            (StatusCode::OK, "visit 1\n")
+        );
         let cookie = first.cookie.unwrap();
         for visit in 2..6 {
             let next = get(address, version, &["a=1", &cookie, "b=2"]).await;
@@ -122,8 +137,14 @@ async fn visits_are_counted() {
 async fn one_session_over_both_protocols() {
     let address = serve(SessionLayer::new(TestStore::new()).layer(service_fn(handler))).await;
     let cookie = get(address, Version::One, &[]).await.cookie.unwrap();
-    assert_eq!(get(address, Version::Two, &[&cookie]).await.body, "visit 2\n");
-    assert_eq!(get(address, Version::One, &[&cookie]).await.body, "visit 3\n");
+    assert_eq!(
+        get(address, Version::Two, &[&cookie]).await.body,
+        "visit 2\n"
+    );
+    assert_eq!(
+        get(address, Version::One, &[&cookie]).await.body,
+        "visit 3\n"
+    );
 }
 
 #[tokio::test]
@@ -134,7 +155,11 @@ async fn a_store_that_is_down_is_a_503_and_no_dropped_connection() {
     for call in [Call::Load, Call::Create, Call::Update] {
         store.fail(call, Fault::Down);
         for version in BOTH {
-            let cookies: &[&str] = if call == Call::Create { &[] } else { &[&cookie] };
+            let cookies: &[&str] = if call == Call::Create {
+                &[]
+            } else {
+                &[&cookie]
+            };
             let got = get(address, version, cookies).await;
             assert_eq!(
                 (got.status, got.cookie),
@@ -145,7 +170,10 @@ async fn a_store_that_is_down_is_a_503_and_no_dropped_connection() {
         }
         store.repair();
     }
-    assert_eq!(get(address, Version::Two, &[&cookie]).await.body, "visit 2\n");
+    assert_eq!(
+        get(address, Version::Two, &[&cookie]).await.body,
+        "visit 2\n"
+    );
 }
 
 /// Law 1 through the whole server.
@@ -194,10 +222,13 @@ async fn a_session_for_one_handler() {
         );
     }
 
-    let service = with_session(&layer, async |_: Request<()>, session: session_core::Session| {
-        let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
-        Ok::<_, session_core::Error>(Response::new(format!("visit {visits}\n")))
-    });
+    let service = with_session(
+        &layer,
+        async |_: Request<()>, session: session_core::Session| {
+            let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
+            Ok::<_, session_core::Error>(Response::new(format!("visit {visits}\n")))
+        },
+    );
     let response = tower::ServiceExt::oneshot(service, common::plain())
         .await
         .unwrap();
@@ -230,8 +261,9 @@ fn the_error_type_is_the_inner_one() {
     {
         std::any::type_name::<S::Error>()
     }
-    let inner =
-        service_fn(async |_: Request<Incoming>| Ok::<Page, Infallible>(Response::new(Full::default())));
+    let inner = service_fn(async |_: Request<Incoming>| {
+        Ok::<Page, Infallible>(Response::new(Full::default()))
+    });
     let service = SessionLayer::new(TestStore::new()).layer(inner);
     assert_eq!(error_of(&service), std::any::type_name::<Infallible>());
 }

@@ -1,5 +1,9 @@
 //! Who asks for the session when the request is over: no client can be told of anything.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -43,7 +47,11 @@ async fn a_session_opened_after_the_response_saves_data_and_nothing_else() {
     let token = stored(&layer).await;
     let extensions = extensions_of(&layer, holding(&token)).await;
     let session = extensions.session().await.unwrap();
-    for refused in [session.renew(), session.destroy(), session.sign_in("user:1")] {
+    for refused in [
+        session.renew(),
+        session.destroy(),
+        session.sign_in("user:1"),
+    ] {
         assert!(matches!(refused, Err(SessionError::Detached)));
     }
     session.insert("late", true).unwrap();

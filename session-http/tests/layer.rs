@@ -1,5 +1,9 @@
 //! What a layer puts into responses, and that its commit comes first.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -38,7 +42,10 @@ async fn the_default_cookie() {
     };
     let (pair, set) = parts(cookie);
     assert_eq!(pair.len(), "__Host-id=".len() + 43);
-    assert_eq!(set, attributes(&["HttpOnly", "SameSite=Lax", "Secure", "Path=/"]));
+    assert_eq!(
+        set,
+        attributes(&["HttpOnly", "SameSite=Lax", "Secure", "Path=/"])
+    );
     assert!(response.headers()["set-cookie"].is_sensitive());
     assert!(!format!("{:?}", response.headers()).contains(&token(&response)));
 }
@@ -49,14 +56,22 @@ async fn a_persistent_cookie_says_how_long() {
     let (layer, _, _) = layer_with(|builder| builder.lifetime(lifetime));
     let response = visit(&layer, plain(), paint).await;
     let (_, set) = parts(&set_cookies(&response)[0]);
-    let expected = ["HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=3600"];
+    let expected = [
+        "HttpOnly",
+        "SameSite=Lax",
+        "Secure",
+        "Path=/",
+        "Max-Age=3600",
+    ];
     assert_eq!(set, attributes(&expected));
 }
 
 #[tokio::test]
 async fn max_age_moves_with_activity_and_stops_at_the_deadline() {
     let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
-    let lifetime = Lifetime::new(hour, hour + 30 * minute).unwrap().persistent();
+    let lifetime = Lifetime::new(hour, hour + 30 * minute)
+        .unwrap()
+        .persistent();
     let (layer, _, clock) = layer_with(|builder| builder.lifetime(lifetime));
     let token = stored(&layer).await;
 
@@ -140,7 +155,9 @@ async fn a_removal_repeats_every_attribute() {
 
 #[tokio::test]
 async fn a_cookie_without_secure_where_that_is_asked_for() {
-    let cookie = CookieConfig::new("id").secure(false).same_site(SameSite::Strict);
+    let cookie = CookieConfig::new("id")
+        .secure(false)
+        .same_site(SameSite::Strict);
     let (layer, _, _) = layer_with(|builder| builder.cookie(cookie));
     let response = visit(&layer, plain(), paint).await;
     let (_, set) = parts(&set_cookies(&response)[0]);
@@ -152,7 +169,10 @@ async fn the_commit_is_done_when_the_response_is_there() {
     let (layer, store) = layer();
     let response = visit(&layer, plain(), paint).await;
     assert_eq!((store.calls(), store.len()), (CREATED, 1));
-    assert_eq!(colour(&layer, &token(&response)).await.as_deref(), Some("red"));
+    assert_eq!(
+        colour(&layer, &token(&response)).await.as_deref(),
+        Some("red")
+    );
 }
 
 /// S37 and law 5.
@@ -174,7 +194,10 @@ async fn what_is_only_read_is_not_written() {
     let token = stored(&layer).await;
     store.calls();
     let response = visit(&layer, holding(&token), |session| {
-        assert_eq!(session.get::<String>("colour").unwrap().as_deref(), Some("blue"));
+        assert_eq!(
+            session.get::<String>("colour").unwrap().as_deref(),
+            Some("blue")
+        );
         session.insert("colour", "blue").unwrap();
         assert!(!session.remove("nothing"));
     })
@@ -217,7 +240,9 @@ async fn no_store_replaces_what_the_handler_said() {
     assert_eq!(header(&response, "cache-control"), ["no-store"]);
 
     // Without a cookie of ours the handler's word stands.
-    let read = run(&layer, holding(&token(&response)), handler).await.unwrap();
+    let read = run(&layer, holding(&token(&response)), handler)
+        .await
+        .unwrap();
     assert!(set_cookies(&read).is_empty());
     assert_eq!(
         header(&read, "cache-control"),
@@ -232,7 +257,10 @@ async fn vary_stands_beside_the_handlers_own() {
     for (own, expected) in [
         (&["Accept-Encoding"][..], &["Accept-Encoding", "Cookie"][..]),
         (&["accept-encoding, cookie"], &["accept-encoding, cookie"]),
-        (&["Origin", "COOKIE , Accept"], &["Origin", "COOKIE , Accept"]),
+        (
+            &["Origin", "COOKIE , Accept"],
+            &["Origin", "COOKIE , Accept"],
+        ),
         (&["X-Cookie"], &["X-Cookie", "Cookie"]),
         (&["*"], &["*"]),
         (&["Origin, *"], &["Origin, *"]),
@@ -284,7 +312,11 @@ async fn one_set_cookie_for_our_name_and_others_stay() {
     ];
     assert_eq!(cookies[..4], others);
     let value = cookies[4].strip_prefix("__Host-id=").unwrap();
-    assert!(colour(&layer, value.split(';').next().unwrap()).await.is_some());
+    assert!(
+        colour(&layer, value.split(';').next().unwrap())
+            .await
+            .is_some()
+    );
     assert_eq!(cookies.len(), 5);
 
     // With nothing of our own to say, nothing is replaced.

@@ -1,5 +1,9 @@
 //! A persistent cookie keeps up with its session, also where a 304 was what recorded the activity.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -31,7 +35,11 @@ async fn who_gets_a_304_every_minute_keeps_the_cookie() {
     let token = stored(&layer).await;
     for _ in 0..116 {
         clock.advance(Duration::from_secs(62));
-        assert!(reads(&layer, &token, StatusCode::NOT_MODIFIED).await.is_empty());
+        assert!(
+            reads(&layer, &token, StatusCode::NOT_MODIFIED)
+                .await
+                .is_empty()
+        );
         let told = reads(&layer, &token, StatusCode::OK).await;
         let [cookie] = &told[..] else {
             panic!("the page moves the cookie's end: {told:?}")
@@ -40,6 +48,9 @@ async fn who_gets_a_304_every_minute_keeps_the_cookie() {
             cookie.contains(&token) && cookie.contains("Max-Age=1800"),
             "{cookie}"
         );
-        assert!(reads(&layer, &token, StatusCode::OK).await.is_empty(), "once");
+        assert!(
+            reads(&layer, &token, StatusCode::OK).await.is_empty(),
+            "once"
+        );
     }
 }

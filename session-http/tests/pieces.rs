@@ -1,6 +1,10 @@
 //! Cookies that hold pieces of a session: what removes or replaces it removes them all, and
 //! nobody else's.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -112,7 +116,11 @@ async fn pieces_that_only_the_client_knows_of_go_with_the_session() {
             }
             jar.0.insert("__Host-id~4".to_owned(), String::new());
             jar.visit(&layer, act).await.unwrap();
-            assert!(jar.0.keys().all(|name| name == "__Host-id"), "{:?}", jar.names());
+            assert!(
+                jar.0.keys().all(|name| name == "__Host-id"),
+                "{:?}",
+                jar.names()
+            );
         }
     }
 }
@@ -198,8 +206,10 @@ async fn a_sealed_session_in_a_header_that_does_not_open_is_signed_out() {
 async fn a_sign_out_with_an_unknown_token_of_a_store_on_the_server_tells_nothing() {
     let server = SessionLayer::new(TestStore::new());
     for token in [common::UNKNOWN, "3.garbage"] {
-        let response: Response<_> =
-            visit(&server, holding(token), |session| session.sign_out().unwrap()).await;
+        let response: Response<_> = visit(&server, holding(token), |session| {
+            session.sign_out().unwrap()
+        })
+        .await;
         assert!(common::set_cookies(&response).is_empty());
     }
 }
@@ -214,8 +224,8 @@ fn shop(chunks: usize) -> SessionLayer {
 async fn cookies_of_the_application_stay() {
     let mut jar = Jar::default();
     let others = [
-        "shop-1", "shop-2", "shop_1", "shop.1", "shop1", "shop-", "shop~", "shop~0", "shop~9", "shop~10",
-        "shop~1x", "shop~a", "Shop~1", "shop-1-2",
+        "shop-1", "shop-2", "shop_1", "shop.1", "shop1", "shop-", "shop~", "shop~0", "shop~9",
+        "shop~10", "shop~1x", "shop~a", "Shop~1", "shop-1-2",
     ];
     for name in others {
         jar.0.insert(name.to_owned(), "dark".to_owned());
@@ -249,8 +259,14 @@ async fn a_layer_whose_name_goes_on_with_a_number_keeps_its_session() {
 fn names_of_pieces_are_nobodys_name() {
     for name in ["shop~1", "shop~9", "__Host-id~2", "~1", "shop~1~1"] {
         let built = builder(1).cookie(CookieConfig::new(name)).build();
-        let text = built.err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(text.contains("pieces") && text.contains(name), "{name}: {text:?}");
+        let text = built
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
+        assert!(
+            text.contains("pieces") && text.contains(name),
+            "{name}: {text:?}"
+        );
     }
     for name in ["shop~", "shop~12", "shop~x", "shop-1", "~1x"] {
         assert!(

@@ -1,5 +1,9 @@
 //! Cookies of our name that somebody planted in front of the client's own (S30).
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -53,7 +57,10 @@ async fn planted(real: &str) -> Vec<(&'static str, Vec<String>)> {
     let other_keys = SessionLayer::new(CookieStore::signed(ring(9)));
     let mut sealed = Vec::new();
     for at in 0..FULL {
-        let response = visit(&other_keys, plain(), |session| session.insert("at", at).unwrap()).await;
+        let response = visit(&other_keys, plain(), |session| {
+            session.insert("at", at).unwrap()
+        })
+        .await;
         sealed.push(token(&response));
     }
     vec![
@@ -66,12 +73,18 @@ async fn planted(real: &str) -> Vec<(&'static str, Vec<String>)> {
         ("tokens of a store on the server", tokens),
         ("sealed with other keys", sealed),
         ("another version", of(&|at| format!("Ag{}{at}", &real[2..]))),
-        ("another algorithm", of(&|at| format!("AQM{}{at}", &real[3..]))),
+        (
+            "another algorithm",
+            of(&|at| format!("AQM{}{at}", &real[3..])),
+        ),
         (
             "another key",
             of(&|at| flipped(real, 3 + at % 5) + &"A".repeat(4 * at)),
         ),
-        ("cut off", of(&|at| real[..real.len() - 1 - at % 100].to_owned())),
+        (
+            "cut off",
+            of(&|at| real[..real.len() - 1 - at % 100].to_owned()),
+        ),
         (
             "forged, with the right first bytes",
             of(&|at| flipped(real, 40 + at % (real.len() - 40))),
@@ -91,7 +104,11 @@ async fn nothing_that_is_not_a_sealed_session_hides_one() {
         for (kind, garbage) in planted(&real).await {
             assert_eq!(garbage.len(), FULL);
             let in_front = garbage.iter().cloned().chain([real.clone()]);
-            assert_eq!(seen(&layer, in_front).await.as_deref(), Some("blue"), "{kind}");
+            assert_eq!(
+                seen(&layer, in_front).await.as_deref(),
+                Some("blue"),
+                "{kind}"
+            );
             let behind = [real.clone()].into_iter().chain(garbage.iter().cloned());
             assert_eq!(
                 seen(&layer, behind).await.as_deref(),
@@ -131,7 +148,11 @@ async fn any_number_of_short_values_hides_nothing() {
         for short in [1, 20, 42] {
             let garbage = |from: usize| (from..from + 500).map(move |at| format!("{at:0short$}"));
             let values = garbage(0).chain([real.clone()]).chain(garbage(500));
-            assert_eq!(seen(&layer, values).await.as_deref(), Some("blue"), "{short}");
+            assert_eq!(
+                seen(&layer, values).await.as_deref(),
+                Some("blue"),
+                "{short}"
+            );
         }
     }
 }

@@ -1,5 +1,9 @@
 //! Law 7: what fails leaves the session as it was, but for what it saved and what it destroyed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -101,7 +105,10 @@ async fn nothing_is_changed() {
         assert_eq!(store.calls(), [1, 0, 0, 0], "{refused:?}");
         let session = layer.manager().open(&[&token]).await.unwrap();
         assert_eq!(session.keys(), ["colour"]);
-        assert_eq!(session.get::<String>("colour").unwrap().as_deref(), Some("blue"));
+        assert_eq!(
+            session.get::<String>("colour").unwrap().as_deref(),
+            Some("blue")
+        );
         assert_eq!(session.principal(), None);
     }
 }
@@ -181,9 +188,13 @@ async fn other_answers_are_saved() {
 #[tokio::test]
 async fn the_policy_can_be_another() {
     let (layer, store, _) = layer_with(|builder| {
-        builder.commit_if(|status, headers| status.is_server_error() && !headers.contains_key("x-refuse"))
+        builder.commit_if(|status, headers| {
+            status.is_server_error() && !headers.contains_key("x-refuse")
+        })
     });
-    let refused = answer(&layer, plain(), change, || status(200)).await.unwrap();
+    let refused = answer(&layer, plain(), change, || status(200))
+        .await
+        .unwrap();
     assert!(set_cookies(&refused).is_empty());
     assert_eq!(store.calls(), [0; 4]);
     let with_header = || {
@@ -196,7 +207,9 @@ async fn the_policy_can_be_another() {
     let refused = answer(&layer, plain(), change, with_header).await.unwrap();
     assert!(set_cookies(&refused).is_empty());
     assert_eq!(store.calls(), [0; 4]);
-    let accepted = answer(&layer, plain(), change, || status(500)).await.unwrap();
+    let accepted = answer(&layer, plain(), change, || status(500))
+        .await
+        .unwrap();
     assert_eq!((token(&accepted).len(), store.len()), (43, 1));
 }
 
@@ -205,12 +218,13 @@ async fn an_error_of_the_service_is_handed_on_untouched() {
     #[derive(Debug, PartialEq)]
     struct Own(u8);
     let (layer, store) = layer();
-    let answer: Result<Response<String>, Own> = run(&layer, plain(), async |request: Request<()>| {
-        let session = request.session().await.map_err(|_| Own(0))?;
-        change(&session);
-        Err(Own(7))
-    })
-    .await;
+    let answer: Result<Response<String>, Own> =
+        run(&layer, plain(), async |request: Request<()>| {
+            let session = request.session().await.map_err(|_| Own(0))?;
+            change(&session);
+            Err(Own(7))
+        })
+        .await;
     assert_eq!(answer.unwrap_err(), Own(7));
     assert_eq!(store.calls(), [0; 4]);
 }

@@ -1,5 +1,9 @@
 //! Tokens that rotate, as HTTP clients see them.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -10,7 +14,8 @@ use std::time::Duration;
 use common::*;
 use http::{Request, Response};
 use session_core::{
-    Event, EventKind, KeyRing, Lifetime, ManualClock, MemoryStore, OnMaxSessions, OnReuse, Rotation, Session,
+    Event, EventKind, KeyRing, Lifetime, ManualClock, MemoryStore, OnMaxSessions, OnReuse,
+    Rotation, Session,
 };
 use session_http::{HeaderConfig, LayerBuilder, SessionExt, SessionLayer};
 use tower::{ServiceExt, service_fn};
@@ -26,7 +31,10 @@ fn rotating(
 }
 
 fn read(session: &Session) {
-    assert_eq!(session.get::<String>("colour").unwrap().as_deref(), Some("blue"));
+    assert_eq!(
+        session.get::<String>("colour").unwrap().as_deref(),
+        Some("blue")
+    );
 }
 
 /// What a request that only reads is told, by a response of this status.
@@ -88,7 +96,10 @@ async fn a_rotation_rides_on_a_write() {
     })
     .await;
     assert_eq!(store.calls(), [1, 0, 1, 0]);
-    assert_eq!(colour(&layer, &token(&response)).await.as_deref(), Some("red"));
+    assert_eq!(
+        colour(&layer, &token(&response)).await.as_deref(),
+        Some("red")
+    );
 }
 
 /// They keep the token, and the next response that can carry one brings its successor.
@@ -228,7 +239,8 @@ async fn a_token_renewed_a_moment_ago_stores_nothing() {
 async fn max_age_moves_with_a_new_token_only() {
     let hour = Duration::from_secs(3600);
     let lifetime = Lifetime::new(hour, 24 * hour).unwrap().persistent();
-    let (layer, _, clock) = layer_with(|builder| builder.lifetime(lifetime).rotation(Rotation::hourly()));
+    let (layer, _, clock) =
+        layer_with(|builder| builder.lifetime(lifetime).rotation(Rotation::hourly()));
     let first = stored(&layer).await;
     let mut seen = vec![first.clone()];
     // Activity is written each minute, and moves nothing.
@@ -307,7 +319,10 @@ async fn a_token_that_comes_back_ends_the_session_where_that_is_asked_for() {
             .keys(KeyRing::new([1; 32]).unwrap())
             .on_reuse(OnReuse::Revoke)
             .observer(move |event: &Event<'_>| {
-                count.fetch_add(u64::from(event.kind == EventKind::Reused), Ordering::Relaxed);
+                count.fetch_add(
+                    u64::from(event.kind == EventKind::Reused),
+                    Ordering::Relaxed,
+                );
             })
     });
     let first = stored(&layer).await;

@@ -1,6 +1,10 @@
 //! Cookies of our name in other places (S29, S30): a browser tells cookies apart by name, domain
 //! and path.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -146,7 +150,10 @@ async fn rivals(layer: &SessionLayer) -> ([String; 2], Request<()>) {
 }
 
 fn both([one, other]: &[String; 2]) -> Request<()> {
-    with_header("cookie", format!("{NAME}={one}; theme=dark; {NAME}={other}"))
+    with_header(
+        "cookie",
+        format!("{NAME}={one}; theme=dark; {NAME}={other}"),
+    )
 }
 
 #[tokio::test]
@@ -183,7 +190,11 @@ async fn with_two_live_sessions_a_sign_in_leads_back_to_one() {
     let new = token(&response);
     assert!(!tokens.contains(&new));
     for token in &tokens {
-        assert_eq!(colour(&layer, token).await, None, "it could be the neighbour's");
+        assert_eq!(
+            colour(&layer, token).await,
+            None,
+            "it could be the neighbour's"
+        );
     }
     // Only one of the two places can be written: the other cookie still comes along, and opens
     // nothing.

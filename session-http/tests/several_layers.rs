@@ -1,5 +1,9 @@
 //! More than one layer around one service.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -78,7 +82,11 @@ async fn a_handler_gets_the_session_of_the_layer_it_was_made_with() {
         session.insert("colour", "red")?;
         fine()
     });
-    let response = users.layer(admins.layer(handler)).oneshot(plain()).await.unwrap();
+    let response = users
+        .layer(admins.layer(handler))
+        .oneshot(plain())
+        .await
+        .unwrap();
     let cookies = set_cookies(&response);
     assert_eq!(cookies.len(), 1);
     assert!(
@@ -115,7 +123,11 @@ async fn another_manager_of_the_same_name_is_a_clear_error() {
 #[tokio::test]
 async fn a_clash_is_found_behind_a_third_layer() {
     let store = TestStore::new();
-    let (one, two, clash) = (named("one", &store), named("two", &store), named("one", &store));
+    let (one, two, clash) = (
+        named("one", &store),
+        named("two", &store),
+        named("one", &store),
+    );
     let service = one.layer(two.layer(clash.layer(service_fn(insert))));
     let response = service.oneshot(plain()).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -126,21 +138,23 @@ async fn a_clash_is_found_behind_a_third_layer() {
 async fn different_names_are_different_sessions() {
     let store = TestStore::new();
     let (users, admins) = (named("users", &store), named("admins", &store));
-    let service = users.layer(admins.layer(service_fn(async |request: Request<()>| -> Answer {
-        let user = request.session_named("users").await?;
-        let admin = request.session_named("admins").await?;
-        let innermost = request.session().await?;
-        user.update("count", |count: Option<u32>| count.unwrap_or(0) + 1)?;
-        admin.update("count", |count: Option<u32>| count.unwrap_or(10) + 1)?;
-        assert_eq!(innermost.get("count")?, admin.get::<u32>("count")?);
-        let missing = request.session_named("Users").await;
-        assert!(matches!(missing, Err(Error::NoSuchName(name)) if name == "Users"));
-        Ok(http::Response::new(format!(
-            "{:?} {:?}",
-            user.get::<u32>("count")?,
-            admin.get::<u32>("count")?
-        )))
-    })));
+    let service = users.layer(
+        admins.layer(service_fn(async |request: Request<()>| -> Answer {
+            let user = request.session_named("users").await?;
+            let admin = request.session_named("admins").await?;
+            let innermost = request.session().await?;
+            user.update("count", |count: Option<u32>| count.unwrap_or(0) + 1)?;
+            admin.update("count", |count: Option<u32>| count.unwrap_or(10) + 1)?;
+            assert_eq!(innermost.get("count")?, admin.get::<u32>("count")?);
+            let missing = request.session_named("Users").await;
+            assert!(matches!(missing, Err(Error::NoSuchName(name)) if name == "Users"));
+            Ok(http::Response::new(format!(
+                "{:?} {:?}",
+                user.get::<u32>("count")?,
+                admin.get::<u32>("count")?
+            )))
+        })),
+    );
     let response = service.clone().oneshot(plain()).await.unwrap();
     assert_eq!(response.body(), "Some(1) Some(11)");
     assert_eq!(store.len(), 2);
@@ -161,7 +175,10 @@ async fn different_names_are_different_sessions() {
 
     // A token of the one is a stranger's to the other.
     let crossed = format!("users={}", pairs[0].strip_prefix("admins=").unwrap());
-    let response = service.oneshot(with_header("cookie", crossed)).await.unwrap();
+    let response = service
+        .oneshot(with_header("cookie", crossed))
+        .await
+        .unwrap();
     assert_eq!(response.body(), "Some(1) Some(11)");
 }
 
@@ -169,11 +186,19 @@ async fn different_names_are_different_sessions() {
 async fn an_inner_session_that_was_saved_is_told_of_though_the_outer_commit_fails() {
     let (outer_store, inner_store) = (TestStore::new(), TestStore::new());
     let (outer, inner) = (named("outer", &outer_store), named("inner", &inner_store));
-    let service = outer.layer(inner.layer(service_fn(async |request: Request<()>| -> Answer {
-        request.session_named("outer").await?.insert("colour", "red")?;
-        request.session_named("inner").await?.insert("colour", "red")?;
-        fine()
-    })));
+    let service = outer.layer(
+        inner.layer(service_fn(async |request: Request<()>| -> Answer {
+            request
+                .session_named("outer")
+                .await?
+                .insert("colour", "red")?;
+            request
+                .session_named("inner")
+                .await?
+                .insert("colour", "red")?;
+            fine()
+        })),
+    );
     outer_store.fail(Call::Create, Fault::Down);
     let response = service.oneshot(plain()).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -1,5 +1,9 @@
 //! Keys that change while clients hold tokens.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -32,7 +36,10 @@ async fn a_token_of_an_older_key_is_signed_anew_with_the_next_touch() {
 
     let layer = restarted(&store, &clock, &[2, 1]);
     let response = visit(&layer, holding(&old), |session| {
-        assert_eq!(session.get::<String>("colour").unwrap().as_deref(), Some("blue"));
+        assert_eq!(
+            session.get::<String>("colour").unwrap().as_deref(),
+            Some("blue")
+        );
     })
     .await;
     assert!(set_cookies(&response).is_empty(), "the touch is not due");

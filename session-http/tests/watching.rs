@@ -1,5 +1,9 @@
 //! Handles that outlive their response: a save keeps the session alive, and says when it has ended.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -38,8 +42,12 @@ enum End {
 
 async fn end(how: End, layer: &SessionLayer, clock: &ManualClock, token: &str) {
     match how {
-        End::Destroyed => drop(visit(layer, holding(token), |session| session.destroy().unwrap()).await),
-        End::Renewed => drop(visit(layer, holding(token), |session| session.renew().unwrap()).await),
+        End::Destroyed => {
+            drop(visit(layer, holding(token), |session| session.destroy().unwrap()).await)
+        }
+        End::Renewed => {
+            drop(visit(layer, holding(token), |session| session.renew().unwrap()).await)
+        }
         End::SignedOutEverywhere => {
             let manager = layer.manager();
             assert_eq!(manager.sign_out_everywhere("user:1").await.unwrap(), 1);
@@ -90,7 +98,10 @@ async fn after_a_refused_response_too() {
     let session = manager.open(&[&token]).await.unwrap();
     manager.abort(&session).await;
     session.save().await.unwrap();
-    visit(&layer, holding(&token), |session| session.destroy().unwrap()).await;
+    visit(&layer, holding(&token), |session| {
+        session.destroy().unwrap()
+    })
+    .await;
     assert!(matches!(session.save().await, Err(Error::Gone)));
 }
 
@@ -160,7 +171,10 @@ async fn a_save_shows_what_others_have_stored_since() {
     })
     .await;
     session.save().await.unwrap();
-    assert_eq!(session.get::<String>("colour").unwrap().as_deref(), Some("red"));
+    assert_eq!(
+        session.get::<String>("colour").unwrap().as_deref(),
+        Some("red")
+    );
     assert_eq!(session.get("n").unwrap(), Some(3));
 }
 

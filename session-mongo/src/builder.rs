@@ -194,11 +194,17 @@ impl MongoStoreBuilder {
     /// A setting that is wrong, or a name that does not resolve in a `mongodb+srv` URI.
     pub async fn lazy(self) -> Result<MongoStore, ConfigError> {
         if self.deadline < Duration::from_millis(1) || self.deadline > Duration::from_secs(60) {
-            let text = format!("deadline must be between 1 ms and 60 s, not {:?}", self.deadline);
+            let text = format!(
+                "deadline must be between 1 ms and 60 s, not {:?}",
+                self.deadline
+            );
             return Err(ConfigError::new(text));
         }
         check_reads(&self.reads)?;
-        let touches = self.touches.clone().unwrap_or_else(|| WriteConcern::nodes(1));
+        let touches = self
+            .touches
+            .clone()
+            .unwrap_or_else(|| WriteConcern::nodes(1));
         check_concern("touch_write_concern", &touches)?;
         if let Some(writes) = &self.writes {
             check_concern("write_concern", writes)?;
@@ -229,10 +235,16 @@ impl MongoStoreBuilder {
             Kind::Uri(uri) => self.database_of(&uri::client(uri, self.deadline).await?)?,
             Kind::Client(client) => self.database_of(client)?,
             Kind::Database(database) if self.database.is_none() => database.clone(),
-            Kind::Collection(collection) if self.database.is_none() && self.collection.is_none() => {
+            Kind::Collection(collection)
+                if self.database.is_none() && self.collection.is_none() =>
+            {
                 return Ok(collection.clone());
             }
-            _ => return Err(ConfigError::new("the database or collection is named twice")),
+            _ => {
+                return Err(ConfigError::new(
+                    "the database or collection is named twice",
+                ));
+            }
         };
         Ok(database.collection(named))
     }
@@ -257,7 +269,11 @@ impl MongoStoreBuilder {
 
 /// With `nodes`, where nothing else is stated. The server, too, waits no longer than it matters: a
 /// write that its nodes do not take would hold its connection until they do.
-fn completed(stated: Option<WriteConcern>, nodes: Acknowledgment, deadline: Duration) -> WriteConcern {
+fn completed(
+    stated: Option<WriteConcern>,
+    nodes: Acknowledgment,
+    deadline: Duration,
+) -> WriteConcern {
     let mut concern = stated.unwrap_or_default();
     concern.w.get_or_insert(nodes);
     concern.w_timeout.get_or_insert(share(deadline));
@@ -283,10 +299,15 @@ mod tests {
             .w(Acknowledgment::Majority)
             .journal(false)
             .build();
-        let secondary = SelectionCriteria::ReadPreference(ReadPreference::Secondary { options: None });
+        let secondary =
+            SelectionCriteria::ReadPreference(ReadPreference::Secondary { options: None });
         for (name, builder, durable) in [
             ("default", over(""), true),
-            ("touches of one node", over("").touch_write_concern(one()), true),
+            (
+                "touches of one node",
+                over("").touch_write_concern(one()),
+                true,
+            ),
             (
                 "a majority",
                 over("").write_concern(WriteConcern::majority()),
@@ -295,8 +316,16 @@ mod tests {
             ("one node", over("").write_concern(one()), false),
             ("one node, by the URI", over("?w=1"), false),
             ("two nodes of we do not know how many", over("?w=2"), false),
-            ("not in the journal", over("").write_concern(unjournaled), false),
-            ("not in the journal, by the URI", over("?journal=false"), false),
+            (
+                "not in the journal",
+                over("").write_concern(unjournaled),
+                false,
+            ),
+            (
+                "not in the journal, by the URI",
+                over("?journal=false"),
+                false,
+            ),
             ("read elsewhere", over("").read_from(secondary), false),
         ] {
             let store = builder.lazy().await.unwrap();

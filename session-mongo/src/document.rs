@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Binary, Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{
+    Binary, Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc,
+};
 use session_core::{ByteString, Codec, Record, SessionId, StoreError, Timestamp, Value, Values};
 
 use crate::mark;
@@ -103,7 +105,8 @@ fn binary(bytes: Vec<u8>) -> Bson {
 /// The name of a value's field. Names with dots, a leading dollar or NUL, and the empty one, mean something else to
 /// the server: those bytes become `%` and two hexadecimal digits, the empty name `%` alone.
 pub(crate) fn escape(key: &str) -> Cow<'_, str> {
-    let plain = |(at, byte): (usize, u8)| !matches!(byte, b'%' | b'.' | 0) && (byte != b'$' || at > 0);
+    let plain =
+        |(at, byte): (usize, u8)| !matches!(byte, b'%' | b'.' | 0) && (byte != b'$' || at > 0);
     if !key.is_empty() && key.bytes().enumerate().all(plain) {
         return key.into();
     }
@@ -243,7 +246,10 @@ fn values(bytes: &Bytes, data: &RawDocument) -> Result<Values, StoreError> {
         let value = match value {
             RawBsonRef::String(text) => Value::new(Codec::Json, bytes.slice_ref(text.as_bytes())),
             RawBsonRef::Binary(binary) => {
-                let (tag, content) = binary.bytes.split_first().ok_or_else(|| damaged("a value"))?;
+                let (tag, content) = binary
+                    .bytes
+                    .split_first()
+                    .ok_or_else(|| damaged("a value"))?;
                 let codec = Codec::from_tag(*tag).ok_or_else(|| damaged("the codec of a value"))?;
                 Value::new(codec, bytes.slice_ref(content))
             }
@@ -261,8 +267,8 @@ mod tests {
     #[test]
     fn every_name_has_a_field_of_its_own() {
         let names = [
-            "", "%", "%%", "a", "a.b", ".", "..", "$", "$a", "a$", "\0", "%25", "%2E", "é.ü", "0", "a%2Eb",
-            "%24a",
+            "", "%", "%%", "a", "a.b", ".", "..", "$", "$a", "a$", "\0", "%25", "%2E", "é.ü", "0",
+            "a%2Eb", "%24a",
         ];
         let mut fields: Vec<_> = names.iter().map(|name| escape(name).into_owned()).collect();
         for (name, field) in names.iter().zip(&fields) {

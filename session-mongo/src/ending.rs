@@ -93,5 +93,6 @@ impl Inner {
 }
 
 fn replacement(ended: Ended) -> Result<RawDocumentBuf, StoreError> {
-    RawDocumentBuf::try_from(mark::fields(ended)).map_err(|_| StoreError::corrupt("the mark is no document"))
+    RawDocumentBuf::try_from(mark::fields(ended))
+        .map_err(|_| StoreError::corrupt("the mark is no document"))
 }

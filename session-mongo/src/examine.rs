@@ -26,9 +26,12 @@ impl MongoStore {
             false => inner.reads.clone(),
         };
         let before = SystemTime::now();
-        let answer = self.ask("admin", doc! { "hello": 1 }, Some(criteria)).await?;
+        let answer = self
+            .ask("admin", doc! { "hello": 1 }, Some(criteria))
+            .await?;
         let after = SystemTime::now();
-        let Some(server) = answer.and_then(|answer| answer.get_datetime("localTime").ok().copied()) else {
+        let Some(server) = answer.and_then(|answer| answer.get_datetime("localTime").ok().copied())
+        else {
             return Ok(());
         };
         match skew(server, before, after) {
@@ -133,10 +136,14 @@ fn refuses_equals(index: &Document) -> bool {
 fn unfit(listed: &Document) -> Option<&'static str> {
     match listed.get_str("type") {
         Ok("view") => {
-            return Some("it is a view, into which nobody can write; name the collection that it shows");
+            return Some(
+                "it is a view, into which nobody can write; name the collection that it shows",
+            );
         }
         Ok("timeseries") => {
-            return Some("it is a time series, whose documents cannot be changed; name another collection");
+            return Some(
+                "it is a time series, whose documents cannot be changed; name another collection",
+            );
         }
         _ => {}
     }
@@ -155,7 +162,9 @@ fn unfit(listed: &Document) -> Option<&'static str> {
         );
     }
     if options.contains_key("encryptedFields") {
-        return Some("it has encrypted fields, which the store does not know of; name another collection");
+        return Some(
+            "it has encrypted fields, which the store does not know of; name another collection",
+        );
     }
     None
 }
@@ -172,7 +181,9 @@ enum Skew {
 fn skew(server: DateTime, before: SystemTime, after: SystemTime) -> Skew {
     let server = server.to_system_time();
     // It tells of whole milliseconds.
-    let before = before.checked_sub(Duration::from_millis(1)).unwrap_or(before);
+    let before = before
+        .checked_sub(Duration::from_millis(1))
+        .unwrap_or(before);
     match (server.duration_since(after), before.duration_since(server)) {
         (Ok(ahead), _) if !ahead.is_zero() => Skew::Ahead(ahead),
         (_, Ok(behind)) if !behind.is_zero() => Skew::Behind(behind),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mongodb::error::{Error, ErrorKind, NO_WRITES_PERFORMED, SYSTEM_OVERLOADED_ERROR, WriteFailure};
+use mongodb::error::{
+    Error, ErrorKind, NO_WRITES_PERFORMED, SYSTEM_OVERLOADED_ERROR, WriteFailure,
+};
 use session_core::StoreError;
 
 /// What lies beneath: the cause of the [`StoreError`]. The driver's own texts may quote documents, so only its kind,
@@ -101,12 +103,16 @@ fn surely_nothing(error: &Error) -> bool {
         | ErrorKind::IncompatibleServer { .. }
         | ErrorKind::Shutdown => true,
         ErrorKind::Command(command) if ALWAYS.contains(&command.code) => true,
-        ErrorKind::Command(command) if !may_be_second(error) => !INTERRUPTED.contains(&command.code),
+        ErrorKind::Command(command) if !may_be_second(error) => {
+            !INTERRUPTED.contains(&command.code)
+        }
         ErrorKind::Write(WriteFailure::WriteError(_)) => true,
         // The driver says so of a connection that it could not make, and of no other.
         ErrorKind::Io(_) if error.contains_label(SYSTEM_OVERLOADED_ERROR) => true,
         // Closed while it was waited for; one that was closed while it was used has another text.
-        ErrorKind::ConnectionPoolCleared { message, .. } if message.starts_with("Connection pool for") => {
+        ErrorKind::ConnectionPoolCleared { message, .. }
+            if message.starts_with("Connection pool for") =>
+        {
             true
         }
         _ => error.contains_label(NO_WRITES_PERFORMED),
@@ -163,7 +169,9 @@ fn reason(error: &Error) -> Reason {
             code: concern.code,
         },
         ErrorKind::Bson(_) => Reason::Driver("a document is not of the expected form"),
-        ErrorKind::InvalidResponse { .. } => Reason::Driver("an answer is not of the expected form"),
+        ErrorKind::InvalidResponse { .. } => {
+            Reason::Driver("an answer is not of the expected form")
+        }
         ErrorKind::InvalidArgument { .. } => Reason::Driver("an argument is not what it wants"),
         _ => Reason::Driver("for a reason of its own"),
     }

@@ -45,7 +45,11 @@ impl MongoStore {
         self.create_index("principal", principal).await
     }
 
-    async fn create_index(&self, field: &'static str, options: IndexOptions) -> Result<(), ConnectError> {
+    async fn create_index(
+        &self,
+        field: &'static str,
+        options: IndexOptions,
+    ) -> Result<(), ConnectError> {
         let keys: Document = doc! { field: 1 };
         let model = IndexModel::builder().keys(keys).options(options).build();
         let sessions = self.inner.sessions.clone();

@@ -67,7 +67,10 @@ mod tests {
     const MOMENT: Duration = Duration::from_millis(20);
 
     /// Adds one to a count when it is over, and one when it ends.
-    fn counting(count: &Arc<AtomicUsize>, time: Duration) -> impl Future<Output = ()> + Send + 'static {
+    fn counting(
+        count: &Arc<AtomicUsize>,
+        time: Duration,
+    ) -> impl Future<Output = ()> + Send + 'static {
         struct Over(Arc<AtomicUsize>);
         impl Drop for Over {
             fn drop(&mut self) {
@@ -85,7 +88,8 @@ mod tests {
     #[tokio::test]
     async fn it_goes_on_when_it_is_dropped_but_not_for_ever() {
         let now = Instant::now();
-        for (time, until, counted) in [(MOMENT * 2, MOMENT * 100, 2), (MOMENT * 100, MOMENT * 2, 1)] {
+        for (time, until, counted) in [(MOMENT * 2, MOMENT * 100, 2), (MOMENT * 100, MOMENT * 2, 1)]
+        {
             let count = Arc::default();
             let lasting = Lasting::new(counting(&count, time), now + until, Handle::current());
             assert!(tokio::time::timeout(MOMENT, lasting).await.is_err());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::options::{ReadConcern, ReturnDocument, SelectionCriteria, WriteConcern};
 use session_core::{
-    Applied, Changes, Key, LimitExceeded, Metadata, OwnedUpdate, Record, SessionId, StoreError, Timestamp,
-    Update, Updated, Values,
+    Applied, Changes, Key, LimitExceeded, Metadata, OwnedUpdate, Record, SessionId, StoreError,
+    Timestamp, Update, Updated, Values,
 };
 use tokio::time::Instant;
 
@@ -34,7 +34,9 @@ impl Inner {
         // A collection may take one text for another.
         let same = |document: &RawDocumentBuf| document::id_of(document) == Some(id);
         let found = found.filter(same);
-        found.map(|document| document::read(id, document)).transpose()
+        found
+            .map(|document| document::read(id, document))
+            .transpose()
     }
 
     pub(crate) async fn create(&self, record: &Record, now: Timestamp) -> Result<Key, StoreError> {
@@ -83,7 +85,9 @@ impl Inner {
         let merges = update.expected.is_none() && update.changes.metadata() != Metadata::Replaced;
         let mut applied = None;
         // Too much is known to be so by who reads what is there.
-        let fits = limits.check(record.limited_size(), record.values().len()).is_ok();
+        let fits = limits
+            .check(record.limited_size(), record.values().len())
+            .is_ok();
         if fits || !merges {
             let version = update.expected.unwrap_or(update.base_version());
             applied = self.replace(id, &update, version, record, now).await?;
@@ -108,14 +112,19 @@ impl Inner {
                 Applied::Record(after) => after,
             };
             // A limit was near, or somebody moved the lifetime: now the result is known.
-            if let Some(version) = self.replace(id, &update, current.version(), &after, now).await? {
+            if let Some(version) = self
+                .replace(id, &update, current.version(), &after, now)
+                .await?
+            {
                 return Ok(Updated::Saved {
                     key: Key::Id(id),
                     version,
                 });
             }
         }
-        Err(StoreError::Unavailable(Arc::new(Reason::Late(self.deadline))))
+        Err(StoreError::Unavailable(Arc::new(Reason::Late(
+            self.deadline,
+        ))))
     }
 
     /// Puts the changes on the version that is known, so that `after` results.
@@ -143,7 +152,10 @@ impl Inner {
         }
         let change = operators([("$set", set), ("$unset", unset)]);
         let concern = self.concern(update.changes);
-        let updated = self.sessions.update_one(filter, change).write_concern(concern);
+        let updated = self
+            .sessions
+            .update_one(filter, change)
+            .write_concern(concern);
         let updated = updated.await.map_err(|error| fault::of_update(&error))?;
         Ok((updated.matched_count > 0).then_some(after.version()))
     }
@@ -174,8 +186,13 @@ impl Inner {
             .sum();
         let keys = changes.sets().count();
         if keys > 0 {
-            let room = |limit: usize, added: usize| document::number_of(limit) - document::number_of(added);
-            filter.insert("size", doc! { "$lte": room(update.limits.record_bytes, bytes) });
+            let room = |limit: usize, added: usize| {
+                document::number_of(limit) - document::number_of(added)
+            };
+            filter.insert(
+                "size",
+                doc! { "$lte": room(update.limits.record_bytes, bytes) },
+            );
             filter.insert("keys", doc! { "$lte": room(update.limits.keys, keys) });
             add.insert("size", document::number_of(bytes));
             add.insert("keys", document::number_of(keys));
@@ -186,7 +203,12 @@ impl Inner {
             filter.insert("deadline", document::date(update.record.deadline()));
             most = document::activity(update.record);
         }
-        let change = operators([("$set", set), ("$unset", unset), ("$max", most), ("$inc", add)]);
+        let change = operators([
+            ("$set", set),
+            ("$unset", unset),
+            ("$max", most),
+            ("$inc", add),
+        ]);
         let concern = self.concern(changes);
         let updated = self
             .sessions

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use mongodb::options::{Acknowledgment, WriteConcern};
 use session_core::{
-    Changes, Codec, EndReason, Ended, Key, Lifetime, Limits, Metadata, Record, SessionId, SessionStore,
-    StoreError, Timestamp, Update, Updated, Value,
+    Changes, Codec, EndReason, Ended, Key, Lifetime, Limits, Metadata, Record, SessionId,
+    SessionStore, StoreError, Timestamp, Update, Updated, Value,
 };
 
 use crate::ConnectError;
@@ -29,8 +29,8 @@ impl MongoStore {
     /// be allowed to, or the server may have no nodes as they are asked for. A user who only reads
     /// may do so where nothing else is wanted.
     pub(crate) async fn try_out(&self, only_reads: bool) -> Result<(), ConnectError> {
-        let id =
-            SessionId::random().map_err(|error| ConnectError::failed(&StoreError::unavailable(error)))?;
+        let id = SessionId::random()
+            .map_err(|error| ConnectError::failed(&StoreError::unavailable(error)))?;
         let now = SystemTime::now().into();
         let read = self.load(&Key::Id(id), now).await;
         read.map_err(|error| ConnectError::failed(&error))?;
@@ -62,7 +62,8 @@ impl MongoStore {
         changed.map_err(|error| self.refused(&error, "write_concern", &self.inner.writes))?;
         let touch = Changes::new().with_metadata(Metadata::Touched(now));
         let touched = self.put(&touch.apply(&after), &touch, now).await;
-        touched.map_err(|error| self.refused(&error, "touch_write_concern", &self.inner.touches))?;
+        touched
+            .map_err(|error| self.refused(&error, "touch_write_concern", &self.inner.touches))?;
         let (id, ended) = (bare.id(), Ended::new(EndReason::Destroyed, now));
         let marked = self
             .within_writes(move |inner| async move { inner.end(id, ended).await })
@@ -74,7 +75,12 @@ impl MongoStore {
         }
     }
 
-    async fn put(&self, record: &Record, changes: &Changes, now: Timestamp) -> Result<(), StoreError> {
+    async fn put(
+        &self,
+        record: &Record,
+        changes: &Changes,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let update = Update {
             record: &Arc::new(record.clone()),
             changes,
@@ -96,7 +102,10 @@ impl MongoStore {
                 .sessions
                 .delete_one(name(id))
                 .write_concern(inner.writes.clone());
-            deleted.await.map(drop).map_err(|error| fault::of_write(&error))
+            deleted
+                .await
+                .map(drop)
+                .map_err(|error| fault::of_write(&error))
         })
         .await
     }
@@ -137,8 +146,9 @@ fn said(concern: &WriteConcern) -> String {
 }
 
 fn code(error: &StoreError) -> Option<i32> {
-    let (StoreError::Unavailable(cause) | StoreError::OutcomeUnknown(cause) | StoreError::Corrupt(cause)) =
-        error
+    let (StoreError::Unavailable(cause)
+    | StoreError::OutcomeUnknown(cause)
+    | StoreError::Corrupt(cause)) = error
     else {
         return None;
     };

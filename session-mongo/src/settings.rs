@@ -90,7 +90,11 @@ pub(crate) fn check_names(database: &str, collection: &str) -> Result<(), Config
         _ if database.len() + 1 + collection.len() > LONGEST_NAMESPACE => {
             "the names of database and collection have more than 254 bytes together"
         }
-        _ if database.chars().chain(collection.chars()).any(char::is_control) => {
+        _ if database
+            .chars()
+            .chain(collection.chars())
+            .any(char::is_control) =>
+        {
             "the name of the database or collection contains a control character; was a line break read with it?"
         }
         _ => return Ok(()),
@@ -124,7 +128,9 @@ mod tests {
             if let Ok(client) = client {
                 refused(MongoStore::builder(client.clone()), "w=0").await;
                 refused(MongoStore::builder(client.database("shop")), "w=0").await;
-                let collection = client.database("shop").collection::<mongodb::bson::Document>("s");
+                let collection = client
+                    .database("shop")
+                    .collection::<mongodb::bson::Document>("s");
                 refused(MongoStore::builder(collection), "w=0").await;
             }
         }
@@ -133,7 +139,11 @@ mod tests {
         journaled.journal = Some(true);
         for concern in [none, journaled] {
             let builder = || MongoStore::builder(HOST);
-            refused(builder().write_concern(concern.clone()), "write_concern cannot").await;
+            refused(
+                builder().write_concern(concern.clone()),
+                "write_concern cannot",
+            )
+            .await;
             refused(
                 builder().touch_write_concern(concern.clone()),
                 "touch_write_concern cannot",
@@ -181,7 +191,11 @@ mod tests {
             "?journal=true",
             "?wtimeoutMS=0",
         ] {
-            refused(MongoStore::builder(format!("{HOST}{options}")), "MongoStore").await;
+            refused(
+                MongoStore::builder(format!("{HOST}{options}")),
+                "MongoStore",
+            )
+            .await;
         }
     }
 
@@ -215,10 +229,23 @@ mod tests {
         ] {
             refused(MongoStore::builder(HOST).database(name), "database").await;
         }
-        refused(MongoStore::builder(HOST).database("local"), "never replicated").await;
+        refused(
+            MongoStore::builder(HOST).database("local"),
+            "never replicated",
+        )
+        .await;
         refused(MongoStore::builder(HOST).database("config"), "server's own").await;
         let long = "s".repeat(252);
-        for name in ["", "a$b", "system.views", ".a", "a.", "a\0", "sessions\n", &long] {
+        for name in [
+            "",
+            "a$b",
+            "system.views",
+            ".a",
+            "a.",
+            "a\0",
+            "sessions\n",
+            &long,
+        ] {
             refused(MongoStore::builder(HOST).collection(name), "collection").await;
         }
         for name in ["sessions", "a.b", "a b", "é", &"s".repeat(250)] {
@@ -226,7 +253,11 @@ mod tests {
         }
         // Also where the application has made them.
         let client = mongodb::Client::with_uri_str(HOST).await.unwrap();
-        refused(MongoStore::builder(client.database("local")), "never replicated").await;
+        refused(
+            MongoStore::builder(client.database("local")),
+            "never replicated",
+        )
+        .await;
         let collection = client
             .database("shop")
             .collection::<mongodb::bson::Document>("a$b");

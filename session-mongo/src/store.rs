@@ -7,10 +7,12 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{RawDocumentBuf, doc};
-use mongodb::options::{Acknowledgment, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::options::{
+    Acknowledgment, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
+};
 use session_core::{
-    Capability, Durability, Ended, Key, Listed, OwnedUpdate, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated, async_trait,
+    Capability, Durability, Ended, Key, Listed, OwnedUpdate, Record, SessionId, SessionStore,
+    StoreError, Timestamp, Update, Updated, async_trait,
 };
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -24,7 +26,8 @@ use crate::{ConnectError, document};
 /// How much longer than the session the server keeps it: clocks differ.
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
 
-pub(crate) const PRIMARY: SelectionCriteria = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+pub(crate) const PRIMARY: SelectionCriteria =
+    SelectionCriteria::ReadPreference(ReadPreference::Primary);
 
 /// Sessions in MongoDB. Cheap to clone; all clones are one store.
 ///
@@ -49,7 +52,10 @@ pub(crate) struct Inner {
 impl fmt::Debug for MongoStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MongoStore")
-            .field("sessions", &format_args!("{}", self.inner.sessions.namespace()))
+            .field(
+                "sessions",
+                &format_args!("{}", self.inner.sessions.namespace()),
+            )
             .field("deadline", &self.inner.deadline)
             .finish_non_exhaustive()
     }
@@ -71,7 +77,9 @@ impl SessionStore for MongoStore {
     fn durability(&self) -> Durability {
         let Inner { writes, reads, .. } = &*self.inner;
         match (&writes.w, writes.journal) {
-            (Some(Acknowledgment::Majority), None | Some(true)) if *reads == PRIMARY => Durability::Durable,
+            (Some(Acknowledgment::Majority), None | Some(true)) if *reads == PRIMARY => {
+                Durability::Durable
+            }
             _ => Durability::MayLoseWrites,
         }
     }
@@ -96,7 +104,12 @@ impl SessionStore for MongoStore {
         .await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         let Some(id) = key.id() else {
             return Ok(Updated::Gone);
         };
@@ -127,7 +140,11 @@ impl SessionStore for MongoStore {
                 .await
                 .map_err(|error| fault::of_read(&error))?;
             let mut listed = Vec::new();
-            while let Some(document) = found.try_next().await.map_err(|error| fault::of_read(&error))? {
+            while let Some(document) = found
+                .try_next()
+                .await
+                .map_err(|error| fault::of_read(&error))?
+            {
                 // What has no id of ours is no session; another program has put it there.
                 let Some(id) = document::id_of(&document) else {
                     continue;
@@ -138,13 +155,20 @@ impl SessionStore for MongoStore {
                     Err(error) => listed.push(Listed::Unreadable { id, error }),
                 }
             }
-            listed.sort_by_key(|listed| (listed.record().map(|record| record.created()), listed.id()));
+            listed.sort_by_key(|listed| {
+                (listed.record().map(|record| record.created()), listed.id())
+            });
             Ok(listed)
         })
         .await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         let principal = principal.to_owned();
         self.within(Known::Writes, move |inner| async move {
             inner.end_one(&principal, id, ended).await
@@ -172,10 +196,9 @@ impl SessionStore for MongoStore {
             "expires": { "$lte": document::date(now.plus(GRACE)) },
             "ends": { "$not": { "$gt": document::date(now) } },
         };
-        self.within(
-            Known::Writes,
-            move |inner| async move { inner.remove(expired).await },
-        )
+        self.within(Known::Writes, move |inner| async move {
+            inner.remove(expired).await
+        })
         .await
     }
 }

@@ -86,13 +86,20 @@ mod tests {
             ("text", b"hello", "no certificate"),
             ("bytes", b"\xff\x00\x30", "no certificate"),
             ("key", key.as_bytes(), "no certificate"),
-            ("cut", b"-----BEGIN CERTIFICATE-----\nAAAA\n", "no certificate"),
+            (
+                "cut",
+                b"-----BEGIN CERTIFICATE-----\nAAAA\n",
+                "no certificate",
+            ),
         ];
         for (name, content, reason) in files {
             let file = File::new(name, content);
             for option in ["tlsCAFile", "tlsCertificateKeyFile"] {
                 let said = said(option, &file.0.display().to_string()).await;
-                assert!(said.contains(reason) && said.contains(option), "{name}: {said}");
+                assert!(
+                    said.contains(reason) && said.contains(option),
+                    "{name}: {said}"
+                );
                 assert!(!said.contains("opensesame"), "{said}");
             }
         }

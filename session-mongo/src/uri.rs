@@ -33,8 +33,12 @@ pub(crate) async fn client(uri: &str, deadline: Duration) -> Result<Client, Conf
     options.max_pool_size.get_or_insert(64);
     options.max_connecting.get_or_insert(8);
     options.heartbeat_freq.get_or_insert(Duration::from_secs(1));
-    options.connect_timeout.get_or_insert(Duration::from_secs(1));
-    options.server_selection_timeout.get_or_insert(share(deadline));
+    options
+        .connect_timeout
+        .get_or_insert(Duration::from_secs(1));
+    options
+        .server_selection_timeout
+        .get_or_insert(share(deadline));
     Client::with_options(options).map_err(|_| {
         ConfigError::new(
             "the settings in the MongoDB URI cannot be used: a certificate file that cannot be read, or some that contradict each other",
@@ -80,7 +84,10 @@ const FAULTS: [(&str, &str); 30] = [
         "unix domain sockets must be URL-encoded",
         "the path of a Unix socket is percent-encoded, as in mongodb://%2Frun%2Fmongodb.sock/shop",
     ),
-    ("IP literal hostname", "the ] after an IPv6 address is missing"),
+    (
+        "IP literal hostname",
+        "the ] after an IPv6 address is missing",
+    ),
     (
         "the hostname can only be followed by a port",
         "only a port may follow the ] of an IPv6 address",
@@ -93,7 +100,10 @@ const FAULTS: [(&str, &str); 30] = [
         "is not a 'key=value' pair",
         "an option is not of the form name=value; a ? or & in the username or password is percent-encoded",
     ),
-    ("repeated options are not allowed", "an option is there twice"),
+    (
+        "repeated options are not allowed",
+        "an option is there twice",
+    ),
     (
         "negative integer",
         "the option w has a wrong value; it is majority, or a number of nodes from 1",
@@ -119,7 +129,10 @@ const FAULTS: [(&str, &str); 30] = [
         "the option heartbeatFrequencyMS has a wrong value; it is 500 or more",
     ),
     ("maxPoolSize=0", "maxPoolSize=0 would leave no connection"),
-    ("maxConnecting=0", "maxConnecting=0 would make no connection"),
+    (
+        "maxConnecting=0",
+        "maxConnecting=0 would make no connection",
+    ),
     (
         "multiple seeds",
         "directConnection=true and loadBalanced=true go with one host",
@@ -220,9 +233,15 @@ mod tests {
             ("mongodb://a,,b/", "a host is missing"),
             ("mongodb://[::1/", "the ] after"),
             ("mongodb://[::1]27017/", "only a port"),
-            ("mongodb://host/my%20db", "the name of the database contains"),
+            (
+                "mongodb://host/my%20db",
+                "the name of the database contains",
+            ),
             ("mongodb://host/my db", "the name of the database contains"),
-            ("mongodb://host/my%2Fdb", "the name of the database contains"),
+            (
+                "mongodb://host/my%2Fdb",
+                "the name of the database contains",
+            ),
             ("mongodb://host/a/b", "the name of the database contains"),
             ("mongodb://host/a%2Eb", "the name of the database contains"),
             ("mongodb://host/a%00b", "control character"),
@@ -238,14 +257,32 @@ mod tests {
                 "wrong value",
             ),
             ("mongodb://host/?tls=opensesame", "tls has a wrong value"),
-            ("mongodb://host/?retryWrites=1", "retrywrites has a wrong value"),
-            ("mongodb://user:opensesame@host/?retryWritse=true", "retrywrites?"),
-            ("mongodb://user:opensesame@host/?opensesame=true", "not known"),
+            (
+                "mongodb://host/?retryWrites=1",
+                "retrywrites has a wrong value",
+            ),
+            (
+                "mongodb://user:opensesame@host/?retryWritse=true",
+                "retrywrites?",
+            ),
+            (
+                "mongodb://user:opensesame@host/?opensesame=true",
+                "not known",
+            ),
             ("mongodb://host/?w=1&w=2", "twice"),
             ("mongodb://host/?opensesame", "name=value"),
-            ("mongodb://host/?readPreference=opensesame", "readPreference"),
-            ("mongodb://host/?readPreferenceTags=a:b", "need a readPreference"),
-            ("mongodb://host/?maxStalenessSeconds=90", "need a readPreference"),
+            (
+                "mongodb://host/?readPreference=opensesame",
+                "readPreference",
+            ),
+            (
+                "mongodb://host/?readPreferenceTags=a:b",
+                "need a readPreference",
+            ),
+            (
+                "mongodb://host/?maxStalenessSeconds=90",
+                "need a readPreference",
+            ),
             (
                 "mongodb://host/?readPreference=secondary&maxStalenessSeconds=9",
                 "90 or more",
@@ -254,7 +291,10 @@ mod tests {
             ("mongodb://host/?maxPoolSize=0", "no connection"),
             ("mongodb://host/?maxConnecting=0", "no connection"),
             ("mongodb://a,b/?directConnection=true", "one host"),
-            ("mongodb://a/?replicaSet=r&loadBalanced=true", "loadBalanced"),
+            (
+                "mongodb://a/?replicaSet=r&loadBalanced=true",
+                "loadBalanced",
+            ),
             ("mongodb://host/?socketTimeoutMS=9", "deadline"),
             (
                 "mongodb://user:opensesame@host/?authSource=",
@@ -265,7 +305,10 @@ mod tests {
             ("mongodb://host/?authMechanism=opensesame", "is wrong"),
         ] {
             let said = said(uri).await;
-            assert!(said.contains(reason) && !said.contains("sesame"), "{uri}: {said}");
+            assert!(
+                said.contains(reason) && !said.contains("sesame"),
+                "{uri}: {said}"
+            );
         }
     }
 
@@ -277,12 +320,21 @@ mod tests {
             ("mongodb://host/", "sessions.sessions"),
             ("mongodb://host/shop", "shop.sessions"),
             ("mongodb://host/sh%C3%B6p", "shöp.sessions"),
-            ("mongodb://user:p%40ss%3A%2F%25@host:27018/shop", "shop.sessions"),
+            (
+                "mongodb://user:p%40ss%3A%2F%25@host:27018/shop",
+                "shop.sessions",
+            ),
             ("mongodb://user:a&b=c;d@host/shop", "shop.sessions"),
             ("mongodb://a,b:2,[::1]:3/shop?replicaSet=r", "shop.sessions"),
             ("mongodb://%2Frun%2Fmongodb.sock/shop", "shop.sessions"),
-            ("mongodb://host/shop?readPreference=secondary", "shop.sessions"),
-            ("mongodb://host/shop?readConcernLevel=snapshot", "shop.sessions"),
+            (
+                "mongodb://host/shop?readPreference=secondary",
+                "shop.sessions",
+            ),
+            (
+                "mongodb://host/shop?readConcernLevel=snapshot",
+                "shop.sessions",
+            ),
             ("mongodb://host?retryWrites=false", "sessions.sessions"),
         ] {
             let said = said(uri).await;
@@ -293,6 +345,10 @@ mod tests {
     #[cfg(not(feature = "dns"))]
     #[tokio::test]
     async fn a_missing_feature_is_named() {
-        assert!(said("mongodb+srv://host.example/").await.contains("mongo-dns"));
+        assert!(
+            said("mongodb+srv://host.example/")
+                .await
+                .contains("mongo-dns")
+        );
     }
 }

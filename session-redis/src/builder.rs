@@ -167,7 +167,11 @@ impl RedisStoreBuilder {
 
     /// The certificate and the key, in PEM form, that the server wants of its clients.
     #[cfg(feature = "tls")]
-    pub fn client_certificate(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
         self.certificates.client = Some((certificate.into(), key.into()));
         self
     }
@@ -235,14 +239,19 @@ impl RedisStoreBuilder {
             ));
         }
         let link = Link::new(connector, self.timing);
-        let names = Names { prefix: self.prefix };
+        let names = Names {
+            prefix: self.prefix,
+        };
         Ok(RedisStore::new(link, names, self.layout))
     }
 
     fn of_servers(&self, servers: Servers) -> Result<Connector, ConfigError> {
         let (login, certificates) = (&self.login, &self.certificates);
-        let wrong =
-            |error| ConfigError::new(format!("the settings for Redis contradict each other: {error}"));
+        let wrong = |error| {
+            ConfigError::new(format!(
+                "the settings for Redis contradict each other: {error}"
+            ))
+        };
         certificates.check()?;
         match servers {
             Servers::One(info) => {
@@ -258,7 +267,9 @@ impl RedisStoreBuilder {
                         "a Cluster has database 0 only; keep data apart by prefix",
                     ));
                 }
-                let cluster = Cluster::new(nodes, self.timing, |builder| certificates.of_cluster(builder));
+                let cluster = Cluster::new(nodes, self.timing, |builder| {
+                    certificates.of_cluster(builder)
+                });
                 Ok(Connector::Cluster(Box::new(cluster.map_err(wrong)?)))
             }
             #[cfg(feature = "sentinel")]
@@ -308,7 +319,9 @@ fn check_login(info: &ConnectionInfo) -> Result<(), ConfigError> {
 fn contradiction(error: &redis::RedisError) -> ConfigError {
     let text = error.to_string();
     let text = text.split(" - ").next().unwrap_or_default();
-    ConfigError::new(format!("the settings for Redis contradict each other: {text}"))
+    ConfigError::new(format!(
+        "the settings for Redis contradict each other: {text}"
+    ))
 }
 
 impl Login {

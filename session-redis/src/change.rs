@@ -52,7 +52,13 @@ impl Inner {
     }
 
     /// An update as a call of the script that puts the whole record into the place of the one it was made from.
-    fn replace(&self, id: SessionId, update: &Update<'_>, now: Timestamp, probation: Option<u64>) -> Cmd {
+    fn replace(
+        &self,
+        id: SessionId,
+        update: &Update<'_>,
+        now: Timestamp,
+        probation: Option<u64>,
+    ) -> Cmd {
         let record = update.record;
         let (arguments, size) = self.layout.sizes(record);
         let mut call = REPLACE.on(&self.names.session(id), 8 + arguments, 256 + size);
@@ -77,7 +83,13 @@ impl Inner {
     }
 
     /// An update as a call of the script that merges.
-    fn merge(&self, id: SessionId, update: &Update<'_>, now: Timestamp, probation: Option<u64>) -> Cmd {
+    fn merge(
+        &self,
+        id: SessionId,
+        update: &Update<'_>,
+        now: Timestamp,
+        probation: Option<u64>,
+    ) -> Cmd {
         let changes = update.changes;
         let replaced = changes.metadata() == Metadata::Replaced;
         let seen = match changes.metadata() {
@@ -93,7 +105,11 @@ impl Inner {
         // A clear takes all that is not set.
         let removes = || changes.removes().filter(|_| !changes.is_clear());
         let removed = removes().count();
-        let mut call = UPDATE.on(&self.names.session(id), 20 + 2 * sets + removed, 128 + added);
+        let mut call = UPDATE.on(
+            &self.names.session(id),
+            20 + 2 * sets + removed,
+            128 + added,
+        );
         call.arg(now.as_millis()).arg(update.epoch);
         match update.expected {
             Some(version) => call.arg(version),
@@ -166,7 +182,9 @@ fn made_from(update: &Update<'_>) -> Option<u64> {
 /// Whether only the version changes of what the scripts decide by.
 fn keeps_what_decides(update: &Update<'_>, now: Timestamp) -> bool {
     let record = update.record;
-    update.changes.metadata() == Metadata::Unchanged && record.epoch() == update.epoch && record.is_live(now)
+    update.changes.metadata() == Metadata::Unchanged
+        && record.epoch() == update.epoch
+        && record.is_live(now)
 }
 
 /// Adds the principal behind a `p`, so that none is told from one without a name.
@@ -198,9 +216,9 @@ impl Answer {
         let mut parts = parts.into_iter();
         match (parts.next(), parts.next(), parts.next()) {
             // Unreadable or not, it is a conflict; who loads again will see.
-            (Some(Reply::Int(-1)), Some(fresh), _) => {
-                Ok(Answer::Conflict(layout::read_record(id, fresh).ok().flatten()))
-            }
+            (Some(Reply::Int(-1)), Some(fresh), _) => Ok(Answer::Conflict(
+                layout::read_record(id, fresh).ok().flatten(),
+            )),
             (Some(Reply::Int(-2)), Some(Reply::Int(bytes)), Some(Reply::Int(keys))) => {
                 let number = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
                 match limits.check(number(bytes), number(keys)) {

@@ -50,7 +50,9 @@ impl Cluster {
     }
 
     pub(crate) async fn connect(&self) -> RedisResult<Connection> {
-        Ok(Connection::Cluster(self.client.get_async_connection().await?))
+        Ok(Connection::Cluster(
+            self.client.get_async_connection().await?,
+        ))
     }
 }
 
@@ -72,7 +74,10 @@ pub(crate) async fn send(connection: &ClusterConnection, command: &Cmd) -> Redis
     };
     let route = Route::with_key(key.unwrap_or_default(), SlotAddr::Master);
     let route = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
-    connection.clone().route_command(command.clone(), route).await
+    connection
+        .clone()
+        .route_command(command.clone(), route)
+        .await
 }
 
 /// Sends a command to the node that imports its slot, behind the word that allows it: both go on

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ProtocolVersion, PushInfo, PushKind, RedisFuture, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ProtocolVersion, PushInfo, PushKind, RedisFuture,
+    RedisResult, Value,
 };
 use tokio::task::JoinHandle;
 
@@ -142,7 +143,9 @@ impl Connection {
     #[cfg(feature = "cluster")]
     pub(crate) async fn send_asking(&self, command: &Cmd, node: &str) -> RedisResult<Value> {
         match self {
-            Self::Cluster(connection) => crate::cluster::send_asking(connection, command, node).await,
+            Self::Cluster(connection) => {
+                crate::cluster::send_asking(connection, command, node).await
+            }
             _ => self.send(command).await,
         }
     }

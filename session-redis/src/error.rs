@@ -27,7 +27,9 @@ pub enum ConnectError {
 impl ConnectError {
     pub(crate) fn failed(error: &StoreError) -> Self {
         let cause = match error {
-            StoreError::Unavailable(reason) | StoreError::OutcomeUnknown(reason) => Arc::clone(reason),
+            StoreError::Unavailable(reason) | StoreError::OutcomeUnknown(reason) => {
+                Arc::clone(reason)
+            }
             other => Arc::new(other.clone()),
         };
         let text = cause.to_string();

@@ -96,7 +96,9 @@ impl Fault {
     /// in time: that tells more.
     pub(crate) fn for_which(self, refusal: Option<Arc<Reason>>) -> Self {
         match (self, refusal) {
-            (Self::Lost(last), Some(refusal)) if matches!(*last, Reason::Silent(_)) => Self::Lost(refusal),
+            (Self::Lost(last), Some(refusal)) if matches!(*last, Reason::Silent(_)) => {
+                Self::Lost(refusal)
+            }
             (fault, _) => fault,
         }
     }
@@ -125,7 +127,9 @@ impl Fault {
     /// Whether it will be the same again until somebody changes a setting.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
-            Self::Refused { reason, .. } => matches!(&**reason, Reason::Refused(said) if said.is_lasting()),
+            Self::Refused { reason, .. } => {
+                matches!(&**reason, Reason::Refused(said) if said.is_lasting())
+            }
             _ => false,
         }
     }
@@ -153,7 +157,9 @@ impl Fault {
             #[cfg(feature = "cluster")]
             Self::Ask { reason, .. } => StoreError::Unavailable(reason),
             Self::Lost(reason) => StoreError::OutcomeUnknown(reason),
-            Self::NoScript => StoreError::unavailable("the server forgets scripts as soon as it has them"),
+            Self::NoScript => {
+                StoreError::unavailable("the server forgets scripts as soon as it has them")
+            }
             Self::WrongType => StoreError::corrupt("the key holds a value of another type"),
         }
     }

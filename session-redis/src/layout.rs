@@ -152,7 +152,9 @@ fn numbers<const N: usize>(text: &mut &[u8]) -> Result<[u64; N], StoreError> {
 fn number_of(text: &mut &[u8]) -> Option<u64> {
     let (mut number, mut rest) = (0_u64, *text);
     while let [digit @ b'0'..=b'9', after @ ..] = rest {
-        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        number = number
+            .checked_mul(10)?
+            .checked_add(u64::from(digit - b'0'))?;
         rest = after;
     }
     let digits = text.len() - rest.len();

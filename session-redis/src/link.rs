@@ -166,7 +166,12 @@ impl Link {
         }
     }
 
-    async fn attempt(self: &Arc<Self>, command: &Cmd, twice: Twice, until: Instant) -> Result<Value, Fault> {
+    async fn attempt(
+        self: &Arc<Self>,
+        command: &Cmd,
+        twice: Twice,
+        until: Instant,
+    ) -> Result<Value, Fault> {
         let live = self
             .live(until)
             .await
@@ -199,7 +204,10 @@ impl Link {
                         Fault::Refused { reason, .. }
                             if is_read_only(&error) && live.born.elapsed() < REST =>
                         {
-                            Fault::Refused { again: false, reason }
+                            Fault::Refused {
+                                again: false,
+                                reason,
+                            }
                         }
                         fault => fault,
                     }
@@ -214,7 +222,9 @@ impl Link {
                 Err(_) => Err(Fault::Lost(Arc::new(Reason::Silent(began.elapsed())))),
                 // Once it has taken over, the driver knows it.
                 Ok(Err(error)) if crate::cluster::is_unknown_node(&error) => Err(fault),
-                Ok(answer) => answer.and_then(refusal).map_err(|error| Fault::of(&error, true)),
+                Ok(answer) => answer
+                    .and_then(refusal)
+                    .map_err(|error| Fault::of(&error, true)),
             };
         }
         waiting.answered = true;

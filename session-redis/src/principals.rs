@@ -175,7 +175,12 @@ impl Inner {
         }
     }
 
-    async fn end_damaged(&self, id: SessionId, ended: Ended, until: Instant) -> Result<u64, StoreError> {
+    async fn end_damaged(
+        &self,
+        id: SessionId,
+        ended: Ended,
+        until: Instant,
+    ) -> Result<u64, StoreError> {
         match self.load(id, until).await {
             Err(StoreError::Corrupt(_)) => Ok(self.delete(id, None, ended, until).await?.count),
             Ok(_) => Ok(0),
@@ -183,7 +188,12 @@ impl Inner {
         }
     }
 
-    async fn is_indexed(&self, principal: &str, id: SessionId, until: Instant) -> Result<bool, StoreError> {
+    async fn is_indexed(
+        &self,
+        principal: &str,
+        id: SessionId,
+        until: Instant,
+    ) -> Result<bool, StoreError> {
         let mut command = cmd("ZSCORE");
         command.arg(self.names.index(principal)).arg(id.encode());
         let score = self.link.call(&command, Twice::Harmless, until).await;
@@ -252,7 +262,9 @@ impl Inner {
         let mark = Score::revoked()?;
         let ids: Vec<_> = entries.iter().map(|(id, _)| *id).collect();
         match self.mark(principal, &ids, mark, until).await {
-            Ok(()) => entries.iter_mut().for_each(|(_, score)| *score = mark as f64),
+            Ok(()) => entries
+                .iter_mut()
+                .for_each(|(_, score)| *score = mark as f64),
             Err(fault) if fault.is_out_of_memory() => {}
             Err(fault) => return Err(fault.of_read()),
         }
@@ -260,13 +272,22 @@ impl Inner {
     }
 
     /// Marks the entries that are there.
-    async fn mark(&self, principal: &str, ids: &[SessionId], mark: i64, until: Instant) -> Result<(), Fault> {
+    async fn mark(
+        &self,
+        principal: &str,
+        ids: &[SessionId],
+        mark: i64,
+        until: Instant,
+    ) -> Result<(), Fault> {
         let mut command = cmd("ZADD");
         command.arg(self.names.index(principal)).arg("XX");
         for id in ids {
             command.arg(mark).arg(id.encode());
         }
-        self.link.call(&command, Twice::Harmless, until).await.map(drop)
+        self.link
+            .call(&command, Twice::Harmless, until)
+            .await
+            .map(drop)
     }
 
     /// Does something with each session, some at once; the answers are in no order.
@@ -300,7 +321,11 @@ impl Inner {
         if steps.is_empty() {
             return Ok(0);
         }
-        let mut call = HEAL.on(&self.names.index(principal), 3 * steps.len(), 64 * steps.len());
+        let mut call = HEAL.on(
+            &self.names.index(principal),
+            3 * steps.len(),
+            64 * steps.len(),
+        );
         for (id, score, mark) in steps {
             call.arg(id.encode()).arg(score.to_string());
             match mark {
@@ -320,7 +345,9 @@ impl Inner {
 fn steps(entries: &[(SessionId, f64)], now: Timestamp) -> Vec<Step> {
     let step = |&(id, score): &(SessionId, f64)| match Score::of(score) {
         Score::Deadline => Some((id, score, Some(Score::missed(now).ok()?))),
-        Score::Missed(when) if u64::from(score::seconds(now)).saturating_sub(when) <= MISSED => None,
+        Score::Missed(when) if u64::from(score::seconds(now)).saturating_sub(when) <= MISSED => {
+            None
+        }
         Score::Missed(_) | Score::Revoked => Some((id, score, None)),
     };
     entries.iter().filter_map(step).collect()

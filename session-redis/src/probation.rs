@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value as Reply;
-use session_core::{EndReason, Ended, Key, OwnedUpdate, Record, SessionId, StoreError, Timestamp, Updated};
+use session_core::{
+    EndReason, Ended, Key, OwnedUpdate, Record, SessionId, StoreError, Timestamp, Updated,
+};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::change::Answer;
@@ -44,8 +46,11 @@ impl Inner {
         finish(until, async move {
             let (id, principal) = (record.id(), record.principal().unwrap_or_default());
             let grown = self.index(principal, &record, now, until).await?;
-            self.create(&record, now, Some(self.provisional()), until).await?;
-            let kept = self.confirm(principal, &record, record.version(), now).await?;
+            self.create(&record, now, Some(self.provisional()), until)
+                .await?;
+            let kept = self
+                .confirm(principal, &record, record.version(), now)
+                .await?;
             if grown {
                 self.tidy(principal, &record, now, until).await;
             }
@@ -106,11 +111,13 @@ impl Inner {
         until: Instant,
     ) -> Result<bool, StoreError> {
         let mut call = INDEX.on(&self.names.index(principal), 4, 80);
-        call.arg(record.id().encode()).arg(record.deadline().as_millis());
+        call.arg(record.id().encode())
+            .arg(record.deadline().as_millis());
         call.arg(now.as_millis()).arg(millis(INDEX_GRACE));
         let done = INDEX.run(&self.link, &call, Twice::Harmless, until).await;
         // An entry without a session is none, so nothing was written.
-        done.map(|grown| grown == Reply::Int(1)).map_err(Fault::of_read)
+        done.map(|grown| grown == Reply::Int(1))
+            .map_err(Fault::of_read)
     }
 
     /// After it was written: takes it off probation, or ends it if it was revoked meanwhile. It
@@ -126,9 +133,14 @@ impl Inner {
         let end = Instant::now() + self.probation() - Duration::from_secs(2);
         loop {
             let until = self.link.until().min(end);
-            match self.confirm_once(principal, record, version, now, until).await {
+            match self
+                .confirm_once(principal, record, version, now, until)
+                .await
+            {
                 Ok(kept) => return Ok(kept),
-                Err(fault) if fault.may_pass() && Instant::now() + PAUSE < end => sleep(PAUSE).await,
+                Err(fault) if fault.may_pass() && Instant::now() + PAUSE < end => {
+                    sleep(PAUSE).await
+                }
                 // By now something was written.
                 Err(fault) => return Err(fault.of_confirmation()),
             }
@@ -146,7 +158,9 @@ impl Inner {
         let id = record.id();
         let mut call = CONFIRM.on(&self.names.index(principal), 2, 48);
         call.arg(id.encode()).arg(record.deadline().as_millis());
-        let kept = CONFIRM.run(&self.link, &call, Twice::Harmless, until).await?;
+        let kept = CONFIRM
+            .run(&self.link, &call, Twice::Harmless, until)
+            .await?;
         if kept != Reply::Int(1) {
             let ended = Ended::new(EndReason::Revoked, now);
             self.end(id, Some(principal), ended, until).await?;
@@ -155,7 +169,9 @@ impl Inner {
         let mut call = SETTLE.on(&self.names.session(id), 4, 48);
         call.arg(version).arg(now.as_millis()).arg(millis(GRACE));
         call.arg(self.layout.hint());
-        let there = SETTLE.run(&self.link, &call, Twice::Harmless, until).await?;
+        let there = SETTLE
+            .run(&self.link, &call, Twice::Harmless, until)
+            .await?;
         Ok(there == Reply::Int(1))
     }
 }

@@ -86,7 +86,10 @@ fn hint(code: &str, text: &str) -> (&'static str, bool) {
             "the server is a node of a Cluster; connect with a redis-cluster:// URL",
             false,
         ),
-        "TRYAGAIN" | "CLUSTERDOWN" => ("the Cluster has no primary for this session at the moment", false),
+        "TRYAGAIN" | "CLUSTERDOWN" => (
+            "the Cluster has no primary for this session at the moment",
+            false,
+        ),
         "READONLY" => (
             "the server is a read-only replica; connect to the primary, or by way of Sentinel",
             false,
@@ -97,7 +100,10 @@ fn hint(code: &str, text: &str) -> (&'static str, bool) {
             "the user lacks a permission; session-redis documents the commands it needs",
             true,
         ),
-        "NOAUTH" | "WRONGPASS" => ("the server wants a username and password, or other ones", true),
+        "NOAUTH" | "WRONGPASS" => (
+            "the server wants a username and password, or other ones",
+            true,
+        ),
         _ if says("The user executing the script") || says("no permissions") => (
             "the user lacks a permission; session-redis documents the commands it needs",
             true,
@@ -116,11 +122,14 @@ fn hint(code: &str, text: &str) -> (&'static str, bool) {
             "the server has as many clients as it may; raise its maxclients, or close other connections",
             false,
         ),
-        _ if says("unknown command 'SENTINEL'") => {
-            ("this is a server and no Sentinel; connect with redis://", true)
-        }
+        _ if says("unknown command 'SENTINEL'") => (
+            "this is a server and no Sentinel; connect with redis://",
+            true,
+        ),
         _ if says("unknown command") => ("is the command renamed or disabled on the server?", true),
-        _ if says("cluster support disabled") => ("the server is no Cluster; connect with redis://", true),
+        _ if says("cluster support disabled") => {
+            ("the server is no Cluster; connect with redis://", true)
+        }
         _ if says("switch database") || says("DB index") => {
             ("the server has no database of this number", true)
         }
@@ -183,8 +192,9 @@ mod tests {
 
     #[test]
     fn arguments_of_commands_are_left_out() {
-        let said =
-            said("ERR unknown command 'ZRANGE', with args beginning with: 'session:principal:ann' '0' ");
+        let said = said(
+            "ERR unknown command 'ZRANGE', with args beginning with: 'session:principal:ann' '0' ",
+        );
         assert_eq!(
             said.to_string(),
             "ERR unknown command 'ZRANGE' (is the command renamed or disabled on the server?)"

@@ -9,8 +9,8 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, RedisError,
-    RedisResult, Value, cmd,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
+    RedisError, RedisResult, Value, cmd,
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -45,7 +45,10 @@ impl Sentinel {
     ) -> RedisResult<Made> {
         let Word { host, port, .. } = self.primary(limit).await?;
         let address = address(&host, port);
-        let info = self.server.clone().set_addr(at(self.server.addr(), host, port));
+        let info = self
+            .server
+            .clone()
+            .set_addr(at(self.server.addr(), host, port));
         let connection = single(&Client::open(info)?, limit, on_drop).await?;
         let role = connection.send(&cmd("ROLE")).await?.extract_error()?;
         let role = Vec::<Value>::from_redis_value(role)?
@@ -80,7 +83,10 @@ impl Sentinel {
             match answer {
                 Ok(word) => {
                     until = until.min(Instant::now() + limit / 4);
-                    if latest.as_ref().is_none_or(|latest| latest.epoch < word.epoch) {
+                    if latest
+                        .as_ref()
+                        .is_none_or(|latest| latest.epoch < word.epoch)
+                    {
                         latest = Some(word);
                     }
                 }
@@ -102,15 +108,19 @@ impl Sentinel {
         ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
         let answer: Option<(String, u16)> = ask.query_async(&mut connection).await?;
         let unknown = || {
-            let text = "the sentinels know no primary of this name; it is what stands behind # in the URL";
+            let text =
+                "the sentinels know no primary of this name; it is what stands behind # in the URL";
             RedisError::from((ErrorKind::InvalidClientConfig, text))
         };
         let (host, port) = answer.ok_or_else(unknown)?;
         let mut ask = cmd("SENTINEL");
         ask.arg("MASTER").arg(&self.name);
         // Without it, this one is believed only where nobody knows better.
-        let facts: HashMap<String, String> = ask.query_async(&mut connection).await.unwrap_or_default();
-        let epoch = facts.get("config-epoch").and_then(|epoch| epoch.parse().ok());
+        let facts: HashMap<String, String> =
+            ask.query_async(&mut connection).await.unwrap_or_default();
+        let epoch = facts
+            .get("config-epoch")
+            .and_then(|epoch| epoch.parse().ok());
         Ok(Word {
             host,
             port,
@@ -120,7 +130,12 @@ impl Sentinel {
 
     /// Listens to all sentinels, for as long as somebody wants to know: any of them may hang unnoticed.
     pub(crate) async fn watch(self: Arc<Self>, link: Weak<Link>) {
-        join_all(self.sentinels.iter().map(|sentinel| self.follow(sentinel, &link))).await;
+        join_all(
+            self.sentinels
+                .iter()
+                .map(|sentinel| self.follow(sentinel, &link)),
+        )
+        .await;
     }
 
     async fn follow(&self, sentinel: &Client, link: &Weak<Link>) {
@@ -132,7 +147,12 @@ impl Sentinel {
         }
     }
 
-    async fn listen(&self, sentinel: &Client, link: &Weak<Link>, limit: Duration) -> RedisResult<()> {
+    async fn listen(
+        &self,
+        sentinel: &Client,
+        link: &Weak<Link>,
+        limit: Duration,
+    ) -> RedisResult<()> {
         let late = |_| RedisError::from((ErrorKind::Io, "no answer from a sentinel"));
         let subscribed = async {
             let mut listener = sentinel.get_async_pubsub().await?;
@@ -171,7 +191,9 @@ fn address(host: &str, port: u16) -> String {
 fn at(like: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
     match like {
         ConnectionAddr::TcpTls {
-            insecure, tls_params, ..
+            insecure,
+            tls_params,
+            ..
         } => ConnectionAddr::TcpTls {
             host,
             port,

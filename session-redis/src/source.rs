@@ -161,7 +161,9 @@ impl Servers {
                     .split_once('#')
                     .filter(|(_, name)| !name.is_empty())
                     .ok_or_else(|| {
-                        ConfigError::new("the redis-sentinel URL lacks the name of the primary: append #name")
+                        ConfigError::new(
+                            "the redis-sentinel URL lacks the name of the primary: append #name",
+                        )
                     })?;
                 // Names are shown; what follows a # in a password is not to be taken for one.
                 if name.contains(['@', '#', '/', '?', ':', '&', '=']) {
@@ -195,7 +197,8 @@ fn parts(rest: &str) -> (&str, impl Iterator<Item = &str>, &str) {
 }
 
 fn has_port(host: &str) -> bool {
-    host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'))
+    host.rsplit_once(':')
+        .is_some_and(|(_, port)| !port.contains(']'))
 }
 
 /// After so long without traffic the system asks whether the other end is still there, again after
@@ -240,7 +243,9 @@ fn info(url: &str) -> Result<ConnectionInfo, ConfigError> {
     }
     let secure = url.starts_with("rediss://") || url.starts_with("valkeys://");
     if secure && !cfg!(feature = "tls") {
-        return Err(ConfigError::new("TLS needs the feature `tls` of session-redis"));
+        return Err(ConfigError::new(
+            "TLS needs the feature `tls` of session-redis",
+        ));
     }
     let info = url.into_connection_info().map_err(|error| wrong(&error))?;
     if info.redis_settings().db() < 0 {
@@ -303,7 +308,10 @@ fn wrong(error: &redis::RedisError) -> ConfigError {
 
 /// The same, with a protocol that tells at once that a connection was closed.
 pub(crate) fn tuned(info: ConnectionInfo) -> ConnectionInfo {
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    let settings = info
+        .redis_settings()
+        .clone()
+        .set_protocol(ProtocolVersion::RESP3);
     undelayed(info).set_redis_settings(settings)
 }
 

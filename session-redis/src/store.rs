@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use redis::{Cmd, Value as Reply};
 use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated, async_trait,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated, async_trait,
 };
 use tokio::time::Instant;
 
@@ -69,20 +69,30 @@ impl RedisStore {
 
     pub(crate) fn new(link: Arc<Link>, names: Names, layout: Layout) -> Self {
         Self {
-            inner: Arc::new(Inner { link, names, layout }),
+            inner: Arc::new(Inner {
+                link,
+                names,
+                layout,
+            }),
         }
     }
 
     /// Connects, reads what is not there and deletes it: that shows whether the user may, and whether this is a server to write to.
     pub(crate) async fn try_out(&self) -> Result<(), ConnectError> {
         let reason = self.inner.link.connect().await;
-        reason.map_err(|reason| ConnectError::failed(&StoreError::Unavailable(Arc::new(reason))))?;
+        reason
+            .map_err(|reason| ConnectError::failed(&StoreError::Unavailable(Arc::new(reason))))?;
         let nobody = SessionId::from_bytes([0; 16]);
         let until = self.inner.link.until();
         let read = self.inner.load(nobody, until).await;
         read.map_err(|error| ConnectError::failed(&error))?;
-        let deleted = self.inner.delete(nobody, None, Ended::default(), until).await;
-        deleted.map(drop).map_err(|error| ConnectError::failed(&error))
+        let deleted = self
+            .inner
+            .delete(nobody, None, Ended::default(), until)
+            .await;
+        deleted
+            .map(drop)
+            .map_err(|error| ConnectError::failed(&error))
     }
 }
 
@@ -131,7 +141,12 @@ impl SessionStore for RedisStore {
         Ok(Key::Id(record.id()))
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         let Some(id) = key.id() else {
             return Ok(Updated::Gone);
         };
@@ -170,7 +185,12 @@ impl SessionStore for RedisStore {
     }
 
     /// Where an answer was lost it is asked again, and what the first time has ended is not there any more: then this is `false`.
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         let until = self.inner.link.until();
         let count = self.inner.end_one(principal, id, ended, until).await?;
         if count > 0 {
@@ -217,7 +237,9 @@ pub(crate) enum Spared {
 /// Milliseconds for which the server keeps a record.
 pub(crate) fn ttl(record: &Record, now: Timestamp) -> u64 {
     let rest = record.expires().since(now) + GRACE;
-    u64::try_from(rest.as_millis()).unwrap_or(LONGEST).min(LONGEST)
+    u64::try_from(rest.as_millis())
+        .unwrap_or(LONGEST)
+        .min(LONGEST)
 }
 
 impl Inner {
@@ -278,7 +300,8 @@ impl Inner {
             return Err(strange());
         };
         let mut parts = parts.into_iter();
-        let (Some(Reply::Int(count)), principal) = (parts.next(), parts.next().and_then(text)) else {
+        let (Some(Reply::Int(count)), principal) = (parts.next(), parts.next().and_then(text))
+        else {
             return Err(strange());
         };
         let spared = match parts.next() {

@@ -25,7 +25,8 @@ impl Certificates {
     /// The driver takes a file without certificates, and then trusts nobody. What is indented, or
     /// on one line, is none.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let has_one = |pem: &Vec<u8>| CertificateDer::pem_slice_iter(pem).any(|found| found.is_ok());
+        let has_one =
+            |pem: &Vec<u8>| CertificateDer::pem_slice_iter(pem).any(|found| found.is_ok());
         let settings = [
             ("root_certificates", self.roots.as_ref()),
             (

@@ -26,7 +26,12 @@ pub enum Backend {
 
 impl Backend {
     /// Those that keep records on the server.
-    pub const SERVER: [Self; 4] = [Self::Memory, Self::Replace, Self::ReplaceHandsBack, Self::Fields];
+    pub const SERVER: [Self; 4] = [
+        Self::Memory,
+        Self::Replace,
+        Self::ReplaceHandsBack,
+        Self::Fields,
+    ];
     /// All of them.
     pub const ALL: [Self; 6] = [
         Self::Memory,

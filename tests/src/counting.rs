@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 
 /// Counts each kind of call of the store in it.
@@ -122,7 +122,12 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
         self.inner.create(record, now).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         count(&self.updates);
         self.inner.update(key, update, now).await
     }
@@ -137,7 +142,12 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
         self.inner.list(principal, now).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         count(&self.others);
         self.inner.delete_one(principal, id, ended).await
     }

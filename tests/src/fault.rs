@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 
 use crate::sim::pause;
@@ -155,14 +155,21 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
-        self.call(Call::Create, self.inner.create(record, now)).await
+        self.call(Call::Create, self.inner.create(record, now))
+            .await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         if self.conflicts() {
             return Ok(Updated::Conflict(None));
         }
-        self.call(Call::Update, self.inner.update(key, update, now)).await
+        self.call(Call::Update, self.inner.update(key, update, now))
+            .await
     }
 
     async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
@@ -173,7 +180,12 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         self.inner.list(principal, now).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         self.inner.delete_one(principal, id, ended).await
     }
 

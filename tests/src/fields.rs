@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    ByteString, Capability, Changes, Durability, Ended, Key, LimitExceeded, Listed, Metadata, Record,
-    SessionId, SessionStore, StoreError, Timestamp, Update, Updated, Value, Values,
+    ByteString, Capability, Changes, Durability, Ended, Key, LimitExceeded, Listed, Metadata,
+    Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated, Value, Values,
 };
 
 /// Keeps sessions as a Redis hash or a MongoDB document would: a field for each value, and the
@@ -43,7 +43,9 @@ struct Head {
 impl Head {
     fn new(record: &Record) -> Self {
         let entries = record.values().iter();
-        let entries: usize = entries.map(|(key, value)| Values::entry_size(key, value)).sum();
+        let entries: usize = entries
+            .map(|(key, value)| Values::entry_size(key, value))
+            .sum();
         Self {
             metadata: record.encode_metadata(),
             epoch: record.epoch(),
@@ -64,7 +66,9 @@ impl Hash {
             last_seen: record.last_seen(),
             size: record.limited_size() - head.size,
             head,
-            values: values.map(|(key, value)| (key.into(), value.clone())).collect(),
+            values: values
+                .map(|(key, value)| (key.into(), value.clone()))
+                .collect(),
         }
     }
 
@@ -78,7 +82,9 @@ impl Hash {
 
     fn record(&self) -> Result<Arc<Record>, StoreError> {
         let values = self.values.iter();
-        let values = values.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let values = values
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
         let metadata = self.head.metadata.clone();
         let record = Record::from_parts(metadata, self.version, self.last_seen, values)?;
         Ok(Arc::new(record))
@@ -187,14 +193,22 @@ impl SessionStore for FieldStore {
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
         let mut hashes = self.hashes();
-        if hashes.get(&record.id()).is_some_and(|taken| taken.is_live(now)) {
+        if hashes
+            .get(&record.id())
+            .is_some_and(|taken| taken.is_live(now))
+        {
             return Err(StoreError::IdTaken);
         }
         hashes.insert(record.id(), Hash::new(record));
         Ok(Key::Id(record.id()))
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         let Some(id) = key.id() else {
             return Ok(Updated::Gone);
         };
@@ -204,7 +218,10 @@ impl SessionStore for FieldStore {
         let Some(hash) = live else {
             return Ok(Updated::Gone);
         };
-        if update.expected.is_some_and(|version| version != hash.version) {
+        if update
+            .expected
+            .is_some_and(|version| version != hash.version)
+        {
             return Ok(Updated::Conflict(None));
         }
         hash.merge(update)?;
@@ -229,7 +246,12 @@ impl SessionStore for FieldStore {
         theirs.map(|hash| hash.record().map(Listed::from)).collect()
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         Ok(self.end(|other, hash| *other == id && hash.is_of(principal), ended) > 0)
     }
 
@@ -239,7 +261,10 @@ impl SessionStore for FieldStore {
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        Ok(self.end(|id, hash| hash.is_of(principal) && Some(*id) != except, ended))
+        Ok(self.end(
+            |id, hash| hash.is_of(principal) && Some(*id) != except,
+            ended,
+        ))
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

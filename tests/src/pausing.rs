@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Clock, Durability, Ended, Key, Listed, ManualClock, Record, SessionId, SessionStore,
-    StoreError, Timestamp, Update, Updated,
+    Capability, Clock, Durability, Ended, Key, Listed, ManualClock, Record, SessionId,
+    SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
 use crate::Rng;
@@ -115,7 +115,12 @@ impl<S: SessionStore, P: Pause> SessionStore for PausingStore<S, P> {
         self.around(self.inner.create(record, now)).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         self.around(self.inner.update(key, update, now)).await
     }
 
@@ -127,8 +132,14 @@ impl<S: SessionStore, P: Pause> SessionStore for PausingStore<S, P> {
         self.around(self.inner.list(principal, now)).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
-        self.around(self.inner.delete_one(principal, id, ended)).await
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
+        self.around(self.inner.delete_one(principal, id, ended))
+            .await
     }
 
     async fn delete_all(
@@ -137,7 +148,8 @@ impl<S: SessionStore, P: Pause> SessionStore for PausingStore<S, P> {
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        self.around(self.inner.delete_all(principal, except, ended)).await
+        self.around(self.inner.delete_all(principal, except, ended))
+            .await
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 
 /// A map that can only replace a record whose version is the loaded one: whoever comes second
@@ -60,14 +60,22 @@ impl SessionStore for ReplaceStore {
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
         let mut records = self.records();
-        if records.get(&record.id()).is_some_and(|taken| taken.is_live(now)) {
+        if records
+            .get(&record.id())
+            .is_some_and(|taken| taken.is_live(now))
+        {
             return Err(StoreError::IdTaken);
         }
         records.insert(record.id(), Arc::clone(record));
         Ok(Key::Id(record.id()))
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         let Some(id) = key.id() else {
             return Ok(Updated::Gone);
         };
@@ -105,11 +113,18 @@ impl SessionStore for ReplaceStore {
         Ok(theirs.cloned().map(Listed::from).collect())
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         let mut records = self.records();
         let found = records.get_mut(&id);
         let theirs = found.filter(|record| record.principal() == Some(principal));
-        Ok(theirs.map(|record| *record = Arc::new(ended.mark(id))).is_some())
+        Ok(theirs
+            .map(|record| *record = Arc::new(ended.mark(id)))
+            .is_some())
     }
 
     async fn delete_all(

@@ -74,7 +74,11 @@ pub async fn play(backend: Backend, clock: Arc<ManualClock>, steps: &[Step]) -> 
             Step::Wait => clock.advance(std::time::Duration::from_secs(11)),
             Step::Commit | Step::Abort | Step::Old(_) | Step::Forged(_) | Step::None => {
                 let succeeds = !matches!(step, Step::Abort);
-                told.push(request.end(&manager, succeeds, &mut known, &mut tokens).await);
+                told.push(
+                    request
+                        .end(&manager, succeeds, &mut known, &mut tokens)
+                        .await,
+                );
                 let next = match step {
                     Step::Old(at) => tokens.get(usize::from(*at) % tokens.len().max(1)).cloned(),
                     Step::Forged(n) => Some(forge(*n, &mut known)),
@@ -101,7 +105,11 @@ struct Request {
 }
 
 impl Request {
-    async fn begin(manager: &SessionManager, token: Option<&str>, known: &HashSet<SessionId>) -> Self {
+    async fn begin(
+        manager: &SessionManager,
+        token: Option<&str>,
+        known: &HashSet<SessionId>,
+    ) -> Self {
         let tokens: Vec<_> = token.into_iter().collect();
         let session = manager.open(&tokens).await.unwrap();
         Self {
@@ -119,7 +127,8 @@ impl Request {
         match step {
             Step::Insert(n) => {
                 session.insert(&format!("k{}", n % 4), n).unwrap();
-                self.inserted_after_destroy = !self.destroyed.is_empty() || !self.replaced.is_empty();
+                self.inserted_after_destroy =
+                    !self.destroyed.is_empty() || !self.replaced.is_empty();
             }
             Step::Clear => {
                 session.clear();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 
 /// Tells the store in it that it is 1970: nothing ever expires there, as in a store that leaves all
@@ -39,7 +39,12 @@ impl<S: SessionStore> SessionStore for TimelessStore<S> {
         self.0.create(record, LONG_AGO).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, _: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        _: Timestamp,
+    ) -> Result<Updated, StoreError> {
         self.0.update(key, update, LONG_AGO).await
     }
 
@@ -51,7 +56,12 @@ impl<S: SessionStore> SessionStore for TimelessStore<S> {
         self.0.list(principal, LONG_AGO).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         self.0.delete_one(principal, id, ended).await
     }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Capability, Changes, Deadlines, Directive, Ended, Error, FormatError, Key, KeyRing, Lifetime, Limits,
-    ManualClock, MemoryStore, OnCorrupt, Record, Session, SessionId, SessionManager, SessionStore,
-    StoreError, Timestamp, Update, Updated, async_trait,
+    Capability, Changes, Deadlines, Directive, Ended, Error, FormatError, Key, KeyRing, Lifetime,
+    Limits, ManualClock, MemoryStore, OnCorrupt, Record, Session, SessionId, SessionManager,
+    SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
 };
 use session_tests::story::clock;
 use session_tests::{
@@ -209,7 +209,10 @@ fn close_leaves_a_session_with_pending_work_open() {
             session.destroy().unwrap();
         }
         let session = now(open(&manager, &token));
-        assert!(manager.close(&session), "{backend:?}: there is nothing to do");
+        assert!(
+            manager.close(&session),
+            "{backend:?}: there is nothing to do"
+        );
         assert!(matches!(session.destroy(), Err(Error::Detached)));
     }
 }
@@ -284,7 +287,10 @@ fn a_full_session_can_still_renew_its_token() {
         let token = token_of(&now(manager.commit(&session)).unwrap());
 
         let session = now(open(&manager, &token));
-        assert!(session.insert("a", "x".repeat(most + 1)).is_err(), "it is full");
+        assert!(
+            session.insert("a", "x".repeat(most + 1)).is_err(),
+            "it is full"
+        );
         session.renew().unwrap();
         let renewed = token_of(&now(manager.commit(&session)).unwrap());
         assert!(!now(open(&manager, &renewed)).is_new(), "{backend:?}");
@@ -320,7 +326,10 @@ fn a_version_that_nobody_counts_to_is_damage_and_the_last_one_can_be_changed() {
         let record = record.clone().with_version(version);
         let damaged = Err(FormatError::Damaged("version or epoch"));
         assert_eq!(Record::decode(record.encode()), damaged);
-        assert!(Changes::new().apply(&record).version() >= version, "no overflow");
+        assert!(
+            Changes::new().apply(&record).version() >= version,
+            "no overflow"
+        );
     }
     let record = Record::decode(record.with_version(last).encode()).unwrap();
     assert_eq!(Changes::new().apply(&record).version(), last + 1);
@@ -392,7 +401,8 @@ fn who_saves_stays_alive() {
         for minute in 1..200 {
             clock.advance(Duration::from_secs(60));
             session.insert("n", minute).unwrap();
-            now(session.save()).unwrap_or_else(|error| panic!("{backend:?}, minute {minute}: {error}"));
+            now(session.save())
+                .unwrap_or_else(|error| panic!("{backend:?}, minute {minute}: {error}"));
         }
         let session = now(open(&manager, &token));
         assert_eq!(session.get("n").unwrap(), Some(199), "{backend:?}");
@@ -418,7 +428,9 @@ fn planted_malformed_tokens_do_not_hide_the_genuine_one() {
         ];
         if keys.is_some() {
             // Right by form, but for the MAC.
-            planted = ["A", "B", "C", "D"].map(|c| c.repeat(genuine.len())).to_vec();
+            planted = ["A", "B", "C", "D"]
+                .map(|c| c.repeat(genuine.len()))
+                .to_vec();
         }
         let mut tokens: Vec<_> = planted.iter().map(String::as_str).collect();
         assert_eq!(tokens.len(), 4);
@@ -446,7 +458,10 @@ impl SessionStore for MixedUpStore {
         };
         let mut bytes = record.encode();
         let id = record.id();
-        let at = bytes.windows(16).position(|part| part == id.as_bytes()).unwrap();
+        let at = bytes
+            .windows(16)
+            .position(|part| part == id.as_bytes())
+            .unwrap();
         bytes[at] ^= 1;
         Ok(Some(Arc::new(Record::decode(bytes)?)))
     }
@@ -455,7 +470,12 @@ impl SessionStore for MixedUpStore {
         self.0.create(record, now).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         self.0.update(key, update, now).await
     }
 
@@ -511,6 +531,9 @@ fn a_token_is_not_told_once_more_that_was_renewed_since_the_save() {
     now(session.save()).unwrap(); // so its Max-Age is to be sent
     let login = now(manager.open(&[token.as_str()])).unwrap();
     login.sign_in("user:1").unwrap();
-    assert!(matches!(now(manager.commit(&login)).unwrap(), Directive::Hold(_)));
+    assert!(matches!(
+        now(manager.commit(&login)).unwrap(),
+        Directive::Hold(_)
+    ));
     assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Nothing);
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    Clock, Deadlines, Error, Event, EventKind, ManualClock, MemoryStore, SessionManager, Sleep, Timestamp,
+    Clock, Deadlines, Error, Event, EventKind, ManualClock, MemoryStore, SessionManager, Sleep,
+    Timestamp,
 };
 use session_tests::{Backend, Call, Fault, FaultStore, Sim, SlowStore, create, numbers, open};
 
@@ -40,7 +41,11 @@ struct Crowd {
 /// How long each request waited from its opening to the end of its commit, longest first.
 fn waits(crowd: &Crowd) -> Vec<Duration> {
     let mut sim = Sim::new(crowd.seed);
-    let store = Arc::new(SlowStore::new(crowd.backend.store(), sim.clock(), crowd.latency));
+    let store = Arc::new(SlowStore::new(
+        crowd.backend.store(),
+        sim.clock(),
+        crowd.latency,
+    ));
     let managers: Vec<_> = (0..crowd.processes)
         .map(|_| {
             SessionManager::builder(Arc::clone(&store))
@@ -59,7 +64,9 @@ fn waits(crowd: &Crowd) -> Vec<Duration> {
             for _ in 0..requests {
                 let begun = clock.now();
                 let session = open(&manager, &token).await;
-                session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+                session
+                    .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                    .unwrap();
                 manager.commit(&session).await.unwrap();
                 waits.borrow_mut().push(clock.now().since(begun));
             }
@@ -151,7 +158,9 @@ fn a_commit_that_gives_up_tells_how_often_it_tried_and_for_how_long() {
     let [first, second] = [0, 1].map(|_| {
         let session = sim.block_on(open(&manager, &token));
         session.insert("n", 1).unwrap();
-        session.update("m", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+        session
+            .update("m", |n: Option<u64>| n.unwrap_or(0) + 1)
+            .unwrap();
         session
     });
     for session in [first, second] {
@@ -179,7 +188,9 @@ fn a_commit_that_waits_for_a_save_of_its_own_handle_tells_that_it_gave_up() {
     let other = session.clone();
     let mut save = Box::pin(async move { other.save().await });
     let waker = std::task::Waker::noop();
-    let _ = save.as_mut().poll(&mut std::task::Context::from_waker(waker));
+    let _ = save
+        .as_mut()
+        .poll(&mut std::task::Context::from_waker(waker));
     let outcome = sim.block_on(manager.commit(&session));
     assert!(matches!(outcome, Err(Error::Contended)), "{outcome:?}");
     assert_eq!(*told.lock().unwrap(), [(0, Duration::from_secs(10))]);
@@ -205,7 +216,9 @@ fn two_processes_on_a_clock_that_stands_still_pass_each_other() {
             let (manager, token) = (managers[who % 2].clone(), token.clone());
             sim.spawn(async move {
                 let session = open(&manager, &token).await;
-                session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+                session
+                    .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                    .unwrap();
                 manager.commit(&session).await.unwrap();
             });
         }

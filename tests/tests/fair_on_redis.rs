@@ -27,12 +27,18 @@ async fn five_hundred_at_once_from_two_processes_all_succeed() {
     let waits = Arc::new(Mutex::new(Vec::new()));
     let mut clients = Vec::new();
     for client in 0..CLIENTS {
-        let (manager, token, waits) = (managers[client % 2].clone(), token.clone(), Arc::clone(&waits));
+        let (manager, token, waits) = (
+            managers[client % 2].clone(),
+            token.clone(),
+            Arc::clone(&waits),
+        );
         clients.push(tokio::spawn(async move {
             for _ in 0..REQUESTS {
                 let begun = Instant::now();
                 let session = open(&manager, &token).await;
-                session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+                session
+                    .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                    .unwrap();
                 manager.commit(&session).await.unwrap();
                 waits.lock().unwrap().push(begun.elapsed());
             }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use session_core::conformance::check;
 use session_core::{
-    Applied, Changes, Codec, Key, Lifetime, LimitExceeded, Limits, Metadata, Record, SessionId, SessionStore,
-    StoreError, Timestamp, Update, Updated, Value,
+    Applied, Changes, Codec, Key, Lifetime, LimitExceeded, Limits, Metadata, Record, SessionId,
+    SessionStore, StoreError, Timestamp, Update, Updated, Value,
 };
 use session_tests::{FieldStore, Rng};
 
@@ -23,7 +23,12 @@ fn value(length: usize) -> Value {
 }
 
 fn sample() -> Record {
-    Record::new(SessionId::from_bytes([1; 16]), "id", Lifetime::default(), NOW)
+    Record::new(
+        SessionId::from_bytes([1; 16]),
+        "id",
+        Lifetime::default(),
+        NOW,
+    )
 }
 
 /// What an update makes of the fields alone is what it makes of the whole record, its size among it.
@@ -50,7 +55,8 @@ fn any_merge_comes_to_what_it_makes_of_the_whole_record() {
                 }
                 if rng.below(3) == 0 {
                     let seen = NOW.as_millis() + rng.below(1_000) as u64;
-                    changes = changes.with_metadata(Metadata::Touched(Timestamp::from_millis(seen)));
+                    changes =
+                        changes.with_metadata(Metadata::Touched(Timestamp::from_millis(seen)));
                 }
                 let limits = Limits {
                     record_bytes: 230,

@@ -11,12 +11,15 @@ use session_core::{Deadlines, Error, MemoryStore, SessionManager, SessionStore};
 use session_tests::script::{Numbers, draw, outcomes};
 use session_tests::sim::pause;
 use session_tests::{
-    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, SlowStore, YieldStore, anonymous, create,
-    numbers, open, token_of,
+    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, SlowStore, YieldStore, anonymous,
+    create, numbers, open, token_of,
 };
 
 fn manager(sim: &Sim, store: impl SessionStore) -> SessionManager {
-    SessionManager::builder(store).clock(sim.clock()).build().unwrap()
+    SessionManager::builder(store)
+        .clock(sim.clock())
+        .build()
+        .unwrap()
 }
 
 /// Requests of one session at once must leave what some order of them would have left.
@@ -90,7 +93,9 @@ fn hundred_at_once(backend: Backend, processes: usize, seed: u64) -> Counts {
         let token = token.clone();
         sim.spawn(async move {
             let session = open(&manager, &token).await;
-            session.update("n", |n: Option<u64>| n.unwrap() + 1).unwrap();
+            session
+                .update("n", |n: Option<u64>| n.unwrap() + 1)
+                .unwrap();
             manager.commit(&session).await.unwrap();
         });
     }
@@ -114,17 +119,26 @@ fn a_hundred_updates_of_one_key_at_once_all_succeed() {
                     counts.updates <= bound,
                     "{backend:?} over {processes}: {counts:?}"
                 );
-                assert!(counts.loads <= bound, "{backend:?} over {processes}: {counts:?}");
+                assert!(
+                    counts.loads <= bound,
+                    "{backend:?} over {processes}: {counts:?}"
+                );
             }
         }
     }
 }
 
 /// The same on a store that takes its time; how long it took, on the clock.
-fn hundred_at_once_on_a_slow_store(backend: Backend, processes: usize, latency: Duration) -> Duration {
+fn hundred_at_once_on_a_slow_store(
+    backend: Backend,
+    processes: usize,
+    latency: Duration,
+) -> Duration {
     let mut sim = Sim::new(latency.as_millis() as u64);
     let slow = Arc::new(SlowStore::new(backend.store(), sim.clock(), latency));
-    let managers: Vec<_> = (0..processes).map(|_| manager(&sim, Arc::clone(&slow))).collect();
+    let managers: Vec<_> = (0..processes)
+        .map(|_| manager(&sim, Arc::clone(&slow)))
+        .collect();
     let token = sim.block_on(create(&managers[0], [("n", 0)]));
     let begin = sim.clock().now();
     for who in 0..100 {
@@ -132,9 +146,13 @@ fn hundred_at_once_on_a_slow_store(backend: Backend, processes: usize, latency: 
         let token = token.clone();
         sim.spawn(async move {
             let session = open(&manager, &token).await;
-            session.update("n", |n: Option<u64>| n.unwrap() + 1).unwrap();
+            session
+                .update("n", |n: Option<u64>| n.unwrap() + 1)
+                .unwrap();
             let outcome = manager.commit(&session).await;
-            outcome.unwrap_or_else(|error| panic!("{backend:?} over {processes}, {latency:?}: {error}"));
+            outcome.unwrap_or_else(|error| {
+                panic!("{backend:?} over {processes}, {latency:?}: {error}")
+            });
         });
     }
     sim.run();
@@ -195,7 +213,11 @@ fn the_last_of_plain_inserts_wins() {
             second.insert("n", 2).unwrap();
             manager.commit(&second).await.unwrap();
             manager.commit(&first).await.unwrap();
-            assert_eq!(numbers(&open(&manager, &token).await)["n"], 1, "{backend:?}");
+            assert_eq!(
+                numbers(&open(&manager, &token).await)["n"],
+                1,
+                "{backend:?}"
+            );
         });
     }
 }
@@ -220,7 +242,9 @@ fn beyond_the_bound_comes_contended_and_nothing_is_written() {
     counted.take();
 
     let session = sim.block_on(open(&manager, &token));
-    session.update("n", |n: Option<u64>| n.unwrap() + 1).unwrap();
+    session
+        .update("n", |n: Option<u64>| n.unwrap() + 1)
+        .unwrap();
     session.insert("other", 1).unwrap();
     let outcome = sim.block_on(manager.commit(&session));
 
@@ -251,7 +275,9 @@ fn the_deadline_of_a_commit_ends_a_wait_in_the_queue() {
     let token = sim.block_on(create(&manager, [("n", 0)]));
     let [first, second] = [0, 1].map(|_| {
         let session = sim.block_on(open(&manager, &token));
-        session.update("n", |n: Option<u64>| n.unwrap() + 1).unwrap();
+        session
+            .update("n", |n: Option<u64>| n.unwrap() + 1)
+            .unwrap();
         session
     });
     // The first one has its turn and hangs in it.
@@ -288,7 +314,9 @@ fn a_closure_that_uses_the_session_does_not_deadlock() {
                 })
                 .unwrap();
             let rival = open(&manager, &token).await;
-            rival.update("n", |n: Option<u64>| n.unwrap() + 100).unwrap();
+            rival
+                .update("n", |n: Option<u64>| n.unwrap() + 100)
+                .unwrap();
             manager.commit(&rival).await.unwrap();
             manager.commit(&session).await.unwrap();
             let after = numbers(&open(&manager, &token).await);
@@ -306,7 +334,9 @@ fn two_clones_on_two_threads_lose_no_update() {
             let session = session.clone();
             scope.spawn(move || {
                 for _ in 0..10_000 {
-                    session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+                    session
+                        .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                        .unwrap();
                 }
             });
         }
@@ -325,7 +355,9 @@ fn clones_lose_no_update_while_another_one_saves() {
                 let session = session.clone();
                 scope.spawn(move || {
                     for _ in 0..2_000 {
-                        session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+                        session
+                            .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                            .unwrap();
                     }
                 })
             })
@@ -351,13 +383,19 @@ fn an_insert_after_an_update_is_not_undone_by_its_replay() {
         sim.block_on(async {
             let token = create(&manager, [("n", 0)]).await;
             let session = open(&manager, &token).await;
-            let provisional = session.update("n", |n: Option<u64>| n.unwrap() + 1).unwrap();
+            let provisional = session
+                .update("n", |n: Option<u64>| n.unwrap() + 1)
+                .unwrap();
             session.insert("n", provisional).unwrap();
             let rival = open(&manager, &token).await;
             rival.insert("n", 50).unwrap();
             manager.commit(&rival).await.unwrap();
             manager.commit(&session).await.unwrap();
-            assert_eq!(numbers(&open(&manager, &token).await)["n"], 1, "{backend:?}");
+            assert_eq!(
+                numbers(&open(&manager, &token).await)["n"],
+                1,
+                "{backend:?}"
+            );
         });
     }
 }
@@ -376,13 +414,19 @@ fn an_update_made_while_a_clear_is_saved_loses_to_nobody() {
             let mut save = Box::pin(session.save());
             assert!((&mut save).now_or_never().is_none());
             // The clear is on its way; this comes on top of it.
-            session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+            session
+                .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                .unwrap();
             save.await.unwrap();
             let rival = open(&manager, &token).await;
             rival.insert("n", 10).unwrap();
             manager.commit(&rival).await.unwrap();
             manager.commit(&session).await.unwrap();
-            assert_eq!(numbers(&open(&manager, &token).await)["n"], 11, "{backend:?}");
+            assert_eq!(
+                numbers(&open(&manager, &token).await)["n"],
+                11,
+                "{backend:?}"
+            );
         });
     }
 }
@@ -401,7 +445,9 @@ fn a_second_save_builds_on_what_the_first_one_was_merged_with() {
             manager.commit(&rival).await.unwrap();
             session.insert("mine", 1).unwrap();
             session.save().await.unwrap();
-            session.update("n", |n: Option<u64>| n.unwrap() + 1).unwrap();
+            session
+                .update("n", |n: Option<u64>| n.unwrap() + 1)
+                .unwrap();
             manager.commit(&session).await.unwrap();
             let after = numbers(&open(&manager, &token).await);
             assert_eq!(

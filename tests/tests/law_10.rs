@@ -14,7 +14,8 @@ use session_core::{
 use session_tests::sim::pause;
 use session_tests::story::clock;
 use session_tests::{
-    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, create, open, token_of,
+    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, create, open,
+    token_of,
 };
 
 const TTL: Duration = Duration::from_secs(5);
@@ -22,7 +23,9 @@ const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn rotating(builder: ManagerBuilder) -> ManagerBuilder {
-    builder.rotation(Rotation::default()).on_reuse(OnReuse::Revoke)
+    builder
+        .rotation(Rotation::default())
+        .on_reuse(OnReuse::Revoke)
 }
 
 fn keys() -> KeyRing {
@@ -81,11 +84,19 @@ fn fifty_at_once(backend: Backend, seed: u64, rounds: usize) {
                 told => panic!("{backend:?}, seed {seed}, round {round}: {told:?}"),
             }
         }
-        assert_eq!(successors.len(), 1, "{backend:?}, seed {seed}, round {round}");
+        assert_eq!(
+            successors.len(),
+            1,
+            "{backend:?}, seed {seed}, round {round}"
+        );
         sim.block_on(async {
             let old = open(&processes[0], &token).await;
             let new = open(&processes[1], &successors[0]).await;
-            assert_eq!(old.id(), new.id(), "{backend:?}, seed {seed}, round {round}");
+            assert_eq!(
+                old.id(),
+                new.id(),
+                "{backend:?}, seed {seed}, round {round}"
+            );
             assert_eq!(new.len(), 14, "thirteen keys and the sum");
             assert_eq!(
                 new.get("sum").unwrap(),
@@ -120,12 +131,13 @@ fn over_a_bad_network(backend: Backend, seed: u64) {
     let store = Arc::new(YieldStore::new(backend.store(), seed));
     let thefts = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&thefts);
-    let builder =
-        rotating(SessionManager::builder(store).clock(sim.clock())).observer(move |event: &Event<'_>| {
+    let builder = rotating(SessionManager::builder(store).clock(sim.clock())).observer(
+        move |event: &Event<'_>| {
             if event.kind == EventKind::Reused {
                 count.fetch_add(1, Ordering::Relaxed);
             }
-        });
+        },
+    );
     let manager = match seed % 2 {
         0 => builder.keys(keys()).build().unwrap(),
         _ => builder
@@ -151,8 +163,9 @@ fn over_a_bad_network(backend: Backend, seed: u64) {
                 sim.run();
                 for output in outputs {
                     let told = output.take();
-                    let told =
-                        told.unwrap_or_else(|| panic!("{backend:?}, seed {seed}, step {step}: thrown out"));
+                    let told = told.unwrap_or_else(|| {
+                        panic!("{backend:?}, seed {seed}, step {step}: thrown out")
+                    });
                     let token = match told {
                         Directive::Hold(token) => Some(token.as_str().to_owned()),
                         _ => None,
@@ -175,11 +188,17 @@ fn over_a_bad_network(backend: Backend, seed: u64) {
                 sim.clock().advance(wait);
                 // What takes longer than the overlap is lost.
                 let now = sim.clock().now();
-                browser.coming.retain(|(left, _)| now.since(*left) < 9 * SECOND);
+                browser
+                    .coming
+                    .retain(|(left, _)| now.since(*left) < 9 * SECOND);
             }
         }
     }
-    assert_eq!(thefts.load(Ordering::Relaxed), 0, "{backend:?}, seed {seed}");
+    assert_eq!(
+        thefts.load(Ordering::Relaxed),
+        0,
+        "{backend:?}, seed {seed}"
+    );
 }
 
 #[test]
@@ -285,7 +304,10 @@ fn rotation_moves_neither_deadline_nor_epoch_nor_csrf_token_nor_data() {
             let csrf = session.csrf_token().unwrap();
             let mut token = token_of(&manager.commit(&session).await.unwrap());
             let before = open(&manager, &token).await;
-            let deadline = before.created_at().unwrap().plus(Lifetime::default().absolute());
+            let deadline = before
+                .created_at()
+                .unwrap()
+                .plus(Lifetime::default().absolute());
             for _ in 0..20 {
                 clock.advance(TTL);
                 token = token_of(&read(&manager, &token).await);
@@ -362,7 +384,11 @@ fn a_token_is_never_told_twice_where_tokens_rotate() {
             let token = create(&manager, [("n", 1)]).await;
             // Activity alone moves nothing.
             clock.advance(Duration::from_secs(60));
-            assert_eq!(read(&manager, &token).await, Directive::Nothing, "{backend:?}");
+            assert_eq!(
+                read(&manager, &token).await,
+                Directive::Nothing,
+                "{backend:?}"
+            );
             // The Max-Age moves with a token of its own, since answers may overtake each other.
             clock.advance(Duration::from_secs(3540));
             let session = open(&manager, &token).await;
@@ -394,19 +420,24 @@ fn a_rotation_that_fails_costs_nothing_but_an_event() {
         let clock = clock();
         let unsaved = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&unsaved);
-        let manager = rotating(SessionManager::builder(Arc::clone(&store)).clock(Arc::clone(&clock)))
-            .observer(move |event: &Event<'_>| {
-                if event.kind == EventKind::Unsaved {
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-            .build()
-            .unwrap();
+        let manager =
+            rotating(SessionManager::builder(Arc::clone(&store)).clock(Arc::clone(&clock)))
+                .observer(move |event: &Event<'_>| {
+                    if event.kind == EventKind::Unsaved {
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+                .build()
+                .unwrap();
         let run = async {
             let token = create(&manager, [("n", 1)]).await;
             clock.advance(TTL);
             store.plan(Call::Update, fault);
-            assert_eq!(read(&manager, &token).await, Directive::Nothing, "{fault:?}");
+            assert_eq!(
+                read(&manager, &token).await,
+                Directive::Nothing,
+                "{fault:?}"
+            );
             assert_eq!(unsaved.load(Ordering::Relaxed), 1);
             // The client still holds the old token, and gets a successor when that can be written.
             clock.advance(TTL);

@@ -47,9 +47,14 @@ fn what_was_loaded_before_a_renewal_cannot_write_after_it() {
             assert_eq!(open(&manager, &token).await.id(), id, "the id stays");
 
             writing.insert("n", 2).unwrap();
-            assert!(matches!(writing.save().await, Err(Error::Gone)), "{backend:?}");
+            assert!(
+                matches!(writing.save().await, Err(Error::Gone)),
+                "{backend:?}"
+            );
             assert_eq!(manager.commit(&writing).await.unwrap(), Directive::Nothing);
-            updating.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+            updating
+                .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                .unwrap();
             assert_eq!(manager.commit(&updating).await.unwrap(), Directive::Nothing);
             assert_eq!(reading.get("n").unwrap(), Some(1));
             assert_eq!(manager.commit(&reading).await.unwrap(), Directive::Nothing);
@@ -77,7 +82,9 @@ fn a_token_that_was_just_retired_is_answered_as_anonymous_and_stores_nothing() {
                 assert!(session.is_new() && session.is_empty());
                 assert_eq!(session.get::<u64>("n").unwrap(), None);
                 session.insert("n", 3).unwrap();
-                session.update("m", |m: Option<u64>| m.unwrap_or(0) + 1).unwrap();
+                session
+                    .update("m", |m: Option<u64>| m.unwrap_or(0) + 1)
+                    .unwrap();
                 assert!(session.save().await.is_err());
                 assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
                 assert_eq!(store.take(), Counts::LOAD, "{backend:?}");
@@ -160,7 +167,10 @@ fn a_sign_in_retires_every_former_token_at_once() {
                 assert!(open(&manager, old).await.is_new(), "{backend:?}");
             }
             let session = open(&manager, &third).await;
-            assert_eq!((session.id(), session.keys()), (id, vec!["basket".to_owned()]));
+            assert_eq!(
+                (session.id(), session.keys()),
+                (id, vec!["basket".to_owned()])
+            );
             assert_eq!(session.principal().as_deref(), Some("user:1"));
         };
         run.now_or_never().unwrap();
@@ -207,7 +217,10 @@ fn parallel_renewals_and_writers_leave_one_live_token_in_any_interleaving() {
         for seed in 0..600 {
             let mut sim = Sim::new(seed);
             let store = Arc::new(YieldStore::new(backend.store(), seed));
-            let manager = SessionManager::builder(store).clock(sim.clock()).build().unwrap();
+            let manager = SessionManager::builder(store)
+                .clock(sim.clock())
+                .build()
+                .unwrap();
             let token = sim.block_on(create(&manager, [("n", 0)]));
             let outputs: Vec<_> = (0..5)
                 .map(|who| {
@@ -249,8 +262,14 @@ fn parallel_renewals_and_writers_leave_one_live_token_in_any_interleaving() {
                     (1..=2).contains(&live.len()),
                     "{backend:?}, seed {seed}: {live:?}"
                 );
-                assert!(live.len() == 1 || live[0] != live[1], "{backend:?}, seed {seed}");
-                assert!(open(&manager, &token).await.is_new(), "{backend:?}, seed {seed}");
+                assert!(
+                    live.len() == 1 || live[0] != live[1],
+                    "{backend:?}, seed {seed}"
+                );
+                assert!(
+                    open(&manager, &token).await.is_new(),
+                    "{backend:?}, seed {seed}"
+                );
             });
         }
     }
@@ -270,7 +289,11 @@ fn a_renewal_keeps_what_others_wrote_before_it() {
             renewing.renew().unwrap();
             let token = token_of(&manager.commit(&renewing).await.unwrap());
             let stored = numbers(&open(&manager, &token).await);
-            assert_eq!(stored.into_values().collect::<Vec<_>>(), [3, 2, 1], "{backend:?}");
+            assert_eq!(
+                stored.into_values().collect::<Vec<_>>(),
+                [3, 2, 1],
+                "{backend:?}"
+            );
         };
         run.now_or_never().unwrap();
     }

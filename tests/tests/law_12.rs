@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Directive, Event, EventKind, KeyRing, ManualClock, OnReuse, Rotation, SessionManager, SessionStore,
+    Directive, Event, EventKind, KeyRing, ManualClock, OnReuse, Rotation, SessionManager,
+    SessionStore,
 };
 use session_tests::story::clock;
 use session_tests::{Backend, Call, Fault, FaultStore, Sim, YieldStore, create, open, token_of};
@@ -36,10 +37,15 @@ impl Stage {
                 .rotation(Rotation::default())
                 .on_reuse(policy)
                 .observer(move |event: &Event<'_>| {
-                    seen.lock().unwrap().push((event.kind, event.reason.to_owned()));
+                    seen.lock()
+                        .unwrap()
+                        .push((event.kind, event.reason.to_owned()));
                 });
             match signed {
-                true => builder.keys(KeyRing::new([7; 32]).unwrap()).build().unwrap(),
+                true => builder
+                    .keys(KeyRing::new([7; 32]).unwrap())
+                    .build()
+                    .unwrap(),
                 false => builder.build().unwrap(),
             }
         };
@@ -172,7 +178,12 @@ fn superseded_beyond_the_overlap_is_reuse() {
         }
         // For everybody, on all servers at once.
         for manager in &stage.managers {
-            assert_eq!(open(manager, &new).await.is_new(), revokes, "{}", stage.name);
+            assert_eq!(
+                open(manager, &new).await.is_new(),
+                revokes,
+                "{}",
+                stage.name
+            );
         }
     });
 }
@@ -265,8 +276,18 @@ fn a_token_of_an_earlier_epoch_is_only_reported() {
         for wait in [Duration::ZERO, OVERLAP, Duration::from_secs(60)] {
             stage.clock.advance(wait);
             for token in [&old, &rotated] {
-                assert_eq!(stage.request(token).await, WITHOUT, "{}, {wait:?}", stage.name);
-                assert_eq!(stage.told(), [EventKind::Refused], "{}, {wait:?}", stage.name);
+                assert_eq!(
+                    stage.request(token).await,
+                    WITHOUT,
+                    "{}, {wait:?}",
+                    stage.name
+                );
+                assert_eq!(
+                    stage.told(),
+                    [EventKind::Refused],
+                    "{}, {wait:?}",
+                    stage.name
+                );
             }
             assert!(stage.request(&new).await.0, "{}", stage.name);
         }
@@ -399,12 +420,17 @@ fn reuse_among_writers(backend: Backend, seed: u64) {
         .rotation(Rotation::default())
         .on_reuse(OnReuse::Revoke);
     let manager = match seed % 2 {
-        0 => builder.keys(KeyRing::new([7; 32]).unwrap()).build().unwrap(),
+        0 => builder
+            .keys(KeyRing::new([7; 32]).unwrap())
+            .build()
+            .unwrap(),
         _ => builder.build().unwrap(),
     };
     let old = sim.block_on(create(&manager, [("n", 0)]));
     sim.clock().advance(TTL);
-    let new = sim.block_on(write(manager.clone(), old.clone(), 1)).unwrap();
+    let new = sim
+        .block_on(write(manager.clone(), old.clone(), 1))
+        .unwrap();
     sim.block_on(write(manager.clone(), new.clone(), 2));
     sim.clock().advance(OVERLAP);
     let writers: Vec<_> = (3..7)

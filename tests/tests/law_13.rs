@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Directive, EndReason, Event, EventKind, Key, KeyRing, ManagerBuilder, ManualClock, OnMaxSessions,
-    OnReuse, Rotation, Session, SessionManager, SessionStore, Timestamp,
+    Directive, EndReason, Event, EventKind, Key, KeyRing, ManagerBuilder, ManualClock,
+    OnMaxSessions, OnReuse, Rotation, Session, SessionManager, SessionStore, Timestamp,
 };
 use session_tests::sim::pause;
 use session_tests::story::clock;
@@ -115,7 +115,10 @@ fn rotating(
         .rotation(rotation)
         .on_reuse(OnReuse::RevokeDespiteLostWrites)
         .observer(move |event: &Event<'_>| {
-            count.fetch_add(u64::from(event.kind == EventKind::Reused), Ordering::Relaxed);
+            count.fetch_add(
+                u64::from(event.kind == EventKind::Reused),
+                Ordering::Relaxed,
+            );
         });
     if keys {
         builder = builder.keys(KeyRing::new([7; 32]).unwrap());
@@ -126,7 +129,11 @@ fn rotating(
 /// A request with the newest token; the token that is the newest afterwards.
 async fn poll(manager: &SessionManager, token: String) -> String {
     let session = open(manager, &token).await;
-    assert_eq!(session.principal().as_deref(), Some("ann"), "the owner is out");
+    assert_eq!(
+        session.principal().as_deref(),
+        Some("ann"),
+        "the owner is out"
+    );
     match manager.commit(&session).await.unwrap() {
         Directive::Hold(token) => token.as_str().to_owned(),
         Directive::Nothing => token,
@@ -159,10 +166,17 @@ async fn upload(backend: Backend, ttl: Duration, body: Duration, keys: bool) {
         late.insert("upload", 1).unwrap();
         let told = manager.commit(&late).await.unwrap();
         assert!(sent == newest || told == Directive::Nothing, "{what}");
-        assert!(open(&manager, &newest).await.contains_key("upload"), "{what}");
+        assert!(
+            open(&manager, &newest).await.contains_key("upload"),
+            "{what}"
+        );
     } else if late.is_new() {
         late.insert("upload", 1).unwrap();
-        assert_eq!(manager.commit(&late).await.unwrap(), Directive::Nothing, "{what}");
+        assert_eq!(
+            manager.commit(&late).await.unwrap(),
+            Directive::Nothing,
+            "{what}"
+        );
     }
     assert_eq!(reused.load(Ordering::Relaxed), 0, "{what}");
     poll(&manager, newest).await;
@@ -171,8 +185,8 @@ async fn upload(backend: Backend, ttl: Duration, body: Duration, keys: bool) {
 #[test]
 fn a_slow_upload_goes_on_with_its_session_and_is_no_theft() {
     let bodies = [
-        500, 1_000, 3_000, 5_000, 9_000, 10_000, 11_000, 16_000, 20_000, 30_000, 45_000, 61_000, 90_000,
-        300_000,
+        500, 1_000, 3_000, 5_000, 9_000, 10_000, 11_000, 16_000, 20_000, 30_000, 45_000, 61_000,
+        90_000, 300_000,
     ];
     for backend in Backend::SERVER {
         for ttl in [1, 5] {
@@ -211,8 +225,15 @@ fn a_late_request_with_a_token_that_was_over_when_it_arrived_is_theft() {
                 }
                 let thief = manager.open_at(&[stolen.as_str()], arrived).await.unwrap();
                 assert!(thief.is_new());
-                assert_eq!(reused.load(Ordering::Relaxed), 1, "{backend:?}, {late} s late");
-                assert!(open(&manager, &newest).await.is_new(), "the session was revoked");
+                assert_eq!(
+                    reused.load(Ordering::Relaxed),
+                    1,
+                    "{backend:?}, {late} s late"
+                );
+                assert!(
+                    open(&manager, &newest).await.is_new(),
+                    "the session was revoked"
+                );
                 thief.insert("a", 1).unwrap();
                 assert_eq!(manager.commit(&thief).await.unwrap(), Directive::Nothing);
             };
@@ -289,9 +310,16 @@ fn what_has_ended_makes_requests_mute_for_a_minute_and_says_why() {
                 assert_eq!(manager.why_ended(id).await.unwrap(), None);
                 end(&stage, &token, reason).await;
                 let ended = manager.why_ended(id).await.unwrap().unwrap();
-                assert_eq!((ended.reason, ended.at), (reason, manager.now()), "{backend:?}");
+                assert_eq!(
+                    (ended.reason, ended.at),
+                    (reason, manager.now()),
+                    "{backend:?}"
+                );
                 for arrived in [before, ended.at] {
-                    assert!(is_mute(&stage, &token, arrived).await, "{backend:?} {reason:?}");
+                    assert!(
+                        is_mute(&stage, &token, arrived).await,
+                        "{backend:?} {reason:?}"
+                    );
                 }
                 clock.advance(MINUTE - MILLI);
                 assert!(
@@ -303,8 +331,14 @@ fn what_has_ended_makes_requests_mute_for_a_minute_and_says_why() {
                 assert_eq!(manager.why_ended(id).await.unwrap(), None);
                 // A minute later it is a stranger's, and nothing of it is stored.
                 let now = manager.now();
-                assert!(is_mute(&stage, &token, before).await, "it arrived before the end");
-                assert!(!is_mute(&stage, &token, now).await, "{backend:?} {reason:?}");
+                assert!(
+                    is_mute(&stage, &token, before).await,
+                    "it arrived before the end"
+                );
+                assert!(
+                    !is_mute(&stage, &token, now).await,
+                    "{backend:?} {reason:?}"
+                );
                 manager.store().delete_expired(now).await.unwrap();
                 let left = manager.store().load(&Key::Id(id), ended.at).await.unwrap();
                 assert!(left.is_none(), "{backend:?} {reason:?}");
@@ -326,7 +360,10 @@ fn who_was_under_way_when_a_session_ended_stays_mute() {
                 stage.clock.advance(MILLI);
                 end(&stage, &token, EndReason::Destroyed).await;
                 stage.clock.advance(Duration::from_secs(seconds));
-                assert!(is_mute(&stage, &token, arrived).await, "{backend:?}, {seconds} s");
+                assert!(
+                    is_mute(&stage, &token, arrived).await,
+                    "{backend:?}, {seconds} s"
+                );
             };
             run.now_or_never().unwrap();
         }
@@ -447,7 +484,11 @@ fn an_arrival_in_the_future_is_one_now() {
     let run = async {
         let (token, id) = sign_in(&stage.manager, "ann").await;
         let ahead = stage.manager.now().plus(Duration::from_secs(3));
-        let session = stage.manager.open_at(&[token.as_str()], ahead).await.unwrap();
+        let session = stage
+            .manager
+            .open_at(&[token.as_str()], ahead)
+            .await
+            .unwrap();
         assert_eq!(session.id(), Some(id));
     };
     run.now_or_never().unwrap();
@@ -533,7 +574,10 @@ fn a_request_of_several_tokens_is_mute_if_one_of_their_sessions_ended_and_none_i
                 assert_eq!(session.id(), Some(id), "{backend:?}");
                 session.insert("own", both[0]).unwrap();
                 stage.manager.commit(&session).await.unwrap();
-                let stored = open(&stage.manager, &live).await.get::<String>("own").unwrap();
+                let stored = open(&stage.manager, &live)
+                    .await
+                    .get::<String>("own")
+                    .unwrap();
                 assert_eq!(stored.as_deref(), Some(both[0]), "{backend:?}");
             }
         };

@@ -128,15 +128,27 @@ async fn changes_hands(managers: &Managers, views: usize, end: End) -> usize {
         for at in 0..views {
             let pause = Duration::from_millis(rng.below(4) as u64);
             let manager = managers[(at + 1) % 2].clone();
-            all.push(tokio::spawn(view(manager, jar.clone(), token.clone(), pause)));
+            all.push(tokio::spawn(view(
+                manager,
+                jar.clone(),
+                token.clone(),
+                pause,
+            )));
         }
         for was_ann in join_all(all).await.into_iter().skip(1) {
-            *if was_ann.unwrap() { &mut before } else { &mut after } += 1;
+            *if was_ann.unwrap() {
+                &mut before
+            } else {
+                &mut after
+            } += 1;
         }
         let signed_in = jar.open(&managers[1]).await;
         lost += usize::from(signed_in.principal().as_deref() != Some("bob"));
     }
-    assert!(before > 10 && after > 10, "{before} pages before, {after} after");
+    assert!(
+        before > 10 && after > 10,
+        "{before} pages before, {after} after"
+    );
     lost
 }
 
@@ -149,11 +161,17 @@ async fn ends_are_told(managers: &Managers) {
     assert_eq!(ended.reason, EndReason::Revoked);
     let session = open(&managers[0], &token).await;
     session.insert("a", 1).unwrap();
-    assert_eq!(managers[0].commit(&session).await.unwrap(), Directive::Nothing);
+    assert_eq!(
+        managers[0].commit(&session).await.unwrap(),
+        Directive::Nothing
+    );
     let (token, id) = sign_in(&managers[0], "carol").await;
     let session = open(&managers[1], &token).await;
     session.destroy().unwrap();
-    assert_eq!(managers[1].commit(&session).await.unwrap(), Directive::Forget);
+    assert_eq!(
+        managers[1].commit(&session).await.unwrap(),
+        Directive::Forget
+    );
     let ended = managers[0].why_ended(id).await.unwrap().unwrap();
     assert_eq!(ended.reason, EndReason::Destroyed);
 }
@@ -188,7 +206,11 @@ async fn redis_packed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn redis_cluster() {
     let cluster = RedisCluster::start(Engine::Redis7);
-    law_13("Redis Cluster", &redis(&cluster.url(), Layout::Fields).await).await;
+    law_13(
+        "Redis Cluster",
+        &redis(&cluster.url(), Layout::Fields).await,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

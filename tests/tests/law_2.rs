@@ -9,16 +9,20 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Directive, Ended, Error, Key, Lifetime, MemoryStore, SessionId, SessionManager, SessionStore, Timestamp,
+    Directive, Ended, Error, Key, Lifetime, MemoryStore, SessionId, SessionManager, SessionStore,
+    Timestamp,
 };
 use session_tests::sim::pause;
 use session_tests::{
-    Backend, Call, Fault, FaultStore, Rng, Sim, TimelessStore, YieldStore, anonymous, create, numbers, open,
-    token_of,
+    Backend, Call, Fault, FaultStore, Rng, Sim, TimelessStore, YieldStore, anonymous, create,
+    numbers, open, token_of,
 };
 
 fn manager(sim: &Sim, store: impl SessionStore) -> SessionManager {
-    SessionManager::builder(store).clock(sim.clock()).build().unwrap()
+    SessionManager::builder(store)
+        .clock(sim.clock())
+        .build()
+        .unwrap()
 }
 
 fn add_one(n: Option<u64>) -> u64 {
@@ -156,7 +160,8 @@ fn a_save_of_a_session_that_has_ended_is_gone_and_a_commit_passes_without_a_toke
         let manager = manager(&sim, backend.store());
         sim.block_on(async {
             let token = create(&manager, [("n", 1)]).await;
-            let [saving, updating, renewing, ending] = [0; 4].map(|_| open(&manager, &token).now_or_never());
+            let [saving, updating, renewing, ending] =
+                [0; 4].map(|_| open(&manager, &token).now_or_never());
             let [saving, updating, renewing, ending] =
                 [saving, updating, renewing, ending].map(Option::unwrap);
             ending.destroy().unwrap();
@@ -165,7 +170,10 @@ fn a_save_of_a_session_that_has_ended_is_gone_and_a_commit_passes_without_a_toke
             saving.insert("n", 2).unwrap();
             assert!(matches!(saving.save().await, Err(Error::Gone)));
             saving.insert("n", 3).unwrap();
-            assert!(matches!(saving.save().await, Err(Error::Gone)), "gone for good");
+            assert!(
+                matches!(saving.save().await, Err(Error::Gone)),
+                "gone for good"
+            );
             assert_eq!(manager.commit(&saving).await.unwrap(), Directive::Nothing);
 
             assert!(matches!(

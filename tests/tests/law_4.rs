@@ -153,7 +153,11 @@ fn the_second_of_two_logouts_forgets_as_well_and_a_refused_response_too() {
             first.destroy().unwrap();
             second.destroy().unwrap();
             assert_eq!(manager.commit(&first).await.unwrap(), Directive::Forget);
-            assert_eq!(manager.abort(&second).await, Directive::Forget, "{backend:?}");
+            assert_eq!(
+                manager.abort(&second).await,
+                Directive::Forget,
+                "{backend:?}"
+            );
             assert!(backend.is_sealed() || open(&manager, &token).await.is_new());
         };
         check.now_or_never().unwrap();

@@ -44,7 +44,9 @@ fn a_client_without_a_token_costs_nothing_until_something_is_stored() {
             session.set_label("phone").unwrap();
             session.insert("n", 1).unwrap();
             session.remove("n");
-            session.update("m", |m: Option<u64>| m.unwrap_or(0)).unwrap();
+            session
+                .update("m", |m: Option<u64>| m.unwrap_or(0))
+                .unwrap();
             assert!(session.take::<u64>("m").unwrap().is_some());
             session.save().await.unwrap();
             assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);

@@ -44,7 +44,9 @@ fn a_reading_request_costs_one_command_a_writing_one_two_an_untouched_one_none()
             let session = open(&manager, &token).await;
             session.insert("a", 1).unwrap();
             session.remove("n");
-            session.update("b", |b: Option<u64>| b.unwrap_or(0) + 1).unwrap();
+            session
+                .update("b", |b: Option<u64>| b.unwrap_or(0) + 1)
+                .unwrap();
             manager.commit(&session).await.unwrap();
             assert_eq!(store.take(), Counts::LOAD_UPDATE, "{backend:?}");
 
@@ -94,7 +96,11 @@ fn touches(backend: Backend, idle: Duration, step: Duration, steps: u32) -> u64 
         for _ in 0..steps {
             clock.advance(step);
             let session = open(&manager, &token).await;
-            assert_eq!(session.get("n").unwrap(), Some(1), "activity keeps it alive");
+            assert_eq!(
+                session.get("n").unwrap(),
+                Some(1),
+                "activity keeps it alive"
+            );
             // Sealed sessions hand out a new token with each write.
             if let Directive::Hold(new) = manager.commit(&session).await.unwrap() {
                 assert!(backend.is_sealed());
@@ -115,10 +121,22 @@ fn activity_is_written_at_most_once_per_touch_interval() {
     let second = Duration::from_secs(1);
     for backend in Backend::ALL {
         // The smaller of 60 s ...
-        assert_eq!(touches(backend, 7_200 * second, second, 600), 10, "{backend:?}");
+        assert_eq!(
+            touches(backend, 7_200 * second, second, 600),
+            10,
+            "{backend:?}"
+        );
         // ... and a quarter of the idle time.
-        assert_eq!(touches(backend, 40 * second, second, 600), 60, "{backend:?}");
-        assert_eq!(touches(backend, 40 * second, 10 * second, 10), 10, "{backend:?}");
+        assert_eq!(
+            touches(backend, 40 * second, second, 600),
+            60,
+            "{backend:?}"
+        );
+        assert_eq!(
+            touches(backend, 40 * second, 10 * second, 10),
+            10,
+            "{backend:?}"
+        );
         assert_eq!(
             touches(backend, 40 * second, Duration::from_millis(9_999), 10),
             5,
@@ -177,7 +195,10 @@ fn if_only_a_touch_fails_the_response_passes() {
             let session = open(&manager, &token).await;
             session.insert("n", 2).unwrap();
             let outcome = manager.commit(&session).await;
-            assert!(matches!(outcome, Err(Error::Store(_))), "{fault:?}: {outcome:?}");
+            assert!(
+                matches!(outcome, Err(Error::Store(_))),
+                "{fault:?}: {outcome:?}"
+            );
         });
     }
 }
@@ -220,7 +241,10 @@ fn a_full_store_is_an_error_that_passes() {
         let session = anonymous(&manager).await;
         session.insert("n", 1).unwrap();
         let error = manager.commit(&session).await.unwrap_err();
-        assert!(matches!(error, Error::Store(StoreError::Full { capacity: 1 })));
+        assert!(matches!(
+            error,
+            Error::Store(StoreError::Full { capacity: 1 })
+        ));
         assert!(error.is_temporary());
         assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(1));
     };

@@ -7,12 +7,15 @@ use futures_util::FutureExt;
 use session_core::{Directive, Error, Lifetime, SessionManager, SessionStore};
 use session_tests::sim::pause;
 use session_tests::{
-    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create, numbers,
-    open, token_of,
+    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create,
+    numbers, open, token_of,
 };
 
 fn manager(sim: &Sim, store: impl SessionStore) -> SessionManager {
-    SessionManager::builder(store).clock(sim.clock()).build().unwrap()
+    SessionManager::builder(store)
+        .clock(sim.clock())
+        .build()
+        .unwrap()
 }
 
 #[test]
@@ -57,7 +60,10 @@ fn a_commit_is_one_step_for_everyone_who_looks() {
                             "seed {seed}: {seen:?}"
                         );
                         let mark = seen["a"].to_string();
-                        assert!(seen.contains_key(&mark), "{backend:?}, seed {seed}: {seen:?}");
+                        assert!(
+                            seen.contains_key(&mark),
+                            "{backend:?}, seed {seed}: {seen:?}"
+                        );
                         pause().await;
                     }
                 });
@@ -72,7 +78,9 @@ fn change(session: &session_core::Session) {
     session.insert("n", 2).unwrap();
     session.insert("new", 1).unwrap();
     session.remove("m");
-    session.update("k", |k: Option<u64>| k.unwrap_or(0) + 1).unwrap();
+    session
+        .update("k", |k: Option<u64>| k.unwrap_or(0) + 1)
+        .unwrap();
     session.renew().unwrap();
     session.set_label("phone").unwrap();
     session.set_lifetime(Lifetime::aal3());
@@ -151,7 +159,11 @@ fn a_destroy_is_carried_out_by_an_aborted_request() {
             let session = open(&manager, &token).await;
             session.destroy().unwrap();
             session.insert("n", 2).unwrap();
-            assert_eq!(manager.abort(&session).await, Directive::Forget, "{backend:?}");
+            assert_eq!(
+                manager.abort(&session).await,
+                Directive::Forget,
+                "{backend:?}"
+            );
             assert!(backend.is_sealed() || open(&manager, &token).await.is_new());
         };
         run.now_or_never().unwrap();
@@ -210,13 +222,18 @@ fn a_commit_that_fails_has_written_nothing() {
             // A closure that cannot run on the fresh value fails the commit as a whole.
             let session = open(&manager, &token).await;
             session.insert("other", 1).unwrap();
-            session.update("n", |n: Option<u64>| n.unwrap() + 1).unwrap();
+            session
+                .update("n", |n: Option<u64>| n.unwrap() + 1)
+                .unwrap();
             let rival = open(&manager, &token).await;
             rival.insert("n", "text").unwrap();
             manager.commit(&rival).await.unwrap();
             let error = manager.commit(&session).await.unwrap_err();
             assert!(matches!(error, Error::Decode { .. }), "{error:?}");
-            assert!(!open(&manager, &token).await.contains_key("other"), "{backend:?}");
+            assert!(
+                !open(&manager, &token).await.contains_key("other"),
+                "{backend:?}"
+            );
         };
         run.now_or_never().unwrap();
     }
@@ -255,7 +272,10 @@ fn a_commit_that_keeps_the_token_creates_and_renews_nothing() {
             session.insert("n", 1).unwrap();
             session.sign_in("user:1").unwrap();
             let directive = manager.commit_keeping_token(&session).await.unwrap();
-            assert_eq!((directive, store.take()), (Directive::Nothing, Counts::NONE));
+            assert_eq!(
+                (directive, store.take()),
+                (Directive::Nothing, Counts::NONE)
+            );
 
             let token = create(&manager, [("n", 1)]).await;
             let session = open(&manager, &token).await;

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Deadlines, Directive, Error, MemoryStore, OnCorrupt, SessionManager, StoreError};
+use session_core::{
+    Deadlines, Directive, Error, MemoryStore, OnCorrupt, SessionManager, StoreError,
+};
 use session_tests::{
     Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, anonymous, create, open, token_of,
 };
@@ -42,7 +44,11 @@ fn a_store_that_is_down_is_an_error_and_no_empty_session() {
             let waited = sim.clock().now().since(begin);
             let expected = if fault == Fault::Hang { 2 } else { 0 };
             assert_eq!(waited, Duration::from_secs(expected), "{fault:?}");
-            assert_eq!(counted.take(), Counts::LOAD, "one call, and nothing after it");
+            assert_eq!(
+                counted.take(),
+                Counts::LOAD,
+                "one call, and nothing after it"
+            );
         }
     }
 }
@@ -118,9 +124,12 @@ fn a_write_whose_outcome_is_unknown_is_never_sent_again() {
                     };
                     counted.take();
                     faults.plan(call, fault);
-                    session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+                    session
+                        .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                        .unwrap();
                     for attempt in [session.save().await, session.save().await] {
-                        let unknown = matches!(attempt, Err(Error::Store(StoreError::OutcomeUnknown(_))));
+                        let unknown =
+                            matches!(attempt, Err(Error::Store(StoreError::OutcomeUnknown(_))));
                         assert!(unknown, "{backend:?}, {fault:?}: {attempt:?}");
                     }
                     manager.commit(&session).await.unwrap_err();
@@ -130,7 +139,10 @@ fn a_write_whose_outcome_is_unknown_is_never_sent_again() {
                     if call == Call::Update && !backend.is_sealed() {
                         let applied = matches!(fault, Fault::LostAnswer | Fault::HangAfter);
                         let expected = if applied { 2 } else { 1 };
-                        assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(expected));
+                        assert_eq!(
+                            open(&manager, &token).await.get("n").unwrap(),
+                            Some(expected)
+                        );
                     }
                 });
             }
@@ -155,12 +167,22 @@ fn a_save_that_was_cancelled_never_applies_a_closure_twice() {
                     n.unwrap() + 1
                 };
                 faults.plan(Call::Update, fault);
-                assert!(session.update_now("n", add).now_or_never().is_none(), "cancelled");
+                assert!(
+                    session.update_now("n", add).now_or_never().is_none(),
+                    "cancelled"
+                );
                 let again = session.save().await;
-                assert!(matches!(again, Err(Error::Store(StoreError::OutcomeUnknown(_)))));
+                assert!(matches!(
+                    again,
+                    Err(Error::Store(StoreError::OutcomeUnknown(_)))
+                ));
                 manager.commit(&session).await.unwrap_err();
                 manager.abort(&session).await;
-                let stored = open(&manager, &token).await.get::<u64>("n").unwrap().unwrap();
+                let stored = open(&manager, &token)
+                    .await
+                    .get::<u64>("n")
+                    .unwrap()
+                    .unwrap();
                 let expected = if fault == Fault::HangAfter { 2 } else { 1 };
                 assert_eq!(stored, expected, "{backend:?}, {fault:?}");
                 assert_eq!(runs.load(Ordering::Relaxed), 1);
@@ -177,7 +199,9 @@ fn a_save_that_was_cancelled_before_it_wrote_can_be_made_up_for() {
         sim.block_on(async {
             let token = create(&manager, [("n", 1)]).await;
             let session = open(&manager, &token).await;
-            session.update("n", |n: Option<u64>| n.unwrap() + 1).unwrap();
+            session
+                .update("n", |n: Option<u64>| n.unwrap() + 1)
+                .unwrap();
             // It conflicts, and is cancelled while it loads what the other one wrote.
             faults.plan(Call::Update, Fault::Conflict);
             faults.plan(Call::Load, Fault::Hang);
@@ -203,7 +227,9 @@ fn a_load_that_fails_between_two_attempts_writes_nothing() {
             let rival = open(&manager, &token).await;
             rival.insert("n", 5).unwrap();
             manager.commit(&rival).await.unwrap();
-            session.update("n", |n: Option<u64>| n.unwrap() + 1).unwrap();
+            session
+                .update("n", |n: Option<u64>| n.unwrap() + 1)
+                .unwrap();
             counted.take();
             faults.plan(Call::Load, fault);
             manager.commit(&session).await.unwrap_err();

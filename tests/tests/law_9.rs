@@ -64,7 +64,10 @@ fn idle_expiry_strikes_at_the_exact_millisecond() {
                 "{name}: one millisecond before"
             );
             clock.advance(MILLI);
-            assert!(open(&manager, &token).await.is_new(), "{name}: at the instant");
+            assert!(
+                open(&manager, &token).await.is_new(),
+                "{name}: at the instant"
+            );
             clock.advance(ABSOLUTE);
             assert!(open(&manager, &token).await.is_new(), "{name}: long after");
         };
@@ -86,7 +89,10 @@ fn busy(what: &str, handler: impl Fn(&Session, u64)) {
             clock.advance(begin.plus(ABSOLUTE).since(clock.now()) - MILLI);
             token = request(&manager, &token, |session| handler(session, 99)).await;
             clock.advance(MILLI);
-            assert!(open(&manager, &token).await.is_new(), "{name}: moved by {what}");
+            assert!(
+                open(&manager, &token).await.is_new(),
+                "{name}: moved by {what}"
+            );
         };
         run.now_or_never().unwrap();
     }
@@ -95,7 +101,9 @@ fn busy(what: &str, handler: impl Fn(&Session, u64)) {
 #[test]
 fn the_absolute_deadline_is_not_moved_by_activity() {
     busy("reading", |session, _| assert!(session.contains_key("n")));
-    busy("writing", |session, round| session.insert("n", round).unwrap());
+    busy("writing", |session, round| {
+        session.insert("n", round).unwrap()
+    });
 }
 
 #[test]
@@ -178,7 +186,10 @@ fn a_sign_in_resets_both_clocks() {
                 token = request(&manager, &token, |_| {}).await;
             }
             // The deadline is eleven milliseconds off by now.
-            token = request(&manager, &token, |session| session.sign_in("user:1").unwrap()).await;
+            token = request(&manager, &token, |session| {
+                session.sign_in("user:1").unwrap()
+            })
+            .await;
             let again = clock.now();
             let session = open(&manager, &token).await;
             assert_eq!(session.authenticated_at(), Some(again), "{name}");
@@ -203,7 +214,9 @@ fn a_request_that_outlives_its_session_writes_nothing() {
         ("a read", |_| {}),
         ("an insert", |session| session.insert("n", 2).unwrap()),
         ("an update", |session| {
-            session.update("n", |n: Option<u64>| n.unwrap() + 1).unwrap();
+            session
+                .update("n", |n: Option<u64>| n.unwrap() + 1)
+                .unwrap();
         }),
         ("a renewal", |session| session.renew().unwrap()),
         ("a label", |session| session.set_label("phone").unwrap()),

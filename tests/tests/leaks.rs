@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use session_cookie::CookieStore;
 use session_core::{
-    Changes, ClientToken, Codec, Deadlines, Directive, Error, Key, KeyError, KeyRing, Lifetime, Limits,
-    ManagerBuilder, Metadata, OnCorrupt, OnReuse, Purpose, Record, Rotation, SessionId, SessionManager,
-    SessionStore, StoreError, Timestamp, Update,
+    Changes, ClientToken, Codec, Deadlines, Directive, Error, Key, KeyError, KeyRing, Lifetime,
+    Limits, ManagerBuilder, Metadata, OnCorrupt, OnReuse, Purpose, Record, Rotation, SessionId,
+    SessionManager, SessionStore, StoreError, Timestamp, Update,
 };
-use session_tests::{Backend, Call, Fault, FaultStore, Sim, TimelessStore, anonymous, open, token_of};
+use session_tests::{
+    Backend, Call, Fault, FaultStore, Sim, TimelessStore, anonymous, open, token_of,
+};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 const VALUE: &str = "XVALUEX";
@@ -66,9 +68,14 @@ struct Secrets(Vec<(&'static str, String)>);
 impl Secrets {
     fn bytes(&mut self, name: &'static str, bytes: &[u8]) {
         self.0.push((name, format!("{bytes:?}")));
-        self.0
-            .push((name, format!("{bytes:?}").trim_matches(['[', ']']).to_owned()));
-        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        self.0.push((
+            name,
+            format!("{bytes:?}").trim_matches(['[', ']']).to_owned(),
+        ));
+        let hex = bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
         self.0.push((name, hex.to_uppercase()));
         self.0.push((name, hex));
     }
@@ -96,7 +103,11 @@ impl Secrets {
 
 fn secrets() -> Secrets {
     let mut secrets = Secrets::default();
-    for (name, text) in [("a value", VALUE), ("a principal", PRINCIPAL), ("a label", LABEL)] {
+    for (name, text) in [
+        ("a value", VALUE),
+        ("a principal", PRINCIPAL),
+        ("a label", LABEL),
+    ] {
         secrets.0.push((name, text.to_owned()));
         secrets.bytes(name, text.as_bytes());
     }
@@ -113,7 +124,11 @@ fn keys() -> KeyRing {
 
 fn builder(store: impl SessionStore, sealed: bool) -> ManagerBuilder {
     let builder = SessionManager::builder(store);
-    if sealed { builder } else { builder.keys(keys()) }
+    if sealed {
+        builder
+    } else {
+        builder.keys(keys())
+    }
 }
 
 /// A session's whole life, with everything that can go wrong.
@@ -171,7 +186,11 @@ fn battery(backend: Backend, page: &Page, secrets: &mut Secrets) {
         let session = open(&manager, &token).await;
         page.error(&session.get::<u64>("v").unwrap_err());
         page.error(&session.get::<Shape>("v").unwrap_err());
-        page.error(&session.update("v", |v: Option<u64>| v.unwrap_or(0)).unwrap_err());
+        page.error(
+            &session
+                .update("v", |v: Option<u64>| v.unwrap_or(0))
+                .unwrap_err(),
+        );
         page.error(&session.insert("w", Grumpy).unwrap_err());
         page.error(
             &session
@@ -268,7 +287,9 @@ fn rotations(backend: Backend, page: &Page, secrets: &mut Secrets) {
             let session = anonymous(&manager).await;
             session.sign_in(PRINCIPAL).unwrap();
             session.insert("v", VALUE).unwrap();
-            secrets.0.push(("a CSRF token", session.csrf_token().unwrap()));
+            secrets
+                .0
+                .push(("a CSRF token", session.csrf_token().unwrap()));
             let first = token_of(&manager.commit(&session).await.unwrap());
             secrets.token(&first);
             secrets.id(session.id().unwrap());
@@ -422,7 +443,9 @@ fn no_public_type_shows_a_secret() {
         page.error(&error);
     }
     secrets.0.push(("key text", "XKEYMATERIALX".to_owned()));
-    secrets.0.push(("key text", "WEtFWU1BVEVSSUFMWA".to_owned()));
+    secrets
+        .0
+        .push(("key text", "WEtFWU1BVEVSSUFMWA".to_owned()));
     page.error(&"not an id: XFULLIDX".parse::<SessionId>().unwrap_err());
     page.error(&Record::decode(VALUE.as_bytes().to_vec()).unwrap_err());
     for error in [

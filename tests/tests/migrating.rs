@@ -99,13 +99,21 @@ fn round(backends: (Backend, Backend), seed: u64, seen: &mut Seen) {
         let write = async move {
             let already = ended.get();
             let session = open(&manager, &token).await;
-            assert!(!already || session.is_new(), "seed {seed}: a session is back");
-            assert!(ends || !session.is_new(), "seed {seed}: somebody was signed out");
+            assert!(
+                !already || session.is_new(),
+                "seed {seed}: a session is back"
+            );
+            assert!(
+                ends || !session.is_new(),
+                "seed {seed}: somebody was signed out"
+            );
             if session.is_new() {
                 return None;
             }
             session.insert(&own, at as u64).unwrap();
-            session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+            session
+                .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                .unwrap();
             match session.save().await {
                 Ok(()) => Some(own),
                 Err(Error::Gone) if ends => None,
@@ -164,17 +172,28 @@ fn round(backends: (Backend, Backend), seed: u64, seen: &mut Seen) {
                 );
             }
             // Who was cut off may have written, wholly or not at all.
-            assert_eq!(found["n"] as usize, found.len() - 1, "seed {seed}: {found:?}");
+            assert_eq!(
+                found["n"] as usize,
+                found.len() - 1,
+                "seed {seed}: {found:?}"
+            );
             assert!(found.len() > acknowledged.len(), "seed {seed}");
         }
-        assert!(ends || !site.is_doubled(id).await, "seed {seed}: it is in both");
+        assert!(
+            ends || !site.is_doubled(id).await,
+            "seed {seed}: it is in both"
+        );
     });
     seen.cut += outcomes.iter().filter(|outcome| outcome.is_none()).count() as u32;
     seen.gone += outcomes
         .iter()
         .filter(|outcome| matches!(outcome, Some(None)))
         .count() as u32;
-    *if ends { &mut seen.ended } else { &mut seen.lived } += 1;
+    *if ends {
+        &mut seen.ended
+    } else {
+        &mut seen.lived
+    } += 1;
 }
 
 #[test]
@@ -199,7 +218,12 @@ fn ending_all_of_a_principal_ends_them_in_both_stores() {
         for seed in 0..500 {
             let mut sim = Sim::new(seed);
             let site = Arc::new(Site::new(backends.0, backends.1, seed));
-            let manager = |store| SessionManager::builder(store).clock(sim.clock()).build().unwrap();
+            let manager = |store| {
+                SessionManager::builder(store)
+                    .clock(sim.clock())
+                    .build()
+                    .unwrap()
+            };
             let (waiting, moving) = (
                 manager(Arc::clone(&site.waiting)),
                 manager(Arc::clone(&site.moving)),
@@ -234,7 +258,10 @@ fn ending_all_of_a_principal_ends_them_in_both_stores() {
                 for _ in 0..after {
                     pause().await;
                 }
-                store.delete_all("ann", None, Ended::default()).await.unwrap()
+                store
+                    .delete_all("ann", None, Ended::default())
+                    .await
+                    .unwrap()
             });
             sim.run();
             assert_eq!(count.take(), 3, "seed {seed}");
@@ -260,7 +287,12 @@ fn ending_one_of_a_principal_ends_it_in_both_stores() {
         for seed in 0..300 {
             let mut sim = Sim::new(seed);
             let site = Arc::new(Site::new(backends.0, backends.1, seed));
-            let manager = |store| SessionManager::builder(store).clock(sim.clock()).build().unwrap();
+            let manager = |store| {
+                SessionManager::builder(store)
+                    .clock(sim.clock())
+                    .build()
+                    .unwrap()
+            };
             let managers = [
                 manager(Arc::clone(&site.waiting)),
                 manager(Arc::clone(&site.moving)),
@@ -296,7 +328,10 @@ fn ending_one_of_a_principal_ends_it_in_both_stores() {
                         for _ in 0..after {
                             pause().await;
                         }
-                        assert!(!manager.end("bob", id).await.unwrap(), "seed {seed}: not his");
+                        assert!(
+                            !manager.end("bob", id).await.unwrap(),
+                            "seed {seed}: not his"
+                        );
                         manager.end("ann", id).await.unwrap()
                     })
                 })

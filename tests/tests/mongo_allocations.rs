@@ -23,5 +23,8 @@ fn counts(server: &MongoServer) -> [u64; 2] {
 fn allocations_of_a_load_and_an_update() {
     let [loads, updates] = counts(&MongoServer::start());
     println!("load {loads}, update {updates}");
-    assert!(loads <= 98 && updates <= 112, "load {loads}, update {updates}");
+    assert!(
+        loads <= 98 && updates <= 112,
+        "load {loads}, update {updates}"
+    );
 }

@@ -114,7 +114,10 @@ fn a_server_that_is_ahead_by_more_than_it_waits_is_refused() {
             ahead <= expected && ahead + Duration::from_secs(15) > expected,
             "{ahead:?}"
         );
-        assert!(error.to_string().contains("ahead of this machine's"), "{error}");
+        assert!(
+            error.to_string().contains("ahead of this machine's"),
+            "{error}"
+        );
     }
 }
 
@@ -140,7 +143,10 @@ fn a_clock_that_differs_is_worth_a_warning() {
         let (connected, log) = connect(seconds * 1_000, indexes);
         connected.unwrap();
         assert_eq!(log.lines().count(), 1, "{seconds}: {log}");
-        assert!(log.contains("WARN") && log.contains(word), "{seconds}: {log}");
+        assert!(
+            log.contains("WARN") && log.contains(word),
+            "{seconds}: {log}"
+        );
     }
     for millis in [0, 1_000, -1_000] {
         let (connected, log) = connect(millis, true);

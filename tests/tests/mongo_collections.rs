@@ -56,7 +56,11 @@ async fn what_cannot_keep_sessions_is_refused_by_name() {
     let insensitive = doc! { "locale": "en", "strength": 2 };
     let others = [
         ("cases", "collation", doc! { "collation": &insensitive }),
-        ("german", "collation", doc! { "collation": { "locale": "de" } }),
+        (
+            "german",
+            "collation",
+            doc! { "collation": { "locale": "de" } },
+        ),
         (
             "folded",
             "collation",
@@ -87,7 +91,11 @@ async fn what_cannot_keep_sessions_is_refused_by_name() {
     let indexes = server.command("sessions", doc! { "listIndexes": "cases" });
     assert!(!indexes.to_string().contains("session_"), "{indexes}");
 
-    make(&server, "simple", doc! { "collation": { "locale": "simple" } });
+    make(
+        &server,
+        "simple",
+        doc! { "collation": { "locale": "simple" } },
+    );
     builder(&server, "simple").connect().await.unwrap();
 }
 
@@ -217,7 +225,10 @@ async fn a_validator_that_refuses_sessions_shows_at_once() {
             assert_unfit(&builder.connect().await.unwrap_err(), name, "validator");
         }
         // What was tried is not left there.
-        let left = collection(&server, name).await.count_documents(doc! {}).await;
+        let left = collection(&server, name)
+            .await
+            .count_documents(doc! {})
+            .await;
         assert_eq!(left.unwrap(), 0, "{name}");
         let warn = doc! { "collMod": name, "validationAction": "warn" };
         server.command("sessions", warn);
@@ -226,7 +237,10 @@ async fn a_validator_that_refuses_sessions_shows_at_once() {
     let allowing = doc! { "$jsonSchema": { "required": ["_id", "ends", "expires"] } };
     make(&server, "fit", doc! { "validator": allowing });
     builder(&server, "fit").connect().await.unwrap();
-    let left = collection(&server, "fit").await.count_documents(doc! {}).await;
+    let left = collection(&server, "fit")
+        .await
+        .count_documents(doc! {})
+        .await;
     assert_eq!(left.unwrap(), 0);
 }
 
@@ -236,7 +250,10 @@ async fn a_unique_index_of_others_is_refused() {
     let server = MongoServer::start();
     let index = |name: &str, key: Document, unique: bool| {
         let index = doc! { "name": "theirs", "key": key, "unique": unique };
-        server.command("sessions", doc! { "createIndexes": name, "indexes": [index] });
+        server.command(
+            "sessions",
+            doc! { "createIndexes": name, "indexes": [index] },
+        );
     };
     for (name, key) in [
         ("principal", doc! { "principal": 1 }),
@@ -246,7 +263,11 @@ async fn a_unique_index_of_others_is_refused() {
         let error = builder(&server, name).connect().await.unwrap_err();
         assert_unfit(&error, name, "unique index");
         let lazy = builder(&server, name).lazy().await.unwrap();
-        assert_unfit(&lazy.create_indexes().await.unwrap_err(), name, "unique index");
+        assert_unfit(
+            &lazy.create_indexes().await.unwrap_err(),
+            name,
+            "unique index",
+        );
     }
     index("with_id", doc! { "principal": 1, "_id": 1 }, true);
     index("not_unique", doc! { "created": 1 }, false);
@@ -265,7 +286,10 @@ async fn a_journal_that_is_not_there_is_named() {
     let said = text(builder().write_concern(journaled.clone())).await;
     assert!(said.contains("its write_concern, w=1 and j=true"), "{said}");
     let said = text(builder().touch_write_concern(journaled)).await;
-    assert!(said.contains("its touch_write_concern, w=1 and j=true"), "{said}");
+    assert!(
+        said.contains("its touch_write_concern, w=1 and j=true"),
+        "{said}"
+    );
 }
 
 /// Only with the server can it be seen.
@@ -283,7 +307,8 @@ async fn write_concerns_that_the_server_cannot_meet_are_refused_by_name() {
     ];
     for (uri, concern) in none {
         let builder = || MongoStore::builder(&uri).deadline(patience);
-        let text = async |builder: MongoStoreBuilder| builder.connect().await.unwrap_err().to_string();
+        let text =
+            async |builder: MongoStoreBuilder| builder.connect().await.unwrap_err().to_string();
         let said = text(builder().write_concern(concern.clone())).await;
         assert!(
             said.contains("its write_concern, w=") && said.contains("none that this server takes"),
@@ -294,6 +319,10 @@ async fn write_concerns_that_the_server_cannot_meet_are_refused_by_name() {
     }
     for concern in [1, 2, 3].map(WriteConcern::nodes) {
         let builder = MongoStore::builder(set.uri()).deadline(patience);
-        builder.touch_write_concern(concern).connect().await.unwrap();
+        builder
+            .touch_write_concern(concern)
+            .connect()
+            .await
+            .unwrap();
     }
 }

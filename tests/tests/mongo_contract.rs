@@ -46,7 +46,10 @@ async fn on_a_replica_set() {
     check(&MongoStore::connect(set.uri()).await.unwrap(), None).await;
 
     // What others want to read, and where, is not what sessions need.
-    let uri = format!("{}&readConcernLevel=majority&readPreference=secondary", set.uri());
+    let uri = format!(
+        "{}&readConcernLevel=majority&readPreference=secondary",
+        set.uri()
+    );
     check(&MongoStore::connect(uri).await.unwrap(), Some(FEW)).await;
 }
 
@@ -74,7 +77,11 @@ async fn of_a_collection() {
     let collection: Collection<Document> = client.database(&name).collection("own");
     let builder = MongoStore::builder(collection.clone());
     check(&builder.connect().await.unwrap(), Some(FEW)).await;
-    let names = client.database(&name).list_collection_names().await.unwrap();
+    let names = client
+        .database(&name)
+        .list_collection_names()
+        .await
+        .unwrap();
     assert_eq!(names, ["own"]);
     client.database(&name).drop().await.unwrap();
 }

@@ -40,7 +40,11 @@ async fn lasts(millis: u64) {
 async fn finish(load: Load, scenario: &str, well: Duration, more: &str) -> Report {
     let lag = load.worst_lag().as_millis();
     let report = load.finish(DEADLINE).await;
-    report.print(scenario, well, &format!("{more} (machine late by {lag} ms)"));
+    report.print(
+        scenario,
+        well,
+        &format!("{more} (machine late by {lag} ms)"),
+    );
     assert_eq!((report.lost, report.gone), (0, 0));
     report
 }
@@ -108,7 +112,8 @@ async fn a_primary_that_hangs_for_good() {
         let last = calls.iter().filter(failed).map(|call| call.end).max();
         let last = last.filter(|last| *last > began && last.elapsed() > Duration::from_secs(2));
         well = last.map_or(well, |last| last - began);
-        let written = |call: &Call| !call.is_load && Some(call.end) > last && call.outcome == Outcome::Done;
+        let written =
+            |call: &Call| !call.is_load && Some(call.end) > last && call.outcome == Outcome::Done;
         last.is_some() && calls.iter().any(written)
     })
     .await;
@@ -138,7 +143,8 @@ async fn a_set_that_is_down_as_a_whole() {
     let well = load.well_after(Instant::now(), BACK).await;
     load.until("it is looked at", BACK, |calls| {
         let since = down + Duration::from_secs(2);
-        let dead = |call: &&Call| call.end - call.took > since && call.end < down + Duration::from_secs(9);
+        let dead =
+            |call: &&Call| call.end - call.took > since && call.end < down + Duration::from_secs(9);
         assert!(calls.iter().any(|call| dead(&call)));
         // Nobody was found to send it to.
         let known = |call: &Call| call.outcome == Outcome::Unavailable;
@@ -146,7 +152,13 @@ async fn a_set_that_is_down_as_a_whole() {
         true
     })
     .await;
-    finish(load, "all nodes down for 10 s", well, "after there was a primary").await;
+    finish(
+        load,
+        "all nodes down for 10 s",
+        well,
+        "after there was a primary",
+    )
+    .await;
 }
 
 /// A secondary from which the other one does not fetch: that one would need a second to find another source, and writes with it.
@@ -205,11 +217,15 @@ async fn a_set_without_a_majority() {
         true
     })
     .await;
-    load.until("reads fail, since nobody is the primary", DEADLINE * 6, |calls| {
-        calls
-            .iter()
-            .any(|call| call.is_load && call.outcome == Outcome::Unavailable)
-    })
+    load.until(
+        "reads fail, since nobody is the primary",
+        DEADLINE * 6,
+        |calls| {
+            calls
+                .iter()
+                .any(|call| call.is_load && call.outcome == Outcome::Unavailable)
+        },
+    )
     .await;
     block_in_place(|| {
         others.into_iter().for_each(|i| set.restart(i));
@@ -267,7 +283,10 @@ async fn a_server_that_is_down_at_the_start() {
     let with_password = format!("mongodb://somebody:opensesame@{}/", server.address());
     let error = MongoStore::connect(&with_password).await.unwrap_err();
     let all = format!("{error} {error:?}");
-    assert!(!all.contains("opensesame") && !all.contains("somebody"), "{all}");
+    assert!(
+        !all.contains("opensesame") && !all.contains("somebody"),
+        "{all}"
+    );
 
     let lazy = MongoStore::builder(&uri).lazy().await.unwrap();
     let load = Load::begin(lazy, WRITERS, Deadlines::default());

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mongodb::bson::doc;
-use session_core::{Ended, Error, Key, SessionId, SessionManager, SessionStore, StoreError, Timestamp};
+use session_core::{
+    Ended, Error, Key, SessionId, SessionManager, SessionStore, StoreError, Timestamp,
+};
 use session_mongo::MongoStore;
 use session_tests::servers::{MongoReplicaSet, MongoServer};
 use session_tests::{Proxy, create, open};
@@ -26,7 +28,10 @@ struct Way {
 impl Way {
     async fn to(server: &MongoServer) -> Self {
         let proxy = Proxy::start(server.address()).await;
-        let uri = format!("mongodb://127.0.0.1:{}/?directConnection=true", proxy.port());
+        let uri = format!(
+            "mongodb://127.0.0.1:{}/?directConnection=true",
+            proxy.port()
+        );
         let manager = SessionManager::new(MongoStore::connect(uri).await.unwrap());
         let token = create(&manager, [("n", 1)]).await;
         Self {
@@ -46,7 +51,9 @@ impl Way {
     /// Adds one to a number: the version is met, so it is an `update`.
     async fn count(&self) -> Result<(), StoreError> {
         let session = open(&self.manager, &self.token).await;
-        session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+        session
+            .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+            .unwrap();
         store_error(self.manager.commit(&session).await.map(drop))
     }
 
@@ -55,7 +62,11 @@ impl Way {
     }
 
     async fn n(&self) -> u64 {
-        open(&self.manager, &self.token).await.get("n").unwrap().unwrap()
+        open(&self.manager, &self.token)
+            .await
+            .get("n")
+            .unwrap()
+            .unwrap()
     }
 }
 
@@ -129,7 +140,11 @@ async fn in_a_set_a_lost_answer_is_asked_for_again() {
         block_in_place(|| primary.command("admin", off));
         assert!(way.proxy.has_cut_all());
         assert!(is_unknown(&result), "{code}: {result:?}");
-        assert_eq!(way.word().await.as_deref(), Some(&*word), "it was carried out");
+        assert_eq!(
+            way.word().await.as_deref(),
+            Some(&*word),
+            "it was carried out"
+        );
     }
 }
 
@@ -210,7 +225,10 @@ async fn a_server_that_refuses_connections_was_sent_nothing() {
     let store = MongoStore::builder(format!("mongodb://127.0.0.1:{}/", way.proxy.port()));
     let store = store.lazy().await.unwrap();
     let deleted = store.delete(&nobody, Ended::default()).await;
-    assert!(matches!(deleted, Err(StoreError::Unavailable(_))), "{deleted:?}");
+    assert!(
+        matches!(deleted, Err(StoreError::Unavailable(_))),
+        "{deleted:?}"
+    );
 }
 
 async fn wait_open(way: &Way) -> session_core::Session {
@@ -278,7 +296,10 @@ async fn calls_that_are_dropped_half_way_cost_no_connections() {
     }
     let made = connections(&asking).await - before;
     let pool = i32::try_from(POOL).unwrap();
-    assert!(made < pool, "{made} connections for {dropped} dropped calls");
+    assert!(
+        made < pool,
+        "{made} connections for {dropped} dropped calls"
+    );
 }
 
 /// Is pending once or more, for at least this long.
@@ -308,13 +329,18 @@ fn a_store_belongs_to_its_runtime() {
     let nobody = Key::Id(SessionId::from_bytes([7; 16]));
     let now = Timestamp::from_millis(0);
     assert_eq!(other.block_on(store.load(&nobody, now)).unwrap(), None);
-    other.block_on(store.delete(&nobody, Ended::default())).unwrap();
+    other
+        .block_on(store.delete(&nobody, Ended::default()))
+        .unwrap();
 
     drop(home);
     for _ in 0..3 {
         let began = Instant::now();
         let loaded = other.block_on(store.load(&nobody, now));
-        assert!(matches!(loaded, Err(StoreError::Unavailable(_))), "{loaded:?}");
+        assert!(
+            matches!(loaded, Err(StoreError::Unavailable(_))),
+            "{loaded:?}"
+        );
         assert!(format!("{loaded:?}").contains("runtime"), "{loaded:?}");
         let deleted = other.block_on(store.delete(&nobody, Ended::default()));
         assert!(deleted.is_err(), "{deleted:?}");

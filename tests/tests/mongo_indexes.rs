@@ -101,13 +101,22 @@ async fn others_in_their_place_are_an_error_that_says_what_to_do() {
         IndexModel::builder().keys(keys).options(options).build()
     };
     let others = [
-        ("expires", index("expires", Some("session_expires"), Some(3_600))),
+        (
+            "expires",
+            index("expires", Some("session_expires"), Some(3_600)),
+        ),
         ("expires", index("expires", Some("session_expires"), None)),
         ("expires", index("created", Some("session_expires"), None)),
         ("expires", index("expires", None, Some(3_600))),
         ("expires", index("expires", None, Some(0))),
-        ("principal", index("principal", Some("session_principal"), None)),
-        ("principal", index("created", Some("session_principal"), None)),
+        (
+            "principal",
+            index("principal", Some("session_principal"), None),
+        ),
+        (
+            "principal",
+            index("created", Some("session_principal"), None),
+        ),
     ];
     for (field, other) in others {
         sessions.create_index(other.clone()).await.unwrap();
@@ -123,9 +132,17 @@ async fn others_in_their_place_are_an_error_that_says_what_to_do() {
         assert_eq!((collection.as_str(), *said), ("sessions.sessions", field));
         let text = "the collection sessions.sessions has another index on ";
         let rest = "drop that one, or make the store `without_indexes` if it does as well";
-        assert_eq!(error.to_string(), format!("{text}{field:?}; {rest}"), "{other:?}");
+        assert_eq!(
+            error.to_string(),
+            format!("{text}{field:?}; {rest}"),
+            "{other:?}"
+        );
         // The first thing to do.
-        let store = builder(server.uri()).without_indexes().connect().await.unwrap();
+        let store = builder(server.uri())
+            .without_indexes()
+            .connect()
+            .await
+            .unwrap();
         store.create(&record(now()), now()).await.unwrap();
         // The other.
         sessions.drop_indexes().await.unwrap();
@@ -139,7 +156,10 @@ async fn others_in_their_place_are_an_error_that_says_what_to_do() {
 fn user(server: &MongoServer, name: &str, role: impl Into<Bson>) -> String {
     let create = doc! { "createUser": name, "pwd": "secret", "roles": [role.into()] };
     server.command("admin", create);
-    format!("mongodb://{name}:secret@{}/?authSource=admin", server.address())
+    format!(
+        "mongodb://{name}:secret@{}/?authSource=admin",
+        server.address()
+    )
 }
 
 #[tokio::test]
@@ -153,7 +173,11 @@ async fn a_user_that_may_not_make_them() {
     server.command("admin", role);
     let reader = user(&server, "reader", doc! { "role": "read", "db": "sessions" });
     let writer = user(&server, "writer", "no_indexes");
-    let owner = user(&server, "owner", doc! { "role": "readWrite", "db": "sessions" });
+    let owner = user(
+        &server,
+        "owner",
+        doc! { "role": "readWrite", "db": "sessions" },
+    );
     for uri in [&reader, &writer] {
         let error = builder(uri).connect().await.unwrap_err();
         let text = error.to_string();
@@ -177,7 +201,11 @@ async fn a_user_that_may_not_make_them() {
     // Who may only read can do that.
     let reading = builder(&reader).without_indexes().connect().await.unwrap();
     assert_eq!(
-        reading.load(&kept.id().into(), now()).await.unwrap().unwrap(),
+        reading
+            .load(&kept.id().into(), now())
+            .await
+            .unwrap()
+            .unwrap(),
         kept
     );
     let refused = reading.create(&record(now()), now()).await.unwrap_err();
@@ -195,7 +223,10 @@ async fn a_user_that_may_not_make_them() {
     );
 
     assert_eq!(
-        store.delete_all("user:1", None, Ended::default()).await.unwrap(),
+        store
+            .delete_all("user:1", None, Ended::default())
+            .await
+            .unwrap(),
         1
     );
     builder(&owner).connect().await.unwrap();
@@ -239,7 +270,11 @@ async fn the_server_removes_what_has_ended() {
 #[tokio::test]
 async fn what_has_ended_can_be_removed_without_them() {
     let server = MongoServer::start();
-    let store = builder(server.uri()).without_indexes().connect().await.unwrap();
+    let store = builder(server.uri())
+        .without_indexes()
+        .connect()
+        .await
+        .unwrap();
     let sessions = sessions(&server).await;
     let records: Vec<_> = (0..20)
         .map(|n| record(Timestamp::from_millis(n * 1_000)))
@@ -253,5 +288,11 @@ async fn what_has_ended_can_be_removed_without_them() {
     assert_eq!(store.delete_expired(at).await.unwrap(), 1);
     assert_eq!(store.delete_expired(at).await.unwrap(), 0);
     assert_eq!(sessions.count_documents(doc! {}).await.unwrap(), 10);
-    assert!(store.load(&records[10].id().into(), at).await.unwrap().is_some());
+    assert!(
+        store
+            .load(&records[10].id().into(), at)
+            .await
+            .unwrap()
+            .is_some()
+    );
 }

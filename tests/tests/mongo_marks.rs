@@ -65,7 +65,12 @@ async fn a_mark_is_small_and_has_nothing_of_the_session() {
         let theirs = doc! { "$set": { "seen_by": "another program" } };
         sessions.update_many(doc! {}, theirs).await.unwrap();
         store.delete(&records[0].id().into(), ended).await.unwrap();
-        assert!(store.delete_one("user:1", records[1].id(), ended).await.unwrap());
+        assert!(
+            store
+                .delete_one("user:1", records[1].id(), ended)
+                .await
+                .unwrap()
+        );
         assert_eq!(store.delete_all("user:1", None, ended).await.unwrap(), 1);
         for record in &records {
             let found = sessions.find_one(by(record)).await.unwrap().unwrap();
@@ -96,8 +101,14 @@ async fn the_server_removes_marks_after_their_minute() {
     }
     let [old, young, live] = &records;
     let revoked = |at| Ended::new(EndReason::Revoked, at);
-    store.delete(&old.id().into(), revoked(nearly)).await.unwrap();
-    store.delete(&young.id().into(), revoked(now())).await.unwrap();
+    store
+        .delete(&old.id().into(), revoked(nearly))
+        .await
+        .unwrap();
+    store
+        .delete(&young.id().into(), revoked(now()))
+        .await
+        .unwrap();
     let limit = Instant::now() + Duration::from_secs(60);
     while sessions.count_documents(by(old)).await.unwrap() > 0 {
         assert!(Instant::now() < limit, "it is never removed");
@@ -121,7 +132,12 @@ async fn the_first_end_counts() {
     store.delete(&key, first).await.unwrap();
     let second = Ended::new(EndReason::Destroyed, at.plus(Duration::from_secs(1)));
     store.delete(&key, second).await.unwrap();
-    assert!(!store.delete_one("user:1", record.id(), second).await.unwrap());
+    assert!(
+        !store
+            .delete_one("user:1", record.id(), second)
+            .await
+            .unwrap()
+    );
     assert_eq!(store.delete_all("user:1", None, second).await.unwrap(), 0);
     let mark = store.load(&key, second.at).await.unwrap().unwrap();
     assert_eq!(mark.ended(), Some(first));
@@ -152,7 +168,10 @@ async fn a_session_ends_without_a_mark_where_a_validator_refuses_that() {
     let server = MongoServer::start();
     let (store, sessions) = site(&server).await;
     let validator = doc! { "meta": { "$exists": true } };
-    server.command("sessions", doc! { "collMod": "sessions", "validator": validator });
+    server.command(
+        "sessions",
+        doc! { "collMod": "sessions", "validator": validator },
+    );
     let at = now();
     let ended = Ended::new(EndReason::Revoked, at);
     let records = [(); 4].map(|()| record(at));
@@ -160,13 +179,26 @@ async fn a_session_ends_without_a_mark_where_a_validator_refuses_that() {
         store.create(record, at).await.unwrap();
     }
     store.delete(&records[0].id().into(), ended).await.unwrap();
-    assert!(store.delete_one("user:1", records[1].id(), ended).await.unwrap());
-    assert!(!store.delete_one("user:2", records[2].id(), ended).await.unwrap());
+    assert!(
+        store
+            .delete_one("user:1", records[1].id(), ended)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .delete_one("user:2", records[2].id(), ended)
+            .await
+            .unwrap()
+    );
     assert_eq!(store.delete_all("user:1", None, ended).await.unwrap(), 2);
     assert_eq!(sessions.count_documents(doc! {}).await.unwrap(), 0);
     // It shows at once.
     let error = builder(&server).connect().await.unwrap_err();
-    assert!(matches!(error, ConnectError::UnfitCollection { .. }), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::UnfitCollection { .. }),
+        "{error:?}"
+    );
     assert_eq!(sessions.count_documents(doc! {}).await.unwrap(), 0);
 }
 
@@ -206,7 +238,10 @@ async fn other_marks_are_marks_too() {
             limits: &limits,
         };
         let updated = store.update(&key, update, at).await.unwrap();
-        assert!(matches!(updated, session_core::Updated::Gone), "{updated:?}");
+        assert!(
+            matches!(updated, session_core::Updated::Gone),
+            "{updated:?}"
+        );
         assert!(store.create(&record, at).await.is_err(), "{document}");
     }
 }

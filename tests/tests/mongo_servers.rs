@@ -45,7 +45,10 @@ fn a_server_starts_and_answers() {
     let status = server.command("admin", doc! { "serverStatus": 1 });
     assert!(status.get_str("version").unwrap().starts_with("6.0."));
     assert_eq!(status.get_i64("pid").unwrap(), i64::from(server.pid()));
-    assert_eq!(server.uri(), format!("mongodb://127.0.0.1:{}/", server.port()));
+    assert_eq!(
+        server.uri(),
+        format!("mongodb://127.0.0.1:{}/", server.port())
+    );
     set(&server, 1);
     assert_eq!(get(&server), Some(1));
 }
@@ -95,7 +98,9 @@ fn arguments_and_parameters_reach_the_server() {
     assert_eq!(sleep.get_i32("ttlMonitorSleepSecs").unwrap(), 1);
     let options = server.command("admin", doc! { "getCmdLineOpts": 1 });
     assert!(
-        options.to_string().contains(r#""maxIncomingConnections": 77"#),
+        options
+            .to_string()
+            .contains(r#""maxIncomingConnections": 77"#),
         "{options}"
     );
 }
@@ -106,7 +111,10 @@ fn the_server_removes_what_has_expired() {
         .parameter("ttlMonitorSleepSecs", "1")
         .start();
     let index = doc! { "key": { "ends": 1 }, "name": "ends", "expireAfterSeconds": 0 };
-    server.command("test", doc! { "createIndexes": "things", "indexes": [index] });
+    server.command(
+        "test",
+        doc! { "createIndexes": "things", "indexes": [index] },
+    );
     let ended = DateTime::from_millis(0);
     server.command(
         "test",
@@ -178,9 +186,11 @@ async fn a_set_gets_over_the_death_of_its_primary() {
     set(&all.nodes()[new], 2);
     all.restart(old);
     all.wait_ok();
-    wait_until("the restarted node to have it", Duration::from_secs(20), || {
-        get(&all.nodes()[old]) == Some(2)
-    });
+    wait_until(
+        "the restarted node to have it",
+        Duration::from_secs(20),
+        || get(&all.nodes()[old]) == Some(2),
+    );
 }
 
 #[test]
@@ -224,5 +234,8 @@ fn a_dropped_set_leaves_nothing_behind() {
         .map(|node| (node.pid(), node.dir().to_owned()))
         .collect();
     drop(all);
-    assert!(left.iter().all(|(pid, dir)| !is_alive(*pid) && !dir.exists()));
+    assert!(
+        left.iter()
+            .all(|(pid, dir)| !is_alive(*pid) && !dir.exists())
+    );
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Directive, Error, ManagerBuilder, ManualClock, OnMaxSessions, Session, SessionId, SessionManager,
-    StoreError,
+    Directive, Error, ManagerBuilder, ManualClock, OnMaxSessions, Session, SessionId,
+    SessionManager, StoreError,
 };
 use session_tests::sim::pause;
 use session_tests::story::clock;
@@ -82,9 +82,15 @@ fn revocation_takes_effect_on_the_very_next_request() {
             let under_way = open(&manager, &laptop).await;
             under_way.insert("n", 1).unwrap();
             assert!(manager.end("user:1", laptop_id).await.unwrap());
-            assert_eq!(manager.commit(&under_way).await.unwrap(), Directive::Nothing);
+            assert_eq!(
+                manager.commit(&under_way).await.unwrap(),
+                Directive::Nothing
+            );
             assert!(open(&manager, &laptop).await.is_new(), "{backend:?}");
-            assert!(!manager.end("user:1", laptop_id).await.unwrap(), "only once");
+            assert!(
+                !manager.end("user:1", laptop_id).await.unwrap(),
+                "only once"
+            );
 
             // Ids are no secret: that of somebody else does no harm.
             assert!(!manager.end("user:1", other_id).await.unwrap());
@@ -92,7 +98,11 @@ fn revocation_takes_effect_on_the_very_next_request() {
 
             let (third, _) = sign_in(&manager, "user:1").await;
             let here = open(&manager, &phone).await;
-            assert_eq!(manager.sign_out_others(&here).await.unwrap(), 1, "{backend:?}");
+            assert_eq!(
+                manager.sign_out_others(&here).await.unwrap(),
+                1,
+                "{backend:?}"
+            );
             assert!(open(&manager, &third).await.is_new());
             assert!(!open(&manager, &phone).await.is_new());
             let nobody = anonymous(&manager).await;
@@ -173,7 +183,11 @@ fn the_oldest_session_makes_room() {
                 .into_iter()
                 .map(|id| id.encode())
                 .collect();
-            assert_eq!(left, [all[2].1.encode(), all[3].1.encode()].into(), "{backend:?}");
+            assert_eq!(
+                left,
+                [all[2].1.encode(), all[3].1.encode()].into(),
+                "{backend:?}"
+            );
             assert!(open(&manager, &all[1].0).await.is_new());
 
             // To sign in again in one of them is no other session, and makes it the latest.
@@ -194,7 +208,9 @@ fn the_oldest_session_makes_room() {
 #[test]
 fn a_sign_in_too_many_is_refused() {
     for backend in Backend::SERVER {
-        let (manager, clock) = stage(backend, |builder| builder.max_sessions(2, OnMaxSessions::Refuse));
+        let (manager, clock) = stage(backend, |builder| {
+            builder.max_sessions(2, OnMaxSessions::Refuse)
+        });
         let run = async {
             let (first, _) = sign_in(&manager, "user:1").await;
             sign_in(&manager, "user:1").await;
@@ -236,7 +252,10 @@ fn the_maximum_counts_the_sessions_of_one_scope() {
     let store = Backend::Memory.store();
     let scoped = |name: &str| {
         let builder = SessionManager::builder(Arc::clone(&store)).scope(name.to_owned());
-        builder.max_sessions(1, OnMaxSessions::Refuse).build().unwrap()
+        builder
+            .max_sessions(1, OnMaxSessions::Refuse)
+            .build()
+            .unwrap()
     };
     let (users, admins) = (scoped("users"), scoped("admins"));
     let run = async {
@@ -330,7 +349,10 @@ fn the_maximum_is_exact_once_all_sign_ins_have_returned() {
 fn sign_out_races(backend: Backend, seed: u64) {
     let mut sim = Sim::new(seed);
     let store = Arc::new(YieldStore::new(backend.store(), seed));
-    let manager = SessionManager::builder(store).clock(sim.clock()).build().unwrap();
+    let manager = SessionManager::builder(store)
+        .clock(sim.clock())
+        .build()
+        .unwrap();
     let tokens: Vec<_> = (0..3)
         .map(|_| sim.block_on(sign_in(&manager, "user:1")).0)
         .collect();
@@ -345,7 +367,9 @@ fn sign_out_races(backend: Backend, seed: u64) {
                     0 => session.insert("n", 1).unwrap(),
                     1 => session.renew().unwrap(),
                     _ => {
-                        session.update("m", |m: Option<u64>| m.unwrap_or(0) + 1).unwrap();
+                        session
+                            .update("m", |m: Option<u64>| m.unwrap_or(0) + 1)
+                            .unwrap();
                     }
                 }
                 manager.commit(&session).await.unwrap();
@@ -370,7 +394,10 @@ fn sign_out_races(backend: Backend, seed: u64) {
     let ended = out.take();
     sim.block_on(async {
         for token in &tokens {
-            assert!(open(&manager, token).await.is_new(), "{backend:?}, seed {seed}");
+            assert!(
+                open(&manager, token).await.is_new(),
+                "{backend:?}, seed {seed}"
+            );
         }
         let left: BTreeSet<_> = ids(&manager, "user:1")
             .await
@@ -379,7 +406,11 @@ fn sign_out_races(backend: Backend, seed: u64) {
             .collect();
         assert!(left.is_subset(&new), "{backend:?}, seed {seed}");
         assert_eq!(ended as usize + left.len(), 5, "{backend:?}, seed {seed}");
-        assert_eq!(ids(&manager, "user:2").await.len(), 1, "{backend:?}, seed {seed}");
+        assert_eq!(
+            ids(&manager, "user:2").await.len(),
+            1,
+            "{backend:?}, seed {seed}"
+        );
     });
 }
 

@@ -14,7 +14,11 @@ struct Client(TcpStream);
 
 impl Client {
     async fn connect(proxy: &Proxy) -> Self {
-        Self(TcpStream::connect(("127.0.0.1", proxy.port())).await.unwrap())
+        Self(
+            TcpStream::connect(("127.0.0.1", proxy.port()))
+                .await
+                .unwrap(),
+        )
     }
 
     async fn send(&mut self, command: &str) {
@@ -65,7 +69,11 @@ async fn requests_and_replies_pass_and_are_counted() {
     assert_eq!(client.call("GET a").await.unwrap(), "$1\r\n1\r\n");
     assert_eq!(server.command(&["GET", "b"]).text(), "2");
     assert_eq!(
-        (proxy.passed(b"SET"), proxy.passed(b"GET"), proxy.passed(b"DEL")),
+        (
+            proxy.passed(b"SET"),
+            proxy.passed(b"GET"),
+            proxy.passed(b"DEL")
+        ),
         (2, 1, 0)
     );
     assert_eq!(
@@ -87,7 +95,10 @@ async fn the_server_has_carried_out_what_has_no_reply() {
     assert!(proxy.has_cut_all());
     assert_eq!(server.command(&["GET", "victim"]).text(), "1");
     assert_eq!(proxy.passed(b"victim"), 1);
-    assert_eq!(Client::connect(&proxy).await.call("SET victim 2").await, ok());
+    assert_eq!(
+        Client::connect(&proxy).await.call("SET victim 2").await,
+        ok()
+    );
 }
 
 #[tokio::test]
@@ -127,7 +138,9 @@ async fn a_proxy_that_refuses_keeps_what_is_connected() {
     let (_server, proxy, mut client) = all().await;
     assert_eq!(client.call("SET a 1").await, ok());
     proxy.refuse().await;
-    let refused = TcpStream::connect(("127.0.0.1", proxy.port())).await.unwrap_err();
+    let refused = TcpStream::connect(("127.0.0.1", proxy.port()))
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     assert_eq!(client.call("SET a 2").await, ok());
     proxy.accept().await;

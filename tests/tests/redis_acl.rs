@@ -141,7 +141,11 @@ async fn each_is_needed(engine: Engine, layout: Layout, commands: &[&str]) {
             _ => &["hgetall", "evalsha", "eval", "hmget", "unlink"],
         };
         if connecting.contains(&without) {
-            let refused = builder(&server.url()).layout(layout).connect().await.unwrap_err();
+            let refused = builder(&server.url())
+                .layout(layout)
+                .connect()
+                .await
+                .unwrap_err();
             assert!(refused.to_string().contains("permission"), "{refused}");
             continue;
         }
@@ -223,14 +227,21 @@ fn hosts(urls: &[String]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster() {
     let all = [&COMMANDS[..], &CLUSTER].concat();
-    println!("in a Cluster: ACL SETUSER shop {}", rules(&all, KEYS).join(" "));
+    println!(
+        "in a Cluster: ACL SETUSER shop {}",
+        rules(&all, KEYS).join(" ")
+    );
     let cluster = RedisCluster::start_from(&with_user(Engine::Redis7, &all));
     let url = format!("redis-cluster://{}", hosts(&cluster.urls()));
     keeps_the_contract("Cluster", &url).await;
 
     // Without a sign of life the driver connects to its nodes more often, and all works.
     for node in cluster.nodes() {
-        set_user(node, "shop", &rules(&[&COMMANDS[..], &["ping"]].concat(), KEYS));
+        set_user(
+            node,
+            "shop",
+            &rules(&[&COMMANDS[..], &["ping"]].concat(), KEYS),
+        );
     }
     let refused = builder(&url)
         .connect_timeout(REFUSED)
@@ -258,13 +269,19 @@ async fn behind_sentinel() {
         "+subscribe",
     ]
     .map(str::to_owned);
-    println!("on the sentinels: ACL SETUSER default {}", limited.join(" "));
+    println!(
+        "on the sentinels: ACL SETUSER default {}",
+        limited.join(" ")
+    );
     for sentinel in servers.sentinels() {
         let admin = ["reset", "on", ">admin", "~*", "&*", "+@all"].map(str::to_owned);
         set_user(sentinel, "admin", &admin);
         set_user(sentinel, "default", &limited);
     }
-    let url = format!("redis-sentinel://{}#mymaster", hosts(&servers.sentinel_urls()));
+    let url = format!(
+        "redis-sentinel://{}#mymaster",
+        hosts(&servers.sentinel_urls())
+    );
     let store = builder(&url).connect().await.unwrap();
     let listened = || {
         servers.sentinels().iter().any(|sentinel| {
@@ -322,7 +339,9 @@ async fn what_others_keep_there_stays() {
     ];
     for (at, name) in names.iter().enumerate() {
         let command: &[&str] = match at % 6 {
-            0 => &["HSET", name, "s", "1 2 3 4", "h", "1 2 3 4", "m", "x", ".a", "1"],
+            0 => &[
+                "HSET", name, "s", "1 2 3 4", "h", "1 2 3 4", "m", "x", ".a", "1",
+            ],
             1 => &["ZADD", name, "1", &id, "-1", "x"],
             2 => &["SET", name, "text"],
             3 => &["RPUSH", name, "a", "b"],

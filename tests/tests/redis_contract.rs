@@ -24,7 +24,11 @@ async fn keeps_the_contract(name: &str, rounds: u32, builder: impl Fn() -> Redis
     }
 }
 
-async fn layout_keeps_the_contract(name: &str, rounds: u32, builder: impl Fn() -> RedisStoreBuilder) {
+async fn layout_keeps_the_contract(
+    name: &str,
+    rounds: u32,
+    builder: impl Fn() -> RedisStoreBuilder,
+) {
     let suite = Suite::new(|| {
         let patience = Duration::from_secs(10);
         let builder = builder().deadline(patience).connect_timeout(patience);
@@ -47,7 +51,10 @@ async fn layout_keeps_the_contract(name: &str, rounds: u32, builder: impl Fn() -
 
 async fn standalone(engine: Engine) {
     let server = RedisServer::start(engine);
-    keeps_the_contract(&engine.to_string(), MANY, || RedisStore::builder(server.url())).await;
+    keeps_the_contract(&engine.to_string(), MANY, || {
+        RedisStore::builder(server.url())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,7 +90,10 @@ async fn a_cluster_of_redis_7() {
     keeps_the_contract("Cluster of Redis 7", MANY, || RedisStore::builder(&url)).await;
 
     let builder = || ClusterClientBuilder::new(cluster.urls());
-    keeps_the_contract("ClusterClientBuilder", FEW, || RedisStore::builder(builder())).await;
+    keeps_the_contract("ClusterClientBuilder", FEW, || {
+        RedisStore::builder(builder())
+    })
+    .await;
     let client = builder().retries(0).build().unwrap();
     let connection = client.get_async_connection().await.unwrap();
     keeps_the_contract("ClusterConnection", FEW, || {
@@ -114,8 +124,13 @@ async fn sentinel() {
     let named = format!("{url}#{}", all.master_name());
     keeps_the_contract("Sentinel", MANY, || RedisStore::builder(&named)).await;
 
-    let failed = RedisStore::connect(format!("{url}#nobody")).await.unwrap_err();
-    assert!(failed.to_string().contains("no primary of this name"), "{failed}");
+    let failed = RedisStore::connect(format!("{url}#nobody"))
+        .await
+        .unwrap_err();
+    assert!(
+        failed.to_string().contains("no primary of this name"),
+        "{failed}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,7 +148,10 @@ async fn tls() {
     let another = server.url().replace("localhost", "127.0.0.2");
     let named = RedisStore::builder(another).root_certificates(roots);
     let misnamed = named.connect().await.unwrap_err();
-    assert!(misnamed.to_string().contains("cannot use Redis"), "{misnamed}");
+    assert!(
+        misnamed.to_string().contains("cannot use Redis"),
+        "{misnamed}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,7 +160,8 @@ async fn tls_with_a_certificate_of_the_client() {
     let server = server.config("tls-auth-clients yes").start();
     let files = server.tls_files();
     let roots = fs::read(&files.ca).unwrap();
-    let [certificate, key] = [&files.client_cert, &files.client_key].map(|file| fs::read(file).unwrap());
+    let [certificate, key] =
+        [&files.client_cert, &files.client_key].map(|file| fs::read(file).unwrap());
     let builder = || RedisStore::builder(server.url()).root_certificates(roots.clone());
     keeps_the_contract("TLS, both ways", FEW, || {
         builder().client_certificate(certificate.clone(), key.clone())
@@ -158,7 +177,10 @@ async fn a_unix_socket() {
     let server = RedisServer::builder(Engine::Valkey9).unix_socket().start();
     keeps_the_contract("Unix socket", FEW, || RedisStore::builder(server.url())).await;
     let other = server.url().replace("redis+unix://", "unix://") + "?db=2";
-    keeps_the_contract("Unix socket, database 2", FEW, || RedisStore::builder(&other)).await;
+    keeps_the_contract("Unix socket, database 2", FEW, || {
+        RedisStore::builder(&other)
+    })
+    .await;
     assert!(size(&server, 2) > 20);
 }
 
@@ -194,7 +216,9 @@ const ENCODED: &str = "p%40ss%3Aw%2Frd%25%23%3F";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passwords_and_users() {
-    let server = RedisServer::builder(Engine::Redis8).password("secret").start();
+    let server = RedisServer::builder(Engine::Redis8)
+        .password("secret")
+        .start();
     keeps_the_contract("password", FEW, || RedisStore::builder(server.url())).await;
 
     let password = format!(">{PASSWORD}");
@@ -216,7 +240,10 @@ async fn passwords_and_users() {
     };
     keeps_the_contract("user of the builder", FEW, by_builder).await;
 
-    for url in [format!("redis://{host}/"), format!("redis://shop:wrong@{host}/")] {
+    for url in [
+        format!("redis://{host}/"),
+        format!("redis://shop:wrong@{host}/"),
+    ] {
         let refused = RedisStore::connect(&url).await.unwrap_err().to_string();
         assert!(
             !refused.contains("wrong@") && refused.contains("cannot use Redis"),
@@ -236,7 +263,10 @@ async fn what_the_application_has() {
     })
     .await;
     // A client has its own.
-    let twice = RedisStore::builder(client).password("secret").lazy().unwrap_err();
+    let twice = RedisStore::builder(client)
+        .password("secret")
+        .lazy()
+        .unwrap_err();
     assert!(!twice.to_string().contains("secret"), "{twice}");
 }
 
@@ -244,5 +274,8 @@ async fn what_the_application_has() {
 async fn the_server_of_the_user() {
     let server = plain_redis();
     let prefix = format!("session-tests-{}:", SessionId::random().unwrap().encode());
-    keeps_the_contract("plain", FEW, || RedisStore::builder(server.url()).prefix(&prefix)).await;
+    keeps_the_contract("plain", FEW, || {
+        RedisStore::builder(server.url()).prefix(&prefix)
+    })
+    .await;
 }

@@ -127,7 +127,10 @@ async fn a_server_that_is_busy_with_a_script_is_waited_for() {
 /// How many connections a server has accepted, this one included.
 fn connections(server: &RedisServer) -> i64 {
     let info = server.command(&["INFO", "stats"]);
-    info.field("total_connections_received").unwrap().parse().unwrap()
+    info.field("total_connections_received")
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -210,7 +213,8 @@ async fn a_server_without_memory_refuses_writes_and_answers_reads() {
     let full = Instant::now() + Duration::from_millis(100);
     load.until("writes and reads were tried", BACK * 10, |calls| {
         let since = || calls.iter().filter(|call| call.end - call.took > full);
-        since().filter(|call| call.is_load).count() > 50 && since().filter(|call| !call.is_load).count() > 50
+        since().filter(|call| call.is_load).count() > 50
+            && since().filter(|call| !call.is_load).count() > 50
     })
     .await;
     load.until("it is looked at", BACK, |calls| {
@@ -275,7 +279,10 @@ async fn a_server_that_accepts_and_never_answers() {
         "{:?}",
         began.elapsed()
     );
-    assert!(error.to_string().contains(&proxy.port().to_string()), "{error}");
+    assert!(
+        error.to_string().contains(&proxy.port().to_string()),
+        "{error}"
+    );
 
     let lazy = RedisStore::builder(proxy.url()).lazy().unwrap();
     let load = Load::begin(lazy, WRITERS, Deadlines::default());
@@ -325,7 +332,11 @@ async fn a_server_that_closes_at_once_is_not_stormed() {
     block_in_place(|| server.restart());
     let well = load.well_after(Instant::now(), BACK).await;
     let report = load.finish(DEADLINE).await;
-    report.print("closes at once for 3 s", well, &format!("{made} connections"));
+    report.print(
+        "closes at once for 3 s",
+        well,
+        &format!("{made} connections"),
+    );
     // Pauses grow to a quarter of a second, less half of it by chance.
     assert!((8..=32).contains(&made), "{made} connections in 3 s");
 }

@@ -37,8 +37,9 @@ async fn begin(cluster: &RedisCluster) -> Load {
         wait_until("the replicas to have all sessions", BACK * 4, || {
             let (masters, replicas): (Vec<_>, Vec<_>) =
                 cluster.nodes().iter().partition(|node| is_master(node));
-            let count =
-                |nodes: Vec<&RedisServer>| nodes.iter().map(|node| sessions(node).len()).sum::<usize>();
+            let count = |nodes: Vec<&RedisServer>| {
+                nodes.iter().map(|node| sessions(node).len()).sum::<usize>()
+            };
             count(masters) == count(replicas)
         });
     });
@@ -165,7 +166,10 @@ async fn a_master_that_hangs_is_replaced() {
 /// How many connections a node has accepted, this one included.
 fn connections(node: &RedisServer) -> i64 {
     let info = node.command(&["INFO", "stats"]);
-    info.field("total_connections_received").unwrap().parse().unwrap()
+    info.field("total_connections_received")
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -297,7 +301,9 @@ async fn a_master_and_its_replica_change_places() {
             );
         }
         assert_eq!(
-            cluster.nodes()[new].command(&["CLUSTER", "FAILOVER"]).text(),
+            cluster.nodes()[new]
+                .command(&["CLUSTER", "FAILOVER"])
+                .text(),
             "OK"
         );
         let now = Instant::now();
@@ -347,7 +353,16 @@ fn begin_to_move(from: &RedisServer, to: &RedisServer, name: &str) {
     to.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
     from.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
     sleep_blocking(150);
-    let moved = from.command(&["MIGRATE", "127.0.0.1", &to_port, "", "0", "5000", "KEYS", name]);
+    let moved = from.command(&[
+        "MIGRATE",
+        "127.0.0.1",
+        &to_port,
+        "",
+        "0",
+        "5000",
+        "KEYS",
+        name,
+    ]);
     assert_eq!(moved.text(), "OK");
 }
 

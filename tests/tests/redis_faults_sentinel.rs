@@ -26,8 +26,15 @@ const CHANGE: Duration = Duration::from_secs(4);
 
 async fn store(sentinel: &RedisSentinel) -> RedisStore {
     let ports = sentinel.sentinel_ports();
-    let hosts: Vec<_> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-    let url = format!("redis-sentinel://{}#{}", hosts.join(","), sentinel.master_name());
+    let hosts: Vec<_> = ports
+        .iter()
+        .map(|port| format!("127.0.0.1:{port}"))
+        .collect();
+    let url = format!(
+        "redis-sentinel://{}#{}",
+        hosts.join(","),
+        sentinel.master_name()
+    );
     RedisStore::connect(url).await.unwrap()
 }
 
@@ -107,11 +114,16 @@ async fn change_places(hangs: bool, scenario: &str) {
     let old = sentinel.servers()[0].port();
     let from = Instant::now();
     let moved = block_in_place(|| {
-        sentinel.sentinels()[1].wait_until(&["SENTINEL", "FAILOVER", sentinel.master_name()], |reply| {
-            !reply.is_error()
-        });
+        sentinel.sentinels()[1]
+            .wait_until(&["SENTINEL", "FAILOVER", sentinel.master_name()], |reply| {
+                !reply.is_error()
+            });
         sentinel.sentinels()[1].wait_until(
-            &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinel.master_name()],
+            &[
+                "SENTINEL",
+                "GET-MASTER-ADDR-BY-NAME",
+                sentinel.master_name(),
+            ],
             |address| address.items()[1].text() != old.to_string(),
         );
         // From here on who asks is told.

@@ -61,7 +61,12 @@ impl SessionStore for Moving {
         self.any().create(record, now).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         self.any().update(key, update, now).await
     }
 
@@ -73,7 +78,12 @@ impl SessionStore for Moving {
         self.any().list(principal, now).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         self.any().delete_one(principal, id, ended).await
     }
 
@@ -148,7 +158,10 @@ async fn load(store: &RedisStore, id: SessionId) -> Arc<Record> {
 async fn a_session_moves_with_its_next_write_and_only_then() {
     let server = RedisServer::start(Engine::Redis7);
     for (from, to) in [(LAYOUTS[0], LAYOUTS[1]), (LAYOUTS[1], LAYOUTS[0])] {
-        let (old, new) = (store(&server.url(), from).await, store(&server.url(), to).await);
+        let (old, new) = (
+            store(&server.url(), from).await,
+            store(&server.url(), to).await,
+        );
         let seen = NOW.plus(Duration::from_secs(3_600));
         let touch = || Changes::new().with_metadata(Metadata::Touched(seen));
         let plain = || Changes::new().set("b", number(2)).remove("a");
@@ -259,8 +272,16 @@ async fn a_principal_and_its_probation_move_along() {
         assert!(left(&server, id) > 3_600_000);
         assert_eq!(new.list("ann", NOW).await.unwrap().len(), 0);
         assert_eq!(new.list("bob", NOW).await.unwrap().len(), 1);
-        assert_eq!(server.command(&["EXISTS", "session:principal:ann"]).integer(), 0);
-        assert_eq!(new.delete_all("bob", None, Ended::default()).await.unwrap(), 1);
+        assert_eq!(
+            server
+                .command(&["EXISTS", "session:principal:ann"])
+                .integer(),
+            0
+        );
+        assert_eq!(
+            new.delete_all("bob", None, Ended::default()).await.unwrap(),
+            1
+        );
         assert!(old.load(&id.into(), NOW).await.unwrap().is_none());
     }
 }
@@ -300,7 +321,10 @@ async fn nothing_is_lost(url: &str) {
         assert_eq!(numbers["shared"], 200);
         for who in 0..8 {
             assert_eq!(
-                (numbers[&format!("own{who}")], numbers[&format!("count{who}")]),
+                (
+                    numbers[&format!("own{who}")],
+                    numbers[&format!("count{who}")]
+                ),
                 (who, 25)
             );
         }

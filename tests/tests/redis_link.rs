@@ -77,7 +77,8 @@ async fn a_connection_that_leads_nowhere_is_replaced() {
     way.swallow();
     let from = Instant::now();
     // A write that was swallowed waits until its deadline.
-    load.well_after(from, DEADLINE + Duration::from_millis(250)).await;
+    load.well_after(from, DEADLINE + Duration::from_millis(250))
+        .await;
     let report = load.finish(DEADLINE).await;
     assert_eq!((report.failed_loads, report.lost, report.gone), (0, 0, 0));
     assert_eq!(way.made(), 2);
@@ -95,7 +96,8 @@ async fn a_connection_that_leads_nowhere_is_replaced_for_the_impatient() {
         };
         let load = Load::start_with(way.store().await, 4, deadlines).await;
         way.swallow();
-        load.well_after(Instant::now(), Duration::from_secs(2)).await;
+        load.well_after(Instant::now(), Duration::from_secs(2))
+            .await;
         let report = load.finish(deadlines.call).await;
         assert!(report.dropped > 0);
         assert_eq!((report.lost, report.gone), (0, 0));
@@ -115,7 +117,9 @@ async fn calls_that_are_dropped_half_way_leave_the_connection_as_it_was() {
     for i in 0..1000 {
         let request = async {
             let session = manager.open(&[&token]).await.unwrap();
-            session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+            session
+                .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                .unwrap();
             manager.commit(&session).await.unwrap();
         };
         tokio::select! {
@@ -224,8 +228,9 @@ fn a_runtime_that_ends_while_it_connects_is_in_nobodys_way() {
     let manager = SessionManager::new(store);
     let first = runtime();
     let token = "A".repeat(43);
-    let opened = first
-        .block_on(async { tokio::time::timeout(Duration::from_millis(300), manager.open(&[&token])).await });
+    let opened = first.block_on(async {
+        tokio::time::timeout(Duration::from_millis(300), manager.open(&[&token])).await
+    });
     assert!(opened.is_err(), "{opened:?}");
     drop(first);
     proxy.flow();

@@ -110,7 +110,11 @@ async fn a_mark_comes_in_place_of_its_session_on_a_server_without_room() {
             assert_eq!(store.delete_all("ann", None, ended).await.unwrap(), 1);
             for id in [id, theirs] {
                 // What ended makes room for the mark. Without one it would have ended too.
-                assert_eq!(mark(&store, id, now).await, Some(ended), "{engine} {layout:?}");
+                assert_eq!(
+                    mark(&store, id, now).await,
+                    Some(ended),
+                    "{engine} {layout:?}"
+                );
             }
         }
     }

@@ -156,7 +156,9 @@ async fn of_string(server: &RedisServer, record: &Record) -> Figures {
 
 #[tokio::test]
 async fn a_session_of_eight_keys() {
-    println!("| engine | codec | | memory | load | update | create |\n|---|---|---|---|---|---|---|");
+    println!(
+        "| engine | codec | | memory | load | update | create |\n|---|---|---|---|---|---|---|"
+    );
     for engine in Engine::ALL {
         let server = RedisServer::start(engine);
         for codec in [Codec::Json, Codec::Postcard] {
@@ -166,7 +168,9 @@ async fn a_session_of_eight_keys() {
             for (name, Figures([memory, load, update, create])) in
                 [("fields", &hash), ("packed", &packed), ("string", &string)]
             {
-                println!("| {engine} | {codec:?} | {name} | {memory} | {load} | {update} | {create} |");
+                println!(
+                    "| {engine} | {codec:?} | {name} | {memory} | {load} | {update} | {create} |"
+                );
             }
             let (Figures(hash), Figures(packed), Figures(string)) = (hash, packed, string);
             // What the scripts decide by comes to a line.
@@ -177,8 +181,14 @@ async fn a_session_of_eight_keys() {
                 assert!(packed[0] <= 712, "{engine}: memory {packed:?}");
             }
             // A hash takes more memory, and each update less of the wire.
-            assert!(hash[0] <= 3 * string[0], "{codec:?}: memory {hash:?} {string:?}");
-            assert!(hash[1] <= string[1] + 300, "{codec:?}: load {hash:?} {string:?}");
+            assert!(
+                hash[0] <= 3 * string[0],
+                "{codec:?}: memory {hash:?} {string:?}"
+            );
+            assert!(
+                hash[1] <= string[1] + 300,
+                "{codec:?}: load {hash:?} {string:?}"
+            );
             assert!(hash[2] <= 400, "{codec:?}: update {hash:?}");
             assert!(
                 hash[3] <= string[3] + 400,
@@ -197,7 +207,11 @@ async fn a_small_session_with_metadata_in_pieces() {
         let store = RedisStore::connect(server.url()).await.unwrap();
         let manager = SessionManager::new(store.clone());
         let session = anonymous(&manager).await;
-        for (key, value) in [("theme", "dark"), ("locale", "en-GB"), ("zone", "Europe/London")] {
+        for (key, value) in [
+            ("theme", "dark"),
+            ("locale", "en-GB"),
+            ("zone", "Europe/London"),
+        ] {
             session.insert(key, value).unwrap();
         }
         manager.commit(&session).await.unwrap();
@@ -212,8 +226,10 @@ async fn a_small_session_with_metadata_in_pieces() {
             .get_connection()
             .unwrap();
         let split = key.replace("session", "divided");
-        let mut whole: Vec<(Vec<u8>, Vec<u8>)> =
-            redis::cmd("HGETALL").arg(&key).query(&mut connection).unwrap();
+        let mut whole: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL")
+            .arg(&key)
+            .query(&mut connection)
+            .unwrap();
         whole.retain(|(name, _)| name != b"m");
         let mut hset = redis::cmd("HSET");
         hset.arg(&split);
@@ -238,7 +254,11 @@ async fn a_small_session_with_metadata_in_pieces() {
             .query::<()>(&mut connection)
             .unwrap();
         let mut figures = Vec::new();
-        for (name, key) in [("whole", &key), ("pieces of 64", &split), ("one string", &string)] {
+        for (name, key) in [
+            ("whole", &key),
+            ("pieces of 64", &split),
+            ("one string", &string),
+        ] {
             let encoding = server.command(&["OBJECT", "ENCODING", key]);
             let memory = memory(&server, key);
             println!(

@@ -59,6 +59,12 @@ fn the_provider_of_the_application_stays() {
     own.cipher_suites.truncate(1);
     own.install_default().unwrap();
     connect();
-    assert_eq!(CryptoProvider::get_default().unwrap().cipher_suites.len(), 1);
-    assert!(DRAWN.load(Ordering::Relaxed) > 0, "another provider was used");
+    assert_eq!(
+        CryptoProvider::get_default().unwrap().cipher_suites.len(),
+        1
+    );
+    assert!(
+        DRAWN.load(Ordering::Relaxed) > 0,
+        "another provider was used"
+    );
 }

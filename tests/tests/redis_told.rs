@@ -49,8 +49,13 @@ async fn a_server_that_is_loading_is_told_whenever_its_answers_end() {
 #[tokio::test]
 async fn a_server_that_takes_no_more_clients_is_told() {
     let server = RedisServer::start(Engine::Redis7);
-    assert_eq!(server.command(&["CONFIG", "SET", "maxclients", "1"]).text(), "OK");
-    let held = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    assert_eq!(
+        server.command(&["CONFIG", "SET", "maxclients", "1"]).text(),
+        "OK"
+    );
+    let held = tokio::net::TcpStream::connect(server.address())
+        .await
+        .unwrap();
     let builder = RedisStore::builder(server.url()).connect_timeout(Duration::from_millis(400));
     let refused = builder.connect().await.unwrap_err().to_string();
     assert!(refused.contains("maxclients"), "{refused}");

@@ -148,7 +148,10 @@ fn a_value_that_is_changed_and_put_back_in_another_order_is_no_write() {
                 .unwrap();
             session
                 .update("many", |_: Option<Prefs>| {
-                    (0..20).rev().map(|n| (format!("key {n}"), n)).collect::<Prefs>()
+                    (0..20)
+                        .rev()
+                        .map(|n| (format!("key {n}"), n))
+                        .collect::<Prefs>()
                 })
                 .unwrap();
         });
@@ -171,7 +174,10 @@ fn what_differs_in_more_than_its_order_is_a_write() {
             .unwrap()
             .unwrap();
         let expected = if backend.is_sealed() { 1 } else { 2 };
-        assert_eq!(prefs["a"], expected, "a sealed session is in the new token only");
+        assert_eq!(
+            prefs["a"], expected,
+            "a sealed session is in the new token only"
+        );
         fixture.is_a_write(|session| session.insert("list", vec![back()]).unwrap());
         fixture.is_a_write(|session| session.insert("prefs", Ordered(vec![("a", 1.0)])).unwrap());
         fixture.is_a_write(|session| {

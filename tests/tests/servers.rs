@@ -11,8 +11,12 @@ use session_tests::servers::{Engine, RedisCluster, RedisSentinel, RedisServer, p
 
 /// Sends `PING` over TCP, and says whether the answer comes within half a second.
 fn ping(stream: &mut TcpStream) -> Result<String, ErrorKind> {
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    stream.write_all(b"PING\r\n").map_err(|error| error.kind())?;
+    stream
+        .set_read_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    stream
+        .write_all(b"PING\r\n")
+        .map_err(|error| error.kind())?;
     let mut answer = [0; 64];
     let read = stream.read(&mut answer).map_err(|error| error.kind())?;
     Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
@@ -29,7 +33,10 @@ fn set(server: &RedisServer, key: &str, value: &str) {
 /// Returns when the replica of `server` has it too.
 fn set_on_both(server: &RedisServer, key: &str, value: &str) {
     let replies = server.commands(&[&["SET", key, value], &["WAIT", "1", "5000"]]);
-    assert_eq!((replies[0].text(), replies[1].integer()), ("OK".to_owned(), 1));
+    assert_eq!(
+        (replies[0].text(), replies[1].integer()),
+        ("OK".to_owned(), 1)
+    );
 }
 
 fn get(server: &RedisServer, key: &str) -> String {
@@ -55,7 +62,10 @@ fn each_engine_starts_and_answers() {
         );
         assert_eq!(info.field("process_id").unwrap(), server.pid().to_string());
         assert_eq!(ping(&mut connect(&server)).unwrap(), "+PONG\r\n");
-        assert_eq!(server.url(), format!("redis://127.0.0.1:{}/", server.port()));
+        assert_eq!(
+            server.url(),
+            format!("redis://127.0.0.1:{}/", server.port())
+        );
     }
 }
 
@@ -109,9 +119,15 @@ fn a_dropped_server_leaves_nothing_behind() {
 #[test]
 fn arguments_and_settings_reach_the_server() {
     let builder = RedisServer::builder(Engine::Valkey9).config("maxmemory 9mb");
-    let server = builder.arg("--maxmemory-policy").arg("volatile-ttl").start();
+    let server = builder
+        .arg("--maxmemory-policy")
+        .arg("volatile-ttl")
+        .start();
     assert_eq!(
-        server.command(&["CONFIG", "GET", "maxmemory-policy"]).items()[1].text(),
+        server
+            .command(&["CONFIG", "GET", "maxmemory-policy"])
+            .items()[1]
+            .text(),
         "volatile-ttl"
     );
     assert_eq!(
@@ -130,7 +146,9 @@ fn a_server_that_does_not_start_fails_the_test() {
 
 #[test]
 fn a_password_is_asked_for() {
-    let server = RedisServer::builder(Engine::Redis7).password("secret").start();
+    let server = RedisServer::builder(Engine::Redis7)
+        .password("secret")
+        .start();
     assert!(ping(&mut connect(&server)).unwrap().starts_with("-NOAUTH"));
     set(&server, "key", "value");
     assert_eq!(
@@ -170,9 +188,15 @@ fn a_server_with_tls_shows_its_certificate() {
         Path::new("--key"),
         &files.client_key,
     ];
-    assert_eq!(ping_by_tls(&server, &[&ca[..], &client[..]].concat()), "PONG\n");
+    assert_eq!(
+        ping_by_tls(&server, &[&ca[..], &client[..]].concat()),
+        "PONG\n"
+    );
     assert!(ping_by_tls(&server, &[]).contains("certificate verify failed"));
-    assert_eq!(server.url(), format!("rediss://localhost:{}/", server.port()));
+    assert_eq!(
+        server.url(),
+        format!("rediss://localhost:{}/", server.port())
+    );
 }
 
 #[test]
@@ -225,12 +249,18 @@ fn a_cluster_gets_over_a_master_that_hangs() {
 fn sentinels_get_over_the_death_of_the_master() {
     let all = RedisSentinel::start(Engine::Redis7);
     assert_eq!((all.master_name(), all.master()), ("mymaster", 0));
-    assert_eq!((all.sentinel_ports().len(), all.sentinel_urls().len()), (3, 3));
+    assert_eq!(
+        (all.sentinel_ports().len(), all.sentinel_urls().len()),
+        (3, 3)
+    );
     let old = all.master_port();
     set_on_both(&all.servers()[0], "key", "value");
     all.kill(0);
     all.wait_for_failover(old);
-    assert_eq!((all.master(), all.master_port()), (1, all.servers()[1].port()));
+    assert_eq!(
+        (all.master(), all.master_port()),
+        (1, all.servers()[1].port())
+    );
     assert_eq!(get(&all.servers()[1], "key"), "value");
     all.restart(0);
     all.wait_ok();

@@ -5,15 +5,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Error, MigratingStore, Session, SessionManager, SessionStore, StoreError};
+use session_core::{
+    Directive, Error, MigratingStore, Session, SessionManager, SessionStore, StoreError,
+};
 use session_tests::sim::pause;
 use session_tests::{
-    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create, numbers,
-    open,
+    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create,
+    numbers, open,
 };
 
 fn manager(sim: &Sim, store: impl SessionStore) -> SessionManager {
-    SessionManager::builder(store).clock(sim.clock()).build().unwrap()
+    SessionManager::builder(store)
+        .clock(sim.clock())
+        .build()
+        .unwrap()
 }
 
 /// What a request beside those that take does to the session.
@@ -21,7 +26,11 @@ async fn disturb(session: &Session, what: usize, who: u64) {
     match what {
         0 => {}
         1 => session.insert("other", who).unwrap(),
-        2 => drop(session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap()),
+        2 => drop(
+            session
+                .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                .unwrap(),
+        ),
         3 => {
             session.insert("other", who).unwrap();
             session.save().await.unwrap();
@@ -59,7 +68,10 @@ fn race(backend: Backend, seed: u64) -> (Vec<u64>, Vec<String>) {
         }));
     }
     sim.run();
-    let taken = taken.into_iter().filter_map(|output| output.take()).collect();
+    let taken = taken
+        .into_iter()
+        .filter_map(|output| output.take())
+        .collect();
     let left = sim.block_on(async { open(&processes[0], &token).await.keys() });
     (taken, left)
 }
@@ -104,7 +116,10 @@ fn one_gets_it_while_the_session_moves_to_another_store() {
                 })
                 .collect();
             sim.run();
-            let taken: Vec<_> = taken.into_iter().filter_map(|output| output.take()).collect();
+            let taken: Vec<_> = taken
+                .into_iter()
+                .filter_map(|output| output.take())
+                .collect();
             assert_eq!(taken, [7], "{old:?} to {new:?}, seed {seed}");
             let left = sim.block_on(async { open(&moving[0], &token).await.keys() });
             assert_eq!(
@@ -158,9 +173,16 @@ fn race_with_faults(backend: Backend, seed: u64) {
         }));
     }
     sim.run();
-    let taken: Vec<u64> = outputs.into_iter().filter_map(|output| output.take()).collect();
+    let taken: Vec<u64> = outputs
+        .into_iter()
+        .filter_map(|output| output.take())
+        .collect();
     let once: BTreeSet<u64> = taken.iter().copied().collect();
-    assert_eq!(once.len(), taken.len(), "{backend:?}, seed {seed}: {taken:?}");
+    assert_eq!(
+        once.len(),
+        taken.len(),
+        "{backend:?}, seed {seed}: {taken:?}"
+    );
     let left = sim.block_on(async { numbers(&open(&processes[0], &token).await) });
     let again = left.get("code").is_some_and(|code| once.contains(code));
     assert!(
@@ -247,13 +269,21 @@ fn what_is_missing_or_this_request_s_own_costs_nothing() {
     Fixture::each(|mut fixture| {
         let session = fixture.open();
         assert_eq!(
-            fixture.sim.block_on(session.take_now::<u64>("none")).unwrap(),
+            fixture
+                .sim
+                .block_on(session.take_now::<u64>("none"))
+                .unwrap(),
             None
         );
         session.insert("own", 1).unwrap();
-        session.update("own", |n: Option<u64>| n.unwrap() + 1).unwrap();
+        session
+            .update("own", |n: Option<u64>| n.unwrap() + 1)
+            .unwrap();
         assert_eq!(
-            fixture.sim.block_on(session.take_now::<u64>("own")).unwrap(),
+            fixture
+                .sim
+                .block_on(session.take_now::<u64>("own"))
+                .unwrap(),
             Some(2)
         );
         assert_eq!(fixture.commit(&session).unwrap(), Directive::Nothing);
@@ -271,13 +301,18 @@ fn what_is_missing_or_this_request_s_own_costs_nothing() {
 fn what_was_updated_before_is_in_what_is_taken() {
     Fixture::each(|mut fixture| {
         let session = fixture.open();
-        session.update("code", |n: Option<u64>| n.unwrap() + 1).unwrap();
+        session
+            .update("code", |n: Option<u64>| n.unwrap() + 1)
+            .unwrap();
         session.update("new", |_: Option<u64>| 5_u64).unwrap();
         let rival = fixture.open();
         rival.insert("code", 20).unwrap();
         fixture.commit(&rival).unwrap();
         assert_eq!(
-            fixture.sim.block_on(session.take_now::<u64>("new")).unwrap(),
+            fixture
+                .sim
+                .block_on(session.take_now::<u64>("new"))
+                .unwrap(),
             Some(5)
         );
         assert_eq!(fixture.take(&session).unwrap(), Some(21));
@@ -303,12 +338,17 @@ fn a_store_that_fails_leaves_the_value_and_it_can_be_taken_later() {
         let session = fixture.open();
         fixture.faults.plan(Call::Update, Fault::Unavailable);
         let refused = fixture.take(&session);
-        assert!(matches!(refused, Err(Error::Store(StoreError::Unavailable(_)))));
+        assert!(matches!(
+            refused,
+            Err(Error::Store(StoreError::Unavailable(_)))
+        ));
         assert_eq!((session.get("code").unwrap(), session.len()), (Some(7), 2));
         fixture.commit(&session).unwrap();
         assert_eq!(fixture.stored(), Some(7), "nobody has got it");
         let session = fixture.open();
-        session.update("code", |n: Option<u64>| n.unwrap() * 2).unwrap();
+        session
+            .update("code", |n: Option<u64>| n.unwrap() * 2)
+            .unwrap();
         fixture.faults.plan(Call::Update, Fault::Unavailable);
         assert!(fixture.take(&session).is_err());
         assert_eq!(session.get("code").unwrap(), Some(14), "the update stays");
@@ -423,7 +463,10 @@ fn one_that_is_dropped_before_it_was_sent_leaves_the_value() {
         let mut save = Box::pin(other.save());
         assert!((&mut save).now_or_never().is_none());
         let mut take = Box::pin(session.take_now::<u64>("code"));
-        assert!((&mut take).now_or_never().is_none(), "it waits for its turn");
+        assert!(
+            (&mut take).now_or_never().is_none(),
+            "it waits for its turn"
+        );
         drop(take);
         assert_eq!(session.get("code").unwrap(), Some(7));
         drop(save);
@@ -450,7 +493,10 @@ fn everything_else_is_saved_with_it_and_a_renewal_waits() {
         assert_eq!(fixture.take(&session).unwrap(), Some(7));
         let seen = fixture.open();
         assert_eq!(seen.get("kept").unwrap(), Some(2));
-        assert!(matches!(fixture.commit(&session).unwrap(), Directive::Hold(_)));
+        assert!(matches!(
+            fixture.commit(&session).unwrap(),
+            Directive::Hold(_)
+        ));
     });
 }
 
@@ -488,7 +534,11 @@ fn to_take_without_now_is_not_once_among_requests() {
     Fixture::each(|mut fixture| {
         let [one, other] = [fixture.open(), fixture.open()];
         for session in [one, other] {
-            assert_eq!(session.take::<u64>("code").unwrap(), Some(7), "as documented");
+            assert_eq!(
+                session.take::<u64>("code").unwrap(),
+                Some(7),
+                "as documented"
+            );
             fixture.commit(&session).unwrap();
         }
     });

@@ -43,7 +43,11 @@ async fn on_redis(layout: Layout) {
         let builder = RedisStore::builder(server.url()).layout(layout);
         Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
     };
-    races(&format!("Redis, {layout:?}"), [store().await, store().await]).await;
+    races(
+        &format!("Redis, {layout:?}"),
+        [store().await, store().await],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

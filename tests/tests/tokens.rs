@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Key, KeyRing, ManualClock, MemoryStore, SessionManager, SessionStore};
+use session_core::{
+    Directive, Key, KeyRing, ManualClock, MemoryStore, SessionManager, SessionStore,
+};
 use session_tests::story::clock;
 use session_tests::{Backend, CountingStore, Counts, create, open, token_of};
 
@@ -200,7 +202,10 @@ fn two_live_sessions_in_one_request_make_it_anonymous() {
             }
             // S30: one that opens nothing does not keep the other from opening.
             let stale = "A".repeat(43);
-            for tokens in [[mine.as_str(), stale.as_str()], [stale.as_str(), mine.as_str()]] {
+            for tokens in [
+                [mine.as_str(), stale.as_str()],
+                [stale.as_str(), mine.as_str()],
+            ] {
                 let session = manager.open(&tokens).await.unwrap();
                 assert_eq!(session.get("n").unwrap(), Some(1), "{backend:?}");
             }
@@ -238,7 +243,12 @@ fn a_stolen_store_yields_no_live_session() {
         let session = open(&manager, &token).await;
         let id = session.id().unwrap();
         let now = session_core::Clock::now(&session_core::SystemClock);
-        let record = manager.store().load(&Key::Id(id), now).await.unwrap().unwrap();
+        let record = manager
+            .store()
+            .load(&Key::Id(id), now)
+            .await
+            .unwrap()
+            .unwrap();
         let stolen = record.encode();
         // The secret half, from the middle of the 22nd character on, whole characters only.
         let secret = &token.as_bytes()[22..];

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use session_core::{
-    Clock, Directive, Error, KeyRing, ManagerBuilder, OnMaxSessions, OnReuse, Rotation, SessionManager,
-    SessionStore, Sleep, StoreError, SystemClock, Timestamp,
+    Clock, Directive, Error, KeyRing, ManagerBuilder, OnMaxSessions, OnReuse, Rotation,
+    SessionManager, SessionStore, Sleep, StoreError, SystemClock, Timestamp,
 };
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
@@ -60,7 +60,11 @@ struct Site {
 impl Site {
     fn new(name: &'static str, stores: [Arc<dyn SessionStore>; 2]) -> Self {
         let clock = Ahead::default();
-        Self { name, stores, clock }
+        Self {
+            name,
+            stores,
+            clock,
+        }
     }
 
     fn managers(&self, set: impl Fn(ManagerBuilder) -> ManagerBuilder) -> [SessionManager; 2] {
@@ -103,11 +107,19 @@ async fn mongo(server: &MongoServer) -> [Arc<dyn SessionStore>; 2] {
 
 async fn ids(manager: &SessionManager, name: &str) -> BTreeSet<String> {
     let sessions = manager.sessions_of(name).await.unwrap();
-    sessions.iter().map(|session| session.id().encode()).collect()
+    sessions
+        .iter()
+        .map(|session| session.id().encode())
+        .collect()
 }
 
 /// Fifty requests of one token, a fifth of which write; the successors that they were told of.
-async fn fifty(managers: &[SessionManager; 2], token: &str, round: usize, name: &str) -> Vec<String> {
+async fn fifty(
+    managers: &[SessionManager; 2],
+    token: &str,
+    round: usize,
+    name: &str,
+) -> Vec<String> {
     let requests = (0..50).map(|who| {
         let manager = managers[who % 2].clone();
         let token = token.to_owned();
@@ -176,7 +188,8 @@ async fn renewals(site: &Site, rounds: usize) {
         // Half of them commit at the same time, half of them for certain after it.
         let renewing = open(&managers[0], &token).await;
         renewing.renew().unwrap();
-        let (at_once, after): (Vec<_>, Vec<_>) = loaded.into_iter().partition(|(.., who)| who % 2 == 0);
+        let (at_once, after): (Vec<_>, Vec<_>) =
+            loaded.into_iter().partition(|(.., who)| who % 2 == 0);
         let commit = |(session, manager, who): (session_core::Session, SessionManager, usize)| {
             tokio::spawn(async move {
                 session.insert(&format!("own{who}"), round).unwrap();
@@ -187,14 +200,29 @@ async fn renewals(site: &Site, rounds: usize) {
         let told = managers[0].commit(&renewing).await;
         let new = token_of(&told.unwrap());
         for told in join_all(at_once).await {
-            assert_eq!(told.unwrap(), Directive::Nothing, "{}, round {round}", site.name);
+            assert_eq!(
+                told.unwrap(),
+                Directive::Nothing,
+                "{}, round {round}",
+                site.name
+            );
         }
         let before = open(&managers[1], &new).await.keys();
         for told in join_all(after.into_iter().map(commit)).await {
-            assert_eq!(told.unwrap(), Directive::Nothing, "{}, round {round}", site.name);
+            assert_eq!(
+                told.unwrap(),
+                Directive::Nothing,
+                "{}, round {round}",
+                site.name
+            );
         }
         let session = open(&managers[1], &new).await;
-        assert_eq!(session.id(), Some(id), "{}: the client is signed in", site.name);
+        assert_eq!(
+            session.id(),
+            Some(id),
+            "{}: the client is signed in",
+            site.name
+        );
         assert_eq!(
             session.keys(),
             before,
@@ -223,8 +251,15 @@ async fn reuse(site: &Site, rounds: usize) {
             assert!(open(manager, &next).await.is_new(), "{}", site.name);
         }
         under_way.insert("n", 1).unwrap();
-        assert_eq!(managers[0].commit(&under_way).await.unwrap(), Directive::Nothing);
-        assert!(ids(&managers[0], "user:1").await.is_empty(), "{}", site.name);
+        assert_eq!(
+            managers[0].commit(&under_way).await.unwrap(),
+            Directive::Nothing
+        );
+        assert!(
+            ids(&managers[0], "user:1").await.is_empty(),
+            "{}",
+            site.name
+        );
     }
 }
 
@@ -250,7 +285,9 @@ async fn sign_outs(site: &Site, rounds: usize) {
                         0 => session.insert("n", 1).unwrap(),
                         1 => session.renew().unwrap(),
                         _ => {
-                            session.update("m", |m: Option<u64>| m.unwrap_or(0) + 1).unwrap();
+                            session
+                                .update("m", |m: Option<u64>| m.unwrap_or(0) + 1)
+                                .unwrap();
                         }
                     }
                     manager.commit(&session).await.unwrap();
@@ -333,14 +370,19 @@ async fn maximum(site: &Site, rounds: usize) {
                 match manager.commit(&session).await {
                     Ok(_) => {}
                     // The second: another one has ended it before it was in.
-                    Err(Error::TooManySessions { .. } | Error::Store(StoreError::Unavailable(_))) => {
+                    Err(
+                        Error::TooManySessions { .. } | Error::Store(StoreError::Unavailable(_)),
+                    ) => {
                         drop(manager.abort(&session).await);
                     }
                     Err(error) => panic!("{error}"),
                 }
             })
         });
-        join_all(signing_in).await.into_iter().for_each(Result::unwrap);
+        join_all(signing_in)
+            .await
+            .into_iter()
+            .for_each(Result::unwrap);
         assert_eq!(
             ids(&managers[0], "user:1").await.len(),
             3,
@@ -361,7 +403,11 @@ async fn all(site: &Site, rounds: usize) {
     sign_outs(site, rounds / 20).await;
     println!("{}: sign-outs, {:.1?} in all", site.name, start.elapsed());
     maximum(site, rounds / 40).await;
-    println!("{}: sign-ins at once, {:.1?} in all", site.name, start.elapsed());
+    println!(
+        "{}: sign-ins at once, {:.1?} in all",
+        site.name,
+        start.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,13 +1,17 @@
 //! What the tests of this crate share.
 #![allow(dead_code, reason = "not every test uses everything")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::sync::Arc;
 
 use session_cookie::CookieStore;
 use session_core::{
-    Changes, Codec, Key, KeyRing, Lifetime, Limits, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Changes, Codec, Key, KeyRing, Lifetime, Limits, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 
 pub(crate) type Make = fn(KeyRing) -> CookieStore;
@@ -20,7 +24,10 @@ pub(crate) fn ring(key: u8) -> KeyRing {
 }
 
 pub(crate) fn both(key: u8) -> [CookieStore; 2] {
-    [CookieStore::signed(ring(key)), CookieStore::encrypted(ring(key))]
+    [
+        CookieStore::signed(ring(key)),
+        CookieStore::encrypted(ring(key)),
+    ]
 }
 
 pub(crate) fn record() -> Arc<Record> {
@@ -57,7 +64,12 @@ pub(crate) async fn opens(store: &CookieStore, key: &Key) -> bool {
 pub(crate) async fn opens_at(store: &CookieStore, key: &Key, now: Timestamp) -> bool {
     let loaded = store.load(key, now).await.unwrap();
     let loaded = loaded.is_some_and(|record| record.is_live(now));
-    let later = Record::new(SessionId::from_bytes([0; 16]), SCOPE, Lifetime::default(), now);
+    let later = Record::new(
+        SessionId::from_bytes([0; 16]),
+        SCOPE,
+        Lifetime::default(),
+        now,
+    );
     let updated = update(store, key, &Arc::new(later), now).await.unwrap();
     assert_eq!(matches!(updated, Updated::Saved { .. }), loaded);
     assert_eq!(matches!(updated, Updated::Gone), !loaded);

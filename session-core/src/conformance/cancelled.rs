@@ -125,14 +125,18 @@ async fn write(trial: &Trial, rng: &mut Rng) -> Check {
     whole(&found, beside.clone())?;
     let applied = found.values().get("left").is_some();
     match answers.into_iter().flatten().next() {
-        Some(Updated::Saved { .. }) => ensure!(applied, "`update` says saved, but is not to be seen"),
+        Some(Updated::Saved { .. }) => {
+            ensure!(applied, "`update` says saved, but is not to be seen")
+        }
         Some(answer) => ensure!(!applied, "`update` says {}, but wrote", name_of(&answer)),
         None => {}
     }
 
     let mut writer = Writer::new(trial, &key, &found);
     let after = Changes::new().set("after", number(1));
-    let saved = writer.write(rng, |base| Edit::of(base, after.clone())).await?;
+    let saved = writer
+        .write(rng, |base| Edit::of(base, after.clone()))
+        .await?;
     ensure!(saved.is_some(), "`update` after a cancelled one says gone");
     let mut found = (*trial.find(&key).await?).clone();
     found.version -= 1;

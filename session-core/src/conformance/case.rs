@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::schedule::Task;
 use super::trial::{Check, Trial};
-use super::{cancelled, contested, ending, keeping, principals, racing, reading, vanishing, writing};
+use super::{
+    cancelled, contested, ending, keeping, principals, racing, reading, vanishing, writing,
+};
 
 /// One case of the suite: a sentence of the contract, shown or refuted.
 pub struct Case {

@@ -103,11 +103,20 @@ async fn contend(trial: &Trial, contested: &Contested, rng: &mut Rng) -> Check {
         let Some(own) = own else {
             return failed("`update` says gone of a record that nobody ended");
         };
-        ensure!(number_at(&found, &own)? == 1, "the value under {own:?} is lost");
+        ensure!(
+            number_at(&found, &own)? == 1,
+            "the value under {own:?} is lost"
+        );
     }
     for name in names.into_iter().flatten() {
         let theirs = (*name == contested.to).then_some(&found);
-        expect_listed(trial, name, trial.now(), theirs.map_or(&[], std::slice::from_ref)).await?;
+        expect_listed(
+            trial,
+            name,
+            trial.now(),
+            theirs.map_or(&[], std::slice::from_ref),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -127,7 +136,12 @@ async fn change_hands(trial: &Trial, contested: &Contested, mut rng: Rng) -> Che
     Ok(Told::Moved(saved.is_some()))
 }
 
-async fn write_beside(trial: &Trial, contested: &Contested, name: usize, mut rng: Rng) -> Check<Told> {
+async fn write_beside(
+    trial: &Trial,
+    contested: &Contested,
+    name: usize,
+    mut rng: Rng,
+) -> Check<Told> {
     let mut writer = Writer::new(trial, &contested.key, &contested.record);
     let own = format!("writer-{name}");
     let meets = rng.coin();
@@ -136,7 +150,11 @@ async fn write_beside(trial: &Trial, contested: &Contested, name: usize, mut rng
     }
     let set = |base: &Record| {
         let edit = Edit::of(base, Changes::new().set(own.clone(), number(1)));
-        if meets { edit.meeting(base.version()) } else { edit }
+        if meets {
+            edit.meeting(base.version())
+        } else {
+            edit
+        }
     };
     let saved = writer.write(&mut rng, set).await?;
     Ok(Told::Wrote(saved.map(|_| own)))
@@ -148,7 +166,12 @@ async fn end_theirs(trial: &Trial, contested: &Contested, turns: usize) -> Check
     }
     let ended = end_one(trial, &contested.by, contested.record.id()).await?;
     if ended {
-        expect_ended(trial, &contested.key, "`delete_one` has said that it ended it").await?;
+        expect_ended(
+            trial,
+            &contested.key,
+            "`delete_one` has said that it ended it",
+        )
+        .await?;
     } else if contested.by != contested.to {
         // Another may have ended it; else it has changed hands.
         let found = trial.load(&contested.key).await?;

@@ -33,7 +33,11 @@ impl Edit {
     }
 
     /// These changes to the values of `base`, and any others to its metadata.
-    pub(super) fn replacing(base: &Record, changes: Changes, replace: impl FnOnce(&mut Record)) -> Self {
+    pub(super) fn replacing(
+        base: &Record,
+        changes: Changes,
+        replace: impl FnOnce(&mut Record),
+    ) -> Self {
         let edit = Self::of(base, changes.with_metadata(Metadata::Replaced));
         let mut record = (*edit.record).clone();
         replace(&mut record);

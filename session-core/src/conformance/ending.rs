@@ -37,7 +37,9 @@ pub(super) async fn create_taken(trial: &Trial) -> Check {
 async fn refuses(trial: &Trial, record: &Arc<Record>) -> Check {
     match trial.try_create(record).await {
         Err(StoreError::IdTaken) => Ok(()),
-        Ok(_) => failed("`create` of an id that is taken has to fail with `IdTaken`, but it succeeded"),
+        Ok(_) => {
+            failed("`create` of an id that is taken has to fail with `IdTaken`, but it succeeded")
+        }
         Err(error) => failed(format!(
             "`create` of an id that is taken has to fail with `IdTaken`, not {}",
             describe(&error)
@@ -57,9 +59,15 @@ pub(super) async fn delete(trial: &Trial) -> Check {
         Edit::touching(&record, trial.now().plus(Duration::from_secs(60))),
         Edit::replacing(&record, Changes::new(), |record| record.epoch += 1),
     ] {
-        expect_gone(&trial.update(&key, &edit).await?, "of a record that was deleted")?;
+        expect_gone(
+            &trial.update(&key, &edit).await?,
+            "of a record that was deleted",
+        )?;
         let found = trial.load(&key).await?;
-        ensure!(found.is_none(), "`update` brought back a record that was deleted");
+        ensure!(
+            found.is_none(),
+            "`update` brought back a record that was deleted"
+        );
     }
     Ok(())
 }
@@ -102,7 +110,10 @@ pub(super) async fn ended(trial: &Trial) -> Check {
         )?;
         for epoch in [0, record.epoch(), record.epoch() + 1] {
             let edit = Edit::of(&record, Changes::new().set("late", number(1))).of_epoch(epoch);
-            expect_gone(&trial.update(&key, &edit).await?, "of a session that has ended")?;
+            expect_gone(
+                &trial.update(&key, &edit).await?,
+                "of a session that has ended",
+            )?;
         }
         expect_mark(
             trial,
@@ -137,7 +148,10 @@ async fn ended_by_update(trial: &Trial) -> Check {
     );
     expect_mark(trial, &key, right, "an `update` to it").await?;
     let late = Edit::of(&record, Changes::new().set("late", number(1)));
-    expect_gone(&trial.update(&key, &late).await?, "of a session that has ended")?;
+    expect_gone(
+        &trial.update(&key, &late).await?,
+        "of a session that has ended",
+    )?;
     refuses(trial, &record).await
 }
 
@@ -158,7 +172,10 @@ pub(super) async fn ended_of_principal(trial: &Trial) -> Check {
         "`delete_one` says that it ended a session that had ended before"
     );
     let ended = end_all(trial, &name, Some(ids[1])).await?;
-    ensure!(ended == 1, "`delete_all` counts a session that had ended before");
+    ensure!(
+        ended == 1,
+        "`delete_all` counts a session that had ended before"
+    );
     expect_mark(trial, &keys[2], trial.ended(), "`delete_all`").await?;
     let spared = trial.mark_at(&keys[1], trial.now()).await?;
     ensure!(
@@ -267,7 +284,12 @@ fn alike(id: SessionId) -> Vec<SessionId> {
             letter.to_ascii_lowercase()
         };
         let spelled = format!("{}{other}{}", &text[..at], &text[at + 1..]);
-        alike.extend(spelled.parse::<SessionId>().ok().filter(|other| *other != id));
+        alike.extend(
+            spelled
+                .parse::<SessionId>()
+                .ok()
+                .filter(|other| *other != id),
+        );
     }
     alike
 }

@@ -12,7 +12,11 @@ pub(super) async fn round_trip(trial: &Trial) -> Check {
         let record = Arc::new(trial.rich(&mut rng)?);
         let key = trial.create(&record).await?;
         same(&record, trial.load(&key).await?, "after `create`")?;
-        same(&record, trial.load(&key).await?, "after `create` and a `load`")?;
+        same(
+            &record,
+            trial.load(&key).await?,
+            "after `create` and a `load`",
+        )?;
     }
     Ok(())
 }
@@ -121,7 +125,12 @@ pub(super) async fn large_record(trial: &Trial) -> Check {
                 "`create` refused a large record and kept it all the same"
             );
         }
-        Err(error) => return failed(format!("`create` of a large record failed: {}", describe(&error))),
+        Err(error) => {
+            return failed(format!(
+                "`create` of a large record failed: {}",
+                describe(&error)
+            ));
+        }
     }
 
     let small = Arc::new(trial.record()?);
@@ -131,9 +140,11 @@ pub(super) async fn large_record(trial: &Trial) -> Check {
         .fold(Changes::new(), |all, (key, value)| all.set(key, value));
     let edit = Edit::of(&small, changes);
     match trial.try_update(&key, &edit).await {
-        Ok(Updated::Saved { key, .. }) => {
-            same(&edit.record, trial.load(&key).await?, "after a large `update`")
-        }
+        Ok(Updated::Saved { key, .. }) => same(
+            &edit.record,
+            trial.load(&key).await?,
+            "after a large `update`",
+        ),
         Err(StoreError::TooLarge(_)) => same(
             &small,
             trial.load(&key).await?,

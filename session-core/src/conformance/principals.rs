@@ -37,7 +37,13 @@ pub(super) async fn list(trial: &Trial) -> Check {
     let edit = Edit::of(&theirs[0], Changes::new().set("a", number(1)));
     trial.save(&Key::Id(theirs[0].id()), &edit).await?;
     theirs[0] = edit.record;
-    expect_listed(trial, &name, trial.now().plus(Duration::from_secs(120)), &theirs).await?;
+    expect_listed(
+        trial,
+        &name,
+        trial.now().plus(Duration::from_secs(120)),
+        &theirs,
+    )
+    .await?;
     trial.delete(&Key::Id(theirs[1].id())).await?;
     theirs.pop();
     expect_listed(trial, &name, trial.soon(), &theirs).await?;
@@ -148,7 +154,10 @@ pub(super) async fn delete_one(trial: &Trial) -> Check {
         )?;
         for again in [false, true] {
             let found = trial.load(&key).await?;
-            ensure!(found.is_none(), "`load` finds a record that `delete_one` ended");
+            ensure!(
+                found.is_none(),
+                "`load` finds a record that `delete_one` ended"
+            );
             expect_listed(trial, &name, trial.now(), &theirs).await?;
             if !again {
                 expect_not_theirs(trial, &name, record.id()).await?;
@@ -182,7 +191,9 @@ pub(super) async fn principal_changes(trial: &Trial) -> Check {
     let key = trial.create(&record).await?;
     for next in [Some(0), Some(1), None, Some(1), Some(0)] {
         let principal = next.map(|at: usize| names[at].clone().into());
-        let edit = Edit::replacing(&record, Changes::new(), |record| record.principal = principal);
+        let edit = Edit::replacing(&record, Changes::new(), |record| {
+            record.principal = principal
+        });
         trial.save(&key, &edit).await?;
         record = edit.record;
         for (at, name) in names.iter().enumerate() {
@@ -281,7 +292,9 @@ pub(super) async fn expect_listed(
 ) -> Check {
     let listed = trial.try_list(name, now).await;
     let listed = listed.or_else(|error| failed(format!("`list` failed: {}", describe(&error))))?;
-    if let Some(Listed::Unreadable { error, .. }) = listed.iter().find(|listed| listed.record().is_none()) {
+    if let Some(Listed::Unreadable { error, .. }) =
+        listed.iter().find(|listed| listed.record().is_none())
+    {
         return failed(format!(
             "`list` cannot read a record that the store has written: {}",
             describe(error)

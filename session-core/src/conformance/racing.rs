@@ -42,7 +42,11 @@ pub(super) async fn create_race(trial: &Trial) -> Check {
             rivals.len()
         );
         for (record, key) in winners {
-            same(record, trial.load(&key).await?, "the record of the one who won")?;
+            same(
+                record,
+                trial.load(&key).await?,
+                "the record of the one who won",
+            )?;
         }
     }
     Ok(())
@@ -68,7 +72,9 @@ pub(super) async fn no_lost_update(trial: &Trial) -> Check {
             versions.extend(wrote.versions);
         }
         versions.sort_unstable();
-        let right = (2..).zip(&versions).all(|(right, version)| right == *version);
+        let right = (2..)
+            .zip(&versions)
+            .all(|(right, version)| right == *version);
         ensure!(
             right,
             "{} updates on version 1 say that they saved the versions {versions:?}",
@@ -89,7 +95,13 @@ struct Wrote {
     versions: Vec<u64>,
 }
 
-async fn write_some(trial: &Trial, key: &Key, base: &Arc<Record>, name: usize, mut rng: Rng) -> Check<Wrote> {
+async fn write_some(
+    trial: &Trial,
+    key: &Key,
+    base: &Arc<Record>,
+    name: usize,
+    mut rng: Rng,
+) -> Check<Wrote> {
     let mut writer = Writer::new(trial, key, base);
     let mut wrote = Wrote {
         keys: BTreeMap::new(),
@@ -119,13 +131,18 @@ async fn write_some(trial: &Trial, key: &Key, base: &Arc<Record>, name: usize, m
                     .await?
             }
             2 => {
-                let seen = trial.now().plus(Duration::from_millis(step * 10 + name as u64));
+                let seen = trial
+                    .now()
+                    .plus(Duration::from_millis(step * 10 + name as u64));
                 wrote.seen = wrote.seen.max(seen);
-                writer.write(&mut rng, |base| Edit::touching(base, seen)).await?
+                writer
+                    .write(&mut rng, |base| Edit::touching(base, seen))
+                    .await?
             }
             _ => {
                 wrote.keys.insert(own.clone(), step);
-                let set = |base: &Record| Edit::of(base, Changes::new().set(own.clone(), number(step)));
+                let set =
+                    |base: &Record| Edit::of(base, Changes::new().set(own.clone(), number(step)));
                 writer.write(&mut rng, set).await?
             }
         };
@@ -142,7 +159,8 @@ async fn increment(writer: &mut Writer<'_>, rng: &mut Rng) -> Check<Option<u64>>
     writer
         .write(rng, |base| {
             let counter = number_at(base, "counter").unwrap_or(0);
-            Edit::of(base, Changes::new().set("counter", number(counter + 1))).meeting(base.version())
+            Edit::of(base, Changes::new().set("counter", number(counter + 1)))
+                .meeting(base.version())
         })
         .await
 }
@@ -158,12 +176,22 @@ pub(super) async fn no_torn_read(trial: &Trial) -> Check {
         let seen = Seen::default();
         let mut tasks = Vec::new();
         for name in 1..=rng.between(1, 3) as u64 {
-            tasks.push(task(write_pairs(trial, &key, &record, name, rng.fork(), &seen)));
+            tasks.push(task(write_pairs(
+                trial,
+                &key,
+                &record,
+                name,
+                rng.fork(),
+                &seen,
+            )));
         }
         for _ in 0..rng.between(1, 3) {
             tasks.push(task(read_pairs(trial, &key, rng.fork(), &seen)));
         }
-        interleave(&mut rng, tasks).await.into_iter().collect::<Check>()?;
+        interleave(&mut rng, tasks)
+            .await
+            .into_iter()
+            .collect::<Check>()?;
         read_pairs(trial, &key, rng, &seen).await?;
     }
     Ok(())
@@ -204,13 +232,19 @@ async fn write_pairs(
         let (clears, meets) = (rng.coin(), rng.coin());
         let saved = writer
             .write(&mut rng, |base| {
-                let mut changes = Changes::new().set("left", number(n)).set("right", number(n));
+                let mut changes = Changes::new()
+                    .set("left", number(n))
+                    .set("right", number(n));
                 if clears {
                     changes = changes.clear();
                 }
                 let at = trial.now().plus(Duration::from_millis(n));
                 let edit = Edit::of(base, changes.with_metadata(Metadata::Touched(at)));
-                if meets { edit.meeting(base.version()) } else { edit }
+                if meets {
+                    edit.meeting(base.version())
+                } else {
+                    edit
+                }
             })
             .await?;
         let Some(version) = saved else {
@@ -236,7 +270,10 @@ async fn read_pairs(trial: &Trial, key: &Key, mut rng: Rng, seen: &Seen) -> Chec
             record.version()
         );
         let touched = record.last_seen() >= trial.now().plus(Duration::from_millis(left));
-        ensure!(touched, "`load` shows the values of an update without its touch");
+        ensure!(
+            touched,
+            "`load` shows the values of an update without its touch"
+        );
         let first = seen.first_of(&record);
         let changed = difference(&first, &record);
         ensure!(

@@ -58,7 +58,10 @@ pub(super) async fn key(trial: &Trial) -> Check {
     for (key, call) in [(&created, "create"), (&saved, "update")] {
         match key {
             Key::Id(id) => {
-                ensure!(!trial.is_sealed(), "`{call}` of a sealed store hands back an id");
+                ensure!(
+                    !trial.is_sealed(),
+                    "`{call}` of a sealed store hands back an id"
+                );
                 ensure!(
                     *id == record.id(),
                     "`{call}` hands back another id than the record's"
@@ -95,7 +98,10 @@ pub(super) async fn malformed_key(trial: &Trial) -> Check {
             spell(&malformed)
         );
         let answer = trial.update(&malformed, &edit).await?;
-        expect_gone(&answer, &format!("under the malformed key {}", spell(&malformed)))?;
+        expect_gone(
+            &answer,
+            &format!("under the malformed key {}", spell(&malformed)),
+        )?;
         trial.delete(&malformed).await?;
     }
     same(
@@ -125,7 +131,10 @@ fn malformed_keys(trial: &Trial, record: &Record, key: &Key) -> Check<Vec<Key>> 
         id.as_str(),
         long.as_str(),
     ];
-    let mut keys: Vec<_> = texts.iter().map(|text| sealed(record.scope(), text)).collect();
+    let mut keys: Vec<_> = texts
+        .iter()
+        .map(|text| sealed(record.scope(), text))
+        .collect();
     let Key::Sealed { scope, token } = key else {
         return Ok(keys);
     };

@@ -91,7 +91,10 @@ impl fmt::Display for Report {
             for line in reason.lines() {
                 writeln!(f, "    {line}")?;
             }
-            writeln!(f, "    again: .seed({seed}).rounds({rounds}).only({name:?})")?;
+            writeln!(
+                f,
+                "    again: .seed({seed}).rounds({rounds}).only({name:?})"
+            )?;
         }
         if self.left_out().next().is_some() {
             writeln!(f)?;

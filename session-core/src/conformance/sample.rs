@@ -50,8 +50,8 @@ impl Trial {
         let hours = |count: usize| MINUTE * 60 * u32::try_from(count).unwrap_or(1);
         let idle = hours(rng.between(2, 48)) + Duration::from_millis(7);
         let absolute = idle + hours(rng.between(1, 876_000 - 48));
-        let mut lifetime =
-            Lifetime::new(idle, absolute).or_else(|error| failed(format!("a lifetime: {error}")))?;
+        let mut lifetime = Lifetime::new(idle, absolute)
+            .or_else(|error| failed(format!("a lifetime: {error}")))?;
         if rng.coin() {
             lifetime = lifetime.persistent();
         }
@@ -59,7 +59,9 @@ impl Trial {
         let mut record = Record::new(self.id()?, SCOPE, lifetime, self.now());
         record.epoch = rng.next() % 1_000;
         record.last_seen = seen;
-        record.deadline = record.deadline.plus(Duration::from_millis(rng.next() % 1_000));
+        record.deadline = record
+            .deadline
+            .plus(Duration::from_millis(rng.next() % 1_000));
         record.authenticated = rng.coin().then_some(seen);
         record.principal = match rng.below(3) {
             0 => None,
@@ -112,7 +114,10 @@ pub(super) fn number_at(record: &Record, key: &str) -> Check<u64> {
         Some(Err(fault)) => failed(format!(
             "the value under {key:?} is not the number written: {fault}"
         )),
-        None => failed(format!("version {} has lost the key {key:?}", record.version())),
+        None => failed(format!(
+            "version {} has lost the key {key:?}",
+            record.version()
+        )),
     }
 }
 
@@ -166,7 +171,15 @@ pub(super) fn difference(expected: &Record, found: &Record) -> Option<String> {
         };
     }
     compare!(id, scope, version, epoch, created, last_seen, deadline);
-    compare!(authenticated, principal, label, lifetime, csrf_seed, owed, tokens);
+    compare!(
+        authenticated,
+        principal,
+        label,
+        lifetime,
+        csrf_seed,
+        owed,
+        tokens
+    );
     for (key, value) in expected.values().iter() {
         match found.values().get(key) {
             None => return Some(format!("the key {key:.40?} is lost")),

@@ -22,7 +22,10 @@ const BURST: usize = 128;
 
 /// Runs all tasks to their end and hands back what they return, in the order of the tasks.
 /// Of those that can go on, a random one goes on next.
-pub(super) fn interleave<'a, T: Unpin>(rng: &mut Rng, tasks: Vec<Task<'a, T>>) -> Interleave<'a, T> {
+pub(super) fn interleave<'a, T: Unpin>(
+    rng: &mut Rng,
+    tasks: Vec<Task<'a, T>>,
+) -> Interleave<'a, T> {
     let parent = Arc::new(AtomicWaker::new());
     let children = tasks
         .into_iter()
@@ -124,10 +127,12 @@ impl<T: Unpin> Future for Interleave<'_, T> {
         Poll::Ready(
             this.children
                 .iter_mut()
-                .filter_map(|child| match std::mem::replace(&mut child.state, State::Taken) {
-                    State::Done(output) => Some(output),
-                    State::Running(_) | State::Taken => None,
-                })
+                .filter_map(
+                    |child| match std::mem::replace(&mut child.state, State::Taken) {
+                        State::Done(output) => Some(output),
+                        State::Running(_) | State::Taken => None,
+                    },
+                )
                 .collect(),
         )
     }

@@ -130,7 +130,8 @@ where
         let trial = OnceLock::new();
         let run = async {
             let store = Box::new((self.factory)().await);
-            let trial = trial.get_or_init(|| Trial::new(store, case.name(), seed, self.rounds, now));
+            let trial =
+                trial.get_or_init(|| Trial::new(store, case.name(), seed, self.rounds, now));
             if case.needs == Needs::Server && trial.is_sealed() {
                 return Err(Stop::LeftOut("the client keeps the record".into()));
             }

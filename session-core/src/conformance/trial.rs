@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::edit::Edit;
 use super::rng::Rng;
 use crate::{
-    Capability, EndReason, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Updated,
+    Capability, EndReason, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Updated,
 };
 
 /// Why a case did not pass.
@@ -167,12 +167,21 @@ impl Trial {
         self.try_update_at(key, edit, self.now).await
     }
 
-    async fn try_update_at(&self, key: &Key, edit: &Edit, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn try_update_at(
+        &self,
+        key: &Key,
+        edit: &Edit,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         let answer = (*self.store).update(key, edit.update(), now).await;
-        self.note(format_args!("update {key:?} {edit:?}"), now, || match &answer {
-            Ok(updated) => name_of(updated),
-            Err(error) => describe(error),
-        });
+        self.note(
+            format_args!("update {key:?} {edit:?}"),
+            now,
+            || match &answer {
+                Ok(updated) => name_of(updated),
+                Err(error) => describe(error),
+            },
+        );
         answer
     }
 
@@ -207,7 +216,11 @@ impl Trial {
         answer.or_else(|error| failed(format!("`delete` failed: {}", describe(&error))))
     }
 
-    pub(super) async fn try_list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+    pub(super) async fn try_list(
+        &self,
+        principal: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Listed>, StoreError> {
         let answer = (*self.store).list(principal, now).await;
         self.note(format_args!("list {principal:?}"), now, || match &answer {
             Ok(listed) => format!("{} records", listed.len()),
@@ -216,7 +229,11 @@ impl Trial {
         answer
     }
 
-    pub(super) async fn try_delete_one(&self, principal: &str, id: SessionId) -> Result<bool, StoreError> {
+    pub(super) async fn try_delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+    ) -> Result<bool, StoreError> {
         let answer = (*self.store).delete_one(principal, id, self.ended()).await;
         self.note(
             format_args!("delete_one {principal:?} {id:?}"),
@@ -235,7 +252,9 @@ impl Trial {
         principal: &str,
         except: Option<SessionId>,
     ) -> Result<u64, StoreError> {
-        let answer = (*self.store).delete_all(principal, except, self.ended()).await;
+        let answer = (*self.store)
+            .delete_all(principal, except, self.ended())
+            .await;
         self.note(
             format_args!("delete_all {principal:?} except {except:?}"),
             self.now,

@@ -33,10 +33,21 @@ pub(super) async fn no_resurrection(trial: &Trial) -> Check {
             trial.delete(&key).await?;
             expect_ended(trial, &key, "`delete` has returned").await
         }));
-        interleave(&mut rng, tasks).await.into_iter().collect::<Check>()?;
-        expect_ended(trial, &key, "`delete` and the updates under way have returned").await?;
+        interleave(&mut rng, tasks)
+            .await
+            .into_iter()
+            .collect::<Check>()?;
+        expect_ended(
+            trial,
+            &key,
+            "`delete` and the updates under way have returned",
+        )
+        .await?;
         for edit in &edits {
-            expect_gone(&trial.update(&key, edit).await?, "of a record that was deleted")?;
+            expect_gone(
+                &trial.update(&key, edit).await?,
+                "of a record that was deleted",
+            )?;
         }
         expect_ended(trial, &key, "the updates were tried again").await?;
     }
@@ -57,7 +68,10 @@ pub(super) fn any_edit(trial: &Trial, base: &Record, rng: &mut Rng) -> Edit {
 
 pub(super) async fn expect_ended(trial: &Trial, key: &Key, when: &str) -> Check {
     let found = trial.load(key).await?;
-    ensure!(found.is_none(), "`load` finds a deleted record after {when}");
+    ensure!(
+        found.is_none(),
+        "`load` finds a deleted record after {when}"
+    );
     Ok(())
 }
 
@@ -91,7 +105,10 @@ pub(super) async fn delete_race(trial: &Trial) -> Check {
                 tasks.push(task(end(trial, fated, rng.below(12))));
             }
         }
-        interleave(&mut rng, tasks).await.into_iter().collect::<Check>()?;
+        interleave(&mut rng, tasks)
+            .await
+            .into_iter()
+            .collect::<Check>()?;
         for fated in &all {
             let found = trial.load(&fated.key).await?;
             if !fated.spared {
@@ -164,11 +181,15 @@ pub(super) async fn sweep_race(trial: &Trial) -> Check {
             touches.push((key, Edit::touching(&record, just_before(soon))));
         }
         // Two nodes whose clocks differ by a millisecond.
-        let mut tasks: Vec<Task<'_, Check<Option<Updated>>>> =
-            vec![task(async { trial.delete_expired(soon).await.map(|_| None) })];
+        let mut tasks: Vec<Task<'_, Check<Option<Updated>>>> = vec![task(async {
+            trial.delete_expired(soon).await.map(|_| None)
+        })];
         for (key, touch) in &touches {
             tasks.push(task(async {
-                trial.update_at(key, touch, just_before(soon)).await.map(Some)
+                trial
+                    .update_at(key, touch, just_before(soon))
+                    .await
+                    .map(Some)
             }));
         }
         let answers = interleave(&mut rng, tasks)
@@ -178,8 +199,12 @@ pub(super) async fn sweep_race(trial: &Trial) -> Check {
         for ((key, touch), answer) in touches.iter().zip(answers.into_iter().flatten()) {
             let found = trial.load_at(key, soon).await?;
             match answer {
-                Updated::Saved { .. } => same(&touch.record, found, "touched just before it was swept")?,
-                Updated::Gone => ensure!(found.is_none(), "`update` says gone, but the record lives"),
+                Updated::Saved { .. } => {
+                    same(&touch.record, found, "touched just before it was swept")?
+                }
+                Updated::Gone => {
+                    ensure!(found.is_none(), "`update` says gone, but the record lives")
+                }
                 Updated::Conflict(_) => {
                     return failed(format!(
                         "nobody else has written, but the store says {}",
@@ -243,7 +268,10 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
                 found,
                 "which became another principal's during `delete_all`",
             )?,
-            false => ensure!(found.is_none(), "`update` says gone of a record that is there"),
+            false => ensure!(
+                found.is_none(),
+                "`update` says gone of a record that is there"
+            ),
         }
         let others = moved.then(|| Arc::clone(&hand_over.record));
         expect_listed(trial, &other, trial.now(), others.as_slice()).await?;
@@ -257,7 +285,11 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
         for ((key, record), edit) in theirs.iter().zip(&edits) {
             let found = trial.load(key).await?;
             if Some(record.id()) == spared {
-                same(&edit.record, found, "the one that `delete_all` had to except")?;
+                same(
+                    &edit.record,
+                    found,
+                    "the one that `delete_all` had to except",
+                )?;
                 left.push(Arc::clone(&edit.record));
                 continue;
             }

@@ -17,7 +17,11 @@ pub(super) async fn large_version(trial: &Trial) -> Check {
     record.epoch = LARGE - 2;
     let mut record = Arc::new(record);
     let mut key = trial.create(&record).await?;
-    same(&record, trial.load(&key).await?, "of a large version and epoch")?;
+    same(
+        &record,
+        trial.load(&key).await?,
+        "of a large version and epoch",
+    )?;
     for at in 0..3 {
         let edit = Edit::of(&record, Changes::new().set("a", number(at)));
         let edit = match at {
@@ -46,7 +50,8 @@ pub(super) async fn version_not_met(trial: &Trial) -> Check {
     let (loaded, stored, key) = moved_on(trial).await?;
     for version in [loaded.version(), stored.version() + 1, 0, u64::MAX] {
         for base in [&loaded, &stored] {
-            let edit = Edit::of(base, Changes::new().set("late", number(1)).clear()).meeting(version);
+            let edit =
+                Edit::of(base, Changes::new().set("late", number(1)).clear()).meeting(version);
             let answer = trial.update(&key, &edit).await?;
             ensure!(
                 matches!(answer, Updated::Conflict(_)),
@@ -65,9 +70,11 @@ pub(super) async fn conflict_record(trial: &Trial) -> Check {
     let edit = Edit::of(&loaded, Changes::new().set("late", number(1))).meeting(loaded.version());
     match trial.update(&key, &edit).await? {
         Updated::Conflict(None) => Ok(()),
-        Updated::Conflict(Some(record)) => {
-            same(&stored, Some(record), "the record that came with `Conflict`")
-        }
+        Updated::Conflict(Some(record)) => same(
+            &stored,
+            Some(record),
+            "the record that came with `Conflict`",
+        ),
         other => failed(format!(
             "`update` has to conflict, but the store says {}",
             name_of(&other)
@@ -120,7 +127,9 @@ pub(super) async fn stale_base(trial: &Trial) -> Check {
                 Arc::new(merged)
             }
             Updated::Conflict(_) => stored,
-            Updated::Gone => return failed("`update` of a stale base says gone, but the record lives"),
+            Updated::Gone => {
+                return failed("`update` of a stale base says gone, but the record lives");
+            }
         };
         same(
             &expected,
@@ -135,7 +144,10 @@ pub(super) async fn stale_base(trial: &Trial) -> Check {
 async fn moved_on(trial: &Trial) -> Check<(Arc<Record>, Arc<Record>, Key)> {
     let loaded = Arc::new(trial.record()?.with_value("second", number(2)));
     let key = trial.create(&loaded).await?;
-    let edit = Edit::of(&loaded, Changes::new().set("theirs", number(1)).remove("second"));
+    let edit = Edit::of(
+        &loaded,
+        Changes::new().set("theirs", number(1)).remove("second"),
+    );
     let key = trial.save(&key, &edit).await?;
     Ok((loaded, edit.record, key))
 }
@@ -189,7 +201,11 @@ pub(super) async fn clear(trial: &Trial) -> Check {
         same(&edit.record, trial.load(&key).await?, "after a clear")?;
         let again = Edit::of(&edit.record, Changes::new().set("first", number(5)));
         let key = trial.save(&key, &again).await?;
-        same(&again.record, trial.load(&key).await?, "after a clear and a set")?;
+        same(
+            &again.record,
+            trial.load(&key).await?,
+            "after a clear and a set",
+        )?;
     }
     Ok(())
 }
@@ -214,7 +230,11 @@ pub(super) async fn touch(trial: &Trial) -> Check {
         .with_metadata(Metadata::Touched(seen.plus(minute)));
     let second = Edit::of(&first.record, both);
     let key = trial.save(&key, &second).await?;
-    same(&second.record, trial.load(&key).await?, "after a touch and a set")?;
+    same(
+        &second.record,
+        trial.load(&key).await?,
+        "after a touch and a set",
+    )?;
 
     let behind = Edit::touching(&second.record, seen);
     let key = trial.save(&key, &behind).await?;
@@ -232,7 +252,9 @@ pub(super) async fn replace_metadata(trial: &Trial) -> Check {
         let other = trial.rich(&mut rng)?;
         let changes = match rng.below(3) {
             0 => Changes::new(),
-            1 => Changes::new().set("new", any_value(&mut rng)).remove("value-0"),
+            1 => Changes::new()
+                .set("new", any_value(&mut rng))
+                .remove("value-0"),
             _ => Changes::new().clear().set("new", any_value(&mut rng)),
         };
         let edit = Edit::replacing(&record, changes, |record| renew(record, &other, &mut rng));
@@ -343,14 +365,23 @@ pub(super) async fn merged_limits(trial: &Trial) -> Check {
             &format!("after a merge that would have had {what}"),
         )?;
 
-        let fitting =
-            Edit::of(&loaded, Changes::new().set("theirs", number(1)).remove("first")).within(limits);
+        let fitting = Edit::of(
+            &loaded,
+            Changes::new().set("theirs", number(1)).remove("first"),
+        )
+        .within(limits);
         let expected = match trial.update(&key, &fitting).await? {
             Updated::Saved { .. } => Arc::new(fitting.changes.apply(stored)),
             Updated::Conflict(_) => Arc::clone(stored),
-            Updated::Gone => return failed("`update` of a stale base says gone, but the record lives"),
+            Updated::Gone => {
+                return failed("`update` of a stale base says gone, but the record lives");
+            }
         };
-        same(&expected, trial.load(&key).await?, "after a merge that fits")?;
+        same(
+            &expected,
+            trial.load(&key).await?,
+            "after a merge that fits",
+        )?;
     }
     Ok(())
 }

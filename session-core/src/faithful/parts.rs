@@ -8,7 +8,8 @@ use serde::ser::{
 
 use super::{Inside, Place};
 
-const SKIPPED: &str = "a field that is skipped (skip_serializing_if), which postcard does not read back";
+const SKIPPED: &str =
+    "a field that is skipped (skip_serializing_if), which postcard does not read back";
 const MISCOUNTED: &str = "a list or map of another length than it announces";
 
 /// A list, an object or a struct whose parts are being written.

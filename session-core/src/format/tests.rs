@@ -28,7 +28,12 @@ fn json(text: &str) -> Value {
 }
 
 fn minimal() -> Record {
-    Record::new(SessionId::from_bytes([0; 16]), "id", Lifetime::default(), at(0))
+    Record::new(
+        SessionId::from_bytes([0; 16]),
+        "id",
+        Lifetime::default(),
+        at(0),
+    )
 }
 
 fn full() -> Record {
@@ -101,19 +106,31 @@ fn with_values(values: &[u8]) -> Vec<u8> {
 
 /// `full()`, whose client has still to be told of its token.
 fn owed() -> Record {
-    Record { owed: true, ..full() }
+    Record {
+        owed: true,
+        ..full()
+    }
 }
 
 #[test]
 fn golden_files_hold_the_format_still() {
     let cases = [
-        (owed(), include_str!("../../tests/golden/record-v2-owed.hex")),
+        (
+            owed(),
+            include_str!("../../tests/golden/record-v2-owed.hex"),
+        ),
         (
             minimal(),
             include_str!("../../tests/golden/record-v1-minimal.hex"),
         ),
-        (full(), include_str!("../../tests/golden/record-v1-full.hex")),
-        (large(), include_str!("../../tests/golden/record-v1-large.hex")),
+        (
+            full(),
+            include_str!("../../tests/golden/record-v1-full.hex"),
+        ),
+        (
+            large(),
+            include_str!("../../tests/golden/record-v1-large.hex"),
+        ),
     ];
     for (record, text) in cases {
         let golden = golden(text);
@@ -138,7 +155,12 @@ fn the_format_says_what_the_client_is_owed_and_nothing_else_differs() {
 #[test]
 fn numbers_that_nobody_counts_to_are_damage() {
     let damaged = FormatError::Damaged("version or epoch");
-    for (version, epoch) in [(MOST_COUNTED, 0), (1, MOST_COUNTED), (u64::MAX, 0), (1, u64::MAX)] {
+    for (version, epoch) in [
+        (MOST_COUNTED, 0),
+        (1, MOST_COUNTED),
+        (u64::MAX, 0),
+        (1, u64::MAX),
+    ] {
         let record = Record {
             version,
             epoch,
@@ -241,7 +263,11 @@ fn a_lifetime_that_cannot_be_is_damage() {
     for (value, fine) in [(0, false), (6, true), (7, false)] {
         let mut bytes = bytes.clone();
         bytes[idle] = value;
-        assert_eq!(Record::decode(bytes).is_ok(), fine, "idle {value}, absolute 6");
+        assert_eq!(
+            Record::decode(bytes).is_ok(),
+            fine,
+            "idle {value}, absolute 6"
+        );
     }
 }
 
@@ -272,8 +298,16 @@ fn values_that_are_damaged() {
         "a key that is not UTF-8"
     );
     assert_eq!(decode(b"\x01\x02\xc3\x28\x00\x011"), values);
-    assert_eq!(decode(b"\x01\x05a\x00\x011"), values, "a key beyond the end");
-    assert_eq!(decode(b"\x01\x01a\x00\x021"), values, "a value beyond the end");
+    assert_eq!(
+        decode(b"\x01\x05a\x00\x011"),
+        values,
+        "a key beyond the end"
+    );
+    assert_eq!(
+        decode(b"\x01\x01a\x00\x021"),
+        values,
+        "a value beyond the end"
+    );
     assert_eq!(
         decode(b"\x00\x01a\x00\x011"),
         FormatError::Damaged("end"),
@@ -305,7 +339,10 @@ fn numbers_of_up_to_five_bytes() {
     let mut read: &[u8] = b"\xff\xff\xff\xff\x7f rest";
     assert_eq!(take_varint(&mut read), Some((1 << 35) - 1));
     assert_eq!(read, b" rest");
-    assert_eq!(take_varint(&mut &b"\x80\x80\x80\x80\x01"[..]), Some(1 << 28));
+    assert_eq!(
+        take_varint(&mut &b"\x80\x80\x80\x80\x01"[..]),
+        Some(1 << 28)
+    );
     assert_eq!(take_varint(&mut &b"\x80\x80\x80\x80\x80\x01"[..]), None);
     assert_eq!(take_varint(&mut &b"\x80\x80"[..]), None);
     assert_eq!(take_varint(&mut &b""[..]), None);
@@ -358,7 +395,10 @@ fn forged_lengths_reserve_no_memory() {
     let mut tokens = minimal().encode_metadata();
     tokens.pop();
     tokens.extend_from_slice(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01");
-    assert_eq!(Record::decode(tokens), Err(FormatError::Damaged("metadata")));
+    assert_eq!(
+        Record::decode(tokens),
+        Err(FormatError::Damaged("metadata"))
+    );
 }
 
 #[test]
@@ -393,7 +433,10 @@ fn milliseconds_do_not_overflow() {
 
 #[test]
 fn texts_of_the_errors() {
-    assert_eq!(FormatError::Empty.to_string(), "the record is empty; delete it");
+    assert_eq!(
+        FormatError::Empty.to_string(),
+        "the record is empty; delete it"
+    );
     assert_eq!(
         FormatError::Version(7).to_string(),
         "the record has format 7, this version reads formats 1 and 2; a newer version may have written it: update this one"

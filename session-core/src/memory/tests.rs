@@ -32,7 +32,10 @@ async fn the_index_holds_nothing_that_is_not_there() {
         expected: Some(1),
         limits: &Limits::default(),
     };
-    store.update(&Key::Id(renamed.id), update, now).await.unwrap();
+    store
+        .update(&Key::Id(renamed.id), update, now)
+        .await
+        .unwrap();
     assert_eq!(index(&store), [("ann".into(), 1), ("bob".into(), 2)]);
     store
         .delete(&Key::Id(of(2, "ann").id), Ended::default())
@@ -51,14 +54,23 @@ async fn end_many(store: &MemoryStore, count: u16, ended: Ended) {
     for n in 0..count {
         let mut id = [0; 16];
         id[1..3].copy_from_slice(&n.to_be_bytes());
-        let record = Record::new(SessionId::from_bytes(id), "id", Lifetime::default(), ended.at);
+        let record = Record::new(
+            SessionId::from_bytes(id),
+            "id",
+            Lifetime::default(),
+            ended.at,
+        );
         let key = store.create(&Arc::new(record), ended.at).await.unwrap();
         store.delete(&key, ended).await.unwrap();
     }
 }
 
 fn marks(store: &MemoryStore) -> usize {
-    store.shards.iter().map(|shard| lock(shard).marks.len()).sum()
+    store
+        .shards
+        .iter()
+        .map(|shard| lock(shard).marks.len())
+        .sum()
 }
 
 #[tokio::test]

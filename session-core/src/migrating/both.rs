@@ -4,7 +4,10 @@ use crate::StoreError;
 
 /// The answers of both, or the error that says most: where one of them has done its part, it is not
 /// true any more that nothing was written.
-pub(super) fn both<T>(old: Result<T, StoreError>, new: Result<T, StoreError>) -> Result<(T, T), StoreError> {
+pub(super) fn both<T>(
+    old: Result<T, StoreError>,
+    new: Result<T, StoreError>,
+) -> Result<(T, T), StoreError> {
     match (old, new) {
         (Ok(old), Ok(new)) => Ok((old, new)),
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(in_part(error)),

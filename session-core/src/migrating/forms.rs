@@ -153,12 +153,16 @@ mod tests {
         let empty = place.for_record(&record);
         assert!(is_place(&empty) && empty.tokens.is_empty() && empty.values.is_empty());
         assert_eq!((empty.version, empty.principal()), (8, Some("ann")));
-        assert_eq!((empty.csrf_seed, empty.expires()), ([0; 16], record.expires()));
+        assert_eq!(
+            (empty.csrf_seed, empty.expires()),
+            ([0; 16], record.expires())
+        );
     }
 
     #[test]
     fn no_two_places_are_alike_and_all_are_exact_in_fourteen_digits() {
-        let all: std::collections::HashSet<_> = (0..1000).map(|_| Place::draw().unwrap().epoch()).collect();
+        let all: std::collections::HashSet<_> =
+            (0..1000).map(|_| Place::draw().unwrap().epoch()).collect();
         assert_eq!(all.len(), 1000);
         assert!(
             all.iter()

@@ -6,7 +6,8 @@ use super::both::both;
 use super::forms::{Place, flipped, frozen, is_frozen, is_place, thawed};
 use super::{Found, MOST_ROUNDS, MigratingStore};
 use crate::{
-    EndReason, Ended, Key, Limits, Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+    EndReason, Ended, Key, Limits, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
+    Updated,
 };
 
 impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
@@ -51,13 +52,20 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
             return found;
         };
         match self.new.load(key, now).await {
-            Ok(Some(record)) if !is_place(&record) && record.ended().is_none() => Ok(Found::New(record)),
+            Ok(Some(record)) if !is_place(&record) && record.ended().is_none() => {
+                Ok(Found::New(record))
+            }
             _ => found,
         }
     }
 
     /// Takes the steps that are left, as far as nobody else does.
-    pub(super) async fn go_on(&self, key: &Key, found: Found, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn go_on(
+        &self,
+        key: &Key,
+        found: Found,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let frozen = match found {
             Found::Old(record) => match self.reserve(key, &record, now).await? {
                 Some(place) => self.freeze(key, &record, place, now).await?,
@@ -80,7 +88,11 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
         let drawn = Place::draw()?;
-        match self.new.create(&Arc::new(drawn.for_record(record)), now).await {
+        match self
+            .new
+            .create(&Arc::new(drawn.for_record(record)), now)
+            .await
+        {
             Ok(_) => return Ok(Some(drawn.epoch())),
             Err(StoreError::IdTaken) => {}
             Err(error) => return Err(error),
@@ -122,7 +134,9 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
 
     /// Ends what is in the new store by putting a place there that nothing names; `false` if it has changed meanwhile.
     pub(super) async fn end_in_new(&self, key: &Key, record: &Record) -> Result<bool, StoreError> {
-        let place = Place::draw()?.for_record(record).with_version(record.version + 1);
+        let place = Place::draw()?
+            .for_record(record)
+            .with_version(record.version + 1);
         end(&self.new, key, record, place).await
     }
 
@@ -137,7 +151,12 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         Ok(old || new)
     }
 
-    pub(super) async fn fill(&self, key: &Key, frozen: &Record, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn fill(
+        &self,
+        key: &Key,
+        frozen: &Record,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let record = thawed(frozen);
         let place = Place::of(frozen).for_record(&record);
         if replace(&self.new, key, &place, &Arc::new(record), now).await?

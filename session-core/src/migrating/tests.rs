@@ -21,9 +21,14 @@ fn stores() -> Moving {
 }
 
 fn record() -> Record {
-    Record::new(SessionId::from_bytes([7; 16]), "id", Lifetime::default(), NOW)
-        .with_principal("ann")
-        .with_value("a", Codec::Json.encode(&1).unwrap())
+    Record::new(
+        SessionId::from_bytes([7; 16]),
+        "id",
+        Lifetime::default(),
+        NOW,
+    )
+    .with_principal("ann")
+    .with_value("a", Codec::Json.encode(&1).unwrap())
 }
 
 fn key() -> Key {
@@ -31,7 +36,10 @@ fn key() -> Key {
 }
 
 /// Writes `b` at this time.
-async fn write<N: SessionStore, O: SessionStore>(store: &MigratingStore<N, O>, now: Timestamp) -> Updated {
+async fn write<N: SessionStore, O: SessionStore>(
+    store: &MigratingStore<N, O>,
+    now: Timestamp,
+) -> Updated {
     let changes = Changes::new().set("b", Codec::Json.encode(&2).unwrap());
     let after = Arc::new(changes.apply(&record()));
     let update = Update {
@@ -60,7 +68,11 @@ async fn expect_ended(store: &Moving) {
 async fn frozen_halfway(store: &Moving) -> Record {
     let place = Place::draw().unwrap();
     let frozen = frozen(&record(), place.epoch());
-    store.old.create(&Arc::new(frozen.clone()), NOW).await.unwrap();
+    store
+        .old
+        .create(&Arc::new(frozen.clone()), NOW)
+        .await
+        .unwrap();
     let place = Arc::new(place.for_record(&record()));
     store.new.create(&place, NOW).await.unwrap();
     frozen
@@ -137,7 +149,13 @@ async fn of_many_who_end_what_has_moved_one_is_told_so() {
         panic!("it has moved");
     };
     assert!(store.delete_one("ann", record().id(), ENDED).await.unwrap());
-    assert!(store.reserve(&key(), &record(), NOW).await.unwrap().is_none());
+    assert!(
+        store
+            .reserve(&key(), &record(), NOW)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(!store.end_in_new(&key(), &found).await.unwrap());
     expect_ended(&store).await;
 }
@@ -149,7 +167,10 @@ async fn what_has_moved_has_not_ended() {
         let store = stores();
         store.old.create(&Arc::new(record()), NOW).await.unwrap();
         assert!(matches!(write(&store, NOW).await, Updated::Saved { .. }));
-        assert!(matches!(store.find(&key(), now).await.unwrap(), Found::New(_)));
+        assert!(matches!(
+            store.find(&key(), now).await.unwrap(),
+            Found::New(_)
+        ));
         assert_eq!((store.old.len(), store.new.len()), (0, 1));
     }
 }
@@ -170,8 +191,14 @@ async fn what_is_left_over_ends_without_what_has_moved() {
             old: Arc::clone(&store.old),
             moving: !standing_by,
         };
-        assert_eq!(store.load(&key(), NOW).await.unwrap(), Some(Arc::clone(&bob)));
-        assert!(matches!(store.find(&key(), NOW).await.unwrap(), Found::New(_)));
+        assert_eq!(
+            store.load(&key(), NOW).await.unwrap(),
+            Some(Arc::clone(&bob))
+        );
+        assert!(matches!(
+            store.find(&key(), NOW).await.unwrap(),
+            Found::New(_)
+        ));
     }
     assert!(store.delete_one("bob", record().id(), ENDED).await.unwrap());
     expect_ended(&store).await;
@@ -234,7 +261,13 @@ async fn what_has_expired_is_not_listed_for_what_is_left_of_it() {
     let brief = Record::new(record().id(), "id", brief, NOW).with_principal("ann");
     store.new.create(&Arc::new(brief), NOW).await.unwrap();
     assert_eq!(store.list("ann", NOW).await.unwrap().len(), 1);
-    assert!(store.list("ann", NOW.plus(minute)).await.unwrap().is_empty());
+    assert!(
+        store
+            .list("ann", NOW.plus(minute))
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 /// A store whose session somebody else writes between any two calls of ours, and that notes how long it has to keep what it is given.
@@ -268,10 +301,17 @@ impl SessionStore for Watched {
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         self.up()?;
         let found = self.store.load(key, now).await?;
-        if self.damaged && found.as_ref().is_some_and(|record| record.ended().is_none()) {
+        if self.damaged
+            && found
+                .as_ref()
+                .is_some_and(|record| record.ended().is_none())
+        {
             return Err(StoreError::corrupt("it is damaged"));
         }
-        if let Some(record) = found.as_ref().filter(|record| self.busy && !is_place(record)) {
+        if let Some(record) = found
+            .as_ref()
+            .filter(|record| self.busy && !is_place(record))
+        {
             let changes = Changes::new().set("b", Codec::Json.encode(&record.version()).unwrap());
             let after = Arc::new(changes.apply(record));
             let update = Update {
@@ -291,7 +331,12 @@ impl SessionStore for Watched {
         self.store.create(record, now).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         self.up()?;
         let rest = update.record.expires().since(now);
         self.longest
@@ -323,7 +368,12 @@ impl SessionStore for Watched {
         })
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         self.up()?;
         self.store.delete_one(principal, id, ended).await
     }
@@ -358,7 +408,11 @@ async fn a_session_ends_however_busy_it_is() {
             store.delete_one("ann", record().id(), ENDED).await.unwrap(),
             "{moved}"
         );
-        assert_eq!((store.new.store.len(), store.old.store.len()), (0, 0), "{moved}");
+        assert_eq!(
+            (store.new.store.len(), store.old.store.len()),
+            (0, 0),
+            "{moved}"
+        );
     }
 }
 
@@ -366,11 +420,18 @@ async fn a_session_ends_however_busy_it_is() {
 #[tokio::test]
 async fn what_an_end_leaves_behind_is_kept_no_longer_than_the_session() {
     let store = MigratingStore::new(Watched::default(), Arc::new(MemoryStore::new())).unwrap();
-    let record = Record::new(record().id(), "id", Lifetime::default(), late()).with_principal("ann");
-    store.create(&Arc::new(record.clone()), late()).await.unwrap();
+    let record =
+        Record::new(record().id(), "id", Lifetime::default(), late()).with_principal("ann");
+    store
+        .create(&Arc::new(record.clone()), late())
+        .await
+        .unwrap();
     assert!(store.delete_one("ann", record.id(), ENDED).await.unwrap());
     let longest = *store.new.longest.lock().unwrap();
-    assert!(longest <= Duration::from_secs(15 * 24 * 3600), "{longest:?}");
+    assert!(
+        longest <= Duration::from_secs(15 * 24 * 3600),
+        "{longest:?}"
+    );
 }
 
 /// An end whose answer was lost is told from one that did not happen.

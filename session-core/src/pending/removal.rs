@@ -29,7 +29,10 @@ impl Removal {
 
     /// What it removes.
     pub(crate) fn value(&self) -> Option<Value> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.value
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn apply(&self, key: &str, value: Option<Value>) -> Result<(), Error> {
@@ -97,7 +100,10 @@ impl Pending {
 
     fn step(&self, key: &str, removal: &Arc<Removal>) -> Option<(usize, usize)> {
         let at = self.position(key).ok()?;
-        let step = self.entries[at].then.iter().position(|step| step.is(removal))?;
+        let step = self.entries[at]
+            .then
+            .iter()
+            .position(|step| step.is(removal))?;
         Some((at, step))
     }
 }
@@ -192,7 +198,11 @@ mod tests {
         let second = removal("1a");
         pending.take_out("k".into(), Arc::clone(&second));
         pending.withdraw("k", &second);
-        assert_eq!(seen(&pending), Some(json("1a")), "an update before it stays");
+        assert_eq!(
+            seen(&pending),
+            Some(json("1a")),
+            "an update before it stays"
+        );
         pending.withdraw("k", &second);
         assert_eq!(seen(&pending), Some(json("1a")));
 

@@ -266,7 +266,11 @@ fn what_was_changed_during_a_save_stays() {
             let other_then = seen(&pending, &values, "other").map(str::to_owned);
             pending.settle(&taken, &saved, true);
             assert_eq!(seen(&pending, &saved, "k"), seen_then.as_deref(), "{case}");
-            assert_eq!(seen(&pending, &saved, "other"), other_then.as_deref(), "{case}");
+            assert_eq!(
+                seen(&pending, &saved, "other"),
+                other_then.as_deref(),
+                "{case}"
+            );
             assert_eq!(pending.is_empty(), second == "nothing", "{case}");
             // The next save leaves what the handler saw.
             let end = applied(&pending, &saved);
@@ -351,11 +355,17 @@ fn a_replay_is_dropped_if_the_key_changed_meanwhile() {
     let values = stored(&[("a", "1"), ("b", "2")]);
     type Change = fn(&mut Pending, &Values);
     let meanwhile: [(Change, &str); 5] = [
-        (|pending, values| update(pending, Some(values), "a", "y"), "1xy"),
+        (
+            |pending, values| update(pending, Some(values), "a", "y"),
+            "1xy",
+        ),
         (|pending, _| set(pending, "a", "7"), "7"),
         (|pending, _| remove(pending, "a"), ""),
         (|pending, _| pending.clear(), ""),
-        (|pending, values| update(pending, Some(values), "b", "y"), "1x"),
+        (
+            |pending, values| update(pending, Some(values), "b", "y"),
+            "1x",
+        ),
     ];
     for (change, seen_after) in meanwhile {
         let mut pending = Pending::default();
@@ -383,10 +393,16 @@ fn a_replay_is_dropped_if_the_key_changed_meanwhile() {
 fn a_closure_that_fails_stops_the_replay() {
     let values = stored(&[("a", "1")]);
     let mut pending = Pending::default();
-    pending.update("a".into(), Arc::new(|_, _, _, _| Err(Error::Random)), json("1"));
+    pending.update(
+        "a".into(),
+        Arc::new(|_, _, _, _| Err(Error::Random)),
+        json("1"),
+    );
     pending.update("a".into(), Arc::new(|_, _, _, _| unreachable!()), json("1"));
     let replays = pending.replays(Some(&values));
-    let error = replays[0].run(Codec::Json, &mut Arena::default()).unwrap_err();
+    let error = replays[0]
+        .run(Codec::Json, &mut Arena::default())
+        .unwrap_err();
     assert!(matches!(error, Error::Random));
 }
 
@@ -399,7 +415,10 @@ fn a_closure_is_given_its_key_and_codec() {
     });
     pending.update("a".into(), f, json("1"));
     let value = pending.replays(None)[0].run(Codec::Postcard, &mut Arena::default());
-    assert_eq!(value.unwrap(), Some(Value::new(Codec::Postcard, &b"\x07"[..])));
+    assert_eq!(
+        value.unwrap(),
+        Some(Value::new(Codec::Postcard, &b"\x07"[..]))
+    );
 }
 
 #[test]
@@ -465,7 +484,11 @@ fn a_new_session_has_what_the_request_put_into_the_one_that_is_gone() {
     assert!(pending.is_empty());
     assert_eq!(written(&pending, &saved), "");
     let newer = stored(&[("a", "N")]);
-    assert_eq!(written(&pending, &newer), "", "it is not defended against others");
+    assert_eq!(
+        written(&pending, &newer),
+        "",
+        "it is not defended against others"
+    );
     assert_eq!(seen(&pending, &newer, "a"), Some("N"));
     assert!(replay(&mut pending, None));
     pending.start_over();

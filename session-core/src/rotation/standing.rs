@@ -59,7 +59,8 @@ impl Upkeep {
     fn at(record: &Record, at: usize, rotation: &Rotation) -> Self {
         let before = &record.tokens[..at];
         let newest = record.tokens.last().map(|token| token.issued);
-        let waiting = |token: &&TokenHash| is_good(token, record.epoch) && token.confirmed.is_none();
+        let waiting =
+            |token: &&TokenHash| is_good(token, record.epoch) && token.confirmed.is_none();
         // Each of them may be what a client holds: none is dropped, and no more of them are issued.
         let newest = newest.filter(|_| record.tokens.iter().filter(waiting).count() < MOST_WAITING);
         Self {

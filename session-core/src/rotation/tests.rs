@@ -16,7 +16,12 @@ fn at(seconds: u64) -> Timestamp {
 /// A record with a first token.
 fn record() -> (Record, Secret) {
     let secret = Secret::random().unwrap();
-    let mut record = Record::new(SessionId::from_bytes([1; 16]), "id", Lifetime::default(), at(0));
+    let mut record = Record::new(
+        SessionId::from_bytes([1; 16]),
+        "id",
+        Lifetime::default(),
+        at(0),
+    );
     record.tokens.push(issued(&secret, at(0), 0));
     (record, secret)
 }
@@ -240,7 +245,10 @@ fn what_is_forgotten_may_have_been_good_only_if_the_record_is_full_or_the_reques
     assert_eq!(unknown(&former, at(106), at(111)), Standing::Reused(None));
     // It was remembered for a minute.
     assert_eq!(unknown(&not_full, at(111), at(171)), Standing::Reused(None));
-    assert_eq!(unknown(&not_full, at(111), milli(171_001)), Standing::Forgotten);
+    assert_eq!(
+        unknown(&not_full, at(111), milli(171_001)),
+        Standing::Forgotten
+    );
 }
 
 #[test]

@@ -86,9 +86,15 @@ fn white_space_and_escapes_of_other_programs_are_no_difference() {
         r#"{"a":1,"b":[2,{}]}"#,
         "\n{ \"a\" : 1,\r\n\t\"b\" : [ 2 , { } ] } "
     ));
-    assert!(same(r#"{"café":"naïve/"}"#, r#"{"caf\u00e9":"na\u00efve\/"}"#));
+    assert!(same(
+        r#"{"café":"naïve/"}"#,
+        r#"{"caf\u00e9":"na\u00efve\/"}"#
+    ));
     assert!(same(r#""😀""#, r#""\ud83d\ude00""#));
-    assert!(same(r#"{"a\"b":1,"\\":2}"#, r#"{"\u005c":2,"\u0061\"b":1}"#));
+    assert!(same(
+        r#"{"a\"b":1,"\\":2}"#,
+        r#"{"\u005c":2,"\u0061\"b":1}"#
+    ));
     assert!(!same(r#""\\u00e9""#, r#""\u00e9""#));
     assert!(!same(r#"{"a":"\n"}"#, r#"{"a":"\t"}"#));
     assert!(!same(r#""\\""#, r#""\"""#));
@@ -154,7 +160,11 @@ fn what_is_too_deep_is_not_looked_at() {
 /// A mebibyte of each shape, in two orders.
 #[test]
 fn large_values_take_time_in_proportion_to_their_length() {
-    let entries = |count: usize| (0..count).map(|n| format!(r#""{n:06}":{n}"#)).collect::<Vec<_>>();
+    let entries = |count: usize| {
+        (0..count)
+            .map(|n| format!(r#""{n:06}":{n}"#))
+            .collect::<Vec<_>>()
+    };
     let object = |entries: &[String]| format!("{{{}}}", entries.join(","));
     let mut wide = entries(60_000);
     let one = object(&wide);

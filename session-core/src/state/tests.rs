@@ -158,8 +158,16 @@ fn what_would_be_lost() {
         (|state| put(state, "a", "1"), true, false), // it is there already
         (|state| state.clear(), false, true),
         (|state| state.intent.renew = true, false, true),
-        (|state| state.intent.label = Some("phone".into()), false, true),
-        (|state| state.intent.sign_in = Some("user".into()), true, true),
+        (
+            |state| state.intent.label = Some("phone".into()),
+            false,
+            true,
+        ),
+        (
+            |state| state.intent.sign_in = Some("user".into()),
+            true,
+            true,
+        ),
         (|state| state.destroy(), false, true),
         (|state| state.tell = true, false, false),
     ];
@@ -198,7 +206,10 @@ fn a_creation() {
     let [token] = record.tokens[..] else {
         panic!("one token")
     };
-    assert_eq!((token.hash, token.issued, token.epoch), (hash, at(1_001), 0));
+    assert_eq!(
+        (token.hash, token.issued, token.epoch),
+        (hash, at(1_001), 0)
+    );
     assert_eq!((token.confirmed, token.retired), (None, None));
     assert_eq!(job.renews(), None);
 
@@ -245,23 +256,39 @@ fn what_may_not_be_created() {
     );
     for phase in [Phase::Closed, Phase::Abandoned] {
         state.phase = phase;
-        for occasion in [Occasion::Save, Occasion::Commit, Occasion::CommitKeepingToken] {
+        for occasion in [
+            Occasion::Save,
+            Occasion::Commit,
+            Occasion::CommitKeepingToken,
+        ] {
             let plan = state.plan(at(1_001), occasion, &rules());
             assert!(matches!(plan, Err(Error::Detached)));
         }
     }
-    assert!(is_nothing(&mut new(), at(1_001), Occasion::CommitKeepingToken));
+    assert!(is_nothing(
+        &mut new(),
+        at(1_001),
+        Occasion::CommitKeepingToken
+    ));
 }
 
 #[test]
 fn a_muted_request_stores_nothing() {
     let mut state = State::opened(None, Some(Box::default()));
     let reason = "its token was renewed, or it ended, since this request was sent";
-    for occasion in [Occasion::Save, Occasion::Commit, Occasion::CommitKeepingToken] {
+    for occasion in [
+        Occasion::Save,
+        Occasion::Commit,
+        Occasion::CommitKeepingToken,
+    ] {
         assert!(is_nothing(&mut state, at(1_001), occasion));
     }
     put(&mut state, "a", "1");
-    for occasion in [Occasion::Save, Occasion::Commit, Occasion::CommitKeepingToken] {
+    for occasion in [
+        Occasion::Save,
+        Occasion::Commit,
+        Occasion::CommitKeepingToken,
+    ] {
         assert_eq!(withheld(&mut state, occasion, &rules()), Some(reason));
     }
     state.intent.sign_in = Some("user".into());
@@ -315,7 +342,9 @@ fn a_merged_update_leaves_a_stale_base() {
 fn an_update_that_depends_on_what_is_stored_meets_its_version() {
     let mut state = opened();
     let update: UpdateFn = Arc::new(|_, _, _, _| Ok(json("2")));
-    state.update("a".into(), update, json("2"), &rules()).unwrap();
+    state
+        .update("a".into(), update, json("2"), &rules())
+        .unwrap();
     assert_eq!(updated(&mut state, Occasion::Save).expected, Some(1));
 }
 
@@ -342,13 +371,19 @@ fn a_renewal() {
         panic!("one token")
     };
     let hash = job.secret.as_ref().unwrap().hash();
-    assert_eq!((token.hash, token.epoch, token.issued), (hash, 1, at(1_001)));
+    assert_eq!(
+        (token.hash, token.epoch, token.issued),
+        (hash, 1, at(1_001))
+    );
 
     let key = Key::Id(job.record.id);
     state.updated(job, key, 2, &rules());
     assert!(state.tell);
     assert!(state.intent.is_empty());
-    assert_eq!(state.base.as_ref().unwrap().secret.as_ref().unwrap().hash(), hash);
+    assert_eq!(
+        state.base.as_ref().unwrap().secret.as_ref().unwrap().hash(),
+        hash
+    );
 }
 
 #[test]
@@ -413,9 +448,17 @@ fn when_the_client_must_hear_of_its_token() {
     assert_eq!(touched(false, false, 1_001), (false, false));
     assert_eq!(touched(false, false, 1_060), (false, false));
     assert_eq!(touched(true, false, 1_001), (false, false));
-    assert_eq!(touched(true, false, 1_060), (true, false), "its Max-Age moves");
+    assert_eq!(
+        touched(true, false, 1_060),
+        (true, false),
+        "its Max-Age moves"
+    );
     assert_eq!(touched(false, true, 1_001), (false, true));
-    assert_eq!(touched(false, true, 1_060), (true, false), "it is signed anew");
+    assert_eq!(
+        touched(false, true, 1_060),
+        (true, false),
+        "it is signed anew"
+    );
 
     let mut state = opened();
     state.intent.lifetime = Some(Lifetime::aal3());
@@ -427,7 +470,11 @@ fn when_the_client_must_hear_of_its_token() {
         "no answer may follow"
     );
     assert!(state.needs_commit(at(1_001)));
-    assert!(is_nothing(&mut state, at(1_001), Occasion::CommitKeepingToken));
+    assert!(is_nothing(
+        &mut state,
+        at(1_001),
+        Occasion::CommitKeepingToken
+    ));
     let job = updated(&mut state, Occasion::Commit);
     let key = Key::Id(job.record.id);
     state.updated(job, key, 3, &rules);
@@ -441,14 +488,19 @@ fn when_the_client_must_hear_of_its_token() {
 #[test]
 fn what_is_owed_is_noted_once() {
     for occasion in [Occasion::Save, Occasion::CommitKeepingToken] {
-        for (owed, metadata) in [(false, Metadata::Replaced), (true, Metadata::Touched(at(1_060)))] {
+        for (owed, metadata) in [
+            (false, Metadata::Replaced),
+            (true, Metadata::Touched(at(1_060))),
+        ] {
             let mut record = record();
             record.lifetime = record.lifetime.persistent();
             record.owed = owed;
             let mut state = State::opened(Some(base(record)), None);
             put(&mut state, "b", "2");
             assert!(matches!(
-                updated_at(&mut state, at(1_059), occasion).changes.metadata(),
+                updated_at(&mut state, at(1_059), occasion)
+                    .changes
+                    .metadata(),
                 Metadata::Unchanged
             ));
             let job = updated_at(&mut state, at(1_060), occasion);
@@ -462,7 +514,11 @@ fn what_is_owed_is_noted_once() {
 /// The client holds the record itself: what it has not been sent has not moved.
 #[test]
 fn a_sealed_session_owes_nothing() {
-    for occasion in [Occasion::Save, Occasion::Commit, Occasion::CommitKeepingToken] {
+    for occasion in [
+        Occasion::Save,
+        Occasion::Commit,
+        Occasion::CommitKeepingToken,
+    ] {
         let mut record = record();
         record.lifetime = record.lifetime.persistent();
         let mut state = State::opened(Some(base(record)), None);
@@ -500,7 +556,10 @@ fn what_the_client_is_told() {
     let sign = |_: &Base| Some("token".to_owned());
     let now = at(1_600);
     let mut state = opened();
-    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Nothing);
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        Directive::Nothing
+    );
     state.tell = true;
     let hold = |max_age| Directive::Hold(ClientToken::new("token".to_owned(), max_age));
     assert_eq!(state.directive(now, &Rotation::off(), sign), hold(None));
@@ -521,12 +580,21 @@ fn what_the_client_is_told() {
         hold(Some(SECOND * 3_000))
     );
     state.tell = false;
-    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Forget);
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        Directive::Forget
+    );
     state.base = None;
     state.tell = true;
-    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Forget);
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        Directive::Forget
+    );
     state.forget = false;
-    assert_eq!(state.directive(now, &Rotation::off(), sign), Directive::Nothing);
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        Directive::Nothing
+    );
 }
 
 #[test]
@@ -586,7 +654,9 @@ fn the_size_follows_every_change() {
     put(&mut state, "a", "333");
     assert_eq!(state.size, (25, 2));
     let update: UpdateFn = Arc::new(|_, _, _, _| Ok(json("")));
-    state.update("b".into(), update, json("1"), &rules()).unwrap();
+    state
+        .update("b".into(), update, json("1"), &rules())
+        .unwrap();
     assert_eq!(state.size, (24, 2));
     assert_eq!(state.count(), 2);
     assert!(state.remove("a"));
@@ -629,7 +699,9 @@ fn limits_at_an_insert() {
     let fresh = rules().fresh_metadata;
     assert_eq!(fresh, 160 + 2, "tokens do not count");
     let mut state = new();
-    state.put("a".into(), json("1"), &limits(fresh + 11, 1)).unwrap();
+    state
+        .put("a".into(), json("1"), &limits(fresh + 11, 1))
+        .unwrap();
     let error = state
         .put("a".into(), json("22"), &limits(fresh + 11, 1))
         .unwrap_err();
@@ -649,7 +721,11 @@ fn limits_on_what_results() {
         },
         ..rules()
     };
-    assert!(state.plan(at(1_001), Occasion::Commit, &limits(size)).is_ok());
+    assert!(
+        state
+            .plan(at(1_001), Occasion::Commit, &limits(size))
+            .is_ok()
+    );
     let refused = state.plan(at(1_001), Occasion::Commit, &limits(size - 1));
     assert!(matches!(
         refused,
@@ -659,7 +735,11 @@ fn limits_on_what_results() {
     let mut state = new();
     state.intent.sign_in = Some("user".into());
     let size = rules().fresh_metadata + 4;
-    assert!(state.plan(at(1_001), Occasion::Commit, &limits(size)).is_ok());
+    assert!(
+        state
+            .plan(at(1_001), Occasion::Commit, &limits(size))
+            .is_ok()
+    );
     let refused = state.plan(at(1_001), Occasion::Commit, &limits(size - 1));
     assert!(matches!(
         refused,
@@ -857,7 +937,11 @@ fn what_comes_back_for_a_destroyed_session_is_not_taken_for_the_next() {
     state.destroy();
     state.created(job, Key::Id(id));
     assert!(state.base.is_none() && !state.tell);
-    assert_eq!(state.doomed.len(), 1, "what was created meanwhile is deleted");
+    assert_eq!(
+        state.doomed.len(),
+        1,
+        "what was created meanwhile is deleted"
+    );
     assert_eq!(state.doomed[0].who.id, id);
 }
 

@@ -16,9 +16,18 @@ fn entries(list: &[(&str, &str)]) -> Values {
 
 #[test]
 fn of_one_key_the_last_value_stays() {
-    let values = entries(&[("b", "1"), ("a", "2"), ("b", "33"), ("a", "4"), ("b", "555")]);
+    let values = entries(&[
+        ("b", "1"),
+        ("a", "2"),
+        ("b", "33"),
+        ("a", "4"),
+        ("b", "555"),
+    ]);
     assert_eq!(values, entries(&[("a", "4"), ("b", "555")]));
-    let list: Vec<_> = values.iter().map(|(key, value)| (key, value.bytes())).collect();
+    let list: Vec<_> = values
+        .iter()
+        .map(|(key, value)| (key, value.bytes()))
+        .collect();
     assert_eq!(list, [("a", &b"4"[..]), ("b", b"555")]);
 }
 
@@ -92,7 +101,9 @@ fn changes_come_out_as_in_a_plain_list() {
             );
             values = after;
             assert!(
-                values.iter().eq(plain.iter().map(|(key, value)| (&**key, value))),
+                values
+                    .iter()
+                    .eq(plain.iter().map(|(key, value)| (&**key, value))),
                 "{round}"
             );
             let anew = Values::from_iter(
@@ -129,7 +140,12 @@ fn changes_come_out_as_in_a_plain_list() {
 #[test]
 fn one_change_of_many_copies_one() {
     let keys: Vec<_> = (0..64).map(|n| format!("key-{n:02}")).collect();
-    let values = entries(&keys.iter().map(|key| (key.as_str(), "1")).collect::<Vec<_>>());
+    let values = entries(
+        &keys
+            .iter()
+            .map(|key| (key.as_str(), "1"))
+            .collect::<Vec<_>>(),
+    );
     let after = values.with(&[("key-07".into(), Some(json("2")))]);
     assert!(Arc::ptr_eq(
         values.base.as_ref().unwrap(),
@@ -175,7 +191,10 @@ fn sizes_are_summed() {
     assert_eq!(entry_size("", &json("")), 9);
     assert_eq!(Values::default().size(), 0);
     assert_eq!(entries(&[("a", "1")]).size(), 11);
-    assert_eq!(entries(&[("a", "1"), ("b", "22"), ("b", "333")]).size(), 11 + 13);
+    assert_eq!(
+        entries(&[("a", "1"), ("b", "22"), ("b", "333")]).size(),
+        11 + 13
+    );
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Applied, Capability, Changes, EndReason, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated,
+    Applied, Capability, Changes, EndReason, Ended, Key, Listed, Record, SessionId, SessionStore,
+    StoreError, Timestamp, Update, Updated,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -66,7 +66,9 @@ impl MapStore {
     fn name_of(&self, key: &Key) -> Option<String> {
         match key {
             Key::Id(id) => Some(self.name(*id)),
-            Key::Sealed { token, .. } if self.has(Fault::TrustsMalformedKeys) => Some(token.to_string()),
+            Key::Sealed { token, .. } if self.has(Fault::TrustsMalformedKeys) => {
+                Some(token.to_string())
+            }
             Key::Sealed { .. } if self.has(Fault::PanicsOnMalformedKeys) => panic!("not an id"),
             Key::Sealed { .. } => None,
         }
@@ -103,9 +105,9 @@ impl MapStore {
                 let mark = ended.mark(id);
                 let values = records.get(&name).map(|record| record.values().clone());
                 let values: Vec<_> = values.iter().flat_map(|values| values.iter()).collect();
-                values
-                    .into_iter()
-                    .fold(mark, |mark, (key, value)| mark.with_value(key, value.clone()))
+                values.into_iter().fold(mark, |mark, (key, value)| {
+                    mark.with_value(key, value.clone())
+                })
             }
             Some(Fault::MarksStay) => {
                 Ended::new(ended.reason, ended.at.plus(Duration::from_secs(60))).mark(id)
@@ -179,7 +181,11 @@ impl SessionStore for MapStore {
         if let Some(found) = found.as_ref().filter(|record| !record.is_live(now)) {
             return Ok(Some(self.expired(found, now)));
         }
-        if self.has(Fault::ReadsBehind) && found.as_ref().is_some_and(|record| record.version() % 3 == 0) {
+        if self.has(Fault::ReadsBehind)
+            && found
+                .as_ref()
+                .is_some_and(|record| record.version() % 3 == 0)
+        {
             return Ok(self.former.lock().unwrap().get(&name).cloned());
         }
         Ok(found)
@@ -199,7 +205,12 @@ impl SessionStore for MapStore {
         Ok(Key::Id(record.id()))
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         let Some(name) = self.name_of(key) else {
             return Ok(Updated::Gone);
         };
@@ -248,7 +259,9 @@ impl SessionStore for MapStore {
             Some(Fault::DeleteWantsIt) if !records.contains_key(&name) => {
                 return Err(StoreError::unavailable("no such record"));
             }
-            Some(Fault::DeleteOnce) if !first => return Err(StoreError::unavailable("deleted before")),
+            Some(Fault::DeleteOnce) if !first => {
+                return Err(StoreError::unavailable("deleted before"));
+            }
             Some(Fault::DeletesLater) if first => return Ok(()),
             Some(Fault::DeleteGivesWay) => {
                 let before = records.get(&name).cloned();
@@ -280,7 +293,12 @@ impl SessionStore for MapStore {
         Ok(theirs.into_iter().map(Listed::from).collect())
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         if matches!(self.fault, Some(Fault::ListsOnly | Fault::EndsAllOnly)) {
             return Err(StoreError::Unsupported("ending one session"));
         }
@@ -296,7 +314,10 @@ impl SessionStore for MapStore {
         if !theirs {
             return Ok(self.has(Fault::EndsNothing));
         }
-        if matches!(self.fault, Some(Fault::EndLooksThenActs | Fault::EndGivesWay)) {
+        if matches!(
+            self.fault,
+            Some(Fault::EndLooksThenActs | Fault::EndGivesWay)
+        ) {
             records = self.gap(records).await;
         }
         if self.has(Fault::EndGivesWay) && records.get(&self.name(id)) != found.as_ref() {
@@ -351,7 +372,10 @@ impl SessionStore for MapStore {
         if self.has(Fault::SweepLooksThenActs) {
             records = self.gap(records).await;
         }
-        let count = expired.iter().filter_map(|name| records.remove(name)).count();
+        let count = expired
+            .iter()
+            .filter_map(|name| records.remove(name))
+            .count();
         Ok(if self.has(Fault::SweepsInSilence) {
             0
         } else {

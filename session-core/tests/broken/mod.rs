@@ -151,11 +151,17 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::PanicsOnMalformedKeys, &["malformed_key"]),
     (Fault::RevivesExpired, &["load_expired"]),
     (Fault::EmptiesExpired, &["load_expired"]),
-    (Fault::UpdatesExpired, &["update_expired", "replaced_lifetime"]),
+    (
+        Fault::UpdatesExpired,
+        &["update_expired", "replaced_lifetime"],
+    ),
     (Fault::CreateOverwrites, &["create_taken", "create_race"]),
     (Fault::IgnoresCase, &["neighbours"]),
     (Fault::VersionStandsStill, &["version_met"]),
-    (Fault::IgnoresExpected, &["version_not_met", "no_lost_update"]),
+    (
+        Fault::IgnoresExpected,
+        &["version_not_met", "no_lost_update"],
+    ),
     (
         Fault::ConflictsWithTheWrongRecord,
         &["conflict_record", "no_lost_update"],
@@ -164,11 +170,17 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::KeepsRemoved, &["set_remove"]),
     (Fault::ClearsNothing, &["clear"]),
     (Fault::DropsTouch, &["touch"]),
-    (Fault::KeepsMetadata, &["replace_metadata", "principal_changes"]),
+    (
+        Fault::KeepsMetadata,
+        &["replace_metadata", "principal_changes"],
+    ),
     (Fault::NeverShortens, &["replaced_lifetime"]),
     (Fault::IgnoresEpoch, &["other_epoch"]),
     (Fault::IgnoresLimits, &["merged_limits"]),
-    (Fault::DeletesLater, &["delete", "no_resurrection", "delete_race"]),
+    (
+        Fault::DeletesLater,
+        &["delete", "no_resurrection", "delete_race"],
+    ),
     (Fault::DeleteGivesWay, &["no_resurrection", "delete_race"]),
     (
         Fault::LeavesNoMark,
@@ -183,10 +195,16 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::CountsWith32Bits, &["large_version"]),
     (Fault::ListsExpired, &["list"]),
     (Fault::ListsAll, &["list"]),
-    (Fault::ListsOnly, &["list", "delete_all", "principal_changes"]),
+    (
+        Fault::ListsOnly,
+        &["list", "delete_all", "principal_changes"],
+    ),
     (Fault::ExceptsNobody, &["delete_all", "delete_all_race"]),
     (Fault::CountsExcepted, &["delete_all"]),
-    (Fault::EndsAllOnly, &["list", "delete_one", "delete_one_race"]),
+    (
+        Fault::EndsAllOnly,
+        &["list", "delete_one", "delete_one_race"],
+    ),
     (
         Fault::EndsAnyones,
         &["delete_one", "principal_changes", "delete_one_race"],
@@ -196,7 +214,10 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::EndsInSilence, &["delete_one", "delete_one_race"]),
     (Fault::EndLooksThenActs, &["delete_one_race"]),
     (Fault::EndGivesWay, &["delete_one_race"]),
-    (Fault::IndexesCreations, &["principal_changes", "delete_one_race"]),
+    (
+        Fault::IndexesCreations,
+        &["principal_changes", "delete_one_race"],
+    ),
     (Fault::SweepsEarly, &["delete_expired"]),
     (Fault::SweepsInSilence, &["delete_expired"]),
     (Fault::CreateChecksThenActs, &["create_race"]),

@@ -10,8 +10,8 @@ use std::thread::{self, Thread};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Ended, Key, Listed, MemoryStore, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Capability, Ended, Key, Listed, MemoryStore, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 use tokio::sync::oneshot;
 
@@ -34,7 +34,10 @@ impl RemoteStore {
         }
     }
 
-    async fn ask<T: Send + 'static>(&self, job: impl FnOnce(&MemoryStore) -> T + Send + 'static) -> T {
+    async fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&MemoryStore) -> T + Send + 'static,
+    ) -> T {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |store| drop(answer.send(job(store))));
         self.jobs.lock().unwrap().send(job).unwrap();
@@ -55,11 +58,21 @@ impl SessionStore for RemoteStore {
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
         let record = Arc::clone(record);
-        self.ask(move |store| block_on(store.create(&record, now))).await
+        self.ask(move |store| block_on(store.create(&record, now)))
+            .await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
-        let (key, record, changes) = (key.clone(), Arc::clone(update.record), update.changes.clone());
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
+        let (key, record, changes) = (
+            key.clone(),
+            Arc::clone(update.record),
+            update.changes.clone(),
+        );
         let (epoch, expected, limits) = (update.epoch, update.expected, *update.limits);
         self.ask(move |store| {
             let update = Update {
@@ -76,15 +89,22 @@ impl SessionStore for RemoteStore {
 
     async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
         let key = key.clone();
-        self.ask(move |store| block_on(store.delete(&key, ended))).await
+        self.ask(move |store| block_on(store.delete(&key, ended)))
+            .await
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let principal = principal.to_owned();
-        self.ask(move |store| block_on(store.list(&principal, now))).await
+        self.ask(move |store| block_on(store.list(&principal, now)))
+            .await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         let principal = principal.to_owned();
         self.ask(move |store| block_on(store.delete_one(&principal, id, ended)))
             .await
@@ -102,7 +122,8 @@ impl SessionStore for RemoteStore {
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.ask(move |store| block_on(store.delete_expired(now))).await
+        self.ask(move |store| block_on(store.delete_expired(now)))
+            .await
     }
 }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use session_core::{
-    Applied, Capability, Changes, Ended, Key, LimitExceeded, Metadata, Record, SessionStore, StoreError,
-    Timestamp, Update, Updated,
+    Applied, Capability, Changes, Ended, Key, LimitExceeded, Metadata, Record, SessionStore,
+    StoreError, Timestamp, Update, Updated,
 };
 use sha2::{Digest, Sha256};
 
@@ -105,7 +105,12 @@ impl SessionStore for SealedStore {
         self.seal(record)
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         let Some(current) = self.open(key) else {
             return Ok(Updated::Gone);
         };

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use session_core::{Applied, Changes, Codec, Limits, Metadata, Record, StoreError, Timestamp, Update, Value};
+use session_core::{
+    Applied, Changes, Codec, Limits, Metadata, Record, StoreError, Timestamp, Update, Value,
+};
 
 use super::Fault;
 use super::map::{MapStore, Records};
@@ -10,20 +12,27 @@ use super::map::{MapStore, Records};
 impl MapStore {
     /// A record as this store keeps it.
     pub(super) fn kept(&self, record: &Arc<Record>) -> Arc<Record> {
-        let keep = |changes: Changes| Arc::new(changes.apply(record).with_version(record.version()));
+        let keep =
+            |changes: Changes| Arc::new(changes.apply(record).with_version(record.version()));
         match self.fault {
             Some(Fault::ForgetsMetadata) => {
-                let bare = Record::new(record.id(), record.scope(), record.lifetime(), record.created());
-                Arc::new(values(record).fold(bare, |bare, (key, value)| bare.with_value(key, value)))
+                let bare = Record::new(
+                    record.id(),
+                    record.scope(),
+                    record.lifetime(),
+                    record.created(),
+                );
+                Arc::new(
+                    values(record).fold(bare, |bare, (key, value)| bare.with_value(key, value)),
+                )
             }
-            Some(Fault::RewritesJson) => {
-                keep(values(record).fold(Changes::new(), |changes, (key, value)| {
-                    match value.decode::<serde_json::Value>() {
-                        Ok(json) => changes.set(key, Codec::Json.encode(&json).unwrap()),
-                        Err(_) => changes,
-                    }
-                }))
-            }
+            Some(Fault::RewritesJson) => keep(values(record).fold(
+                Changes::new(),
+                |changes, (key, value)| match value.decode::<serde_json::Value>() {
+                    Ok(json) => changes.set(key, Codec::Json.encode(&json).unwrap()),
+                    Err(_) => changes,
+                },
+            )),
             Some(Fault::DropsDottedKeys) => keep(
                 values(record)
                     .filter(|(key, _)| key.contains('.'))
@@ -50,7 +59,11 @@ impl MapStore {
                 .get(&self.name(record.id()))
                 .map_or(expires, |former| former.expires().max(expires));
         }
-        now < expires || matches!(self.fault, Some(Fault::RevivesExpired | Fault::EmptiesExpired))
+        now < expires
+            || matches!(
+                self.fault,
+                Some(Fault::RevivesExpired | Fault::EmptiesExpired)
+            )
     }
 
     /// What a load shows of a record that has expired.
@@ -80,8 +93,12 @@ impl MapStore {
         }
         match self.fault {
             Some(Fault::IgnoresExpected) => update.expected = None,
-            Some(Fault::UpdatesMarks) if current.ended().is_some() => update.epoch = current.epoch(),
-            Some(Fault::IgnoresEpoch) if current.ended().is_none() => update.epoch = current.epoch(),
+            Some(Fault::UpdatesMarks) if current.ended().is_some() => {
+                update.epoch = current.epoch()
+            }
+            Some(Fault::IgnoresEpoch) if current.ended().is_none() => {
+                update.epoch = current.epoch()
+            }
             Some(Fault::IgnoresLimits) => update.limits = &no_limits,
             _ => {}
         }
@@ -98,7 +115,12 @@ impl MapStore {
     }
 
     /// What comes of an update, with the fault in it.
-    pub(super) fn twist(&self, update: Update<'_>, current: &Record, after: Arc<Record>) -> Arc<Record> {
+    pub(super) fn twist(
+        &self,
+        update: Update<'_>,
+        current: &Record,
+        after: Arc<Record>,
+    ) -> Arc<Record> {
         let changes = update.changes;
         let with = |all: &mut dyn Iterator<Item = (String, Value)>| {
             Arc::new(all.fold((*after).clone(), |after, (key, value)| {
@@ -109,18 +131,24 @@ impl MapStore {
             (Some(Fault::VersionStandsStill), _) => {
                 Arc::new((*after).clone().with_version(current.version()))
             }
-            (Some(Fault::LastWriterWins), _) => {
-                Arc::new((**update.record).clone().with_version(current.version() + 1))
-            }
-            (Some(Fault::KeepsRemoved), _) => {
-                with(&mut values(current).filter(|(key, _)| changes.removes().any(|removed| removed == key)))
-            }
+            (Some(Fault::LastWriterWins), _) => Arc::new(
+                (**update.record)
+                    .clone()
+                    .with_version(current.version() + 1),
+            ),
+            (Some(Fault::KeepsRemoved), _) => with(
+                &mut values(current)
+                    .filter(|(key, _)| changes.removes().any(|removed| removed == key)),
+            ),
             (Some(Fault::ClearsNothing), _) if changes.is_clear() => {
                 with(&mut values(current).filter(|(key, _)| after.values().get(key).is_none()))
             }
-            (Some(Fault::DropsTouch), Metadata::Touched(_)) => {
-                Arc::new(changes.clone().with_metadata(Metadata::Unchanged).apply(current))
-            }
+            (Some(Fault::DropsTouch), Metadata::Touched(_)) => Arc::new(
+                changes
+                    .clone()
+                    .with_metadata(Metadata::Unchanged)
+                    .apply(current),
+            ),
             (Some(Fault::KeepsMetadata), Metadata::Replaced) => Arc::new(changes.apply(current)),
             _ => after,
         }

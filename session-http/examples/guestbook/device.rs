@@ -25,7 +25,9 @@ const LONGEST: usize = 40;
 
 /// "Firefox on Linux", "curl": a name for a session, from a header that may say anything.
 pub(crate) fn name(headers: &HeaderMap) -> String {
-    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let agent = headers
+        .get(USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
     let agent = agent.unwrap_or_default();
     let find = |known: &[(&str, &'static str)]| {
         let found = known.iter().find(|(part, _)| agent.contains(part));

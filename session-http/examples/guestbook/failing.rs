@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use session_core::{Capability, Ended, Key, Record, SessionStore, StoreError, Timestamp, Update, Updated};
+use session_core::{
+    Capability, Ended, Key, Record, SessionStore, StoreError, Timestamp, Update, Updated,
+};
 
 /// Is always down.
 #[derive(Debug)]

@@ -88,7 +88,9 @@ impl Form {
 
     fn only(&self, name: &str) -> Option<String> {
         let fields = form_urlencoded::parse(&self.0);
-        let mut values = fields.filter(|(key, _)| key == name).map(|(_, value)| value);
+        let mut values = fields
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value);
         match (values.next(), values.next()) {
             (Some(value), None) => Some(value.into_owned()),
             _ => None,

@@ -81,7 +81,9 @@ async fn route(request: Request<Incoming>) -> Result<Page, Refusal> {
             Ok(page::see("/"))
         }
         "/" | "/ping" | "/session.json" | "/csrf" | "/sessions" => only("GET, HEAD"),
-        "/sessions/revoke-others" | "/entries" | "/clear" | "/sign-in" | "/sign-out" => only("POST"),
+        "/sessions/revoke-others" | "/entries" | "/clear" | "/sign-in" | "/sign-out" => {
+            only("POST")
+        }
         path => match id_to_revoke(path) {
             Some(id) if post => sessions::revoke(request, id).await,
             Some(_) => only("POST"),

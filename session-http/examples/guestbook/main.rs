@@ -45,7 +45,9 @@ async fn main() -> Result<(), BoxError> {
     {
         return Ok(io::stdout().write_all(options::USAGE.as_bytes())?);
     }
-    let level = env::var("RUST_LOG").ok().and_then(|level| level.parse().ok());
+    let level = env::var("RUST_LOG")
+        .ok()
+        .and_then(|level| level.parse().ok());
     tracing_subscriber::fmt()
         .with_max_level(level.unwrap_or(Level::INFO))
         .init();

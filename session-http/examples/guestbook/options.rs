@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use session_core::{
-    Durability, KeyError, KeyRing, Limits, MemoryStore, OnMaxSessions, OnReuse, Rotation, SessionStore,
+    Durability, KeyError, KeyRing, Limits, MemoryStore, OnMaxSessions, OnReuse, Rotation,
+    SessionStore,
 };
 use session_http::cookie::CookieStore;
 use session_http::mongo::MongoStore;
@@ -69,8 +70,9 @@ impl Options {
             let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
             match flag.as_str() {
                 "--listen" => {
-                    let wrong =
-                        |_| format!("--listen takes an address such as 127.0.0.1:3000, not {value:?}");
+                    let wrong = |_| {
+                        format!("--listen takes an address such as 127.0.0.1:3000, not {value:?}")
+                    };
                     options.listen = value.parse().map_err(wrong)?;
                 }
                 "--connections" => {
@@ -88,7 +90,12 @@ impl Options {
                 "--rotate" => {
                     let wrong = |_| format!("--rotate takes a number of seconds, not {value:?}");
                     options.rotation.ttl = match value.parse().map_err(wrong)? {
-                        0 => return Err("--rotate 0 is too often; give it 1 or more, or leave it out".into()),
+                        0 => {
+                            return Err(
+                                "--rotate 0 is too often; give it 1 or more, or leave it out"
+                                    .into(),
+                            );
+                        }
                         seconds => Duration::from_secs(seconds),
                     };
                 }

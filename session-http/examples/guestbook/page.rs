@@ -48,7 +48,12 @@ time, td button, header button { white-space: nowrap }
 ";
 
 /// The page of one browser.
-pub(crate) fn guestbook(visits: u64, entries: &[String], principal: Option<&str>, csrf: &str) -> Page {
+pub(crate) fn guestbook(
+    visits: u64,
+    entries: &[String],
+    principal: Option<&str>,
+    csrf: &str,
+) -> Page {
     let who = who(principal);
     let hidden = hidden(csrf);
     let sign_out = match principal {
@@ -111,7 +116,9 @@ pub(crate) fn button_for(action: &str, text: &str, name: &str, csrf: &str) -> St
         true => String::new(),
         false => format!(" aria-label=\"{}\"", escape(name)),
     };
-    format!("<form method=post action={action}>{hidden}<button class=quiet{label}>{text}</button></form>")
+    format!(
+        "<form method=post action={action}>{hidden}<button class=quiet{label}>{text}</button></form>"
+    )
 }
 
 /// What shows that a form is ours. The token is base64url.

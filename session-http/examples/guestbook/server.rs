@@ -43,7 +43,8 @@ pub(crate) async fn serve(options: &Options, sessions: SessionLayer) -> Result<(
         .on_error(page::of_error)
         .layer(service_fn(handler::handle));
     let listen = options.listen;
-    let taken = |error| format!("cannot listen on {listen}: {error}; choose another address with --listen");
+    let taken =
+        |error| format!("cannot listen on {listen}: {error}; choose another address with --listen");
     let listener = TcpListener::bind(listen).await.map_err(taken)?;
     info!("listening on http://{}", listener.local_addr()?);
 
@@ -174,7 +175,10 @@ impl Room {
 
     /// The next connection. If there is no other place, it takes that of one that keeps the server
     /// waiting; those behind it wait in the system's queue.
-    async fn accept(&mut self, listener: &TcpListener) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    async fn accept(
+        &mut self,
+        listener: &TcpListener,
+    ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
         let (stream, _) = listener.accept().await?;
         let places = Arc::clone(&self.places);
         if places.available_permits() == 0 {

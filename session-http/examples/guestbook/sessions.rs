@@ -56,7 +56,10 @@ pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
 pub(crate) async fn list(session: &Session, json: bool, viewed: Viewed) -> Result<Page, Refusal> {
     let principal = signed_in(session)?;
     let sessions = session.manager().sessions_of(&principal).await?;
-    let items: Vec<_> = sessions.iter().map(|info| Item::new(info, session)).collect();
+    let items: Vec<_> = sessions
+        .iter()
+        .map(|info| Item::new(info, session))
+        .collect();
     let mut page = match json {
         true => page::json(serde_json::to_vec(&items)?),
         false => {
@@ -65,7 +68,12 @@ pub(crate) async fn list(session: &Session, json: bool, viewed: Viewed) -> Resul
                 Viewed::Now => values::flashed(session, "notice")?,
                 Viewed::Perhaps | Viewed::Never => None,
             };
-            table(&principal, &items, notice.as_deref(), &session.csrf_token()?)
+            table(
+                &principal,
+                &items,
+                notice.as_deref(),
+                &session.csrf_token()?,
+            )
         }
     };
     page.headers_mut()
@@ -140,7 +148,11 @@ fn table(principal: &str, items: &[Item], notice: Option<&str>, csrf: &str) -> P
             true => "this one".to_owned(),
             false => format!("last seen {}", minute(&item.last_seen)),
         };
-        let this = if item.current { "<br><em>this one</em>" } else { "" };
+        let this = if item.current {
+            "<br><em>this one</em>"
+        } else {
+            ""
+        };
         let _ = write!(
             body,
             "<tr><td>{label}{this}<td>{}<td>{}<td>{}</tr>",

@@ -18,7 +18,10 @@ pub(crate) fn get<T: DeserializeOwned>(session: &Session, key: &str) -> Result<O
 }
 
 /// The flash value under `key`, in the same way.
-pub(crate) fn flashed<T: DeserializeOwned>(session: &Session, key: &str) -> Result<Option<T>, Error> {
+pub(crate) fn flashed<T: DeserializeOwned>(
+    session: &Session,
+    key: &str,
+) -> Result<Option<T>, Error> {
     or_none(session.flashed(key))
 }
 

@@ -28,10 +28,13 @@ const DESTINATION: &str = "sec-fetch-dest";
 impl Viewed {
     pub(crate) fn by(method: &Method, headers: &HeaderMap) -> Self {
         let values = PURPOSES.iter().flat_map(|name| headers.get_all(*name));
-        let mut words = values.flat_map(|value| value.as_bytes().split(|byte| b";, ".contains(byte)));
+        let mut words =
+            values.flat_map(|value| value.as_bytes().split(|byte| b";, ".contains(byte)));
         let ahead = words.any(|word| AHEAD.iter().any(|ahead| word.eq_ignore_ascii_case(ahead)));
         // Programs that are no browsers do not send it.
-        let page = headers.get(DESTINATION).is_none_or(|value| value == "document");
+        let page = headers
+            .get(DESTINATION)
+            .is_none_or(|value| value == "document");
         match (method == Method::GET, ahead, page) {
             (true, true, _) => Self::Perhaps,
             (true, false, true) => Self::Now,

@@ -22,13 +22,19 @@ pub(super) fn fault_of_domain(domain: &str) -> Option<&'static str> {
     let host = host(domain);
     let octets = host.as_bytes();
     if domain.is_empty() {
-        return Some("has a domain that is empty; leave it out, and the cookie goes to its own host only");
+        return Some(
+            "has a domain that is empty; leave it out, and the cookie goes to its own host only",
+        );
     }
     if !host.is_ascii() {
-        return Some("has a domain that is not ASCII; write it in punycode, such as `xn--bcher-kva.example`");
+        return Some(
+            "has a domain that is not ASCII; write it in punycode, such as `xn--bcher-kva.example`",
+        );
     }
     if octets.contains(&b'*') {
-        return Some("has a domain with a wildcard; a domain covers all hosts below it, so drop the `*.`");
+        return Some(
+            "has a domain with a wildcard; a domain covers all hosts below it, so drop the `*.`",
+        );
     }
     if host.contains("://") {
         return Some("has a domain with a scheme; write the host alone, such as `example.com`");
@@ -48,13 +54,17 @@ pub(super) fn fault_of_domain(domain: &str) -> Option<&'static str> {
         );
     }
     if host.split('.').any(str::is_empty) {
-        return Some("has a domain that ends with a dot, or has two side by side; write it as `example.com`");
+        return Some(
+            "has a domain that ends with a dot, or has two side by side; write it as `example.com`",
+        );
     }
     if !octets
         .iter()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
     {
-        return Some("has a domain with a character that no host has; use letters, digits, `-` and `.`");
+        return Some(
+            "has a domain with a character that no host has; use letters, digits, `-` and `.`",
+        );
     }
     if host.len() > LARGEST_DOMAIN {
         return Some("has a domain of more than 253 octets, which no host has");
@@ -66,7 +76,9 @@ pub(super) fn fault_of_domain(domain: &str) -> Option<&'static str> {
         .split('.')
         .any(|label| label.starts_with('-') || label.ends_with('-'))
     {
-        return Some("has a domain with a label that begins or ends with a hyphen, which no host has");
+        return Some(
+            "has a domain with a label that begins or ends with a hyphen, which no host has",
+        );
     }
     if host.rsplit('.').next().is_some_and(is_number) && host.parse::<Ipv4Addr>().is_err() {
         return Some(
@@ -78,7 +90,9 @@ pub(super) fn fault_of_domain(domain: &str) -> Option<&'static str> {
 
 /// A host whose last label is a number is an IPv4 address, or none at all (WHATWG URL, 3.5).
 fn is_number(label: &str) -> bool {
-    let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
+    let hexadecimal = label
+        .strip_prefix("0x")
+        .or_else(|| label.strip_prefix("0X"));
     match hexadecimal {
         Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
         None => label.bytes().all(|byte| byte.is_ascii_digit()),
@@ -97,7 +111,9 @@ pub(super) fn fault_of_path(path: &str) -> Option<&'static str> {
         return Some("has a path of more than 1,024 octets, which browsers ignore");
     }
     if path.contains(['?', '#']) {
-        return Some("has a path with a query or a fragment, which a request's path never has; drop it");
+        return Some(
+            "has a path with a query or a fragment, which a request's path never has; drop it",
+        );
     }
     let is_sent = |byte: u8| byte.is_ascii_graphic() && !b";\"<>\\`{}".contains(&byte);
     if !path.bytes().all(is_sent) {
@@ -117,7 +133,10 @@ pub(super) fn fault_of_path(path: &str) -> Option<&'static str> {
 fn is_dots(part: &str) -> bool {
     let mut rest = part;
     let mut dots = 0;
-    while let Some(after) = ["%2e", "%2E", "."].iter().find_map(|dot| rest.strip_prefix(dot)) {
+    while let Some(after) = ["%2e", "%2E", "."]
+        .iter()
+        .find_map(|dot| rest.strip_prefix(dot))
+    {
         rest = after;
         dots += 1;
     }

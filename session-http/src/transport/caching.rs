@@ -10,7 +10,12 @@ const TARGETED: &str = "-cache-control";
 
 /// Further headers that some caches prefer to `Cache-Control`: Varnish, Squid, Fastly; Akamai;
 /// nginx; and caches of HTTP/1.0, which know no other.
-const OTHERS: [&str; 4] = ["surrogate-control", "edge-control", "x-accel-expires", "expires"];
+const OTHERS: [&str; 4] = [
+    "surrogate-control",
+    "edge-control",
+    "x-accel-expires",
+    "expires",
+];
 
 /// Says that no cache may keep this response, and leaves nothing that says otherwise.
 ///
@@ -18,7 +23,8 @@ const OTHERS: [&str; 4] = ["surrogate-control", "edge-control", "x-accel-expires
 /// `Pragma` may stay, since all that it can say is `no-cache`.
 pub(super) fn forbid(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let overrides = |name: &&HeaderName| name.as_str().ends_with(TARGETED) || OTHERS.contains(&name.as_str());
+    let overrides =
+        |name: &&HeaderName| name.as_str().ends_with(TARGETED) || OTHERS.contains(&name.as_str());
     let overriding: SmallVec<[HeaderName; 2]> = headers.keys().filter(overrides).cloned().collect();
     for name in overriding {
         headers.remove(name);

@@ -41,7 +41,9 @@ pub(super) fn chunk_size(name: &str) -> usize {
 pub(super) fn head<'a>(text: &'a str, chunks: usize, name: &str) -> Option<(usize, &'a str)> {
     let (count, head) = text.split_once('.')?;
     match count.as_bytes() {
-        [digit @ b'2'..=b'9'] if usize::from(digit - b'0') <= chunks && head.len() == chunk_size(name) => {
+        [digit @ b'2'..=b'9']
+            if usize::from(digit - b'0') <= chunks && head.len() == chunk_size(name) =>
+        {
             Some((usize::from(digit - b'0'), head))
         }
         _ => None,
@@ -66,7 +68,10 @@ pub(super) fn further<'a>(
 
 /// Which cookies of a session are in a request: the first one, and each piece, however many are
 /// written now.
-pub(super) fn sent<'a>(headers: impl Iterator<Item = &'a HeaderValue>, name: &str) -> [bool; MOST_COOKIES] {
+pub(super) fn sent<'a>(
+    headers: impl Iterator<Item = &'a HeaderValue>,
+    name: &str,
+) -> [bool; MOST_COOKIES] {
     let mut sent = [false; MOST_COOKIES];
     for (at, _) in pieces(headers, name) {
         sent[at] = true;
@@ -82,14 +87,20 @@ fn pieces<'a>(
     pairs(headers).filter_map(|pair| {
         let rest = pair.strip_prefix(name.as_bytes())?;
         match rest {
-            [MARK, digit @ b'1'..=b'8', rest @ ..] => Some((usize::from(digit - b'0'), value(rest)?)),
+            [MARK, digit @ b'1'..=b'8', rest @ ..] => {
+                Some((usize::from(digit - b'0'), value(rest)?))
+            }
             _ => Some((0, value(rest)?)),
         }
     })
 }
 
 /// Spreads a token over as few cookies as will hold it.
-pub(super) fn split<'a>(token: &'a str, chunks: usize, name: &'a str) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+pub(super) fn split<'a>(
+    token: &'a str,
+    chunks: usize,
+    name: &'a str,
+) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
     if chunks == 1 || token.len() <= LARGEST - name.len() {
         return vec![(Cow::Borrowed(name), Cow::Borrowed(token))];
     }

@@ -42,7 +42,10 @@ fn is_of(set_cookie: &HeaderValue, name: &str) -> bool {
 
 /// Whether it removes the cookie of this name on another domain or path, or in another partition.
 fn removes_another(set_cookie: &HeaderValue, config: &CookieConfig) -> bool {
-    let parsed = set_cookie.to_str().ok().and_then(|text| Cookie::parse(text).ok());
+    let parsed = set_cookie
+        .to_str()
+        .ok()
+        .and_then(|text| Cookie::parse(text).ok());
     parsed.is_some_and(|cookie| is_removal(&cookie) && config.is_elsewhere(&cookie))
 }
 
@@ -73,7 +76,13 @@ mod tests {
             );
             headers.get_all(SET_COOKIE).iter().count() == 1
         };
-        for value in ["id=old", "id=", " id=old", "id =old; Path=/", "\tid\t=\told"] {
+        for value in [
+            "id=old",
+            "id=",
+            " id=old",
+            "id =old; Path=/",
+            "\tid\t=\told",
+        ] {
             assert!(own(value), "{value:?}");
         }
         for value in [

@@ -24,7 +24,9 @@ fn header(text: &str) -> HeaderValue {
 
 /// Cookies as a request brings them.
 fn sent<'a>(cookies: impl IntoIterator<Item = &'a (Cow<'a, str>, Cow<'a, str>)>) -> HeaderValue {
-    let pairs = cookies.into_iter().map(|(name, value)| format!("{name}={value}"));
+    let pairs = cookies
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"));
     header(&pairs.collect::<Vec<_>>().join("; "))
 }
 
@@ -100,11 +102,22 @@ fn the_order_of_chunks_does_not_matter() {
 #[test]
 fn only_the_count_that_was_written_is_read() {
     let (transport, a) = (transport("id", 3), token(chunk_size("id")));
-    let read = |count: &str, parts: &str| read(&transport, &header(&format!("id={count}.{a}{parts}")));
+    let read =
+        |count: &str, parts: &str| read(&transport, &header(&format!("id={count}.{a}{parts}")));
     assert_eq!(read("2", "; id~1=b; id~2=c"), [format!("{a}b")]);
     assert_eq!(read("3", "; id~1=b; id~2=c"), [format!("{a}bc")]);
     assert_eq!(read("3", "; id~1=b"), [format!("{a}b")]);
-    for count in ["0", "1", "4", "+2", "02", "-2", "2 ", "", "999999999999999999999"] {
+    for count in [
+        "0",
+        "1",
+        "4",
+        "+2",
+        "02",
+        "-2",
+        "2 ",
+        "",
+        "999999999999999999999",
+    ] {
         let whole = format!("{count}.{a}");
         assert_eq!(read(count, "; id~1=b; id~2=c"), [whole.trim()], "{count:?}");
     }
@@ -116,7 +129,10 @@ fn a_first_part_that_is_not_full_is_not_put_together() {
     let transport = transport("id", 3);
     for length in [0, 1, 43, chunk_size("id") - 1, chunk_size("id") + 1] {
         let value = format!("2.{}", token(length));
-        assert_eq!(read(&transport, &header(&format!("id={value}; id~1=b"))), [value]);
+        assert_eq!(
+            read(&transport, &header(&format!("id={value}; id~1=b"))),
+            [value]
+        );
     }
 }
 
@@ -125,7 +141,10 @@ fn as_many_are_handed_on_as_a_browser_keeps() {
     let transport = transport("id", 1);
     let numbers: Vec<String> = (0..MOST + 10).map(|n| n.to_string()).collect();
     let cookies: Vec<String> = numbers.iter().map(|n| format!("id={n}")).collect();
-    assert_eq!(read(&transport, &header(&cookies.join("; "))), numbers[..MOST]);
+    assert_eq!(
+        read(&transport, &header(&cookies.join("; "))),
+        numbers[..MOST]
+    );
 }
 
 /// A request with thousands of cookies of one name is not read thousands of times.

@@ -1,6 +1,10 @@
 //! What the tests of this crate share.
 #![allow(dead_code, unused_imports, reason = "not every test uses everything")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod jar;
 mod store;
@@ -31,7 +35,8 @@ pub(crate) fn layer_with(
     set: impl FnOnce(LayerBuilder) -> LayerBuilder,
 ) -> (SessionLayer, Arc<TestStore>, Arc<ManualClock>) {
     let (store, clock) = (TestStore::new(), ManualClock::new(START));
-    let builder = SessionLayer::builder(Arc::clone(&store)).manager(|manager| manager.clock(clock.clone()));
+    let builder =
+        SessionLayer::builder(Arc::clone(&store)).manager(|manager| manager.clock(clock.clone()));
     (set(builder).build().unwrap(), store, clock)
 }
 
@@ -90,7 +95,10 @@ pub(crate) fn holding(token: &str) -> Request<()> {
 }
 
 pub(crate) fn with_header(name: &str, value: impl AsRef<[u8]>) -> Request<()> {
-    Request::builder().header(name, value.as_ref()).body(()).unwrap()
+    Request::builder()
+        .header(name, value.as_ref())
+        .body(())
+        .unwrap()
 }
 
 /// Stores a session of `colour` and `blue`; its token.
@@ -111,7 +119,9 @@ pub(crate) async fn colour<H>(layer: &SessionLayer<H>, token: &str) -> Option<St
 /// All Set-Cookie headers.
 pub(crate) fn set_cookies<B>(response: &Response<B>) -> Vec<String> {
     let values = response.headers().get_all(SET_COOKIE).iter();
-    values.map(|value| value.to_str().unwrap().to_owned()).collect()
+    values
+        .map(|value| value.to_str().unwrap().to_owned())
+        .collect()
 }
 
 /// The value of the only cookie that is set, which has the default name.
@@ -127,11 +137,15 @@ pub(crate) fn token<B>(response: &Response<B>) -> String {
 /// Whether exactly the cookie of the default name is removed.
 pub(crate) fn is_removal<B>(response: &Response<B>) -> bool {
     let cookies = set_cookies(response);
-    cookies.len() == 1 && cookies[0].starts_with("__Host-id=;") && cookies[0].contains("; Max-Age=0")
+    cookies.len() == 1
+        && cookies[0].starts_with("__Host-id=;")
+        && cookies[0].contains("; Max-Age=0")
 }
 
 /// All values of a header.
 pub(crate) fn header<B>(response: &Response<B>, name: &str) -> Vec<String> {
     let values = response.headers().get_all(name).iter();
-    values.map(|value| value.to_str().unwrap().to_owned()).collect()
+    values
+        .map(|value| value.to_str().unwrap().to_owned())
+        .collect()
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Ended, Key, MemoryStore, Record, SessionStore, StoreError, Timestamp, Update,
-    Updated,
+    Capability, Durability, Ended, Key, MemoryStore, Record, SessionStore, StoreError, Timestamp,
+    Update, Updated,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,12 @@ impl SessionStore for TestStore {
         self.inner.create(record, now).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         self.enter(Call::Update).await?;
         self.inner.update(key, update, now).await
     }

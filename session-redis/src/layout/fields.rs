@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use redis::{Cmd, RedisWrite, ToRedisArgs, Value as Reply};
-use session_core::{ByteString, Codec, FormatError, Record, SessionId, StoreError, Timestamp, Value, Values};
+use session_core::{
+    ByteString, Codec, FormatError, Record, SessionId, StoreError, Timestamp, Value, Values,
+};
 
 use super::{Parts, damaged, numbers, unexpected};
 
@@ -190,8 +192,11 @@ impl Found {
     }
 
     fn record(self, id: SessionId) -> Result<Option<Arc<Record>>, StoreError> {
-        let none = self.state.is_none() && self.head.is_none() && self.metadata.iter().all(Option::is_none);
-        let (Some(metadata), Some(state), Some(expected)) = (whole(self.metadata), self.state, self.head)
+        let none = self.state.is_none()
+            && self.head.is_none()
+            && self.metadata.iter().all(Option::is_none);
+        let (Some(metadata), Some(state), Some(expected)) =
+            (whole(self.metadata), self.state, self.head)
         else {
             // What other programs leave under a session's name is none, unless it was one.
             return match none {

@@ -18,7 +18,10 @@ const LINE: usize = 128;
 
 /// How many arguments and bytes [`put_record`] adds, about.
 pub(super) fn sizes(record: &Record) -> (usize, usize) {
-    (1, LINE + record.principal().map_or(0, str::len) + record.size())
+    (
+        1,
+        LINE + record.principal().map_or(0, str::len) + record.size(),
+    )
 }
 
 /// Adds a session to a command, off probation.
@@ -56,8 +59,13 @@ impl ToRedisArgs for Text<'_> {
 
 impl Text<'_> {
     fn write(&self, text: &mut impl Write) -> std::io::Result<()> {
-        let Self { record, version, .. } = self;
-        let (seen, deadline) = (record.last_seen().as_millis(), record.deadline().as_millis());
+        let Self {
+            record, version, ..
+        } = self;
+        let (seen, deadline) = (
+            record.last_seen().as_millis(),
+            record.deadline().as_millis(),
+        );
         let (epoch, idle) = (record.epoch(), record.lifetime().idle().as_millis());
         write!(text, "0 {version} {seen} {epoch} {deadline} {idle} ")?;
         match record.principal() {

@@ -24,7 +24,9 @@ pub(super) struct Building {
 
 impl Drop for Building {
     fn drop(&mut self) {
-        let Some(link) = self.link.upgrade() else { return };
+        let Some(link) = self.link.upgrade() else {
+            return;
+        };
         let mut state = link.state();
         if state.is_built_by(self.number) {
             state.building = None;
@@ -56,7 +58,9 @@ async fn build(task: Building, mut pause: Duration) {
     let mut told: Option<(Said, Instant)> = None;
     loop {
         sleep(jitter(pause)).await;
-        let Some(link) = task.link.upgrade() else { return };
+        let Some(link) = task.link.upgrade() else {
+            return;
+        };
         if !link.state().is_built_by(task.number) {
             return;
         }
@@ -151,7 +155,10 @@ impl Link {
             return Err(Said::plain("it was closed at once".to_owned()));
         }
         #[cfg(feature = "sentinel")]
-        if let Some(told) = state.told.take_if(|told| live.address.as_deref() != Some(told)) {
+        if let Some(told) = state
+            .told
+            .take_if(|told| live.address.as_deref() != Some(told))
+        {
             return Err(Said::plain(format!("the primary is at {told} now")));
         }
         // From here on it can be replaced.

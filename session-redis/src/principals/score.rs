@@ -70,7 +70,13 @@ mod tests {
 
     #[test]
     fn marks_are_told_apart_whatever_the_time() {
-        for millis in [0, 999, 1_700_000_000_000, u64::from(u32::MAX) * 1000, u64::MAX] {
+        for millis in [
+            0,
+            999,
+            1_700_000_000_000,
+            u64::from(u32::MAX) * 1000,
+            u64::MAX,
+        ] {
             let now = Timestamp::from_millis(millis);
             for _ in 0..1_000 {
                 let missed = Score::missed(now).unwrap() as f64;
@@ -84,7 +90,10 @@ mod tests {
     #[test]
     fn a_server_that_counts_in_floats_loses_no_bit_of_a_mark() {
         for _ in 0..1_000 {
-            for mark in [Score::revoked(), Score::missed(Timestamp::from_millis(u64::MAX))] {
+            for mark in [
+                Score::revoked(),
+                Score::missed(Timestamp::from_millis(u64::MAX)),
+            ] {
                 let mark = mark.unwrap();
                 assert_eq!(mark as f64 as i64, mark);
             }

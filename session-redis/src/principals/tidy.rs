@@ -87,7 +87,11 @@ impl Inner {
         let mut command = cmd("ZRANGE");
         command.arg(self.names.index(principal));
         command.arg(&place.from).arg(&place.to).arg("BYSCORE");
-        command.arg("LIMIT").arg(place.over).arg(FEW).arg("WITHSCORES");
+        command
+            .arg("LIMIT")
+            .arg(place.over)
+            .arg(FEW)
+            .arg("WITHSCORES");
         let reply = self.link.call(&command, Twice::Harmless, until).await;
         let mut entries = sessions(pairs(reply.map_err(Fault::of_read)?)?);
         let owner: Arc<str> = principal.into();
@@ -106,7 +110,12 @@ impl Inner {
         healed.map(drop).map_err(Fault::of_read)
     }
 
-    async fn is_theirs(&self, principal: &str, id: SessionId, until: Instant) -> Result<bool, StoreError> {
+    async fn is_theirs(
+        &self,
+        principal: &str,
+        id: SessionId,
+        until: Instant,
+    ) -> Result<bool, StoreError> {
         match self.owner(id, until).await? {
             Some(owner) => Ok(owner == principal),
             // It is not there, as a rule. One that is damaged does not say whose it is.
@@ -124,7 +133,12 @@ mod tests {
     #[test]
     fn nothing_that_signed_in_within_an_idle_timeout_is_looked_at() {
         let now = Timestamp::from_millis(1_700_000_000_000);
-        let record = Record::new(SessionId::from_bytes([7; 16]), "id", Lifetime::default(), now);
+        let record = Record::new(
+            SessionId::from_bytes([7; 16]),
+            "id",
+            Lifetime::default(),
+            now,
+        );
         let old = record.deadline().as_millis() - 2 * 3600 * 1000;
         for drawn in (0..100_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
             let place = Place::draw(drawn, &record, now);

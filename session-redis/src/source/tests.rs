@@ -57,7 +57,10 @@ fn one_server() {
 
     assert_eq!(login(&one("redis://host")), (None, None, 0));
     assert_eq!(login(&one("redis://host/7")), (None, None, 7));
-    assert_eq!(login(&one("redis://:secret@host/7")), (None, Some("secret"), 7));
+    assert_eq!(
+        login(&one("redis://:secret@host/7")),
+        (None, Some("secret"), 7)
+    );
     let whole = one("redis://us%65r:p%40ss%3Aw%2Frd%25%C3%BC@host/");
     assert_eq!(login(&whole), (Some("user"), Some("p@ss:w/rd%ü"), 0));
 }
@@ -72,14 +75,20 @@ fn whatever_the_driver_takes_around_a_url_is_taken() {
         "\tRedis://host/7 \r\n",
     ] {
         assert!(Client::open(url).is_ok(), "{url:?}");
-        assert_eq!((tcp(&one(url)).0, login(&one(url)).2), ("host", 7), "{url:?}");
+        assert_eq!(
+            (tcp(&one(url)).0, login(&one(url)).2),
+            ("host", 7),
+            "{url:?}"
+        );
     }
     assert_eq!(tls(&one("RedisS://host/")), ("host", 6379));
     assert!(refusal("REDISS://host/#insecure").contains("not supported"));
     assert_eq!(cluster("REDIS-CLUSTER://a,b\n").len(), 2);
     assert_eq!(sentinel("Redis-Sentinel://a#name\n").1, "name");
     let socket = one("UNIX:///run/a.sock\n");
-    assert!(matches!(socket.addr(), ConnectionAddr::Unix(path) if path.as_os_str() == "/run/a.sock"));
+    assert!(
+        matches!(socket.addr(), ConnectionAddr::Unix(path) if path.as_os_str() == "/run/a.sock")
+    );
 }
 
 #[test]
@@ -129,7 +138,10 @@ async fn a_username_without_a_password_is_refused_and_an_empty_one_sent() {
     let refused = |builder: crate::RedisStoreBuilder| builder.lazy().unwrap_err().to_string();
     let lacks = "lacks its password";
     assert!(refused(RedisStore::builder("redis://host").username("shop")).contains(lacks));
-    assert!(refused(RedisStore::builder("redis-sentinel://a#n").sentinel_username("shop")).contains(lacks));
+    assert!(
+        refused(RedisStore::builder("redis-sentinel://a#n").sentinel_username("shop"))
+            .contains(lacks)
+    );
     let client = Client::open("redis://shop@host").unwrap();
     assert!(refused(RedisStore::builder(client)).contains(lacks));
     for url in ["redis://shop@host", "unix:///a?user=shop"] {
@@ -162,12 +174,18 @@ async fn a_file_without_certificates_is_refused() {
                 .root_certificates(pem)
                 .lazy()
                 .unwrap_err();
-            assert!(refused.to_string().contains("root_certificates"), "{refused}");
+            assert!(
+                refused.to_string().contains("root_certificates"),
+                "{refused}"
+            );
             let refused = RedisStore::builder(url)
                 .client_certificate(pem, "")
                 .lazy()
                 .unwrap_err();
-            assert!(refused.to_string().contains("client_certificate"), "{refused}");
+            assert!(
+                refused.to_string().contains("client_certificate"),
+                "{refused}"
+            );
         }
     }
 }
@@ -175,10 +193,17 @@ async fn a_file_without_certificates_is_refused() {
 #[test]
 fn every_connection_is_kept_alive() {
     let quiet = one("redis://host/?protocol=2");
-    for info in [&one("redis://host"), &quiet, &cluster("redis-cluster://a,b")[1]] {
+    for info in [
+        &one("redis://host"),
+        &quiet,
+        &cluster("redis-cluster://a,b")[1],
+    ] {
         assert!(info.tcp_settings().keepalive().is_some());
         #[cfg(target_os = "linux")]
-        assert_eq!(info.tcp_settings().user_timeout(), Some(Duration::from_secs(15)));
+        assert_eq!(
+            info.tcp_settings().user_timeout(),
+            Some(Duration::from_secs(15))
+        );
     }
     let (sentinels, _, server) = sentinel("redis-sentinel://a#name");
     assert!(sentinels[0].tcp_settings().keepalive().is_some());
@@ -215,8 +240,12 @@ fn over_tls() {
 #[test]
 fn by_a_socket() {
     for scheme in ["unix", "redis+unix", "valkey+unix"] {
-        let info = one(&format!("{scheme}:///run/redis.sock?db=3&user=user&pass=secret"));
-        assert!(matches!(info.addr(), ConnectionAddr::Unix(path) if path.as_os_str() == "/run/redis.sock"));
+        let info = one(&format!(
+            "{scheme}:///run/redis.sock?db=3&user=user&pass=secret"
+        ));
+        assert!(
+            matches!(info.addr(), ConnectionAddr::Unix(path) if path.as_os_str() == "/run/redis.sock")
+        );
         assert_eq!(login(&info), (Some("user"), Some("secret"), 3));
     }
     assert_eq!(login(&one("unix:///a")), (None, None, 0));
@@ -254,12 +283,18 @@ fn cluster(url: &str) -> Vec<ConnectionInfo> {
 fn clusters() {
     let nodes = cluster("redis-cluster://us%2Cer:p%2Css@a,b:7001,[::1],[::2]:7002/");
     let hosts: Vec<_> = nodes.iter().map(tcp).collect();
-    assert_eq!(hosts, [("a", 6379), ("b", 7001), ("::1", 6379), ("::2", 7002)]);
+    assert_eq!(
+        hosts,
+        [("a", 6379), ("b", 7001), ("::1", 6379), ("::2", 7002)]
+    );
     for node in &nodes {
         assert_eq!(login(node), (Some("us,er"), Some("p,ss"), 0));
     }
     // In a password neither is the end of it.
-    assert_eq!(login(&cluster("redis-cluster://:p,s@s@a,b")[1]).1, Some("p,s@s"));
+    assert_eq!(
+        login(&cluster("redis-cluster://:p,s@s@a,b")[1]).1,
+        Some("p,s@s")
+    );
     let old = cluster("valkey-cluster://a,b?protocol=2");
     assert_eq!(old[1].redis_settings().protocol(), ProtocolVersion::RESP2);
     for url in ["rediss-cluster://a,b:1", "valkeys-cluster://a,b:1/"] {
@@ -286,7 +321,10 @@ fn sentinels() {
     let (sentinels, name, server) =
         sentinel("redis-sentinel://user:p%23ss@a,b:7001,[::1],[::2]:7002/4?protocol=2#shop.1");
     let hosts: Vec<_> = sentinels.iter().map(tcp).collect();
-    assert_eq!(hosts, [("a", 26379), ("b", 7001), ("::1", 26379), ("::2", 7002)]);
+    assert_eq!(
+        hosts,
+        [("a", 26379), ("b", 7001), ("::1", 26379), ("::2", 7002)]
+    );
     // User, password and database are the server's.
     for sentinel in &sentinels {
         assert_eq!(login(sentinel), (None, None, 0));
@@ -336,7 +374,10 @@ const WRONG: [(&str, &str); 43] = [
     ("redis-sentinel://user:1#p4ssw0rd@a/0#name", "@ too late"),
     ("rediss://:p4ssw0rd@host/#p4ssw0rd", "fragment"),
     ("redis://:p4ssw0rd@sentinel/0#name", "redis-sentinel://"),
-    ("redis://:p4ssw0rd@host/0?protocol=3#name", "redis-sentinel://"),
+    (
+        "redis://:p4ssw0rd@host/0?protocol=3#name",
+        "redis-sentinel://",
+    ),
     ("redis-cluster://:p4ssw0rd@a,b/#name", "redis-sentinel://"),
     ("unix:///run/a#b.sock?pass=p4ssw0rd", "%23"),
     ("redis://:p4ssw0rd@a,b/", "several hosts"),
@@ -354,9 +395,16 @@ fn what_is_wrong_is_said_without_the_password() {
     for (url, reason) in WRONG {
         let error = RedisStore::builder(url).lazy().unwrap_err();
         let said = error.to_string();
-        assert!(said.contains(reason) && !said.contains(SECRET), "{url}: {said}");
+        assert!(
+            said.contains(reason) && !said.contains(SECRET),
+            "{url}: {said}"
+        );
         let connect = ConnectError::from(error.clone());
-        for text in [format!("{error:?}"), connect.to_string(), format!("{connect:?}")] {
+        for text in [
+            format!("{error:?}"),
+            connect.to_string(),
+            format!("{connect:?}"),
+        ] {
             assert!(!text.contains(SECRET), "{text}");
         }
     }
@@ -392,7 +440,9 @@ async fn nothing_shows_a_password() {
         }
         assert!(failed.to_string().contains("no connection to"), "{failed}");
     }
-    page(&Source::from(Client::open("redis://:p4ssw0rd@host").unwrap()));
+    page(&Source::from(
+        Client::open("redis://:p4ssw0rd@host").unwrap(),
+    ));
     page(&Source::from(redis::cluster::ClusterClientBuilder::new([
         "redis://:p4ssw0rd@host",
     ])));

@@ -32,11 +32,17 @@ impl Load {
     }
 
     /// The same, with deadlines of the manager's.
-    pub async fn start_with(store: impl SessionStore, writers: usize, deadlines: Deadlines) -> Self {
+    pub async fn start_with(
+        store: impl SessionStore,
+        writers: usize,
+        deadlines: Deadlines,
+    ) -> Self {
         let load = Self::begin(store, writers, deadlines);
-        load.until("each writer has written", Duration::from_secs(20), |calls| {
-            calls.iter().filter(|call| is_written(call)).count() >= 2 * writers
-        })
+        load.until(
+            "each writer has written",
+            Duration::from_secs(20),
+            |calls| calls.iter().filter(|call| is_written(call)).count() >= 2 * writers,
+        )
         .await;
         load
     }
@@ -60,7 +66,11 @@ impl Load {
                 Arc::clone(&token),
                 Arc::clone(&stop),
             )));
-            others.push(tokio::spawn(read(manager.clone(), token, Arc::clone(&stop))));
+            others.push(tokio::spawn(read(
+                manager.clone(),
+                token,
+                Arc::clone(&stop),
+            )));
         }
         Self {
             store,
@@ -101,7 +111,13 @@ impl Load {
         assert!(
             Instant::now() < deadline,
             "waited in vain until {what}; the last calls: {:?}",
-            self.store.calls().over.iter().rev().take(8).collect::<Vec<_>>()
+            self.store
+                .calls()
+                .over
+                .iter()
+                .rev()
+                .take(8)
+                .collect::<Vec<_>>()
         );
     }
 
@@ -146,7 +162,11 @@ fn is_written(call: &Call) -> bool {
     !call.is_load && call.outcome == Outcome::Done
 }
 
-async fn write(mut writer: Writer, token: Arc<Mutex<Option<String>>>, stop: Arc<AtomicBool>) -> Writer {
+async fn write(
+    mut writer: Writer,
+    token: Arc<Mutex<Option<String>>>,
+    stop: Arc<AtomicBool>,
+) -> Writer {
     while !stop.load(Ordering::Relaxed) {
         writer.step().await;
         *token.lock().unwrap() = writer.token();

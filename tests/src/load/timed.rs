@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 
 /// What came of a call.
@@ -162,7 +162,12 @@ impl<S: SessionStore> SessionStore for TimedStore<S> {
         self.timed(false, self.inner.create(record, now)).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         self.timed(false, self.inner.update(key, update, now)).await
     }
 
@@ -174,7 +179,12 @@ impl<S: SessionStore> SessionStore for TimedStore<S> {
         self.timed(true, self.inner.list(principal, now)).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
         self.timed(false, self.inner.delete_one(principal, id, ended))
             .await
     }

@@ -54,7 +54,11 @@ async fn requests(
     }
 }
 
-async fn replies(server: &mut OwnedReadHalf, client: &mut OwnedWriteHalf, rules: &Rules) -> io::Result<()> {
+async fn replies(
+    server: &mut OwnedReadHalf,
+    client: &mut OwnedWriteHalf,
+    rules: &Rules,
+) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = server.read(&mut buffer).await?;

@@ -31,7 +31,9 @@ impl Rules {
     /// What is to be cut of `request`. Each rule holds once.
     pub(super) fn cut_of(&self, request: &[u8]) -> Option<Cut> {
         let mut cuts = lock(&self.cuts);
-        let at = cuts.iter().position(|(bytes, _)| contains(request, bytes))?;
+        let at = cuts
+            .iter()
+            .position(|(bytes, _)| contains(request, bytes))?;
         Some(cuts.remove(at).1)
     }
 

@@ -26,7 +26,10 @@ impl Process {
         command.args(args).stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let child = spawn(command).unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        Self { child, paused: false }
+        Self {
+            child,
+            paused: false,
+        }
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -45,7 +48,9 @@ impl Process {
     pub(super) fn pause(&mut self) {
         self.signal("STOP");
         let pid = self.pid();
-        wait_until("the process to stop", Duration::from_secs(5), || is_stopped(pid));
+        wait_until("the process to stop", Duration::from_secs(5), || {
+            is_stopped(pid)
+        });
         self.paused = true;
     }
 

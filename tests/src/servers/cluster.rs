@@ -49,7 +49,11 @@ impl RedisCluster {
 
     /// Where a store finds all of it.
     pub fn url(&self) -> String {
-        let nodes: Vec<_> = self.nodes.iter().map(|node| node.address().to_string()).collect();
+        let nodes: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| node.address().to_string())
+            .collect();
         format!("redis-cluster://{}", nodes.join(","))
     }
 
@@ -82,7 +86,9 @@ impl RedisCluster {
             info.field("master_port") == Some(self.nodes[i].port().to_string())
         };
         let replicas = self.up().filter(|node| is_replica(node));
-        replicas.filter_map(|node| self.index_of(node.port())).collect()
+        replicas
+            .filter_map(|node| self.index_of(node.port()))
+            .collect()
     }
 
     /// Kills node `i`. What it kept is with its replica, if it was told in time.
@@ -115,7 +121,9 @@ impl RedisCluster {
 
     fn is_ok(&self) -> Option<bool> {
         let views: Vec<_> = self.up().map(View::of).collect::<Option<_>>()?;
-        let agree = views.windows(2).all(|pair| pair[0].owners == pair[1].owners);
+        let agree = views
+            .windows(2)
+            .all(|pair| pair[0].owners == pair[1].owners);
         let is_up = |port| self.index_of(port).is_some_and(|i| self.nodes[i].is_up());
         let served = views
             .iter()

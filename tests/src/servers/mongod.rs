@@ -45,7 +45,9 @@ impl MongoServer {
     /// Where clients find it.
     pub fn uri(&self) -> String {
         let login = self.login.as_ref();
-        let login = login.map_or_else(String::new, |login| format!("{}:{}@", login.user, login.password));
+        let login = login.map_or_else(String::new, |login| {
+            format!("{}:{}@", login.user, login.password)
+        });
         format!("mongodb://{login}{}/", self.address())
     }
 

@@ -70,8 +70,17 @@ impl MongoBuilder {
         let port = Port::reserve();
         let mut args = Vec::new();
         let mut add = |more: &[&str]| args.extend(more.iter().map(|arg| (*arg).to_owned()));
-        add(&["--bind_ip", "127.0.0.1", "--port", &port.number().to_string()]);
-        add(&["--dbpath", &dir.path().display().to_string(), "--nounixsocket"]);
+        add(&[
+            "--bind_ip",
+            "127.0.0.1",
+            "--port",
+            &port.number().to_string(),
+        ]);
+        add(&[
+            "--dbpath",
+            &dir.path().display().to_string(),
+            "--nounixsocket",
+        ]);
         add(&["--wiredTigerCacheSizeGB", "0.25", "--quiet"]);
         // Of itself, once a second, on the disk.
         add(&["--setParameter", "diagnosticDataCollectionEnabled=false"]);
@@ -89,8 +98,7 @@ impl MongoBuilder {
         let Some(Login { user, password }) = &self.login else {
             return;
         };
-        let make =
-            doc! { "createUser": user, "pwd": password, "roles": ["root"], "writeConcern": { "j": true } };
+        let make = doc! { "createUser": user, "pwd": password, "roles": ["root"], "writeConcern": { "j": true } };
         server.ask_as_nobody("admin", make).unwrap();
     }
 }

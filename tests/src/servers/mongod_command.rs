@@ -20,7 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// It takes a thread and a runtime of its own, so that tests can ask from within theirs.
 pub(super) fn ask(uri: &str, database: &str, command: Document) -> Result<Document> {
     let asking = || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let answer = async { timeout(LIMIT, answer(uri, database, command)).await };
         runtime.block_on(answer).unwrap_or_else(|_| {
             let text = format!("no answer within {LIMIT:?}");

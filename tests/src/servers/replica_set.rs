@@ -55,7 +55,8 @@ impl MongoReplicaSet {
     }
 
     fn settings(&self) -> Document {
-        let member = |(i, node): (i32, &MongoServer)| doc! { "_id": i, "host": node.address().to_string() };
+        let member =
+            |(i, node): (i32, &MongoServer)| doc! { "_id": i, "host": node.address().to_string() };
         let members: Vec<_> = (0..).zip(&self.nodes).map(member).collect();
         doc! {
             "_id": NAME,
@@ -72,7 +73,11 @@ impl MongoReplicaSet {
 
     /// Where clients find it: all nodes, and the name of the set.
     pub fn uri(&self) -> String {
-        let hosts: Vec<_> = self.nodes.iter().map(|node| node.address().to_string()).collect();
+        let hosts: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| node.address().to_string())
+            .collect();
         format!("mongodb://{}/?replicaSet={NAME}", hosts.join(","))
     }
 
@@ -143,7 +148,9 @@ impl MongoReplicaSet {
         let up = || self.nodes.iter().filter(|node| node.is_up());
         let fit = |node: &MongoServer| {
             let answer = hello(node);
-            answer.is_some_and(|answer| says(&answer, "isWritablePrimary") || says(&answer, "secondary"))
+            answer.is_some_and(|answer| {
+                says(&answer, "isWritablePrimary") || says(&answer, "secondary")
+            })
         };
         self.find_primary().is_some() && up().all(fit)
     }

@@ -97,7 +97,9 @@ impl Connection {
     fn reply(&mut self) -> io::Result<Reply> {
         let mut line = String::new();
         self.0.read_line(&mut line)?;
-        let line = line.strip_suffix("\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+        let line = line
+            .strip_suffix("\r\n")
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         let (kind, rest) = line.split_at_checked(1).ok_or(io::ErrorKind::InvalidData)?;
         Ok(match kind {
             "+" => Reply::Status(rest.to_owned()),

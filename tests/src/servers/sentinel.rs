@@ -48,7 +48,10 @@ impl RedisSentinel {
 
     /// The ports of the sentinels.
     pub fn sentinel_ports(&self) -> Vec<u16> {
-        self.sentinels.iter().map(|sentinel| sentinel.port()).collect()
+        self.sentinels
+            .iter()
+            .map(|sentinel| sentinel.port())
+            .collect()
     }
 
     /// Where clients find the sentinels.
@@ -116,17 +119,30 @@ impl RedisSentinel {
     pub fn wait_for_failover(&self, old: u16) {
         wait_until("the failover", LIMIT, || {
             let ports: Vec<_> = self.sentinels_up().map(master_port).collect();
-            let [Some(new), ..] = ports[..] else { return false };
+            let [Some(new), ..] = ports[..] else {
+                return false;
+            };
             let agree = ports.iter().all(|port| *port == Some(new));
-            agree && new != old && self.index_of(new).is_some_and(|i| is_master(&self.servers[i]))
+            agree
+                && new != old
+                && self
+                    .index_of(new)
+                    .is_some_and(|i| is_master(&self.servers[i]))
         });
     }
 
     /// Waits at most 60 s until all five are up and know each other, and the replica has what the master has.
     pub fn wait_ok(&self) {
         wait_until("the sentinels to be content", LIMIT, || {
-            let masters = self.servers.iter().filter(|server| is_master(server)).count();
-            let in_step = self.servers.iter().all(|server| is_in_step(server) == Some(true));
+            let masters = self
+                .servers
+                .iter()
+                .filter(|server| is_master(server))
+                .count();
+            let in_step = self
+                .servers
+                .iter()
+                .all(|server| is_in_step(server) == Some(true));
             let content = || {
                 self.sentinels
                     .iter()
@@ -190,7 +206,9 @@ fn is_content(sentinel: &RedisServer) -> Option<bool> {
 
 /// Names and values by turns, as sentinels answer.
 fn fields(reply: &Reply) -> Option<HashMap<String, String>> {
-    let Reply::Array(items) = reply else { return None };
+    let Reply::Array(items) = reply else {
+        return None;
+    };
     Some(
         items
             .chunks_exact(2)

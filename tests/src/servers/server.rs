@@ -110,7 +110,10 @@ impl RedisServer {
         if let Some(password) = &self.password {
             connection.call(&["AUTH", password])?;
         }
-        commands.iter().map(|command| connection.call(command)).collect()
+        commands
+            .iter()
+            .map(|command| connection.call(command))
+            .collect()
     }
 
     /// Waits at most 30 s until it answers `command` as `is` likes it. No answer is none that is liked.

@@ -57,7 +57,15 @@ impl TlsFiles {
 fn certificate(dir: &Path, name: &str) {
     let mut command = Command::new("openssl");
     command.current_dir(dir);
-    command.args(["req", "-x509", "-config", "openssl.cnf", "-days", "2", "-sha256"]);
+    command.args([
+        "req",
+        "-x509",
+        "-config",
+        "openssl.cnf",
+        "-days",
+        "2",
+        "-sha256",
+    ]);
     command.args([
         "-newkey",
         "ec",
@@ -65,8 +73,18 @@ fn certificate(dir: &Path, name: &str) {
         "ec_paramgen_curve:prime256v1",
         "-nodes",
     ]);
-    command.args(["-extensions", name, "-subj", &format!("/CN=session-tests {name}")]);
-    command.args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")]);
+    command.args([
+        "-extensions",
+        name,
+        "-subj",
+        &format!("/CN=session-tests {name}"),
+    ]);
+    command.args([
+        "-keyout",
+        &format!("{name}.key"),
+        "-out",
+        &format!("{name}.pem"),
+    ]);
     if name != "ca" {
         command.args(["-CA", "ca.pem", "-CAkey", "ca.key"]);
     }

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 pub fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !holds() {
-        assert!(Instant::now() < deadline, "waited {limit:?} in vain for: {what}");
+        assert!(
+            Instant::now() < deadline,
+            "waited {limit:?} in vain for: {what}"
+        );
         sleep(Duration::from_millis(20));
     }
 }

@@ -21,7 +21,10 @@ fn manager(store: impl SessionStore) -> SessionManager {
         call: PATIENCE,
         commit: PATIENCE,
     };
-    SessionManager::builder(store).deadlines(patient).build().unwrap()
+    SessionManager::builder(store)
+        .deadlines(patient)
+        .build()
+        .unwrap()
 }
 
 /// One person's browser, two tabs of it, until the site has moved.
@@ -53,7 +56,9 @@ async fn visit(
                     "visitor {at} was signed out at step {step}, node {node}"
                 );
                 assert_eq!(session.principal().as_deref(), Some(&*format!("user:{at}")));
-                session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+                session
+                    .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                    .unwrap();
                 session.insert(&format!("step-{}", step % 5), step).unwrap();
                 manager.commit(&session).await.unwrap();
             }
@@ -91,7 +96,10 @@ async fn from_mongo_to_redis_under_load_nobody_is_signed_out() {
         manager(MigratingStore::new(new().await, old().await).unwrap()),
         manager(new().await),
     ]);
-    let (phase, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let (phase, stop) = (
+        Arc::new(AtomicU64::new(0)),
+        Arc::new(AtomicBool::new(false)),
+    );
     let visitors: Vec<_> = (0..VISITORS)
         .map(|at| {
             tokio::spawn(visit(
@@ -134,8 +142,12 @@ async fn from_mongo_to_redis_under_load_nobody_is_signed_out() {
 async fn the_contract_holds_on_servers_both_ways() {
     let (mongo, redis) = (MongoServer::start(), RedisServer::start(Engine::Redis7));
     let stores = || async {
-        let mongo = MongoStore::builder(mongo.uri()).deadline(PATIENCE).connect();
-        let redis = RedisStore::builder(redis.url()).deadline(PATIENCE).connect();
+        let mongo = MongoStore::builder(mongo.uri())
+            .deadline(PATIENCE)
+            .connect();
+        let redis = RedisStore::builder(redis.url())
+            .deadline(PATIENCE)
+            .connect();
         let (mongo, redis) = (mongo.await.unwrap(), redis.await.unwrap());
         let both: [Arc<dyn SessionStore>; 2] = [Arc::new(mongo), Arc::new(redis)];
         both

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use session_core::{
-    Capability, Durability, Ended, Key, Listed, MigratingStore, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated, async_trait,
+    Capability, Durability, Ended, Key, Listed, MigratingStore, Record, SessionId, SessionStore,
+    StoreError, Timestamp, Update, Updated, async_trait,
 };
 use session_tests::{Backend, YieldStore, sim};
 
@@ -56,8 +56,10 @@ impl Site {
     /// Whether a node finds the session.
     pub(crate) async fn is_live(&self, id: SessionId) -> bool {
         let key = Key::Id(id);
-        let [waiting, moving] = [&self.waiting, &self.moving].map(|node| node.load(&key, sim::START));
-        let live = |found: Option<Arc<Record>>| found.is_some_and(|record| record.ended().is_none());
+        let [waiting, moving] =
+            [&self.waiting, &self.moving].map(|node| node.load(&key, sim::START));
+        let live =
+            |found: Option<Arc<Record>>| found.is_some_and(|record| record.ended().is_none());
         live(waiting.await.unwrap()) || live(moving.await.unwrap())
     }
 
@@ -111,7 +113,12 @@ impl SessionStore for Site {
         self.node(of_ten).create(record, now).await
     }
 
-    async fn update(&self, key: &Key, update: Update<'_>, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         self.node(self.by_moving).update(key, update, now).await
     }
 
@@ -123,8 +130,15 @@ impl SessionStore for Site {
         self.node(self.by_moving).list(principal, now).await
     }
 
-    async fn delete_one(&self, principal: &str, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
-        self.node(self.by_moving).delete_one(principal, id, ended).await
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
+        self.node(self.by_moving)
+            .delete_one(principal, id, ended)
+            .await
     }
 
     async fn delete_all(

@@ -26,11 +26,18 @@ async fn no_command_of_the_contract_is_another() {
     let mut counted = BTreeMap::new();
     for sent in &seen {
         *counted.entry(&*sent.name).or_insert(0) += 1;
-        assert!(!has_upsert(&Bson::Document(sent.command.clone())), "{sent:?}");
+        assert!(
+            !has_upsert(&Bson::Document(sent.command.clone())),
+            "{sent:?}"
+        );
         check_filters(sent);
     }
     counted.remove("getMore");
-    assert_eq!(counted.keys().copied().collect::<Vec<_>>(), SENT, "{counted:?}");
+    assert_eq!(
+        counted.keys().copied().collect::<Vec<_>>(),
+        SENT,
+        "{counted:?}"
+    );
     assert!(counted.values().all(|count| *count > 20), "{counted:?}");
 
     // Whatever has an index is among them, so none that is missing here can be looked at.
@@ -43,9 +50,9 @@ async fn no_command_of_the_contract_is_another() {
 /// Anywhere in the command.
 fn has_upsert(value: &Bson) -> bool {
     match value {
-        Bson::Document(fields) => fields
-            .iter()
-            .any(|(name, value)| (name == "upsert" && value != &Bson::Boolean(false)) || has_upsert(value)),
+        Bson::Document(fields) => fields.iter().any(|(name, value)| {
+            (name == "upsert" && value != &Bson::Boolean(false)) || has_upsert(value)
+        }),
         Bson::Array(items) => items.iter().any(has_upsert),
         _ => false,
     }
@@ -58,10 +65,16 @@ fn check_filters(sent: &Sent) {
             // Of one version all else is known.
             ("update", ["_id", "v"]) => {}
             // What ends sessions, and looks at no mark.
-            ("update", ["_id", "ended"] | ["_id", "principal"] | ["principal"] | ["principal", "_id"]) => {}
+            (
+                "update",
+                ["_id", "ended"] | ["_id", "principal"] | ["principal"] | ["principal", "_id"],
+            ) => {}
             ("update" | "findAndModify", ["_id", others @ ..]) => {
                 assert!(filter.get_str("_id").is_ok(), "{sent:?}");
-                assert!(others.iter().all(|name| LOOKED_AT.contains(name)), "{sent:?}");
+                assert!(
+                    others.iter().all(|name| LOOKED_AT.contains(name)),
+                    "{sent:?}"
+                );
                 assert!(
                     ["epoch", "ends"].iter().all(|name| others.contains(name)),
                     "{sent:?}"

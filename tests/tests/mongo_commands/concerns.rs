@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
-use mongodb::options::{CollectionOptions, ReadPreference, SelectionCriteria, ServerAddress, WriteConcern};
+use mongodb::options::{
+    CollectionOptions, ReadPreference, SelectionCriteria, ServerAddress, WriteConcern,
+};
 use session_core::{Ended, ManualClock, Session, SessionId, SessionManager, SessionStore};
 use session_mongo::{MongoStore, MongoStoreBuilder, Source};
 use session_tests::servers::MongoReplicaSet;
@@ -25,9 +27,15 @@ async fn writes(watch: &Watch, store: MongoStore) -> Vec<(&'static str, Option<D
         assert_eq!(sent.len(), 1, "{what}: {sent:?}");
         let mut concern = sent[0].command.get_document("writeConcern").ok().cloned();
         // A node waits for the others no longer than the store does.
-        if let Some(limit) = concern.as_mut().and_then(|concern| concern.remove("wtimeout")) {
+        if let Some(limit) = concern
+            .as_mut()
+            .and_then(|concern| concern.remove("wtimeout"))
+        {
             let limit = limit.as_i64().or(limit.as_i32().map(i64::from)).unwrap();
-            assert!(u128::try_from(limit).unwrap() < PATIENCE.as_millis(), "{limit}");
+            assert!(
+                u128::try_from(limit).unwrap() < PATIENCE.as_millis(),
+                "{limit}"
+            );
         }
         writes.push((what, concern));
     };
@@ -61,7 +69,10 @@ async fn writes(watch: &Watch, store: MongoStore) -> Vec<(&'static str, Option<D
             .unwrap()
     );
     take("sign out one");
-    store.delete_all("user:1", None, Ended::default()).await.unwrap();
+    store
+        .delete_all("user:1", None, Ended::default())
+        .await
+        .unwrap();
     take("sign out everywhere");
     store.delete_expired(clock.now()).await.unwrap();
     take("sweep");
@@ -72,7 +83,8 @@ async fn writes(watch: &Watch, store: MongoStore) -> Vec<(&'static str, Option<D
 async fn concerns(watch: &Watch, builder: MongoStoreBuilder) -> [Option<Document>; 2] {
     let store = builder.deadline(PATIENCE).connect().await.unwrap();
     let writes = writes(watch, store).await;
-    let (touches, others): (Vec<_>, Vec<_>) = writes.into_iter().partition(|(what, _)| *what == "touch");
+    let (touches, others): (Vec<_>, Vec<_>) =
+        writes.into_iter().partition(|(what, _)| *what == "touch");
     assert!(
         others.iter().all(|(_, concern)| *concern == others[0].1),
         "{others:?}"
@@ -109,11 +121,18 @@ async fn a_majority_has_what_was_written_and_one_node_has_a_touch() {
         .collection_with_options::<Document>("c", options);
     let builder = MongoStore::builder(Source::from(collection)).touch_write_concern(two);
     let found = concerns(&watch, builder).await;
-    assert_eq!(found, [Some(doc! { "w": 2 }), Some(doc! { "w": 3, "j": true })]);
+    assert_eq!(
+        found,
+        [Some(doc! { "w": 2 }), Some(doc! { "w": 3, "j": true })]
+    );
 }
 
 /// What a load sends, and where the primary is.
-async fn loaded(set: &MongoReplicaSet, watch: &Watch, builder: MongoStoreBuilder) -> (Sent, ServerAddress) {
+async fn loaded(
+    set: &MongoReplicaSet,
+    watch: &Watch,
+    builder: MongoStoreBuilder,
+) -> (Sent, ServerAddress) {
     let store = builder.deadline(PATIENCE).connect().await.unwrap();
     let manager = manager(&store);
     // On all three, so that any of them can answer.
@@ -142,7 +161,10 @@ async fn sessions_are_read_at_the_primary_unless_said_otherwise() {
     let (other, others) = Watch::client(&format!("{}&readPreference=secondary", set.uri())).await;
     for (watch, builder) in [
         (&watch, builder()),
-        (&others, MongoStore::builder(other).write_concern(all.clone())),
+        (
+            &others,
+            MongoStore::builder(other).write_concern(all.clone()),
+        ),
     ] {
         let (sent, primary) = loaded(&set, watch, builder).await;
         assert_eq!((mode(&sent), sent.to), ("primary".to_owned(), primary));

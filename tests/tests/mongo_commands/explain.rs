@@ -78,7 +78,11 @@ async fn one_session_is_found_by_its_id_alone() {
             .iter()
             .all(|filter| filter.contains_key("_id"));
         let big = sent.command.to_vec().unwrap().len() > 100_000;
-        if !by_id || sent.command.to_string().contains("principal\": ") || big || explained[kind] == 60 {
+        if !by_id
+            || sent.command.to_string().contains("principal\": ")
+            || big
+            || explained[kind] == 60
+        {
             continue;
         }
         explained[kind] += 1;
@@ -90,7 +94,10 @@ async fn one_session_is_found_by_its_id_alone() {
             stages.iter().any(|stage| by_id.contains(&&**stage)),
             "{stages:?}: {sent:?}"
         );
-        assert!(!stages.iter().any(|stage| stage == "COLLSCAN"), "{stages:?}");
+        assert!(
+            !stages.iter().any(|stage| stage == "COLLSCAN"),
+            "{stages:?}"
+        );
         // What is there may have gone meanwhile; more than one it never is.
         let stats = plan.get_document("executionStats").unwrap();
         assert!(number(stats, "totalKeysExamined") <= 1, "{stats}");
@@ -110,7 +117,12 @@ async fn an_update_examines_one_key_and_one_document() {
     for exact in [false, true] {
         let session = session_tests::open(&manager, &token).await;
         match exact {
-            true => assert_eq!(session.update("a", |n: Option<u64>| n.unwrap() + 1).unwrap(), 6),
+            true => assert_eq!(
+                session
+                    .update("a", |n: Option<u64>| n.unwrap() + 1)
+                    .unwrap(),
+                6
+            ),
             false => session.insert("a", 5).unwrap(),
         }
         watch.take();
@@ -149,7 +161,10 @@ async fn one_session_of_a_principal_is_found_by_its_id() {
     for (principal, ended) in [("user:4", false), ("user:3", true), ("user:3", false)] {
         watch.take();
         assert_eq!(
-            store.delete_one(principal, id, Ended::default()).await.unwrap(),
+            store
+                .delete_one(principal, id, Ended::default())
+                .await
+                .unwrap(),
             ended
         );
         let sent = watch.take().remove(0);
@@ -167,9 +182,15 @@ async fn one_session_of_a_principal_is_found_by_its_id() {
 #[tokio::test]
 async fn sessions_of_a_principal_are_found_by_their_index() {
     let (_server, client, watch, store) = site().await;
-    assert_eq!(store.list("user:3", SystemClock.now()).await.unwrap().len(), 5);
     assert_eq!(
-        store.delete_all("user:4", None, Ended::default()).await.unwrap(),
+        store.list("user:3", SystemClock.now()).await.unwrap().len(),
+        5
+    );
+    assert_eq!(
+        store
+            .delete_all("user:4", None, Ended::default())
+            .await
+            .unwrap(),
         5
     );
     let sent = watch.take();
@@ -178,7 +199,10 @@ async fn sessions_of_a_principal_are_found_by_their_index() {
         let plan = explain(&client.database("sessions"), sent).await;
         let winner = plan.get_document("queryPlanner").unwrap();
         let stages = stages(winner.get_document("winningPlan").unwrap());
-        assert!(stages.contains(&"session_principal".to_owned()), "{stages:?}");
+        assert!(
+            stages.contains(&"session_principal".to_owned()),
+            "{stages:?}"
+        );
         let stats = plan.get_document("executionStats").unwrap();
         let examined = ["totalKeysExamined", "totalDocsExamined"].map(|field| number(stats, field));
         assert_eq!(examined, [there, there], "{}", sent.name);

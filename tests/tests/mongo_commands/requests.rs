@@ -66,7 +66,10 @@ async fn the_commands_of_each_request() {
         session.update("a", more).unwrap();
     };
     costs("update", WRITTEN, &token, &update).await;
-    costs("the same", "find", &token, &|session| insert(session, "a", 3)).await;
+    costs("the same", "find", &token, &|session| {
+        insert(session, "a", 3)
+    })
+    .await;
     let remove = |session: &Session| assert!(session.remove("b"));
     costs("remove", WRITTEN, &token, &remove).await;
     costs("clear", WRITTEN, &token, &Session::clear).await;
@@ -87,7 +90,10 @@ async fn the_commands_of_each_request() {
     let token = token_of(&costs("renew", WRITTEN, &token, &renew).await);
     let list = async { store.list("user:1", clock.now()).await.unwrap() };
     let listed = watch.costs("list", "find", list).await;
-    assert_eq!(listed.iter().map(|record| record.id()).collect::<Vec<_>>(), [id]);
+    assert_eq!(
+        listed.iter().map(|record| record.id()).collect::<Vec<_>>(),
+        [id]
+    );
     let destroy = |session: &Session| session.destroy().unwrap();
     let told = costs("destroy", WRITTEN, &token, &destroy).await;
     assert_eq!(told, Directive::Forget);
@@ -98,17 +104,29 @@ async fn the_commands_of_each_request() {
         let token = token_of(&commit(&session).await);
         (session.id().unwrap(), token)
     };
-    let (id, _) = watch.costs("create with a principal", "insert", sign_in()).await;
+    let (id, _) = watch
+        .costs("create with a principal", "insert", sign_in())
+        .await;
     for (what, principal, theirs) in [
         ("sign another out", "user:1", false),
         ("sign out one", "user:2", true),
         ("sign out one again", "user:2", false),
     ] {
-        let one = async { store.delete_one(principal, id, Ended::default()).await.unwrap() };
+        let one = async {
+            store
+                .delete_one(principal, id, Ended::default())
+                .await
+                .unwrap()
+        };
         assert_eq!(watch.costs(what, "update", one).await, theirs);
     }
     let (_, token) = sign_in().await;
-    let all = async { store.delete_all("user:2", None, Ended::default()).await.unwrap() };
+    let all = async {
+        store
+            .delete_all("user:2", None, Ended::default())
+            .await
+            .unwrap()
+    };
     assert_eq!(watch.costs("sign out everywhere", "update", all).await, 1);
     let gone = async { assert!(open(&manager, &token).await.is_new()) };
     watch.costs("a session that is gone", "find", gone).await;
@@ -138,9 +156,15 @@ async fn the_commands_of_two_at_once() {
     let (first, second) = (open(&one, &token).await, open(&two, &token).await);
     first.update("n", more).unwrap();
     second.update("n", more).unwrap();
-    watch.costs("faster", "update", one.commit(&first)).await.unwrap();
+    watch
+        .costs("faster", "update", one.commit(&first))
+        .await
+        .unwrap();
     let slower = two.commit(&second);
-    watch.costs("slower", "update find update", slower).await.unwrap();
+    watch
+        .costs("slower", "update find update", slower)
+        .await
+        .unwrap();
     let stored = numbers(&open(&one, &token).await);
     assert_eq!(stored.into_values().collect::<Vec<_>>(), [1, 1, 2]);
 
@@ -148,7 +172,10 @@ async fn the_commands_of_two_at_once() {
     let (first, second) = (open(&one, &token).await, open(&two, &token).await);
     insert(&second, "b", 2);
     first.destroy().unwrap();
-    watch.costs("ended", "update", one.commit(&first)).await.unwrap();
+    watch
+        .costs("ended", "update", one.commit(&first))
+        .await
+        .unwrap();
     let late = two.commit(&second);
     let told = watch
         .costs("late", "update findAndModify find", late)

@@ -43,7 +43,12 @@ impl Watch {
     }
 
     /// Pins what something sends.
-    pub(super) async fn costs<T>(&self, what: &str, names: &str, act: impl Future<Output = T>) -> T {
+    pub(super) async fn costs<T>(
+        &self,
+        what: &str,
+        names: &str,
+        act: impl Future<Output = T>,
+    ) -> T {
         self.take();
         let done = act.await;
         let sent = self.take();

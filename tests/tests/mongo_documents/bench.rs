@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
 use session_core::{
-    Changes, Codec, Ended, Key, Lifetime, Limits, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated, Value,
+    Changes, Codec, Ended, Key, Lifetime, Limits, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated, Value,
 };
 use session_mongo::MongoStore;
 use session_tests::servers::MongoServer;
@@ -45,7 +45,9 @@ impl Bench {
         let runtime = Runtime::new().unwrap();
         let builder = MongoStore::builder(server.uri()).deadline(Duration::from_secs(20));
         let store = runtime.block_on(builder.connect()).unwrap();
-        let client = runtime.block_on(Client::with_uri_str(server.uri())).unwrap();
+        let client = runtime
+            .block_on(Client::with_uri_str(server.uri()))
+            .unwrap();
         Self {
             runtime,
             store,
@@ -131,7 +133,10 @@ impl Bench {
 
     /// The same, and whether each can be read.
     pub(super) fn list_all(&self) -> Vec<(SessionId, bool)> {
-        let listed = self.runtime.block_on(self.store.list(OWNER, self.now)).unwrap();
+        let listed = self
+            .runtime
+            .block_on(self.store.list(OWNER, self.now))
+            .unwrap();
         let each = listed.iter();
         each.map(|listed| (listed.id(), listed.record().is_some()))
             .collect()
@@ -155,7 +160,10 @@ impl Bench {
             .unwrap();
         // At most a mark is there, which is over.
         let left = self.document(id);
-        assert!(left.iter().all(|left| left.get_str("ended").is_ok()), "{left:?}");
+        assert!(
+            left.iter().all(|left| left.get_str("ended").is_ok()),
+            "{left:?}"
+        );
     }
 }
 

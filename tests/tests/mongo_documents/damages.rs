@@ -68,7 +68,10 @@ pub(super) fn damages() -> Vec<Damage> {
         harmless("nothing", doc! { "$set": { "seen_by": "another program" } }),
         harmless("without created", doc! { "$unset": { "created": "" } }),
         harmless("without expires", doc! { "$unset": { "expires": "" } }),
-        harmless("without sizes", doc! { "$unset": { "size": "", "keys": "" } }),
+        harmless(
+            "without sizes",
+            doc! { "$unset": { "size": "", "keys": "" } },
+        ),
         harmless(
             "sizes of another type",
             doc! { "$set": { "size": "much", "keys": {} } },
@@ -113,7 +116,12 @@ pub(super) fn damages() -> Vec<Damage> {
         with("another principal", "principal", "user:2", not_looked_at),
         with("principal as number", "principal", 1, not_looked_at),
         with("an empty meta", "meta", bytes(b""), not_looked_at),
-        with("another meta", "meta", bytes(b"\x01nonsense"), not_looked_at),
+        with(
+            "another meta",
+            "meta",
+            bytes(b"\x01nonsense"),
+            not_looked_at,
+        ),
         with("meta as text", "meta", "text", not_looked_at),
         with("data as text", "data", "text", [Corrupt, Corrupt, Done]),
         with(
@@ -124,7 +132,12 @@ pub(super) fn damages() -> Vec<Damage> {
         ),
         with("data as null", "data", Bson::Null, [Corrupt, Corrupt, Done]),
         with("a value as number", "data.b", 2, not_looked_at),
-        with("a value as document", "data.b", doc! { "n": 2 }, not_looked_at),
+        with(
+            "a value as document",
+            "data.b",
+            doc! { "n": 2 },
+            not_looked_at,
+        ),
         with(
             "a value as array",
             "data.b",
@@ -132,8 +145,18 @@ pub(super) fn damages() -> Vec<Damage> {
             not_looked_at,
         ),
         with("a value as null", "data.b", Bson::Null, not_looked_at),
-        with("a value without a codec", "data.b", bytes(b""), not_looked_at),
-        with("a value of no codec", "data.b", bytes(b"\xff1"), not_looked_at),
+        with(
+            "a value without a codec",
+            "data.b",
+            bytes(b""),
+            not_looked_at,
+        ),
+        with(
+            "a value of no codec",
+            "data.b",
+            bytes(b"\xff1"),
+            not_looked_at,
+        ),
         with("a name of no key", "data.%2e", "1", not_looked_at),
         with("a second name of a key", "data.b%24", "1", not_looked_at),
         Damage {

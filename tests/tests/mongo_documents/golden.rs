@@ -23,13 +23,18 @@ fn one_document() {
     let mut bench = Bench::new();
     bench.now = Timestamp::from_millis(NOW);
     let lifetime = Lifetime::new(Duration::from_secs(3600), Duration::from_secs(86_400)).unwrap();
-    let record = Record::new(SessionId::from_bytes([7; 16]), "__Host-id", lifetime, bench.now)
-        .with_principal("user:42")
-        .with_version(3)
-        .with_value("cart", json("[ {\"n\": 1.50} ]"))
-        .with_value("a.b", json("\"é\""))
-        .with_value("", json("null"))
-        .with_value("$p", Codec::Postcard.encode(&300_u64).unwrap());
+    let record = Record::new(
+        SessionId::from_bytes([7; 16]),
+        "__Host-id",
+        lifetime,
+        bench.now,
+    )
+    .with_principal("user:42")
+    .with_version(3)
+    .with_value("cart", json("[ {\"n\": 1.50} ]"))
+    .with_value("a.b", json("\"é\""))
+    .with_value("", json("null"))
+    .with_value("$p", Codec::Postcard.encode(&300_u64).unwrap());
     let record = bench.keep(record);
     let at = |seconds: i64| DateTime::from_millis(NOW as i64 + seconds * 1_000);
     let expected: Document = doc! {

@@ -40,7 +40,10 @@ fn what_is_overwritten_takes_no_room() {
         assert_eq!(write(&changes, &few), Done, "{n}");
     }
     assert_eq!(write(&Changes::new().set("d", json("1")), &few), TooLarge);
-    assert_eq!(write(&Changes::new().set("d", json("1")).remove("a"), &few), Done);
+    assert_eq!(
+        write(&Changes::new().set("d", json("1")).remove("a"), &few),
+        Done
+    );
     let there = bench.find(base.id()).unwrap().unwrap();
     assert_eq!(there.values().len(), 3);
     // What is counted is never less than what is there.
@@ -106,7 +109,9 @@ fn writers_that_race_for_the_last_room() {
                         outcomes.push(update(&store, &base, &changes, false, &limits, now).await);
                         let size = store.load(&base.id().into(), now).await.unwrap().unwrap();
                         assert!(
-                            limits.check(size.limited_size(), size.values().len()).is_ok(),
+                            limits
+                                .check(size.limited_size(), size.values().len())
+                                .is_ok(),
                             "too large"
                         );
                     }

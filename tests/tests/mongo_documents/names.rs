@@ -136,7 +136,11 @@ fn all_names_at_once() {
     }
     let base = bench.keep(record);
     assert_eq!(bench.find(base.id()).unwrap().unwrap(), base);
-    assert_eq!(base.values().len(), names.len() + 2, "and those of every record");
+    assert_eq!(
+        base.values().len(),
+        names.len() + 2,
+        "and those of every record"
+    );
     while let Some(name) = names.pop() {
         assert_eq!(
             bench.update(&base, &Changes::new().remove(name.as_str()), false),
@@ -145,7 +149,11 @@ fn all_names_at_once() {
         let mut left: Vec<_> = names.clone();
         left.extend(["a", "b"].map(str::to_owned));
         left.sort();
-        let there: Vec<_> = bench.values(base.id()).into_iter().map(|(key, _)| key).collect();
+        let there: Vec<_> = bench
+            .values(base.id())
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
         assert_eq!(there, left, "without {name:?}");
     }
     let mut changes = Changes::new();

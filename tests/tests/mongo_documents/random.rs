@@ -124,7 +124,9 @@ fn random_bson_in_random_fields_does_no_harm() {
     let outcomes = outcomes.into_inner();
     println!("{outcomes:#?}");
     let count = |loaded: &str| -> u32 {
-        let those = outcomes.iter().filter(|(outcome, _)| outcome.starts_with(loaded));
+        let those = outcomes
+            .iter()
+            .filter(|(outcome, _)| outcome.starts_with(loaded));
         those.map(|(_, count)| count).sum()
     };
     assert!(

@@ -61,7 +61,9 @@ fn a_damaged_session_is_not_created_over() {
         let record = bench.create();
         damage.put(&bench, record.id());
         let before = bench.document(record.id()).unwrap();
-        let again = bench.runtime.block_on(bench.store.create(&record, bench.now));
+        let again = bench
+            .runtime
+            .block_on(bench.store.create(&record, bench.now));
         // As far as the server can tell.
         let ended = before
             .get_datetime("ends")
@@ -87,7 +89,10 @@ fn a_copy_under_the_id_of_another_is_corrupt() {
     let mut copy = bench.document(one.id()).unwrap();
     copy.insert("_id", two.id().encode());
     bench.add(&copy);
-    assert_eq!((bench.load(one.id()), bench.load(two.id())), (Done, Corrupt));
+    assert_eq!(
+        (bench.load(one.id()), bench.load(two.id())),
+        (Done, Corrupt)
+    );
     assert_eq!(bench.update(&two, &set(), true), Done);
     assert_eq!(bench.load(two.id()), Corrupt);
     let mut listed = bench.list_all();
@@ -119,7 +124,10 @@ fn values_and_fields_of_others_are_readable() {
     };
     assert_eq!(bench.values(id), text(&all));
     let base = bench.find(id).unwrap().unwrap();
-    assert_eq!(bench.update(&base, &Changes::new().remove("c"), false), Done);
+    assert_eq!(
+        bench.update(&base, &Changes::new().remove("c"), false),
+        Done
+    );
     assert_eq!(bench.values(id), text(&all[..2]));
     let changes = Changes::new().set("d", json("4")).clear();
     assert_eq!(bench.update(&base, &changes, false), Done);
@@ -180,7 +188,9 @@ fn a_request_with_a_damaged_session() {
             session.sign_in(OWNER).unwrap();
             let token = token_of(&anew.commit(&session).await.unwrap());
             let id = session.id().unwrap().encode();
-            let change = bench.other.update_one(doc! { "_id": &id }, damage.done.clone());
+            let change = bench
+                .other
+                .update_one(doc! { "_id": &id }, damage.done.clone());
             // Another epoch or version than this one's is all there is to some.
             assert_eq!(change.await.unwrap().matched_count, 1);
             let refused = refusing.open(&[&*token]).await;
@@ -189,7 +199,11 @@ fn a_request_with_a_damaged_session() {
                 "{}: {refused:?}",
                 damage.name
             );
-            assert!(anew.open(&[&*token]).await.unwrap().is_new(), "{}", damage.name);
+            assert!(
+                anew.open(&[&*token]).await.unwrap().is_new(),
+                "{}",
+                damage.name
+            );
             anew.store()
                 .delete(&session.id().unwrap().into(), Ended::default())
                 .await

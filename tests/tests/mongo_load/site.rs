@@ -74,7 +74,10 @@ pub(crate) struct Truth {
 
 impl Truth {
     /// No session is outside of the index: the server keeps it with the document.
-    #[allow(clippy::unused_self, reason = "other stores have an index of their own")]
+    #[allow(
+        clippy::unused_self,
+        reason = "other stores have an index of their own"
+    )]
     pub(crate) const fn lost(&self, _probation: i64) -> [SessionId; 0] {
         []
     }

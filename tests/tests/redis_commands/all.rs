@@ -71,7 +71,11 @@ async fn nothing_else_is_sent_in(layout: Layout) {
     let (connecting, seen): (Vec<_>, Vec<_>) = seen
         .into_iter()
         .partition(|seen| CONNECTING.contains(&seen.name()));
-    assert!(!connecting.is_empty() && seen.len() > 2_000, "{}", seen.len());
+    assert!(
+        !connecting.is_empty() && seen.len() > 2_000,
+        "{}",
+        seen.len()
+    );
     for each in &connecting {
         assert!(
             !each.inner && (each.name() == "HELLO" || each.words[1] == "SETINFO"),
@@ -89,7 +93,10 @@ async fn nothing_else_is_sent_in(layout: Layout) {
         names
     };
     let (sent, called) = commands(layout);
-    assert_eq!((unique(false), unique(true)), (sent.clone(), called.clone()));
+    assert_eq!(
+        (unique(false), unique(true)),
+        (sent.clone(), called.clone())
+    );
     for each in &seen {
         assert!(each.key().starts_with("session:"), "{each:?}");
         // Outside of a script nothing is written but what creates nothing.

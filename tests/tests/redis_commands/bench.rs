@@ -120,7 +120,9 @@ impl<'a> Bench<'a> {
             Some((name.to_uppercase(), calls))
         });
         let own = ["INFO", "ECHO", "PING", "MONITOR", "SCRIPT|FLUSH"];
-        counted.filter(|(name, _)| !own.contains(&&**name)).collect()
+        counted
+            .filter(|(name, _)| !own.contains(&&**name))
+            .collect()
     }
 
     /// The commands of clients, then those of scripts, that something costs.
@@ -133,7 +135,8 @@ impl<'a> Bench<'a> {
             *counted.get_mut(name).unwrap() -= calls;
         }
         counted.retain(|_, calls| *calls > 0);
-        let (inner, outer): (Vec<_>, Vec<_>) = self.monitor.seen().into_iter().partition(|seen| seen.inner);
+        let (inner, outer): (Vec<_>, Vec<_>) =
+            self.monitor.seen().into_iter().partition(|seen| seen.inner);
         // Both ways to count agree.
         let mut heard = BTreeMap::new();
         for seen in inner.iter().chain(&outer) {

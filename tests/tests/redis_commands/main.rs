@@ -63,15 +63,23 @@ async fn a_script_is_sent_once() {
         let (added, again) = ("hgetall evalsha eval", "hgetall evalsha");
         let token = bench.costs("first", "evalsha eval", CREATE, create()).await;
         bench.costs("second", "evalsha", CREATE, create()).await;
-        bench.costs("first", added, "hmget hset", add(&token, "b")).await;
-        bench.costs("second", again, "hmget hset", add(&token, "c")).await;
+        bench
+            .costs("first", added, "hmget hset", add(&token, "b"))
+            .await;
+        bench
+            .costs("second", again, "hmget hset", add(&token, "c"))
+            .await;
 
         assert_eq!(server.command(&["SCRIPT", "FLUSH"]).text(), "OK");
         bench
             .costs("forgotten", added, "hmget hset", add(&token, "d"))
             .await;
-        bench.costs("known", again, "hmget hset", add(&token, "e")).await;
-        bench.costs("forgotten", "evalsha eval", CREATE, create()).await;
+        bench
+            .costs("known", again, "hmget hset", add(&token, "e"))
+            .await;
+        bench
+            .costs("forgotten", "evalsha eval", CREATE, create())
+            .await;
         let numbers = session_tests::numbers(&open(&manager, &token).await);
         assert_eq!(numbers.into_keys().collect::<String>(), "abcde", "{engine}");
     }

@@ -44,13 +44,17 @@ async fn the_commands_of_each_request() {
     };
     bench.costs("read", "get", "", request(&|_| ())).await;
     let insert = |session: &Session| insert(session, "a", 2);
-    bench.costs("write", "get evalsha", WRITE, request(&insert)).await;
+    bench
+        .costs("write", "get evalsha", WRITE, request(&insert))
+        .await;
     bench.costs("the same", "get", "", request(&insert)).await;
     bench
         .costs("clear", "get evalsha", WRITE, request(&Session::clear))
         .await;
     clock.advance(Duration::from_secs(61));
-    bench.costs("touch", "get evalsha", WRITE, request(&|_| ())).await;
+    bench
+        .costs("touch", "get evalsha", WRITE, request(&|_| ()))
+        .await;
 
     let signed = bench
         .costs(
@@ -75,11 +79,16 @@ async fn the_commands_of_each_request() {
         .await;
     let token = token_of(&signed);
     bench
-        .costs("destroy", "get evalsha zrem", "getrange unlink set", async {
-            let session = open(&manager, &token).await;
-            session.destroy().unwrap();
-            commit(&session).await
-        })
+        .costs(
+            "destroy",
+            "get evalsha zrem",
+            "getrange unlink set",
+            async {
+                let session = open(&manager, &token).await;
+                session.destroy().unwrap();
+                commit(&session).await
+            },
+        )
         .await;
     let other = anonymous(&manager).await;
     other.sign_in("user:1").unwrap();
@@ -87,12 +96,21 @@ async fn the_commands_of_each_request() {
     let id = other.id().unwrap();
     for (name, principal, theirs, commands, inside) in [
         ("sign another out", "user:2", false, "evalsha", "getrange"),
-        ("sign out one", "user:1", true, "evalsha zrem", "getrange unlink"),
+        (
+            "sign out one",
+            "user:1",
+            true,
+            "evalsha zrem",
+            "getrange unlink",
+        ),
     ] {
         bench
             .costs(name, commands, inside, async {
                 assert_eq!(
-                    store.delete_one(principal, id, Ended::default()).await.unwrap(),
+                    store
+                        .delete_one(principal, id, Ended::default())
+                        .await
+                        .unwrap(),
                     theirs
                 );
             })
@@ -110,7 +128,12 @@ async fn the_commands_of_each_request() {
 async fn what_a_session_of_the_other_layout_costs() {
     let server = RedisServer::start(Engine::Redis7);
     let bench = Bench::new(&server);
-    let packing = ("get evalsha", "get hgetall", "getrange getrange hmget set", "get");
+    let packing = (
+        "get evalsha",
+        "get hgetall",
+        "getrange getrange hmget set",
+        "get",
+    );
     let unpacking = (
         "hgetall evalsha",
         "get",
@@ -148,8 +171,12 @@ async fn what_a_session_of_the_other_layout_costs() {
         let session = bench.costs("read", read, reading, open(&to, &token)).await;
         assert_eq!(session.get("a").unwrap(), Some(0_u64));
         let (moved, inside) = (format!("{read} {moved}"), format!("{reading} {writing}"));
-        bench.costs("moved", &moved, &inside, write(&to, &token, 1)).await;
-        let session = bench.costs("read again", again, "", open(&to, &token)).await;
+        bench
+            .costs("moved", &moved, &inside, write(&to, &token, 1))
+            .await;
+        let session = bench
+            .costs("read again", again, "", open(&to, &token))
+            .await;
         assert_eq!(session.get("a").unwrap(), Some(1_u64));
     }
 }

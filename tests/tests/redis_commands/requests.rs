@@ -120,7 +120,9 @@ async fn the_commands_of_each_request() {
     // A minute later activity is written: by itself, or with what else is.
     clock.advance(Duration::from_secs(61));
     let touched = "hmget pexpire hset";
-    bench.costs("touch", writing, touched, request(&|_| ())).await;
+    bench
+        .costs("touch", writing, touched, request(&|_| ()))
+        .await;
     clock.advance(Duration::from_secs(61));
     bench
         .costs(
@@ -198,19 +200,37 @@ async fn the_commands_of_each_request() {
         .await;
     let end_one = async |principal: &str, theirs: bool| {
         assert_eq!(
-            store.delete_one(principal, id, Ended::default()).await.unwrap(),
+            store
+                .delete_one(principal, id, Ended::default())
+                .await
+                .unwrap(),
             theirs
         );
     };
     bench
-        .costs("sign another out", "evalsha", "hmget", end_one("user:1", false))
+        .costs(
+            "sign another out",
+            "evalsha",
+            "hmget",
+            end_one("user:1", false),
+        )
         .await;
     let ending = "hmget unlink";
     bench
-        .costs("sign out one", "evalsha zrem", ending, end_one("user:2", true))
+        .costs(
+            "sign out one",
+            "evalsha zrem",
+            ending,
+            end_one("user:2", true),
+        )
         .await;
     bench
-        .costs("sign out one again", "evalsha", "hmget", end_one("user:2", false))
+        .costs(
+            "sign out one again",
+            "evalsha",
+            "hmget",
+            end_one("user:2", false),
+        )
         .await;
     let (_, token) = sign_in().await;
     bench
@@ -220,7 +240,10 @@ async fn the_commands_of_each_request() {
             "hmget unlink zscore zrem",
             async {
                 assert_eq!(
-                    store.delete_all("user:2", None, Ended::default()).await.unwrap(),
+                    store
+                        .delete_all("user:2", None, Ended::default())
+                        .await
+                        .unwrap(),
                     1
                 );
             },
@@ -243,10 +266,15 @@ async fn the_commands_of_each_request() {
         })
         .await;
     bench
-        .costs("destroy", "hgetall evalsha", "hmget unlink hset pexpire", async {
-            let session = open(&manager, &token).await;
-            session.destroy().unwrap();
-            commit(&session).await
-        })
+        .costs(
+            "destroy",
+            "hgetall evalsha",
+            "hmget unlink hset pexpire",
+            async {
+                let session = open(&manager, &token).await;
+                session.destroy().unwrap();
+                commit(&session).await
+            },
+        )
         .await;
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use redis::{Connection, ToRedisArgs};
 use session_core::{
-    Changes, Codec, Ended, Key, Lifetime, Limits, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated, Value,
+    Changes, Codec, Ended, Key, Lifetime, Limits, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated, Value,
 };
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
@@ -66,8 +66,15 @@ impl Bench {
     }
 
     /// Another program's command.
-    pub(super) fn run<T: redis::FromRedisValue>(&mut self, name: &str, arguments: impl ToRedisArgs) -> T {
-        redis::cmd(name).arg(arguments).query(&mut self.other).unwrap()
+    pub(super) fn run<T: redis::FromRedisValue>(
+        &mut self,
+        name: &str,
+        arguments: impl ToRedisArgs,
+    ) -> T {
+        redis::cmd(name)
+            .arg(arguments)
+            .query(&mut self.other)
+            .unwrap()
     }
 
     /// All that is under a key, in one order.
@@ -130,7 +137,10 @@ impl Bench {
             limits: &Limits::default(),
         };
         let key = base.id().into();
-        match self.runtime.block_on(self.store.update(&key, update, self.now)) {
+        match self
+            .runtime
+            .block_on(self.store.update(&key, update, self.now))
+        {
             Ok(Updated::Saved { .. }) => Done,
             Ok(Updated::Conflict(_)) => Conflict,
             Ok(Updated::Gone) => Absent,
@@ -148,7 +158,10 @@ impl Bench {
 
     /// The same, and whether each can be read.
     pub(super) fn list_all(&self) -> Vec<(SessionId, bool)> {
-        let listed = self.runtime.block_on(self.store.list(OWNER, self.now)).unwrap();
+        let listed = self
+            .runtime
+            .block_on(self.store.list(OWNER, self.now))
+            .unwrap();
         let each = listed.iter();
         each.map(|listed| (listed.id(), listed.record().is_some()))
             .collect()

@@ -24,7 +24,9 @@ fn a_damaged_index() {
         corrupt(&ended.unwrap_err());
         // Nobody signs in where nobody could be signed out; and nothing is left behind.
         let record = bench.record();
-        let created = bench.runtime.block_on(bench.store.create(&record, bench.now));
+        let created = bench
+            .runtime
+            .block_on(bench.store.create(&record, bench.now));
         corrupt(&created.unwrap_err());
         assert_eq!(bench.load(record.id()), Absent);
     }
@@ -63,7 +65,10 @@ fn an_index_heals_after_a_minute() {
     enter(&mut bench, gone.id());
     enter(&mut bench, again.id());
     let entries = |bench: &mut Bench, now| {
-        let listed = bench.runtime.block_on(bench.store.list(OWNER, now)).unwrap();
+        let listed = bench
+            .runtime
+            .block_on(bench.store.list(OWNER, now))
+            .unwrap();
         let ids: Vec<_> = listed.iter().map(|record| record.id()).collect();
         let mut entries: Vec<String> = bench.run("ZRANGE", (INDEX, 0, -1));
         entries.sort();

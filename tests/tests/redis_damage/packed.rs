@@ -61,7 +61,9 @@ const UNSEEN: &[Damage] = &[
     ("another time last seen", |text| {
         with_word(&text, 2, "9999999999999")
     }),
-    ("a principal with a longer name", |text| with_word(&text, 6, "7")),
+    ("a principal with a longer name", |text| {
+        with_word(&text, 6, "7")
+    }),
 ];
 
 fn updated(bench: &Bench, record: &std::sync::Arc<session_core::Record>) -> [Outcome; 3] {
@@ -92,11 +94,20 @@ fn damaged_texts() {
 
                 assert_eq!(bench.load(id), Corrupt, "{name}");
                 let says_another = *name == "a principal with a longer name";
-                let listed = if says_another { vec![] } else { vec![(id, false)] };
+                let listed = if says_another {
+                    vec![]
+                } else {
+                    vec![(id, false)]
+                };
                 assert_eq!(bench.list_all(), listed, "{name}");
                 // Nobody creates over it.
-                let again = bench.runtime.block_on(bench.store.create(&record, bench.now));
-                assert!(matches!(again, Err(StoreError::IdTaken)), "{name}: {again:?}");
+                let again = bench
+                    .runtime
+                    .block_on(bench.store.create(&record, bench.now));
+                assert!(
+                    matches!(again, Err(StoreError::IdTaken)),
+                    "{name}: {again:?}"
+                );
                 assert_eq!(bench.run::<Vec<u8>>("GET", &key), damaged, "{name}");
                 if DAMAGES.iter().any(|(other, _)| other == name) {
                     assert_eq!(updated(&bench, &record), [Corrupt; 3], "{name}");
@@ -120,7 +131,12 @@ fn damaged_texts() {
                 bench.store = store.clone();
                 assert_eq!(bench.delete_one(ids[0]), !says_another, "{name}");
                 assert_eq!(bench.delete_all(), 1 + u64::from(says_another), "{name}");
-                for key in ids.map(session_key).iter().map(String::as_str).chain([INDEX]) {
+                for key in ids
+                    .map(session_key)
+                    .iter()
+                    .map(String::as_str)
+                    .chain([INDEX])
+                {
                     assert_eq!(bench.run::<u64>("EXISTS", key), 0, "{name}");
                 }
             }
@@ -138,7 +154,9 @@ fn what_is_no_text_and_no_hash() {
         bench.run::<()>(command, (&key, member));
         assert_eq!(bench.load(record.id()), Corrupt, "{command}");
         assert_eq!(updated(&bench, &record), [Corrupt; 3], "{command}");
-        let again = bench.runtime.block_on(bench.store.create(&record, bench.now));
+        let again = bench
+            .runtime
+            .block_on(bench.store.create(&record, bench.now));
         assert!(matches!(again, Err(StoreError::IdTaken)), "{command}");
         bench.delete(record.id());
     }
@@ -149,7 +167,9 @@ fn what_is_no_text_and_no_hash() {
     bench.run::<()>("HSET", (&key, "name", "Ann"));
     assert_eq!(bench.load(record.id()), Absent);
     assert_eq!(updated(&bench, &record), [Absent; 3]);
-    let again = bench.runtime.block_on(bench.store.create(&record, bench.now));
+    let again = bench
+        .runtime
+        .block_on(bench.store.create(&record, bench.now));
     assert!(matches!(again, Err(StoreError::IdTaken)));
     assert_eq!(bench.run::<String>("HGET", (&key, "name")), "Ann");
 }
@@ -164,7 +184,13 @@ fn random_bytes_in_a_text_do_no_harm() {
         failure_persistence: None,
         ..Config::default()
     };
-    let damage = (0..3_u8, any::<u16>(), any::<bool>(), any::<u8>(), any::<bool>());
+    let damage = (
+        0..3_u8,
+        any::<u16>(),
+        any::<bool>(),
+        any::<u8>(),
+        any::<bool>(),
+    );
     let ran = TestRunner::new(config).run(&damage, |(what, at, in_line, byte, exact)| {
         let mut bench = bench.borrow_mut();
         let record = bench.create();
@@ -184,7 +210,10 @@ fn random_bytes_in_a_text_do_no_harm() {
         if loaded == Ok(true) {
             prop_assert!(updated == Done, "it can be read, and then: {updated:?}");
         }
-        *outcomes.borrow_mut().entry(format!("{loaded:?}")).or_insert(0) += 1;
+        *outcomes
+            .borrow_mut()
+            .entry(format!("{loaded:?}"))
+            .or_insert(0) += 1;
         let _ = bench.list();
         bench.delete(id);
         bench.delete_all();

@@ -102,7 +102,10 @@ fn random_bytes_in_random_fields_do_no_harm() {
                 "it can be read, and then: {updated:?}"
             );
         }
-        *outcomes.borrow_mut().entry(format!("{loaded:?}")).or_insert(0) += 1;
+        *outcomes
+            .borrow_mut()
+            .entry(format!("{loaded:?}"))
+            .or_insert(0) += 1;
         let _ = bench.list();
         bench.delete(id);
         bench.delete_all();

@@ -1,8 +1,8 @@
 //! Requests whose session is damaged.
 
 use session_core::{
-    Clock, Ended, Error, OnCorrupt, OnMaxSessions, SessionId, SessionManager, SessionStore, StoreError,
-    SystemClock,
+    Clock, Ended, Error, OnCorrupt, OnMaxSessions, SessionId, SessionManager, SessionStore,
+    StoreError, SystemClock,
 };
 use session_tests::servers::Engine;
 use session_tests::{anonymous, open, token_of};
@@ -78,7 +78,9 @@ fn the_owner_of_a_damaged_session_signs_in_and_out() {
             let listed = runtime.block_on(manager.sessions_of(OWNER)).unwrap();
             assert_eq!(listed.len(), usize::from(there), "{name}");
             assert!(
-                listed.iter().all(|info| info.id() == id && !info.is_readable()),
+                listed
+                    .iter()
+                    .all(|info| info.id() == id && !info.is_readable()),
                 "{name}"
             );
 
@@ -98,7 +100,9 @@ fn the_owner_of_a_damaged_session_signs_in_and_out() {
             assert_eq!(is_marked(id), there, "{name}");
 
             (damage.done)(&mut bench, &key(second));
-            let ended = runtime.block_on(manager.sign_out_everywhere(OWNER)).unwrap();
+            let ended = runtime
+                .block_on(manager.sign_out_everywhere(OWNER))
+                .unwrap();
             let left = u64::from(damage.load == Corrupt);
             assert!((left..=left + 1).contains(&ended), "{name}: {ended}");
             assert_eq!(is_marked(second), damage.load == Corrupt, "{name}");

@@ -35,7 +35,11 @@ fn damaged_sessions_are(engine: Engine) {
         let left = if there { 5 } else { 0 };
         assert_eq!(list.len(), left, "{name}: {list:?}");
         let unreadable = list.contains(&(id, false));
-        assert_eq!(unreadable, there && damage.load == Corrupt, "{name}: {list:?}");
+        assert_eq!(
+            unreadable,
+            there && damage.load == Corrupt,
+            "{name}: {list:?}"
+        );
         assert_eq!(bench.delete_one(id), there, "{name}");
         assert_eq!(bench.list_all().len(), left.saturating_sub(1), "{name}");
         if there {
@@ -72,7 +76,9 @@ fn a_damaged_session_is_not_created_over() {
         let record = bench.create();
         (damage.done)(&mut bench, &key(record.id()));
         let before = bench.content(&key(record.id()));
-        let again = bench.runtime.block_on(bench.store.create(&record, bench.now));
+        let again = bench
+            .runtime
+            .block_on(bench.store.create(&record, bench.now));
         // Expired, as far as the server can tell.
         if damage.name == "another deadline in h than in m" {
             again.unwrap();
@@ -92,7 +98,10 @@ fn a_session_under_the_key_of_another_is_corrupt() {
     let mut bench = Bench::new(Engine::Redis7);
     let (one, two) = (bench.create(), bench.create());
     assert!(bench.run::<bool>("COPY", (key(one.id()), key(two.id()), "REPLACE")));
-    assert_eq!((bench.load(one.id()), bench.load(two.id())), (Done, Corrupt));
+    assert_eq!(
+        (bench.load(one.id()), bench.load(two.id())),
+        (Done, Corrupt)
+    );
     bench.delete(two.id());
     assert_eq!(bench.load(one.id()), Done);
 }
@@ -114,7 +123,9 @@ fn values_and_fields_of_others_are_readable() {
 
     // What was not counted when it was added takes nothing off when it goes.
     let load = |bench: &Bench| {
-        let loaded = bench.runtime.block_on(bench.store.load(&id.into(), bench.now));
+        let loaded = bench
+            .runtime
+            .block_on(bench.store.load(&id.into(), bench.now));
         loaded.unwrap().unwrap()
     };
     assert_eq!(

@@ -46,9 +46,15 @@ impl Act {
             Self::SignIn => sign_in(store, of(id, "ann")).await,
             Self::SignInAgain => sign_in(store, of_later(id, "ann", Duration::from_secs(60))).await,
             Self::Move => sign_in(store, of(id, "bob")).await,
-            Self::Delete => store.delete(&Key::Id(id), Ended::default()).await.map(|()| true),
+            Self::Delete => store
+                .delete(&Key::Id(id), Ended::default())
+                .await
+                .map(|()| true),
             // What a lost answer was about, the next one does not know of.
-            Self::DeleteOne => store.delete_one("ann", id, Ended::default()).await.map(|_| true),
+            Self::DeleteOne => store
+                .delete_one("ann", id, Ended::default())
+                .await
+                .map(|_| true),
             Self::DeleteAll => store
                 .delete_all("ann", None, Ended::default())
                 .await
@@ -152,17 +158,26 @@ async fn interrupt(
     let truth = truth(server, prefix);
     let stored = truth.sessions.get(&session);
     let told = format!("{case}: {outcome:?}, {truth:?}");
-    assert!(truth.lost(SHORT).is_empty(), "lives outside of the index: {told}");
+    assert!(
+        truth.lost(SHORT).is_empty(),
+        "lives outside of the index: {told}"
+    );
     match (&outcome, act.owner()) {
         (Ok(true), Some(owner)) => {
             let stored = stored.unwrap_or_else(|| panic!("gone: {told}"));
             assert_eq!(stored.principal.as_deref(), Some(owner), "{told}");
-            assert!(stored.ttl > SHORT && truth.is_indexed(session, owner), "{told}");
+            assert!(
+                stored.ttl > SHORT && truth.is_indexed(session, owner),
+                "{told}"
+            );
         }
         (Ok(_), _) => assert_eq!(stored, None, "{told}"),
         (Err(StoreError::Unavailable(_)), Some(_)) => {
             // Nothing was written, it says.
-            let was = before.sessions.get(&session).map(|was| was.principal.clone());
+            let was = before
+                .sessions
+                .get(&session)
+                .map(|was| was.principal.clone());
             assert_eq!(stored.map(|stored| stored.principal.clone()), was, "{told}");
         }
         (Err(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)), _) => {}
@@ -183,20 +198,30 @@ async fn check_healed(server: &RedisServer, store: &RedisStore, prefix: &str, ca
         let listed = heal(store, principal).await;
         let truth = truth(server, prefix);
         let entries: Vec<_> = truth.entries(principal).into_iter().collect();
-        assert_eq!(entries.len(), listed.len(), "{case}, {principal}: {truth:?}");
+        assert_eq!(
+            entries.len(),
+            listed.len(),
+            "{case}, {principal}: {truth:?}"
+        );
         assert!(
             entries.iter().all(|id| listed.contains(id)),
             "{case}, {principal}: {truth:?}"
         );
     }
     for principal in ["ann", "bob"] {
-        store.delete_all(principal, None, Ended::default()).await.unwrap();
+        store
+            .delete_all(principal, None, Ended::default())
+            .await
+            .unwrap();
     }
     let left = truth(server, prefix);
     assert!(left.indexes.is_empty(), "{case}: {left:?}");
     // What it leaves was on probation and outside of the index, or never signed in.
     let stays = |ttl: i64| !(0..=PROBATION).contains(&ttl);
-    let signed_in = left.sessions.values().filter(|stored| stored.principal.is_some());
+    let signed_in = left
+        .sessions
+        .values()
+        .filter(|stored| stored.principal.is_some());
     assert!(
         signed_in.clone().all(|stored| !stays(stored.ttl)),
         "{case}: {left:?}"
@@ -305,7 +330,9 @@ fn die(site: &Site, deaths: usize, seed: u64) {
         let survivor = {
             let (store, sessions, life) = (store.clone(), sessions.clone(), Rng::new(rng.next()));
             let after = Duration::from_micros(rng.below(4_000) as u64);
-            runtime.spawn(async move { tokio::time::timeout(after, live(store, life, sessions)).await })
+            runtime.spawn(
+                async move { tokio::time::timeout(after, live(store, life, sessions)).await },
+            )
         };
         std::thread::scope(|scope| {
             let (rng, sessions) = (Rng::new(rng.next()), sessions.clone());

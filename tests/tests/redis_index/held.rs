@@ -52,7 +52,9 @@ impl Words {
 
     pub(crate) fn get(&self, name: &str) -> &[u8] {
         let found = self.0.iter().find(|(other, _)| *other == name);
-        &found.unwrap_or_else(|| panic!("no step is called {name}")).1
+        &found
+            .unwrap_or_else(|| panic!("no step is called {name}"))
+            .1
     }
 }
 
@@ -84,7 +86,10 @@ impl Held {
                 begin.elapsed() < Duration::from_secs(20),
                 "the step was never taken"
             );
-            assert!(!act.is_finished(), "it is over and the step was never taken");
+            assert!(
+                !act.is_finished(),
+                "it is over and the step was never taken"
+            );
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.proxy.refuse().await;
@@ -135,7 +140,13 @@ async fn the_end_of_all_leaves_the_entry_of_who_signs_in_meanwhile() {
     held.proxy.accept().await;
     assert_eq!(ending.await.unwrap().unwrap(), 0);
     assert_not_lost(&site, id);
-    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .delete_all("ann", None, Ended::default())
+            .await
+            .unwrap(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -149,7 +160,10 @@ async fn who_signs_in_while_all_is_ended_is_told_that_it_was_in_vain() {
         sign_in(&signing, of(id, "ann")).await
     });
     let signing = signing.await;
-    let ended = store.delete_all("ann", None, Ended::default()).await.unwrap();
+    let ended = store
+        .delete_all("ann", None, Ended::default())
+        .await
+        .unwrap();
     held.proxy.accept().await;
     let signed_in = signing.await.unwrap().unwrap();
     assert_eq!((signed_in, ended), (false, 1));
@@ -212,7 +226,10 @@ async fn who_looks_with_another_clock_leaves_the_entry_of_who_signs_in_meanwhile
     let mut looks = Vec::new();
     for (held, now) in [(&slow, NOW), (&ahead, NOW.plus(LATER))] {
         let list = held.store.clone();
-        let look = held.begin(words.get("heal"), async move { list.list("ann", now).await });
+        let look = held.begin(
+            words.get("heal"),
+            async move { list.list("ann", now).await },
+        );
         looks.push(look.await);
     }
     assert!(sign_in(&store, of(id, "ann")).await.unwrap());
@@ -273,7 +290,10 @@ async fn a_session_that_comes_back_to_its_principal_keeps_its_entry() {
         assert_eq!(heal(&store, "ann").await, [id], "{step}");
         assert_eq!(heal(&store, "bob").await, [], "{step}");
         assert!(site.truth(PREFIX).entries("bob").is_empty(), "{step}");
-        store.delete_all("ann", None, Ended::default()).await.unwrap();
+        store
+            .delete_all("ann", None, Ended::default())
+            .await
+            .unwrap();
     }
 }
 
@@ -318,7 +338,10 @@ async fn what_an_interrupted_end_of_all_has_marked_is_healed() {
     });
     ending.await.abort();
     // Nothing was deleted, or one of them; the marks stay.
-    store.delete(&Key::Id(ids[0]), Ended::default()).await.unwrap();
+    store
+        .delete(&Key::Id(ids[0]), Ended::default())
+        .await
+        .unwrap();
     let key = format!("{PREFIX}{}", ids[1].encode());
     site.masters()[0].command(&["DEL", &key]);
     assert!(!site.truth(PREFIX).entries("ann").is_empty());
@@ -354,7 +377,9 @@ async fn who_cannot_undo_a_sign_in_does_not_say_that_nothing_was_written() {
     // As if all had been ended between the entry and the session; and then the server refuses to end this one.
     server.command(&["DEL", &format!("{PREFIX}principal:ann")]);
     assert_eq!(
-        server.command(&["ACL", "SETUSER", "default", "-unlink"]).text(),
+        server
+            .command(&["ACL", "SETUSER", "default", "-unlink"])
+            .text(),
         "OK"
     );
     held.proxy.accept().await;
@@ -417,5 +442,11 @@ async fn who_gives_a_principal_up_leaves_the_entry_of_who_signs_in_meanwhile() {
     held.proxy.accept().await;
     leaving.await.unwrap().unwrap();
     assert_not_lost(&site, id);
-    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .delete_all("ann", None, Ended::default())
+            .await
+            .unwrap(),
+        1
+    );
 }

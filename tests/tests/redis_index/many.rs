@@ -37,7 +37,11 @@ async fn all_are_ended_however_many_there_are() {
     let hasty = RedisStore::builder(server.url())
         .prefix(PREFIX)
         .layout(crate::LAYOUT);
-    let hasty = hasty.deadline(Duration::from_secs(1)).connect().await.unwrap();
+    let hasty = hasty
+        .deadline(Duration::from_secs(1))
+        .connect()
+        .await
+        .unwrap();
     assert_eq!(hasty.list("ann", NOW).await.unwrap().len(), 700);
     assert_eq!(
         hasty
@@ -52,6 +56,12 @@ async fn all_are_ended_however_many_there_are() {
         left.iter().map(|record| record.id()).collect::<Vec<_>>(),
         [sessions[3]]
     );
-    assert_eq!(hasty.delete_all("ann", None, Ended::default()).await.unwrap(), 1);
+    assert_eq!(
+        hasty
+            .delete_all("ann", None, Ended::default())
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(server.command(&["EXISTS", &index]).integer(), 0);
 }

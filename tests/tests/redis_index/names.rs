@@ -75,7 +75,10 @@ async fn any_name(site: &Site) {
         );
         assert_eq!(listed(&store, name).await, ids[..1], "{name:?}");
         assert_eq!(heal(&store, name).await, ids[..1], "{name:?}");
-        store.delete(&Key::Id(ids[0]), Ended::default()).await.unwrap();
+        store
+            .delete(&Key::Id(ids[0]), Ended::default())
+            .await
+            .unwrap();
         assert_eq!(listed(&store, name).await, [], "{name:?}");
         assert_eq!(listed(&other, name).await.len(), 1, "{name:?}");
         if let Some(next) = names.get(at + 1) {
@@ -119,14 +122,21 @@ async fn an_entry_follows_the_deadline_and_never_ends_before_the_session() {
             left(&site, &format!("t:{}", id.encode())),
         );
         // One was written a moment after the other.
-        assert!(index + 5_000 > session && session > 0, "{index} and {session}");
+        assert!(
+            index + 5_000 > session && session > 0,
+            "{index} and {session}"
+        );
     };
     create(&store, lasting(id, MINUTE, NOW)).await.unwrap();
     let first = NOW.plus(MINUTE).as_millis() as f64;
     assert_eq!(score(), first);
     outlives();
     // A fresh authentication moves it.
-    assert!(sign_in(&store, lasting(id, 60 * MINUTE, NOW)).await.unwrap());
+    assert!(
+        sign_in(&store, lasting(id, 60 * MINUTE, NOW))
+            .await
+            .unwrap()
+    );
     let last = NOW.plus(60 * MINUTE).as_millis() as f64;
     assert_eq!(score(), last);
     outlives();
@@ -136,11 +146,21 @@ async fn an_entry_follows_the_deadline_and_never_ends_before_the_session() {
     outlives();
     assert_eq!(listed(&store, "ann").await, [id]);
     // Longer again than it is, though not than it was: it lives on probation until it is confirmed.
-    assert!(sign_in(&store, lasting(id, 30 * MINUTE, NOW)).await.unwrap());
+    assert!(
+        sign_in(&store, lasting(id, 30 * MINUTE, NOW))
+            .await
+            .unwrap()
+    );
     assert_eq!(score(), last);
     assert!(left(&site, &format!("t:{}", id.encode())) > 29 * 60_000);
     outlives();
-    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .delete_all("ann", None, Ended::default())
+            .await
+            .unwrap(),
+        1
+    );
     assert!(site.truth("t:").indexes.is_empty());
 }
 
@@ -149,7 +169,9 @@ async fn clocks_that_differ_by_less_than_a_minute_lose_no_entry() {
     let site = Site::one();
     let store = site.store("t:").await;
     let (first, second) = (id(), id());
-    create(&store, lasting(first, 10 * MINUTE, NOW)).await.unwrap();
+    create(&store, lasting(first, 10 * MINUTE, NOW))
+        .await
+        .unwrap();
     // Just before its deadline for one server, another one is almost a minute ahead and signs in.
     let deadline = NOW.plus(10 * MINUTE);
     let before = Timestamp::from_millis(deadline.as_millis() - 1);
@@ -160,7 +182,13 @@ async fn clocks_that_differ_by_less_than_a_minute_lose_no_entry() {
     let mut alive: Vec<_> = alive.iter().map(|record| record.id()).collect();
     alive.sort_by_key(|id| *id != first);
     assert_eq!(alive, [first, second]);
-    assert_eq!(store.delete_all("ann", None, Ended::default()).await.unwrap(), 2);
+    assert_eq!(
+        store
+            .delete_all("ann", None, Ended::default())
+            .await
+            .unwrap(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -174,7 +202,10 @@ async fn entries_beyond_their_deadline_go_with_the_next_sign_in() {
     let record = std::sync::Arc::new(lasting(new, MINUTE, later));
     store.create(&record, later).await.unwrap();
     assert_eq!(
-        site.truth("t:").entries("ann").into_iter().collect::<Vec<_>>(),
+        site.truth("t:")
+            .entries("ann")
+            .into_iter()
+            .collect::<Vec<_>>(),
         [new]
     );
 }

@@ -10,7 +10,9 @@ use session_tests::Rng;
 use tokio::task::JoinSet;
 
 use crate::site::{PROBATION, Site, Stored, Truth};
-use crate::steps::{LATER, NOW, anonymous, create, heal, id, insert, leave_an_entry, of, of_later, sign_in};
+use crate::steps::{
+    LATER, NOW, anonymous, create, heal, id, insert, leave_an_entry, of, of_later, sign_in,
+};
 
 /// How many principals have their races at once.
 const AT_ONCE: usize = 48;
@@ -103,7 +105,8 @@ impl Race {
 
     /// How many pairs there are of something that signs in and something that ends or looks.
     fn pairs(&self) -> usize {
-        let count = |wanted: fn(&Act) -> bool| self.acts.iter().filter(|(act, _)| wanted(act)).count();
+        let count =
+            |wanted: fn(&Act) -> bool| self.acts.iter().filter(|(act, _)| wanted(act)).count();
         let signs = count(|act| matches!(act, Act::Create | Act::SignIn | Act::Return));
         let ends = count(|act| {
             matches!(
@@ -126,7 +129,14 @@ impl Race {
         }
     }
 
-    async fn act(&self, store: &RedisStore, act: Act, id: SessionId, after: Duration, order: &AtomicU64) {
+    async fn act(
+        &self,
+        store: &RedisStore,
+        act: Act,
+        id: SessionId,
+        after: Duration,
+        order: &AtomicU64,
+    ) {
         tokio::time::sleep(after).await;
         let begin = order.fetch_add(1, Ordering::SeqCst);
         let (mut signed, mut ended) = (false, false);
@@ -138,7 +148,9 @@ impl Race {
                 Ok(()) => signed = true,
                 Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}"),
             },
-            Act::SignIn | Act::Return => signed = sign_in(store, record(&self.principal)).await.unwrap(),
+            Act::SignIn | Act::Return => {
+                signed = sign_in(store, record(&self.principal)).await.unwrap()
+            }
             Act::Move => signed = sign_in(store, record(&self.other)).await.unwrap(),
             Act::Insert => insert(store, id).await.unwrap(),
             Act::Delete => store.delete(&Key::Id(id), Ended::default()).await.unwrap(),
@@ -177,7 +189,12 @@ impl Race {
         let done = self.done.lock().unwrap();
         let created = done.iter().filter(|done| done.act == Act::Create);
         let created: Vec<_> = created.map(|done| done.id).collect();
-        for id in self.settled.into_iter().chain(self.anonymous).chain(created) {
+        for id in self
+            .settled
+            .into_iter()
+            .chain(self.anonymous)
+            .chain(created)
+        {
             let stored = truth.sessions.get(&id);
             if let Some(wrong) = self.wrong(id, stored, truth, &done) {
                 let index = truth.indexes.get(&self.principal);
@@ -240,7 +257,10 @@ impl Race {
         for principal in [&self.principal, &self.other] {
             let mut listed = heal(store, principal).await;
             listed.sort_unstable();
-            self.listed.lock().unwrap().push((principal.clone(), listed));
+            self.listed
+                .lock()
+                .unwrap()
+                .push((principal.clone(), listed));
         }
     }
 }

@@ -42,7 +42,9 @@ impl Site {
     pub(crate) fn masters(&self) -> Vec<&RedisServer> {
         match self {
             Self::One(server) => vec![server],
-            Self::Cluster(cluster, masters) => masters.iter().map(|i| &cluster.nodes()[*i]).collect(),
+            Self::Cluster(cluster, masters) => {
+                masters.iter().map(|i| &cluster.nodes()[*i]).collect()
+            }
         }
     }
 
@@ -111,7 +113,8 @@ impl Truth {
         let keys = node.command(&["KEYS", &format!("{prefix}*")]);
         let keys: Vec<_> = keys.items().iter().map(Reply::text).collect();
         let index = format!("{prefix}principal:");
-        let (indexes, sessions): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.starts_with(&index));
+        let (indexes, sessions): (Vec<_>, Vec<_>) =
+            keys.iter().partition(|key| key.starts_with(&index));
         let owned: Vec<_> = match LAYOUT {
             Layout::Packed => sessions.iter().map(|key| vec!["GET", key]).collect(),
             _ => sessions.iter().map(|key| vec!["HGET", key, "p"]).collect(),
@@ -136,8 +139,12 @@ impl Truth {
         for key in indexes {
             let entries = node.command(&["ZRANGE", key, "0", "-1", "WITHSCORES"]);
             let entries = entries.items().chunks_exact(2);
-            let entries =
-                entries.map(|pair| (pair[0].text().parse().unwrap(), pair[1].text().parse().unwrap()));
+            let entries = entries.map(|pair| {
+                (
+                    pair[0].text().parse().unwrap(),
+                    pair[1].text().parse().unwrap(),
+                )
+            });
             self.indexes
                 .insert(key[index.len()..].to_owned(), entries.collect());
         }

@@ -54,7 +54,10 @@ async fn an_hourly_sign_in_leaves_few_entries_beside_those_of_live_sessions() {
         let entries = site.truth(PREFIX).entries("ann");
         assert!(live.iter().all(|id| entries.contains(id)));
         assert_eq!(
-            store.delete_all("ann", None, Ended::default()).await.unwrap(),
+            store
+                .delete_all("ann", None, Ended::default())
+                .await
+                .unwrap(),
             2,
             "{now:?}"
         );
@@ -83,7 +86,9 @@ async fn sessions_that_live_long_hide_no_stale_entries_behind_them() {
 
 /// Adds members to the index, at these scores.
 fn add(server: &RedisServer, members: impl Iterator<Item = (u64, String)>) {
-    let members: Vec<_> = members.map(|(score, name)| (score.to_string(), name)).collect();
+    let members: Vec<_> = members
+        .map(|(score, name)| (score.to_string(), name))
+        .collect();
     for some in members.chunks(1_000) {
         let mut command = vec!["ZADD", INDEX];
         for (score, name) in some {
@@ -108,7 +113,10 @@ async fn all_end_beside_members_of_other_programs_and_sessions_of_others() {
         let deadline = of(ids[0], "ann").deadline().as_millis();
         // At the front, among them, and behind them.
         let score = |at: usize| [0, deadline, deadline + 1][at % 3];
-        add(server, (0..foreign).map(|at| (score(at), format!("no id {at}"))));
+        add(
+            server,
+            (0..foreign).map(|at| (score(at), format!("no id {at}"))),
+        );
         let bobs = id();
         create(&store, of(bobs, "bob")).await.unwrap();
         add(server, [(deadline, bobs.encode())].into_iter());
@@ -128,7 +136,12 @@ async fn all_end_beside_members_of_other_programs_and_sessions_of_others() {
             left.iter().map(|listed| listed.id()).collect::<Vec<_>>(),
             [ids[7]]
         );
-        assert!(store.delete_one("ann", ids[7], Ended::default()).await.unwrap());
+        assert!(
+            store
+                .delete_one("ann", ids[7], Ended::default())
+                .await
+                .unwrap()
+        );
         assert!(store.load(&Key::Id(bobs), NOW).await.unwrap().is_some());
         assert_eq!(server.command(&["ZCARD", INDEX]).integer(), foreign as i64);
     }
@@ -169,7 +182,10 @@ async fn a_listing_of_very_many_entries_holds_nobody_up_and_heals() {
 /// No room for anything: whatever asks for memory is refused.
 fn fill(site: &Site) {
     for server in site.masters() {
-        assert_eq!(server.command(&["CONFIG", "SET", "maxmemory", "1"]).text(), "OK");
+        assert_eq!(
+            server.command(&["CONFIG", "SET", "maxmemory", "1"]).text(),
+            "OK"
+        );
     }
 }
 
@@ -182,16 +198,27 @@ async fn sessions_end_on_a_server_that_is_out_of_memory() {
             ids.push(sign_in(&store, NOW).await);
         }
         let guest = id();
-        create(&store, crate::steps::anonymous(guest)).await.unwrap();
+        create(&store, crate::steps::anonymous(guest))
+            .await
+            .unwrap();
         fill(&site);
         let refused = store.create(&at(id(), NOW).into(), NOW).await;
         assert!(refused.is_err(), "{}", site.name());
 
         let name = site.name();
-        store.delete(&Key::Id(guest), Ended::default()).await.unwrap();
-        store.delete(&Key::Id(ids[0]), Ended::default()).await.unwrap();
+        store
+            .delete(&Key::Id(guest), Ended::default())
+            .await
+            .unwrap();
+        store
+            .delete(&Key::Id(ids[0]), Ended::default())
+            .await
+            .unwrap();
         assert!(
-            store.delete_one("ann", ids[1], Ended::default()).await.unwrap(),
+            store
+                .delete_one("ann", ids[1], Ended::default())
+                .await
+                .unwrap(),
             "{name}"
         );
         assert_eq!(
@@ -203,11 +230,17 @@ async fn sessions_end_on_a_server_that_is_out_of_memory() {
             "{name}"
         );
         assert_eq!(
-            store.delete_all("ann", None, Ended::default()).await.unwrap(),
+            store
+                .delete_all("ann", None, Ended::default())
+                .await
+                .unwrap(),
             1,
             "{name}"
         );
         let truth = site.truth(PREFIX);
-        assert!(truth.indexes.is_empty() && truth.sessions.is_empty(), "{name}");
+        assert!(
+            truth.indexes.is_empty() && truth.sessions.is_empty(),
+            "{name}"
+        );
     }
 }

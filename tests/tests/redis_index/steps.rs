@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Changes, Codec, Key, Lifetime, Limits, Metadata, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+    Changes, Codec, Key, Lifetime, Limits, Metadata, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);

@@ -85,7 +85,10 @@ impl Client {
             Some(value) => {
                 let (_, end, _) = *last.iter().find(|(.., other)| *other == value).unwrap();
                 let after = last.iter().find(|(begin, ..)| *begin > end);
-                assert_eq!(after, None, "inserted after {value} was acknowledged at {end}");
+                assert_eq!(
+                    after, None,
+                    "inserted after {value} was acknowledged at {end}"
+                );
             }
         }
         assert_eq!(

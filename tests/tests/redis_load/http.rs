@@ -58,7 +58,11 @@ async fn layer(site: &Site) -> SessionLayer {
 }
 
 /// The response to a request with this token, and the cookie that it sets.
-async fn visit(layer: &SessionLayer, path: &str, token: &str) -> (Response<String>, Option<String>) {
+async fn visit(
+    layer: &SessionLayer,
+    path: &str,
+    token: &str,
+) -> (Response<String>, Option<String>) {
     let service = layer.layer(service_fn(handler));
     let cookie = format!("__Host-id={token}");
     let request = Request::builder()

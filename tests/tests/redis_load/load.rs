@@ -72,7 +72,8 @@ async fn fresh(manager: &SessionManager, place: usize) -> Client {
     let session = anonymous(manager).await;
     session.insert("n", 0).unwrap();
     // Nobody else's, so that the end of all of them is the end of this one.
-    let principal = has_principal(place).then(|| format!("user:{}", SessionId::random().unwrap().encode()));
+    let principal =
+        has_principal(place).then(|| format!("user:{}", SessionId::random().unwrap().encode()));
     if let Some(principal) = &principal {
         session.sign_in(principal).unwrap();
     }
@@ -102,7 +103,10 @@ impl World {
         let ended_before = client.ended.load(Ordering::SeqCst);
         let session = open(manager, &client.token()).await;
         if session.is_new() {
-            assert!(client.may_be_a_stranger(), "a session that nobody ended is gone");
+            assert!(
+                client.may_be_a_stranger(),
+                "a session that nobody ended is gone"
+            );
             self.figures.strangers.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -146,9 +150,10 @@ impl World {
             matches!(directive, Directive::Nothing),
             "{directive:?}, after its end: {ended}"
         );
-        self.figures
-            .conflicts
-            .fetch_add(runs.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+        self.figures.conflicts.fetch_add(
+            runs.load(Ordering::Relaxed).saturating_sub(1),
+            Ordering::Relaxed,
+        );
         match saved {
             Ok(()) => {
                 if add {
@@ -162,7 +167,10 @@ impl World {
                 }
             }
             Err(Error::Gone) => {
-                assert!(client.may_be_a_stranger(), "a session that nobody ended is gone");
+                assert!(
+                    client.may_be_a_stranger(),
+                    "a session that nobody ended is gone"
+                );
                 self.figures.gone.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => panic!("{error}"),
@@ -225,7 +233,11 @@ impl World {
                 "an ended session is back: {client:?}"
             );
             let manager = &self.managers[0];
-            let found = manager.store().load(&Key::Id(client.id), now).await.unwrap();
+            let found = manager
+                .store()
+                .load(&Key::Id(client.id), now)
+                .await
+                .unwrap();
             assert!(found.is_none_or(|record| record.ended().is_some()));
             assert!(open(manager, &client.token()).await.is_new());
         }
@@ -270,9 +282,9 @@ async fn run(site: &Site, load: Load) {
             Rng::new(load.seed * 1_000 + who as u64),
         );
         tasks.spawn(async move {
-            while let Ok(left) =
-                left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-            {
+            while let Ok(left) = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            }) {
                 world.request(who, left, &rng).await;
             }
         });
@@ -307,7 +319,10 @@ async fn run(site: &Site, load: Load) {
     world.check(site).await;
 }
 
-pub(crate) async fn seeds(site: &Site, loads: impl IntoIterator<Item = (usize, usize, usize, Codec)>) {
+pub(crate) async fn seeds(
+    site: &Site,
+    loads: impl IntoIterator<Item = (usize, usize, usize, Codec)>,
+) {
     for (seed, (managers, sessions, requests, codec)) in loads.into_iter().enumerate() {
         let seed = seed as u64 + 1;
         run(

@@ -22,5 +22,8 @@ const MARK: i64 = 60_000;
 
 /// Whether there is a session on the servers, and not only the mark of one.
 fn is_session(truth: &site::Truth, id: session_core::SessionId) -> bool {
-    truth.sessions.get(&id).is_some_and(|stored| stored.ttl > MARK)
+    truth
+        .sessions
+        .get(&id)
+        .is_some_and(|stored| stored.ttl > MARK)
 }

@@ -31,7 +31,11 @@ async fn what_cannot_be_read_is_listed_with_the_others_and_ends_like_them() {
                 "{moved}"
             );
             match all {
-                true => assert_eq!(store.delete_all("ann", None, ENDED).await.unwrap(), 2, "{moved}"),
+                true => assert_eq!(
+                    store.delete_all("ann", None, ENDED).await.unwrap(),
+                    2,
+                    "{moved}"
+                ),
                 false => {
                     assert!(
                         !store.delete_one("bob", record().id(), ENDED).await.unwrap(),
@@ -45,7 +49,11 @@ async fn what_cannot_be_read_is_listed_with_the_others_and_ends_like_them() {
                 }
             }
             assert!(store.list("ann", NOW).await.unwrap().is_empty(), "{moved}");
-            assert_eq!((store.new.store.len(), store.old.store.len()), (0, 0), "{moved}");
+            assert_eq!(
+                (store.new.store.len(), store.old.store.len()),
+                (0, 0),
+                "{moved}"
+            );
         }
     }
 }

@@ -12,7 +12,13 @@ async fn in_each() -> MigratingStore<Watched, Watched> {
 }
 
 fn of(id: u8) -> Record {
-    Record::new(SessionId::from_bytes([id; 16]), "id", Lifetime::default(), NOW).with_principal("ann")
+    Record::new(
+        SessionId::from_bytes([id; 16]),
+        "id",
+        Lifetime::default(),
+        NOW,
+    )
+    .with_principal("ann")
 }
 
 impl MigratingStore<Watched, Watched> {
@@ -38,7 +44,11 @@ async fn what_one_store_cannot_end_the_other_ends_all_the_same() {
         );
         assert_eq!((up.store.len(), down.store.len()), (0, 1), "{old}");
         down.down.store(false, Ordering::Relaxed);
-        assert_eq!(store.delete_all("ann", None, ENDED).await.unwrap(), 1, "{old}");
+        assert_eq!(
+            store.delete_all("ann", None, ENDED).await.unwrap(),
+            1,
+            "{old}"
+        );
         assert!(store.list("ann", NOW).await.unwrap().is_empty(), "{old}");
     }
 }
@@ -51,11 +61,17 @@ async fn one_ends_where_it_is_while_the_other_store_is_down() {
         let (out_of_reach, within_reach) = if old { (of(2), of(1)) } else { (of(1), of(2)) };
         down.down.store(true, Ordering::Relaxed);
         assert!(
-            !store.delete_one("bob", within_reach.id(), ENDED).await.unwrap(),
+            !store
+                .delete_one("bob", within_reach.id(), ENDED)
+                .await
+                .unwrap(),
             "{old}"
         );
         assert!(
-            store.delete_one("ann", within_reach.id(), ENDED).await.unwrap(),
+            store
+                .delete_one("ann", within_reach.id(), ENDED)
+                .await
+                .unwrap(),
             "{old}"
         );
         let failed = store.delete_one("ann", out_of_reach.id(), ENDED).await;
@@ -66,7 +82,10 @@ async fn one_ends_where_it_is_while_the_other_store_is_down() {
         down.down.store(false, Ordering::Relaxed);
         assert_eq!(store.list("ann", NOW).await.unwrap().len(), 1, "{old}");
         assert!(
-            store.delete_one("ann", out_of_reach.id(), ENDED).await.unwrap(),
+            store
+                .delete_one("ann", out_of_reach.id(), ENDED)
+                .await
+                .unwrap(),
             "{old}"
         );
         assert!(up.store.is_empty(), "{old}");
@@ -101,7 +120,10 @@ async fn where_both_are_down_nothing_was_written() {
         store.delete_one("ann", id, ENDED).await.map(drop),
         store.delete(&Key::Id(id), ENDED).await,
     ] {
-        assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+        assert!(
+            matches!(failed, Err(StoreError::Unavailable(_))),
+            "{failed:?}"
+        );
     }
 }
 
@@ -123,10 +145,16 @@ async fn sessions_of_the_old_store_go_on_while_the_new_one_is_down() {
     // What may have moved is not said to be gone, and nothing begins.
     for id in [of(1).id(), of(3).id()] {
         let failed = store.load(&Key::Id(id), NOW).await;
-        assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+        assert!(
+            matches!(failed, Err(StoreError::Unavailable(_))),
+            "{failed:?}"
+        );
     }
     let failed = store.create(&Arc::new(of(3)), NOW).await;
-    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+    assert!(
+        matches!(failed, Err(StoreError::Unavailable(_))),
+        "{failed:?}"
+    );
     // It moves as soon as it can.
     store.new.down.store(false, Ordering::Relaxed);
     assert!(matches!(
@@ -147,7 +175,10 @@ async fn sessions_that_have_moved_go_on_while_the_old_store_is_down() {
         Updated::Saved { version: 2, .. }
     ));
     let failed = store.load(&Key::Id(of(3).id()), NOW).await;
-    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+    assert!(
+        matches!(failed, Err(StoreError::Unavailable(_))),
+        "{failed:?}"
+    );
 }
 
 /// A place may have been left in the new store, of which a mark is left then.
@@ -159,7 +190,10 @@ async fn a_session_whose_end_did_not_reach_the_old_store_goes_on_there() {
     store.new.create(&Arc::new(place), NOW).await.unwrap();
     store.old.down.store(true, Ordering::Relaxed);
     let failed = store.delete(&key(), ENDED).await;
-    assert!(matches!(failed, Err(StoreError::OutcomeUnknown(_))), "{failed:?}");
+    assert!(
+        matches!(failed, Err(StoreError::OutcomeUnknown(_))),
+        "{failed:?}"
+    );
     store.old.down.store(false, Ordering::Relaxed);
     assert_eq!(*store.load(&key(), NOW).await.unwrap().unwrap(), record());
     let written = write(&store, NOW).await;

@@ -100,8 +100,13 @@ fn a_record_without_principal_has_no_field_of_it() {
 #[test]
 fn long_metadata_is_not_cut() {
     let name = "n".repeat(300);
-    let record =
-        Record::new(id(), "id", Lifetime::default(), Timestamp::from_millis(1_000)).with_principal(name);
+    let record = Record::new(
+        id(),
+        "id",
+        Lifetime::default(),
+        Timestamp::from_millis(1_000),
+    )
+    .with_principal(name);
     let fields = written(&record);
     assert_eq!(fields[4..6], [b"m".to_vec(), record.encode_metadata()]);
     assert_eq!(*read_record(id(), reply(&fields)).unwrap().unwrap(), record);
@@ -111,7 +116,9 @@ fn long_metadata_is_not_cut() {
 fn a_missing_piece_of_the_metadata_is_noticed() {
     for missing in ["m", "m1", "m2", "m3"] {
         let fields = written(&full());
-        let kept = fields.chunks(2).filter(|pair| pair[0] != missing.as_bytes());
+        let kept = fields
+            .chunks(2)
+            .filter(|pair| pair[0] != missing.as_bytes());
         let kept: Vec<_> = kept.flatten().cloned().collect();
         assert_eq!(kept.len() + 2, fields.len());
         assert!(
@@ -128,7 +135,9 @@ fn both_protocols_are_read() {
         let [name, content] = [0, 1].map(|at| Reply::BulkString(pair[at].clone()));
         (name, content)
     });
-    let record = read_record(id(), Reply::Map(map.collect())).unwrap().unwrap();
+    let record = read_record(id(), Reply::Map(map.collect()))
+        .unwrap()
+        .unwrap();
     assert_eq!(*record, full());
     assert!(read_record(id(), Reply::Array(vec![])).unwrap().is_none());
     assert!(read_record(id(), Reply::Map(vec![])).unwrap().is_none());
@@ -137,7 +146,10 @@ fn both_protocols_are_read() {
         Reply::Int(1),
         Reply::Array(vec![Reply::Nil, Reply::Nil]),
     ] {
-        assert!(matches!(read_record(id(), nonsense), Err(StoreError::Corrupt(_))));
+        assert!(matches!(
+            read_record(id(), nonsense),
+            Err(StoreError::Corrupt(_))
+        ));
     }
 }
 
@@ -186,7 +198,10 @@ fn numbers_are_read_as_the_scripts_read_them() {
         "2 1700043200000 900001 190",
         "2 1700043200000 900000",
     ] {
-        assert!(matches!(with("h", head), Err(StoreError::Corrupt(_))), "{head:?}");
+        assert!(
+            matches!(with("h", head), Err(StoreError::Corrupt(_))),
+            "{head:?}"
+        );
     }
 }
 
@@ -195,8 +210,14 @@ fn a_value_says_which_codec_wrote_it() {
     let read = |content: &'static [u8]| value(Bytes::from_static(content));
     assert_eq!(read(b"").unwrap(), Value::new(Codec::Json, ""));
     assert_eq!(read(b"\x00\x00").unwrap(), Value::new(Codec::Json, ""));
-    assert_eq!(read(b"\x00\x01x").unwrap(), Value::new(Codec::Postcard, "x"));
+    assert_eq!(
+        read(b"\x00\x01x").unwrap(),
+        Value::new(Codec::Postcard, "x")
+    );
     for broken in [&b"\x00"[..], b"\x00\x02x", b"\x00\xff"] {
-        assert!(matches!(read(broken), Err(StoreError::Corrupt(_))), "{broken:?}");
+        assert!(
+            matches!(read(broken), Err(StoreError::Corrupt(_))),
+            "{broken:?}"
+        );
     }
 }

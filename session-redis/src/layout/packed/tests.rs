@@ -9,7 +9,12 @@ fn id() -> SessionId {
 }
 
 fn record() -> Record {
-    let record = Record::new(id(), "id", Lifetime::default(), Timestamp::from_millis(1_000));
+    let record = Record::new(
+        id(),
+        "id",
+        Lifetime::default(),
+        Timestamp::from_millis(1_000),
+    );
     record.with_value("a", Codec::Json.encode(&1).unwrap())
 }
 
@@ -71,7 +76,13 @@ fn what_was_damaged_is_corrupt() {
     let record = record().with_principal("user:42");
     let text = written(&record);
     let line = text.iter().position(|byte| *byte == b'\n').unwrap();
-    let with = |line: &str| [line.as_bytes(), &text[text.len() - record.encode().len() - 7..]].concat();
+    let with = |line: &str| {
+        [
+            line.as_bytes(),
+            &text[text.len() - record.encode().len() - 7..],
+        ]
+        .concat()
+    };
     assert!(read(with("0 1 1000 0 1209601000 7200000 7\n")).is_ok());
     for other in [
         "",
