@@ -1,7 +1,7 @@
 //! Sessions without a store on the server: the whole record sealed into the client's cookie.
 //!
-//! [`CookieStore`] is a [`SessionStore`](session_core::SessionStore) that keeps nothing. Its key is the
-//! record itself, sealed, so each write hands back a new key for the client to hold.
+//! [`CookieStore`] is a [`SessionStore`](session_core::SessionStore) that keeps nothing. Its key is
+//! the record itself, sealed, so each write hands back a new key for the client to hold.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -47,19 +47,19 @@
 //!
 //! # Signed or encrypted
 //!
-//! [`CookieStore::signed`] is the default choice: it authenticates, is fast, and a cookie can be read when
-//! something has to be found out. [`CookieStore::encrypted`] is for values that the client must not
-//! read. To move a site from one to the other, keep opening the former with
-//! [`also_open`](CookieStore::also_open) until the last of its sessions has expired. Without it, only
-//! the chosen algorithm is opened, and what fails to open is tried in no other way.
+//! [`CookieStore::signed`] is the default choice: it authenticates, is fast, and a cookie can be
+//! read when something has to be found out. [`CookieStore::encrypted`] is for values that the
+//! client must not read. To move a site from one to the other, keep opening the former with
+//! [`also_open`](CookieStore::also_open) until the last of its sessions has expired. Without it,
+//! only the chosen algorithm is opened, and what fails to open is tried in no other way.
 //!
 //! # Changing keys
 //!
-//! Give every node the new key behind the current one, so that all of them open what it seals; then put
-//! it in front of the ring ([`KeyRing`](session_core::KeyRing)). What an older key sealed still opens, and is
-//! sealed by the first key with the next write, which for a session in use is at most one touch
-//! interval away. Once the longest absolute lifetime has passed, nothing is left of the old key
-//! and it can go.
+//! Give every node the new key behind the current one, so that all of them open what it seals; then
+//! put it in front of the ring ([`KeyRing`](session_core::KeyRing)). What an older key sealed still
+//! opens, and is sealed by the first key with the next write, which for a session in use is at most
+//! one touch interval away. Once the longest absolute lifetime has passed, nothing is left of the
+//! old key and it can go.
 //!
 //! # The format
 //!
@@ -87,9 +87,9 @@
 //! | 8 | length of the scope |
 //! | .. | the scope |
 //!
-//! The keys are those that [`KeyRing::derive`](session_core::KeyRing::derive) makes for the purpose and the
-//! scope. So nothing opens in another scope, with another algorithm, in another version or with
-//! any bit changed. MACs and tags are compared in constant time. The golden files in
+//! The keys are those that [`KeyRing::derive`](session_core::KeyRing::derive) makes for the purpose
+//! and the scope. So nothing opens in another scope, with another algorithm, in another version or
+//! with any bit changed. MACs and tags are compared in constant time. The golden files in
 //! `tests/golden` hold the format still.
 
 mod cut_off;

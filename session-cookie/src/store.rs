@@ -138,8 +138,8 @@ impl CookieStore {
         }
     }
 
-    /// Asks, for each sealed session with a principal, since when its sessions count: to sign them out everywhere. Default: nobody is
-    /// asked, and what was sealed opens until it expires.
+    /// Asks, for each sealed session with a principal, since when its sessions count: to sign them
+    /// out everywhere. Default: nobody is asked, and what was sealed opens until it expires.
     ///
     /// [`CutOff`] has an example.
     #[must_use]

@@ -77,8 +77,8 @@ impl Arena {
     }
 }
 
-/// What `f` makes of the encoded value. Nobody else has the draft meanwhile: a `Serialize` that encodes another value gets
-/// one of its own.
+/// What `f` makes of the encoded value. Nobody else has the draft meanwhile: a `Serialize` that
+/// encodes another value gets one of its own.
 fn draft<T: Serialize + ?Sized, R>(
     codec: Codec,
     value: &T,

@@ -20,7 +20,8 @@ const PAUSE_FIRST: Duration = Duration::from_millis(1);
 /// gets its turn.
 const REST: Duration = Duration::from_millis(40);
 
-/// While a write is under way nobody knows its outcome; if the future is dropped then, that stays so.
+/// While a write is under way nobody knows its outcome; if the future is dropped then, that stays
+/// so.
 pub(crate) struct InDoubt<'a> {
     inner: Option<&'a Inner>,
 }

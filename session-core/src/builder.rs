@@ -22,14 +22,14 @@ pub struct Deadlines {
     /// One call of the store. A store has a deadline of its own and should answer sooner;
     /// this one is for stores that do not. Default 2 s.
     pub call: Duration,
-    /// How long a commit begins new attempts, and waits for other writers of the session. Beyond it
-    /// comes [`Error::Contended`](crate::Error::Contended), and the event of that name. The calls
-    /// that it has begun have their own deadline. Default 10 s.
+    /// How long a commit begins new attempts, and waits for other writers of the session. Beyond
+    /// it comes [`Error::Contended`](crate::Error::Contended), and the event of that name. The
+    /// calls that it has begun have their own deadline. Default 10 s.
     ///
-    /// Requests of one process that conflict over a session are written one after the other, in the
-    /// order in which they came. Processes take turns. So a session takes about as many writes in
-    /// this time as the store answers one after the other: at 2 ms each some 5,000, whatever the
-    /// number of processes.
+    /// Requests of one process that conflict over a session are written one after the other, in
+    /// the order in which they came. Processes take turns. So a session takes about as many
+    /// writes in this time as the store answers one after the other: at 2 ms each some 5,000,
+    /// whatever the number of processes.
     pub commit: Duration,
 }
 
@@ -49,8 +49,8 @@ pub enum OnCorrupt {
     /// one. The unreadable record stays until it expires. The default.
     #[default]
     StartAnew,
-    /// It fails with [`StoreError::Corrupt`](crate::StoreError::Corrupt), as does every request with that token until
-    /// the record expires or is repaired.
+    /// It fails with [`StoreError::Corrupt`](crate::StoreError::Corrupt), as does every request
+    /// with that token until the record expires or is repaired.
     Refuse,
 }
 
@@ -120,8 +120,9 @@ impl ManagerBuilder {
     }
 
     /// Signs tokens with the newest of these keys and accepts no token that none of them
-    /// verifies; so [theft](OnReuse) shows however old the token is. CSRF tokens take a key too. Without keys tokens carry no MAC. A sealed store has keys of its own and
-    /// takes none here.
+    /// verifies; so [theft](OnReuse) shows however old the token is. CSRF tokens take a key too.
+    /// Without keys tokens carry no MAC. A sealed store has keys of its own and takes none
+    /// here.
     #[must_use]
     pub fn keys(mut self, keys: KeyRing) -> Self {
         self.keys = Some(keys);
@@ -186,14 +187,17 @@ impl ManagerBuilder {
         self
     }
 
-    /// How many live sessions a principal may have in this scope, and what becomes of a sign-in beyond that. Default: any number.
+    /// How many live sessions a principal may have in this scope, and what becomes of a sign-in
+    /// beyond that. Default: any number.
     ///
     /// A session that the same request ends takes no place: after `destroy()`, `sign_in(..)` the
     /// old session does not count.
     ///
-    /// It holds exactly once all sign-ins that run at the same time have returned, if the store answered them. A sign-in costs two more
-    /// listings, and fails over a store that cannot [list](SessionStore::list). One that is cancelled half-way (a timeout around the service) may leave a session
-    /// that counts and of which no client knows, until it expires or [`sign_out_everywhere`](SessionManager::sign_out_everywhere) ends it.
+    /// It holds exactly once all sign-ins that run at the same time have returned, if the store
+    /// answered them. A sign-in costs two more listings, and fails over a store that cannot
+    /// [list](SessionStore::list). One that is cancelled half-way (a timeout around the service)
+    /// may leave a session that counts and of which no client knows, until it expires or
+    /// [`sign_out_everywhere`](SessionManager::sign_out_everywhere) ends it.
     ///
     /// A session whose record cannot be read counts as well. It is the first to end, whatever its
     /// scope, and it refuses no sign-in.
@@ -228,7 +232,8 @@ impl ManagerBuilder {
     }
 
     /// How many characters a token may have; matters for sealed sessions, whose token is
-    /// the session. Default 4,096 for each cookie that the store allows; the HTTP layer knows better.
+    /// the session. Default 4,096 for each cookie that the store allows; the HTTP layer knows
+    /// better.
     #[must_use]
     pub fn max_token(mut self, characters: usize) -> Self {
         self.max_token = Some(characters);

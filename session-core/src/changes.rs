@@ -214,8 +214,9 @@ impl fmt::Debug for Changes {
 #[derive(Clone, Copy, Debug)]
 pub struct Update<'a> {
     /// The record as this request leaves it: right if nothing was written since it was
-    /// loaded. It is made from a record that was stored under [`base_version`](Self::base_version); after a
-    /// merge, whose result the request has not seen, load again or keep the older base.
+    /// loaded. It is made from a record that was stored under
+    /// [`base_version`](Self::base_version); after a merge, whose result the request has not
+    /// seen, load again or keep the older base.
     pub record: &'a Arc<Record>,
     /// What this request changed.
     pub changes: &'a Changes,

@@ -179,7 +179,8 @@ pub(crate) const fn within<F>(clock: &dyn Clock, limit: Duration, future: F) -> 
     }
 }
 
-/// What [`within`] is. It lies in the future of every handler, so it is no larger than it has to be.
+/// What [`within`] is. It lies in the future of every handler, so it is no larger than it has to
+/// be.
 pub(crate) struct Within<'c, F> {
     clock: &'c dyn Clock,
     limit: Option<Duration>,

@@ -80,8 +80,8 @@ pub enum Codec {
     ///   back in the place of the one that was written;
     /// - a skipped field of a tuple struct, and `#[serde(skip_serializing)]` where the field is
     ///   still read: all that follow are shifted;
-    /// - untagged, internally tagged and adjacently tagged enums, `serde_json::Value`, and
-    ///   whatever else asks the codec what comes next (`deserialize_any`): it cannot be read.
+    /// - untagged, internally tagged and adjacently tagged enums, `serde_json::Value`, and whatever
+    ///   else asks the codec what comes next (`deserialize_any`): it cannot be read.
     ///
     /// Two maps with the same entries in another order are different values here, so inserting a
     /// `HashMap` again is a write. Use a `BTreeMap`.

@@ -34,16 +34,19 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the store failed, [`Error::Contended`] if too many others wrote, [`Error::TooManySessions`], or what a closure
-    /// of [`Session::update`] ran into. Nothing was written then, unless it is
-    /// [`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown). Answer with an error, and with what [`abort`](Self::abort) says.
+    /// [`Error::Store`] if the store failed, [`Error::Contended`] if too many others wrote,
+    /// [`Error::TooManySessions`], or what a closure of [`Session::update`] ran into. Nothing
+    /// was written then, unless it is
+    /// [`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown). Answer with an error, and
+    /// with what [`abort`](Self::abort) says.
     pub async fn commit(&self, session: &Session) -> Result<Directive, Error> {
         self.conclude(session, Occasion::Commit).await
     }
 
-    /// [`commit`](Self::commit) for a response that must not carry a new token, such as `101` or `304` over HTTP:
-    /// nothing is created or renewed; data of a session that the client knows is written. Only of what an
-    /// explicit [`save`](Session::save) has created before is the client told.
+    /// [`commit`](Self::commit) for a response that must not carry a new token, such as `101` or
+    /// `304` over HTTP: nothing is created or renewed; data of a session that the client knows
+    /// is written. Only of what an explicit [`save`](Session::save) has created before is the
+    /// client told.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

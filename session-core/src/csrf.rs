@@ -11,20 +11,23 @@ use crate::state::Phase;
 use crate::{DerivedKey, Error, Session};
 
 impl Session {
-    /// A token to put into a form or a header, so that a request can be told from one that another site made a browser send
-    /// (OWASP, synchronizer token pattern). 43 characters of base64url, different each time, all of them good until the token of the session is
+    /// A token to put into a form or a header, so that a request can be told from one that another
+    /// site made a browser send (OWASP, synchronizer token pattern). 43 characters of
+    /// base64url, different each time, all of them good until the token of the session is
     /// renewed; a rotation does not touch them.
     ///
-    /// If nothing is stored of the session yet, the commit stores it: a token that nobody remembers would prove nothing. So each
-    /// visitor who is shown a form gets a session, crawlers too. A response that is not committed, such as a 5xx, holds a void token.
+    /// If nothing is stored of the session yet, the commit stores it: a token that nobody remembers
+    /// would prove nothing. So each visitor who is shown a form gets a session, crawlers too. A
+    /// response that is not committed, such as a 5xx, holds a void token.
     ///
     /// A request is anonymous and stores nothing if its session was renewed or ended while it was
     /// under way, or within the minute before. Its token is bound to the client's own token, which
     /// is dead but still held, so that a sign-in form works at once for a person who was signed out
     /// elsewhere. It is good until the client gets another session.
     ///
-    /// Draw it after a [`sign_in`](Self::sign_in) or [`renew`](Self::renew) of the same request: then it is for the session as it will be.
-    /// One that was drawn before is void with the renewal.
+    /// Draw it after a [`sign_in`](Self::sign_in) or [`renew`](Self::renew) of the same request:
+    /// then it is for the session as it will be. One that was drawn before is void with the
+    /// renewal.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -116,8 +119,8 @@ pub(crate) fn seed_of(tokens: &[&str]) -> [u8; 16] {
     seed
 }
 
-/// What proves that one knows a session's CSRF token: derived from its seed, and so that who can read a store but not the
-/// keys cannot make it.
+/// What proves that one knows a session's CSRF token: derived from its seed, and so that who can
+/// read a store but not the keys cannot make it.
 fn proof(key: Option<&DerivedKey>, seed: &[u8; 16]) -> [u8; 16] {
     let key: &[u8] = key.map_or(&[], |key| key.bytes());
     let mut proof = [0; 16];

@@ -23,7 +23,8 @@ pub enum StoreError {
         "the stored session record cannot be read; delete it if it is damaged, update this program if a newer one has written it"
     )]
     Corrupt(#[source] Cause),
-    /// The store failed or could not be reached, and nothing was written. Trying again later is safe.
+    /// The store failed or could not be reached, and nothing was written. Trying again later is
+    /// safe.
     #[error("the session store is unavailable; nothing was written, try again later")]
     Unavailable(#[source] Cause),
     /// A write was sent and its answer never came: it may or may not have been applied.
@@ -152,7 +153,8 @@ pub enum Error {
     )]
     Detached,
     /// The principal has as many sessions as one may have
-    /// ([`ManagerBuilder::max_sessions`](crate::ManagerBuilder::max_sessions)); nobody was signed in.
+    /// ([`ManagerBuilder::max_sessions`](crate::ManagerBuilder::max_sessions)); nobody was signed
+    /// in.
     #[error(
         "the principal already has as many sessions as allowed ({most}); sign out elsewhere first"
     )]

@@ -1,4 +1,5 @@
-//! What is worth telling: one event for each turn in a session's life, to an observer and to the log.
+//! What is worth telling: one event for each turn in a session's life, to an observer and to the
+//! log.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -132,7 +133,8 @@ impl Events {
 
     /// The event is made only for somebody: the short form of an id is a hash.
     fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
-        // To panic twice would end the process, and some events are told while a request that panicked is dropped.
+        // To panic twice would end the process, and some events are told while a request that
+        // panicked is dropped.
         if let Some(observer) = self
             .audience
             .0

@@ -50,12 +50,14 @@ impl State {
 impl Session {
     /// Keeps a value for the next request, as the "your order is on its way" beyond a redirect.
     ///
-    /// It cannot be read in this request. The next one that reads any of them with [`flashed`](Self::flashed) uses
-    /// them all up: they go with its commit, whatever it read. One that reads none leaves them, so a background request does not swallow what a
+    /// It cannot be read in this request. The next one that reads any of them with
+    /// [`flashed`](Self::flashed) uses them all up: they go with its commit, whatever it read.
+    /// One that reads none leaves them, so a background request does not swallow what a
     /// person should see; and one that fails leaves them too.
     ///
-    /// The value is an entry of the session like others, under the key `_flash.` and `key`; [`clear`](Self::clear) removes it too.
-    /// A value that another request puts under a key while this one shows the former one may go with it.
+    /// The value is an entry of the session like others, under the key `_flash.` and `key`;
+    /// [`clear`](Self::clear) removes it too. A value that another request puts under a key
+    /// while this one shows the former one may go with it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -85,7 +87,8 @@ impl Session {
         self.insert(&key, value)
     }
 
-    /// The value that an earlier request has [kept](Self::flash) for this one; it may be read several times in it.
+    /// The value that an earlier request has [kept](Self::flash) for this one; it may be read
+    /// several times in it.
     ///
     /// # Errors
     ///

@@ -97,10 +97,12 @@ impl Record {
 
     /// The metadata alone as bytes, for a store that keeps each value by itself and merges updates.
     ///
-    /// It is to be written by `create`, and by an update whose metadata is [`Metadata::Replaced`](crate::Metadata::Replaced); other
-    /// updates must not touch it, or they would undo what another request has replaced. What every update
-    /// moves, the [`version`](Self::version), and what a touch moves, [`last_seen`](Self::last_seen), the store keeps beside it. To decide on an update it
-    /// needs [`epoch`](Self::epoch), for the expiry [`deadline`](Self::deadline) and the idle timeout, for the limits a running
+    /// It is to be written by `create`, and by an update whose metadata is
+    /// [`Metadata::Replaced`](crate::Metadata::Replaced); other updates must not touch it, or
+    /// they would undo what another request has replaced. What every update moves, the
+    /// [`version`](Self::version), and what a touch moves, [`last_seen`](Self::last_seen), the
+    /// store keeps beside it. To decide on an update it needs [`epoch`](Self::epoch), for the
+    /// expiry [`deadline`](Self::deadline) and the idle timeout, for the limits a running
     /// [`limited_size`](Self::limited_size), and for an index the principal, beside it too.
     ///
     /// [`from_parts`](Self::from_parts) has an example.
@@ -146,7 +148,8 @@ impl Record {
         })
     }
 
-    /// Puts together what [`encode_metadata`](Self::encode_metadata) wrote and what was kept beside it.
+    /// Puts together what [`encode_metadata`](Self::encode_metadata) wrote and what was kept beside
+    /// it.
     ///
     /// ```
     /// use session_core::{Lifetime, Record, SessionId, Timestamp};

@@ -29,7 +29,8 @@ pub(crate) struct Intent {
     pub(crate) after: Timestamp,
     pub(crate) lifetime: Option<Lifetime>,
     pub(crate) label: Option<ByteString>,
-    /// The seed of the session that is to be stored, or renewed, where a CSRF token was asked for before.
+    /// The seed of the session that is to be stored, or renewed, where a CSRF token was asked for
+    /// before.
     pub(crate) csrf_seed: Option<[u8; 16]>,
 }
 
@@ -54,7 +55,8 @@ impl Intent {
         now.max(self.after)
     }
 
-    /// The seed that the session is going to have: drawn once, so that everybody who asks gets the same.
+    /// The seed that the session is going to have: drawn once, so that everybody who asks gets the
+    /// same.
     pub(crate) fn draw_seed(&mut self) -> Result<[u8; 16], Error> {
         let seed = self.csrf_seed.map_or_else(random_bytes, Ok)?;
         self.csrf_seed = Some(seed);

@@ -32,7 +32,8 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Whether it records activity, rotates, confirms a token, and does nothing that anybody asked for.
+    /// Whether it records activity, rotates, confirms a token, and does nothing that anybody asked
+    /// for.
     pub(crate) fn is_upkeep(&self) -> bool {
         self.changes.keeps_values() && self.intent.is_empty()
     }

@@ -133,7 +133,8 @@ impl KeyRing {
         Self::new(key.as_ref())
     }
 
-    /// Keys in base64 (standard or URL-safe, padded or not), newest first, separated by commas or white space.
+    /// Keys in base64 (standard or URL-safe, padded or not), newest first, separated by commas or
+    /// white space.
     ///
     /// ```
     /// use session_core::{KeyError, KeyRing};
@@ -171,7 +172,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::NoVariable`] if it is not set, otherwise as `from_base64`; what is not unicode is no base64.
+    /// [`KeyError::NoVariable`] if it is not set, otherwise as `from_base64`; what is not unicode
+    /// is no base64.
     pub fn from_env(variable: &str) -> Result<Self, KeyError> {
         let list = std::env::var(variable).map_err(|error| match error {
             VarError::NotPresent => KeyError::NoVariable(variable.to_owned()),
@@ -285,7 +287,8 @@ pub struct DerivedKey {
 }
 
 impl DerivedKey {
-    /// The id of the key that this one is derived from: the same for every purpose and scope, and no secret.
+    /// The id of the key that this one is derived from: the same for every purpose and scope, and
+    /// no secret.
     pub const fn id(&self) -> [u8; 4] {
         self.id
     }

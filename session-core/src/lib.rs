@@ -28,15 +28,15 @@
 //!
 //! - [`SessionManager`] opens sessions by tokens and commits them; its builder has the settings.
 //! - [`Session`] is the handle of a handler: a dictionary, and what happens to the session itself.
-//! - [`SessionStore`] is the contract for whatever keeps sessions; [`MemoryStore`] is one, the suite `conformance`
-//!   (a feature) shows whether yours is one too.
+//! - [`SessionStore`] is the contract for whatever keeps sessions; [`MemoryStore`] is one, the
+//!   suite `conformance` (a feature) shows whether yours is one too.
 //! - [`Record`], [`Changes`] and [`Update`] are what a store deals with.
 //! - [`KeyRing`], [`Lifetime`], [`Rotation`], [`Limits`], [`Codec`], [`Clock`] are settings.
 //!
 //! # Events
 //!
-//! What happens to sessions is told to an [`Observer`], and through `tracing` with the target `session`: [`EventKind`] has the
-//! list. Sessions appear by the short hash of their id.
+//! What happens to sessions is told to an [`Observer`], and through `tracing` with the target
+//! `session`: [`EventKind`] has the list. Sessions appear by the short hash of their id.
 //!
 //! # Feature
 //!

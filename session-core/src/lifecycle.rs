@@ -71,7 +71,8 @@ impl Session {
             .map(|name| name.to_string())
     }
 
-    /// When the principal last authenticated, as stored, so `None` until a sign-in is committed; for step-up checks.
+    /// When the principal last authenticated, as stored, so `None` until a sign-in is committed;
+    /// for step-up checks.
     ///
     /// [`authenticated_within`](Self::authenticated_within) has an example.
     pub fn authenticated_at(&self) -> Option<Timestamp> {
@@ -117,8 +118,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] if the name is too long, [`Error::Detached`] if the response has left. Under a
-    /// [maximum of sessions](crate::ManagerBuilder::max_sessions) the commit may fail.
+    /// [`Error::Limit`] if the name is too long, [`Error::Detached`] if the response has left.
+    /// Under a [maximum of sessions](crate::ManagerBuilder::max_sessions) the commit may fail.
     pub fn sign_in(&self, principal: &str) -> Result<(), Error> {
         let rules = self.rules();
         rules.limits.check_name(principal)?;
@@ -196,8 +197,8 @@ impl Session {
         self.destroy()
     }
 
-    /// Gives this session other timeouts from the next save on. The absolute deadline can only come nearer;
-    /// a later one takes a fresh authentication.
+    /// Gives this session other timeouts from the next save on. The absolute deadline can only come
+    /// nearer; a later one takes a fresh authentication.
     ///
     /// If this request signs in another principal, the new session has this lifetime, whichever
     /// call comes first. After a [`destroy`](Self::destroy) call it again: what was set before
@@ -220,8 +221,9 @@ impl Session {
         self.state().ask_lifetime(lifetime);
     }
 
-    /// Names the session for its owner, such as the name of a device. Call it after [`sign_in`](Self::sign_in): one that switches
-    /// principals drops it. A label alone stores no session.
+    /// Names the session for its owner, such as the name of a device. Call it after
+    /// [`sign_in`](Self::sign_in): one that switches principals drops it. A label alone stores
+    /// no session.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -257,9 +259,11 @@ impl Session {
     /// response has left, a save with nothing to write asks nobody; the commit writes the
     /// activity.)
     ///
-    /// If its outcome is unknown ([`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown), or the future was dropped while a write
-    /// was under way, as a timeout around it does), nothing is sent again: every further save of this session
-    /// and the commit fail with that error, so that no change is applied twice or lost in silence.
+    /// If its outcome is unknown
+    /// ([`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown), or the future was
+    /// dropped while a write was under way, as a timeout around it does), nothing is sent
+    /// again: every further save of this session and the commit fail with that error, so that
+    /// no change is applied twice or lost in silence.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -283,7 +287,8 @@ impl Session {
         self.inner.manager.write(&self.inner, Occasion::Save).await
     }
 
-    /// Whether a commit would have anything to do now. ([`SessionManager::close`](crate::SessionManager::close) asks and settles in one step.)
+    /// Whether a commit would have anything to do now.
+    /// ([`SessionManager::close`](crate::SessionManager::close) asks and settles in one step.)
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -302,7 +307,8 @@ impl Session {
         self.state().needs_commit(now)
     }
 
-    /// How long ago the principal authenticated, if at most `limit`; as stored, so `None` until a sign-in is committed.
+    /// How long ago the principal authenticated, if at most `limit`; as stored, so `None` until a
+    /// sign-in is committed.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

@@ -131,7 +131,8 @@ impl Lifetime {
         self.persistent
     }
 
-    /// How often activity is written at most: the smaller of 60 s and a quarter of the idle timeout.
+    /// How often activity is written at most: the smaller of 60 s and a quarter of the idle
+    /// timeout.
     pub fn touch_interval(&self) -> Duration {
         (self.idle / 4).min(Duration::from_secs(60))
     }

@@ -11,7 +11,8 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a record, as [`Record::limited_size`](crate::Record::limited_size) counts them. Default 1 MiB.
+    /// Bytes of a record, as [`Record::limited_size`](crate::Record::limited_size) counts them.
+    /// Default 1 MiB.
     pub record_bytes: usize,
     /// How many keys. Default 1,024.
     pub keys: usize,
@@ -86,8 +87,9 @@ impl Limits {
         Ok(())
     }
 
-    /// Whether a record of so many bytes, as [`Record::limited_size`](crate::Record::limited_size) counts them, and so many
-    /// keys is within these limits: for a store that merges without the whole record at hand.
+    /// Whether a record of so many bytes, as [`Record::limited_size`](crate::Record::limited_size)
+    /// counts them, and so many keys is within these limits: for a store that merges without
+    /// the whole record at hand.
     ///
     /// ```
     /// use session_core::{LimitExceeded, Limits};

@@ -14,8 +14,8 @@ use crate::{Clock, DerivedKey, Key, Lifetime, OnReuse, Session, SessionStore, Ti
 
 /// Opens sessions by the tokens that clients present, and commits them.
 ///
-/// It knows nothing of HTTP, so a WebSocket, a job queue or a test can drive it. Cheap to clone; clones share everything.
-/// [`Session`] has an example of a whole round.
+/// It knows nothing of HTTP, so a WebSocket, a job queue or a test can drive it. Cheap to clone;
+/// clones share everything. [`Session`] has an example of a whole round.
 ///
 /// ```
 /// use session_core::{Codec, KeyRing, Lifetime, MemoryStore, SessionManager};
@@ -56,7 +56,8 @@ impl SessionManager {
         Self::builder(store).make()
     }
 
-    /// A manager with the defaults, for a transport of this name whose tokens may have so many characters.
+    /// A manager with the defaults, for a transport of this name whose tokens may have so many
+    /// characters.
     ///
     /// ```
     /// use session_core::{MemoryStore, SessionManager};
@@ -102,8 +103,8 @@ impl SessionManager {
     }
 
     /// Whether there is nothing to commit. If so, that is settled: from here on the session cannot
-    /// create, renew or destroy, as after a [`commit`](Self::commit). So a layer can spare itself the commit of a
-    /// session that was only read.
+    /// create, renew or destroy, as after a [`commit`](Self::commit). So a layer can spare itself
+    /// the commit of a session that was only read.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -129,8 +130,8 @@ impl SessionManager {
     }
 
     /// Takes note that the request is over, whatever came of it: from here on the session cannot
-    /// create, renew or destroy, since no client could be told. What it has changed and not saved is kept for a
-    /// [`save`](Session::save).
+    /// create, renew or destroy, since no client could be told. What it has changed and not saved
+    /// is kept for a [`save`](Session::save).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

@@ -31,7 +31,8 @@ const NEVER: u64 = u64::MAX;
 /// million by default; when it is full of live sessions, creation fails with
 /// [`StoreError::Full`] (a 503 over HTTP) and existing sessions go on: nobody is
 /// signed out to make room. Expired records are swept by the creations that
-/// follow, so no background task is needed; [`delete_expired`](SessionStore::delete_expired) sweeps at once.
+/// follow, so no background task is needed; [`delete_expired`](SessionStore::delete_expired) sweeps
+/// at once.
 ///
 /// ```
 /// # futures_executor(async {

@@ -18,17 +18,18 @@ use crate::{
     StoreError, Timestamp, Update, Updated,
 };
 
-/// Rounds that one update goes before it gives up. A round is lost only to somebody who got further, and no session
-/// moves twice.
+/// Rounds that one update goes before it gives up. A round is lost only to somebody who got
+/// further, and no session moves twice.
 const MOST_ROUNDS: usize = 32;
 /// Rounds in which a session that is to move, or to end, tries to meet its version.
 const MOST_MEETINGS: usize = 4;
 
 /// Moves sessions from one store to another while the site goes on, with nobody signed out.
 ///
-/// What is in the new store is read there; what is not, in the old one. Creations go to the new store, and a session
-/// moves with the next write to it: its data, a touch (at most a minute apart for who is active), a renewal. `delete`, `delete_one` and
-/// `delete_all` end sessions in both, `list` shows both.
+/// What is in the new store is read there; what is not, in the old one. Creations go to the new
+/// store, and a session moves with the next write to it: its data, a touch (at most a minute apart
+/// for who is active), a renewal. `delete`, `delete_one` and `delete_all` end sessions in both,
+/// `list` shows both.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -52,15 +53,16 @@ const MOST_MEETINGS: usize = 4;
 ///
 /// # On a site of several nodes
 ///
-/// 1. Give every node the store with [`standing_by`](Self::standing_by): it finds sessions in both and still keeps them in the old
-///    one. A node without it would not find what others have moved.
+/// 1. Give every node the store with [`standing_by`](Self::standing_by): it finds sessions in both
+///    and still keeps them in the old one. A node without it would not find what others have moved.
 /// 2. When all nodes have it, give them the store without that. From now on sessions move.
-/// 3. Whatever the last node of step 1 wrote has moved or expired after one idle timeout, the longest where sessions
-///    differ, and a minute (by default 2 h 1 min).
-///    Give the nodes the new store alone.
+/// 3. Whatever the last node of step 1 wrote has moved or expired after one idle timeout, the
+///    longest where sessions differ, and a minute (by default 2 h 1 min). Give the nodes the new
+///    store alone.
 ///
-/// While sessions move, what is in the new store costs what it costs there: a read one command, a write one. What is still in the old one costs a read
-/// more, and its first write about seven commands, once. A token of no session costs three, a creation two.
+/// While sessions move, what is in the new store costs what it costs there: a read one command, a
+/// write one. What is still in the old one costs a read more, and its first write about seven
+/// commands, once. A token of no session costs three, a creation two.
 ///
 /// # When a store is down
 ///
@@ -78,18 +80,22 @@ const MOST_MEETINGS: usize = 4;
 ///
 /// # Contract
 ///
-/// It keeps the contract of [`SessionStore`], if both stores do, under all conditions: any number of nodes, of requests of one session at the
-/// same time, and calls that are cancelled, fail or die at any point. Both stores must keep records on the server: what is sealed into cookies
-/// cannot be moved.
+/// It keeps the contract of [`SessionStore`], if both stores do, under all conditions: any number
+/// of nodes, of requests of one session at the same time, and calls that are cancelled, fail or die
+/// at any point. Both stores must keep records on the server: what is sealed into cookies cannot be
+/// moved.
 ///
-/// How it does so is worth knowing to who changes it. A session has a record in the old store, `o`, and one in the new store, `n`. It moves in four
-/// steps, each one atomic operation of one store:
+/// How it does so is worth knowing to who changes it. A session has a record in the old store, `o`,
+/// and one in the new store, `n`. It moves in four steps, each one atomic operation of one store:
 ///
-/// 1. *Reserve*: `create` puts an empty **place** where `n` will be. It has the session's principal, no values and no tokens, and an epoch drawn at random
-///    from numbers that no session reaches: no writer of the session meets it, and no two places of a session are alike.
-/// 2. *Freeze*: `update`, meeting the version that was read, puts the place's epoch on `o` and hides its tokens. The values
-///    stay. From here on whoever writes `o` is told `Gone` and looks again.
-/// 3. *Fill*: `update` of the place, meeting its epoch and version, makes it the record that was frozen, with its own version and epoch.
+/// 1. *Reserve*: `create` puts an empty **place** where `n` will be. It has the session's
+///    principal, no values and no tokens, and an epoch drawn at random from numbers that no session
+///    reaches: no writer of the session meets it, and no two places of a session are alike.
+/// 2. *Freeze*: `update`, meeting the version that was read, puts the place's epoch on `o` and
+///    hides its tokens. The values stay. From here on whoever writes `o` is told `Gone` and looks
+///    again.
+/// 3. *Fill*: `update` of the place, meeting its epoch and version, makes it the record that was
+///    frozen, with its own version and epoch.
 /// 4. *Clear away*: `delete` of `o`.
 ///
 /// | `o` | `n` | the session |
@@ -109,23 +115,32 @@ const MOST_MEETINGS: usize = 4;
 /// principal of then, and gets a mark when all sessions of that one end: that says nothing of `n`.
 /// What a move clears away leaves a mark that is over from the start: it counts as nothing.
 ///
-/// `o` is never written after it was frozen and never comes back; `n` never becomes a place again but by ending. So who looks at `n`, or at `o` and then at `n`, sees the
-/// session as it was at one instant in between. Whoever finds a session between two steps takes the next one, so nobody waits for who died there; what a
-/// cancelled call has done moved the session a step and changed nothing that can be seen.
+/// `o` is never written after it was frozen and never comes back; `n` never becomes a place again
+/// but by ending. So who looks at `n`, or at `o` and then at `n`, sees the session as it was at one
+/// instant in between. Whoever finds a session between two steps takes the next one, so nobody
+/// waits for who died there; what a cancelled call has done moved the session a step and changed
+/// nothing that can be seen.
 ///
-/// - **No lost update.** Freezing meets a version, so nothing is written to `o` between what was read and what is moved. It happens once: of
-///   many who try, one meets version and epoch. The place is filled once: after that its epoch is another.
-/// - **No resurrection.** `delete` ends `o`, then `n`. Who had not frozen `o` before finds nothing to freeze, and leaves a place at most. Who had, fills
-///   the place before `n` is deleted, and then that is what is deleted, or finds it gone: an update does not create. A place that somebody
-///   late makes anew has another epoch, and no frozen record names it. `delete_all` is the same: the place has the principal, so it ends too.
-///   Who finds a place and nothing in the old store takes the place away before saying so, so nobody who is late fills it in between.
-/// - **`delete_one` ends a session in one step**, at the version whose owner was read: in `o` by freezing it for a place that there never is; in
-///   `n` by putting a place there that nothing names (`delete_one` of the new store would take the place of somebody late for a session, and
-///   say that it has ended one). What lies between is filled first. So of many who end a session one is
-///   told that it has, and `false` means that nothing of theirs was there: it was somebody else's, or had ended. Who has lost four rounds
-///   to writers deletes in both stores without meeting a version: that ends the session too, and only then what somebody late has left may count as one.
-/// - **What is left over does no harm.** A frozen record beside a record is not looked at; once that one has ended, be it by a timeout that was made
-///   shorter, it is *frozen and anything else*. An empty place opens for no token, and expires with the session that it was for.
+/// - **No lost update.** Freezing meets a version, so nothing is written to `o` between what was
+///   read and what is moved. It happens once: of many who try, one meets version and epoch. The
+///   place is filled once: after that its epoch is another.
+/// - **No resurrection.** `delete` ends `o`, then `n`. Who had not frozen `o` before finds nothing
+///   to freeze, and leaves a place at most. Who had, fills the place before `n` is deleted, and
+///   then that is what is deleted, or finds it gone: an update does not create. A place that
+///   somebody late makes anew has another epoch, and no frozen record names it. `delete_all` is the
+///   same: the place has the principal, so it ends too. Who finds a place and nothing in the old
+///   store takes the place away before saying so, so nobody who is late fills it in between.
+/// - **`delete_one` ends a session in one step**, at the version whose owner was read: in `o` by
+///   freezing it for a place that there never is; in `n` by putting a place there that nothing
+///   names (`delete_one` of the new store would take the place of somebody late for a session, and
+///   say that it has ended one). What lies between is filled first. So of many who end a session
+///   one is told that it has, and `false` means that nothing of theirs was there: it was somebody
+///   else's, or had ended. Who has lost four rounds to writers deletes in both stores without
+///   meeting a version: that ends the session too, and only then what somebody late has left may
+///   count as one.
+/// - **What is left over does no harm.** A frozen record beside a record is not looked at; once
+///   that one has ended, be it by a timeout that was made shorter, it is *frozen and anything
+///   else*. An empty place opens for no token, and expires with the session that it was for.
 pub struct MigratingStore<N, O> {
     new: N,
     old: O,
@@ -159,7 +174,8 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         Ok(Self { new, old, moving })
     }
 
-    /// The same for a site whose nodes do not all know the new store yet: finds sessions in both, moves none, and creates in the old one.
+    /// The same for a site whose nodes do not all know the new store yet: finds sessions in both,
+    /// moves none, and creates in the old one.
     #[must_use]
     pub fn standing_by(mut self) -> Self {
         self.moving = false;
@@ -167,7 +183,8 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     }
 }
 
-/// A step of the way that was not answered wrote nothing of what the caller wanted, and may be taken again.
+/// A step of the way that was not answered wrote nothing of what the caller wanted, and may be
+/// taken again.
 fn on_the_way(error: StoreError) -> StoreError {
     match error {
         StoreError::OutcomeUnknown(cause) => StoreError::Unavailable(cause),
@@ -326,7 +343,8 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         let (key, now) = (Key::Id(id), ended.at);
         for round in 0..MOST_ROUNDS {
             let done = match self.find_to_end(&key, now).await {
-                // What is left over of it was no session any more; a store without an index says so.
+                // What is left over of it was no session any more; a store without an index says
+                // so.
                 Ok(Found::Ended(_) | Found::Nowhere) => {
                     return self
                         .delete_one_in_both(principal, id, ended)

@@ -26,16 +26,18 @@ pub enum EventKind {
     Destroyed,
     /// A token came after its end by time. Told about once by each process.
     Expired,
-    /// It was ended from elsewhere: signed out by its owner, over the maximum, or because a token was reused. Where several ended in
-    /// one step there is one event, without a session.
+    /// It was ended from elsewhere: signed out by its owner, over the maximum, or because a token
+    /// was reused. Where several ended in one step there is one event, without a session.
     Revoked,
-    /// Another request changed it first: the commit goes round again, or leaves a rotation to the other one.
+    /// Another request changed it first: the commit goes round again, or leaves a rotation to the
+    /// other one.
     Conflict,
     /// A commit gave up with [`Error::Contended`](crate::Error::Contended), because other requests
     /// wrote the session all the time. [`Event::count`] says how many attempts it made,
     /// [`Event::waited`] for how long.
     Contended,
-    /// It ended, or was renewed, while a request was changing it. What the request wrote is dropped.
+    /// It ended, or was renewed, while a request was changing it. What the request wrote is
+    /// dropped.
     Gone,
     /// Changes were not saved.
     Unsaved,
@@ -57,8 +59,8 @@ pub struct Event<'a> {
     pub principal: Option<&'a str>,
     /// Why, or how, in a few words for people; not to be matched on.
     pub reason: &'a str,
-    /// How many sessions it is about: 1, or more where several sessions of a principal ended in one step.
-    /// Of [`EventKind::Contended`]: how many attempts to write were in vain.
+    /// How many sessions it is about: 1, or more where several sessions of a principal ended in
+    /// one step. Of [`EventKind::Contended`]: how many attempts to write were in vain.
     pub count: u64,
     /// For how long a commit waited before it gave up ([`EventKind::Contended`]); zero for all
     /// other kinds.

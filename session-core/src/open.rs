@@ -19,7 +19,8 @@ use crate::{Capability, Error, Key, Record, Session, Timestamp};
 /// So many tokens of one request that are ours by form and MAC are looked up.
 const MOST_TOKENS: usize = 4;
 
-/// Looks at all characters, without leaving off at one that is wrong: so the compiler takes many at once.
+/// Looks at all characters, without leaving off at one that is wrong: so the compiler takes many at
+/// once.
 fn is_base64url(text: &str) -> bool {
     text.bytes().fold(true, |all, byte| {
         let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
@@ -71,7 +72,8 @@ impl When {
 
 impl SessionManager {
     /// Opens the session of a request by the tokens that it presents: usually one, none for a
-    /// new client. Each costs one call of the store; one that is not ours by form or MAC costs none.
+    /// new client. Each costs one call of the store; one that is not ours by form or MAC costs
+    /// none.
     ///
     /// A token that opens nothing (unknown, expired, forged) is never adopted: the request goes on
     /// with a new session, stored under a new id if anything is inserted. Of several tokens up to
@@ -219,7 +221,8 @@ impl SessionManager {
                     .iter_mut()
                     .find(|other| other.record.id == base.record.id)
                 {
-                    // Of two tokens of one session the client goes on with the one that is not superseded.
+                    // Of two tokens of one session the client goes on with the one that is not
+                    // superseded.
                     Some(other) if other.upkeep.superseded => *other = base,
                     Some(_) => {}
                     None => live.push(base),

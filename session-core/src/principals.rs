@@ -8,7 +8,8 @@ use crate::{
     EndReason, Ended, Error, Key, Listed, Record, Session, SessionId, StoreError, Timestamp,
 };
 
-/// One of the sessions of a principal, as its owner may see it; from [`SessionManager::sessions_of`].
+/// One of the sessions of a principal, as its owner may see it; from
+/// [`SessionManager::sessions_of`].
 ///
 /// A session whose record is damaged is listed too, so that its owner can
 /// [`end`](SessionManager::end) it: see [`is_readable`](Self::is_readable).
@@ -16,8 +17,9 @@ use crate::{
 pub struct SessionInfo(Listed);
 
 impl SessionInfo {
-    /// Its name, for [`SessionManager::end`]: [`encode`](SessionId::encode) it into a form, and `parse` what comes back. No secret, but none of
-    /// the public's business either. Events have its [short hash](SessionId::short).
+    /// Its name, for [`SessionManager::end`]: [`encode`](SessionId::encode) it into a form, and
+    /// `parse` what comes back. No secret, but none of the public's business either. Events
+    /// have its [short hash](SessionId::short).
     pub fn id(&self) -> SessionId {
         self.0.id()
     }
@@ -42,7 +44,8 @@ impl SessionInfo {
             .map_or_else(Timestamp::default, Record::created)
     }
 
-    /// When it was last active; behind the truth by at most [`Lifetime::touch_interval`](crate::Lifetime::touch_interval).
+    /// When it was last active; behind the truth by at most
+    /// [`Lifetime::touch_interval`](crate::Lifetime::touch_interval).
     pub fn last_seen(&self) -> Timestamp {
         self.record()
             .map_or_else(Timestamp::default, Record::last_seen)
@@ -85,9 +88,9 @@ impl fmt::Debug for SessionInfo {
     }
 }
 
-/// All sessions of a principal. Principals are of the whole store: where several managers share it under different
-/// scopes, their sessions are listed and ended together. Applications whose principals are different people need prefixes, or
-/// stores, of their own.
+/// All sessions of a principal. Principals are of the whole store: where several managers share it
+/// under different scopes, their sessions are listed and ended together. Applications whose
+/// principals are different people need prefixes, or stores, of their own.
 impl SessionManager {
     /// The live sessions of a principal, the one that was last active at the front, and those whose
     /// records cannot be [read](SessionInfo::is_readable) at the end. For each of these there is an
@@ -110,7 +113,8 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unsupported`] by a store without an index of principals, as a sealed one; or a store that failed.
+    /// [`StoreError::Unsupported`] by a store without an index of principals, as a sealed one; or a
+    /// store that failed.
     pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, Error> {
         let mut sessions = self.list(principal).await?;
         let order = |listed: &Listed| {
@@ -123,8 +127,9 @@ impl SessionManager {
         Ok(sessions.into_iter().map(SessionInfo).collect())
     }
 
-    /// Ends every session of a principal, of every scope; how many there were. Each is over with its next request, and what is under way for
-    /// it can write no more. A sign-in that is under way at the same moment may come after it.
+    /// Ends every session of a principal, of every scope; how many there were. Each is over with
+    /// its next request, and what is under way for it can write no more. A sign-in that is
+    /// under way at the same moment may come after it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -141,16 +146,18 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// As [`sessions_of`](Self::sessions_of). Where it fails half-way some have ended; say it again.
+    /// As [`sessions_of`](Self::sessions_of). Where it fails half-way some have ended; say it
+    /// again.
     pub async fn sign_out_everywhere(&self, principal: &str) -> Result<u64, Error> {
         self.end_all(principal, None, "signed out everywhere").await
     }
 
-    /// Ends every other session of the principal who is signed in, of every scope; how many there were. For "sign out my other devices".
-    /// Where nobody is signed in it does nothing.
+    /// Ends every other session of the principal who is signed in, of every scope; how many there
+    /// were. For "sign out my other devices". Where nobody is signed in it does nothing.
     ///
-    /// It takes effect at once, whatever becomes of this request: after a change of password, call it when the new one is stored. This session
-    /// keeps its token; call [`renew`](Session::renew) too, for whoever may hold a copy of it.
+    /// It takes effect at once, whatever becomes of this request: after a change of password, call
+    /// it when the new one is stored. This session keeps its token; call
+    /// [`renew`](Session::renew) too, for whoever may hold a copy of it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -179,9 +186,9 @@ impl SessionManager {
         }
     }
 
-    /// Ends one session of a principal, by its id; whether there was such a one. Whose session it is, is checked in the
-    /// same step, so an id that somebody guessed or saw does no harm. For the session at hand use
-    /// [`sign_out`](Session::sign_out), so that its client is told.
+    /// Ends one session of a principal, by its id; whether there was such a one. Whose session it
+    /// is, is checked in the same step, so an id that somebody guessed or saw does no harm. For
+    /// the session at hand use [`sign_out`](Session::sign_out), so that its client is told.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

@@ -44,8 +44,8 @@ pub struct Record {
     pub(crate) label: Option<ByteString>,
     pub(crate) lifetime: Lifetime,
     pub(crate) csrf_seed: [u8; 16],
-    /// A write moved what the client is to hear of its token (another `Max-Age`, the signature of a
-    /// newer key), and nobody has told it yet.
+    /// A write moved what the client is to hear of its token (another `Max-Age`, the signature of
+    /// a newer key), and nobody has told it yet.
     pub(crate) owed: bool,
     /// One, as a rule.
     pub(crate) tokens: SmallVec<[TokenHash; 1]>,
@@ -252,8 +252,8 @@ impl Record {
         &self.values
     }
 
-    /// How many bytes [`encode`](Self::encode) makes of it at most: [`limited_size`](Self::limited_size), and
-    /// 80 for each token.
+    /// How many bytes [`encode`](Self::encode) makes of it at most:
+    /// [`limited_size`](Self::limited_size), and 80 for each token.
     ///
     /// ```
     /// use session_core::{Lifetime, Record, SessionId, Timestamp};
@@ -267,8 +267,9 @@ impl Record {
         self.limited_size() + self.tokens.len() * TOKEN_SIZE
     }
 
-    /// What [`Limits::record_bytes`](crate::Limits::record_bytes) is about: 160 bytes; those of scope, principal and label; and for each
-    /// entry its key, its value and 9. Tokens do not count, so a full session can still renew its own.
+    /// What [`Limits::record_bytes`](crate::Limits::record_bytes) is about: 160 bytes; those of
+    /// scope, principal and label; and for each entry its key, its value and 9. Tokens do not
+    /// count, so a full session can still renew its own.
     pub fn limited_size(&self) -> usize {
         METADATA_SIZE
             + self.scope.len()

@@ -17,22 +17,25 @@ pub(crate) use self::standing::{Standing, Upkeep, standing};
 
 /// Replaces tokens on a schedule, so that a stolen one is soon worth nothing, or shows.
 ///
-/// A token older than `ttl` gets a successor, which travels with a response that is sent anyway. Once a client has
-/// presented the successor, the tokens before it (but for those less than a minute old that nobody has presented: an answer may be overtaken by
-/// another) are accepted for another `overlap`, the last `keep` of them, and
-/// then no longer: whoever brings one holds a copy ([`OnReuse`]). Until then the predecessor stays good and gets other
-/// successors, so a response that was lost strands nobody. (Eight successors wait like that at most; then it gets no more.) Parallel requests agree on one
-/// successor.
+/// A token older than `ttl` gets a successor, which travels with a response that is sent anyway.
+/// Once a client has presented the successor, the tokens before it (but for those less than a
+/// minute old that nobody has presented: an answer may be overtaken by another) are accepted for
+/// another `overlap`, the last `keep` of them, and then no longer: whoever brings one holds a copy
+/// ([`OnReuse`]). Until then the predecessor stays good and gets other successors, so a response
+/// that was lost strands nobody. (Eight successors wait like that at most; then it gets no more.)
+/// Parallel requests agree on one successor.
 ///
-/// Rotation renews the token and nothing else: id, data, deadline, epoch and CSRF token stay. A session that is not used is
-/// not rotated. Each rotation costs one write, and so does the first request with the successor; where these requests
-/// write anyway it costs nothing more. So at the default of 5 s a client that only reads causes two writes in 5 s.
+/// Rotation renews the token and nothing else: id, data, deadline, epoch and CSRF token stay. A
+/// session that is not used is not rotated. Each rotation costs one write, and so does the first
+/// request with the successor; where these requests write anyway it costs nothing more. So at the
+/// default of 5 s a client that only reads causes two writes in 5 s.
 ///
-/// Where tokens rotate none is sent twice, so a token that the client is to keep beyond the browser's end
-/// ([`Lifetime::persistent`](crate::Lifetime::persistent)) is rotated after half of the idle timeout at the latest, so that its `Max-Age`
-/// moves; it is told with that much more.
+/// Where tokens rotate none is sent twice, so a token that the client is to keep beyond the
+/// browser's end ([`Lifetime::persistent`](crate::Lifetime::persistent)) is rotated after half of
+/// the idle timeout at the latest, so that its `Max-Age` moves; it is told with that much more.
 ///
-/// A manager does not rotate unless it is told to ([`ManagerBuilder::rotation`](crate::ManagerBuilder::rotation)), and cannot with a sealed store.
+/// A manager does not rotate unless it is told to
+/// ([`ManagerBuilder::rotation`](crate::ManagerBuilder::rotation)), and cannot with a sealed store.
 ///
 /// # What happens to a token
 ///
@@ -73,12 +76,13 @@ pub(crate) use self::standing::{Standing, Upkeep, standing};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// The age from which the newest token gets a successor. Default 5 s; [`Duration::MAX`] is never.
+    /// The age from which the newest token gets a successor. Default 5 s; [`Duration::MAX`] is
+    /// never.
     pub ttl: Duration,
     /// How many superseded tokens are accepted at most, 1 to 8. Default 3.
     pub keep: usize,
-    /// For how long a superseded token is accepted, for requests that were under way, from the moment when its
-    /// successor was first presented. Default 10 s.
+    /// For how long a superseded token is accepted, for requests that were under way, from the
+    /// moment when its successor was first presented. Default 10 s.
     pub overlap: Duration,
 }
 
@@ -91,7 +95,8 @@ const MOST_WAITING: usize = 8;
 /// Superseded tokens that a record remembers, so that a late request can be judged by the time at
 /// which it arrived.
 const MOST_REMEMBERED: usize = 48;
-/// As many tokens as an epoch ever has: superseded ones, waiting ones, and those that were presented.
+/// As many tokens as an epoch ever has: superseded ones, waiting ones, and those that were
+/// presented.
 const MOST_RETIRED: usize = MOST_REMEMBERED + 2 * MOST_WAITING;
 
 impl Default for Rotation {
@@ -140,8 +145,8 @@ impl Rotation {
         self.is_on().then(|| self.ttl.min(longest))
     }
 
-    /// How long a client should keep its token: as long as the session may live before the token has a successor, which
-    /// is when the client hears again.
+    /// How long a client should keep its token: as long as the session may live before the token
+    /// has a successor, which is when the client hears again.
     pub(crate) fn max_age(&self, record: &Record, now: Timestamp) -> Option<Duration> {
         let lasts = record
             .expires()
@@ -227,7 +232,8 @@ pub(crate) fn advance(
     let epoch = record.epoch;
     record.tokens[at].confirmed.get_or_insert(now);
     for other in &mut record.tokens[..at] {
-        // One that nobody has presented yet may be what the client holds, if its answer was overtaken.
+        // One that nobody has presented yet may be what the client holds, if its answer was
+        // overtaken.
         let known = other.confirmed.is_some()
             || now.since(other.issued) >= rotation.overlap.max(LATEST_ANSWER);
         if is_good(other, epoch) && known {
@@ -240,7 +246,8 @@ pub(crate) fn advance(
     forget(&mut record.tokens, epoch, now, rotation);
 }
 
-/// Retires all tokens by a renewal: from now on those that were still accepted, of the epoch that it ends.
+/// Retires all tokens by a renewal: from now on those that were still accepted, of the epoch that
+/// it ends.
 pub(crate) fn retire(
     tokens: &mut SmallVec<[TokenHash; 1]>,
     epoch: u64,

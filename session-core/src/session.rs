@@ -145,7 +145,8 @@ impl Session {
     /// It never loses to another writer of the same key: if another request wrote in the
     /// meantime, the commit runs `f` again on what is there then. So `f` may run several
     /// times; it should compute its result and nothing else, and not use the session.
-    /// The final value is known once the commit is done; [`update_now`](Self::update_now) waits for it.
+    /// The final value is known once the commit is done; [`update_now`](Self::update_now) waits for
+    /// it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

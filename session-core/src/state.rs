@@ -174,7 +174,8 @@ impl State {
                 .growth(self.base.as_ref().map(|base| &*base.record))
     }
 
-    /// Changes what the next commit makes of the metadata, unless the session would then be too large.
+    /// Changes what the next commit makes of the metadata, unless the session would then be too
+    /// large.
     pub(crate) fn intend(&mut self, intent: Intent, rules: &Rules) -> Result<(), LimitExceeded> {
         let before = std::mem::replace(&mut self.intent, intent);
         let checked = self.check(self.size, rules);

@@ -114,57 +114,66 @@ pub enum Durability {
 /// # Contract
 ///
 /// Each sentence is a case of the suite in [`conformance`](crate::conformance) (feature
-/// `conformance`), which every store here passes and yours should. The name of the case stands in parentheses.
+/// `conformance`), which every store here passes and yours should. The name of the case stands in
+/// parentheses.
 ///
 /// - **Absent**: to load, update or delete what is not there is no error. It is `None`, `Gone` and
 ///   `Ok` (`load_absent`, `update_absent`, `delete_absent`).
 /// - **Key**: a store on the server names a record by its id: `create` and `update` hand back
 ///   [`Key::Id`]. A sealed store hands back a new [`Key::Sealed`] of the record's scope (`key`).
-/// - **Faithful**: `load` returns the very record that was written, metadata and every value,
-///   for any key names and bytes (`round_trip`, `any_key_name`). A record within the default [`Limits`](crate::Limits)
-///   is kept whole, or refused as [`StoreError::TooLarge`] and nothing is written (`large_record`).
-/// - **Apart**: what is done to one record touches no other, however alike their ids are (`neighbours`).
-/// - **Expired**: from [`Record::expires`] on, at the `now` that is handed in, `update` says `Gone` and `load` says `None`,
-///   or hands back the record as it was, so that the manager can tell an expiry from a stranger's token: nobody is let in by
-///   it (`load_expired`, `update_expired`). An update
-///   that moves the time last seen, the deadline or the lifetime moves the expiry, either way (`replaced_lifetime`).
-/// - **Malformed**: a key that this store could not have handed out is `None`, `Gone` and `Ok`,
-///   as if absent (`malformed_key`).
+/// - **Faithful**: `load` returns the very record that was written, metadata and every value, for
+///   any key names and bytes (`round_trip`, `any_key_name`). A record within the default
+///   [`Limits`](crate::Limits) is kept whole, or refused as [`StoreError::TooLarge`] and nothing is
+///   written (`large_record`).
+/// - **Apart**: what is done to one record touches no other, however alike their ids are
+///   (`neighbours`).
+/// - **Expired**: from [`Record::expires`] on, at the `now` that is handed in, `update` says `Gone`
+///   and `load` says `None`, or hands back the record as it was, so that the manager can tell an
+///   expiry from a stranger's token: nobody is let in by it (`load_expired`, `update_expired`). An
+///   update that moves the time last seen, the deadline or the lifetime moves the expiry, either
+///   way (`replaced_lifetime`).
+/// - **Malformed**: a key that this store could not have handed out is `None`, `Gone` and `Ok`, as
+///   if absent (`malformed_key`).
 /// - **Taken id**: `create` never overwrites; a live record of the same id makes it
 ///   [`StoreError::IdTaken`] and stays as it was (`create_taken`).
 /// - **One winner**: of many creations of one id at once exactly one succeeds (`create_race`).
-/// - **Version not met**: where [`Update::expected`] is not the version of the record, `update` says
-///   `Conflict` and writes nothing (`version_not_met`); a record it hands back is the stored one (`conflict_record`).
+/// - **Version not met**: where [`Update::expected`] is not the version of the record, `update`
+///   says `Conflict` and writes nothing (`version_not_met`); a record it hands back is the stored
+///   one (`conflict_record`).
 /// - **Version met**: otherwise it applies the changes and the version is one more (`version_met`).
-/// - **Merged or refused**: without `expected`, changes of a stale base are applied to what is there, or
-///   refused with `Conflict`; what others wrote is never lost (`stale_base`).
-/// - **Changes**: keys that are set, removed and cleared, and [`Metadata`](crate::Metadata) that is touched or
-///   replaced, are so afterwards and nothing else is (`set_remove`, `clear`, `touch`, `replace_metadata`).
-/// - **Epoch**: a record of another epoch than [`Update::epoch`] is `Gone`, whatever version the update
-///   has to meet: `Gone` comes before `Conflict` (`other_epoch`).
-/// - **Gone while writing**: `update` never creates; once `delete`, `delete_one` or `delete_all` has returned, no update that was
-///   under way brings a record back (`no_resurrection`, `delete_race`, `delete_one_race`, `delete_all_race`).
+/// - **Merged or refused**: without `expected`, changes of a stale base are applied to what is
+///   there, or refused with `Conflict`; what others wrote is never lost (`stale_base`).
+/// - **Changes**: keys that are set, removed and cleared, and [`Metadata`](crate::Metadata) that is
+///   touched or replaced, are so afterwards and nothing else is (`set_remove`, `clear`, `touch`,
+///   `replace_metadata`).
+/// - **Epoch**: a record of another epoch than [`Update::epoch`] is `Gone`, whatever version the
+///   update has to meet: `Gone` comes before `Conflict` (`other_epoch`).
+/// - **Gone while writing**: `update` never creates; once `delete`, `delete_one` or `delete_all`
+///   has returned, no update that was under way brings a record back (`no_resurrection`,
+///   `delete_race`, `delete_one_race`, `delete_all_race`).
 /// - **Ended**: `delete`, `delete_one` and `delete_all` put the [mark](Ended::mark) in the place of
 ///   the record that they end, in the same step. An `update` may put one there too. A mark is a
 ///   record: `create` does not overwrite it, and [`Record::encode`] writes it. Until it expires
 ///   `load` returns it ([`Record::ended`] says when and why the session ended), `update` says
-///   `Gone`, `delete_one` says `false`, and `list` and `delete_all` leave it out
-///   (`delete`, `ended`, `ended_of_principal`).
-///   From then on it may be `None`, and nothing of it stays (`ended_expires`). A store that has no
-///   room for a mark ends the session without one. Deleting twice is fine (`delete_twice`), and so
-///   is an end that is long over: it leaves no mark.
-/// - **Atomic**: each operation on one record happens entirely or not at all for everyone who looks, in any
-///   interleaving, and a `load` that begins after an update was saved shows it (`no_lost_update`, `no_torn_read`).
-///   `list`, `delete_all` and `delete_expired` are many such operations, one for each record.
-/// - **Cancelled half-way**: an operation whose future is dropped has happened entirely or not at all, and
-///   the store goes on (`cancelled`).
-/// - **Limits**: a merged record that passes [`Update::limits`], by [`Record::limited_size`] or the number of its
-///   keys, and is larger than what was there, is [`StoreError::TooLarge`] and nothing is written (`merged_limits`).
-/// - **Unreadable**: a record that is there and cannot be read is [`StoreError::Corrupt`], never `None` and never a
-///   panic. (Only the store's own tests can damage a record.)
-/// - **Unknown outcome**: a write that was sent and not answered is [`StoreError::OutcomeUnknown`] and is not sent
-///   again; any other failure is [`StoreError::Unavailable`] and wrote nothing. Each call has a deadline of the
-///   store's own. The cause of an error is logged: it holds no value, token or connection string.
+///   `Gone`, `delete_one` says `false`, and `list` and `delete_all` leave it out (`delete`,
+///   `ended`, `ended_of_principal`). From then on it may be `None`, and nothing of it stays
+///   (`ended_expires`). A store that has no room for a mark ends the session without one. Deleting
+///   twice is fine (`delete_twice`), and so is an end that is long over: it leaves no mark.
+/// - **Atomic**: each operation on one record happens entirely or not at all for everyone who
+///   looks, in any interleaving, and a `load` that begins after an update was saved shows it
+///   (`no_lost_update`, `no_torn_read`). `list`, `delete_all` and `delete_expired` are many such
+///   operations, one for each record.
+/// - **Cancelled half-way**: an operation whose future is dropped has happened entirely or not at
+///   all, and the store goes on (`cancelled`).
+/// - **Limits**: a merged record that passes [`Update::limits`], by [`Record::limited_size`] or the
+///   number of its keys, and is larger than what was there, is [`StoreError::TooLarge`] and nothing
+///   is written (`merged_limits`).
+/// - **Unreadable**: a record that is there and cannot be read is [`StoreError::Corrupt`], never
+///   `None` and never a panic. (Only the store's own tests can damage a record.)
+/// - **Unknown outcome**: a write that was sent and not answered is [`StoreError::OutcomeUnknown`]
+///   and is not sent again; any other failure is [`StoreError::Unavailable`] and wrote nothing.
+///   Each call has a deadline of the store's own. The cause of an error is logged: it holds no
+///   value, token or connection string.
 /// - **Principals**: `list` returns the live records of a principal, of every scope, and no others;
 ///   `delete_all` ends them all but `except` and says how many; `delete_one` ends the one of this
 ///   id and says whether it was theirs. A store without an index says [`StoreError::Unsupported`]
@@ -173,14 +182,16 @@ pub enum Durability {
 ///   the others all the same; `delete_all` and `delete_one` end it like any other. So one damaged
 ///   record keeps nobody from signing in, looking at their sessions or signing out. (Only the
 ///   store's own tests can damage a record.)
-/// - **Sweeping**: `delete_expired` removes expired records only, is safe to run anywhere at any time and says
-///   how many it removed (`delete_expired`). A record that an update has kept alive meanwhile is not removed (`sweep_race`).
+/// - **Sweeping**: `delete_expired` removes expired records only, is safe to run anywhere at any
+///   time and says how many it removed (`delete_expired`). A record that an update has kept alive
+///   meanwhile is not removed (`sweep_race`).
 ///
 /// A sealed store ([`Capability::Client`]) keeps nothing, so what another write or a deletion did
 /// cannot be seen by a key from before it; the suite leaves those cases out.
 ///
-/// The time is always an argument: `now` decides what has expired, not a clock of the store's. An engine that
-/// expires by itself does so after [`Record::expires`], by more than the clocks of its machines may differ.
+/// The time is always an argument: `now` decides what has expired, not a clock of the store's. An
+/// engine that expires by itself does so after [`Record::expires`], by more than the clocks of its
+/// machines may differ.
 ///
 /// Versions and epochs count from below and stay under 2^53, so every language can hold them
 /// (`large_version`). Epochs from 2^45 on are no session's: marks have such, and sessions on their
@@ -194,10 +205,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Who keeps the record.
     fn capability(&self) -> Capability;
 
-    /// Within which time `load`, `create`, `update` and `delete` end by themselves, whatever they wait for; `None` if that is not certain.
+    /// Within which time `load`, `create`, `update` and `delete` end by themselves, whatever they
+    /// wait for; `None` if that is not certain.
     ///
-    /// Where this is no longer than [`Deadlines::call`](crate::Deadlines::call) the manager sets no timer of its own to such a call. It is
-    /// asked once, when the manager is made.
+    /// Where this is no longer than [`Deadlines::call`](crate::Deadlines::call) the manager sets no
+    /// timer of its own to such a call. It is asked once, when the manager is made.
     fn deadline(&self) -> Option<Duration> {
         None
     }
@@ -224,7 +236,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::IdTaken`], [`StoreError::Full`], [`StoreError::TooLarge`], or a store that failed.
+    /// [`StoreError::IdTaken`], [`StoreError::Full`], [`StoreError::TooLarge`], or a store that
+    /// failed.
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError>;
 
     /// Changes a record in one atomic step that never creates.

@@ -122,7 +122,8 @@ impl Tokens {
         })
     }
 
-    /// Whether it was an older key that verified, and the low bits of the epoch; `None` if none did.
+    /// Whether it was an older key that verified, and the low bits of the epoch; `None` if none
+    /// did.
     fn verify(&self, plain: &[u8; 32], given: &[u8; 16]) -> Option<(bool, u8)> {
         for (position, mac) in self.macs.iter().enumerate() {
             for upper in 0..2 {

@@ -26,9 +26,11 @@ use crate::Value;
 /// ```
 #[derive(Clone, Default)]
 pub struct Values {
-    /// Sorted by key, and shared by the versions of a record: who writes one of many keys copies the one.
+    /// Sorted by key, and shared by the versions of a record: who writes one of many keys copies
+    /// the one.
     base: Option<Arc<Vec<Entry>>>,
-    /// What has changed since, sorted by key. A key without a value is one of the base that is gone.
+    /// What has changed since, sorted by key. A key without a value is one of the base that is
+    /// gone.
     over: Vec<Change>,
     count: usize,
     bytes: usize,
@@ -69,8 +71,8 @@ impl Values {
         self.base.as_deref().map_or(&[], Vec::as_slice)
     }
 
-    /// What an entry adds to [`Record::limited_size`](crate::Record::limited_size): its key, its value, and 9 for their
-    /// lengths and the codec at most.
+    /// What an entry adds to [`Record::limited_size`](crate::Record::limited_size): its key, its
+    /// value, and 9 for their lengths and the codec at most.
     ///
     /// ```
     /// use session_core::{Codec, Values};

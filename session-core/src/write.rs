@@ -44,7 +44,8 @@ impl SessionManager {
                 return Err(unknown.clone().into());
             }
         }
-        // What few requests need is boxed here and below: the future of a request that writes is then small.
+        // What few requests need is boxed here and below: the future of a request that writes is
+        // then small.
         if let Some(cap) = self.rules().cap.filter(|_| occasion == Occasion::Commit) {
             Box::pin(self.make_room(inner, cap)).await?;
         }
@@ -174,8 +175,9 @@ impl SessionManager {
         Ok(())
     }
 
-    /// Deletes what the handler destroyed; whether that was anything. A session stays on the list until it is deleted, so
-    /// that a save that fails or is cancelled leaves it to the commit, and that one to the abort.
+    /// Deletes what the handler destroyed; whether that was anything. A session stays on the list
+    /// until it is deleted, so that a save that fails or is cancelled leaves it to the commit,
+    /// and that one to the abort.
     pub(crate) async fn delete_doomed(
         &self,
         inner: &Inner,
@@ -211,8 +213,8 @@ impl SessionManager {
         })
     }
 
-    /// Makes sure that a token is told only of a session that is there: one that a handler saved may have
-    /// been ended by somebody else since.
+    /// Makes sure that a token is told only of a session that is there: one that a handler saved
+    /// may have been ended by somebody else since.
     pub(crate) async fn confirm(&self, inner: &Inner) -> Result<(), Error> {
         let to_confirm = inner.state().to_confirm();
         match to_confirm {
@@ -269,7 +271,8 @@ impl SessionManager {
                 self.shared.events.store_failed(&error, now);
                 let counts = job.record.principal.is_some() && self.rules().cap.is_some();
                 if counts && matches!(error, StoreError::OutcomeUnknown(_)) {
-                    // Nobody will ever hold a token of it, and it would take the place of another session.
+                    // Nobody will ever hold a token of it, and it would take the place of another
+                    // session.
                     inner.state().abandon(&job.record);
                 }
                 Err(error.into())
@@ -316,7 +319,8 @@ impl SessionManager {
         self.rebase(inner, (job.epoch, job.generation), fresh, now)
     }
 
-    /// After a conflict: waits until another attempt makes sense, and gets what that one has to meet.
+    /// After a conflict: waits until another attempt makes sense, and gets what that one has to
+    /// meet.
     async fn meet<'m>(
         &'m self,
         inner: &Inner,
@@ -359,8 +363,9 @@ impl SessionManager {
         self.rebase(inner, (job.epoch, job.generation), fresh, now)
     }
 
-    /// Puts the request's changes on top of what the store has by now. A session that has ended, or whose token was renewed,
-    /// since it was loaded is [`Error::Gone`], unless this request signs in: that starts a new one.
+    /// Puts the request's changes on top of what the store has by now. A session that has ended, or
+    /// whose token was renewed, since it was loaded is [`Error::Gone`], unless this request
+    /// signs in: that starts a new one.
     fn rebase(
         &self,
         inner: &Inner,

@@ -143,7 +143,8 @@ impl Default for Case {
     }
 }
 
-/// What `b=2` comes to on a stored record that holds `a=1`; and the record as the request leaves it.
+/// What `b=2` comes to on a stored record that holds `a=1`; and the record as the request leaves
+/// it.
 fn applied(case: &Case) -> (Result<Applied, StoreError>, Arc<Record>) {
     let stored = record(&[("a", "1")]).with_version(case.stored);
     let changes = Changes::new().set("b", json("2"));

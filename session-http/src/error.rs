@@ -37,8 +37,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status that fits: 503 where the same request may succeed later, 409 where a principal has too many
-    /// sessions to sign in once more, 501 where the store cannot do that at all, else 500.
+    /// The status that fits: 503 where the same request may succeed later, 409 where a principal
+    /// has too many sessions to sign in once more, 501 where the store cannot do that at all,
+    /// else 500.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Session(error) if error.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
@@ -53,8 +54,9 @@ impl Error {
 
 /// Makes the response to a request whose session failed.
 ///
-/// [`DefaultResponse`] does where the body has a default; a function or closure `Fn(&Error) -> Response<B>`, given to
-/// [`SessionLayer::on_error`](crate::SessionLayer::on_error), does for every body.
+/// [`DefaultResponse`] does where the body has a default; a function or closure `Fn(&Error) ->
+/// Response<B>`, given to [`SessionLayer::on_error`](crate::SessionLayer::on_error), does for every
+/// body.
 #[diagnostic::on_unimplemented(
     message = "the session layer cannot make a response with the body `{B}`",
     note = "give it one with `SessionLayer::on_error`, or use a body that is `Default`"

@@ -1,6 +1,7 @@
 //! Pages for people who put this to work. There is no code here, only pages:
 //!
-//! - [`moving`]: from tower-sessions, axum_session, actix-session or express-session, and from one store to another.
+//! - [`moving`]: from tower-sessions, axum_session, actix-session or express-session, and from one
+//!   store to another.
 //! - [`backends`]: which store to choose; what each guarantees, costs and cannot do.
 //! - [`handlers`]: requests that take long, values whose type changes, large sessions, timeouts.
 //! - [`stores`]: writing a store.

@@ -53,7 +53,8 @@ pub struct SessionLayer<H = DefaultResponse> {
     pub(crate) on_error: H,
 }
 
-/// The commit policy where none is given: whether a response with this head means that the request succeeded.
+/// The commit policy where none is given: whether a response with this head means that the request
+/// succeeded.
 ///
 /// It does unless it is a 5xx, a 408, or has a `grpc-status` header other than 0.
 ///
@@ -189,10 +190,11 @@ impl LayerBuilder {
         self
     }
 
-    /// Signs tokens, so that forged ones never reach the store, and so that theft shows ([`on_reuse`](Self::on_reuse)): an old
-    /// token that comes back is told from a forged one however old it is; without keys only the last few are. CSRF tokens
-    /// are made with them too, so that whoever can read the store can make none. (A cookie store has keys of its own; over one
-    /// `build` refuses these.)
+    /// Signs tokens, so that forged ones never reach the store, and so that theft shows
+    /// ([`on_reuse`](Self::on_reuse)): an old token that comes back is told from a forged one
+    /// however old it is; without keys only the last few are. CSRF tokens are made with them
+    /// too, so that whoever can read the store can make none. (A cookie store has keys of its own;
+    /// over one `build` refuses these.)
     #[must_use]
     pub fn keys(self, keys: KeyRing) -> Self {
         self.manager(|manager| manager.keys(keys))
@@ -204,8 +206,8 @@ impl LayerBuilder {
         self.manager(|manager| manager.lifetime(lifetime))
     }
 
-    /// Replaces tokens on a schedule: a response that is sent anyway brings the client the next one. Default
-    /// [`Rotation::off`]. (Over a cookie store `build` refuses it.)
+    /// Replaces tokens on a schedule: a response that is sent anyway brings the client the next
+    /// one. Default [`Rotation::off`]. (Over a cookie store `build` refuses it.)
     #[must_use]
     pub fn rotation(self, rotation: Rotation) -> Self {
         self.manager(|manager| manager.rotation(rotation))
@@ -219,13 +221,15 @@ impl LayerBuilder {
         self.manager(|manager| manager.on_reuse(policy))
     }
 
-    /// How many live sessions a principal may have in this scope, and what becomes of a sign-in beyond that. Default any number.
+    /// How many live sessions a principal may have in this scope, and what becomes of a sign-in
+    /// beyond that. Default any number.
     ///
-    /// It holds exactly once all sign-ins that run at the same time have returned, if the store answered them. A sign-in costs two
-    /// more listings, and fails over a store that cannot [list](SessionStore::list); over a cookie store `build` refuses it.
-    /// With [`OnMaxSessions::Refuse`] the handler's `sign_in` succeeds and the commit fails, with 409 and an empty body: give
-    /// it a page with [`SessionLayer::on_error`]. A sign-in that is cancelled half-way may leave a session that counts and of which no
-    /// client knows.
+    /// It holds exactly once all sign-ins that run at the same time have returned, if the store
+    /// answered them. A sign-in costs two more listings, and fails over a store that cannot
+    /// [list](SessionStore::list); over a cookie store `build` refuses it.
+    /// With [`OnMaxSessions::Refuse`] the handler's `sign_in` succeeds and the commit fails, with
+    /// 409 and an empty body: give it a page with [`SessionLayer::on_error`]. A sign-in that is
+    /// cancelled half-way may leave a session that counts and of which no client knows.
     #[must_use]
     pub fn max_sessions(self, most: usize, beyond: OnMaxSessions) -> Self {
         self.manager(|manager| manager.max_sessions(most, beyond))

@@ -20,17 +20,19 @@
 //!
 //! # When it saves
 //!
-//! After the handler, before the head of the response leaves, if the response means success: not a 5xx, a 408 or a
-//! failed gRPC call ([`LayerBuilder::commit_if`]). A handler that fails, panics or is cancelled leaves the session as it
-//! was. A commit that fails turns the response into an error ([`Error::status`]) that [`SessionLayer::on_error`] shapes. On
-//! a 101 or 304 nothing is created, renewed or rotated, since such responses carry no cookie; of a sealed session nothing is
-//! written at all, since every write of it is a new cookie.
+//! After the handler, before the head of the response leaves, if the response means success: not a
+//! 5xx, a 408 or a failed gRPC call ([`LayerBuilder::commit_if`]). A handler that fails, panics or
+//! is cancelled leaves the session as it was. A commit that fails turns the response into an error
+//! ([`Error::status`]) that [`SessionLayer::on_error`] shapes. On a 101 or 304 nothing is created,
+//! renewed or rotated, since such responses carry no cookie; of a sealed session nothing is written
+//! at all, since every write of it is a new cookie.
 //!
 //! # When it tells the client
 //!
-//! When a session is created, renewed or [rotated](LayerBuilder::rotation), or its Max-Age moves, the response brings the
-//! token; when this request destroyed it, the response says to forget it. Of requests in parallel
-//! at the instant of a rotation one response brings the new token, and all are served. Where tokens rotate none is sent twice.
+//! When a session is created, renewed or [rotated](LayerBuilder::rotation), or its Max-Age moves,
+//! the response brings the token; when this request destroyed it, the response says to forget it.
+//! Of requests in parallel at the instant of a rotation one response brings the new token, and all
+//! are served. Where tokens rotate none is sent twice.
 //!
 //! No cache may keep a response that carries a token, or says to forget one. The layer sets its
 //! `Cache-Control: no-store`, whatever the handler said, and removes what some caches prefer to
@@ -39,8 +41,9 @@
 //! the handler decides. Where its session was read, `Vary` tells caches that the response depends
 //! on the client's token.
 //!
-//! A service that returns an `Err` gets no response from this layer, unless its session could not be loaded; hyper then cuts the
-//! connection. Make responses of your other errors, such as [`core::Error::Limit`] and [`core::Error::Decode`].
+//! A service that returns an `Err` gets no response from this layer, unless its session could not
+//! be loaded; hyper then cuts the connection. Make responses of your other errors, such as
+//! [`core::Error::Limit`] and [`core::Error::Decode`].
 //!
 //! A handle that lives on (a WebSocket, a stream, a spawned task) can still
 //! [`save`](core::Session::save) data of a session that the client knows. A save also counts as
@@ -65,7 +68,8 @@
 //! - `hyper`: [`SessionService`] and [`WithSession`] are hyper services too.
 //! - `axum`: an extractor.
 //! - `cookie`: the sealed cookie as the store.
-//! - `redis`: Redis or Valkey as the store; with `redis-cluster`, `redis-sentinel` and `redis-tls` for those who need them.
+//! - `redis`: Redis or Valkey as the store; with `redis-cluster`, `redis-sentinel` and `redis-tls`
+//!   for those who need them.
 //! - `mongo`: MongoDB as the store; with `mongo-dns` for `mongodb+srv` URIs.
 
 // On docs.rs what takes a feature says so.

@@ -32,7 +32,8 @@ pub(crate) struct Slot {
 #[derive(Clone)]
 pub(crate) struct Innermost(Arc<Slot>);
 
-/// Whose session somebody asks for. An error is made of it only when it is awaited: it is larger, and lies in every handler's future.
+/// Whose session somebody asks for. An error is made of it only when it is awaited: it is larger,
+/// and lies in every handler's future.
 pub(crate) enum Asked {
     Slot(Arc<Slot>),
     NoLayer,
@@ -186,8 +187,9 @@ impl Slot {
     }
 }
 
-/// What layers further in have told the client. It lies in the response's extensions, because a layer
-/// further out may have to put another response in its place, and what they have committed holds all the same.
+/// What layers further in have told the client. It lies in the response's extensions, because a
+/// layer further out may have to put another response in its place, and what they have committed
+/// holds all the same.
 #[derive(Clone, Default)]
 pub(crate) struct Told(Vec<(Arc<Slot>, Directive)>);
 

@@ -251,7 +251,8 @@ async fn max_age_moves_with_a_new_token_only() {
     clock.advance(Duration::from_secs(60));
     // Where nothing can be told, nothing is.
     assert!(set_cookies(&answered(&layer, &first, 304).await).is_empty());
-    // Every half of the idle timeout it moves: as far as the session may live until it moves again, and never beyond the deadline.
+    // Every half of the idle timeout it moves: as far as the session may live until it moves again,
+    // and never beyond the deadline.
     for step in 1..47 {
         let response = answered(&layer, &seen[seen.len() - 1], 200).await;
         let left = 24 * 3600 - step * 1800;

@@ -18,8 +18,9 @@ const DEADLINE: Duration = Duration::from_millis(1500);
 
 /// Where the sessions are: a URI, or a client, database or collection that the application has.
 ///
-/// A client made here from a URI has settings that suit sessions where the URI says nothing: up to 64 connections, 8 of them being made at once, a
-/// heartbeat and a limit for connecting of 1 s, and four fifths of the deadline to find a server, so that a write which found none is known not
+/// A client made here from a URI has settings that suit sessions where the URI says nothing: up to
+/// 64 connections, 8 of them being made at once, a heartbeat and a limit for connecting of 1 s, and
+/// four fifths of the deadline to find a server, so that a write which found none is known not
 /// to be written. One that the application has keeps its own.
 #[derive(Debug)]
 pub struct Source(Kind);
@@ -79,7 +80,8 @@ impl<T: Send + Sync> From<Collection<T>> for Source {
     }
 }
 
-/// The settings of a [`MongoStore`]: made by [`MongoStore::builder`], used up by [`connect`](Self::connect) or [`lazy`](Self::lazy).
+/// The settings of a [`MongoStore`]: made by [`MongoStore::builder`], used up by
+/// [`connect`](Self::connect) or [`lazy`](Self::lazy).
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is told to `connect`"]
 pub struct MongoStoreBuilder {
@@ -119,15 +121,17 @@ impl MongoStoreBuilder {
         self
     }
 
-    /// How long one operation may take with all that it waits for; 1.5 s if not set. It should be less than
-    /// [`Deadlines::call`](session_core::Deadlines::call) of the session manager (2 s), which knows less of what happened.
+    /// How long one operation may take with all that it waits for; 1.5 s if not set. It should be
+    /// less than [`Deadlines::call`](session_core::Deadlines::call) of the session manager (2
+    /// s), which knows less of what happened.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// How many nodes must have a write before it counts; the collection's own if not set, and a majority where that says
-    /// nothing. With less than a majority a fail-over may lose what was acknowledged, logouts too.
+    /// How many nodes must have a write before it counts; the collection's own if not set, and a
+    /// majority where that says nothing. With less than a majority a fail-over may lose what
+    /// was acknowledged, logouts too.
     ///
     /// Where nothing says how long the server is to wait for them, it waits four fifths of the
     /// deadline: a write that waits for nodes which are down holds its connection. A write that
@@ -154,9 +158,11 @@ impl MongoStoreBuilder {
         self
     }
 
-    /// Makes no indexes, for a user that may not or that only reads, or a server where they are made in another way
-    /// ([`create_indexes`](MongoStore::create_indexes)). Without them nothing removes sessions that have ended but
-    /// [`delete_expired`](session_core::SessionStore::delete_expired), and those of a principal are looked for in all.
+    /// Makes no indexes, for a user that may not or that only reads, or a server where they are
+    /// made in another way ([`create_indexes`](MongoStore::create_indexes)). Without them
+    /// nothing removes sessions that have ended but
+    /// [`delete_expired`](session_core::SessionStore::delete_expired), and those of a principal are
+    /// looked for in all.
     pub fn without_indexes(mut self) -> Self {
         self.indexes = false;
         self

@@ -102,8 +102,9 @@ fn binary(bytes: Vec<u8>) -> Bson {
     })
 }
 
-/// The name of a value's field. Names with dots, a leading dollar or NUL, and the empty one, mean something else to
-/// the server: those bytes become `%` and two hexadecimal digits, the empty name `%` alone.
+/// The name of a value's field. Names with dots, a leading dollar or NUL, and the empty one, mean
+/// something else to the server: those bytes become `%` and two hexadecimal digits, the empty name
+/// `%` alone.
 pub(crate) fn escape(key: &str) -> Cow<'_, str> {
     let plain =
         |(at, byte): (usize, u8)| !matches!(byte, b'%' | b'.' | 0) && (byte != b'$' || at > 0);
@@ -175,7 +176,8 @@ pub(crate) fn read(id: SessionId, document: RawDocumentBuf) -> Result<Arc<Record
             "data" => fields.data = value.as_document(),
             "ended" => fields.ended = value.as_str(),
             "at" => fields.at = value.as_datetime(),
-            // A condition on an array holds if it does for one of its items; then the server could not add to it.
+            // A condition on an array holds if it does for one of its items; then the server could
+            // not add to it.
             "size" | "keys" if value.as_array().is_some() => return Err(damaged("the size")),
             _ => {}
         }
@@ -186,7 +188,8 @@ pub(crate) fn read(id: SessionId, document: RawDocumentBuf) -> Result<Arc<Record
     let record = fields
         .record(&bytes)
         .ok_or_else(|| damaged("a field of the metadata"))??;
-    // What the server decides by is what the record says: an update that finds out why nothing matched relies on that.
+    // What the server decides by is what the record says: an update that finds out why nothing
+    // matched relies on that.
     let agree = fields.epoch == Some(number(record.epoch()))
         && fields.ends == Some(date(record.expires()))
         && fields.principal.map(|principal| principal.as_str()) == record.principal().map(Some)

@@ -8,8 +8,8 @@ use mongodb::error::{
 };
 use session_core::StoreError;
 
-/// What lies beneath: the cause of the [`StoreError`]. The driver's own texts may quote documents, so only its kind,
-/// codes and names are kept.
+/// What lies beneath: the cause of the [`StoreError`]. The driver's own texts may quote documents,
+/// so only its kind, codes and names are kept.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Reason {
     #[error("no answer within {0:.1?}")]
@@ -59,7 +59,8 @@ pub(crate) fn of_write(error: &Error) -> StoreError {
     }
 }
 
-/// What the server says of an update when a field of the document is of a type that it cannot change so.
+/// What the server says of an update when a field of the document is of a type that it cannot
+/// change so.
 const OTHER_TYPES: [i32; 2] = [14, 28];
 
 /// An update that failed.
@@ -80,8 +81,8 @@ const NOT_PRIMARY: [i32; 3] = [10107, 13435, 10058];
 /// What a node answers that stops in the middle: some of it may have been done.
 const INTERRUPTED: [i32; 6] = [11600, 11602, 11601, 91, 189, 50];
 
-/// What would have refused an earlier attempt just as well: values and commands that the server does not know, and a user that may
-/// not.
+/// What would have refused an earlier attempt just as well: values and commands that the server
+/// does not know, and a user that may not.
 const ALWAYS: [i32; 5] = [2, 9, 13, 59, 72];
 
 /// What a server answers to a write concern that it cannot meet: it is alone, has no such mode, or
@@ -119,8 +120,9 @@ fn surely_nothing(error: &Error) -> bool {
     }
 }
 
-/// Whether the server may have been asked twice: the driver sends a write again whose answer was lost, and when the second
-/// answer is a refusal it tells of that alone. It does so where the server has a history, of which its answers tell the time.
+/// Whether the server may have been asked twice: the driver sends a write again whose answer was
+/// lost, and when the second answer is a refusal it tells of that alone. It does so where the
+/// server has a history, of which its answers tell the time.
 fn may_be_second(error: &Error) -> bool {
     let answer = error.server_response();
     answer.is_none_or(|answer| !matches!(answer.get("operationTime"), Ok(None)))

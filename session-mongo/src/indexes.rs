@@ -20,8 +20,10 @@ const OTHER_OPTIONS: [i32; 2] = [85, 86];
 const LIMIT: Duration = Duration::from_secs(60);
 
 impl MongoStore {
-    /// Makes the indexes that are not there yet: one by which the server removes sessions that have ended, and one by
-    /// which those of a principal are found. Many servers may do so at once. Each may take a minute where many sessions are there already. [`connect`](Self::connect) has done it.
+    /// Makes the indexes that are not there yet: one by which the server removes sessions that have
+    /// ended, and one by which those of a principal are found. Many servers may do so at once.
+    /// Each may take a minute where many sessions are there already. [`connect`](Self::connect) has
+    /// done it.
     ///
     /// # Errors
     ///

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
-/// A future that is polled where it is awaited, without a task of its own, and goes on in one if it is dropped before it has ended.
+/// A future that is polled where it is awaited, without a task of its own, and goes on in one if it
+/// is dropped before it has ended.
 pub(crate) struct Lasting<T: Send + 'static> {
     operation: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     until: Instant,

@@ -1,8 +1,9 @@
 //! Sessions in MongoDB, shared by many servers.
 //!
-//! [`MongoStore`] is a [`SessionStore`](session_core::SessionStore) that keeps each session as a document: a field for each
-//! value, so that requests of one session which change different keys all survive, and the metadata beside them. Each operation is one
-//! command as a rule; the server removes what has ended.
+//! [`MongoStore`] is a [`SessionStore`](session_core::SessionStore) that keeps each session as a
+//! document: a field for each value, so that requests of one session which change different keys
+//! all survive, and the metadata beside them. Each operation is one command as a rule; the server
+//! removes what has ended.
 //!
 //! ```no_run
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,14 +22,16 @@
 //!
 //! # Servers
 //!
-//! MongoDB 4.4 or later, alone or as a replica set, from a URI or from a client, database or collection that the application has
-//! ([`Source`]). The feature `dns` brings `mongodb+srv://`.
+//! MongoDB 4.4 or later, alone or as a replica set, from a URI or from a client, database or
+//! collection that the application has ([`Source`]). The feature `dns` brings `mongodb+srv://`.
 //!
 //! The store needs a tokio runtime with time and I/O, as `#[tokio::main]` makes it.
 //!
-//! A sharded collection has not been tried here. By its reasoning it works once it is sharded by hand with the shard key `_id`, hashed: all operations on one session name its
-//! `_id`, so each goes to one shard; none needs a transaction; the indexes are not unique. `list` and `delete_all` ask every shard, and a session that the balancer
-//! is just moving may escape them: ask twice, or keep the balancer from this collection.
+//! A sharded collection has not been tried here. By its reasoning it works once it is sharded by
+//! hand with the shard key `_id`, hashed: all operations on one session name its `_id`, so each
+//! goes to one shard; none needs a transaction; the indexes are not unique. `list` and `delete_all`
+//! ask every shard, and a session that the balancer is just moving may escape them: ask twice, or
+//! keep the balancer from this collection.
 //!
 //! # How a session lies there
 //!
@@ -79,7 +82,8 @@
 //! }
 //! ```
 //!
-//! Any key name works: `%`, `.`, NUL, a leading `$` and the empty name are written as `%25`, `%2E`, `%00`, `%24` and `%`.
+//! Any key name works: `%`, `.`, NUL, a leading `$` and the empty name are written as `%25`, `%2E`,
+//! `%00`, `%24` and `%`.
 //!
 //! # What an operation takes
 //!
@@ -98,7 +102,8 @@
 //!
 //! Where a validator refuses the mark, `delete` follows: a session ends all the same.
 //!
-//! A merge that adds more than half of what the session may hold takes the last way, since what it overwrites is counted as if it were new.
+//! A merge that adds more than half of what the session may hold takes the last way, since what it
+//! overwrites is counted as if it were new.
 //!
 //! Two indexes are made by [`connect`](MongoStoreBuilder::connect), idempotently: `session_expires`
 //! on `expires`, by which the server removes what has ended, and `session_principal` on
@@ -109,8 +114,9 @@
 //!
 //! # When a server fails
 //!
-//! Each operation ends within the [deadline](MongoStoreBuilder::deadline), 1.5 s. Afterwards, and where its caller goes away, it goes on in a task of its own, for
-//! four deadlines at most: to drop a future of the driver would cost a connection.
+//! Each operation ends within the [deadline](MongoStoreBuilder::deadline), 1.5 s. Afterwards, and
+//! where its caller goes away, it goes on in a task of its own, for four deadlines at most: to drop
+//! a future of the driver would cost a connection.
 //!
 //! | what happens | what a request sees |
 //! |---|---|
@@ -120,24 +126,33 @@
 //! | No majority is left. | Writes are `OutcomeUnknown`: a node may have them. Reads go on while there is a primary. |
 //! | All are down. | `Unavailable`, after four fifths of the deadline. |
 //!
-//! Measured under a constant load, two cores, MongoDB 6.0, three nodes with an election timeout of 2 s: a step-down failed no request, the longest took 1.1 s; after `kill -9` of
-//! the primary all was well in 3.1 s, after it hung in 2.7 to 6.1 s. No request took longer than 1.5 s while a primary was lost. No acknowledged write was lost.
+//! Measured under a constant load, two cores, MongoDB 6.0, three nodes with an election timeout of
+//! 2 s: a step-down failed no request, the longest took 1.1 s; after `kill -9` of the primary all
+//! was well in 3.1 s, after it hung in 2.7 to 6.1 s. No request took longer than 1.5 s while a
+//! primary was lost. No acknowledged write was lost.
 //!
-//! The driver sends a write again whose answer was lost where the server knows it by number (a replica set): twice is then
-//! the same as once. Elsewhere, and where that fails too, it is `OutcomeUnknown` and nobody sends it again. So is most of what a replica set refuses: the driver tells of the
-//! second answer only, and the first may have been lost.
+//! The driver sends a write again whose answer was lost where the server knows it by number (a
+//! replica set): twice is then the same as once. Elsewhere, and where that fails too, it is
+//! `OutcomeUnknown` and nobody sends it again. So is most of what a replica set refuses: the driver
+//! tells of the second answer only, and the first may have been lost.
 //!
-//! Writes wait for a majority, for four fifths of the deadline, so what was acknowledged survives the loss of the primary; a write of activity alone
-//! waits for one node, since its loss does no harm. Both can be set.
+//! Writes wait for a majority, for four fifths of the deadline, so what was acknowledged survives
+//! the loss of the primary; a write of activity alone waits for one node, since its loss does no
+//! harm. Both can be set.
 //!
-//! A primary that is cut off from the others answers reads until it notices, 10 s by default: servers on its side may accept a session for as long whose end a
-//! majority has seen. Read preferences other than the primary make that the rule: right after a sign-in the session may not be found
-//! there, and after a logout it may be. The store sets the read preference and the read concern (`local`) itself, whatever the URI or the collection says.
+//! A primary that is cut off from the others answers reads until it notices, 10 s by default:
+//! servers on its side may accept a session for as long whose end a majority has seen. Read
+//! preferences other than the primary make that the rule: right after a sign-in the session may not
+//! be found there, and after a logout it may be. The store sets the read preference and the read
+//! concern (`local`) itself, whatever the URI or the collection says.
 //!
-//! A client of the application keeps its own settings. Let its `server_selection_timeout` be shorter than the deadline, and `heartbeat_freq` and `connect_timeout` about 1 s:
-//! with the driver's defaults operations that nobody waits for any more go on for four deadlines, and some are carried out then.
+//! A client of the application keeps its own settings. Let its `server_selection_timeout` be
+//! shorter than the deadline, and `heartbeat_freq` and `connect_timeout` about 1 s:
+//! with the driver's defaults operations that nobody waits for any more go on for four deadlines,
+//! and some are carried out then.
 //!
-//! A client belongs to the tokio runtime in which it was made. A store works from other runtimes while that one runs, and when it has ended its calls fail at once.
+//! A client belongs to the tokio runtime in which it was made. A store works from other runtimes
+//! while that one runs, and when it has ended its calls fail at once.
 //!
 //! # What `connect` looks at
 //!

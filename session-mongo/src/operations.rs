@@ -24,7 +24,8 @@ impl Inner {
         id: SessionId,
         criteria: SelectionCriteria,
     ) -> Result<Option<Arc<Record>>, StoreError> {
-        // What a majority does not have yet is read too: else an update that was saved might not be seen.
+        // What a majority does not have yet is read too: else an update that was saved might not be
+        // seen.
         let found = self
             .sessions
             .find_one(name(id))
@@ -70,8 +71,8 @@ impl Inner {
         Err(StoreError::IdTaken)
     }
 
-    /// One operation, where the version is there that the update was made from. Otherwise it is merged, if it may be; and only if
-    /// nothing matched, the record is read to tell why.
+    /// One operation, where the version is there that the update was made from. Otherwise it is
+    /// merged, if it may be; and only if nothing matched, the record is read to tell why.
     pub(crate) async fn update(
         &self,
         id: SessionId,
@@ -178,8 +179,8 @@ impl Inner {
             doc! { "v": 1_i64 },
         );
         values(changes, &mut set, &mut unset);
-        // What is there under the same keys is not known, so sizes are counted too high; where that may reach a limit
-        // nothing matches, and the slow way counts anew.
+        // What is there under the same keys is not known, so sizes are counted too high; where that
+        // may reach a limit nothing matches, and the slow way counts anew.
         let bytes: usize = changes
             .sets()
             .map(|(key, value)| Values::entry_size(key, value))
@@ -228,8 +229,8 @@ impl Inner {
             .ok_or_else(|| StoreError::corrupt("the version is not what was written"))
     }
 
-    /// The session, if it is live and of the epoch that was loaded. None of these fields has an index, which would cost
-    /// the fast path by the id.
+    /// The session, if it is live and of the epoch that was loaded. None of these fields has an
+    /// index, which would cost the fast path by the id.
     fn live(&self, id: SessionId, update: &Update<'_>, now: Timestamp) -> Document {
         let mut filter = name(id);
         filter.insert("epoch", document::number(update.epoch));

@@ -31,9 +31,10 @@ pub(crate) const PRIMARY: SelectionCriteria =
 
 /// Sessions in MongoDB. Cheap to clone; all clones are one store.
 ///
-/// It belongs to the tokio runtime in which its client was made: the driver's connections and what watches the servers are tasks
-/// of that one. Another runtime may call it while that one runs; after its end every call fails within the deadline. So
-/// make one store for each runtime, as for each `#[tokio::test]`.
+/// It belongs to the tokio runtime in which its client was made: the driver's connections and what
+/// watches the servers are tasks of that one. Another runtime may call it while that one runs;
+/// after its end every call fails within the deadline. So make one store for each runtime, as for
+/// each `#[tokio::test]`.
 #[derive(Clone)]
 pub struct MongoStore {
     pub(crate) inner: Arc<Inner>,
@@ -238,8 +239,8 @@ impl MongoStore {
         self.within(Known::Writes, operation).await
     }
 
-    /// Waits for an operation within the deadline. Afterwards it goes on, for some time: to drop a future of the driver would cost it a
-    /// connection.
+    /// Waits for an operation within the deadline. Afterwards it goes on, for some time: to drop a
+    /// future of the driver would cost it a connection.
     async fn within<F, T>(
         &self,
         kind: Known,
@@ -269,7 +270,8 @@ impl MongoStore {
     ) -> Result<T, Reason> {
         let runtime = Handle::try_current().map_err(|_| Reason::NoRuntime)?;
         let began = Instant::now();
-        // A client that waits for ever is not to gather tasks for ever, nor to write when nobody remembers.
+        // A client that waits for ever is not to gather tasks for ever, nor to write when nobody
+        // remembers.
         let operation = Lasting::new(operation, began + deadline * 4, runtime);
         let answer = tokio::time::timeout_at(began + deadline, operation).await;
         answer.map_err(|_| Reason::Late(began.elapsed()))

@@ -22,7 +22,8 @@ const PREFIX: &str = "session:";
 const DEADLINE: Duration = Duration::from_millis(1500);
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// The settings of a [`RedisStore`]: made by [`RedisStore::builder`], used up by [`connect`](Self::connect) or [`lazy`](Self::lazy).
+/// The settings of a [`RedisStore`]: made by [`RedisStore::builder`], used up by
+/// [`connect`](Self::connect) or [`lazy`](Self::lazy).
 ///
 /// ```
 /// use session_redis::RedisStore;
@@ -83,15 +84,17 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// What the names of all keys begin with; `session:` if not set. The store touches nothing else. No other
-    /// store's prefix may begin with this one. Braces would put all sessions on one node of a Cluster.
+    /// What the names of all keys begin with; `session:` if not set. The store touches nothing
+    /// else. No other store's prefix may begin with this one. Braces would put all sessions on
+    /// one node of a Cluster.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How sessions are written; [`Layout::Fields`] if not set. Those of the other layout are read all the same, by one command more, and move with
-    /// their next write; so servers of one site may differ for as long as it takes to set them all.
+    /// How sessions are written; [`Layout::Fields`] if not set. Those of the other layout are read
+    /// all the same, by one command more, and move with their next write; so servers of one
+    /// site may differ for as long as it takes to set them all.
     ///
     /// ```
     /// use session_redis::{Layout, RedisStore};
@@ -106,19 +109,22 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How long one operation may take with all that it waits for, a connection included; 1.5 s if not set.
+    /// How long one operation may take with all that it waits for, a connection included; 1.5 s if
+    /// not set.
     ///
-    /// It should be less than [`Deadlines::call`](session_core::Deadlines::call) of the session manager (2 s), which knows
-    /// less of what happened. A connection on which nothing was heard for two thirds of it, though something was asked,
-    /// is replaced. A node of a Cluster has a third of it to answer, since the driver holds up all others when one hangs.
+    /// It should be less than [`Deadlines::call`](session_core::Deadlines::call) of the session
+    /// manager (2 s), which knows less of what happened. A connection on which nothing was
+    /// heard for two thirds of it, though something was asked, is replaced. A node of a Cluster
+    /// has a third of it to answer, since the driver holds up all others when one hangs.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.timing.deadline = deadline;
         self
     }
 
-    /// How long an attempt to connect to a server may take; 1 s if not set. While there is no connection, calls wait as long for one and then
-    /// fail at once, until there is one again. Behind Sentinel and in a Cluster there is more than one server to connect to: an attempt may take three and
-    /// four times as long.
+    /// How long an attempt to connect to a server may take; 1 s if not set. While there is no
+    /// connection, calls wait as long for one and then fail at once, until there is one again.
+    /// Behind Sentinel and in a Cluster there is more than one server to connect to: an attempt may
+    /// take three and four times as long.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.timing.connect = timeout;
         self
@@ -187,8 +193,8 @@ impl RedisStoreBuilder {
         Ok(store)
     }
 
-    /// A store that connects when it is first used; until the server can be reached, its calls fail as
-    /// [`StoreError::Unavailable`](session_core::StoreError::Unavailable).
+    /// A store that connects when it is first used; until the server can be reached, its calls fail
+    /// as [`StoreError::Unavailable`](session_core::StoreError::Unavailable).
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! An update: as a call of the script that merges, or of the one that replaces; and what became of it.
+//! An update: as a call of the script that merges, or of the one that replaces; and what became of
+//! it.
 
 use std::sync::Arc;
 
@@ -29,7 +30,8 @@ pub(crate) enum Answer {
 }
 
 impl Inner {
-    /// Once the principal is indexed, `probation` is the time that the session lives until it is confirmed.
+    /// Once the principal is indexed, `probation` is the time that the session lives until it is
+    /// confirmed.
     pub(crate) async fn update(
         &self,
         id: SessionId,
@@ -51,7 +53,8 @@ impl Inner {
         Answer::of(id, update.limits, reply.map_err(Fault::of_write)?)
     }
 
-    /// An update as a call of the script that puts the whole record into the place of the one it was made from.
+    /// An update as a call of the script that puts the whole record into the place of the one it
+    /// was made from.
     fn replace(
         &self,
         id: SessionId,
@@ -170,7 +173,8 @@ impl Inner {
     }
 }
 
-/// The version that has to be there for the record to result. Made from one and to meet another: none is both.
+/// The version that has to be there for the record to result. Made from one and to meet another:
+/// none is both.
 fn made_from(update: &Update<'_>) -> Option<u64> {
     let base = update.base_version();
     update

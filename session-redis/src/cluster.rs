@@ -62,7 +62,8 @@ impl fmt::Display for Cluster {
     }
 }
 
-/// Sends a command to the primary of its key, reads too: a replica may not know yet that a session has ended.
+/// Sends a command to the primary of its key, reads too: a replica may not know yet that a session
+/// has ended.
 pub(crate) async fn send(connection: &ClusterConnection, command: &Cmd) -> RedisResult<Value> {
     let mut words = command.args_iter().filter_map(|word| match word {
         redis::Arg::Simple(word) => Some(word),
@@ -101,8 +102,9 @@ pub(crate) async fn send_asking(
     answers.into_iter().next_back().ok_or_else(unknown)
 }
 
-/// Whether a command was sent to nobody, since the driver has no connection to the node of this address:
-/// it makes some to those only that have slots. What else is of this kind says nothing about commands under way.
+/// Whether a command was sent to nobody, since the driver has no connection to the node of this
+/// address: it makes some to those only that have slots. What else is of this kind says nothing
+/// about commands under way.
 pub(crate) fn is_unknown_node(error: &RedisError) -> bool {
     error.kind() == ErrorKind::ClusterConnectionNotFound
         && error.to_string().contains("Requested connection not found")

@@ -58,7 +58,8 @@ impl Connector {
         }
     }
 
-    /// How long all of a connection may take, if one server may take `limit`: the others come after it.
+    /// How long all of a connection may take, if one server may take `limit`: the others come after
+    /// it.
     pub(crate) fn limit(&self, limit: Duration) -> Duration {
         match self {
             Self::Client(_) | Self::Given(_) => limit,

@@ -10,18 +10,20 @@ use std::sync::Arc;
 use redis::{Cmd, RedisWrite, ToRedisArgs, Value as Reply};
 use session_core::{Record, SessionId, StoreError};
 
-/// How sessions lie in Redis; [`RedisStoreBuilder::layout`](crate::RedisStoreBuilder::layout) says which a store writes. All laws hold in both.
+/// How sessions lie in Redis; [`RedisStoreBuilder::layout`](crate::RedisStoreBuilder::layout) says
+/// which a store writes. All laws hold in both.
 ///
 /// The crate's documentation says [which to choose](crate#which-layout).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Layout {
-    /// A hash, a field for each value: readable by people and other languages, and what requests of one session
-    /// change in different keys is merged on the server.
+    /// A hash, a field for each value: readable by people and other languages, and what requests of
+    /// one session change in different keys is merged on the server.
     #[default]
     Fields,
-    /// One text of the whole session, replaced by version: less memory and work for the server. Of two requests of one session that write
-    /// at once the second one writes again, on top of the first.
+    /// One text of the whole session, replaced by version: less memory and work for the server. Of
+    /// two requests of one session that write at once the second one writes again, on top of
+    /// the first.
     Packed,
 }
 

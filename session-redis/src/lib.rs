@@ -1,9 +1,10 @@
 //! Sessions in Redis or Valkey, shared by many servers.
 //!
-//! [`RedisStore`] is a [`SessionStore`](session_core::SessionStore) that keeps each session as a hash: a field for each
-//! value, so that requests of one session which change different keys all survive, and the metadata beside them; or, as
-//! [`Layout::Packed`], as one text. Each operation is one
-//! command, or one script that checks and writes in the same step; the server expires what has ended.
+//! [`RedisStore`] is a [`SessionStore`](session_core::SessionStore) that keeps each session as a
+//! hash: a field for each value, so that requests of one session which change different keys all
+//! survive, and the metadata beside them; or, as [`Layout::Packed`], as one text. Each operation is
+//! one command, or one script that checks and writes in the same step; the server expires what has
+//! ended.
 //!
 //! ```no_run
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,8 +23,9 @@
 //!
 //! # Servers
 //!
-//! Redis 6.2 or later and Valkey: one server, over TCP, TLS or a Unix socket; a Cluster; behind Sentinel. [`Source`] lists the URLs, and what
-//! else a store can be made from. Reads go to primaries. The store needs a tokio runtime with time and I/O, as `#[tokio::main]` makes it.
+//! Redis 6.2 or later and Valkey: one server, over TCP, TLS or a Unix socket; a Cluster; behind
+//! Sentinel. [`Source`] lists the URLs, and what else a store can be made from. Reads go to
+//! primaries. The store needs a tokio runtime with time and I/O, as `#[tokio::main]` makes it.
 //!
 //! | feature | of `session-http` | what it brings |
 //! |---|---|---|
@@ -52,26 +54,32 @@
 //! | `w` | with which version its probation began (below), while it lasts | by creation with a principal, and when that changes |
 //! | `m`, `m1`, `m2`, `m3` | all metadata, as [`Record::encode_metadata`](session_core::Record::encode_metadata) has it, in pieces of 64 bytes; what is longer than four of them lies in `m` | likewise |
 //!
-//! Times are milliseconds. The hash expires one minute after the session, since clocks differ; until then updates and `list` go by the time
-//! they are told, and `load` hands back an expired session as it was. The ids of a principal's sessions are a sorted set, `session:principal:` and the principal, by their deadlines.
+//! Times are milliseconds. The hash expires one minute after the session, since clocks differ;
+//! until then updates and `list` go by the time they are told, and `load` hands back an expired
+//! session as it was. The ids of a principal's sessions are a sorted set, `session:principal:` and
+//! the principal, by their deadlines.
 //!
-//! A hash with few fields, none of them longer than 64 bytes, takes the server half the memory (its settings `hash-max-listpack-entries` and
-//! `-value`). A session with three small values takes 330 bytes in Redis 7, one with eight values, of which two are longer, 1,270.
+//! A hash with few fields, none of them longer than 64 bytes, takes the server half the memory (its
+//! settings `hash-max-listpack-entries` and `-value`). A session with three small values takes 330
+//! bytes in Redis 7, one with eight values, of which two are longer, 1,270.
 //!
-//! Other programs may read, but should not write: what they add is not counted in `s`, and of two writes at once the last one wins. A hash that
-//! they left under a session's name, with no field of the metadata, is no session, and no session is created over it.
+//! Other programs may read, but should not write: what they add is not counted in `s`, and of two
+//! writes at once the last one wins. A hash that they left under a session's name, with no field of
+//! the metadata, is no session, and no session is created over it.
 //!
 //! ## As one text
 //!
-//! With [`Layout::Packed`] the same session is a string: a line, the principal, and the session as [`Record::encode`](session_core::Record::encode) has it.
+//! With [`Layout::Packed`] the same session is a string: a line, the principal, and the session as
+//! [`Record::encode`](session_core::Record::encode) has it.
 //!
 //! ```text
 //! 127.0.0.1:6379> GET session:dQ41IIZH_1MlJ-C0yf18-A
 //! "0 4 1795316260737 0 1796525860737 7200000 7\nuser:42\x01u\x0e5 ..."
 //! ```
 //!
-//! The line: with which version its probation began, or 0; version, time last seen, epoch, deadline, idle timeout; and how many bytes the principal
-//! has, or nothing where there is none. An update replaces the whole text, if it still has the version that was loaded.
+//! The line: with which version its probation began, or 0; version, time last seen, epoch,
+//! deadline, idle timeout; and how many bytes the principal has, or nothing where there is none. An
+//! update replaces the whole text, if it still has the version that was loaded.
 //!
 //! ## Marks
 //!
@@ -90,13 +98,16 @@
 //! | requests that write the same session at once | merged by the server | one after the other: who comes second is handed the fresh session, and writes again |
 //! | with `redis-cli`, from other languages | each value readable | the line |
 //!
-//! Packed is for many sessions that are read far more than written, and small. Fields are for those that are looked at by other programs, that many requests
-//! write at once, or that are large: an update sends what has changed and no more.
+//! Packed is for many sessions that are read far more than written, and small. Fields are for those
+//! that are looked at by other programs, that many requests write at once, or that are large: an
+//! update sends what has changed and no more.
 //!
-//! **Moving.** A session is read in whichever layout it lies, and its next write moves it, in the same step. A session of the other layout costs one
-//! command more to read; to move one to fields costs one more to write. So a site changes its layout by setting it, server by server; meanwhile all of them read and
-//! write all sessions, the laws hold between them, and the user needs the commands of both layouts. Who cannot read the other one is a server with a version of this crate from
-//! before there were two.
+//! **Moving.** A session is read in whichever layout it lies, and its next write moves it, in the
+//! same step. A session of the other layout costs one command more to read; to move one to fields
+//! costs one more to write. So a site changes its layout by setting it, server by server; meanwhile
+//! all of them read and write all sessions, the laws hold between them, and the user needs the
+//! commands of both layouts. Who cannot read the other one is a server with a version of this crate
+//! from before there were two.
 //!
 //! # What an operation takes
 //!
@@ -112,12 +123,14 @@
 //! | delete one of a principal | one script, which looks whose it is; `ZREM` beside it if it was theirs; `ZSCORE` if it says no principal |
 //! | delete all of a principal | `ZRANGE`, `ZADD` and a script for each 500 entries, and a script for each |
 //!
-//! Scripts are called by their hash (`EVALSHA`); a server that does not know one is sent it whole (`EVAL`), once.
+//! Scripts are called by their hash (`EVALSHA`); a server that does not know one is sent it whole
+//! (`EVAL`), once.
 //!
 //! # When a server fails
 //!
-//! Each operation ends within the [deadline](RedisStoreBuilder::deadline), 1.5 s, whatever it waits for; `list` and `delete_all` have as much for each 500
-//! sessions. A request that reads and writes makes two operations.
+//! Each operation ends within the [deadline](RedisStoreBuilder::deadline), 1.5 s, whatever it waits
+//! for; `list` and `delete_all` have as much for each 500 sessions. A request that reads and writes
+//! makes two operations.
 //!
 //! | what happens | what a request sees |
 //! |---|---|
@@ -132,23 +145,31 @@
 //! | A slot moves. | Nothing: `MOVED` and `ASK` are followed. |
 //! | Sentinel promotes a replica. | As when the connection is closed; the store listens to all sentinels. |
 //!
-//! Measured under a constant load, two cores, Redis 7.0; the election of a new primary took the servers most of it: a server killed and restarted after 0.3 s: no request failed but one write
-//! of unknown outcome, the longest took 0.5 s. Cluster with a node timeout of 2 s, a primary killed: all was well after 3.9 s, and no request took longer than 1.5 s. Sentinel with
+//! Measured under a constant load, two cores, Redis 7.0; the election of a new primary took the
+//! servers most of it: a server killed and restarted after 0.3 s: no request failed but one write
+//! of unknown outcome, the longest took 0.5 s. Cluster with a node timeout of 2 s, a primary
+//! killed: all was well after 3.9 s, and no request took longer than 1.5 s. Sentinel with
 //! `down-after-milliseconds 1000`: well after 2.4 s.
 //!
-//! What was acknowledged can be lost by the servers themselves: a server without persistence that restarts has lost all;
-//! replication is asynchronous, so a promoted replica may lack the last writes, and a former primary that does not know of it yet takes some that
-//! are thrown away: logouts among them. (`SENTINEL FAILOVER` under load lost some hundred.) Settings that narrow this: `appendonly yes`, `min-replicas-to-write 1` with a
-//! short `min-replicas-max-lag`.
+//! What was acknowledged can be lost by the servers themselves: a server without persistence that
+//! restarts has lost all; replication is asynchronous, so a promoted replica may lack the last
+//! writes, and a former primary that does not know of it yet takes some that are thrown away:
+//! logouts among them. (`SENTINEL FAILOVER` under load lost some hundred.) Settings that narrow
+//! this: `appendonly yes`, `min-replicas-to-write 1` with a short `min-replicas-max-lag`.
 //!
 //! # Operating it
 //!
-//! - **`maxmemory-policy noeviction`**. Every key here expires, so all other policies take sessions away before their time, and worse, indexes: then
-//!   `list` and `delete_all` miss sessions that live.
-//! - **Memory**: sessions times the sizes above, and about 100 bytes in the index for each session with a principal.
-//! - **Connections**: one for each store and process; one to each node of a Cluster; one more to each sentinel. All requests share it, so a record of a megabyte holds up others.
-//! - **Log**: target `session::redis`. `cannot connect` (repeated every 10 s) and `connecting anew` say why; `session` has `the store failed` for requests, at most 60 a minute.
-//! - **Alarms**: on these three; in Redis on `used_memory` near `maxmemory`, `evicted_keys` above 0, `rejected_connections`, and the replicas' lag.
+//! - **`maxmemory-policy noeviction`**. Every key here expires, so all other policies take sessions
+//!   away before their time, and worse, indexes: then `list` and `delete_all` miss sessions that
+//!   live.
+//! - **Memory**: sessions times the sizes above, and about 100 bytes in the index for each session
+//!   with a principal.
+//! - **Connections**: one for each store and process; one to each node of a Cluster; one more to
+//!   each sentinel. All requests share it, so a record of a megabyte holds up others.
+//! - **Log**: target `session::redis`. `cannot connect` (repeated every 10 s) and `connecting anew`
+//!   say why; `session` has `the store failed` for requests, at most 60 a minute.
+//! - **Alarms**: on these three; in Redis on `used_memory` near `maxmemory`, `evicted_keys` above
+//!   0, `rejected_connections`, and the replicas' lag.
 //!
 //! # Principals, and interruptions
 //!
@@ -164,7 +185,8 @@
 //!
 //! # Permissions
 //!
-//! The user needs its prefix and these commands; those of the last line are called by scripts. As a line of `users.acl`, broken here:
+//! The user needs its prefix and these commands; those of the last line are called by scripts. As a
+//! line of `users.acl`, broken here:
 //!
 //! ```text
 //! user sessions on >password resetchannels ~session:* -@all
@@ -172,10 +194,12 @@
 //!     +exists +hmget +hset +hdel +hkeys +unlink +pexpire +pttl +zremrangebyscore
 //! ```
 //!
-//! Packed sessions take `+get +getrange +set` instead of `+hgetall +hmget +hset +hdel +hkeys`; a site that moves takes them all.
+//! Packed sessions take `+get +getrange +set` instead of `+hgetall +hmget +hset +hdel +hkeys`; a
+//! site that moves takes them all.
 //!
-//! A database other than 0 takes `+select`; a Cluster `+cluster|slots +ping +asking`; behind Sentinel the server takes `+role`. The sentinels' own
-//! user, if they have one, takes `&+switch-master +sentinel|get-master-addr-by-name +sentinel|master +subscribe`.
+//! A database other than 0 takes `+select`; a Cluster `+cluster|slots +ping +asking`; behind
+//! Sentinel the server takes `+role`. The sentinels' own user, if they have one, takes
+//! `&+switch-master +sentinel|get-master-addr-by-name +sentinel|master +subscribe`.
 
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]

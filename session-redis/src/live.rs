@@ -56,8 +56,9 @@ impl Live {
         self.heard.store(age, Ordering::Relaxed);
     }
 
-    /// Somebody who has waited since `since` gives up. Says for how long there was no answer by now, to this one and to those who
-    /// gave up before: each of them may have been less patient than `silence`.
+    /// Somebody who has waited since `since` gives up. Says for how long there was no answer by
+    /// now, to this one and to those who gave up before: each of them may have been less
+    /// patient than `silence`.
     pub(crate) fn silent(&self, since: Instant, silence: Duration) -> Duration {
         let now = Instant::now();
         let mut doubt = self.doubt.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use redis::RedisError;
 
-/// An error as it may be logged: what to do, a code, and a text of one line without any arguments of a command, which
-/// may be ids and principals.
+/// An error as it may be logged: what to do, a code, and a text of one line without any arguments
+/// of a command, which may be ids and principals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Said {
     code: String,
@@ -21,7 +21,8 @@ impl Said {
         let mut code = error.code().unwrap_or_default();
         let all = error.to_string();
         let mut text = error.detail().filter(|_| !code.is_empty()).unwrap_or(&all);
-        // Redis 6 wraps what a command in a script answered: `Error running script (..): @user_script:7: -OOM ..`.
+        // Redis 6 wraps what a command in a script answered: `Error running script (..):
+        // @user_script:7: -OOM ..`.
         if code == "ERR"
             && text.starts_with("Error running script")
             && let Some((_, inner)) = text.split_once(" -")

@@ -68,8 +68,9 @@ impl Sentinel {
         })
     }
 
-    /// Where the primary is. All sentinels are asked, and the one is believed that knows of the latest change: after a fail-over
-    /// some still name the former primary, which may well believe them. One that hangs is not waited for long.
+    /// Where the primary is. All sentinels are asked, and the one is believed that knows of the
+    /// latest change: after a fail-over some still name the former primary, which may well
+    /// believe them. One that hangs is not waited for long.
     async fn primary(&self, limit: Duration) -> RedisResult<Word> {
         let mut asked: FuturesUnordered<_> = self
             .sentinels
@@ -128,7 +129,8 @@ impl Sentinel {
         })
     }
 
-    /// Listens to all sentinels, for as long as somebody wants to know: any of them may hang unnoticed.
+    /// Listens to all sentinels, for as long as somebody wants to know: any of them may hang
+    /// unnoticed.
     pub(crate) async fn watch(self: Arc<Self>, link: Weak<Link>) {
         join_all(
             self.sentinels

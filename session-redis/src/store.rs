@@ -20,15 +20,16 @@ use crate::link::{Link, Twice};
 use crate::script::{CREATE, DELETE, READ};
 use crate::source::Source;
 
-/// How much longer than the session the server keeps it: clocks differ, and commands take their time.
+/// How much longer than the session the server keeps it: clocks differ, and commands take their
+/// time.
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
 /// As long as the server can count, for a session that never ends.
 pub(crate) const LONGEST: u64 = 1 << 52;
 
 /// Sessions in Redis or Valkey. Cheap to clone; all clones are one store.
 ///
-/// The crate's documentation says how sessions lie there, which servers and permissions it needs, and what
-/// happens when a server fails.
+/// The crate's documentation says how sessions lie there, which servers and permissions it needs,
+/// and what happens when a server fails.
 #[derive(Clone)]
 pub struct RedisStore {
     pub(crate) inner: Arc<Inner>,
@@ -77,7 +78,8 @@ impl RedisStore {
         }
     }
 
-    /// Connects, reads what is not there and deletes it: that shows whether the user may, and whether this is a server to write to.
+    /// Connects, reads what is not there and deletes it: that shows whether the user may, and
+    /// whether this is a server to write to.
     pub(crate) async fn try_out(&self) -> Result<(), ConnectError> {
         let reason = self.inner.link.connect().await;
         reason
@@ -134,7 +136,8 @@ impl SessionStore for RedisStore {
         let until = self.inner.link.until();
         if record.principal().is_some() {
             let (inner, record) = (Arc::clone(&self.inner), Arc::clone(record));
-            // Boxed, as all that few calls need: each call's future is on the heap, and no larger than it has to be.
+            // Boxed, as all that few calls need: each call's future is on the heap, and no larger
+            // than it has to be.
             return Box::pin(inner.create_indexed(record, now, until)).await;
         }
         self.inner.create(record, now, None, until).await?;
@@ -184,7 +187,8 @@ impl SessionStore for RedisStore {
         self.inner.list(principal, now).await
     }
 
-    /// Where an answer was lost it is asked again, and what the first time has ended is not there any more: then this is `false`.
+    /// Where an answer was lost it is asked again, and what the first time has ended is not there
+    /// any more: then this is `false`.
     async fn delete_one(
         &self,
         principal: &str,

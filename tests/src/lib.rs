@@ -1,14 +1,18 @@
 //! What the tests of the whole workspace are made of.
 //!
 //! - [`sim`]: polls any number of tasks in an order drawn by a seed, on a clock that stands still.
-//! - Stores that wrap another: [`YieldStore`] gives way at every call, [`SlowStore`] takes its time,
-//!   [`CountingStore`] counts calls, [`FaultStore`] fails on purpose, [`TimelessStore`] lets nothing expire.
-//! - [`ReplaceStore`]: the simplest store on a server, which can only replace a record by its version.
-//! - [`FieldStore`]: keeps each value by itself and merges updates field by field, as engines with hashes or documents do.
+//! - Stores that wrap another: [`YieldStore`] gives way at every call, [`SlowStore`] takes its
+//!   time, [`CountingStore`] counts calls, [`FaultStore`] fails on purpose, [`TimelessStore`] lets
+//!   nothing expire.
+//! - [`ReplaceStore`]: the simplest store on a server, which can only replace a record by its
+//!   version.
+//! - [`FieldStore`]: keeps each value by itself and merges updates field by field, as engines with
+//!   hashes or documents do.
 //! - [`Backend`]: the stores that a law is shown on.
 //! - [`load`]: readers and writers that never rest, while the servers below them fail.
 //! - [`script`]: requests as lists of operations, with what they come to one after the other.
-//! - [`servers`]: real servers as child processes. [`Proxy`]: what happens to them on the way there.
+//! - [`servers`]: real servers as child processes. [`Proxy`]: what happens to them on the way
+//!   there.
 //! - [`story`]: a client and its handlers, step by step.
 
 #![allow(

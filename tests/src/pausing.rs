@@ -17,8 +17,8 @@ use crate::sim::pause;
 /// half on the way back, as a network does.
 pub type SlowStore<S> = PausingStore<S, Latency>;
 
-/// Gives way up to twice before and after every call of the store in it, so that others run at each point where a
-/// request waits.
+/// Gives way up to twice before and after every call of the store in it, so that others run at each
+/// point where a request waits.
 pub type YieldStore<S> = PausingStore<S, GiveWay>;
 
 /// Pauses before and after every call of the store in it.

@@ -54,7 +54,8 @@ impl Op {
     }
 }
 
-/// What request number `who` does: up to four operations on a key of its own and on one that all share.
+/// What request number `who` does: up to four operations on a key of its own and on one that all
+/// share.
 pub fn draw(rng: &Rng, who: usize, clears: bool) -> Vec<Op> {
     let own = format!("own{who}");
     let unique = 1_000_000 * (who as u64 + 1);

@@ -24,11 +24,13 @@ const STEPS_OF_A_RANK: usize = 12;
 /// Polls tasks one at a time: always one that was woken, drawn by the seed. Once every task waits,
 /// the clock moves, a millisecond at a time, until one of them is woken.
 ///
-/// Half of the seeds draw each step anew, so that all tasks go on alike. The others give each task a rank and poll the first that
-/// was woken; now and then who is polled becomes the last. So somebody stands still between two steps while the others do all of theirs
-/// (Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", 2010).
+/// Half of the seeds draw each step anew, so that all tasks go on alike. The others give each task
+/// a rank and poll the first that was woken; now and then who is polled becomes the last. So
+/// somebody stands still between two steps while the others do all of theirs (Burckhardt et al., "A
+/// Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", 2010).
 ///
-/// A seed repeats the schedule. Pauses that the code under test draws from the operating system differ.
+/// A seed repeats the schedule. Pauses that the code under test draws from the operating system
+/// differ.
 pub struct Sim {
     seed: u64,
     rng: Rng,

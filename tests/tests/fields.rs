@@ -31,7 +31,8 @@ fn sample() -> Record {
     )
 }
 
-/// What an update makes of the fields alone is what it makes of the whole record, its size among it.
+/// What an update makes of the fields alone is what it makes of the whole record, its size among
+/// it.
 #[test]
 fn any_merge_comes_to_what_it_makes_of_the_whole_record() {
     for seed in 0..300 {

@@ -1,5 +1,5 @@
-//! Law 10: parallel requests at the instant of a rotation all stay signed in, agree on one successor, and leave one
-//! session (S16).
+//! Law 10: parallel requests at the instant of a rotation all stay signed in, agree on one
+//! successor, and leave one session (S16).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 use std::sync::Arc;
@@ -124,8 +124,8 @@ struct Browser {
     coming: Vec<(session_core::Timestamp, Option<String>)>,
 }
 
-/// A browser over a bad network: requests at once, responses that overtake each other or are lost. It is never thrown out,
-/// and never taken for a thief.
+/// A browser over a bad network: requests at once, responses that overtake each other or are lost.
+/// It is never thrown out, and never taken for a thief.
 fn over_a_bad_network(backend: Backend, seed: u64) {
     let mut sim = Sim::new(seed);
     let store = Arc::new(YieldStore::new(backend.store(), seed));

@@ -272,7 +272,8 @@ fn a_token_of_an_earlier_epoch_is_only_reported() {
         session.sign_in("user:1").unwrap();
         let new = token_of(&stage.manager().commit(&session).await.unwrap());
         stage.told();
-        // Just now, and long ago: after the overlap, after the grace, after the hashes are forgotten.
+        // Just now, and long ago: after the overlap, after the grace, after the hashes are
+        // forgotten.
         for wait in [Duration::ZERO, OVERLAP, Duration::from_secs(60)] {
             stage.clock.advance(wait);
             for token in [&old, &rotated] {
@@ -349,7 +350,8 @@ fn a_token_of_a_session_that_is_gone_is_refused() {
 
 #[test]
 fn a_thief_and_the_client_cannot_both_go_on() {
-    // Whoever is faster, and whatever the other one does: one of them is found out within an overlap of the other's next steps.
+    // Whoever is faster, and whatever the other one does: one of them is found out within an
+    // overlap of the other's next steps.
     for thief_first in [true, false] {
         for stage in stages().filter(|stage| stage.name.contains("Revoke")) {
             let run = async {
@@ -399,7 +401,8 @@ fn a_revocation_that_the_store_refuses_fails_the_request_and_is_told() {
     run.now_or_never().unwrap();
 }
 
-/// A request that writes into the session of a token, if it opens one, and the token that it is told.
+/// A request that writes into the session of a token, if it opens one, and the token that it is
+/// told.
 async fn write(manager: SessionManager, token: String, n: u32) -> Option<String> {
     let session = manager.open(&[token.as_str()]).await.unwrap();
     if session.is_new() {
@@ -412,7 +415,8 @@ async fn write(manager: SessionManager, token: String, n: u32) -> Option<String>
     }
 }
 
-/// An old token comes back while others write: the session ends all the same, and no token of theirs opens anything.
+/// An old token comes back while others write: the session ends all the same, and no token of
+/// theirs opens anything.
 fn reuse_among_writers(backend: Backend, seed: u64) {
     let mut sim = Sim::new(seed);
     let builder = SessionManager::builder(YieldStore::new(backend.store(), seed))

@@ -1,4 +1,5 @@
-//! Law 4: a response tells the client to forget its token only if this request destroyed the session.
+//! Law 4: a response tells the client to forget its token only if this request destroyed the
+//! session.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;

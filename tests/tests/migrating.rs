@@ -1,4 +1,5 @@
-//! Sessions on their way from one store to another: laws 1 and 2 in many interleavings, and on servers under load.
+//! Sessions on their way from one store to another: laws 1 and 2 in many interleavings, and on
+//! servers under load.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -72,7 +73,8 @@ struct Seen {
     cut: u32,
 }
 
-/// Requests of one session on nodes of both kinds; some are cut off, and in half of the rounds somebody signs out meanwhile.
+/// Requests of one session on nodes of both kinds; some are cut off, and in half of the rounds
+/// somebody signs out meanwhile.
 fn round(backends: (Backend, Backend), seed: u64, seen: &mut Seen) {
     let mut sim = Sim::new(seed);
     let site = Arc::new(Site::new(backends.0, backends.1, seed));

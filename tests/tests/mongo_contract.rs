@@ -12,7 +12,8 @@ use session_tests::servers::{MongoReplicaSet, MongoServer, PlainMongo, plain_mon
 /// Of the cases with random ones; all of them are for one server and one set.
 const FEW: u32 = 4;
 
-/// Runs the suite, with all rounds if none are said. The driver's clients belong to the runtime of the test.
+/// Runs the suite, with all rounds if none are said. The driver's clients belong to the runtime of
+/// the test.
 async fn check(store: &MongoStore, rounds: Option<u32>) {
     let suite = Suite::new(|| async { store.clone() }).time_limit(Duration::from_secs(240));
     let suite = match rounds {

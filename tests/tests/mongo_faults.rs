@@ -1,4 +1,5 @@
-//! MongoDB fails under a constant load of readers and writers: what they see of it, and for how long.
+//! MongoDB fails under a constant load of readers and writers: what they see of it, and for how
+//! long.
 //!
 //! Each test prints a line of a table; see them with `--nocapture`.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
@@ -19,8 +20,8 @@ const DEADLINE: Duration = Duration::from_millis(1500);
 const WRITERS: usize = 4;
 /// What answers again is found within two heartbeats of the driver.
 const BACK: Duration = Duration::from_millis(1500);
-/// To elect a primary anew takes the set 2 s without one, and a vote; it is found as fast as any other. On a busy machine a vote may
-/// fail and be repeated.
+/// To elect a primary anew takes the set 2 s without one, and a vote; it is found as fast as any
+/// other. On a busy machine a vote may fail and be repeated.
 const ELECTED: Duration = Duration::from_secs(8);
 
 async fn store(uri: &str) -> MongoStore {
@@ -104,8 +105,8 @@ async fn a_primary_that_hangs_for_good() {
     let primary = block_in_place(|| set.primary());
     let began = Instant::now();
     block_in_place(|| set.pause(primary));
-    // The others may send their progress to the node that hangs for half a minute more; until then the new primary hears of it
-    // by heartbeats, so writes wait for one. None fails.
+    // The others may send their progress to the node that hangs for half a minute more; until then
+    // the new primary hears of it by heartbeats, so writes wait for one. None fails.
     let mut well = Duration::ZERO;
     load.until("no call has failed for 2 s", ELECTED + BACK * 2, |calls| {
         let failed = |call: &&Call| call.outcome != Outcome::Done;
@@ -161,7 +162,8 @@ async fn a_set_that_is_down_as_a_whole() {
     .await;
 }
 
-/// A secondary from which the other one does not fetch: that one would need a second to find another source, and writes with it.
+/// A secondary from which the other one does not fetch: that one would need a second to find
+/// another source, and writes with it.
 fn leaf(set: &MongoReplicaSet) -> usize {
     let primary = set.primary();
     let (one, other) = ((primary + 1) % 3, (primary + 2) % 3);

@@ -1,4 +1,5 @@
-//! What is known of a write whose answer does not come, and what becomes of calls that nobody waits for.
+//! What is known of a write whose answer does not come, and what becomes of calls that nobody waits
+//! for.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 use std::sync::Arc;
@@ -126,7 +127,8 @@ async fn in_a_set_a_lost_answer_is_asked_for_again() {
     way.write("another").await.unwrap();
     assert_eq!(way.word().await.as_deref(), Some("another"));
 
-    // The first attempt is carried out and its answer lost; the second one is refused, for a reason that has nothing to do with it.
+    // The first attempt is carried out and its answer lost; the second one is refused, for a reason
+    // that has nothing to do with it.
     for code in [10107, 13435, 189, 91, 112, 262, 11602] {
         let fail = |mode| {
             doc! { "configureFailPoint": "failCommand", "mode": mode,
@@ -211,7 +213,8 @@ async fn a_server_that_refuses_connections_was_sent_nothing() {
     way.proxy.drop_connections().await;
     let result = store_error(way.manager.commit(&session).await.map(drop));
     way.proxy.accept().await;
-    // The first connection taken from the pool may have been closed only after the write was on its way.
+    // The first connection taken from the pool may have been closed only after the write was on its
+    // way.
     if let Err(StoreError::Unavailable(_)) = &result {
         let session = wait_open(&way).await;
         assert_eq!(session.get::<String>("word").unwrap(), None);

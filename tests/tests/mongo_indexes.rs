@@ -1,5 +1,5 @@
-//! The indexes that the store makes in MongoDB: that they are made by whoever comes first, that they do what they are for, and what is
-//! said where they cannot be made.
+//! The indexes that the store makes in MongoDB: that they are made by whoever comes first, that
+//! they do what they are for, and what is said where they cannot be made.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Every session of a principal: listed, ended from elsewhere, and no more of them than allowed (S20, S21).
+//! Every session of a principal: listed, ended from elsewhere, and no more of them than allowed
+//! (S20, S21).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 use std::collections::BTreeSet;

@@ -1,4 +1,5 @@
-//! The permissions that sessions need: these are enough, each is needed, and nothing else is touched.
+//! The permissions that sessions need: these are enough, each is needed, and nothing else is
+//! touched.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 #![allow(clippy::print_stdout, reason = "the users are worth seeing")]
 

@@ -1,4 +1,5 @@
-//! What a load and an update of a session of eight keys allocate, the driver's share in it: budgets that hold.
+//! What a load and an update of a session of eight keys allocate, the driver's share in it: budgets
+//! that hold.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 #![allow(clippy::print_stdout, reason = "the counts are worth seeing")]
 

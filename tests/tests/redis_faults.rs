@@ -16,9 +16,11 @@ use tokio::time::sleep;
 /// The store's, if not set.
 const DEADLINE: Duration = Duration::from_millis(1500);
 const WRITERS: usize = 4;
-/// A server that was away is found again within a pause between attempts and the time that an attempt takes.
+/// A server that was away is found again within a pause between attempts and the time that an
+/// attempt takes.
 const BACK: Duration = Duration::from_secs(1);
-/// A server that hung answers at once, but who asked it last may have to wait for another connection.
+/// A server that hung answers at once, but who asked it last may have to wait for another
+/// connection.
 const AWAKE: Duration = Duration::from_millis(1500);
 
 async fn store(url: &str) -> RedisStore {

@@ -1,4 +1,5 @@
-//! Nodes of a Redis Cluster fail under a constant load of readers and writers: what they see of it, and for how long.
+//! Nodes of a Redis Cluster fail under a constant load of readers and writers: what they see of it,
+//! and for how long.
 //!
 //! Each test prints a line of a table; see them with `--nocapture`.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
@@ -46,7 +47,8 @@ async fn begin(cluster: &RedisCluster) -> Load {
     load
 }
 
-/// Waits until the nodes that are up agree, which is their business; then the store has only to find out.
+/// Waits until the nodes that are up agree, which is their business; then the store has only to
+/// find out.
 fn agreement(cluster: &RedisCluster) -> Instant {
     block_in_place(|| cluster.wait_ok());
     Instant::now()
@@ -335,7 +337,8 @@ fn new_node(cluster: &RedisCluster) -> RedisServer {
     new
 }
 
-/// Moves the slots of all sessions of one master to another, each in steps that take their time. Says how many.
+/// Moves the slots of all sessions of one master to another, each in steps that take their time.
+/// Says how many.
 fn move_sessions(from: &RedisServer, to: &RedisServer) -> usize {
     let names = sessions(from);
     for name in &names {

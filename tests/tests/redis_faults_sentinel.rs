@@ -1,4 +1,5 @@
-//! A Redis server behind Sentinel fails under a constant load of readers and writers: what they see of it, and for how long.
+//! A Redis server behind Sentinel fails under a constant load of readers and writers: what they see
+//! of it, and for how long.
 //!
 //! Each test prints a line of a table; see them with `--nocapture`.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
@@ -53,15 +54,16 @@ async fn begin(sentinel: &RedisSentinel) -> Load {
     load
 }
 
-/// How long after `from`, when the first master failed, all was well. How long sentinels need to agree is their business: who misses
-/// a majority of them at first has to wait for 10 s.
+/// How long after `from`, when the first master failed, all was well. How long sentinels need to
+/// agree is their business: who misses a majority of them at first has to wait for 10 s.
 async fn well_after_failover(sentinel: &RedisSentinel, load: &Load, from: Instant) -> Duration {
     block_in_place(|| sentinel.wait_for_failover(sentinel.servers()[0].port()));
     let agreed = Instant::now();
     load.well_after(agreed, FOUND).await + (agreed - from)
 }
 
-/// How long after `from` a server got its first call of a script. Replicas get what scripts do, and no calls.
+/// How long after `from` a server got its first call of a script. Replicas get what scripts do, and
+/// no calls.
 fn first_write(server: &RedisServer, from: Instant) -> Duration {
     server.wait_until(&["INFO", "commandstats"], |info| {
         info.field("cmdstat_evalsha").is_some()
@@ -206,7 +208,8 @@ fn a_store_outlives_the_runtime_that_it_began_in() {
     });
 }
 
-/// Answers as a sentinel does that knows a primary on this port, and of so many changes; after a while.
+/// Answers as a sentinel does that knows a primary on this port, and of so many changes; after a
+/// while.
 async fn sentinel_that_says(primary: u16, changes: u16, after: Duration) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -236,7 +239,8 @@ async fn sentinel_that_says(primary: u16, changes: u16, after: Duration) -> u16 
     port
 }
 
-/// The former primary takes itself for the primary still, and so do most sentinels, which answer first.
+/// The former primary takes itself for the primary still, and so do most sentinels, which answer
+/// first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_sentinel_is_believed_that_knows_of_the_latest_change() {
     let former = RedisServer::start(Engine::Redis7);

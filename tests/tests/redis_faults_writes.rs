@@ -1,4 +1,5 @@
-//! What is known of a write whose reply or request was lost, and that nobody sends it twice: with one server and in a Cluster.
+//! What is known of a write whose reply or request was lost, and that nobody sends it twice: with
+//! one server and in a Cluster.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 use std::time::Duration;

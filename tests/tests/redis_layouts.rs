@@ -1,4 +1,5 @@
-//! Sites whose servers differ in the layout, as they do while a site moves: any session is read and changed by all of them.
+//! Sites whose servers differ in the layout, as they do while a site moves: any session is read and
+//! changed by all of them.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;

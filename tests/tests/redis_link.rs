@@ -20,7 +20,8 @@ use tokio::task::{block_in_place, yield_now};
 const DEADLINE: Duration = Duration::from_millis(1500);
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A way to a server that swallows all there is on its present connections, and on no later ones, without a word.
+/// A way to a server that swallows all there is on its present connections, and on no later ones,
+/// without a word.
 struct Way {
     port: u16,
     made: Arc<AtomicUsize>,
@@ -84,7 +85,8 @@ async fn a_connection_that_leads_nowhere_is_replaced() {
     assert_eq!(way.made(), 2);
 }
 
-/// Whoever calls is less patient than the store would be: no call ever waits as long as the store takes to give a connection up.
+/// Whoever calls is less patient than the store would be: no call ever waits as long as the store
+/// takes to give a connection up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_connection_that_leads_nowhere_is_replaced_for_the_impatient() {
     let server = RedisServer::start(Engine::Redis7);
@@ -239,7 +241,8 @@ fn a_runtime_that_ends_while_it_connects_is_in_nobodys_way() {
     assert!(began.elapsed() < DEADLINE);
 }
 
-/// Requests that end with their runtime have waited for a server that hangs, and give its connection up when nobody can make another.
+/// Requests that end with their runtime have waited for a server that hangs, and give its
+/// connection up when nobody can make another.
 #[test]
 fn a_runtime_ends_while_a_server_hangs() {
     let server = RedisServer::start(Engine::Redis7);

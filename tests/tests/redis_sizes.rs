@@ -1,4 +1,5 @@
-//! What a session takes in the server's memory and on the wire, in both layouts, beside one string of the same record.
+//! What a session takes in the server's memory and on the wire, in both layouts, beside one string
+//! of the same record.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 #![allow(clippy::print_stdout, reason = "the figures are worth seeing")]
 
@@ -198,7 +199,8 @@ async fn a_session_of_eight_keys() {
     }
 }
 
-/// Hashes with fields of at most 64 bytes lie in one piece of memory. A whole session's metadata does not fit one.
+/// Hashes with fields of at most 64 bytes lie in one piece of memory. A whole session's metadata
+/// does not fit one.
 #[tokio::test]
 async fn a_small_session_with_metadata_in_pieces() {
     println!("| engine | metadata | encoding | memory |\n|---|---|---|---|");

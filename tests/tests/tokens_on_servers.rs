@@ -1,5 +1,6 @@
-//! The life of a token on real servers: rotation under parallel requests, renewal and reuse seen by every server at once, and
-//! sign-outs in the middle of everything (laws 10, 11 and 12; S16, S17, S20, S21).
+//! The life of a token on real servers: rotation under parallel requests, renewal and reuse seen by
+//! every server at once, and sign-outs in the middle of everything (laws 10, 11 and 12; S16, S17,
+//! S20, S21).
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

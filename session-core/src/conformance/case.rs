@@ -25,7 +25,8 @@ pub(super) enum Needs {
 }
 
 impl Case {
-    /// The name that stands in parentheses in the contract of [`SessionStore`](crate::SessionStore).
+    /// The name that stands in parentheses in the contract of
+    /// [`SessionStore`](crate::SessionStore).
     pub const fn name(&self) -> &'static str {
         self.name
     }

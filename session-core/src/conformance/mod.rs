@@ -20,8 +20,8 @@
 //! session-core = { version = "0.1", features = ["conformance"] }
 //! ```
 //!
-//! [`check`] panics with the report unless every case passes. [`Suite`] is the same with settings, and
-//! hands back the [`Report`].
+//! [`check`] panics with the report unless every case passes. [`Suite`] is the same with settings,
+//! and hands back the [`Report`].
 //!
 //! # The cases
 //!
@@ -73,20 +73,21 @@
 //!
 //! # The store under test
 //!
-//! The closure makes a handle for each case. All of them may lead to the same data: ids and principals
-//! are random, and no case expects a store to be empty or cleans up behind itself. One exception:
-//! `delete_expired` and `sweep_race` sweep, at a time one minute ahead, so two runs at the same
-//! time should not share data; a prefix or a database for each run keeps them apart.
+//! The closure makes a handle for each case. All of them may lead to the same data: ids and
+//! principals are random, and no case expects a store to be empty or cleans up behind itself. One
+//! exception: `delete_expired` and `sweep_race` sweep, at a time one minute ahead, so two runs at
+//! the same time should not share data; a prefix or a database for each run keeps them apart.
 //!
 //! The time that a store is handed is the system's time, or hours ahead where something
 //! has to expire; nothing has to be waited for. [`Suite::starting_at`] sets another. An engine that
 //! expires records by its own clock keeps what the suite needs, unless that clock is off by hours.
 //!
-//! A store without an index of principals says [`Unsupported`](crate::StoreError::Unsupported) to `list`,
-//! `delete_all` and `delete_one` alike; the cases about them are then left out, and reported so. A store that merges and a store that
-//! only replaces ([`Update::base_version`](crate::Update::base_version), else `Conflict`) both pass. For a sealed store
-//! ([`Capability::Client`](crate::Capability::Client)) all cases are left out that need somebody to
-//! remember what was written or deleted, and `malformed_key` tries forgeries instead.
+//! A store without an index of principals says [`Unsupported`](crate::StoreError::Unsupported) to
+//! `list`, `delete_all` and `delete_one` alike; the cases about them are then left out, and
+//! reported so. A store that merges and a store that only replaces
+//! ([`Update::base_version`](crate::Update::base_version), else `Conflict`) both pass. For a sealed
+//! store ([`Capability::Client`](crate::Capability::Client)) all cases are left out that need
+//! somebody to remember what was written or deleted, and `malformed_key` tries forgeries instead.
 //!
 //! # How to read a failure
 //!
@@ -101,14 +102,16 @@
 //! ```
 //!
 //! Of each update the log names the version it was made from (`base`), the one it must
-//! meet (`meets`), and what it changes. Later cases often fail for the reason of an earlier one: begin at the top.
+//! meet (`meets`), and what it changes. Later cases often fail for the reason of an earlier one:
+//! begin at the top.
 //!
 //! # Seeds
 //!
-//! Cases whose name ends in `_race`, and `no_lost_update`, `no_torn_read`, `no_resurrection` and `cancelled`, run tasks interleaved
-//! at random, 64 rounds each. Each run draws a seed and reports it; [`Suite::seed`] makes the same choices
-//! again. Where the store waits for a real network, the network makes choices too, so there a seed
-//! repeats the operations and not always their order. [`Suite::rounds`] tries more, for a nightly run.
+//! Cases whose name ends in `_race`, and `no_lost_update`, `no_torn_read`, `no_resurrection` and
+//! `cancelled`, run tasks interleaved at random, 64 rounds each. Each run draws a seed and reports
+//! it; [`Suite::seed`] makes the same choices again. Where the store waits for a real network, the
+//! network makes choices too, so there a seed repeats the operations and not always their order.
+//! [`Suite::rounds`] tries more, for a nightly run.
 //!
 //! # What it cannot show
 //!
@@ -119,11 +122,12 @@
 //!   [`Corrupt`](crate::StoreError::Corrupt), `delete` succeeds, nothing panics. If the record was
 //!   a principal's, `list` names it as [`Listed::Unreadable`](crate::Listed::Unreadable) beside the
 //!   others, and `delete_one` and `delete_all` end it.
-//! - **Deadlines**: put a listener that accepts and never answers in the place of the engine. Each operation
-//!   ends by the store's deadline: reads as [`Unavailable`](crate::StoreError::Unavailable).
-//! - **Unknown outcome**: put a proxy before the engine that cuts the connection after a write has passed.
-//!   The answer is [`OutcomeUnknown`](crate::StoreError::OutcomeUnknown), and the engine has seen the write
-//!   once. Where nothing could be sent it is `Unavailable`.
+//! - **Deadlines**: put a listener that accepts and never answers in the place of the engine. Each
+//!   operation ends by the store's deadline: reads as
+//!   [`Unavailable`](crate::StoreError::Unavailable).
+//! - **Unknown outcome**: put a proxy before the engine that cuts the connection after a write has
+//!   passed. The answer is [`OutcomeUnknown`](crate::StoreError::OutcomeUnknown), and the engine
+//!   has seen the write once. Where nothing could be sent it is `Unavailable`.
 //!
 //! Nor does it wait for an engine to expire a record by itself, or look at replicas and fail-over.
 

@@ -29,7 +29,8 @@ pub enum Outcome {
 }
 
 impl Report {
-    /// Whether no case failed and every name given to [`Suite::only`](super::Suite::only) is one of a case.
+    /// Whether no case failed and every name given to [`Suite::only`](super::Suite::only) is one of
+    /// a case.
     pub fn is_success(&self) -> bool {
         self.unknown.is_empty() && self.failed().next().is_none()
     }

@@ -30,8 +30,9 @@ impl Trial {
         Record::new(id, SCOPE, Lifetime::default(), self.now()).with_value("first", number(1))
     }
 
-    /// When the records of [`brief`](Self::brief) expire: soon for the sake of `delete_expired`, which must
-    /// not sweep what others keep in the same store; not too soon for an engine that expires by itself.
+    /// When the records of [`brief`](Self::brief) expire: soon for the sake of `delete_expired`,
+    /// which must not sweep what others keep in the same store; not too soon for an engine that
+    /// expires by itself.
     pub(super) fn soon(&self) -> Timestamp {
         self.now().plus(MINUTE)
     }

@@ -73,7 +73,8 @@ where
         self
     }
 
-    /// How many interleavings each of the cases tries that have random ones; 64 if not set, 1 at least.
+    /// How many interleavings each of the cases tries that have random ones; 64 if not set, 1 at
+    /// least.
     pub fn rounds(mut self, rounds: u32) -> Self {
         self.rounds = rounds.max(1);
         self
@@ -92,9 +93,9 @@ where
         self
     }
 
-    /// How long one case may take before it has failed, because an operation seems to wait for ever; a
-    /// minute if not set. More rounds over a slow network take longer. An operation that
-    /// blocks its thread cannot be ended.
+    /// How long one case may take before it has failed, because an operation seems to wait for
+    /// ever; a minute if not set. More rounds over a slow network take longer. An operation
+    /// that blocks its thread cannot be ended.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self

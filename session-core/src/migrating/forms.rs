@@ -4,8 +4,8 @@ use smallvec::SmallVec;
 
 use crate::{Changes, Metadata, Record, SessionId, StoreError, Timestamp, TokenHash, Values};
 
-/// Epochs from here on are those of places. A session would have to be renewed as often; and with 45 bits they have 14
-/// digits, which every engine keeps exactly.
+/// Epochs from here on are those of places. A session would have to be renewed as often; and with
+/// 45 bits they have 14 digits, which every engine keeps exactly.
 const FIRST: u64 = 1 << 45;
 
 /// An empty record in the new store, where a session will be. It stands for its epoch.
@@ -59,8 +59,8 @@ const fn is_epoch_of_place(epoch: u64) -> bool {
     epoch >= FIRST && epoch < 2 * FIRST
 }
 
-/// The record as it stays in the old store until it has moved. Its tokens are spoilt, so that who does not know of this finds
-/// nothing that they open; the first one keeps the epoch.
+/// The record as it stays in the old store until it has moved. Its tokens are spoilt, so that who
+/// does not know of this finds nothing that they open; the first one keeps the epoch.
 pub(super) fn frozen(record: &Record, place: u64) -> Record {
     let epoch = TokenHash {
         hash: [0; 32],

@@ -28,8 +28,9 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
             },
             (Some(frozen), Some(place)) if place.epoch == frozen.epoch => Found::Between(frozen),
             (Some(mark), place) if mark.ended().is_some() => {
-                // Somebody who had frozen the record may be about to fill the place, before `delete` comes to it. Who says
-                // that the session has ended makes sure that it has.
+                // Somebody who had frozen the record may be about to fill the place, before
+                // `delete` comes to it. Who says that the session has ended makes
+                // sure that it has.
                 if let (Some(_), Some(ended)) = (place, mark.ended()) {
                     self.new.delete(key, ended).await?;
                 }
@@ -80,7 +81,8 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         }
     }
 
-    /// The epoch of a place in the new store that is right for `record`; `None` if that has moved meanwhile.
+    /// The epoch of a place in the new store that is right for `record`; `None` if that has moved
+    /// meanwhile.
     pub(super) async fn reserve(
         &self,
         key: &Key,
@@ -106,7 +108,8 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
             if there.version >= place.for_record(record).version {
                 return Ok(Some(place.epoch()));
             }
-            // Of an earlier version of the record, which was written since: one more, until it is right.
+            // Of an earlier version of the record, which was written since: one more, until it is
+            // right.
             let next = Arc::new(place.for_record(record).with_version(there.version + 1));
             replace(&self.new, key, &there, &next, now).await?;
         }
@@ -126,13 +129,15 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         Ok(done.then_some(frozen))
     }
 
-    /// Ends what is in the old store by freezing it for a place that there never is; `false` if it has changed meanwhile.
+    /// Ends what is in the old store by freezing it for a place that there never is; `false` if it
+    /// has changed meanwhile.
     pub(super) async fn end_in_old(&self, key: &Key, record: &Record) -> Result<bool, StoreError> {
         let frozen = frozen(record, Place::draw()?.epoch());
         end(&self.old, key, record, frozen).await
     }
 
-    /// Ends what is in the new store by putting a place there that nothing names; `false` if it has changed meanwhile.
+    /// Ends what is in the new store by putting a place there that nothing names; `false` if it has
+    /// changed meanwhile.
     pub(super) async fn end_in_new(&self, key: &Key, record: &Record) -> Result<bool, StoreError> {
         let place = Place::draw()?
             .for_record(record)
@@ -178,7 +183,8 @@ pub(super) fn remembered(loaded: Option<Arc<Record>>, now: Timestamp) -> Option<
     loaded.filter(|record| record.ended().is_none_or(|ended| is_kept(record, ended)))
 }
 
-/// When a record was last seen, and had not expired: whatever its end leaves behind is kept about as long as it would have been.
+/// When a record was last seen, and had not expired: whatever its end leaves behind is kept about
+/// as long as it would have been.
 pub(super) fn in_its_life(record: &Record) -> Timestamp {
     let last = record.expires().as_millis().saturating_sub(1);
     record.last_seen().min(Timestamp::from_millis(last))

@@ -250,7 +250,8 @@ async fn what_has_expired_is_handed_back_as_it_was_and_never_moves() {
     }
 }
 
-/// Its timeout was made shorter in the new store, and what is left of it in the old one does not know.
+/// Its timeout was made shorter in the new store, and what is left of it in the old one does not
+/// know.
 #[tokio::test]
 async fn what_has_expired_is_not_listed_for_what_is_left_of_it() {
     let store = stores();
@@ -270,7 +271,8 @@ async fn what_has_expired_is_not_listed_for_what_is_left_of_it() {
     );
 }
 
-/// A store whose session somebody else writes between any two calls of ours, and that notes how long it has to keep what it is given.
+/// A store whose session somebody else writes between any two calls of ours, and that notes how
+/// long it has to keep what it is given.
 #[derive(Debug, Default)]
 struct Watched {
     store: MemoryStore,

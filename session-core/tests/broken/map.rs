@@ -1,4 +1,5 @@
-//! A store that is right, with many points at which others get their turn, until it is given a fault.
+//! A store that is right, with many points at which others get their turn, until it is given a
+//! fault.
 
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;

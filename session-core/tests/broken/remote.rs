@@ -1,5 +1,5 @@
-//! A right store behind a thread, as if over a network: callers wait for an answer, and what was sent
-//! is done even if nobody waits any more.
+//! A right store behind a thread, as if over a network: callers wait for an answer, and what was
+//! sent is done even if nobody waits any more.
 
 use std::future::Future;
 use std::pin::pin;

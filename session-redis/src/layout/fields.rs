@@ -15,7 +15,8 @@ use super::{Parts, damaged, numbers, unexpected};
 const VALUE: u8 = b'.';
 /// The metadata, in pieces; what is too long for that lies in the first.
 const METADATA: [&str; 4] = ["m", "m1", "m2", "m3"];
-/// The server keeps a hash in half the memory whose fields are all this short, unless it is told otherwise.
+/// The server keeps a hash in half the memory whose fields are all this short, unless it is told
+/// otherwise.
 const PIECE: usize = 64;
 const STATE: &str = "s";
 const HEAD: &str = "h";
@@ -25,11 +26,13 @@ const TAGGED: u8 = 0;
 
 /// What the scripts decide by, as a text of numbers.
 pub(crate) enum Told<'a> {
-    /// Beside the metadata that the server does not read: epoch, deadline, idle timeout, and the size without values.
+    /// Beside the metadata that the server does not read: epoch, deadline, idle timeout, and the
+    /// size without values.
     Head(&'a Record),
     /// What every update moves: version, time last seen, size and number of the values.
     State(&'a Record),
-    /// How the state begins of the version that a record was made from, which was active when this one was.
+    /// How the state begins of the version that a record was made from, which was active when this
+    /// one was.
     StateBefore(&'a Record, u64),
 }
 
@@ -135,7 +138,8 @@ pub(crate) fn put_value(value: &Value, command: &mut Cmd) {
 /// The record in a reply of all fields; `None` if nothing that makes a session is among them.
 pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Record>>, StoreError> {
     let mut found = Found::default();
-    // Pairs of field and content: a map to a new protocol, a flat list to an old one and from scripts.
+    // Pairs of field and content: a map to a new protocol, a flat list to an old one and from
+    // scripts.
     match reply {
         Reply::Map(pairs) => {
             found.values.reserve(pairs.len());

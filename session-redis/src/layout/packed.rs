@@ -1,8 +1,9 @@
 //! A session as one text: a line that the scripts decide by, the principal, and the record.
 //!
-//! `0 4 1795316260737 0 1796525860737 7200000 7`, a line break, `user:42`, and [`Record::encode`]. The line: with which version its
-//! probation began, or 0; version, time last seen, epoch, deadline, idle timeout; and how long the principal is, or nothing. The scripts
-//! put a number in the place of the 0, so it comes first.
+//! `0 4 1795316260737 0 1796525860737 7200000 7`, a line break, `user:42`, and [`Record::encode`].
+//! The line: with which version its probation began, or 0; version, time last seen, epoch,
+//! deadline, idle timeout; and how long the principal is, or nothing. The scripts put a number in
+//! the place of the 0, so it comes first.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -79,7 +80,8 @@ impl Text<'_> {
     }
 }
 
-/// The record in a text. Its line says the same as the record, or the scripts would decide by something else.
+/// The record in a text. Its line says the same as the record, or the scripts would decide by
+/// something else.
 pub(super) fn read_record(id: SessionId, text: &Bytes) -> Result<Arc<Record>, StoreError> {
     let mut rest = &text[..];
     let [_probation, version, seen, epoch, deadline, idle] = numbers(&mut rest)?;

@@ -93,8 +93,8 @@ async fn build(task: Building, mut pause: Duration) {
 }
 
 impl Link {
-    /// The one task that connects, to be started without the lock, unless there is one. One that has not moved for long is in
-    /// a runtime that nobody drives.
+    /// The one task that connects, to be started without the lock, unless there is one. One that
+    /// has not moved for long is in a runtime that nobody drives.
     pub(super) fn claim(self: &Arc<Self>, state: &mut State) -> Option<Building> {
         let longest = self.connector.limit(self.timing.connect) + LONG_PAUSE;
         let stuck = |attempt: &Attempt| attempt.since.elapsed() > longest;

@@ -1,4 +1,5 @@
-//! Compares what each published crate shows to its users with the list that is committed, or writes that list anew (`--bless`).
+//! Compares what each published crate shows to its users with the list that is committed, or writes
+//! that list anew (`--bless`).
 //!
 //! The arguments are pairs: what rustdoc said of a crate as JSON, and its list.
 
@@ -9,7 +10,9 @@ use std::{env, fs};
 use public_api::Builder;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (flags, paths): (Vec<_>, Vec<_>) = env::args().skip(1).partition(|argument| argument == "--bless");
+    let (flags, paths): (Vec<_>, Vec<_>) = env::args()
+        .skip(1)
+        .partition(|argument| argument == "--bless");
     let mut differ = Vec::new();
     for pair in paths.chunks_exact(2) {
         let [json, list] = [&pair[0], &pair[1]].map(Path::new);

@@ -13,8 +13,12 @@ struct Carried(Extensions);
 /// The filters as a service with sessions; for hyper, by way of `TowerToHyperService`.
 pub fn app<B>(
     sessions: SessionLayer,
-) -> impl Service<Request<B>, Response = warp::reply::Response, Error = std::convert::Infallible, Future: Send>
-+ Clone
+) -> impl Service<
+    Request<B>,
+    Response = warp::reply::Response,
+    Error = std::convert::Infallible,
+    Future: Send,
+> + Clone
 + Send
 where
     B: hyper::body::Body + Send + Sync + 'static,
@@ -32,7 +36,8 @@ where
 
 /// The request's session, as an argument of a handler.
 fn session() -> impl Filter<Extract = (session_http::core::Session,), Error = Rejection> + Clone {
-    warp::ext::get::<Carried>().and_then(async |carried: Carried| carried.0.session().await.map_err(refuse))
+    warp::ext::get::<Carried>()
+        .and_then(async |carried: Carried| carried.0.session().await.map_err(refuse))
 }
 
 async fn visits(session: session_http::core::Session) -> Result<impl Reply, Rejection> {

@@ -27,7 +27,8 @@ pub struct Cart {
     pub items: Vec<String>,
 }
 
-/// The layer for `Server::builder().layer(..)`: the token is in the metadata `x-session-token`, both ways.
+/// The layer for `Server::builder().layer(..)`: the token is in the metadata `x-session-token`,
+/// both ways.
 pub fn sessions() -> SessionLayer {
     SessionLayer::builder(MemoryStore::new())
         .header(HeaderConfig::default())
@@ -69,8 +70,8 @@ impl shop_server::Shop for Carts {
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<Cart, Status>> + Send>>;
 
-    /// A stream of answers. Its head, and with it the token, leaves before the first of them: what is there by then is
-    /// saved with it, and what comes later is saved by hand.
+    /// A stream of answers. Its head, and with it the token, leaves before the first of them: what
+    /// is there by then is saved with it, and what comes later is saved by hand.
     async fn watch(&self, request: Request<Item>) -> Result<Response<Self::WatchStream>, Status> {
         let session = request.extensions().session().await.map_err(unavailable)?;
         session

@@ -1,4 +1,5 @@
-//! Sessions in the frameworks that people use. Each module is an example to copy; `tests/all` runs them over real sockets.
+//! Sessions in the frameworks that people use. Each module is an example to copy; `tests/all` runs
+//! them over real sockets.
 //!
 //! - [`plain`] - hyper alone, HTTP/1 and HTTP/2.
 //! - [`web`] - axum, with an extractor, nested routers, a WebSocket and server-sent events.

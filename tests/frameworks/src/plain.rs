@@ -24,7 +24,8 @@ pub async fn serve_http1(listener: TcpListener, sessions: SessionLayer) -> io::R
     let service = sessions.layer(service_fn(visits));
     loop {
         let (stream, _) = listener.accept().await?;
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
+        let connection =
+            http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
         tokio::spawn(connection);
     }
 }

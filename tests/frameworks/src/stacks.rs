@@ -1,8 +1,9 @@
 //! What goes around sessions, and what inside.
 //!
-//! From the outside in: what may cut a request short (timeouts, load shedding, buffers, catching panics), then sessions,
-//! then what only looks or shapes (compression, CORS, traces, limits of bodies). Compression, CORS, traces and limits may be on
-//! either side. A timeout or a catch-panic inside of sessions works as well: it answers 408 or 500, which saves nothing.
+//! From the outside in: what may cut a request short (timeouts, load shedding, buffers, catching
+//! panics), then sessions, then what only looks or shapes (compression, CORS, traces, limits of
+//! bodies). Compression, CORS, traces and limits may be on either side. A timeout or a catch-panic
+//! inside of sessions works as well: it answers 408 or 500, which saves nothing.
 
 use std::any::Any;
 use std::time::Duration;
@@ -65,7 +66,8 @@ pub fn inside(sessions: SessionLayer) -> Boxed {
     boxed(
         ServiceBuilder::new()
             .layer(sessions.on_error(unavailable))
-            // Catching panics and tracing leave bodies without a default, of types that one cannot name.
+            // Catching panics and tracing leave bodies without a default, of types that one cannot
+            // name.
             .map_response(|response: Response<_>| response.map(BodyExt::boxed_unsync))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(TraceLayer::new_for_http())
@@ -130,8 +132,12 @@ where
     S::Error: Into<BoxError>,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let boxed = |response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync());
-    service.map_response(boxed).map_err(Into::into).boxed_clone()
+    let boxed =
+        |response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync());
+    service
+        .map_response(boxed)
+        .map_err(Into::into)
+        .boxed_clone()
 }
 
 /// A body that has no default, and cannot be shared between threads.
@@ -163,7 +169,12 @@ pub fn odd(
     });
     sessions.layer(service_fn(async |request: Request<Odd>| {
         let text = handler(request).await?;
-        let bytes = text.into_body().collect().await.unwrap_or_default().to_bytes();
+        let bytes = text
+            .into_body()
+            .collect()
+            .await
+            .unwrap_or_default()
+            .to_bytes();
         Ok(Response::new(Odd(std::cell::Cell::new(Some(bytes)))))
     }))
 }

@@ -38,7 +38,10 @@ async fn visits(session: CurrentSession) -> Result<String, Error> {
     ))
 }
 
-async fn sign_in(session: CurrentSession, name: axum::extract::Path<String>) -> Result<Redirect, Error> {
+async fn sign_in(
+    session: CurrentSession,
+    name: axum::extract::Path<String>,
+) -> Result<Redirect, Error> {
     session.sign_in(&format!("user:{}", *name))?;
     Ok(Redirect::to("/"))
 }
@@ -58,7 +61,10 @@ async fn put(session: CurrentSession, item: axum::extract::Path<String>) -> Resu
 }
 
 async fn cart(session: CurrentSession) -> Result<String, Error> {
-    Ok(session.get::<Vec<String>>("cart")?.unwrap_or_default().join(" "))
+    Ok(session
+        .get::<Vec<String>>("cart")?
+        .unwrap_or_default()
+        .join(" "))
 }
 
 /// The response of an upgrade carries no cookie, so the session has to be there before.

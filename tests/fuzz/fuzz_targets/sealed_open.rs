@@ -10,7 +10,9 @@ use std::task::{Context, Poll, Waker};
 
 use libfuzzer_sys::fuzz_target;
 use session_cookie::{CookieStore, Sealing};
-use session_core::{Changes, Key, KeyRing, Limits, Record, SessionStore, Timestamp, Update, Updated};
+use session_core::{
+    Changes, Key, KeyRing, Limits, Record, SessionStore, Timestamp, Update, Updated,
+};
 
 const ALPHABET: &[u8; 66] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+";
 const SIGNED: &str = include_str!("../../../session-cookie/tests/golden/signed.txt");
@@ -110,7 +112,9 @@ fn bytes(hex: &str) -> Vec<u8> {
         .as_bytes()
         .chunks(2)
         .map(|pair| std::str::from_utf8(pair).unwrap());
-    pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    pairs
+        .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+        .collect()
 }
 
 /// A sealed store never waits.

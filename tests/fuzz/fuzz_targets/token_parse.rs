@@ -1,8 +1,9 @@
 //! No Cookie header makes the layer or the token parser panic, and no token opens a session but the
 //! genuine one, in its one spelling.
 //!
-//! The first byte: signed tokens or not. The second, if even: the rest is the Cookie header. If odd: the
-//! rest edits the genuine token, three bytes a step (what to do, where, with which character).
+//! The first byte: signed tokens or not. The second, if even: the rest is the Cookie header. If
+//! odd: the rest edits the genuine token, three bytes a step (what to do, where, with which
+//! character).
 #![no_main]
 
 use std::future::Future;
@@ -27,7 +28,10 @@ struct Side {
 static SIDES: LazyLock<[Side; 2]> = LazyLock::new(|| {
     let plain = SessionLayer::new(MemoryStore::new());
     let ring = KeyRing::new([1; 32]).unwrap();
-    let signed = SessionLayer::builder(MemoryStore::new()).keys(ring).build().unwrap();
+    let signed = SessionLayer::builder(MemoryStore::new())
+        .keys(ring)
+        .build()
+        .unwrap();
     [plain, signed].map(|layer| {
         let manager = layer.manager();
         let directive = run(async {
@@ -44,19 +48,36 @@ static SIDES: LazyLock<[Side; 2]> = LazyLock::new(|| {
 });
 
 fuzz_target!(|input: &[u8]| {
-    let [side, mode, rest @ ..] = input else { return };
+    let [side, mode, rest @ ..] = input else {
+        return;
+    };
     let side = &SIDES[usize::from(side % 2)];
-    let header = if mode % 2 == 0 { rest.to_vec() } else { [NAME, &edited(&side.token, rest)].concat() };
-    let Ok(header) = HeaderValue::from_bytes(&header) else { return };
+    let header = if mode % 2 == 0 {
+        rest.to_vec()
+    } else {
+        [NAME, &edited(&side.token, rest)].concat()
+    };
+    let Ok(header) = HeaderValue::from_bytes(&header) else {
+        return;
+    };
     let there = values(header.as_bytes()).any(|value| value == side.token);
     let first = values(header.as_bytes()).next() == Some(&side.token);
     let mut request = Request::new(());
     request.headers_mut().insert(COOKIE, header);
 
     let opened = run(side.layer.layer(Inner).call(request)).unwrap();
-    assert!(there || !opened.body(), "only the genuine token opens the session");
-    assert!(*opened.body() || !first, "and where nothing stands before it, it does");
-    assert!(!opened.headers().contains_key(SET_COOKIE), "reading sets no cookie");
+    assert!(
+        there || !opened.body(),
+        "only the genuine token opens the session"
+    );
+    assert!(
+        *opened.body() || !first,
+        "and where nothing stands before it, it does"
+    );
+    assert!(
+        !opened.headers().contains_key(SET_COOKIE),
+        "reading sets no cookie"
+    );
 });
 
 /// Says whether it got the session that is stored.

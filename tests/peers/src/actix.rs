@@ -83,7 +83,11 @@ pub fn bare() -> Result<Box<dyn Subject>, BoxError> {
     subject(BARE, system, service)
 }
 
-fn subject<S, B>(name: &'static str, system: SystemRunner, service: S) -> Result<Box<dyn Subject>, BoxError>
+fn subject<S, B>(
+    name: &'static str,
+    system: SystemRunner,
+    service: S,
+) -> Result<Box<dyn Subject>, BoxError>
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody,

@@ -108,7 +108,8 @@ impl Group {
             }
             (_, _, Some(uri)) => {
                 mongo::clear(uri)?;
-                // The same for all: what the server says when it has the write, or when it has it on disk.
+                // The same for all: what the server says when it has the write, or when it has it
+                // on disk.
                 let concern = if self.store == "mongo" {
                     "w=1"
                 } else {
@@ -146,7 +147,8 @@ impl Group {
             ("cookie", _) => actix::cookie(),
             _ => {
                 let parties = self.parties(options)?;
-                let driver = |peer: &Box<dyn Subject>| peer.name().contains("driver") == (name == "driver");
+                let driver =
+                    |peer: &Box<dyn Subject>| peer.name().contains("driver") == (name == "driver");
                 match name {
                     "ours" => Ok(parties.ours),
                     _ => parties
@@ -169,7 +171,9 @@ impl Group {
     /// Commands that the server has had; nothing for stores without one.
     pub fn server_commands(&self, options: &Options) -> Result<Option<u64>, BoxError> {
         Ok(match (self.store, &options.redis, &options.mongo) {
-            ("redis" | "redis packed", Some(url), _) => Some(redis::server_commands(url, self.layout())?),
+            ("redis" | "redis packed", Some(url), _) => {
+                Some(redis::server_commands(url, self.layout())?)
+            }
             ("mongo" | "mongo majority", _, Some(uri)) => Some(mongo::server_counts(uri)?),
             _ => None,
         })

@@ -1,4 +1,5 @@
-//! How cost grows: with the keys of a session, with the size of a value, with the sessions in a store in memory.
+//! How cost grows: with the keys of a session, with the size of a value, with the sessions in a
+//! store in memory.
 
 use http::{Request, Response};
 use session_http::core::{Limits, MemoryStore};
@@ -57,7 +58,10 @@ fn key(index: usize) -> String {
 /// A value that was never there before.
 fn value(shape: Shape) -> String {
     let mut value = format!("{:016}", next_visit());
-    value.extend(std::iter::repeat_n('.', shape.bytes.saturating_sub(value.len())));
+    value.extend(std::iter::repeat_n(
+        '.',
+        shape.bytes.saturating_sub(value.len()),
+    ));
     value
 }
 
@@ -81,7 +85,8 @@ pub fn ours(shape: Shape) -> Result<Box<dyn Subject>, BoxError> {
             record_bytes: 1 << 21,
             ..Limits::default()
         };
-        let builder = SessionLayer::builder(MemoryStore::new()).manager(|manager| manager.limits(limits));
+        let builder =
+            SessionLayer::builder(MemoryStore::new()).manager(|manager| manager.limits(limits));
         let layer = builder.build()?;
         Ok(move |job| layer.layer(service(job, handle)))
     })?;

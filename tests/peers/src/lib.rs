@@ -1,7 +1,8 @@
 //! Sessions as others make them, beside ours: each as a [`Subject`] that answers the same requests.
 //!
-//! `tests/bench` runs the programs of this crate. `bench` takes times, `counts` counts allocations and what servers do (it has
-//! an allocator that counts, which `bench` is spared), `server` is a whole server.
+//! `tests/bench` runs the programs of this crate. `bench` takes times, `counts` counts allocations
+//! and what servers do (it has an allocator that counts, which `bench` is spared), `server` is a
+//! whole server.
 
 mod actix;
 mod fixture;

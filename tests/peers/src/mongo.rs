@@ -45,7 +45,8 @@ pub fn raw(uri: &str, tasks: usize, way: Way) -> Result<Box<dyn Subject>, BoxErr
             .try_collect()
             .await?;
         let ids: Arc<[Document]> = ids.into();
-        let handle = move |request, job| handle(request, job, sessions.clone(), Arc::clone(&ids), way);
+        let handle =
+            move |request, job| handle(request, job, sessions.clone(), Arc::clone(&ids), way);
         Ok(move |job| service(job, handle.clone()))
     });
     Ok(Box::new(tower?))
@@ -92,7 +93,10 @@ async fn handle(
     Ok(Response::new(()))
 }
 
-fn admin<T>(uri: &str, work: impl AsyncFnOnce(Client) -> Result<T, BoxError>) -> Result<T, BoxError> {
+fn admin<T>(
+    uri: &str,
+    work: impl AsyncFnOnce(Client) -> Result<T, BoxError>,
+) -> Result<T, BoxError> {
     runtime(1)?.block_on(async { work(Client::with_uri_str(uri).await?).await })
 }
 
@@ -106,7 +110,14 @@ pub fn server_counts(uri: &str) -> Result<u64, BoxError> {
     })?;
     let commands = status.get_document("metrics")?.get_document("commands")?;
     let mut sum = 0;
-    for name in ["find", "insert", "update", "findAndModify", "delete", "aggregate"] {
+    for name in [
+        "find",
+        "insert",
+        "update",
+        "findAndModify",
+        "delete",
+        "aggregate",
+    ] {
         let total = commands.get_document(name)?.get_i64("total")?;
         sum += u64::try_from(total)?;
     }

@@ -49,7 +49,9 @@ fn subject(
 /// The bare service: no sessions at all.
 pub fn bare(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
     let handle = |_: Request<()>, _| async { Ok(Response::new(())) };
-    let tower = Tower::new("no sessions", tasks, async || Ok(move |job| service(job, handle)));
+    let tower = Tower::new("no sessions", tasks, async || {
+        Ok(move |job| service(job, handle))
+    });
     Ok(Box::new(tower?))
 }
 
@@ -67,8 +69,13 @@ pub fn redis(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>
 /// As small as a session can be: packed, with postcard values.
 pub fn redis_small(url: &str) -> Result<Box<dyn Subject>, BoxError> {
     subject(1, async || {
-        let store = RedisStore::builder(url).layout(Layout::Packed).connect().await?;
-        Ok(SessionLayer::builder(store).codec(Codec::Postcard).build()?)
+        let store = RedisStore::builder(url)
+            .layout(Layout::Packed)
+            .connect()
+            .await?;
+        Ok(SessionLayer::builder(store)
+            .codec(Codec::Postcard)
+            .build()?)
     })
 }
 
@@ -76,7 +83,10 @@ pub fn mongo(uri: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
     subject(tasks, async || {
         // A disk that stalls for a moment is to cost time, and not to end the run.
         let patience = Duration::from_secs(20);
-        let store = MongoStore::builder(uri).deadline(patience).connect().await?;
+        let store = MongoStore::builder(uri)
+            .deadline(patience)
+            .connect()
+            .await?;
         let deadlines = Deadlines {
             call: patience,
             ..Deadlines::default()

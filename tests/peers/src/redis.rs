@@ -30,8 +30,11 @@ pub fn raw(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>, 
         _ => &[Job::Read, Job::Write],
     };
     let tower = Tower::with_cookies("redis driver", tasks, jobs, async || {
-        let connection = Client::open(url)?.get_multiplexed_async_connection().await?;
-        let handle = move |request, job| handle(request, job, connection.clone(), Arc::clone(&scripts));
+        let connection = Client::open(url)?
+            .get_multiplexed_async_connection()
+            .await?;
+        let handle =
+            move |request, job| handle(request, job, connection.clone(), Arc::clone(&scripts));
         Ok(move |job| service(job, handle.clone()))
     });
     Ok(Box::new(tower?))
@@ -80,15 +83,19 @@ async fn handle(
     Ok(Response::new(()))
 }
 
-/// How many commands the server has had from its clients: without those of scripts, of connecting and of asking this.
+/// How many commands the server has had from its clients: without those of scripts, of connecting
+/// and of asking this.
 pub fn server_commands(url: &str, layout: Layout) -> Result<u64, BoxError> {
-    // The server counts what scripts do too. Of the packed layout each call of one does one `SET`, which stands for it here.
+    // The server counts what scripts do too. Of the packed layout each call of one does one `SET`,
+    // which stands for it here.
     let counted: &[&str] = match layout {
         Layout::Packed => &["get", "set", "hgetall", "del"],
         _ => &["get", "set", "hgetall", "del", "evalsha", "eval"],
     };
     let mut connection = Client::open(url)?.get_connection()?;
-    let info: String = redis::cmd("INFO").arg("commandstats").query(&mut connection)?;
+    let info: String = redis::cmd("INFO")
+        .arg("commandstats")
+        .query(&mut connection)?;
     let calls = |line: &str| {
         let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
         let calls: u64 = rest.split(',').next()?.parse().ok()?;

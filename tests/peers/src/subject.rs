@@ -48,8 +48,9 @@ pub trait Subject {
     /// Answers so many requests in all, and says how long it took.
     fn run(&self, job: Job, requests: u32) -> Duration;
 
-    /// Lets what goes on in its runtime go on for a moment: nobody drives it while others have their turn, and a driver's monitor that
-    /// then finds its time over takes the server for dead until it has asked again.
+    /// Lets what goes on in its runtime go on for a moment: nobody drives it while others have
+    /// their turn, and a driver's monitor that then finds its time over takes the server for
+    /// dead until it has asked again.
     fn awake(&self) {}
 
     /// Whether it can do this at all.
@@ -151,7 +152,8 @@ where
                 let barrier = Arc::new(Barrier::new(cookies.len() + 1));
                 let each = requests.div_ceil(cookies.len() as u32);
                 let task = |cookie: &HeaderValue| {
-                    let (service, cookie, barrier) = ((self.make)(job), cookie.clone(), Arc::clone(&barrier));
+                    let (service, cookie, barrier) =
+                        ((self.make)(job), cookie.clone(), Arc::clone(&barrier));
                     tokio::spawn(async move {
                         barrier.wait().await;
                         answer(service, job, &cookie, each).await
@@ -195,7 +197,8 @@ where
     began.elapsed()
 }
 
-/// The cookie of a response as a request brings it: with shared bytes, as hyper's parser makes them.
+/// The cookie of a response as a request brings it: with shared bytes, as hyper's parser makes
+/// them.
 fn cookie(response: &Response<()>) -> Result<HeaderValue, BoxError> {
     let header = response.headers().get(SET_COOKIE);
     // A service without sessions gets one to ignore.

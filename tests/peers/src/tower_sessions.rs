@@ -59,14 +59,18 @@ pub fn memory(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
 }
 
 pub fn redis(url: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
-    v14::subject("tower-sessions 0.14", tasks, async || Ok(redis_store(url).await?))
+    v14::subject("tower-sessions 0.14", tasks, async || {
+        Ok(redis_store(url).await?)
+    })
 }
 
 /// Over four connections, as its documentation has it.
 pub async fn redis_store(
     url: &str,
-) -> Result<tower_sessions_redis_store::RedisStore<tower_sessions_redis_store::fred::prelude::Pool>, BoxError>
-{
+) -> Result<
+    tower_sessions_redis_store::RedisStore<tower_sessions_redis_store::fred::prelude::Pool>,
+    BoxError,
+> {
     use tower_sessions_redis_store::fred::prelude::{ClientLike, Config, Pool};
     let pool = Pool::new(Config::from_url(url)?, None, None, None, 4)?;
     pool.init().await?;

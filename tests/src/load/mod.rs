@@ -26,7 +26,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// Writers, each of which counts in a session of its own, and as many readers of these. Returns when each session is there.
+    /// Writers, each of which counts in a session of its own, and as many readers of these. Returns
+    /// when each session is there.
     pub async fn start(store: impl SessionStore, writers: usize) -> Self {
         Self::start_with(store, writers, Deadlines::default()).await
     }
@@ -81,7 +82,8 @@ impl Load {
         }
     }
 
-    /// How long after `from` all was well again: no call failed or took long for 200 ms. Fails the test if that is not so after `limit`.
+    /// How long after `from` all was well again: no call failed or took long for 200 ms. Fails the
+    /// test if that is not so after `limit`.
     pub async fn well_after(&self, from: Instant, limit: Duration) -> Duration {
         let patience = Instant::now() + limit + Duration::from_secs(10);
         let after = loop {
@@ -126,15 +128,16 @@ impl Load {
         self.store.calls().over.len()
     }
 
-    /// How late a task that only sleeps was woken at worst: that much is the machine's fault and not the store's.
+    /// How late a task that only sleeps was woken at worst: that much is the machine's fault and
+    /// not the store's.
     pub fn worst_lag(&self) -> Duration {
         Duration::from_millis(self.lag.load(Ordering::Relaxed))
     }
 
     /// Ends the load, and compares what is stored with what was acknowledged.
     ///
-    /// Whatever happens, no write may be there twice, no call may take longer than `deadline` and a quarter of a second, and none may fail
-    /// other than as unavailable or unknown.
+    /// Whatever happens, no write may be there twice, no call may take longer than `deadline` and a
+    /// quarter of a second, and none may fail other than as unavailable or unknown.
     pub async fn finish(self, deadline: Duration) -> Report {
         self.stop.store(true, Ordering::Relaxed);
         let mut report = Report::default();

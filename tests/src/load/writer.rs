@@ -44,8 +44,8 @@ impl Writer {
         self.token.clone()
     }
 
-    /// One request, which may fail as a store may; and then a pause, so that others get their turn. There are few of them, so that a
-    /// fault meets writes under way.
+    /// One request, which may fail as a store may; and then a pause, so that others get their turn.
+    /// There are few of them, so that a fault meets writes under way.
     pub(super) async fn step(&mut self) {
         match self.request().await {
             Ok(()) => {
@@ -80,7 +80,8 @@ impl Writer {
         Ok(())
     }
 
-    /// What is stored must be every acknowledged write once, and each unknown one once or not at all; says how many are missing.
+    /// What is stored must be every acknowledged write once, and each unknown one once or not at
+    /// all; says how many are missing.
     pub(super) async fn check(&mut self) -> (Tally, u64) {
         let token = self.token.clone();
         let mut tries = 0;

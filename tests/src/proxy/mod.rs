@@ -14,12 +14,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use self::rules::{Cut, Rules};
 use crate::servers::Port;
 
-/// Listens on a port of its own on loopback and passes requests on to a server, and replies back, as it is
-/// told.
+/// Listens on a port of its own on loopback and passes requests on to a server, and replies back,
+/// as it is told.
 ///
-/// It knows where a request ends (in Redis' and in MongoDB's protocol, not encrypted), so a request is passed on as a whole or
-/// not at all. It remembers every request, and is not meant for heavy load. With this value it ends, and so
-/// does every connection through it.
+/// It knows where a request ends (in Redis' and in MongoDB's protocol, not encrypted), so a request
+/// is passed on as a whole or not at all. It remembers every request, and is not meant for heavy
+/// load. With this value it ends, and so does every connection through it.
 #[derive(Debug)]
 pub struct Proxy {
     port: Port,
@@ -53,16 +53,16 @@ impl Proxy {
         format!("redis://127.0.0.1:{}/", self.port())
     }
 
-    /// The next request that contains `bytes` is carried out by the server, and its client's connection closed
-    /// in the place of the reply.
+    /// The next request that contains `bytes` is carried out by the server, and its client's
+    /// connection closed in the place of the reply.
     ///
     /// Replies to requests that came before it on that connection, and have none yet, are lost too.
     pub fn cut_reply_to(&self, bytes: &[u8]) {
         self.rules.cut(bytes, Cut::Reply);
     }
 
-    /// The next request that contains `bytes` never reaches the server, and its client's connection is
-    /// closed.
+    /// The next request that contains `bytes` never reaches the server, and its client's connection
+    /// is closed.
     pub fn cut_request(&self, bytes: &[u8]) {
         self.rules.cut(bytes, Cut::Request);
     }
@@ -72,7 +72,8 @@ impl Proxy {
         self.rules.has_cut_all()
     }
 
-    /// Passes nothing on, in neither direction, and holds all of it. Connections are accepted, and stay open.
+    /// Passes nothing on, in neither direction, and holds all of it. Connections are accepted, and
+    /// stay open.
     pub fn stall(&self) {
         self.rules.stall(true);
     }

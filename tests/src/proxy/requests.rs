@@ -17,8 +17,9 @@ impl Requests {
 }
 
 /// Where the request ends that `bytes` begin with: an array of byte strings,
-/// `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, or else a line. In MongoDB's protocol a message begins with its length, and is
-/// never so long that the last byte of that is not zero, which is no byte of what Redis is asked.
+/// `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, or else a line. In MongoDB's protocol a message begins with
+/// its length, and is never so long that the last byte of that is not zero, which is no byte of
+/// what Redis is asked.
 fn end(bytes: &[u8]) -> Option<usize> {
     if let [a, b, c, 0] = bytes.get(..4)? {
         let length = usize::try_from(u32::from_le_bytes([*a, *b, *c, 0])).ok()?;

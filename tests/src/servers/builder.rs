@@ -52,7 +52,8 @@ impl Builder {
         self
     }
 
-    /// Clients come by TLS only; they may show a certificate. [`Engine::Redis7`] alone is built for it.
+    /// Clients come by TLS only; they may show a certificate. [`Engine::Redis7`] alone is built for
+    /// it.
     pub const fn tls(mut self) -> Self {
         self.way = Way::Tls;
         self

@@ -109,8 +109,8 @@ fn that_dies_with_us(program: &Path) -> Command {
 
 type Order = (Command, Sender<io::Result<Child>>);
 
-/// Spawns from a thread that lives as long as the process: a child's parent, for `--pdeathsig`, is the
-/// thread that made it, and those of tests end early.
+/// Spawns from a thread that lives as long as the process: a child's parent, for `--pdeathsig`, is
+/// the thread that made it, and those of tests end early.
 fn spawn(command: Command) -> io::Result<Child> {
     static SPAWNER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
     let spawner = SPAWNER.get_or_init(|| {

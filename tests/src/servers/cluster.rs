@@ -111,8 +111,8 @@ impl RedisCluster {
         self.nodes[i].resume();
     }
 
-    /// Waits at most 60 s until the nodes that are up agree on who serves what, all of it is served by some
-    /// of them, and their replicas have what their masters have.
+    /// Waits at most 60 s until the nodes that are up agree on who serves what, all of it is served
+    /// by some of them, and their replicas have what their masters have.
     pub fn wait_ok(&self) {
         wait_until("the cluster to be content", LIMIT, || {
             self.is_ok().unwrap_or(false)

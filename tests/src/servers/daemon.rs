@@ -79,7 +79,8 @@ impl Daemon {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Starts it, and returns within `limit` when it answers, or with its log when it has ended instead.
+    /// Starts it, and returns within `limit` when it answers, or with its log when it has ended
+    /// instead.
     pub(super) fn launch(
         &self,
         binary: &Path,

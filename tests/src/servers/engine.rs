@@ -20,7 +20,8 @@ impl Engine {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Redis7, Self::Valkey9, Self::Redis8];
 
-    /// Its binary: the one the environment names, else the one that `tests/run` has fetched or installed.
+    /// Its binary: the one the environment names, else the one that `tests/run` has fetched or
+    /// installed.
     pub fn binary(self) -> PathBuf {
         match self {
             Self::Redis7 => find("REDIS_SERVER", in_path("redis-server")),

@@ -1,7 +1,9 @@
-//! Real servers as child processes: one by itself, a cluster, one watched by sentinels, a replica set.
+//! Real servers as child processes: one by itself, a cluster, one watched by sentinels, a replica
+//! set.
 //!
-//! Everything here blocks; an async test calls it from `spawn_blocking`, or simply waits. A server listens on
-//! loopback only, keeps its files in a fresh directory, and ends with the value that stands for it.
+//! Everything here blocks; an async test calls it from `spawn_blocking`, or simply waits. A server
+//! listens on loopback only, keeps its files in a fresh directory, and ends with the value that
+//! stands for it.
 //!
 //! - [`Engine`]: which server, and where its binary lies.
 //! - [`RedisServer`], [`Builder`]: one server. What it has in common with others is its [`Daemon`].

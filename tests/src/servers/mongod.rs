@@ -15,8 +15,9 @@ use super::{Daemon, MongoBuilder};
 /// How long a server may take to come up.
 const START: Duration = Duration::from_secs(30);
 
-/// A running `mongod`. It is killed, and its files are removed, with this value. What it answered, when killed, to a
-/// write that must be durable (`j`, or a majority) is on the disk; its log has a line of JSON for each event.
+/// A running `mongod`. It is killed, and its files are removed, with this value. What it answered,
+/// when killed, to a write that must be durable (`j`, or a majority) is on the disk; its log has a
+/// line of JSON for each event.
 #[derive(Debug)]
 pub struct MongoServer {
     pub(super) daemon: Daemon,
@@ -51,15 +52,16 @@ impl MongoServer {
         format!("mongodb://{login}{}/", self.address())
     }
 
-    /// Starts it anew, with the same port and files, and returns when it answers. What runs is killed first.
+    /// Starts it anew, with the same port and files, and returns when it answers. What runs is
+    /// killed first.
     pub fn restart(&self) {
         self.kill();
         self.launch()
             .unwrap_or_else(|log| panic!("mongod did not start:\n{log}"));
     }
 
-    /// What this very server answers, on a connection of this call's own. An error, or no answer within some
-    /// seconds, fails the test.
+    /// What this very server answers, on a connection of this call's own. An error, or no answer
+    /// within some seconds, fails the test.
     pub fn command(&self, database: &str, command: Document) -> Document {
         let what = command.clone();
         let answer = self.try_command(database, command);

@@ -8,8 +8,8 @@ use super::{Daemon, MongoServer, Port};
 
 /// Files of 16 MB and none made in advance, where 300 MB are usual.
 ///
-/// A server without any journal is no choice: to a write that must be durable, which one for a majority is, it
-/// answers after a checkpoint of all it has.
+/// A server without any journal is no choice: to a write that must be durable, which one for a
+/// majority is, it answers after a checkpoint of all it has.
 const SMALL_JOURNAL: &str = "log=(prealloc=false,file_max=16MB)";
 
 /// What a MongoDB server is started with.

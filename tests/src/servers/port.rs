@@ -6,15 +6,15 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Below the ports that systems give to clients (32768 and up), with room for the bus of a cluster node
-/// above each.
+/// Below the ports that systems give to clients (32768 and up), with room for the bus of a cluster
+/// node above each.
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 10_000;
 /// Where a cluster node listens to its kind: this much above its port.
 const BUS: u16 = 10_000;
 
-/// A TCP port and the one of its cluster bus, on loopback. Nobody listens there yet; UDP sockets of the same
-/// numbers tell other tests, also those of other processes, that both are taken.
+/// A TCP port and the one of its cluster bus, on loopback. Nobody listens there yet; UDP sockets of
+/// the same numbers tell other tests, also those of other processes, that both are taken.
 #[derive(Debug)]
 pub(crate) struct Port {
     number: u16,

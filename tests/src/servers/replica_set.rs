@@ -123,7 +123,8 @@ impl MongoReplicaSet {
         self.command("admin", step_down);
     }
 
-    /// Waits at most 60 s until there is a primary whose writes a majority takes, and says which node it is.
+    /// Waits at most 60 s until there is a primary whose writes a majority takes, and says which
+    /// node it is.
     pub fn wait_for_primary(&self) -> usize {
         let mut primary = None;
         wait_until("a primary", LIMIT, || {
@@ -133,7 +134,8 @@ impl MongoReplicaSet {
         primary.unwrap()
     }
 
-    /// Waits at most 60 s until there is such a primary, and all other nodes that are up are its secondaries.
+    /// Waits at most 60 s until there is such a primary, and all other nodes that are up are its
+    /// secondaries.
     pub fn wait_ok(&self) {
         wait_until("the set to be content", LIMIT, || self.is_ok());
         self.wait_for_primary();

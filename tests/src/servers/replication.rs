@@ -15,7 +15,8 @@ pub(super) fn is_master(server: &RedisServer) -> bool {
         .is_some_and(|role| role == "master")
 }
 
-/// A replica that has all of its master's data, or a master that sends each write to its replicas at once.
+/// A replica that has all of its master's data, or a master that sends each write to its replicas
+/// at once.
 ///
 /// A replica believes the first up to a second before its master does the second.
 pub(super) fn is_in_step(server: &RedisServer) -> Option<bool> {

@@ -24,7 +24,8 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// The text of a status, an error, a number or bytes; empty for nothing; items joined by newlines.
+    /// The text of a status, an error, a number or bytes; empty for nothing; items joined by
+    /// newlines.
     pub fn text(&self) -> String {
         match self {
             Self::Nil => String::new(),

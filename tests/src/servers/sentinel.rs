@@ -12,7 +12,8 @@ const NAME: &str = "mymaster";
 
 /// Two servers and three sentinels. They end with this value.
 ///
-/// A server that does not answer for 1 s is given up, and the other takes its place some seconds later.
+/// A server that does not answer for 1 s is given up, and the other takes its place some seconds
+/// later.
 #[derive(Debug)]
 pub struct RedisSentinel {
     servers: [RedisServer; 2],
@@ -20,8 +21,8 @@ pub struct RedisSentinel {
 }
 
 impl RedisSentinel {
-    /// Starts all five of `engine`, and returns when the sentinels know the replica and each other. Server 0
-    /// is the first master.
+    /// Starts all five of `engine`, and returns when the sentinels know the replica and each other.
+    /// Server 0 is the first master.
     pub fn start(engine: Engine) -> Self {
         Self::start_from(&RedisServer::builder(engine))
     }
@@ -114,8 +115,8 @@ impl RedisSentinel {
         self.wait_for_failover(old);
     }
 
-    /// Waits at most 60 s until all sentinels that are up agree on a master other than the one on port `old`,
-    /// and it is one.
+    /// Waits at most 60 s until all sentinels that are up agree on a master other than the one on
+    /// port `old`, and it is one.
     pub fn wait_for_failover(&self, old: u16) {
         wait_until("the failover", LIMIT, || {
             let ports: Vec<_> = self.sentinels_up().map(master_port).collect();
@@ -131,7 +132,8 @@ impl RedisSentinel {
         });
     }
 
-    /// Waits at most 60 s until all five are up and know each other, and the replica has what the master has.
+    /// Waits at most 60 s until all five are up and know each other, and the replica has what the
+    /// master has.
     pub fn wait_ok(&self) {
         wait_until("the sentinels to be content", LIMIT, || {
             let masters = self

@@ -47,7 +47,8 @@ impl RedisServer {
         self.engine
     }
 
-    /// Where clients find it: `redis://`, `rediss://` with TLS, or `redis+unix://` by a socket file.
+    /// Where clients find it: `redis://`, `rediss://` with TLS, or `redis+unix://` by a socket
+    /// file.
     pub fn url(&self) -> String {
         let port = self.port();
         let secret = self.password.as_deref();
@@ -74,17 +75,19 @@ impl RedisServer {
             .unwrap_or_else(|| panic!("a server without TLS"))
     }
 
-    /// Starts it anew, with the same port and files, and returns when it answers. What runs is killed first.
+    /// Starts it anew, with the same port and files, and returns when it answers. What runs is
+    /// killed first.
     pub fn restart(&self) {
         self.kill();
         self.launch()
             .unwrap_or_else(|log| panic!("{} did not start:\n{log}", self.engine));
     }
 
-    /// What it answers, on a connection of this call's own to its socket file. No answer within 5 s fails the
-    /// test.
+    /// What it answers, on a connection of this call's own to its socket file. No answer within 5 s
+    /// fails the test.
     ///
-    /// What belongs to one connection (`MULTI`, and `WAIT` after a write) is for [`RedisServer::commands`].
+    /// What belongs to one connection (`MULTI`, and `WAIT` after a write) is for
+    /// [`RedisServer::commands`].
     pub fn command(&self, command: &[&str]) -> Reply {
         let answer = self.try_command(command);
         answer.unwrap_or_else(|error| panic!("{} to {command:?}: {error}", self.engine))
@@ -116,7 +119,8 @@ impl RedisServer {
             .collect()
     }
 
-    /// Waits at most 30 s until it answers `command` as `is` likes it. No answer is none that is liked.
+    /// Waits at most 30 s until it answers `command` as `is` likes it. No answer is none that is
+    /// liked.
     pub fn wait_until(&self, command: &[&str], mut is: impl FnMut(&Reply) -> bool) {
         wait_until(
             &format!("{command:?} on {}", self.engine),

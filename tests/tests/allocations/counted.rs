@@ -32,7 +32,8 @@ fn record(now: Timestamp) -> Record {
     record
 }
 
-/// Allocations of a load and of an update; what is rare (a buffer that grows, a heartbeat) comes to less than one each.
+/// Allocations of a load and of an update; what is rare (a buffer that grows, a heartbeat) comes to
+/// less than one each.
 pub(crate) fn counted(runtime: &Runtime, store: &impl SessionStore) -> [u64; 2] {
     let now: Timestamp = SystemTime::now().into();
     let record = Arc::new(record(now));

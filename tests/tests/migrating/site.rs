@@ -12,7 +12,8 @@ use session_tests::{Backend, YieldStore, sim};
 type Yielding = Arc<YieldStore<Arc<dyn SessionStore>>>;
 pub(crate) type Node = Arc<MigratingStore<Yielding, Yielding>>;
 
-/// Nodes of both kinds over the same two stores. As a store itself it hands each call to one or the other.
+/// Nodes of both kinds over the same two stores. As a store itself it hands each call to one or the
+/// other.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) waiting: Node,

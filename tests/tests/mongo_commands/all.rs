@@ -9,8 +9,8 @@ use session_tests::servers::MongoServer;
 use super::watch::{Sent, filters};
 use super::watched;
 
-/// Everything that is sent after the indexes are there. Each of these is in the crate's documentation, but for what gets the rest of a
-/// long list.
+/// Everything that is sent after the indexes are there. Each of these is in the crate's
+/// documentation, but for what gets the rest of a long list.
 const SENT: [&str; 5] = ["delete", "find", "findAndModify", "insert", "update"];
 /// What an update may look at beside `_id`: nothing that has an index.
 const LOOKED_AT: [&str; 7] = ["v", "size", "keys", "ends", "epoch", "idle", "deadline"];

@@ -6,7 +6,8 @@ use mongodb::bson::{Binary, Bson, DateTime, Document, doc};
 use super::bench::{Bench, Corrupt, Done, Outcome, Refused};
 use session_core::SessionId;
 
-/// What another program did to a session, and what `load`, a versioned update, an update and a clear then come to.
+/// What another program did to a session, and what `load`, a versioned update, an update and a
+/// clear then come to.
 pub(super) struct Damage {
     pub(super) name: &'static str,
     pub(super) done: Document,
@@ -59,8 +60,8 @@ fn harmless(name: &'static str, done: Document) -> Damage {
     }
 }
 
-/// The server looks at `_id`, the end, the epoch, and where it must the version. Where these are as they should be it writes
-/// what it can; otherwise the document is read, and cannot be.
+/// The server looks at `_id`, the end, the epoch, and where it must the version. Where these are as
+/// they should be it writes what it can; otherwise the document is read, and cannot be.
 pub(super) fn damages() -> Vec<Damage> {
     let read = [Corrupt; 3];
     let not_looked_at = [Done; 3];

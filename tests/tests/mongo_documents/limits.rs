@@ -1,4 +1,5 @@
-//! Limits: sizes are counted too high, and yet nothing is refused that fits, nor let through what does not.
+//! Limits: sizes are counted too high, and yet nothing is refused that fits, nor let through what
+//! does not.
 
 use std::sync::Arc;
 

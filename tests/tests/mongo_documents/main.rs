@@ -1,4 +1,5 @@
-//! How sessions lie in MongoDB: what a person sees, any name of a value, limits, and documents that another program has damaged.
+//! How sessions lie in MongoDB: what a person sees, any name of a value, limits, and documents that
+//! another program has damaged.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
 mod bench;

@@ -96,7 +96,8 @@ fn random_bson_in_random_fields_does_no_harm() {
         let record = bench.create();
         let id = record.id();
         for (name, value) in &fields {
-            // By a pipeline, which leaves names in documents as they are; one that the server does not take is no damage.
+            // By a pipeline, which leaves names in documents as they are; one that the server does
+            // not take is no damage.
             let value = doc! { "$literal": value.clone() };
             let change = bench.other.update_one(
                 doc! { "_id": id.encode() },

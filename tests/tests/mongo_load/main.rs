@@ -1,5 +1,6 @@
-//! Laws 1 and 2 under load, on MongoDB: many requests at once of few sessions, by several clients of the servers, and logouts in between.
-//! Nothing that was acknowledged is lost, and nothing that has ended is back.
+//! Laws 1 and 2 under load, on MongoDB: many requests at once of few sessions, by several clients
+//! of the servers, and logouts in between. Nothing that was acknowledged is lost, and nothing that
+//! has ended is back.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

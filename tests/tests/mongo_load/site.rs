@@ -30,7 +30,8 @@ impl Site {
         }
     }
 
-    /// A store with connections of its own, as another process has. It is patient: machines may be busy.
+    /// A store with connections of its own, as another process has. It is patient: machines may be
+    /// busy.
     pub(crate) async fn store(&self, collection: &str) -> MongoStore {
         let uri = match self {
             Self::One(server) => server.uri(),

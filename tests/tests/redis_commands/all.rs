@@ -26,8 +26,8 @@ const SCRIPTS: [&str; 10] = [
     script!("plain", "update"),
 ];
 
-/// Everything that a client sends after it has connected, in alphabetical order: each of these is in the crate's documentation.
-/// And everything that the scripts call.
+/// Everything that a client sends after it has connected, in alphabetical order: each of these is
+/// in the crate's documentation. And everything that the scripts call.
 fn commands(layout: Layout) -> (Vec<&'static str>, Vec<&'static str>) {
     let (read, lying): (_, &[_]) = match layout {
         Layout::Packed => ("GET", &["GET", "GETRANGE", "SET"]),

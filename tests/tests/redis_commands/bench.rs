@@ -30,7 +30,8 @@ impl Seen {
     }
 }
 
-/// Hears each command that a server carries out for clients by TCP. The tests themselves come by its socket file.
+/// Hears each command that a server carries out for clients by TCP. The tests themselves come by
+/// its socket file.
 pub(super) struct Monitor<'a> {
     server: &'a RedisServer,
     lines: Receiver<String>,

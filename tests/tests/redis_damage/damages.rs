@@ -2,7 +2,8 @@
 
 use super::bench::{Absent, Bench, Corrupt, Done, Outcome, key_of_another};
 
-/// What another program did to a session, and what `load`, a versioned update, an update and a clear then come to.
+/// What another program did to a session, and what `load`, a versioned update, an update and a
+/// clear then come to.
 pub(super) struct Damage {
     pub(super) name: &'static str,
     pub(super) done: fn(&mut Bench, &str),

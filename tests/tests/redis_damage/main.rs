@@ -1,4 +1,5 @@
-//! Sessions that another program has damaged: a typed error or a miss, never a panic, and never somebody else's session.
+//! Sessions that another program has damaged: a typed error or a miss, never a panic, and never
+//! somebody else's session.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod bench;

@@ -27,7 +27,8 @@ enum Act {
 }
 
 impl Act {
-    /// The commands that it is made of. The last of two updates is the one that comes after the entry.
+    /// The commands that it is made of. The last of two updates is the one that comes after the
+    /// entry.
     const fn steps(self) -> &'static [&'static str] {
         match self {
             Self::Create => &["index", "create", "confirm", "settle"],
@@ -109,7 +110,8 @@ async fn hasty(proxy: &Proxy, prefix: &str) -> RedisStore {
         .prefix(prefix)
         .layout(crate::LAYOUT)
         .deadline(DEADLINE);
-    // The answer to the first call may take long on a busy machine; what comes after is about what is cut.
+    // The answer to the first call may take long on a busy machine; what comes after is about what
+    // is cut.
     let store = store.connect_timeout(DEADLINE).lazy().unwrap();
     let begin = Instant::now();
     while store.load(&Key::Id(id()), crate::steps::NOW).await.is_err() {

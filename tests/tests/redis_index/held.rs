@@ -1,4 +1,5 @@
-//! Interleavings that chance finds rarely: one process is held before one of its commands while another does all of its own.
+//! Interleavings that chance finds rarely: one process is held before one of its commands while
+//! another does all of its own.
 
 use std::time::Duration;
 
@@ -71,13 +72,15 @@ impl Held {
         Self { proxy, store }
     }
 
-    /// Does something up to this command, and returns when it is held there; the rest comes with [`Proxy::accept`].
+    /// Does something up to this command, and returns when it is held there; the rest comes with
+    /// [`Proxy::accept`].
     async fn begin<T: Send + 'static>(
         &self,
         step: &[u8],
         act: impl Future<Output = T> + Send + 'static,
     ) -> tokio::task::JoinHandle<T> {
-        // What was cut off is sent again as soon as there is a connection, and there is none until then.
+        // What was cut off is sent again as soon as there is a connection, and there is none until
+        // then.
         self.proxy.cut_request(step);
         let act = tokio::spawn(act);
         let begin = tokio::time::Instant::now();
@@ -105,7 +108,8 @@ async fn all() -> (Site, RedisStore, Words) {
     (site, store, words)
 }
 
-/// A session that is anonymous and has an entry all the same, as after a sign-in that met another writer.
+/// A session that is anonymous and has an entry all the same, as after a sign-in that met another
+/// writer.
 async fn half_signed_in(store: &RedisStore) -> SessionId {
     let id = id();
     create(store, anonymous(id)).await.unwrap();
@@ -374,7 +378,8 @@ async fn who_cannot_undo_a_sign_in_does_not_say_that_nothing_was_written() {
     let signing = held.store.clone();
     let act = async move { sign_in(&signing, of(id, "ann")).await };
     let signing = held.begin(words.get("confirm"), act).await;
-    // As if all had been ended between the entry and the session; and then the server refuses to end this one.
+    // As if all had been ended between the entry and the session; and then the server refuses to
+    // end this one.
     server.command(&["DEL", &format!("{PREFIX}principal:ann")]);
     assert_eq!(
         server

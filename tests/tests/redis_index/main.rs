@@ -1,7 +1,9 @@
-//! The index of principals in Redis: what signs in, moves, ends and is ended at once, and what dies half-way.
+//! The index of principals in Redis: what signs in, moves, ends and is ended at once, and what dies
+//! half-way.
 //!
-//! No live session of a principal is ever outside of the principal's index, unless it is on probation and so ends soon by itself. What is in
-//! the index and has no session is found and taken out by whoever lists.
+//! No live session of a principal is ever outside of the principal's index, unless it is on
+//! probation and so ends soon by itself. What is in the index and has no session is found and taken
+//! out by whoever lists.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

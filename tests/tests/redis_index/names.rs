@@ -44,7 +44,8 @@ async fn listed(store: &dyn SessionStore, principal: &str) -> Vec<SessionId> {
     ids
 }
 
-/// Each principal has sessions by creation, by sign-in and by a move from its neighbour, in two stores at once.
+/// Each principal has sessions by creation, by sign-in and by a move from its neighbour, in two
+/// stores at once.
 async fn any_name(site: &Site) {
     let [store, other] = ["any:", "other:"].map(|prefix| site.store(prefix));
     let (store, other) = (store.await, other.await);

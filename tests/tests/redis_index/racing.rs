@@ -326,7 +326,8 @@ async fn finish(mut tasks: JoinSet<()>) {
     }
 }
 
-/// Rounds until there were `pairs` of a sign-in and an end, or a look at the index, of one principal at once.
+/// Rounds until there were `pairs` of a sign-in and an end, or a look at the index, of one
+/// principal at once.
 async fn race(site: &Site, pairs: usize, seed: u64) {
     let rng = Rng::new(seed);
     let mut stores = Vec::new();

@@ -55,7 +55,8 @@ impl Site {
         }
     }
 
-    /// A store with connections of its own, as another process has. It is patient: machines may be busy.
+    /// A store with connections of its own, as another process has. It is patient: machines may be
+    /// busy.
     pub(crate) async fn store(&self, prefix: &str) -> RedisStore {
         patient(RedisStore::builder(self.url()), prefix).await
     }

@@ -65,7 +65,8 @@ pub(crate) async fn sign_in(store: &dyn SessionStore, record: Record) -> Result<
     }
 }
 
-/// Leaves an entry for a session that is not the principal's, as a sign-in does that was indexed and then refused.
+/// Leaves an entry for a session that is not the principal's, as a sign-in does that was indexed
+/// and then refused.
 pub(crate) async fn leave_an_entry(store: &dyn SessionStore, id: SessionId, principal: &str) {
     let refused = create(store, of(id, principal)).await;
     assert!(matches!(refused, Err(StoreError::IdTaken)), "{refused:?}");
@@ -107,7 +108,8 @@ pub(crate) async fn touch(
     store.update(&Key::Id(id), update, NOW).await.map(drop)
 }
 
-/// Takes out of an index what has no session: seen once, and once more a minute later than anybody's clock has been.
+/// Takes out of an index what has no session: seen once, and once more a minute later than
+/// anybody's clock has been.
 pub(crate) async fn heal(store: &dyn SessionStore, principal: &str) -> Vec<SessionId> {
     let mut listed = Vec::new();
     for minutes in [10, 20] {

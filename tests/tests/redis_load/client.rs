@@ -16,12 +16,14 @@ pub(crate) struct Client {
     /// Somebody is about to end the session; it has ended.
     pub(crate) ending: AtomicBool,
     pub(crate) ended: AtomicBool,
-    /// Somebody is about to renew the token: those who hold an older one are strangers from then on.
+    /// Somebody is about to renew the token: those who hold an older one are strangers from then
+    /// on.
     pub(crate) renewing: AtomicBool,
     added: AtomicU64,
     /// By key, what its only writer inserted last.
     own: Mutex<HashMap<String, u64>>,
-    /// What anybody inserted under one key: when it began, when it was acknowledged, and the value.
+    /// What anybody inserted under one key: when it began, when it was acknowledged, and the
+    /// value.
     last: Mutex<Vec<(u64, u64, u64)>>,
 }
 

@@ -58,8 +58,8 @@ pub(crate) async fn manager(site: &Site, codec: Codec) -> SessionManager {
     builder.codec(codec).deadlines(deadlines).build().unwrap()
 }
 
-/// Every other session is never ended, so that what was acknowledged adds up; the rest are renewed and ended, some with all
-/// of their principal.
+/// Every other session is never ended, so that what was acknowledged adds up; the rest are renewed
+/// and ended, some with all of their principal.
 const fn has_principal(place: usize) -> bool {
     place % 4 == 3
 }

@@ -1,5 +1,5 @@
-//! Laws 1 and 2 under load: many requests at once of few sessions, on several server processes, and logouts in between. Nothing
-//! that was acknowledged is lost, and nothing that has ended is back.
+//! Laws 1 and 2 under load: many requests at once of few sessions, on several server processes, and
+//! logouts in between. Nothing that was acknowledged is lost, and nothing that has ended is back.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

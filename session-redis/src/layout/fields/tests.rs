@@ -4,7 +4,8 @@ use session_core::{Lifetime, SessionId};
 
 use super::*;
 
-/// Every field of the metadata in use, as `session-core` holds its format still: two tokens, a label.
+/// Every field of the metadata in use, as `session-core` holds its format still: two tokens, a
+/// label.
 const FULL: &str = concat!(
     "01000102030405060708090a0b0c0d0e0f095f5f486f73742d6964ac020280d095ffbc31e0a499ffbc31",
     "80ace293bd3101f4d395ffbc310107757365723a3432010e5a6fc3abe28099732070686f6e65a0f73680",
@@ -64,7 +65,8 @@ fn id() -> SessionId {
 #[test]
 fn a_golden_record_holds_the_fields_still() {
     let metadata = bytes_of(FULL);
-    // 5 values of 0, 1, 6, 3, 6 bytes of key and 4, 2, 4, 5, 0 of value, and 9 for each; 160 and 9, 7, 14 for names.
+    // 5 values of 0, 1, 6, 3, 6 bytes of key and 4, 2, 4, 5, 0 of value, and 9 for each; 160 and 9,
+    // 7, 14 for names.
     let golden: [(&str, &[u8]); 12] = [
         ("s", b"300 1700000060000 76 5"),
         ("h", b"2 1700043200000 900000 190"),

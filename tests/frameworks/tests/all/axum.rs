@@ -43,7 +43,10 @@ async fn signing_in_shopping_and_signing_out() {
     assert_eq!(post(&client, address, "/shop/cart/cups").await, "tea cups");
     assert_eq!(page(&client, address, "/shop/cart").await, "tea cups");
     assert_eq!(store.len(), 1);
-    assert_eq!(post(&client, address, "/sign-out").await, "visit 1 by a guest");
+    assert_eq!(
+        post(&client, address, "/sign-out").await,
+        "visit 1 by a guest"
+    );
     assert_eq!(page(&client, address, "/shop/cart").await, "");
     assert_eq!(store.len(), 1, "the one that began after signing out");
 }
@@ -53,11 +56,18 @@ async fn a_web_socket_uses_the_session_after_the_upgrade() {
     let address = serve(&Arc::new(MemoryStore::new())).await;
     let cookie = cookie(address).await;
     for (connection, expected) in [["1: a", "2: b"], ["3: a", "4: b"]].into_iter().enumerate() {
-        let mut request = format!("ws://{address}/socket").into_client_request().unwrap();
-        request.headers_mut().insert("cookie", cookie.parse().unwrap());
+        let mut request = format!("ws://{address}/socket")
+            .into_client_request()
+            .unwrap();
+        request
+            .headers_mut()
+            .insert("cookie", cookie.parse().unwrap());
         let (mut socket, response) = tokio_tungstenite::connect_async(request).await.unwrap();
         assert_eq!(response.status(), 101);
-        assert!(!response.headers().contains_key("set-cookie"), "{connection}");
+        assert!(
+            !response.headers().contains_key("set-cookie"),
+            "{connection}"
+        );
         for (text, expected) in ["a", "b"].into_iter().zip(expected) {
             socket.send(Message::text(text)).await.unwrap();
             let answer = socket.next().await.unwrap().unwrap();
@@ -75,7 +85,10 @@ async fn a_web_socket_of_a_stranger_begins_no_session() {
         .unwrap();
     socket.send(Message::text("a")).await.unwrap();
     let answer = socket.next().await.unwrap().unwrap();
-    assert!(answer.to_text().unwrap().starts_with("no session: "), "{answer}");
+    assert!(
+        answer.to_text().unwrap().starts_with("no session: "),
+        "{answer}"
+    );
     assert!(store.is_empty());
     drop(socket.close(None).await.or_else(|error| match error {
         Error::ConnectionClosed => Ok(()),
@@ -88,11 +101,18 @@ async fn a_web_socket_learns_that_its_session_was_signed_out() {
     let store = Arc::new(MemoryStore::new());
     let address = serve(&store).await;
     let cookie = cookie(address).await;
-    let mut request = format!("ws://{address}/socket").into_client_request().unwrap();
-    request.headers_mut().insert("cookie", cookie.parse().unwrap());
+    let mut request = format!("ws://{address}/socket")
+        .into_client_request()
+        .unwrap();
+    request
+        .headers_mut()
+        .insert("cookie", cookie.parse().unwrap());
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
     socket.send(Message::text("a")).await.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap().to_text().unwrap(), "1: a");
+    assert_eq!(
+        socket.next().await.unwrap().unwrap().to_text().unwrap(),
+        "1: a"
+    );
     let client = reqwest::Client::new();
     let leave = client
         .post(format!("http://{address}/sign-out"))

@@ -68,7 +68,8 @@ impl Browser {
             }
         };
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let profile = std::env::temp_dir().join(format!("browser-{name}-{}-{port}", std::process::id()));
+        let profile =
+            std::env::temp_dir().join(format!("browser-{name}-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&profile).unwrap();
         let data = format!("--user-data-dir={}", profile.display());
         let options = json!({ "args": [
@@ -76,7 +77,9 @@ impl Browser {
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--window-size=900,700", data,
         ]});
-        let capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
+        let capabilities = [("goog:chromeOptions".to_owned(), options)]
+            .into_iter()
+            .collect();
         let connector = hyper_util::client::legacy::connect::HttpConnector::new();
         let client = ClientBuilder::new(connector)
             .capabilities(capabilities)
@@ -93,7 +96,8 @@ impl Browser {
     }
 
     async fn go(&self, at: SocketAddr, path: &str) {
-        // By name: only so is it a secure context whose cookies are of another site than those of 127.0.0.1.
+        // By name: only so is it a secure context whose cookies are of another site than those of
+        // 127.0.0.1.
         let url = format!("http://localhost:{}{path}", at.port());
         self.client.goto(&url).await.unwrap();
     }
@@ -163,7 +167,10 @@ impl Browser {
 
     /// The rows of the page of all sessions.
     async fn rows(&self) -> Vec<String> {
-        let rows = self.client.find_all(Locator::Css("#sessions tbody tr")).await;
+        let rows = self
+            .client
+            .find_all(Locator::Css("#sessions tbody tr"))
+            .await;
         let mut texts = Vec::new();
         for row in rows.unwrap() {
             texts.push(row.text().await.unwrap());
@@ -191,7 +198,10 @@ async fn the_guestbook() {
     browser.photograph("anonymous").await;
 
     let cookie = browser.cookie("__Host-id").await.unwrap();
-    assert_eq!((cookie.http_only(), cookie.secure()), (Some(true), Some(true)));
+    assert_eq!(
+        (cookie.http_only(), cookie.secure()),
+        (Some(true), Some(true))
+    );
     assert_eq!(format!("{:?}", cookie.same_site()), "Some(Lax)");
     assert_eq!(
         (cookie.path(), cookie.expires()),
@@ -202,15 +212,25 @@ async fn the_guestbook() {
     assert_eq!(browser.script("return document.cookie").await, "");
 
     browser
-        .fill("form[action='/entries']", "entry", "It works in a real browser.")
+        .fill(
+            "form[action='/entries']",
+            "entry",
+            "It works in a real browser.",
+        )
         .await;
-    assert_eq!(browser.text("#entries li").await, "It works in a real browser.");
+    assert_eq!(
+        browser.text("#entries li").await,
+        "It works in a real browser."
+    );
     browser.fill("form[action='/sign-in']", "name", "Ada").await;
     assert_eq!(browser.text("#who strong").await, "Ada");
     browser.photograph("signed-in").await;
     let member = browser.cookie("__Host-id").await.unwrap();
     assert_ne!(member.value(), cookie.value(), "a new token");
-    assert_eq!(browser.text("#entries li").await, "It works in a real browser.");
+    assert_eq!(
+        browser.text("#entries li").await,
+        "It works in a real browser."
+    );
 
     browser.press("form[action='/sign-out'] button").await;
     assert_eq!(browser.text("#who").await, "Not signed in");
@@ -219,7 +239,10 @@ async fn the_guestbook() {
         "1",
         "the page after it begins a new session"
     );
-    assert_ne!(browser.cookie("__Host-id").await.unwrap().value(), member.value());
+    assert_ne!(
+        browser.cookie("__Host-id").await.unwrap().value(),
+        member.value()
+    );
     browser.photograph("signed-out").await;
     for (path, title, name) in [
         ("/nowhere", "There is no such page", "nowhere"),
@@ -249,7 +272,10 @@ async fn the_sessions_of_one_person() {
         rows.iter().all(|row| row.starts_with("Chrome on Linux")),
         "{rows:?}"
     );
-    assert_eq!(rows.iter().filter(|row| row.contains("this one")).count(), 1);
+    assert_eq!(
+        rows.iter().filter(|row| row.contains("this one")).count(),
+        1
+    );
     laptop.photograph("sessions").await;
 
     let held = phone.cookie("__Host-id").await.unwrap();
@@ -260,14 +286,20 @@ async fn the_sessions_of_one_person() {
     assert_eq!(laptop.rows().await.len(), 1);
     laptop.photograph("signed-out-others").await;
     // Its jar knows nothing of that, and its very next request finds out.
-    assert_eq!(phone.cookie("__Host-id").await.unwrap().value(), held.value());
+    assert_eq!(
+        phone.cookie("__Host-id").await.unwrap().value(),
+        held.value()
+    );
     phone.go(at, "/sessions").await;
     assert_eq!(phone.text("h1").await, "You are not signed in");
     phone.photograph("not-signed-in").await;
 
     // The other way round, by the button of one row.
     phone.sign_in(at, "Ada").await;
-    assert_ne!(phone.cookie("__Host-id").await.unwrap().value(), held.value());
+    assert_ne!(
+        phone.cookie("__Host-id").await.unwrap().value(),
+        held.value()
+    );
     phone.go(at, "/sessions").await;
     let other = "return [...document.querySelectorAll('#sessions tbody tr')]\
                  .findIndex(row => !row.textContent.includes('this one'))";
@@ -293,14 +325,23 @@ async fn forms_that_are_not_ours() {
     let held = browser.cookie("__Host-id").await.unwrap();
     for change in ["remove()", "value = 'A'.repeat(43)"] {
         browser.go(at, "/").await;
-        let script = format!("document.querySelector(\"form[action='/entries'] input[name=csrf]\").{change}");
+        let script = format!(
+            "document.querySelector(\"form[action='/entries'] input[name=csrf]\").{change}"
+        );
         browser.script(&script).await;
-        browser.fill("form[action='/entries']", "entry", "forged").await;
-        assert_eq!(browser.text("h1").await, "This page is out of date", "{change}");
+        browser
+            .fill("form[action='/entries']", "entry", "forged")
+            .await;
+        assert_eq!(
+            browser.text("h1").await,
+            "This page is out of date",
+            "{change}"
+        );
     }
     browser.photograph("forbidden").await;
 
-    // From another site, whose form brings no cookie; and from another port, which to cookies is the same site.
+    // From another site, whose form brings no cookie; and from another port, which to cookies is
+    // the same site.
     let form = format!(
         "<form method=post action=http://localhost:{}/entries><input name=entry value=forged>\
          <input name=csrf value={}><button>go</button></form>",
@@ -312,12 +353,19 @@ async fn forms_that_are_not_ours() {
         let url = format!("http://{host}:{}/", evil.port());
         browser.client.goto(&url).await.unwrap();
         browser.press("button").await;
-        assert_eq!(browser.text("h1").await, "This page is out of date", "{host}");
+        assert_eq!(
+            browser.text("h1").await,
+            "This page is out of date",
+            "{host}"
+        );
     }
     browser.go(at, "/").await;
     assert_eq!(browser.text("#who strong").await, "Ada");
     assert!(browser.client.find(Locator::Css("#entries")).await.is_err());
-    assert_eq!(browser.cookie("__Host-id").await.unwrap().value(), held.value());
+    assert_eq!(
+        browser.cookie("__Host-id").await.unwrap().value(),
+        held.value()
+    );
 }
 
 /// A page that asks for much at once, at the moment when its token rotates.
@@ -329,20 +377,40 @@ async fn twenty_fetches_while_the_token_rotates() {
     browser.sign_in(at, "Ada").await;
     browser.bypass_policy().await;
     browser.go(at, "/").await;
-    let mut held = vec![browser.cookie("__Host-id").await.unwrap().value().to_owned()];
+    let mut held = vec![
+        browser
+            .cookie("__Host-id")
+            .await
+            .unwrap()
+            .value()
+            .to_owned(),
+    ];
     let fetches = "const done = arguments[arguments.length - 1];\
         const ask = n => fetch('/session.json?' + n, {cache: 'no-store'}).then(a => a.json()).then(a => a.principal);\
         Promise.all([...Array(20).keys()].map(ask)).then(done, error => done([String(error)]))";
     for round in 0..4 {
         tokio::time::sleep(Duration::from_millis(1100)).await;
-        let seen = browser.client.execute_async(fetches, Vec::new()).await.unwrap();
+        let seen = browser
+            .client
+            .execute_async(fetches, Vec::new())
+            .await
+            .unwrap();
         assert_eq!(seen, Value::from(vec!["user:Ada"; 20]), "round {round}");
-        let now = browser.cookie("__Host-id").await.unwrap().value().to_owned();
+        let now = browser
+            .cookie("__Host-id")
+            .await
+            .unwrap()
+            .value()
+            .to_owned();
         assert!(!held.contains(&now), "round {round}: the token has rotated");
         held.push(now);
     }
     browser.go(at, "/sessions").await;
-    assert_eq!(browser.rows().await.len(), 1, "one session, and the jar opens it");
+    assert_eq!(
+        browser.rows().await.len(),
+        1,
+        "one session, and the jar opens it"
+    );
     assert_eq!(browser.names().await, ["__Host-id"]);
 }
 
@@ -412,7 +480,13 @@ fn app(sessions: SessionLayer) -> Router {
     Router::new()
         .route(
             "/who",
-            any(|session: CurrentSession| async move { if session.is_new() { "stranger" } else { "known" } }),
+            any(|session: CurrentSession| async move {
+                if session.is_new() {
+                    "stranger"
+                } else {
+                    "known"
+                }
+            }),
         )
         .route(
             "/fill/{bytes}",
@@ -446,7 +520,10 @@ fn app(sessions: SessionLayer) -> Router {
             "/plant/{bytes}",
             get(|bytes: Path<usize>| async move {
                 let value = "v".repeat(*bytes - "planted".len());
-                ([("set-cookie", format!("planted={value}; Path=/"))], "planted")
+                (
+                    [("set-cookie", format!("planted={value}; Path=/"))],
+                    "planted",
+                )
             }),
         )
 }
@@ -490,12 +567,19 @@ async fn a_session_over_several_cookies() {
     let browser = Browser::start("chunks").await;
     browser.go(at, "/fill/7000").await;
     assert_eq!(browser.text("body").await, "filled");
-    assert_eq!(browser.names().await, ["__Host-id", "__Host-id~1", "__Host-id~2"]);
+    assert_eq!(
+        browser.names().await,
+        ["__Host-id", "__Host-id~1", "__Host-id~2"]
+    );
     browser.go(at, "/read").await;
     assert_eq!(browser.text("body").await, "7000");
     assert_eq!(browser.script("return document.cookie").await, "");
     browser.go(at, "/fill/100").await;
-    assert_eq!(browser.names().await, ["__Host-id"], "what is left over is gone");
+    assert_eq!(
+        browser.names().await,
+        ["__Host-id"],
+        "what is left over is gone"
+    );
     browser.go(at, "/end").await;
     assert!(browser.names().await.is_empty());
 }
@@ -549,15 +633,27 @@ async fn a_post_from_another_site_does_not_carry_the_cookie() {
     browser.go(at, "/who").await;
     assert_eq!(browser.text("body").await, "known");
     for (element, expected) in [("#post button", "stranger"), ("#link", "known")] {
-        browser.client.goto(&format!("http://{evil}/")).await.unwrap();
+        browser
+            .client
+            .goto(&format!("http://{evil}/"))
+            .await
+            .unwrap();
         browser.press(element).await;
         browser
             .client
             .wait()
-            .for_url(&format!("http://localhost:{}/who", at.port()).parse().unwrap())
+            .for_url(
+                &format!("http://localhost:{}/who", at.port())
+                    .parse()
+                    .unwrap(),
+            )
             .await
             .unwrap();
-        assert_eq!(browser.text("body").await, expected, "{element}: SameSite=Lax");
+        assert_eq!(
+            browser.text("body").await,
+            expected,
+            "{element}: SameSite=Lax"
+        );
     }
     browser.go(at, "/who").await;
     assert_eq!(browser.text("body").await, "known", "and it is still there");

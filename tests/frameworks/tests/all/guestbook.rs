@@ -20,8 +20,8 @@ pub(crate) struct Guestbook {
 
 impl Guestbook {
     pub(crate) async fn start(options: &[&str]) -> Self {
-        let binary =
-            std::env::var("GUESTBOOK").expect("GUESTBOOK names the example's binary; tests/run sets it");
+        let binary = std::env::var("GUESTBOOK")
+            .expect("GUESTBOOK names the example's binary; tests/run sets it");
         let mut child = Command::new(binary)
             .args(["--listen", "127.0.0.1:0"])
             .args(options)
@@ -91,7 +91,13 @@ async fn a_round_trip_with_a_cookie_store() {
                 "{store}"
             );
             send(&client, at, "/entries", &[("entry", "another")]).await;
-            assert_eq!(summary(&client, at).await["entries"].as_array().unwrap().len(), 2);
+            assert_eq!(
+                summary(&client, at).await["entries"]
+                    .as_array()
+                    .unwrap()
+                    .len(),
+                2
+            );
             send(&client, at, "/sign-out", &[]).await;
             let seen = summary(&client, at).await;
             // Signing out leads to the first page, which counts a visit in a session of its own.

@@ -22,7 +22,8 @@ fn layer(name: &str) -> SessionLayer {
         .unwrap()
 }
 
-/// Who lends the request out instead, lends its body too, which is not to be shared between threads.
+/// Who lends the request out instead, lends its body too, which is not to be shared between
+/// threads.
 async fn count(session: impl Future<Output = Result<Session, Error>>) -> Result<u64, Error> {
     let session = session.await?;
     Ok(session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?)
@@ -53,7 +54,10 @@ fn app() -> Router {
         .route(
             "/",
             get(|request: Request| async move {
-                Ok::<_, Error>(format!("user {}", count(request.session_named(USER)).await?))
+                Ok::<_, Error>(format!(
+                    "user {}",
+                    count(request.session_named(USER)).await?
+                ))
             }),
         )
         .route(
@@ -76,11 +80,24 @@ async fn two_sessions_of_one_browser_side_by_side_under_a_path() {
     tokio::spawn(async move { axum::serve(listener, app()).await });
     let client = client();
     assert_eq!(page(&client, address, "/site").await, "user 1");
-    assert_eq!(page(&client, address, "/site/admin").await, "user 2 admin 1");
-    assert_eq!(page(&client, address, "/site/admin").await, "user 3 admin 2");
+    assert_eq!(
+        page(&client, address, "/site/admin").await,
+        "user 2 admin 1"
+    );
+    assert_eq!(
+        page(&client, address, "/site/admin").await,
+        "user 3 admin 2"
+    );
     assert_eq!(page(&client, address, "/site/admin/leave").await, "left");
-    assert_eq!(page(&client, address, "/site").await, "user 4", "the user stays");
-    assert_eq!(page(&client, address, "/site/admin").await, "user 5 admin 1");
+    assert_eq!(
+        page(&client, address, "/site").await,
+        "user 4",
+        "the user stays"
+    );
+    assert_eq!(
+        page(&client, address, "/site/admin").await,
+        "user 5 admin 1"
+    );
     let outside = client
         .get(format!("http://{address}/site/admin-here"))
         .send()
@@ -99,9 +116,19 @@ async fn ask(app: &Router, path: &str, cookies: &[String]) -> (String, Vec<Strin
     let response = app.clone().oneshot(request).await.unwrap();
     let set = response.headers().get_all("set-cookie").iter();
     let set = set
-        .map(|value| value.to_str().unwrap().split(';').next().unwrap().to_owned())
+        .map(|value| {
+            value
+                .to_str()
+                .unwrap()
+                .split(';')
+                .next()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
-    let body = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 1000)
+        .await
+        .unwrap();
     (String::from_utf8(body.to_vec()).unwrap(), set)
 }
 
@@ -109,7 +136,12 @@ async fn ask(app: &Router, path: &str, cookies: &[String]) -> (String, Vec<Strin
 async fn what_proxies_do_to_cookie_headers() {
     let app = app();
     let (_, set) = ask(&app, "/site/admin", &[]).await;
-    let find = |name: &str| set.iter().find(|pair| pair.starts_with(name)).unwrap().clone();
+    let find = |name: &str| {
+        set.iter()
+            .find(|pair| pair.starts_with(name))
+            .unwrap()
+            .clone()
+    };
     let (user, admin) = (find(USER), find(ADMIN));
     let mut users = 1;
     let mut check = async |cookies: Vec<String>, admins: u64, what: &str| {
@@ -189,7 +221,10 @@ async fn names_that_differ_in_case_only_are_two_sessions() {
     assert_eq!((&*body, set.len()), ("1 1", 2));
     let (body, none) = ask(&app, "/", &set).await;
     assert_eq!((&*body, none.len()), ("2 2", 0));
-    let one = set.iter().find(|pair| pair.starts_with("__Host-id")).unwrap();
+    let one = set
+        .iter()
+        .find(|pair| pair.starts_with("__Host-id"))
+        .unwrap();
     let (body, set) = ask(&app, "/", std::slice::from_ref(one)).await;
     assert_eq!((&*body, set.len()), ("3 1", 1));
     // The token of one is none of the other's, though both are in one store.

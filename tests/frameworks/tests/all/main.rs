@@ -1,4 +1,5 @@
-//! The examples of this crate over real sockets, and clients that others have written. One program, since each is linked with everything.
+//! The examples of this crate over real sockets, and clients that others have written. One program,
+//! since each is linked with everything.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod axum;

@@ -20,9 +20,16 @@ pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
 /// Serves a tower service, HTTP/1 and HTTP/2, until the test is over.
 pub(crate) async fn serve<S, B>(service: S) -> SocketAddr
 where
-    S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible, Future: Send>,
+    S: Service<
+            http::Request<Incoming>,
+            Response = http::Response<B>,
+            Error = Infallible,
+            Future: Send,
+        >,
     S: Clone + Send + 'static,
-    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static,
 {
     let (listener, address) = listen().await;
     tokio::spawn(async move {
@@ -40,7 +47,10 @@ where
 
 /// A browser without a face.
 pub(crate) fn client() -> reqwest::Client {
-    reqwest::Client::builder().cookie_store(true).build().unwrap()
+    reqwest::Client::builder()
+        .cookie_store(true)
+        .build()
+        .unwrap()
 }
 
 /// The same, for servers that speak HTTP/2 only.

@@ -40,13 +40,25 @@ fn both() -> [(&'static str, Stack); 2] {
 }
 
 impl Stack {
-    async fn ask(&mut self, path: &str, headers: &[(&'static str, &str)], body: &'static str) -> Got {
+    async fn ask(
+        &mut self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: &'static str,
+    ) -> Got {
         let mut request = Request::builder().uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::from(body)).unwrap();
-        let response = self.service.ready().await.unwrap().call(request).await.unwrap();
+        let response = self
+            .service
+            .ready()
+            .await
+            .unwrap()
+            .call(request)
+            .await
+            .unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         Got {
@@ -66,10 +78,16 @@ impl Stack {
 #[tokio::test]
 async fn compression_and_cors_leave_the_cookie_alone() {
     for (order, mut stack) in both() {
-        let headers = [("accept-encoding", "gzip"), ("origin", "https://shop.example")];
+        let headers = [
+            ("accept-encoding", "gzip"),
+            ("origin", "https://shop.example"),
+        ];
         let got = stack.ask("/", &headers, "").await;
         assert_eq!(got.headers["content-encoding"], "gzip", "{order}");
-        assert_eq!(got.headers["access-control-allow-credentials"], "true", "{order}");
+        assert_eq!(
+            got.headers["access-control-allow-credentials"], "true",
+            "{order}"
+        );
         assert_eq!(got.headers["cache-control"], "no-store", "{order}");
         let vary: Vec<_> = got
             .headers
@@ -81,7 +99,11 @@ async fn compression_and_cors_leave_the_cookie_alone() {
         for name in ["cookie", "accept-encoding"] {
             assert!(vary.contains(name), "{order}: {vary}");
         }
-        assert_eq!(stack.visits(&got.cookie().unwrap()).await, "visit 2", "{order}");
+        assert_eq!(
+            stack.visits(&got.cookie().unwrap()).await,
+            "visit 2",
+            "{order}"
+        );
     }
 }
 
@@ -94,7 +116,14 @@ async fn a_preflight_touches_no_session() {
             .header("access-control-request-method", "POST")
             .body(Body::default())
             .unwrap();
-        let response = stack.service.ready().await.unwrap().call(request).await.unwrap();
+        let response = stack
+            .service
+            .ready()
+            .await
+            .unwrap()
+            .call(request)
+            .await
+            .unwrap();
         assert_eq!(response.status(), 200, "{order}");
         assert!(!response.headers().contains_key("set-cookie"), "{order}");
         assert!(stack.store.is_empty(), "{order}");
@@ -128,7 +157,8 @@ async fn a_panic_saves_nothing() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_touches_no_session() {
-    const LARGE: &str = "a body of more than the sixty-four octets that are taken here, by far too many";
+    const LARGE: &str =
+        "a body of more than the sixty-four octets that are taken here, by far too many";
     for (order, mut stack) in both() {
         let length = LARGE.len().to_string();
         let got = stack.ask("/", &[("content-length", &length)], LARGE).await;
@@ -151,15 +181,20 @@ async fn who_is_turned_away_saves_nothing() {
             if let Some(cookie) = cookie {
                 request = request.header("cookie", cookie);
             }
-            service.clone().oneshot(request.body(Body::default()).unwrap())
+            service
+                .clone()
+                .oneshot(request.body(Body::default()).unwrap())
         };
         let first = ask("/", None).await.unwrap();
         let cookie = first.headers()["set-cookie"].to_str().unwrap();
         let cookie = cookie.split(';').next().unwrap();
-        // One that never ends holds the only place; of many more, those beyond the buffer are turned away.
+        // One that never ends holds the only place; of many more, those beyond the buffer are
+        // turned away.
         let slow = tokio::spawn(ask("/slow", Some(cookie)));
         tokio::task::yield_now().await;
-        let crowd: Vec<_> = (0..64).map(|_| tokio::spawn(ask("/", Some(cookie)))).collect();
+        let crowd: Vec<_> = (0..64)
+            .map(|_| tokio::spawn(ask("/", Some(cookie))))
+            .collect();
         for _ in 0..200 {
             tokio::task::yield_now().await;
         }
@@ -178,7 +213,10 @@ async fn who_is_turned_away_saves_nothing() {
         let last = ask("/", Some(cookie)).await.unwrap();
         let body = last.into_body().collect().await.unwrap().to_bytes();
         let expected = format!("visit {} and", served + 2);
-        assert!(body.starts_with(expected.as_bytes()), "{body:?}, not {expected}");
+        assert!(
+            body.starts_with(expected.as_bytes()),
+            "{body:?}, not {expected}"
+        );
     }
 }
 

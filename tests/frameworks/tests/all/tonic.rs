@@ -16,7 +16,9 @@ async fn connect() -> ShopClient<Channel> {
         .layer(sessions())
         .add_service(ShopServer::new(Carts));
     tokio::spawn(server.serve_with_incoming(incoming));
-    ShopClient::connect(format!("http://{address}")).await.unwrap()
+    ShopClient::connect(format!("http://{address}"))
+        .await
+        .unwrap()
 }
 
 fn item(name: &str, token: Option<&str>) -> Request<Item> {
@@ -74,7 +76,11 @@ async fn a_stream_of_answers_saves_as_it_goes() {
     let first = stream.get_mut().message().await.unwrap().unwrap();
     assert_eq!(first.items, ["tea"]);
     while stream.get_mut().message().await.unwrap().is_some() {}
-    let cart = client.add(item("cups", Some(&token))).await.unwrap().into_inner();
+    let cart = client
+        .add(item("cups", Some(&token)))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(cart.items, ["tea", "tea", "tea", "cups"]);
 }
 
@@ -86,6 +92,10 @@ async fn a_stream_of_questions_is_saved_as_a_whole() {
     });
     let filled = client.fill(tokio_stream::iter(items)).await.unwrap();
     let token = token(filled.metadata()).unwrap();
-    let cart = client.add(item("milk", Some(&token))).await.unwrap().into_inner();
+    let cart = client
+        .add(item("milk", Some(&token)))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(cart.items, ["tea", "cups", "milk"]);
 }

@@ -1,20 +1,27 @@
 //! Times: for each scenario rounds of ours and of each peer by turns, and the median of each.
 //!
 //! One task: `ns` for a request, over the bare service. Many: `rps`, requests a second.
-//! `--instructions SCENARIO WHO REQUESTS [--redis URL] [--mongo URI]` answers so many requests and no more, for a program that counts
-//! instructions.
+//! `--instructions SCENARIO WHO REQUESTS [--redis URL] [--mongo URI]` answers so many requests and
+//! no more, for a program that counts instructions.
 
 use std::time::Duration;
 
 use session_peers::{
-    BoxError, Group, Job, Options, Point, Row, Subject, bare, groups, growing_ours, growing_peer, median,
-    points,
+    BoxError, Group, Job, Options, Point, Row, Subject, bare, groups, growing_ours, growing_peer,
+    median, points,
 };
 
 fn main() -> Result<(), BoxError> {
     let mut arguments = std::env::args().skip(1).peekable();
-    if arguments.next_if(|first| first == "--instructions").is_some() {
-        let mut next = || arguments.next().ok_or("--instructions SCENARIO WHO REQUESTS");
+    if arguments
+        .next_if(|first| first == "--instructions")
+        .is_some()
+    {
+        let mut next = || {
+            arguments
+                .next()
+                .ok_or("--instructions SCENARIO WHO REQUESTS")
+        };
         let (scenario, who, requests) = (next()?, next()?, next()?.parse()?);
         return only(&scenario, &who, requests, &Options::parse(arguments)?);
     }
@@ -39,7 +46,11 @@ fn grow(point: &Point, options: &Options) -> Result<(), BoxError> {
     if jobs.is_empty() {
         return Ok(());
     }
-    let (bare, ours, peer) = (bare()?, growing_ours(point.shape)?, growing_peer(point.shape)?);
+    let (bare, ours, peer) = (
+        bare()?,
+        growing_ours(point.shape)?,
+        growing_peer(point.shape)?,
+    );
     for job in jobs {
         let times = rounds(&[&*bare, &*ours, &*peer], job, Plan::ALONE);
         let (ours, theirs) = (times[1] - times[0], times[2] - times[0]);
@@ -108,8 +119,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// Where nobody else is waited for, rounds are shorter than the time for which a busy machine lets a thread run: so
-    /// most of them are not interrupted, and the median is one of these.
+    /// Where nobody else is waited for, rounds are shorter than the time for which a busy machine
+    /// lets a thread run: so most of them are not interrupted, and the median is one of these.
     const ALONE: Self = Self {
         rounds: 151,
         millis: 1,

@@ -7,7 +7,10 @@ use session_peers::{BoxError, Group, Job, Options, Row, Subject, groups};
 
 fn main() -> Result<(), BoxError> {
     let options = Options::parse(std::env::args().skip(1))?;
-    for group in groups(&options).into_iter().filter(|group| group.tasks == 1) {
+    for group in groups(&options)
+        .into_iter()
+        .filter(|group| group.tasks == 1)
+    {
         let jobs = group.jobs(&options);
         if jobs.is_empty() {
             continue;
@@ -46,8 +49,15 @@ fn compare(group: &Group, jobs: &[Job], options: &Options) -> Result<(), BoxErro
                 (ours.0, allocations - their_bare.0),
                 peer.name(),
             );
-            row(&scenario, "bytes", (ours.1, bytes - their_bare.1), peer.name());
-            if let (Some(ours), Some(peers)) = (commands, self::commands(group, &**peer, job, options)?) {
+            row(
+                &scenario,
+                "bytes",
+                (ours.1, bytes - their_bare.1),
+                peer.name(),
+            );
+            if let (Some(ours), Some(peers)) =
+                (commands, self::commands(group, &**peer, job, options)?)
+            {
                 row(&scenario, "commands", (ours, peers), peer.name());
             }
         }

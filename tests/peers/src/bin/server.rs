@@ -1,7 +1,9 @@
-//! A whole server on a free port, which it prints: axum, with ours, with tower-sessions or without sessions.
+//! A whole server on a free port, which it prints: axum, with ours, with tower-sessions or without
+//! sessions.
 //!
-//! `server none`, `server ours memory`, `server ours redis URL`, `server tower-sessions memory`, and so on. Paths: `/untouched`, `/read`,
-//! `/write`, and `/create`, whose cookie the others are for.
+//! `server none`, `server ours memory`, `server ours redis URL`, `server tower-sessions memory`,
+//! and so on. Paths: `/untouched`, `/read`, `/write`, and `/create`, whose cookie the others are
+//! for.
 
 use axum::Router;
 use axum::routing::get;
