@@ -70,7 +70,7 @@ async fn a_304_can_end_a_session() {
     let (layer, store) = layer();
     let token = stored(&layer).await;
     let cookies = answer(&layer, holding(&token), 304, |session| {
-        session.destroy().unwrap()
+        session.destroy().unwrap();
     })
     .await;
     assert_eq!(store.len(), 0);
@@ -185,7 +185,7 @@ async fn a_handle_of_a_session_that_ended_meanwhile_says_so() {
     let token = stored(&layer).await;
     let session = keep(&layer, holding(&token), |_| ()).await;
     visit(&layer, holding(&token), |session| {
-        session.destroy().unwrap()
+        session.destroy().unwrap();
     })
     .await;
     session.insert("colour", "red").unwrap();

@@ -207,7 +207,7 @@ async fn a_sign_out_with_an_unknown_token_of_a_store_on_the_server_tells_nothing
     let server = SessionLayer::new(TestStore::new());
     for token in [common::UNKNOWN, "3.garbage"] {
         let response: Response<_> = visit(&server, holding(token), |session| {
-            session.sign_out().unwrap()
+            session.sign_out().unwrap();
         })
         .await;
         assert!(common::set_cookies(&response).is_empty());

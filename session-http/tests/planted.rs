@@ -58,7 +58,7 @@ async fn planted(real: &str) -> Vec<(&'static str, Vec<String>)> {
     let mut sealed = Vec::new();
     for at in 0..FULL {
         let response = visit(&other_keys, plain(), |session| {
-            session.insert("at", at).unwrap()
+            session.insert("at", at).unwrap();
         })
         .await;
         sealed.push(token(&response));

@@ -43,10 +43,10 @@ enum End {
 async fn end(how: End, layer: &SessionLayer, clock: &ManualClock, token: &str) {
     match how {
         End::Destroyed => {
-            drop(visit(layer, holding(token), |session| session.destroy().unwrap()).await)
+            drop(visit(layer, holding(token), |session| session.destroy().unwrap()).await);
         }
         End::Renewed => {
-            drop(visit(layer, holding(token), |session| session.renew().unwrap()).await)
+            drop(visit(layer, holding(token), |session| session.renew().unwrap()).await);
         }
         End::SignedOutEverywhere => {
             let manager = layer.manager();
@@ -99,7 +99,7 @@ async fn after_a_refused_response_too() {
     manager.abort(&session).await;
     session.save().await.unwrap();
     visit(&layer, holding(&token), |session| {
-        session.destroy().unwrap()
+        session.destroy().unwrap();
     })
     .await;
     assert!(matches!(session.save().await, Err(Error::Gone)));

@@ -139,7 +139,7 @@ impl Inner {
             {
                 Ok(kept) => return Ok(kept),
                 Err(fault) if fault.may_pass() && Instant::now() + PAUSE < end => {
-                    sleep(PAUSE).await
+                    sleep(PAUSE).await;
                 }
                 // By now something was written.
                 Err(fault) => return Err(fault.of_confirmation()),

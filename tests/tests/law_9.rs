@@ -102,7 +102,7 @@ fn busy(what: &str, handler: impl Fn(&Session, u64)) {
 fn the_absolute_deadline_is_not_moved_by_activity() {
     busy("reading", |session, _| assert!(session.contains_key("n")));
     busy("writing", |session, round| {
-        session.insert("n", round).unwrap()
+        session.insert("n", round).unwrap();
     });
 }
 
@@ -187,7 +187,7 @@ fn a_sign_in_resets_both_clocks() {
             }
             // The deadline is eleven milliseconds off by now.
             token = request(&manager, &token, |session| {
-                session.sign_in("user:1").unwrap()
+                session.sign_in("user:1").unwrap();
             })
             .await;
             let again = clock.now();

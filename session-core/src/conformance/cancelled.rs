@@ -126,7 +126,7 @@ async fn write(trial: &Trial, rng: &mut Rng) -> Check {
     let applied = found.values().get("left").is_some();
     match answers.into_iter().flatten().next() {
         Some(Updated::Saved { .. }) => {
-            ensure!(applied, "`update` says saved, but is not to be seen")
+            ensure!(applied, "`update` says saved, but is not to be seen");
         }
         Some(answer) => ensure!(!applied, "`update` says {}, but wrote", name_of(&answer)),
         None => {}

@@ -192,7 +192,7 @@ pub(super) async fn principal_changes(trial: &Trial) -> Check {
     for next in [Some(0), Some(1), None, Some(1), Some(0)] {
         let principal = next.map(|at: usize| names[at].clone().into());
         let edit = Edit::replacing(&record, Changes::new(), |record| {
-            record.principal = principal
+            record.principal = principal;
         });
         trial.save(&key, &edit).await?;
         record = edit.record;

@@ -200,10 +200,10 @@ pub(super) async fn sweep_race(trial: &Trial) -> Check {
             let found = trial.load_at(key, soon).await?;
             match answer {
                 Updated::Saved { .. } => {
-                    same(&touch.record, found, "touched just before it was swept")?
+                    same(&touch.record, found, "touched just before it was swept")?;
                 }
                 Updated::Gone => {
-                    ensure!(found.is_none(), "`update` says gone, but the record lives")
+                    ensure!(found.is_none(), "`update` says gone, but the record lives");
                 }
                 Updated::Conflict(_) => {
                     return failed(format!(

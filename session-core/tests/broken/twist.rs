@@ -94,10 +94,10 @@ impl MapStore {
         match self.fault {
             Some(Fault::IgnoresExpected) => update.expected = None,
             Some(Fault::UpdatesMarks) if current.ended().is_some() => {
-                update.epoch = current.epoch()
+                update.epoch = current.epoch();
             }
             Some(Fault::IgnoresEpoch) if current.ended().is_none() => {
-                update.epoch = current.epoch()
+                update.epoch = current.epoch();
             }
             Some(Fault::IgnoresLimits) => update.limits = &no_limits,
             _ => {}

@@ -67,7 +67,7 @@ async fn the_commands_of_each_request() {
     };
     costs("update", WRITTEN, &token, &update).await;
     costs("the same", "find", &token, &|session| {
-        insert(session, "a", 3)
+        insert(session, "a", 3);
     })
     .await;
     let remove = |session: &Session| assert!(session.remove("b"));

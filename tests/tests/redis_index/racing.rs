@@ -149,7 +149,7 @@ impl Race {
                 Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}"),
             },
             Act::SignIn | Act::Return => {
-                signed = sign_in(store, record(&self.principal)).await.unwrap()
+                signed = sign_in(store, record(&self.principal)).await.unwrap();
             }
             Act::Move => signed = sign_in(store, record(&self.other)).await.unwrap(),
             Act::Insert => insert(store, id).await.unwrap(),
