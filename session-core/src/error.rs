@@ -3,7 +3,8 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use crate::{CodecFault, LimitExceeded};
+use crate::record::FormatError;
+use crate::record::{CodecFault, LimitExceeded};
 
 /// What lay beneath an error; shared, so that errors can be cloned.
 pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
@@ -187,21 +188,8 @@ impl Error {
     }
 }
 
-/// A setting that contradicts itself or another one; found when a configuration is built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(String);
-
-impl ConfigError {
-    /// An error that says what is wrong and what to do about it.
-    ///
-    /// ```
-    /// use session_core::ConfigError;
-    ///
-    /// let error = ConfigError::new("the pool is empty; allow at least one connection");
-    /// assert_eq!(error.to_string(), "the pool is empty; allow at least one connection");
-    /// ```
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+impl From<FormatError> for StoreError {
+    fn from(error: FormatError) -> Self {
+        Self::corrupt(error)
     }
 }

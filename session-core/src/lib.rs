@@ -45,89 +45,39 @@
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod ahead;
-mod arena;
-mod attempts;
-mod barred;
-mod base;
-mod builder;
-mod cap;
-mod changes;
-mod clock;
-mod codec;
-mod commit;
-#[cfg(feature = "conformance")]
-pub mod conformance;
-mod csrf;
-mod directive;
-mod ended;
+mod config_error;
+mod crypto;
 mod error;
 mod event;
-mod faithful;
-mod flash;
-mod format;
-mod id;
-mod in_time;
-mod intent;
-mod job;
-mod keys;
-mod lifecycle;
-mod lifetime;
-mod limits;
-mod listed;
-mod loading;
 mod manager;
-mod manual_clock;
-mod memory;
-mod migrating;
-mod observer;
-mod open;
-mod pending;
-mod plan;
-mod principals;
-mod queue;
-mod recent;
 mod record;
-mod reuse;
-mod rotation;
-mod round_trips;
-mod rules;
-mod same;
+mod request;
 mod session;
-mod signing;
+mod settings;
 mod state;
 mod store;
-mod taking;
-mod throttle;
+mod time;
 mod token;
-mod values;
-mod write;
 
 pub use async_trait::async_trait;
-pub use builder::{Deadlines, ManagerBuilder, OnCorrupt};
 pub use bytestring::ByteString;
-pub use cap::OnMaxSessions;
-pub use changes::{Applied, Changes, Metadata, OwnedUpdate, Update};
-pub use clock::{Clock, Sleep, SystemClock, Timestamp};
-pub use codec::{Codec, CodecFault, Value};
-pub use directive::{ClientToken, Directive};
-pub use ended::{EndReason, Ended};
-pub use error::{Cause, ConfigError, Error, StoreError};
-pub use format::FormatError;
-pub use id::{MalformedId, SessionId, ShortId};
-pub use keys::{DerivedKey, KeyError, KeyRing, Purpose};
-pub use lifetime::Lifetime;
-pub use limits::{LimitExceeded, Limits};
-pub use listed::Listed;
-pub use manager::SessionManager;
-pub use manual_clock::ManualClock;
-pub use memory::MemoryStore;
-pub use migrating::MigratingStore;
-pub use observer::{Event, EventKind, Observer};
-pub use principals::SessionInfo;
-pub use record::{Record, TokenHash};
-pub use rotation::{OnReuse, Rotation};
-pub use round_trips::{RoundTripError, round_trips};
+pub use config_error::ConfigError;
+pub use crypto::{DerivedKey, KeyError, KeyRing, Purpose};
+pub use error::{Cause, Error, StoreError};
+pub use event::{Event, EventKind, Observer};
+pub use manager::{ManagerBuilder, SessionManager};
+pub use record::{
+    Codec, CodecFault, EndReason, Ended, FormatError, Lifetime, LimitExceeded, Limits, MalformedId,
+    Record, RoundTripError, SessionId, ShortId, TokenHash, Value, Values, round_trips,
+};
+pub use request::SessionInfo;
 pub use session::Session;
-pub use store::{Capability, Durability, Key, SessionStore, Updated};
-pub use values::Values;
+pub use settings::{Deadlines, OnCorrupt, OnMaxSessions, OnReuse};
+#[cfg(feature = "conformance")]
+pub use store::conformance;
+pub use store::{
+    Applied, Capability, Changes, Durability, Key, Listed, MemoryStore, Metadata, MigratingStore,
+    OwnedUpdate, SessionStore, Update, Updated,
+};
+pub use time::{Clock, ManualClock, Sleep, SystemClock, Timestamp};
+pub use token::{ClientToken, Directive, Rotation};

@@ -1,0 +1,336 @@
+//! The settings of a manager.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+
+use crate::config_error::ConfigError;
+use crate::crypto::{KeyRing, Purpose};
+use crate::event::Events;
+use crate::event::{Audience, Observer};
+use crate::manager::{SessionManager, Shared};
+use crate::record::{Codec, Lifetime, Limits};
+use crate::settings::OnReuse;
+use crate::settings::Rules;
+use crate::settings::{Cap, Deadlines, OnCorrupt, OnMaxSessions};
+use crate::store::{Capability, Durability, SessionStore};
+use crate::time::{Clock, SystemClock};
+use crate::token::Rotation;
+use crate::token::Tokens;
+
+/// The scope where none is given: the name of the default cookie.
+const SCOPE: &str = "__Host-id";
+
+/// Settings of a [`SessionManager`]; made by [`SessionManager::builder`].
+///
+/// ```
+/// use session_core::{Deadlines, Lifetime, Limits, MemoryStore, OnCorrupt, SessionManager};
+/// use std::time::Duration;
+///
+/// let manager = SessionManager::builder(MemoryStore::new())
+///     .scope("__Host-shop")
+///     .lifetime(Lifetime::aal1())
+///     .limits(Limits { keys: 16, ..Limits::default() })
+///     .deadlines(Deadlines { call: Duration::from_millis(500), ..Deadlines::default() })
+///     .on_corrupt(OnCorrupt::Refuse)
+///     .build()
+///     .unwrap();
+/// assert_eq!((manager.scope(), manager.lifetime()), ("__Host-shop", Lifetime::aal1()));
+/// ```
+#[derive(Debug)]
+pub struct ManagerBuilder {
+    store: Arc<dyn SessionStore>,
+    scope: Option<ByteString>,
+    keys: Option<KeyRing>,
+    lifetime: Lifetime,
+    codec: Codec,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    deadlines: Deadlines,
+    on_corrupt: OnCorrupt,
+    rotation: Rotation,
+    on_reuse: OnReuse,
+    cap: Option<Cap>,
+    audience: Audience,
+    max_token: Option<usize>,
+}
+
+impl ManagerBuilder {
+    pub(crate) fn new(store: Arc<dyn SessionStore>) -> Self {
+        Self {
+            store,
+            scope: None,
+            keys: None,
+            lifetime: Lifetime::default(),
+            codec: Codec::default(),
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock),
+            deadlines: Deadlines::default(),
+            on_corrupt: OnCorrupt::default(),
+            rotation: Rotation::off(),
+            on_reuse: OnReuse::default(),
+            cap: None,
+            audience: Audience::default(),
+            max_token: None,
+        }
+    }
+
+    /// The name under which these sessions are kept apart: part of each record and of every
+    /// derived key. Default `__Host-id`; the HTTP layer takes its transport's name.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<ByteString>) -> Self {
+        self.scope = Some(scope.into());
+        self
+    }
+
+    /// Signs tokens with the newest of these keys and accepts no token that none of them
+    /// verifies; so [theft](OnReuse) shows however old the token is. CSRF tokens take a key too.
+    /// Without keys tokens carry no MAC. A sealed store has keys of its own and takes none
+    /// here.
+    #[must_use]
+    pub fn keys(mut self, keys: KeyRing) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// How long new sessions live. Default 2 hours idle, 14 days absolute.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// How values are written. Default JSON.
+    #[must_use]
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    /// How much a session may hold.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where the time comes from. Default [`SystemClock`].
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// How long a call of the store and a commit may take.
+    #[must_use]
+    pub fn deadlines(mut self, deadlines: Deadlines) -> Self {
+        self.deadlines = deadlines;
+        self
+    }
+
+    /// What becomes of a request whose record cannot be read. Default [`OnCorrupt::StartAnew`].
+    #[must_use]
+    pub fn on_corrupt(mut self, policy: OnCorrupt) -> Self {
+        self.on_corrupt = policy;
+        self
+    }
+
+    /// Replaces tokens on a schedule. Default [`Rotation::off`].
+    #[must_use]
+    pub fn rotation(mut self, rotation: Rotation) -> Self {
+        self.rotation = rotation;
+        self
+    }
+
+    /// What to do when a client presents a token that was already rotated away. Default
+    /// [`OnReuse::Report`]. Without a [`rotation`](Self::rotation), and over a store that can lose
+    /// acknowledged writes ([`SessionStore::durability`]), `build` refuses [`OnReuse::Revoke`].
+    #[must_use]
+    pub fn on_reuse(mut self, policy: OnReuse) -> Self {
+        self.on_reuse = policy;
+        self
+    }
+
+    /// How many live sessions a principal may have in this scope, and what becomes of a sign-in
+    /// beyond that. Default: any number.
+    ///
+    /// A session that the same request ends takes no place: after `destroy()`, `sign_in(..)` the
+    /// old session does not count.
+    ///
+    /// It holds exactly once all sign-ins that run at the same time have returned, if the store
+    /// answered them. A sign-in costs two more listings, and fails over a store that cannot
+    /// [list](SessionStore::list). One that is cancelled half-way (a timeout around the service)
+    /// may leave a session that counts and of which no client knows, until it expires or
+    /// [`sign_out_everywhere`](SessionManager::sign_out_everywhere) ends it.
+    ///
+    /// A session whose record cannot be read counts as well. It is the first to end, whatever its
+    /// scope, and it refuses no sign-in.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use session_core::{MemoryStore, OnMaxSessions, SessionManager};
+    ///
+    /// let manager = SessionManager::builder(MemoryStore::new())
+    ///     .max_sessions(1, OnMaxSessions::RevokeOldest)
+    ///     .build()
+    ///     .unwrap();
+    /// for _ in 0..2 {
+    ///     let session = manager.open(&[]).await?;
+    ///     session.sign_in("user:42")?;
+    ///     manager.commit(&session).await?;
+    /// }
+    /// assert_eq!(manager.sessions_of("user:42").await?.len(), 1); // the second one
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn max_sessions(mut self, most: usize, beyond: OnMaxSessions) -> Self {
+        self.cap = Some(Cap { most, beyond });
+        self
+    }
+
+    /// Who is told of each event. Default nobody; the log is written in any case.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.audience = Audience(Some(Arc::new(observer)));
+        self
+    }
+
+    /// How many characters a token may have; matters for sealed sessions, whose token is
+    /// the session. Default 4,096 for each cookie that the store allows; the HTTP layer knows
+    /// better.
+    #[must_use]
+    pub fn max_token(mut self, characters: usize) -> Self {
+        self.max_token = Some(characters);
+        self
+    }
+
+    /// What a transport has to say where nothing was set: sessions are kept apart under its
+    /// name, and its tokens may have so many characters.
+    ///
+    /// ```
+    /// use session_core::{MemoryStore, SessionManager};
+    ///
+    /// let builder = SessionManager::builder(MemoryStore::new()).scope("shop");
+    /// let manager = builder.for_transport("__Host-id", 4096).build().unwrap();
+    /// assert_eq!(manager.scope(), "shop"); // what was set stays
+    /// ```
+    #[must_use]
+    pub fn for_transport(mut self, name: &str, max_token: usize) -> Self {
+        self.scope.get_or_insert_with(|| name.into());
+        self.max_token = Some(self.max_token.map_or(max_token, |own| own.min(max_token)));
+        self
+    }
+
+    /// Who keeps the records of the store.
+    pub fn capability(&self) -> Capability {
+        self.store.capability()
+    }
+
+    /// The manager.
+    ///
+    /// ```
+    /// use session_core::{MemoryStore, SessionManager};
+    ///
+    /// let refused = SessionManager::builder(MemoryStore::new()).scope("").build().unwrap_err();
+    /// assert_eq!(refused.to_string(), "the scope is empty; give the sessions a name");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if settings contradict each other.
+    pub fn build(self) -> Result<SessionManager, ConfigError> {
+        let scope = self.scope.as_deref().unwrap_or(SCOPE);
+        if scope.is_empty() {
+            return Err(ConfigError::new(
+                "the scope is empty; give the sessions a name",
+            ));
+        }
+        if scope.len() > self.limits.key_bytes {
+            return Err(ConfigError::new(
+                "the scope is longer than a key may be; use a shorter name",
+            ));
+        }
+        let sealed = matches!(self.store.capability(), Capability::Client { .. });
+        if self.keys.is_some() && sealed {
+            return Err(ConfigError::new(
+                "a sealed store has keys of its own; give the keys to the store only",
+            ));
+        }
+        self.rotation.check()?;
+        if self.on_reuse.revokes() && !self.rotation.is_on() {
+            return Err(ConfigError::new(
+                "`OnReuse::Revoke` without a rotation would never act; set `rotation` too",
+            ));
+        }
+        if self.on_reuse == OnReuse::Revoke && self.store.durability() != Durability::Durable {
+            return Err(ConfigError::new(
+                "`OnReuse::Revoke` over a store that can lose acknowledged writes signs people out as thieves after a \
+                 fail-over; take `OnReuse::Report`, or accept that with `OnReuse::RevokeDespiteLostWrites` (a store of \
+                 your own that loses none says so in `SessionStore::durability`)",
+            ));
+        }
+        if sealed && self.rotation.is_on() {
+            return Err(ConfigError::new(
+                "a sealed store cannot rotate tokens: what a client holds stays good until it expires; use a store on the server",
+            ));
+        }
+        if sealed && self.cap.is_some() {
+            return Err(ConfigError::new(
+                "a sealed store cannot count the sessions of a principal; use a store on the server",
+            ));
+        }
+        if self.cap.is_some_and(|cap| cap.most == 0) {
+            return Err(ConfigError::new(
+                "a principal may have 0 sessions, so nobody could sign in; allow at least one",
+            ));
+        }
+        if self.deadlines.call.is_zero() || self.deadlines.commit.is_zero() {
+            return Err(ConfigError::new(
+                "a deadline is zero; nothing could ever succeed",
+            ));
+        }
+        Ok(self.make())
+    }
+
+    pub(crate) fn make(self) -> SessionManager {
+        let capability = self.store.capability();
+        let scope = self.scope.unwrap_or_else(|| ByteString::from_static(SCOPE));
+        let cookies = match capability {
+            Capability::Client { cookies, .. } => cookies,
+            Capability::Server => 1,
+        };
+        let csrf_keys = self
+            .keys
+            .as_ref()
+            .map(|ring| ring.derive(Purpose::Csrf, &scope));
+        let csrf_keys = csrf_keys.unwrap_or_default();
+        SessionManager {
+            shared: Arc::new(Shared {
+                tokens: Tokens::new(self.keys.as_ref(), &scope),
+                rules: Rules {
+                    fresh_metadata: Rules::fresh_metadata(&scope),
+                    scope,
+                    lifetime: self.lifetime,
+                    codec: self.codec,
+                    limits: self.limits,
+                    rotation: self.rotation,
+                    cap: self.cap,
+                    capability,
+                    max_token: self.max_token.unwrap_or(4096 * cookies),
+                },
+                keeps_time: self
+                    .store
+                    .deadline()
+                    .is_some_and(|time| time <= self.deadlines.call),
+                store: self.store,
+                clock: self.clock,
+                deadlines: self.deadlines,
+                on_corrupt: self.on_corrupt,
+                on_reuse: self.on_reuse,
+                queues: Arc::default(),
+                events: Events::new(self.audience),
+                csrf_keys,
+            }),
+        }
+    }
+}

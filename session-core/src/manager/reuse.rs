@@ -1,0 +1,70 @@
+//! A token that was rotated away came back.
+
+use std::sync::Arc;
+
+use crate::error::{Error, StoreError};
+use crate::event::Who;
+use crate::manager::SessionManager;
+use crate::record::{EndReason, Record};
+use crate::store::{Changes, Key, Metadata, Update, Updated};
+use crate::time::Timestamp;
+
+/// Attempts to end a session that others write to.
+const MOST_CLOSINGS: u32 = 16;
+
+impl SessionManager {
+    /// A rotated token came back, and no other one: somebody has a copy. Whether the session ended
+    /// for it.
+    pub(crate) async fn reused(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
+        let revokes = self.shared.on_reuse.revokes();
+        self.shared.events.reused(record, revokes, now);
+        if revokes && self.end_epoch(record, now).await? {
+            let principal = record.principal();
+            let reason = "a rotated token came back";
+            self.shared
+                .events
+                .revoked(record.id, principal, reason, now);
+        }
+        Ok(revokes)
+    }
+
+    /// Ends the session of `record` if it is still of the epoch in which it was judged: a sign-in
+    /// that was faster has begun an epoch of its own, and stays. So the mark is put in the place of
+    /// the record by an update, which meets a version. Whether there was anything to end.
+    async fn end_epoch(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
+        let changes = Changes::new().clear().with_metadata(Metadata::Replaced);
+        let ended = self.ended(EndReason::Reused);
+        let mut current = Arc::clone(record);
+        for _ in 0..MOST_CLOSINGS {
+            let mark = ended
+                .mark(record.id)
+                .with_version(current.version.saturating_add(1));
+            let update = Update {
+                record: &Arc::new(mark),
+                changes: &changes,
+                epoch: current.epoch,
+                expected: Some(current.version),
+                limits: &self.rules().limits,
+            };
+            let key = Key::Id(record.id);
+            let call = (*self.shared.store).update(&key, update, now);
+            let updated = self.in_time(call, StoreError::outcome_unknown).await;
+            let fresh = match self.noted(updated, now)? {
+                Updated::Saved { .. } => return Ok(true),
+                Updated::Gone => return Ok(false),
+                Updated::Conflict(Some(fresh)) => Some(fresh),
+                Updated::Conflict(None) => self.fetch(&key, now).await?,
+            };
+            match fresh {
+                Some(fresh) if fresh.epoch == record.epoch => current = fresh,
+                _ => return Ok(false),
+            }
+        }
+        let who = Who::of(record);
+        let waited = self.now().since(now);
+        self.shared
+            .events
+            .contended(Some(&who), MOST_CLOSINGS, waited, self.now());
+        Err(Error::Contended)
+    }
+}

@@ -1,0 +1,299 @@
+//! How values become bytes.
+
+use std::fmt;
+use std::io::Write;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::record::Refusal;
+use crate::record::same_json;
+
+/// How a value is written. Each stored [`Value`] says which codec wrote it, so a change
+/// of codec logs nobody out: old values are read by the old one.
+///
+/// A codec gives back what it was given, or refuses it when it is inserted. What cannot be noticed
+/// when a value is written is listed for each codec below. [`round_trips`](crate::round_trips)
+/// checks your types in a test.
+///
+/// ```
+/// use session_core::Codec;
+///
+/// let value = Codec::Json.encode(&vec![1, 2]).unwrap();
+/// assert_eq!(value.bytes(), b"[1,2]");
+/// assert_eq!(value.decode::<Vec<u8>>().unwrap(), [1, 2]);
+///
+/// // JSON would write `null`, which is no float.
+/// let refused = Codec::Json.encode(&f64::NAN).unwrap_err();
+/// assert_eq!(refused.category(), "a float that is not finite, which JSON cannot express");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Codec {
+    /// JSON: a person and other languages can read it. The default.
+    ///
+    /// Integers of up to 128 bits and finite floats come back bit for bit.
+    ///
+    /// Two objects with the same entries are the same value, in whatever order: inserting a
+    /// `HashMap` that was read writes nothing. So an order that a map keeps, as `IndexMap` does, is
+    /// not part of its value; use a list of pairs where it matters. A `HashSet` becomes a list,
+    /// whose order does matter: use a `BTreeSet`, or inserting it again is a write.
+    ///
+    /// An insert refuses:
+    ///
+    /// - a float that is not finite, which JSON would turn into `null`;
+    /// - a `Some` that holds `None`, `()` or anything else that JSON writes as `null`, which would
+    ///   come back as `None`;
+    /// - lists and objects nested more than 127 deep, which would not be read back;
+    /// - map keys that are not strings, numbers, booleans, characters or unit variants.
+    ///
+    /// No insert can notice:
+    ///
+    /// - an untagged enum whose value also fits an earlier variant: that one comes back;
+    /// - an integer beyond 64 bits within `flatten`, an untagged or an internally tagged enum: it
+    ///   cannot be read;
+    /// - `flatten`, or the tag of an enum, that writes a key a second time: it cannot be read;
+    /// - a skipped field without `#[serde(default)]`: it cannot be read;
+    /// - a type that leaves something out when it is written, as `SocketAddrV6` does.
+    #[default]
+    Json,
+    /// **Some types come back from postcard as another value, without an error.** Its bytes hold
+    /// no names and no types, so whatever leaves a field out shifts all that follow. From
+    /// `{admin: false, editor: true, log: [0]}`, of which serde skips `admin` where it is false,
+    /// postcard alone would read `{admin: true, editor: true, log: []}`. An insert refuses this
+    /// one. Check all other types with [`round_trips`](crate::round_trips) before you choose this
+    /// codec.
+    ///
+    /// [postcard](https://docs.rs/postcard) is compact and fast, and needs the very type that was
+    /// written: a field that is added, removed or moved makes older values unreadable, or other
+    /// values. All floats come back bit for bit, those that are not finite too.
+    ///
+    /// An insert refuses:
+    ///
+    /// - a field of a struct that `skip_serializing_if` skips;
+    /// - `flatten`, and all lists and maps that do not know their length, or announce another one.
+    ///
+    /// No insert can notice:
+    ///
+    /// - an enum of which a variant other than the last is `#[serde(skip)]`: a later variant comes
+    ///   back in the place of the one that was written;
+    /// - a skipped field of a tuple struct, and `#[serde(skip_serializing)]` where the field is
+    ///   still read: all that follow are shifted;
+    /// - untagged, internally tagged and adjacently tagged enums, `serde_json::Value`, and whatever
+    ///   else asks the codec what comes next (`deserialize_any`): it cannot be read.
+    ///
+    /// Two maps with the same entries in another order are different values here, so inserting a
+    /// `HashMap` again is a write. Use a `BTreeMap`.
+    Postcard,
+}
+
+impl Codec {
+    /// The number that stands for this codec in a stored record.
+    pub const fn tag(self) -> u8 {
+        match self {
+            Self::Json => 0,
+            Self::Postcard => 1,
+        }
+    }
+
+    /// The codec of this number; `None` if this version does not know it.
+    ///
+    /// ```
+    /// use session_core::Codec;
+    ///
+    /// assert_eq!(Codec::from_tag(Codec::Postcard.tag()), Some(Codec::Postcard));
+    /// assert_eq!(Codec::from_tag(255), None);
+    /// ```
+    pub const fn from_tag(tag: u8) -> Option<Self> {
+        match tag {
+            0 => Some(Self::Json),
+            1 => Some(Self::Postcard),
+            _ => None,
+        }
+    }
+
+    /// Encodes `value`.
+    ///
+    /// [`Codec`] has an example.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecFault`] if the codec cannot express the value, such as a map whose keys are lists in
+    /// JSON, or would not give it back, such as a float in JSON that is not finite.
+    pub fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Value, CodecFault> {
+        let mut buffer = Vec::with_capacity(64);
+        self.encode_into(value, &mut buffer)?;
+        Ok(Value::new(self, buffer.into_boxed_slice()))
+    }
+
+    /// Writes the encoded value to `writer`, which must not fail.
+    pub(crate) fn encode_into<T: Serialize + ?Sized>(
+        self,
+        value: &T,
+        writer: impl Write,
+    ) -> Result<(), CodecFault> {
+        let refusal = Refusal::default();
+        let faithful = refusal.of_unfaithful(self, value);
+        let written = match self {
+            Self::Json => serde_json::to_writer(writer, &faithful)
+                .map_err(|_| "a value that JSON cannot express"),
+            Self::Postcard => postcard::to_io(&faithful, writer)
+                .map(drop)
+                .map_err(|_| "a value that postcard cannot express"),
+        };
+        written.map_err(|category| CodecFault {
+            codec: self,
+            category: refusal.reason().unwrap_or(category),
+            position: None,
+        })
+    }
+}
+
+/// An encoded value and the codec that wrote it. Cloning shares the bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Value {
+    codec: Codec,
+    bytes: Bytes,
+}
+
+impl Value {
+    /// A value that `codec` wrote as these bytes. They are not looked at until somebody
+    /// decodes them.
+    pub fn new(codec: Codec, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            codec,
+            bytes: bytes.into(),
+        }
+    }
+
+    /// Whether what `codec` wrote as `bytes` is this value, as far as the codec can tell: a JSON
+    /// object is the same in whatever order its entries are.
+    pub(crate) fn is_same(&self, codec: Codec, bytes: &[u8]) -> bool {
+        let may_vary = codec == Codec::Json;
+        self.codec == codec && (self.bytes == bytes || (may_vary && same_json(&self.bytes, bytes)))
+    }
+
+    /// The codec that wrote it.
+    pub const fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// The encoded bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The encoded bytes, shared.
+    pub const fn shared(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Decodes the value.
+    ///
+    /// ```
+    /// use session_core::{Codec, Value};
+    ///
+    /// let value = Value::new(Codec::Json, "[1,2]");
+    /// assert_eq!(value.decode::<Vec<u8>>().unwrap(), [1, 2]);
+    /// assert!(value.decode::<String>().is_err());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CodecFault`] if the bytes do not hold a `T`, or hold something after it.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CodecFault> {
+        match self.codec {
+            Codec::Json => {
+                // One look at all of it costs less than one at each text in it.
+                let decoded = match std::str::from_utf8(&self.bytes) {
+                    Ok(text) => serde_json::from_str(text),
+                    Err(_) => serde_json::from_slice(&self.bytes),
+                };
+                decoded.map_err(|fault| CodecFault::json(&fault))
+            }
+            Codec::Postcard => match postcard::take_from_bytes(&self.bytes) {
+                Ok((value, [])) => Ok(value),
+                Ok(_) => Err(CodecFault {
+                    codec: Codec::Postcard,
+                    category: "trailing bytes",
+                    position: None,
+                }),
+                Err(fault) => Err(CodecFault::postcard(&fault)),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    /// Shows codec and size, never the content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Value({:?}, {} bytes)", self.codec, self.bytes.len())
+    }
+}
+
+/// Why a value could not be encoded or decoded: category and position only, because the
+/// text of a codec's error can quote the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodecFault {
+    codec: Codec,
+    category: &'static str,
+    position: Option<(usize, usize)>,
+}
+
+impl CodecFault {
+    /// The codec.
+    pub const fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// What kind of fault it was.
+    pub const fn category(&self) -> &'static str {
+        self.category
+    }
+
+    /// Line and column in the JSON text, as `serde_json` counts them, where they are known.
+    pub const fn position(&self) -> Option<(usize, usize)> {
+        self.position
+    }
+
+    fn json(fault: &serde_json::Error) -> Self {
+        use serde_json::error::Category;
+        let category = match fault.classify() {
+            Category::Io | Category::Syntax => "a syntax error",
+            Category::Data => "data of another shape than the type",
+            Category::Eof => "an unexpected end",
+        };
+        let position = (fault.line() > 0).then(|| (fault.line(), fault.column()));
+        Self {
+            codec: Codec::Json,
+            category,
+            position,
+        }
+    }
+
+    fn postcard(fault: &postcard::Error) -> Self {
+        let category = match fault {
+            postcard::Error::DeserializeUnexpectedEnd => "an unexpected end",
+            postcard::Error::WontImplement => "a type that postcard cannot express",
+            _ => "data of another shape than the type",
+        };
+        Self {
+            codec: Codec::Postcard,
+            category,
+            position: None,
+        }
+    }
+}
+
+impl fmt::Display for CodecFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.codec, self.category)?;
+        match self.position {
+            Some((line, column)) => write!(f, " at line {line} column {column}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for CodecFault {}

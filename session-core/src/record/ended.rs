@@ -1,0 +1,226 @@
+//! When a session ended, and why: the mark that it leaves in its store.
+//!
+//! A request may have been under way when its session ended. It must not begin another session,
+//! whose cookie would replace the one that the client has been given since (law 13). So whoever
+//! ends a session leaves a mark in the place of the record. The mark is a record of its own kind:
+//! stores keep it as they keep any other, and it expires by itself.
+
+use std::time::Duration;
+
+use crate::record::{Lifetime, Record, SessionId};
+use crate::time::Timestamp;
+
+/// For how long a session's end is remembered, and what else a late request may have to know of the
+/// past: tokens that were renewed or rotated away.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// A request that is opened this long after it arrived is late: its session may have ended
+/// meanwhile, and the mark may be over. If its token opens nothing, the request is mute.
+pub(crate) const LATE: Duration = Duration::from_secs(10);
+
+/// Marks have epochs from here on; no session is renewed that often. The epoch says why. It has at
+/// most 47 bits and 15 digits, which every engine keeps exactly.
+const FIRST: u64 = 1 << 46;
+
+/// Why a session ended before its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// Its own client ended it: [`Session::destroy`](crate::Session::destroy), a sign-out.
+    #[default]
+    Destroyed,
+    /// Another principal signed in in its place.
+    Exchanged,
+    /// Its owner, or the application, ended it from elsewhere, as
+    /// [`SessionManager::sign_out_everywhere`](crate::SessionManager::sign_out_everywhere) does.
+    Revoked,
+    /// Its principal had more sessions than [allowed](crate::ManagerBuilder::max_sessions).
+    TooMany,
+    /// A token that had been rotated away came back ([`OnReuse::Revoke`](crate::OnReuse::Revoke)).
+    Reused,
+    /// It has not ended: its record has moved to another store
+    /// ([`MigratingStore`](crate::MigratingStore)). The mark is over at once.
+    Moved,
+}
+
+impl EndReason {
+    /// Their places in this list are stored: new ones come last.
+    const ALL: [Self; 6] = [
+        Self::Destroyed,
+        Self::Exchanged,
+        Self::Revoked,
+        Self::TooMany,
+        Self::Reused,
+        Self::Moved,
+    ];
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Destroyed => "its session was destroyed; the request is answered as anonymous",
+            Self::Exchanged => {
+                "another principal signed in in place of its session; the request is answered as anonymous"
+            }
+            Self::Revoked => "its session was revoked; the request is answered as anonymous",
+            Self::Moved => "its session has moved; the request is answered as anonymous",
+            Self::TooMany => {
+                "its principal had too many sessions, and it was revoked; the request is answered as anonymous"
+            }
+            Self::Reused => {
+                "its session was revoked because a rotated token came back; the request is answered as anonymous"
+            }
+        }
+    }
+}
+
+/// The end of a session: when, and why.
+///
+/// A store is handed one with each deletion, and leaves its [`mark`](Self::mark) in the record's
+/// place. The mark expires a minute after [`at`](Self::at). Until then
+/// [`SessionManager::why_ended`](crate::SessionManager::why_ended) tells the reason.
+///
+/// ```
+/// use session_core::{EndReason, Ended, SessionId, Timestamp};
+///
+/// let now = Timestamp::from_millis(1_000);
+/// let ended = Ended::new(EndReason::Revoked, now);
+/// let mark = ended.mark(SessionId::from_bytes([7; 16]));
+/// assert_eq!(mark.ended(), Some(ended));
+/// assert!(mark.principal().is_none() && mark.values().is_empty());
+/// assert_eq!(mark.expires(), Timestamp::from_millis(61_000));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ended {
+    /// Why it ended.
+    pub reason: EndReason,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+impl Ended {
+    /// An end for this reason at this time.
+    ///
+    /// [`Ended`] has an example.
+    pub const fn new(reason: EndReason, at: Timestamp) -> Self {
+        Self { reason, at }
+    }
+
+    /// What a store keeps in the place of the record that had this id: a record without principal,
+    /// values and tokens, which expires a minute after the end. Nothing can be written to it,
+    /// because its epoch is one that no session has.
+    ///
+    /// [`Ended`] has an example.
+    pub fn mark(&self, id: SessionId) -> Record {
+        let code = EndReason::ALL
+            .iter()
+            .position(|reason| *reason == self.reason);
+        let lasts = match self.reason {
+            EndReason::Moved => Duration::from_millis(1),
+            _ => REMEMBERED,
+        };
+        Record {
+            epoch: FIRST + code.unwrap_or_default() as u64,
+            ..Record::new(id, "", Lifetime::of_mark(lasts), self.at)
+        }
+    }
+
+    /// Whether a store still has to keep the mark. One from the future was left by a clock that has
+    /// been set back since.
+    pub(crate) fn is_kept(&self, now: Timestamp) -> bool {
+        self.concerns(now) && self.at.since(now) < REMEMBERED
+    }
+
+    /// Whether a request that arrived then may still be one from before the end.
+    pub(crate) fn concerns(&self, arrived: Timestamp) -> bool {
+        self.reason != EndReason::Moved && arrived.since(self.at) < REMEMBERED
+    }
+}
+
+impl Record {
+    /// When and why the session ended, if this is the [mark](Ended::mark) that it left.
+    ///
+    /// [`Ended`] has an example.
+    pub fn ended(&self) -> Option<Ended> {
+        let code = self.epoch.checked_sub(FIRST)?;
+        // A newer version may know more reasons.
+        let reason = usize::try_from(code)
+            .ok()
+            .and_then(|code| EndReason::ALL.get(code));
+        Some(Ended::new(
+            reason.copied().unwrap_or(EndReason::Revoked),
+            self.created,
+        ))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests {
+    use super::*;
+
+    const AT: u64 = 1_000_000;
+    const KEPT: u64 = 60_000;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn an_end_concerns_requests_that_arrived_before_it_and_for_a_minute_after() {
+        for reason in EndReason::ALL {
+            let ended = Ended::new(reason, at(AT));
+            for (arrived, concerned) in [
+                (0, true),
+                (AT, true),
+                (AT + KEPT - 1, true),
+                (AT + KEPT, false),
+                (u64::MAX, false),
+            ] {
+                // What has moved has not ended.
+                let expected = concerned && reason != EndReason::Moved;
+                assert_eq!(
+                    ended.concerns(at(arrived)),
+                    expected,
+                    "{reason:?} {arrived}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_is_kept_for_a_minute_and_one_from_the_future_for_no_longer_than_that() {
+        let ended = Ended::new(EndReason::Revoked, at(AT));
+        for (now, kept) in [
+            (AT - KEPT, false),
+            (AT - KEPT + 1, true),
+            (AT, true),
+            (AT + KEPT - 1, true),
+            (AT + KEPT, false),
+        ] {
+            assert_eq!(ended.is_kept(at(now)), kept, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_mark_says_when_and_why_and_expires_after_a_minute() {
+        for reason in EndReason::ALL {
+            let mark = Ended::new(reason, at(AT)).mark(SessionId::from_bytes([7; 16]));
+            assert_eq!(mark.ended(), Some(Ended::new(reason, at(AT))));
+            let lasts = if reason == EndReason::Moved { 1 } else { KEPT };
+            assert_eq!(mark.expires(), at(AT + lasts), "{reason:?}");
+        }
+    }
+
+    /// A newer server on the same store.
+    #[test]
+    fn a_reason_that_is_not_known_is_an_end_all_the_same() {
+        let mut mark =
+            Ended::new(EndReason::Destroyed, at(AT)).mark(SessionId::from_bytes([7; 16]));
+        mark.epoch = FIRST + EndReason::ALL.len() as u64;
+        let ended = mark.ended().unwrap();
+        assert_eq!(ended.reason, EndReason::Revoked);
+        assert!(ended.concerns(at(AT)));
+        mark.epoch = FIRST - 1;
+        assert_eq!(mark.ended(), None);
+    }
+}

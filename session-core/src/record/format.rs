@@ -1,0 +1,295 @@
+//! The bytes of a record.
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 1 | format: 1, or 2 where the client has still to be told of its token |
+//! | .. | metadata: a postcard struct, fields in the order of [`Metadata`] |
+//! | .. | values: a postcard sequence of (key, codec tag, bytes), sorted by key |
+//!
+//! Timestamps are milliseconds since the epoch, durations milliseconds. Golden files in
+//! `tests/golden` hold the format still.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::record::TokenHash;
+use crate::record::{Codec, Lifetime, Record, SessionId, Value, Values};
+use crate::time::Timestamp;
+
+const FORMAT: u8 = 1;
+/// The same of a record that says that the client has still to be told of its token. Records that
+/// do not are written as before, so that older versions read them.
+const FORMAT_OWED: u8 = 2;
+
+#[derive(Serialize, Deserialize)]
+struct Metadata<'a> {
+    id: SessionId,
+    #[serde(borrow)]
+    scope: &'a str,
+    version: u64,
+    epoch: u64,
+    created: Timestamp,
+    last_seen: Timestamp,
+    deadline: Timestamp,
+    authenticated: Option<Timestamp>,
+    #[serde(borrow)]
+    principal: Option<&'a str>,
+    #[serde(borrow)]
+    label: Option<&'a str>,
+    idle: u64,
+    absolute: u64,
+    persistent: bool,
+    csrf_seed: [u8; 16],
+    tokens: SmallVec<[TokenHash; 1]>,
+}
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// There are no bytes at all.
+    #[error("the record is empty; delete it")]
+    Empty,
+    /// The format is not one that this version reads.
+    #[error(
+        "the record has format {0}, this version reads formats {FORMAT} and {FORMAT_OWED}; a newer version may have written it: update this one"
+    )]
+    Version(u8),
+    /// The bytes end too early, go on too long, or hold something else.
+    #[error("the record is damaged in its {0}; delete it, or restore it from a copy")]
+    Damaged(&'static str),
+}
+
+impl Record {
+    /// The whole record as bytes, in a versioned format.
+    ///
+    /// ```
+    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let bytes = record.encode();
+    /// assert_eq!(Record::decode(bytes).unwrap(), record);
+    /// assert!(Record::decode("something else").is_err());
+    /// ```
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.size());
+        self.metadata_into(&mut bytes);
+        put_varint(self.values.len(), &mut bytes);
+        for (key, value) in self.values.iter() {
+            put_varint(key.len(), &mut bytes);
+            bytes.extend_from_slice(key.as_bytes());
+            bytes.push(value.codec().tag());
+            put_varint(value.bytes().len(), &mut bytes);
+            bytes.extend_from_slice(value.bytes());
+        }
+        bytes
+    }
+
+    /// The metadata alone as bytes, for a store that keeps each value by itself and merges updates.
+    ///
+    /// It is to be written by `create`, and by an update whose metadata is
+    /// [`Metadata::Replaced`](crate::Metadata::Replaced); other updates must not touch it, or
+    /// they would undo what another request has replaced. What every update moves, the
+    /// [`version`](Self::version), and what a touch moves, [`last_seen`](Self::last_seen), the
+    /// store keeps beside it. To decide on an update it needs [`epoch`](Self::epoch), for the
+    /// expiry [`deadline`](Self::deadline) and the idle timeout, for the limits a running
+    /// [`limited_size`](Self::limited_size), and for an index the principal, beside it too.
+    ///
+    /// [`from_parts`](Self::from_parts) has an example.
+    pub fn encode_metadata(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.size() - self.values.size());
+        self.metadata_into(&mut bytes);
+        bytes
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote. Names and values share the bytes
+    /// handed in, nothing is copied out of them.
+    ///
+    /// [`encode`](Self::encode) has an example.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`]; it converts into [`StoreError::Corrupt`].
+    pub fn decode(bytes: impl Into<Bytes>) -> Result<Self, FormatError> {
+        let bytes = bytes.into();
+        let (record, mut rest) = read_metadata(&bytes)?;
+        let damaged = FormatError::Damaged("values");
+        let count = take_varint(&mut rest).ok_or(damaged)?;
+        // An entry takes three bytes at least, so a forged count reserves no memory.
+        let mut sorted: Vec<(ByteString, Value)> = Vec::with_capacity(count.min(rest.len() / 3));
+        for _ in 0..count {
+            let key = take_chunk(&mut rest).ok_or(damaged)?;
+            let key = ByteString::try_from(bytes.slice_ref(key)).map_err(|_| damaged)?;
+            let (&tag, after) = rest.split_first().ok_or(damaged)?;
+            rest = after;
+            let value = take_chunk(&mut rest).ok_or(damaged)?;
+            let codec = Codec::from_tag(tag).ok_or(FormatError::Damaged("codec of a value"))?;
+            if sorted.last().is_some_and(|(last, _)| *last >= key) {
+                return Err(FormatError::Damaged("order of keys"));
+            }
+            sorted.push((key, Value::new(codec, bytes.slice_ref(value))));
+        }
+        if !rest.is_empty() {
+            return Err(FormatError::Damaged("end"));
+        }
+        Ok(Self {
+            values: Values::from_sorted(sorted),
+            ..record
+        })
+    }
+
+    /// Puts together what [`encode_metadata`](Self::encode_metadata) wrote and what was kept beside
+    /// it.
+    ///
+    /// ```
+    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let metadata = record.encode_metadata();
+    /// let (version, seen, values) = (record.version(), record.last_seen(), record.values().clone());
+    /// assert_eq!(Record::from_parts(metadata, version, seen, values).unwrap(), record);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`]; it converts into [`StoreError::Corrupt`].
+    pub fn from_parts(
+        metadata: impl Into<Bytes>,
+        version: u64,
+        last_seen: Timestamp,
+        values: Values,
+    ) -> Result<Self, FormatError> {
+        let bytes = metadata.into();
+        let (record, rest) = read_metadata(&bytes)?;
+        if !rest.is_empty() {
+            return Err(FormatError::Damaged("end"));
+        }
+        Ok(Self {
+            version: counted(version)?,
+            last_seen,
+            values,
+            ..record
+        })
+    }
+
+    fn metadata_into(&self, bytes: &mut Vec<u8>) {
+        bytes.push(if self.owed { FORMAT_OWED } else { FORMAT });
+        let metadata = Metadata {
+            id: self.id,
+            scope: &self.scope,
+            version: self.version,
+            epoch: self.epoch,
+            created: self.created,
+            last_seen: self.last_seen,
+            deadline: self.deadline,
+            authenticated: self.authenticated,
+            principal: self.principal.as_deref(),
+            label: self.label.as_deref(),
+            idle: millis(self.lifetime.idle()),
+            absolute: millis(self.lifetime.absolute()),
+            persistent: self.lifetime.is_persistent(),
+            csrf_seed: self.csrf_seed,
+            tokens: self.tokens.clone(),
+        };
+        // postcard knows every length here and a vector grows, so this cannot fail.
+        let written = postcard::to_extend(&metadata, std::mem::take(bytes));
+        debug_assert!(written.is_ok());
+        *bytes = written.unwrap_or_default();
+    }
+}
+
+/// Versions and epochs count from below and never come near this; beyond it lie numbers that other
+/// languages cannot tell apart.
+const MOST_COUNTED: u64 = 1 << 53;
+
+fn counted(number: u64) -> Result<u64, FormatError> {
+    match number {
+        0..MOST_COUNTED => Ok(number),
+        _ => Err(FormatError::Damaged("version or epoch")),
+    }
+}
+
+fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
+    let (&format, rest) = bytes.split_first().ok_or(FormatError::Empty)?;
+    let owed = match format {
+        FORMAT => false,
+        FORMAT_OWED => true,
+        _ => return Err(FormatError::Version(format)),
+    };
+    let damaged = FormatError::Damaged("metadata");
+    let (metadata, rest) = postcard::take_from_bytes::<Metadata<'_>>(rest).map_err(|_| damaged)?;
+    let idle = Duration::from_millis(metadata.idle);
+    let lifetime =
+        Lifetime::new(idle, Duration::from_millis(metadata.absolute)).map_err(|_| damaged)?;
+    let record = Record {
+        id: metadata.id,
+        scope: shared_str(bytes, metadata.scope),
+        version: counted(metadata.version)?,
+        epoch: counted(metadata.epoch)?,
+        created: metadata.created,
+        last_seen: metadata.last_seen,
+        deadline: metadata.deadline,
+        authenticated: metadata.authenticated,
+        principal: metadata.principal.map(|text| shared_str(bytes, text)),
+        label: metadata.label.map(|text| shared_str(bytes, text)),
+        lifetime: if metadata.persistent {
+            lifetime.persistent()
+        } else {
+            lifetime
+        },
+        csrf_seed: metadata.csrf_seed,
+        owed,
+        tokens: metadata.tokens,
+        values: Values::default(),
+    };
+    Ok((record, rest))
+}
+
+/// A part of `bytes` as text that shares them. It was read out of them as `str`, so the
+/// conversion, which checks it once more, does not fail.
+fn shared_str(bytes: &Bytes, part: &str) -> ByteString {
+    ByteString::try_from(bytes.slice_ref(part.as_bytes())).unwrap_or_default()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn put_varint(number: usize, bytes: &mut Vec<u8>) {
+    let mut number = number;
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// At most five bytes: a length beyond 2^35 is no length of ours.
+fn take_varint(rest: &mut &[u8]) -> Option<usize> {
+    let mut number = 0;
+    for shift in 0..5 {
+        let (&byte, after) = rest.split_first()?;
+        *rest = after;
+        number |= usize::from(byte & 0x7f) << (7 * shift);
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn take_chunk<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = take_varint(rest)?;
+    let (chunk, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(chunk)
+}
+
+#[cfg(test)]
+mod tests;

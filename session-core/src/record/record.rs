@@ -1,0 +1,320 @@
+//! What a store keeps of a session.
+
+use std::fmt;
+
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::record::{Lifetime, SessionId, Value, Values};
+use crate::time::Timestamp;
+
+/// What a store keeps of a session: metadata, and the values, each already encoded.
+///
+/// Metadata and values live in different name spaces; no key that a handler inserts can
+/// touch the metadata. Stores treat a record as a whole ([`encode`](Self::encode),
+/// [`decode`](Self::decode)) or keep metadata and values apart
+/// ([`encode_metadata`](Self::encode_metadata), [`from_parts`](Self::from_parts)), so that
+/// an update can merge with others field by field.
+///
+/// Records of real sessions are made by the [`SessionManager`](crate::SessionManager);
+/// [`new`](Self::new) and the `with_` methods are for the tests of a store.
+///
+/// ```
+/// use session_core::{Codec, Lifetime, Record, SessionId, Timestamp};
+///
+/// let now = Timestamp::from_millis(1_000);
+/// let record = Record::new(SessionId::random().unwrap(), "__Host-id", Lifetime::default(), now)
+///     .with_value("visits", Codec::Json.encode(&3).unwrap());
+/// let again = Record::decode(record.encode()).unwrap();
+/// assert_eq!(again, record);
+/// assert!(again.is_live(now) && !again.is_live(again.expires()));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    pub(crate) id: SessionId,
+    pub(crate) scope: ByteString,
+    pub(crate) version: u64,
+    pub(crate) epoch: u64,
+    pub(crate) created: Timestamp,
+    pub(crate) last_seen: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) authenticated: Option<Timestamp>,
+    pub(crate) principal: Option<ByteString>,
+    pub(crate) label: Option<ByteString>,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) csrf_seed: [u8; 16],
+    /// A write moved what the client is to hear of its token (another `Max-Age`, the signature of
+    /// a newer key), and nobody has told it yet.
+    pub(crate) owed: bool,
+    /// One, as a rule.
+    pub(crate) tokens: SmallVec<[TokenHash; 1]>,
+    pub(crate) values: Values,
+}
+
+/// What a record keeps of a token: the SHA-256 of its secret, and its history.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenHash {
+    /// SHA-256 of the secret half of the token.
+    pub hash: [u8; 32],
+    /// When it was issued.
+    pub issued: Timestamp,
+    /// The epoch of the session in which it was issued.
+    pub epoch: u64,
+    /// When a client first presented it, where that has been recorded.
+    pub confirmed: Option<Timestamp>,
+    /// When a renewal or rotation put another token in its place.
+    pub retired: Option<Timestamp>,
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenHash")
+            .field("issued", &self.issued)
+            .field("epoch", &self.epoch)
+            .field("confirmed", &self.confirmed)
+            .field("retired", &self.retired)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the metadata adds to the size of a record at most, beside the names in it.
+const METADATA_SIZE: usize = 160;
+const TOKEN_SIZE: usize = 80;
+
+impl Record {
+    /// A record without values, principal or tokens, of version 1, created and last seen `now`.
+    pub fn new(
+        id: SessionId,
+        scope: impl Into<ByteString>,
+        lifetime: Lifetime,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            scope: scope.into(),
+            version: 1,
+            epoch: 0,
+            created: now,
+            last_seen: now,
+            deadline: now.plus(lifetime.absolute()),
+            authenticated: None,
+            principal: None,
+            label: None,
+            lifetime,
+            csrf_seed: [0; 16],
+            owed: false,
+            tokens: SmallVec::new(),
+            values: Values::default(),
+        }
+    }
+
+    /// The same with a value.
+    ///
+    /// ```
+    /// use session_core::{Codec, Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let record = record.with_value("visits", Codec::Json.encode(&3).unwrap());
+    /// assert_eq!(record.values().get("visits").unwrap().bytes(), b"3");
+    /// ```
+    #[must_use]
+    pub fn with_value(mut self, key: impl Into<ByteString>, value: Value) -> Self {
+        let old = std::mem::take(&mut self.values);
+        self.values = old
+            .iter()
+            .map(|(key, value)| (key.into(), value.clone()))
+            .chain([(key.into(), value)])
+            .collect();
+        self
+    }
+
+    /// The same with a principal, authenticated when the record was created.
+    ///
+    /// ```
+    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let record = record.with_principal("user:42");
+    /// assert_eq!(record.principal(), Some("user:42"));
+    /// assert_eq!(record.authenticated(), Some(record.created()));
+    /// ```
+    #[must_use]
+    pub fn with_principal(mut self, principal: impl Into<ByteString>) -> Self {
+        self.principal = Some(principal.into());
+        self.authenticated = Some(self.created);
+        self
+    }
+
+    /// Whether it is larger than `other` in what limits are about: what was stored under other
+    /// limits may stay, be touched and shrink.
+    pub(crate) fn outgrows(&self, other: &Self) -> bool {
+        self.limited_size() > other.limited_size() || self.values.len() > other.values.len()
+    }
+
+    /// The same with another version.
+    ///
+    /// ```
+    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// assert_eq!(record.version(), 1);
+    /// assert_eq!(record.with_version(7).version(), 7);
+    /// ```
+    #[must_use]
+    pub fn with_version(mut self, version: u64) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The session's name, and its key in a store on the server.
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The name under which sessions are kept apart.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// 1 when created, one more with each update that was applied.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// 0 when created, one more with each renewal of the token, never with a rotation.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// When it was created.
+    pub const fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    /// When activity was last written; behind the last request by at most
+    /// [`Lifetime::touch_interval`].
+    pub const fn last_seen(&self) -> Timestamp {
+        self.last_seen
+    }
+
+    /// When it ends for want of activity or at its deadline, whichever is first. A
+    /// record is expired from this instant on.
+    pub fn expires(&self) -> Timestamp {
+        self.lifetime.expiry(self.last_seen, self.deadline)
+    }
+
+    /// When it ends whatever happens, but for a fresh authentication.
+    pub const fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// Whether it has not expired at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now < self.expires()
+    }
+
+    /// When the principal last authenticated.
+    pub const fn authenticated(&self) -> Option<Timestamp> {
+        self.authenticated
+    }
+
+    /// Who the session belongs to.
+    pub fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
+    }
+
+    /// What the application calls it, such as the name of a device.
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// Its timeouts.
+    pub const fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    /// What CSRF tokens are derived from: new at creation and at each renewal.
+    pub const fn csrf_seed(&self) -> &[u8; 16] {
+        &self.csrf_seed
+    }
+
+    /// What is kept of its tokens, oldest first.
+    pub fn tokens(&self) -> &[TokenHash] {
+        &self.tokens
+    }
+
+    /// The values.
+    pub const fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// How many bytes [`encode`](Self::encode) makes of it at most:
+    /// [`limited_size`](Self::limited_size), and 80 for each token.
+    ///
+    /// ```
+    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// assert_eq!(record.limited_size(), 160 + "__Host-id".len());
+    /// assert!(record.encode().len() <= record.size());
+    /// ```
+    pub fn size(&self) -> usize {
+        self.limited_size() + self.tokens.len() * TOKEN_SIZE
+    }
+
+    /// What [`Limits::record_bytes`](crate::Limits::record_bytes) is about: 160 bytes; those of
+    /// scope, principal and label; and for each entry its key, its value and 9. Tokens do not
+    /// count, so a full session can still renew its own.
+    pub fn limited_size(&self) -> usize {
+        METADATA_SIZE
+            + self.scope.len()
+            + self.principal.as_deref().map_or(0, str::len)
+            + self.label.as_deref().map_or(0, str::len)
+            + self.values.size()
+    }
+
+    /// Whether activity at `now` is to be written.
+    pub(crate) fn touch_due(&self, now: Timestamp) -> bool {
+        now.since(self.last_seen) >= self.lifetime.touch_interval() || self.is_ahead(now)
+    }
+
+    /// Where the token of this hash stands, compared in constant time.
+    pub(crate) fn position(&self, hash: &[u8; 32]) -> Option<usize> {
+        self.tokens
+            .iter()
+            .position(|token| is_equal(&token.hash, hash))
+    }
+}
+
+/// Compares in constant time, eight bytes at once.
+fn is_equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    let word = |bytes: &[u8; 32], at: usize| {
+        u64::from_ne_bytes(std::array::from_fn(|n| bytes[at * 8 + n]))
+    };
+    (0..4)
+        .fold(Choice::from(1), |equal, at| {
+            equal & word(one, at).ct_eq(&word(other, at))
+        })
+        .into()
+}
+
+impl fmt::Debug for Record {
+    /// Shows no value, key, principal, label, token or seed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("id", &self.id)
+            .field("version", &self.version)
+            .field("epoch", &self.epoch)
+            .field("created", &self.created)
+            .field("last_seen", &self.last_seen)
+            .field("deadline", &self.deadline)
+            .field("values", &self.values.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,313 @@
+//! All sessions of one principal: listed and ended from anywhere.
+
+use std::fmt;
+
+use crate::error::{Error, StoreError};
+use crate::manager::DeadlinePassed;
+use crate::manager::SessionManager;
+use crate::record::{EndReason, Ended, Record, SessionId};
+use crate::session::Session;
+use crate::store::{Key, Listed};
+use crate::time::Timestamp;
+
+/// One of the sessions of a principal, as its owner may see it; from
+/// [`SessionManager::sessions_of`].
+///
+/// A session whose record is damaged is listed too, so that its owner can
+/// [`end`](SessionManager::end) it: see [`is_readable`](Self::is_readable).
+#[derive(Clone)]
+pub struct SessionInfo(Listed);
+
+impl SessionInfo {
+    /// Its name, for [`SessionManager::end`]: [`encode`](SessionId::encode) it into a form, and
+    /// `parse` what comes back. No secret, but none of the public's business either. Events
+    /// have its [short hash](SessionId::short).
+    pub fn id(&self) -> SessionId {
+        self.0.id()
+    }
+
+    /// Whether its record can be read.
+    ///
+    /// If not, only the id is known. The times are then [`Timestamp::default()`] (1970), the label
+    /// and the time of authentication are `None`, and the scope is empty. A page can say "a damaged
+    /// session" and offer to end it. It lets nobody in, and it may have expired.
+    pub fn is_readable(&self) -> bool {
+        self.0.record().is_some()
+    }
+
+    /// Whether it is the session of this handle.
+    pub fn is(&self, session: &Session) -> bool {
+        session.id() == Some(self.id())
+    }
+
+    /// When it was created.
+    pub fn created_at(&self) -> Timestamp {
+        self.record()
+            .map_or_else(Timestamp::default, Record::created)
+    }
+
+    /// When it was last active; behind the truth by at most
+    /// [`Lifetime::touch_interval`](crate::Lifetime::touch_interval).
+    pub fn last_seen(&self) -> Timestamp {
+        self.record()
+            .map_or_else(Timestamp::default, Record::last_seen)
+    }
+
+    /// When it ends unless there is more activity.
+    pub fn expires_at(&self) -> Timestamp {
+        self.record()
+            .map_or_else(Timestamp::default, Record::expires)
+    }
+
+    /// When the principal signed in.
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        self.record()?.authenticated
+    }
+
+    /// What the application calls it ([`Session::set_label`]), such as the name of a device.
+    pub fn label(&self) -> Option<&str> {
+        self.record()?.label()
+    }
+
+    /// The name under which its manager keeps its sessions apart.
+    pub fn scope(&self) -> &str {
+        self.record().map_or("", Record::scope)
+    }
+
+    fn record(&self) -> Option<&Record> {
+        self.0.record().map(|record| &**record)
+    }
+}
+
+impl fmt::Debug for SessionInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionInfo")
+            .field("id", &self.id())
+            .field("is_readable", &self.is_readable())
+            .field("created_at", &self.created_at())
+            .field("last_seen", &self.last_seen())
+            .finish_non_exhaustive()
+    }
+}
+
+/// All sessions of a principal. Principals are of the whole store: where several managers share it
+/// under different scopes, their sessions are listed and ended together. Applications whose
+/// principals are different people need prefixes, or stores, of their own.
+impl SessionManager {
+    /// The live sessions of a principal, the one that was last active at the front, and those whose
+    /// records cannot be [read](SessionInfo::is_readable) at the end. For each of these there is an
+    /// event of the kind [`Corrupt`](crate::EventKind::Corrupt).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// let phone = manager.open(&[]).await?;
+    /// phone.sign_in("user:42")?;
+    /// phone.set_label("Anna's phone")?;
+    /// manager.commit(&phone).await?;
+    ///
+    /// let sessions = manager.sessions_of("user:42").await?;
+    /// assert_eq!(sessions[0].label(), Some("Anna's phone"));
+    /// assert!(sessions[0].is(&phone));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] by a store without an index of principals, as a sealed one; or a
+    /// store that failed.
+    pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, Error> {
+        let mut sessions = self.list(principal).await?;
+        let order = |listed: &Listed| {
+            (
+                listed.record().map(|record| record.last_seen),
+                *listed.id().as_bytes(),
+            )
+        };
+        sessions.sort_unstable_by_key(|listed| std::cmp::Reverse(order(listed)));
+        Ok(sessions.into_iter().map(SessionInfo).collect())
+    }
+
+    /// Ends every session of a principal, of every scope; how many there were. Each is over with
+    /// its next request, and what is under way for it can write no more. A sign-in that is
+    /// under way at the same moment may come after it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// let session = manager.open(&[]).await?;
+    /// session.sign_in("user:42")?;
+    /// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    ///
+    /// assert_eq!(manager.sign_out_everywhere("user:42").await?, 1);
+    /// assert!(manager.open(&[token.as_str()]).await?.is_new());
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`sessions_of`](Self::sessions_of). Where it fails half-way some have ended; say it
+    /// again.
+    pub async fn sign_out_everywhere(&self, principal: &str) -> Result<u64, Error> {
+        self.end_all(principal, None, "signed out everywhere").await
+    }
+
+    /// Ends every other session of the principal who is signed in, of every scope; how many there
+    /// were. For "sign out my other devices". Where nobody is signed in it does nothing.
+    ///
+    /// It takes effect at once, whatever becomes of this request: after a change of password, call
+    /// it when the new one is stored. This session keeps its token; call
+    /// [`renew`](Session::renew) too, for whoever may hold a copy of it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let (phone, laptop) = (manager.open(&[]).await?, manager.open(&[]).await?);
+    /// for session in [&phone, &laptop] {
+    ///     session.sign_in("user:42")?;
+    ///     manager.commit(session).await?;
+    /// }
+    /// assert_eq!(manager.sign_out_others(&phone).await?, 1);
+    /// assert!(manager.sessions_of("user:42").await?[0].is(&phone));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`sign_out_everywhere`](Self::sign_out_everywhere).
+    pub async fn sign_out_others(&self, session: &Session) -> Result<u64, Error> {
+        match session.principal() {
+            Some(principal) => {
+                self.end_all(&principal, session.id(), "signed out by another session")
+                    .await
+            }
+            None => Ok(0),
+        }
+    }
+
+    /// Ends one session of a principal, by its id; whether there was such a one. Whose session it
+    /// is, is checked in the same step, so an id that somebody guessed or saw does no harm. For
+    /// the session at hand use [`sign_out`](Session::sign_out), so that its client is told.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// let phone = manager.open(&[]).await?;
+    /// phone.sign_in("user:42")?;
+    /// manager.commit(&phone).await?;
+    ///
+    /// let id = phone.id().unwrap();
+    /// assert!(!manager.end("user:7", id).await?); // not theirs
+    /// assert!(manager.end("user:42", id).await?);
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`sessions_of`](Self::sessions_of).
+    pub async fn end(&self, principal: &str, id: SessionId) -> Result<bool, Error> {
+        self.end_one(principal, id, EndReason::Revoked, "ended by its owner")
+            .await
+    }
+
+    /// When and why the session of this id ended, for a minute after its end; `None` if it has not
+    /// ended, has expired, or ended longer ago.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{EndReason, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// session.sign_in("user:42")?;
+    /// manager.commit(&session).await?;
+    /// let id = session.id().unwrap();
+    /// assert_eq!(manager.why_ended(id).await?, None);
+    ///
+    /// manager.sign_out_everywhere("user:42").await?; // from wherever
+    /// assert_eq!(manager.why_ended(id).await?.unwrap().reason, EndReason::Revoked);
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A store that failed.
+    pub async fn why_ended(&self, id: SessionId) -> Result<Option<Ended>, Error> {
+        let now = self.now();
+        let found = self.fetch(&Key::Id(id), now).await?;
+        let ended = found.and_then(|record| record.ended());
+        Ok(ended.filter(|ended| ended.concerns(now)))
+    }
+
+    /// An end at this moment.
+    pub(crate) fn ended(&self, reason: EndReason) -> Ended {
+        Ended::new(reason, self.now())
+    }
+
+    /// The live sessions of a principal, and those that cannot be read.
+    pub(crate) async fn list(&self, principal: &str) -> Result<Vec<Listed>, Error> {
+        let now = self.now();
+        let call = (*self.shared.store).list(principal, now);
+        let mut sessions = self.of_many(call, StoreError::unavailable).await?;
+        sessions.retain(|listed| listed.record().is_none_or(|record| record.is_live(now)));
+        for listed in &sessions {
+            if let Listed::Unreadable { id, error } = listed {
+                self.shared
+                    .events
+                    .corrupt(Some(*id), Some(principal), error, now);
+            }
+        }
+        Ok(sessions)
+    }
+
+    pub(crate) async fn end_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        why: EndReason,
+        reason: &'static str,
+    ) -> Result<bool, Error> {
+        let call = (*self.shared.store).delete_one(principal, id, self.ended(why));
+        let ended = self.of_many(call, StoreError::outcome_unknown).await?;
+        if ended {
+            self.shared
+                .events
+                .revoked(id, Some(principal), reason, self.now());
+        }
+        Ok(ended)
+    }
+
+    async fn end_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        reason: &'static str,
+    ) -> Result<u64, Error> {
+        let call =
+            (*self.shared.store).delete_all(principal, except, self.ended(EndReason::Revoked));
+        let ended = self.of_many(call, StoreError::outcome_unknown).await?;
+        if ended > 0 {
+            self.shared
+                .events
+                .revoked_many(principal, ended, reason, self.now());
+        }
+        Ok(ended)
+    }
+
+    /// A call that may take many commands has the time of a commit.
+    async fn of_many<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + Unpin,
+        unanswered: fn(DeadlinePassed) -> StoreError,
+    ) -> Result<T, Error> {
+        let limit = self.shared.deadlines.commit;
+        let answer = self.answer_within(limit, call, unanswered).await;
+        answer.map_err(|error| {
+            self.shared.events.store_failed(&error, self.now());
+            error.into()
+        })
+    }
+}

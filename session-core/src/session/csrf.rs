@@ -1,0 +1,136 @@
+//! Tokens against cross-site request forgery, bound to the session.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::crypto::DerivedKey;
+use crate::crypto::{decode_exact, random_bytes};
+use crate::error::Error;
+use crate::session::Session;
+use crate::state::Phase;
+
+impl Session {
+    /// A token to put into a form or a header, so that a request can be told from one that another
+    /// site made a browser send (OWASP, synchronizer token pattern). 43 characters of
+    /// base64url, different each time, all of them good until the token of the session is
+    /// renewed; a rotation does not touch them.
+    ///
+    /// If nothing is stored of the session yet, the commit stores it: a token that nobody remembers
+    /// would prove nothing. So each visitor who is shown a form gets a session, crawlers too. A
+    /// response that is not committed, such as a 5xx, holds a void token.
+    ///
+    /// A request is anonymous and stores nothing if its session was renewed or ended while it was
+    /// under way, or within the minute before. Its token is bound to the client's own token, which
+    /// is dead but still held, so that a sign-in form works at once for a person who was signed out
+    /// elsewhere. It is good until the client gets another session.
+    ///
+    /// Draw it after a [`sign_in`](Self::sign_in) or [`renew`](Self::renew) of the same request:
+    /// then it is for the session as it will be. One that was drawn before is void with the
+    /// renewal.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// let session = manager.open(&[]).await?;
+    /// let field = session.csrf_token()?; // into a hidden field
+    /// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    ///
+    /// let session = manager.open(&[token.as_str()]).await?; // the form comes back
+    /// assert!(session.verify_csrf(&field));
+    /// assert!(!session.verify_csrf("guessed"));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Detached`] if there is no session yet and the response has left. [`Error::Gone`] if
+    /// a [`save`](Self::save) of this very request has found that the session was ended: answer
+    /// with an error or a redirect, and the next request gets a token. [`Error::Random`].
+    pub fn csrf_token(&self) -> Result<String, Error> {
+        let seed = self.csrf_seed()?;
+        let token = proof(self.csrf_keys().next().flatten(), &seed);
+        let mask: [u8; 16] = random_bytes()?;
+        let mut masked = [0; 32];
+        for (at, byte) in mask.iter().enumerate() {
+            masked[at] = *byte;
+            masked[at + 16] = byte ^ token[at];
+        }
+        Ok(URL_SAFE_NO_PAD.encode(masked))
+    }
+
+    /// Whether a [`csrf_token`](Self::csrf_token) is one of this session, as it was loaded.
+    ///
+    /// Answer with 403 if it is not, and let the page be loaded again. `false` is also the answer
+    /// in a request without a session whose client presents no token, or not the one that the form
+    /// was bound to, and in a request whose token a sign-in has just replaced, such as the second
+    /// of a double click.
+    #[must_use = "a request whose token is wrong has to be refused"]
+    pub fn verify_csrf(&self, token: &str) -> bool {
+        let Some(masked) = decode_exact::<32>(token.as_bytes()) else {
+            return false;
+        };
+        let seed = {
+            let state = self.state();
+            let stored = state.base.as_ref().map(|base| base.record.csrf_seed);
+            stored.or(state.form_seed)
+        };
+        let Some(seed) = seed else {
+            return false;
+        };
+        let given: [u8; 16] = std::array::from_fn(|at| masked[at] ^ masked[at + 16]);
+        let good = |key| bool::from(proof(key, &seed).ct_eq(&given));
+        // Each key, so that one that has been replaced does not void the forms that are out.
+        self.csrf_keys().any(good)
+    }
+
+    /// The seed of the session as the client will hold it.
+    fn csrf_seed(&self) -> Result<[u8; 16], Error> {
+        let mut state = self.state();
+        let renews = state.intent.renews();
+        match state.base.as_ref().filter(|_| !renews) {
+            Some(base) => Ok(base.record.csrf_seed),
+            None if state.phase != Phase::Open => Err(Error::Detached),
+            None if state.barred.is_some() && !renews => state.form_seed.ok_or(Error::Gone),
+            None => state.intent.draw_seed(),
+        }
+    }
+
+    /// Each key, or nothing once.
+    fn csrf_keys(&self) -> impl Iterator<Item = Option<&DerivedKey>> {
+        let keys = &self.inner.manager.shared.csrf_keys;
+        keys.iter().map(Some).chain(keys.is_empty().then_some(None))
+    }
+}
+
+/// What CSRF tokens are derived from in a request whose tokens open no session: they themselves, in
+/// any order. Nobody else knows them, and from the hashes that a store keeps it cannot be made.
+pub(crate) fn seed_of(tokens: &[&str]) -> [u8; 16] {
+    let mut seed = [0; 16];
+    for token in tokens {
+        let mut hash = Sha256::new();
+        hash.update(b"session-core csrf of a request without a session");
+        hash.update(token);
+        for (all, byte) in seed.iter_mut().zip(hash.finalize()) {
+            *all ^= byte;
+        }
+    }
+    seed
+}
+
+/// What proves that one knows a session's CSRF token: derived from its seed, and so that who can
+/// read a store but not the keys cannot make it.
+fn proof(key: Option<&DerivedKey>, seed: &[u8; 16]) -> [u8; 16] {
+    let key: &[u8] = key.map_or(&[], |key| key.bytes());
+    let mut proof = [0; 16];
+    // An HMAC takes keys of any length.
+    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) {
+        mac.update(b"csrf");
+        mac.update(seed);
+        proof.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+    }
+    proof
+}

@@ -1,0 +1,347 @@
+//! What a handler does with the session itself: sign in, renew, destroy, save.
+
+use std::sync::MutexGuard;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::record::{Lifetime, SessionId};
+use crate::session::Session;
+use crate::state::Occasion;
+use crate::state::{Phase, State};
+use crate::time::Timestamp;
+
+impl Session {
+    /// The session's name; `None` while nothing is stored.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// assert!(session.is_new() && session.id().is_none());
+    /// session.insert("colour", "blue")?;
+    /// session.save().await?;
+    /// assert!(!session.is_new() && session.id().is_some());
+    /// assert!(session.created_at().unwrap() < session.expires_at().unwrap());
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn id(&self) -> Option<SessionId> {
+        self.state().id()
+    }
+
+    /// Whether nothing is stored of this session yet.
+    ///
+    /// [`id`](Self::id) has an example.
+    pub fn is_new(&self) -> bool {
+        self.state().base.is_none()
+    }
+
+    /// When it was created; `None` while nothing is stored.
+    ///
+    /// [`id`](Self::id) has an example.
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.state().base.as_ref().map(|base| base.record.created)
+    }
+
+    /// When it ends unless there is more activity; `None` while nothing is stored.
+    ///
+    /// [`id`](Self::id) has an example.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.state().base.as_ref().map(|base| base.record.expires())
+    }
+
+    /// Who is signed in.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// assert_eq!(session.principal(), None);
+    /// session.sign_in("user:42")?;
+    /// assert_eq!(session.principal().as_deref(), Some("user:42"));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn principal(&self) -> Option<String> {
+        let state = self.state();
+        let stored = state
+            .base
+            .as_ref()
+            .and_then(|base| base.record.principal.clone());
+        state
+            .intent
+            .sign_in
+            .clone()
+            .or(stored)
+            .map(|name| name.to_string())
+    }
+
+    /// When the principal last authenticated, as stored, so `None` until a sign-in is committed;
+    /// for step-up checks.
+    ///
+    /// [`authenticated_within`](Self::authenticated_within) has an example.
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        self.state()
+            .base
+            .as_ref()
+            .and_then(|base| base.record.authenticated)
+    }
+
+    /// Binds the session to a principal who has just authenticated, such as `user:42`.
+    ///
+    /// The commit renews the token (all former ones are dead at once), starts both clocks
+    /// anew and notes the time of authentication. A guest's session keeps what it holds.
+    ///
+    /// If another principal is signed in, the commit deletes the old session and creates an empty
+    /// one. What this request has set before the call is dropped, a label too. Only the lifetime
+    /// that it asked for goes along.
+    ///
+    /// If a request signs in several principals, the last call wins. What was set between two
+    /// calls is dropped, so that no principal gets what was meant for another.
+    ///
+    /// If the session was deleted or renewed since this request was sent, the commit creates a new
+    /// one for the principal. It has what this request has inserted, and the lifetime and the label
+    /// that this request has set, even where all that was stored already.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("cart", 3)?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let session = manager.open(&[token.as_str()]).await?; // a guest, three things in the cart
+    /// session.sign_in("user:42")?;
+    /// let Directive::Hold(new) = manager.commit(&session).await? else { unreachable!() };
+    ///
+    /// let session = manager.open(&[new.as_str()]).await?;
+    /// assert_eq!(session.principal().as_deref(), Some("user:42"));
+    /// assert_eq!(session.get("cart")?, Some(3));
+    /// assert!(manager.open(&[token.as_str()]).await?.is_new()); // the guest's token is dead
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limit`] if the name is too long, [`Error::Detached`] if the response has left.
+    /// Under a [maximum of sessions](crate::ManagerBuilder::max_sessions) the commit may fail.
+    pub fn sign_in(&self, principal: &str) -> Result<(), Error> {
+        let rules = self.rules();
+        rules.limits.check_name(principal)?;
+        let mut state = self.open_state()?;
+        state.sign_in(principal, rules)?;
+        state.end_rivals();
+        Ok(())
+    }
+
+    /// Gives the session a new token at the commit; all former ones are dead at once. Id, data and
+    /// deadline stay. For changes of privilege other than signing in. A session that is not
+    /// stored has no token to renew.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("cart", 3)?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let session = manager.open(&[token.as_str()]).await?;
+    /// session.renew()?;
+    /// let Directive::Hold(new) = manager.commit(&session).await? else { unreachable!() };
+    /// assert_eq!(manager.open(&[new.as_str()]).await?.id(), session.id());
+    /// assert!(manager.open(&[token.as_str()]).await?.is_new()); // the old token is dead
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Detached`] if the response has left.
+    pub fn renew(&self) -> Result<(), Error> {
+        let mut state = self.open_state()?;
+        state.intent.renew = state.base.is_some();
+        Ok(())
+    }
+
+    /// Ends the session: it is deleted from the store and the client is told to forget its
+    /// token. This is carried out even if the response turns out to be an error; but after a
+    /// cancelled request nobody is left to do it, unless [`save`](Self::save) did.
+    /// An insert after it starts a new session.
+    ///
+    /// The client of a sealed store holds the only copy of its session. A client whose token does
+    /// not open now is told to forget it too, since it could open again under former keys or
+    /// settings.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("cart", 3)?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let session = manager.open(&[token.as_str()]).await?;
+    /// session.destroy()?;
+    /// assert_eq!(manager.commit(&session).await?, Directive::Forget);
+    /// assert!(manager.open(&[token.as_str()]).await?.is_new());
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Detached`] if the response has left.
+    pub fn destroy(&self) -> Result<(), Error> {
+        self.open_state()?.destroy();
+        Ok(())
+    }
+
+    /// Ends the session: [`destroy`](Self::destroy), by the name of what a user does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Detached`] if the response has left.
+    pub fn sign_out(&self) -> Result<(), Error> {
+        self.destroy()
+    }
+
+    /// Gives this session other timeouts from the next save on. The absolute deadline can only come
+    /// nearer; a later one takes a fresh authentication.
+    ///
+    /// If this request signs in another principal, the new session has this lifetime, whichever
+    /// call comes first. After a [`destroy`](Self::destroy) call it again: what was set before
+    /// belongs to the session that ends.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::Lifetime;
+    /// # use std::time::Duration;
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// session.insert("colour", "blue")?;
+    /// session.set_lifetime(Lifetime::aal3()); // 15 minutes idle
+    /// session.save().await?;
+    /// let expires = session.expires_at().unwrap();
+    /// assert_eq!(expires.since(session.created_at().unwrap()), Duration::from_secs(15 * 60));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn set_lifetime(&self, lifetime: Lifetime) {
+        self.state().ask_lifetime(lifetime);
+    }
+
+    /// Names the session for its owner, such as the name of a device. Call it after
+    /// [`sign_in`](Self::sign_in): one that switches principals drops it. A label alone stores
+    /// no session.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// session.sign_in("user:42")?;
+    /// session.set_label("Anna's phone")?;
+    /// manager.commit(&session).await?;
+    ///
+    /// let devices = manager.sessions_of("user:42").await?;
+    /// assert_eq!(devices[0].label(), Some("Anna's phone"));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limit`] if the name is too long.
+    pub fn set_label(&self, label: &str) -> Result<(), Error> {
+        let rules = self.rules();
+        rules.limits.check_name(label)?;
+        Ok(self.state().ask_label(label, rules)?)
+    }
+
+    /// Writes what is unsaved now, whatever becomes of the request. Renewals and sign-ins
+    /// wait for the commit.
+    ///
+    /// After the response has left, a save is also how a handle keeps its session alive, and learns
+    /// of its end. It writes the activity once a [touch](crate::Lifetime::touch_interval) is due,
+    /// with other changes where there are any. Where there is nothing to write it loads the
+    /// session, so that `get` returns what others have stored since. So save whenever the client
+    /// has sent something, and not by a timer: a session that nobody uses should end. (Before the
+    /// response has left, a save with nothing to write asks nobody; the commit writes the
+    /// activity.)
+    ///
+    /// If its outcome is unknown
+    /// ([`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown), or the future was
+    /// dropped while a write was under way, as a timeout around it does), nothing is sent
+    /// again: every further save of this session and the commit fail with that error, so that
+    /// no change is applied twice or lost in silence.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// session.insert("step", 1)?;
+    /// session.save().await?;
+    /// manager.abort(&session).await; // the request failed later on
+    /// assert_eq!(session.get("step")?, Some(1));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`] if the session has ended: it expired, was renewed, or was deleted or revoked
+    /// elsewhere. [`Error::Contended`] if too many others wrote, [`Error::Detached`] if the
+    /// response has left and there is no session yet that the client knows, [`Error::Store`] if the
+    /// store failed, or as for [`update`](Self::update).
+    pub async fn save(&self) -> Result<(), Error> {
+        self.inner
+            .manager
+            .write(&self.inner.cell, Occasion::Save)
+            .await
+    }
+
+    /// Whether a commit would have anything to do now.
+    /// ([`SessionManager::close`](crate::SessionManager::close) asks and settles in one step.)
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// assert!(!session.needs_commit());
+    /// session.insert("colour", "blue")?;
+    /// assert!(session.needs_commit());
+    /// manager.commit(&session).await?;
+    /// assert!(!session.needs_commit());
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn needs_commit(&self) -> bool {
+        let now = self.inner.manager.now();
+        self.state().needs_commit(now)
+    }
+
+    /// How long ago the principal authenticated, if at most `limit`; as stored, so `None` until a
+    /// sign-in is committed.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{ManualClock, MemoryStore, SessionManager, Timestamp};
+    /// # use std::time::Duration;
+    /// # let clock = ManualClock::new(Timestamp::from_millis(0));
+    /// let manager = SessionManager::builder(MemoryStore::new()).clock(clock.clone()).build().unwrap();
+    /// let session = manager.open(&[]).await?;
+    /// session.sign_in("user:42")?;
+    /// manager.commit(&session).await?;
+    /// assert_eq!(session.authenticated_at(), Some(clock.now()));
+    ///
+    /// clock.advance(Duration::from_secs(300));
+    /// assert_eq!(session.authenticated_within(Duration::from_secs(600)), Some(Duration::from_secs(300)));
+    /// assert_eq!(session.authenticated_within(Duration::from_secs(60)), None); // ask for the password again
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn authenticated_within(&self, limit: Duration) -> Option<Duration> {
+        let ago = self.inner.manager.now().since(self.authenticated_at()?);
+        (ago <= limit).then_some(ago)
+    }
+
+    pub(crate) fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let state = self.state();
+        match state.phase {
+            Phase::Open => Ok(state),
+            Phase::Closed | Phase::Abandoned => Err(Error::Detached),
+        }
+    }
+}

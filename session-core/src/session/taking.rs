@@ -1,0 +1,192 @@
+//! Taking a value out: once in this request, or once among all.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, StoreError};
+use crate::session::Session;
+use crate::session::decode;
+use crate::state::Occasion;
+use crate::state::Removal;
+use crate::state::State;
+
+const SEALED: &str = "taking a value once, because a client can present an older copy of its session again; \
+     keep such values in a store on the server";
+
+impl Session {
+    /// Removes `key` and returns its value. **Two requests at the same time can both get it**,
+    /// because each removes it from what it has loaded. Use [`take_now`](Self::take_now) for what
+    /// must be used once: an OAuth state, a WebAuthn challenge, a one-time code.
+    ///
+    /// The removal is saved with the request's other changes.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// session.insert("notice", "your order is on its way")?;
+    /// assert!(session.take::<String>("notice")?.is_some());
+    /// assert!(session.take::<String>("notice")?.is_none()); // shown once
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if the value is not a `T`; it then stays.
+    pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
+        loop {
+            let Some(value) = self.state().view(key).cloned() else {
+                return Ok(None);
+            };
+            let decoded = decode(key, &value)?;
+            let mut state = self.state();
+            // Another clone may have been faster; what is returned is what is taken.
+            if state.view(key) == Some(&value) {
+                state.remove(key);
+                return Ok(Some(decoded));
+            }
+        }
+    }
+
+    /// Removes `key` from the store at once and returns its value to one request only, however many
+    /// ask for it at the same time: all others get `None`.
+    ///
+    /// The removal is one atomic step that meets the version that was loaded. If another request
+    /// wrote in the meantime, the session is loaded again, and what is returned is what was there
+    /// then. Everything else that is unsaved is saved together with it, as by [`save`](Self::save).
+    /// What this request does after that cannot bring the value back: it stays removed if the
+    /// request fails.
+    ///
+    /// A value that this request inserted, and has not saved, is taken without a call of the store:
+    /// nobody else can have it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("oauth_state", "af0ifjsldkj")?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// // The authorization server redirects the browser to us, and somebody repeats the request.
+    /// let first = manager.open(&[token.as_str()]).await?;
+    /// let again = manager.open(&[token.as_str()]).await?;
+    /// assert_eq!(first.take_now::<String>("oauth_state").await?.as_deref(), Some("af0ifjsldkj"));
+    /// assert_eq!(again.take_now::<String>("oauth_state").await?, None);
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if the value is not a `T`; it then stays. [`StoreError::Unsupported`]
+    /// where the client keeps the session: it could present an older copy. Otherwise as
+    /// [`save`](Self::save): the value then stays unless the outcome is unknown, and nobody has got
+    /// it. Only if a clone of this session changed the key in the meantime, the removal remains
+    /// among what is unsaved, because that change was made without the value.
+    pub async fn take_now<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
+        if self.rules().is_sealed() {
+            return Err(StoreError::Unsupported(SEALED).into());
+        }
+        let manager = &self.inner.manager;
+        let _turn = manager
+            .turn(&self.inner.cell, manager.shared.deadlines.commit)
+            .await?;
+        loop {
+            let taking = match self.begin_taking::<T>(key)? {
+                Begun::Nothing => return Ok(None),
+                Begun::Own(value) => return Ok(Some(value)),
+                Begun::Stored(taking) => taking,
+            };
+            manager
+                .write_in_turn(&self.inner.cell, Occasion::Save)
+                .await?;
+            if taking.is_done()? {
+                let value = taking.removal.value();
+                return value.map(|value| decode(key, &value)).transpose();
+            }
+            // A clone of this session has meanwhile given the key another value, or cleared it.
+        }
+    }
+
+    fn begin_taking<T: DeserializeOwned>(&self, key: &str) -> Result<Begun<'_, T>, Error> {
+        loop {
+            let value = {
+                let state = self.state();
+                if let Some(unknown) = &state.unknown {
+                    return Err(unknown.clone().into());
+                }
+                match state.view(key) {
+                    Some(value) => value.clone(),
+                    None => return Ok(Begun::Nothing),
+                }
+            };
+            let decoded = decode(key, &value)?;
+            let mut state = self.state();
+            if state.view(key) != Some(&value) {
+                continue;
+            }
+            if state.base.is_none() || state.pending.is_own(key) {
+                state.remove(key);
+                return Ok(Begun::Own(decoded));
+            }
+            let removal = Arc::new(Removal::of(value, |key, value| {
+                decode::<T>(key, value).map(drop)
+            }));
+            state.take_out(key, Arc::clone(&removal));
+            return Ok(Begun::Stored(Taking {
+                session: self,
+                key: key.to_owned(),
+                removal,
+            }));
+        }
+    }
+}
+
+impl State {
+    fn take_out(&mut self, key: &str, removal: Arc<Removal>) {
+        let key = self.shared_key(key);
+        self.pending.take_out(key, removal);
+        self.measure();
+    }
+}
+
+enum Begun<'s, T> {
+    /// There is no such key.
+    Nothing,
+    /// This request gave the key its value, and nobody else has seen it.
+    Own(T),
+    Stored(Taking<'s>),
+}
+
+/// A removal that is under way. Where it comes to nothing, the value is put back.
+struct Taking<'s> {
+    session: &'s Session,
+    key: String,
+    removal: Arc<Removal>,
+}
+
+impl Taking<'_> {
+    /// Whether a save has carried it out, or there was nothing left to remove. `false` if it was
+    /// dropped for what a clone did.
+    fn is_done(&self) -> Result<bool, Error> {
+        if self.removal.is_saved() {
+            return Ok(true);
+        }
+        let mut state = self.session.state();
+        if !state.pending.settle_removal(&self.key, &self.removal) {
+            return Ok(false);
+        }
+        match state.base {
+            Some(_) => Ok(true),
+            None => Err(Error::Gone),
+        }
+    }
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        let mut state = self.session.state();
+        state.pending.withdraw(&self.key, &self.removal);
+        state.measure();
+    }
+}

@@ -1,0 +1,158 @@
+//! What every session of a manager goes by.
+
+use bytestring::ByteString;
+
+use crate::error::Error;
+use crate::record::{Codec, Lifetime, LimitExceeded, Limits, Record, SessionId};
+use std::time::Duration;
+
+use crate::store::Capability;
+use crate::time::Timestamp;
+use crate::token::Rotation;
+use crate::token::Secret;
+
+/// What every session of a manager goes by.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) scope: ByteString,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) codec: Codec,
+    pub(crate) limits: Limits,
+    pub(crate) rotation: Rotation,
+    pub(crate) cap: Option<Cap>,
+    pub(crate) capability: Capability,
+    /// Characters that a sealed token may have.
+    pub(crate) max_token: usize,
+    /// What the metadata of a new session takes at most.
+    pub(crate) fresh_metadata: usize,
+}
+
+impl Rules {
+    pub(crate) const fn is_sealed(&self) -> bool {
+        matches!(self.capability, Capability::Client { .. })
+    }
+
+    pub(crate) fn new_secret(&self) -> Result<Option<Secret>, Error> {
+        match self.is_sealed() {
+            true => Ok(None),
+            false => Secret::random().map(Some),
+        }
+    }
+
+    /// What the metadata of a new session takes at most.
+    pub(crate) fn fresh_metadata(scope: &ByteString) -> usize {
+        let id = SessionId::from_bytes([0; 16]);
+        Record::new(id, scope.clone(), Lifetime::default(), Timestamp::default()).limited_size()
+    }
+
+    pub(crate) fn check_record(&self, record: &Record) -> Result<(), LimitExceeded> {
+        self.check(record.limited_size(), record.values.len())
+    }
+
+    pub(crate) fn check(&self, bytes: usize, keys: usize) -> Result<(), LimitExceeded> {
+        self.limits.check(bytes, keys)?;
+        if let Capability::Client { overhead, .. } = self.capability {
+            let size = ((bytes + overhead) * 4).div_ceil(3);
+            if size > self.max_token {
+                let limit = self.max_token;
+                return Err(LimitExceeded::TokenBytes { size, limit });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// One call of the store. A store has a deadline of its own and should answer sooner;
+    /// this one is for stores that do not. Default 2 s.
+    pub call: Duration,
+    /// How long a commit begins new attempts, and waits for other writers of the session. Beyond
+    /// it comes [`Error::Contended`](crate::Error::Contended), and the event of that name. The
+    /// calls that it has begun have their own deadline. Default 10 s.
+    ///
+    /// Requests of one process that conflict over a session are written one after the other, in
+    /// the order in which they came. Processes take turns. So a session takes about as many
+    /// writes in this time as the store answers one after the other: at 2 ms each some 5,000,
+    /// whatever the number of processes.
+    pub commit: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            call: Duration::from_secs(2),
+            commit: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What becomes of a request whose record is there and cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCorrupt {
+    /// It goes on without a session, and an event says so; what it stores goes into a new
+    /// one. The unreadable record stays until it expires. The default.
+    #[default]
+    StartAnew,
+    /// It fails with [`StoreError::Corrupt`](crate::StoreError::Corrupt), as does every request
+    /// with that token until the record expires or is repaired.
+    Refuse,
+}
+
+/// What becomes of a sign-in beyond the maximum
+/// ([`ManagerBuilder::max_sessions`](crate::ManagerBuilder::max_sessions)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnMaxSessions {
+    /// The principal's session that signed in first ends.
+    RevokeOldest,
+    /// The sign-in fails: [`sign_in`](crate::Session::sign_in) itself succeeds, and the commit
+    /// fails with [`Error::TooManySessions`]. HTTP answers with 409 and an empty body, or as
+    /// `SessionLayer::on_error` says. Of several at the same moment that are too many together, one
+    /// that has already returned may be ended in the place of another.
+    Refuse,
+}
+
+/// The most sessions of one principal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cap {
+    pub(crate) most: usize,
+    pub(crate) beyond: OnMaxSessions,
+}
+
+/// What to do when a client presents a token that was rotated away and whose overlap is over: two
+/// parties hold tokens of the session, and one of them is not the client (RFC 9700, 4.14.2).
+///
+/// An event says so in any case. To end the session is the safe answer where tokens are
+/// [signed](crate::ManagerBuilder::keys) and the store loses no acknowledged write. With one that
+/// may ([`Durability`](crate::Durability)), such as Redis at a fail-over, a client whose newest
+/// token was lost looks like a thief: at a planned fail-over nearly everybody who is active does.
+///
+/// A MAC tells the epoch modulo 4: a token that is exactly 4, 8, .. renewals old counts as one of
+/// this epoch, and comes under this rule.
+///
+/// ```
+/// use session_core::{MemoryStore, OnReuse, Rotation, SessionManager};
+///
+/// let builder = SessionManager::builder(MemoryStore::new()).rotation(Rotation::default());
+/// assert!(builder.on_reuse(OnReuse::Revoke).build().is_ok()); // this store loses no single write
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnReuse {
+    /// The request continues without a session; the session stays. The default.
+    #[default]
+    Report,
+    /// The session is revoked, for everybody. Over a store that can lose acknowledged writes
+    /// `build` refuses this.
+    Revoke,
+    /// The same over any store. For a site that accepts that each fail-over of its store signs out
+    /// people whose last rotation was lost.
+    RevokeDespiteLostWrites,
+}
+
+impl OnReuse {
+    /// Whether the session is revoked.
+    pub(crate) const fn revokes(self) -> bool {
+        matches!(self, Self::Revoke | Self::RevokeDespiteLostWrites)
+    }
+}

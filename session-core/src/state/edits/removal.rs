@@ -1,0 +1,238 @@
+//! The removal of a value that one request gets.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytestring::ByteString;
+
+use super::{Pending, Start, Step};
+use crate::error::Error;
+use crate::record::Value;
+
+/// The removal of a value that one request gets.
+pub(crate) struct Removal {
+    /// What the key held when it was last applied.
+    value: Mutex<Option<Value>>,
+    /// Refuses a value that the handler could not be given.
+    check: fn(&str, &Value) -> Result<(), Error>,
+    /// A save has carried it out.
+    saved: AtomicBool,
+}
+
+impl Removal {
+    pub(crate) fn of(value: Value, check: fn(&str, &Value) -> Result<(), Error>) -> Self {
+        Self {
+            value: Mutex::new(Some(value)),
+            check,
+            saved: AtomicBool::new(false),
+        }
+    }
+
+    /// What it removes.
+    pub(crate) fn value(&self) -> Option<Value> {
+        self.value
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn apply(&self, key: &str, value: Option<Value>) -> Result<(), Error> {
+        if let Some(value) = &value {
+            (self.check)(key, value)?;
+        }
+        *self.value.lock().unwrap_or_else(PoisonError::into_inner) = value;
+        Ok(())
+    }
+
+    pub(super) fn settle(&self) {
+        self.saved.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_saved(&self) -> bool {
+        self.saved.load(Ordering::Acquire)
+    }
+}
+
+impl Pending {
+    /// Adds the removal of a key's value, whatever it is by then.
+    pub(crate) fn take_out(&mut self, key: ByteString, removal: Arc<Removal>) {
+        self.add(key, Step::Remove(removal), None);
+    }
+
+    /// Whether nobody else can have the value that a handler sees: this request made it, from
+    /// nothing that is stored.
+    pub(crate) fn is_own(&self, key: &str) -> bool {
+        self.active(key)
+            .is_some_and(|entry| !matches!(entry.start, Start::Stored))
+    }
+
+    /// Takes note that there was nothing left to remove, with which all is saved that came before;
+    /// `false` if the removal was dropped for another change.
+    pub(crate) fn settle_removal(&mut self, key: &str, removal: &Arc<Removal>) -> bool {
+        let Some((at, step)) = self.step(key, removal) else {
+            return false;
+        };
+        let entry = &mut self.entries[at];
+        entry.then.drain(..=step);
+        entry.kept = None;
+        if entry.is_idle() {
+            self.entries.remove(at);
+        }
+        true
+    }
+
+    /// Puts the value back, if nothing was changed since.
+    pub(crate) fn withdraw(&mut self, key: &str, removal: &Arc<Removal>) {
+        let Some((at, step)) = self.step(key, removal) else {
+            return;
+        };
+        let entry = &mut self.entries[at];
+        if step + 1 < entry.then.len() {
+            return;
+        }
+        self.seq += 1;
+        entry.then.pop();
+        entry.current = removal.value();
+        entry.changed = self.seq;
+        if entry.is_idle() && entry.kept.is_none() {
+            self.entries.remove(at);
+        }
+    }
+
+    fn step(&self, key: &str, removal: &Arc<Removal>) -> Option<(usize, usize)> {
+        let at = self.position(key).ok()?;
+        let step = self.entries[at]
+            .then
+            .iter()
+            .position(|step| step.is(removal))?;
+        Some((at, step))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Arena;
+    use crate::record::Codec;
+    use crate::record::Values;
+    use crate::state::UpdateFn;
+
+    fn json(text: &str) -> Value {
+        Value::new(Codec::Json, text.to_owned())
+    }
+
+    fn append(text: &'static str) -> UpdateFn {
+        Arc::new(move |_, old, _, _| {
+            let old = old.map_or("-", |old| std::str::from_utf8(old.bytes()).unwrap());
+            Ok(json(&format!("{old}{text}")))
+        })
+    }
+
+    fn removal(of: &str) -> Arc<Removal> {
+        Arc::new(Removal::of(json(of), |_, _| Ok(())))
+    }
+
+    fn stored() -> Values {
+        [("k".into(), json("1"))].into_iter().collect()
+    }
+
+    /// What a handler sees.
+    fn seen(pending: &Pending) -> Option<Value> {
+        pending.view(Some(&stored()), "k").cloned()
+    }
+
+    #[test]
+    fn a_removal_is_applied_to_what_is_stored_by_then() {
+        let mut pending = Pending::default();
+        let removal = removal("1");
+        pending.take_out("k".into(), Arc::clone(&removal));
+        assert_eq!((seen(&pending), removal.value()), (None, Some(json("1"))));
+        assert!(pending.depends_on_stored() && !pending.is_own("k"));
+        let fresh: Values = [("k".into(), json("2"))].into_iter().collect();
+        let replays = pending.replays(Some(&fresh));
+        let results = replays[0].run(Codec::Json, &mut Arena::default()).unwrap();
+        assert_eq!((results, removal.value()), (None, Some(json("2"))));
+        let replays = pending.replays(Some(&Values::default()));
+        replays[0].run(Codec::Json, &mut Arena::default()).unwrap();
+        assert_eq!(removal.value(), None, "another request has it");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_given_out_is_not_removed() {
+        let mut pending = Pending::default();
+        let gone = |_: &str, _: &Value| Err(Error::Gone);
+        let removal = Arc::new(Removal::of(json("1"), gone));
+        pending.take_out("k".into(), removal);
+        let replays = pending.replays(Some(&stored()));
+        assert!(replays[0].run(Codec::Json, &mut Arena::default()).is_err());
+        // Where there is nothing, there is nothing to refuse.
+        let replays = pending.replays(None);
+        assert!(replays[0].run(Codec::Json, &mut Arena::default()).is_ok());
+    }
+
+    #[test]
+    fn only_the_save_that_took_it_settles_it() {
+        let mut pending = Pending::default();
+        let early = pending.take();
+        let removal = removal("1");
+        pending.take_out("k".into(), Arc::clone(&removal));
+        pending.settle(&early, &stored(), true);
+        assert!(!removal.is_saved());
+        let taken = pending.take();
+        pending.set("k".into(), Some(json("8")));
+        pending.settle(&taken, &Values::default(), true);
+        assert!(removal.is_saved());
+        assert_eq!(seen(&pending), Some(json("8")), "what came after it stays");
+        assert!(!pending.settle_removal("k", &removal));
+    }
+
+    #[test]
+    fn one_that_is_withdrawn_leaves_what_was_there() {
+        let mut pending = Pending::default();
+        let first = removal("1");
+        pending.take_out("k".into(), Arc::clone(&first));
+        pending.withdraw("k", &first);
+        assert!(pending.is_empty());
+        assert_eq!(seen(&pending), Some(json("1")));
+
+        pending.update("k".into(), append("a"), json("1a"));
+        let second = removal("1a");
+        pending.take_out("k".into(), Arc::clone(&second));
+        pending.withdraw("k", &second);
+        assert_eq!(
+            seen(&pending),
+            Some(json("1a")),
+            "an update before it stays"
+        );
+        pending.withdraw("k", &second);
+        assert_eq!(seen(&pending), Some(json("1a")));
+
+        let third = removal("1a");
+        pending.take_out("k".into(), Arc::clone(&third));
+        pending.update("k".into(), append("b"), json("-b"));
+        pending.withdraw("k", &third);
+        assert_eq!(
+            seen(&pending),
+            Some(json("-b")),
+            "a change after it was made without the value"
+        );
+    }
+
+    #[test]
+    fn one_without_anything_to_remove_ends_what_came_before_it() {
+        let mut pending = Pending::default();
+        pending.update("new".into(), append("a"), json("-a"));
+        let first = removal("-a");
+        pending.take_out("new".into(), Arc::clone(&first));
+        assert!(pending.settle_removal("new", &first));
+        assert!(pending.is_empty());
+
+        pending.take_out("new".into(), Arc::clone(&first));
+        pending.update("new".into(), append("b"), json("-b"));
+        assert!(pending.settle_removal("new", &first));
+        let view = pending.view(Some(&stored()), "new").cloned();
+        assert_eq!(view, Some(json("-b")));
+        assert_eq!(pending.replays(None).len(), 1);
+        assert!(!pending.settle_removal("new", &first));
+    }
+}

@@ -1,0 +1,159 @@
+//! Changes of a session's metadata: signing in, renewing, another lifetime or label.
+
+use bytestring::ByteString;
+
+use crate::crypto::random_bytes;
+use crate::error::Error;
+use crate::record::TokenHash;
+use crate::record::{Lifetime, Record};
+use crate::settings::Rules;
+use crate::time::Timestamp;
+use crate::token::Secret;
+use crate::token::retire;
+
+/// What a save is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// The handler asked for it.
+    Save,
+    /// The request has succeeded.
+    Commit,
+    /// It has succeeded, with a response that must not carry a new token.
+    CommitKeepingToken,
+}
+
+/// Changes of metadata that the next commit makes.
+#[derive(Clone, Default)]
+pub(crate) struct Intent {
+    pub(crate) renew: bool,
+    pub(crate) sign_in: Option<ByteString>,
+    /// The latest authentication of this principal that is known of.
+    pub(crate) after: Timestamp,
+    pub(crate) lifetime: Option<Lifetime>,
+    pub(crate) label: Option<ByteString>,
+    /// The seed of the session that is to be stored, or renewed, where a CSRF token was asked for
+    /// before.
+    pub(crate) csrf_seed: Option<[u8; 16]>,
+}
+
+/// What a request asked for last, stored or not: a new session has it.
+#[derive(Clone, Default)]
+pub(crate) struct Asked {
+    pub(crate) lifetime: Option<Lifetime>,
+    pub(crate) label: Option<ByteString>,
+}
+
+impl Intent {
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.renews() && self.lifetime.is_none() && self.label.is_none()
+    }
+
+    pub(crate) fn renews(&self) -> bool {
+        self.renew || self.sign_in.is_some()
+    }
+
+    /// The time of an authentication that follows all that are known of.
+    pub(crate) fn authenticated(&self, now: Timestamp) -> Timestamp {
+        now.max(self.after)
+    }
+
+    /// The seed that the session is going to have: drawn once, so that everybody who asks gets the
+    /// same.
+    pub(crate) fn draw_seed(&mut self) -> Result<[u8; 16], Error> {
+        let seed = self.csrf_seed.map_or_else(random_bytes, Ok)?;
+        self.csrf_seed = Some(seed);
+        Ok(seed)
+    }
+
+    /// Bytes that its names add to those of `record`.
+    pub(crate) fn growth(&self, record: Option<&Record>) -> usize {
+        let (principal, label) =
+            record.map_or((None, None), |record| (record.principal(), record.label()));
+        let more = |new: &Option<ByteString>, old: Option<&str>| {
+            let old = old.map_or(0, str::len);
+            new.as_ref().map_or(0, |new| new.len().saturating_sub(old))
+        };
+        more(&self.sign_in, principal) + more(&self.label, label)
+    }
+
+    /// The part that a save on this occasion may carry out: renewals wait for the commit.
+    pub(crate) fn due(&self, occasion: Occasion) -> Self {
+        let renewing = occasion == Occasion::Commit;
+        Self {
+            renew: renewing && self.renew,
+            sign_in: self.sign_in.clone().filter(|_| renewing),
+            after: self.after,
+            csrf_seed: self.csrf_seed,
+            lifetime: self.lifetime,
+            label: self.label.clone(),
+        }
+    }
+
+    /// Forgets what was carried out.
+    pub(crate) fn settle(&mut self, done: &Self) {
+        self.renew &= !done.renew && done.sign_in.is_none();
+        if self.sign_in == done.sign_in {
+            self.sign_in = None;
+        }
+        if self.lifetime == done.lifetime {
+            self.lifetime = None;
+        }
+        if self.label == done.label {
+            self.label = None;
+        }
+        if done.renews() {
+            self.csrf_seed = None;
+        }
+    }
+
+    /// Carries itself out on `record`; the new secret where that renews its token.
+    pub(crate) fn apply(
+        &self,
+        record: &mut Record,
+        now: Timestamp,
+        rules: &Rules,
+    ) -> Result<Option<Secret>, Error> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        record.last_seen = record.last_seen.max(now);
+        if let Some(lifetime) = self.lifetime {
+            let started = record.authenticated.unwrap_or(record.created);
+            record.lifetime = lifetime;
+            record.deadline = record.deadline.min(started.plus(lifetime.absolute()));
+        }
+        if let Some(label) = &self.label {
+            record.label = Some(label.clone());
+        }
+        if let Some(principal) = &self.sign_in {
+            record.principal = Some(principal.clone());
+            record.authenticated = Some(self.authenticated(now));
+            record.deadline = now.plus(record.lifetime.absolute());
+        }
+        if !self.renews() {
+            return Ok(None);
+        }
+        retire(&mut record.tokens, record.epoch, now, &rules.rotation);
+        record.epoch = record.epoch.saturating_add(1);
+        if let Some(seed) = self.csrf_seed {
+            record.csrf_seed = seed;
+        }
+        let secret = rules.new_secret()?;
+        record.tokens.extend(
+            secret
+                .as_ref()
+                .map(|secret| issued(secret, now, record.epoch)),
+        );
+        Ok(secret)
+    }
+}
+
+pub(crate) fn issued(secret: &Secret, now: Timestamp, epoch: u64) -> TokenHash {
+    TokenHash {
+        hash: secret.hash(),
+        issued: now,
+        epoch,
+        confirmed: None,
+        retired: None,
+    }
+}

@@ -1,0 +1,256 @@
+//! What a save has to write: decided here, without I/O.
+
+use std::sync::Arc;
+
+use crate::crypto::random_bytes_of_three;
+use crate::error::Error;
+use crate::record::{Record, SessionId};
+use crate::settings::Rules;
+use crate::state::Base;
+use crate::state::Job;
+use crate::state::Taken;
+use crate::state::{Intent, Occasion, issued};
+use crate::state::{Phase, State};
+use crate::store::{Changes, Key, Metadata};
+use crate::time::Timestamp;
+use crate::token::{Secret, advance};
+
+/// What a save has to do.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it was made; a box would cost every write an allocation"
+)]
+pub(crate) enum Plan {
+    Nothing,
+    /// There is something to store, and it may not be: say so.
+    Withhold(&'static str),
+    Write(Job),
+    /// The session gets a lifetime that is over: it ends.
+    End,
+}
+
+/// What is to be done with a client's token.
+struct Tokens {
+    /// It gets a successor.
+    rotate: bool,
+    /// It is told once more, unchanged.
+    again: bool,
+    /// The client is to hear of it, and this write cannot tell: a later one has to.
+    owed: bool,
+}
+
+const KEEPING_TOKEN: &str = "the response cannot carry a new token";
+
+impl State {
+    /// Decides what a save has to write.
+    pub(crate) fn plan(
+        &mut self,
+        now: Timestamp,
+        occasion: Occasion,
+        rules: &Rules,
+    ) -> Result<Plan, Error> {
+        let mut intent = self.intent.due(occasion);
+        if self.barred.is_some() && intent.sign_in.is_none() {
+            let waits = occasion == Occasion::Save && self.intent.sign_in.is_some();
+            return Ok(match waits || self.is_idle() {
+                true => Plan::Nothing,
+                false => Plan::Withhold(
+                    "its token was renewed, or it ended, since this request was sent",
+                ),
+            });
+        }
+        if self.base.is_some() && intent.renews() {
+            intent.csrf_seed = Some(self.intent.draw_seed()?);
+        }
+        let mut plan = match &self.base {
+            Some(base) => self.plan_update(base, intent, now, occasion, rules)?,
+            None => self.plan_create(intent, now, occasion, rules)?,
+        };
+        if let Plan::Write(job) = &mut plan {
+            job.taken = self.pending.take();
+            self.guest = None;
+        }
+        Ok(plan)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.intent.is_empty()
+    }
+
+    fn plan_create(
+        &mut self,
+        intent: Intent,
+        now: Timestamp,
+        occasion: Occasion,
+        rules: &Rules,
+    ) -> Result<Plan, Error> {
+        let values = self.pending.fresh();
+        if values.is_empty() && intent.sign_in.is_none() && intent.csrf_seed.is_none() {
+            return Ok(match (&self.intent.sign_in, occasion) {
+                (Some(_), Occasion::CommitKeepingToken) => Plan::Withhold(KEEPING_TOKEN),
+                _ => Plan::Nothing,
+            });
+        }
+        match occasion {
+            _ if self.phase != Phase::Open => return Err(Error::Detached),
+            Occasion::CommitKeepingToken => return Ok(Plan::Withhold(KEEPING_TOKEN)),
+            Occasion::Save | Occasion::Commit => {}
+        }
+        let asked = &self.asked;
+        let lifetime = intent.lifetime.or(asked.lifetime).unwrap_or(rules.lifetime);
+        // One call of the system for all of it.
+        let [id, secret, seed] = random_bytes_of_three()?;
+        let mut record = Record::new(
+            SessionId::from_bytes(id),
+            rules.scope.clone(),
+            lifetime,
+            now,
+        );
+        record.values = values;
+        record.csrf_seed = *self.intent.csrf_seed.get_or_insert(seed);
+        record.label = intent.label.as_ref().or(asked.label.as_ref()).cloned();
+        if let Some(principal) = &intent.sign_in {
+            record.principal = Some(principal.clone());
+            record.authenticated = Some(intent.authenticated(now));
+        }
+        let secret = (!rules.is_sealed()).then(|| Secret::from_bytes(secret));
+        record
+            .tokens
+            .extend(secret.as_ref().map(|secret| issued(secret, now, 0)));
+        rules.check_record(&record)?;
+        Ok(Plan::Write(Job {
+            creates: true,
+            key: Key::Id(record.id),
+            epoch: record.epoch,
+            record: Arc::new(record),
+            secret,
+            changes: Changes::new(),
+            expected: None,
+            reload: false,
+            generation: self.generation,
+            again: false,
+            taken: Taken::default(),
+            intent,
+        }))
+    }
+
+    fn plan_update(
+        &self,
+        base: &Base,
+        intent: Intent,
+        now: Timestamp,
+        occasion: Occasion,
+        rules: &Rules,
+    ) -> Result<Plan, Error> {
+        let old = &*base.record;
+        let changes = self.pending.changes(&old.values);
+        let asked = !changes.keeps_values() || !intent.is_empty();
+        // A save before the response writes activity beside other changes only: the commit follows.
+        // After it, to save is what keeps a session alive.
+        let saves = occasion != Occasion::Save || asked;
+        let touched = (saves || self.phase != Phase::Open) && old.touch_due(now);
+        let upkeep = self.upkeep(base, &intent, now, occasion, touched, rules);
+        let set_back = touched && old.is_ahead(now);
+        let replaced = !intent.is_empty()
+            || (saves && base.upkeep.confirm)
+            || upkeep.rotate
+            || upkeep.owed != old.owed
+            || set_back;
+        if !asked && !replaced && !touched {
+            return Ok(Plan::Nothing);
+        }
+        let sealed = rules.is_sealed();
+        if sealed && (self.phase != Phase::Open || occasion == Occasion::CommitKeepingToken) {
+            // Every write of a sealed session is a new token.
+            return match (self.phase, !asked) {
+                (_, true) => Ok(Plan::Nothing),
+                (Phase::Open, false) => Ok(Plan::Withhold(KEEPING_TOKEN)),
+                (_, false) => Err(Error::Detached),
+            };
+        }
+        let changes = changes.with_metadata(match (replaced, touched) {
+            (true, _) => Metadata::Replaced,
+            (false, true) => Metadata::Touched(now),
+            (false, false) => Metadata::Unchanged,
+        });
+        let mut record = changes.apply(old);
+        if set_back {
+            record.bring_back(now);
+        }
+        let mut secret = intent.apply(&mut record, now, rules)?;
+        record.owed = upkeep.owed;
+        if replaced && secret.is_none() {
+            record.last_seen = record.last_seen.max(now);
+            secret = upkeep.rotate.then(Secret::random).transpose()?;
+            let current = base.presented && !base.upkeep.superseded;
+            if let Some(presented) = base.secret.as_ref().filter(|_| current) {
+                let successor = secret.as_ref();
+                advance(
+                    &mut record,
+                    &presented.hash(),
+                    successor,
+                    now,
+                    &rules.rotation,
+                );
+            }
+        }
+        if old.is_live(now) && !record.is_live(now) {
+            return Ok(Plan::End);
+        }
+        if record.outgrows(old) {
+            rules.check_record(&record)?;
+        }
+        let versioned = replaced || self.pending.depends_on_stored();
+        Ok(Plan::Write(Job {
+            creates: false,
+            key: base.key.clone(),
+            epoch: old.epoch,
+            record: Arc::new(record),
+            secret,
+            changes,
+            expected: versioned.then_some(old.version),
+            // What has expired was kept alive by another request, or is gone.
+            reload: (base.stale && versioned) || !old.is_live(now),
+            generation: self.generation,
+            again: upkeep.again,
+            taken: Taken::default(),
+            intent,
+        }))
+    }
+
+    /// What beside the handler's changes is to be done with the client's token.
+    fn upkeep(
+        &self,
+        base: &Base,
+        intent: &Intent,
+        now: Timestamp,
+        occasion: Occasion,
+        touched: bool,
+        rules: &Rules,
+    ) -> Tokens {
+        let rotates = rules.rotation.is_on();
+        let lifetime = intent.lifetime.unwrap_or(base.record.lifetime);
+        let writes = touched || !intent.is_empty();
+        // Another `Max-Age`, or the token signed with the newest key. Where tokens rotate, the
+        // `Max-Age` moves with them.
+        let news = lifetime != base.record.lifetime
+            || writes && base.old_key && !base.upkeep.superseded
+            || writes && lifetime.is_persistent() && !rotates;
+        let owed = base.record.owed || news;
+        // A save may be followed by no answer, so that it cannot tell.
+        let may_tell = occasion == Occasion::Commit && !base.upkeep.superseded;
+        // No token is told twice where tokens rotate: of two answers that overtake each other the
+        // later one could bring back what the earlier one has replaced.
+        let may_rotate = may_tell && self.phase == Phase::Open && base.upkeep.rotate_at.is_some();
+        let again = may_tell && owed && !rotates;
+        let rotate = may_rotate && !intent.renews() && (owed || base.upkeep.rotation_due(now));
+        // The client hears of a token that was created in this request, and of a sealed one, in any
+        // case.
+        let tells = again || rotate || intent.renews() || self.tell || rules.is_sealed();
+        Tokens {
+            rotate,
+            again,
+            owed: owed && !tells,
+        }
+    }
+}

@@ -1,0 +1,1006 @@
+use super::*;
+use crate::error::Error;
+use crate::record::TokenHash;
+use crate::record::{Codec, Lifetime, Limits};
+use crate::settings::Rules;
+use crate::state::Job;
+use crate::state::Plan;
+use crate::state::{Intent, Occasion};
+use crate::store::Capability;
+use crate::token::retire;
+use bytestring::ByteString;
+use smallvec::SmallVec;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1_000)
+}
+
+fn json(text: &str) -> Value {
+    Value::new(Codec::Json, text.to_owned())
+}
+
+fn rules() -> Rules {
+    let scope = ByteString::from_static("id");
+    Rules {
+        fresh_metadata: Rules::fresh_metadata(&scope),
+        scope,
+        lifetime: Lifetime::new(HOUR, HOUR * 10).unwrap(),
+        codec: Codec::Json,
+        limits: Limits::default(),
+        rotation: Rotation::off(),
+        cap: None,
+        capability: Capability::Server,
+        max_token: 4096,
+    }
+}
+
+fn sealed() -> Rules {
+    let capability = Capability::Client {
+        overhead: 40,
+        cookies: 1,
+    };
+    Rules {
+        fresh_metadata: Rules::fresh_metadata(&ByteString::from_static("id")),
+        capability,
+        ..rules()
+    }
+}
+
+fn record() -> Record {
+    let id = SessionId::from_bytes([1; 16]);
+    Record::new(id, "id", rules().lifetime, at(1_000)).with_value("a", json("1"))
+}
+
+fn base(record: Record) -> Base {
+    Base {
+        key: Key::Id(record.id),
+        record: Arc::new(record),
+        secret: None,
+        held: true,
+        old_key: false,
+        stale: false,
+        presented: false,
+        upkeep: Upkeep::default(),
+    }
+}
+
+fn opened() -> State {
+    State::opened(Some(base(record())), None)
+}
+
+fn new() -> State {
+    State::opened(None, None)
+}
+
+fn put(state: &mut State, key: &'static str, text: &str) {
+    state.put(key.into(), json(text), &rules()).unwrap();
+}
+
+fn created(state: &mut State, occasion: Occasion) -> Job {
+    match state.plan(at(1_001), occasion, &rules()).unwrap() {
+        Plan::Write(job) if job.creates => job,
+        _ => panic!("not a creation"),
+    }
+}
+
+fn updated_at(state: &mut State, now: Timestamp, occasion: Occasion) -> Job {
+    match state.plan(now, occasion, &rules()).unwrap() {
+        Plan::Write(job) if !job.creates => job,
+        _ => panic!("not an update"),
+    }
+}
+
+fn updated(state: &mut State, occasion: Occasion) -> Job {
+    updated_at(state, at(1_001), occasion)
+}
+
+fn is_nothing(state: &mut State, now: Timestamp, occasion: Occasion) -> bool {
+    matches!(state.plan(now, occasion, &rules()), Ok(Plan::Nothing))
+}
+
+fn withheld(state: &mut State, occasion: Occasion, rules: &Rules) -> Option<&'static str> {
+    match state.plan(at(1_001), occasion, rules) {
+        Ok(Plan::Withhold(reason)) => Some(reason),
+        _ => None,
+    }
+}
+
+#[test]
+fn activity_is_due_after_the_touch_interval() {
+    let record = record();
+    assert!(!Record::touch_due(&record, at(1_059)));
+    assert!(Record::touch_due(&record, at(1_060)));
+    let mut state = opened();
+    assert!(!state.needs_commit(at(1_059)));
+    assert!(state.needs_commit(at(1_060)));
+    assert!(is_nothing(&mut state, at(1_059), Occasion::Commit));
+    let job = updated_at(&mut state, at(1_060), Occasion::Commit);
+    assert!(job.is_upkeep());
+    assert_eq!(job.changes.metadata(), Metadata::Touched(at(1_060)));
+    assert_eq!(job.expected, None);
+    assert!(
+        is_nothing(&mut state, at(1_060), Occasion::Save),
+        "a save records no activity"
+    );
+    assert!(updated_at(&mut state, at(1_060), Occasion::CommitKeepingToken).is_upkeep());
+}
+
+#[test]
+fn what_needs_a_commit() {
+    let now = at(1_001);
+    assert!(!new().needs_commit(now));
+    assert!(!opened().needs_commit(now));
+    let cases: [fn(&mut State); 7] = [
+        |state| put(state, "b", "2"),
+        |state| state.clear(),
+        |state| state.intent.renew = true,
+        |state| state.intent.label = Some("phone".into()),
+        |state| state.tell = true,
+        |state| state.forget = true,
+        |state| state.destroy(),
+    ];
+    for (position, change) in cases.into_iter().enumerate() {
+        let mut state = opened();
+        change(&mut state);
+        assert!(state.needs_commit(now), "{position}");
+    }
+}
+
+#[test]
+fn what_would_be_lost() {
+    assert!(!new().is_unsaved());
+    assert!(!opened().is_unsaved());
+    type Change = fn(&mut State);
+    let cases: [(Change, bool, bool); 8] = [
+        (|state| put(state, "b", "2"), true, true),
+        (|state| put(state, "a", "1"), true, false), // it is there already
+        (|state| state.clear(), false, true),
+        (|state| state.intent.renew = true, false, true),
+        (
+            |state| state.intent.label = Some("phone".into()),
+            false,
+            true,
+        ),
+        (
+            |state| state.intent.sign_in = Some("user".into()),
+            true,
+            true,
+        ),
+        (|state| state.destroy(), false, true),
+        (|state| state.tell = true, false, false),
+    ];
+    for (position, (change, of_new, of_stored)) in cases.into_iter().enumerate() {
+        for (mut state, expected) in [(new(), of_new), (opened(), of_stored)] {
+            change(&mut state);
+            assert_eq!(state.is_unsaved(), expected, "{position}");
+            state.barred = Some(Box::default());
+            assert!(!state.is_unsaved());
+            state.barred = None;
+            state.phase = Phase::Abandoned;
+            assert!(!state.is_unsaved());
+            state.phase = Phase::Closed;
+            assert_eq!(state.is_unsaved(), expected, "{position}");
+        }
+    }
+}
+
+#[test]
+fn a_creation() {
+    let mut state = new();
+    assert!(is_nothing(&mut state, at(1_001), Occasion::Commit));
+    put(&mut state, "a", "1");
+    state.intent.label = Some("phone".into());
+    let job = created(&mut state, Occasion::Save);
+    let record = &job.record;
+    assert_eq!((record.version, record.epoch), (1, 0));
+    assert_eq!((record.created, record.last_seen), (at(1_001), at(1_001)));
+    assert_eq!(record.lifetime, rules().lifetime);
+    assert_eq!(record.scope(), "id");
+    assert_eq!(record.label(), Some("phone"));
+    assert_eq!((record.principal(), record.authenticated), (None, None));
+    assert_eq!(record.values.get("a"), Some(&json("1")));
+    assert_ne!(record.csrf_seed, [0; 16]);
+    let hash = job.secret.as_ref().unwrap().hash();
+    let [token] = record.tokens[..] else {
+        panic!("one token")
+    };
+    assert_eq!(
+        (token.hash, token.issued, token.epoch),
+        (hash, at(1_001), 0)
+    );
+    assert_eq!((token.confirmed, token.retired), (None, None));
+    assert_eq!(job.renews(), None);
+
+    let key = Key::Id(job.record.id);
+    state.created(job, key.clone());
+    assert!(state.tell);
+    assert!(state.pending.is_empty() && state.intent.is_empty());
+    assert_eq!(state.count(), 1);
+    let base = state.base.as_ref().unwrap();
+    assert_eq!(base.key, key);
+    assert!(!base.held && !base.old_key && !base.stale);
+}
+
+#[test]
+fn a_creation_by_signing_in() {
+    let mut state = new();
+    state.intent.sign_in = Some("user".into());
+    state.intent.lifetime = Some(Lifetime::aal3());
+    assert!(
+        is_nothing(&mut state, at(1_001), Occasion::Save),
+        "it waits for the commit"
+    );
+    let job = created(&mut state, Occasion::Commit);
+    assert_eq!(job.record.principal(), Some("user"));
+    assert_eq!(job.record.authenticated, Some(at(1_001)));
+    assert_eq!(job.record.lifetime, Lifetime::aal3());
+    assert_eq!(job.record.deadline, at(1_001).plus(HOUR * 12));
+    assert_eq!(job.renews(), Some(true));
+    let reason = "the response cannot carry a new token";
+    assert_eq!(
+        withheld(&mut state, Occasion::CommitKeepingToken, &rules()),
+        Some(reason)
+    );
+}
+
+#[test]
+fn what_may_not_be_created() {
+    let mut state = new();
+    put(&mut state, "a", "1");
+    let reason = "the response cannot carry a new token";
+    assert_eq!(
+        withheld(&mut state, Occasion::CommitKeepingToken, &rules()),
+        Some(reason)
+    );
+    for phase in [Phase::Closed, Phase::Abandoned] {
+        state.phase = phase;
+        for occasion in [
+            Occasion::Save,
+            Occasion::Commit,
+            Occasion::CommitKeepingToken,
+        ] {
+            let plan = state.plan(at(1_001), occasion, &rules());
+            assert!(matches!(plan, Err(Error::Detached)));
+        }
+    }
+    assert!(is_nothing(
+        &mut new(),
+        at(1_001),
+        Occasion::CommitKeepingToken
+    ));
+}
+
+#[test]
+fn a_muted_request_stores_nothing() {
+    let mut state = State::opened(None, Some(Box::default()));
+    let reason = "its token was renewed, or it ended, since this request was sent";
+    for occasion in [
+        Occasion::Save,
+        Occasion::Commit,
+        Occasion::CommitKeepingToken,
+    ] {
+        assert!(is_nothing(&mut state, at(1_001), occasion));
+    }
+    put(&mut state, "a", "1");
+    for occasion in [
+        Occasion::Save,
+        Occasion::Commit,
+        Occasion::CommitKeepingToken,
+    ] {
+        assert_eq!(withheld(&mut state, occasion, &rules()), Some(reason));
+    }
+    state.intent.sign_in = Some("user".into());
+    assert!(
+        is_nothing(&mut state, at(1_001), Occasion::Save),
+        "a sign-in waits for the commit"
+    );
+    let job = created(&mut state, Occasion::Commit);
+    assert_eq!(job.record.values.len(), 1);
+    state.created(job, Key::Id(SessionId::from_bytes([2; 16])));
+    assert!(
+        state.barred.is_none(),
+        "from here on it is a session like any other"
+    );
+}
+
+#[test]
+fn an_update_of_values() {
+    let mut state = opened();
+    put(&mut state, "b", "2");
+    let job = updated(&mut state, Occasion::Save);
+    assert!(!job.is_upkeep());
+    assert_eq!(job.changes.metadata(), Metadata::Unchanged);
+    assert_eq!(job.expected, None);
+    assert_eq!(job.record.version, 2);
+    assert_eq!(job.record.last_seen, at(1_000));
+    assert!(job.secret.is_none());
+    assert_eq!(job.renews(), None);
+    let job = updated_at(&mut state, at(1_060), Occasion::Commit);
+    assert_eq!(job.changes.metadata(), Metadata::Touched(at(1_060)));
+    assert_eq!(job.record.last_seen, at(1_060));
+    assert!(!job.is_upkeep());
+
+    let key = Key::Id(job.record.id);
+    state.updated(job, key, 2, &rules());
+    assert!(!state.tell);
+    assert!(!state.base.as_ref().unwrap().stale);
+    assert!(state.pending.is_empty());
+}
+
+#[test]
+fn a_merged_update_leaves_a_stale_base() {
+    let mut state = opened();
+    put(&mut state, "b", "2");
+    let job = updated(&mut state, Occasion::Save);
+    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 3, &rules());
+    assert!(state.base.as_ref().unwrap().stale);
+}
+
+#[test]
+fn an_update_that_depends_on_what_is_stored_meets_its_version() {
+    let mut state = opened();
+    let update: UpdateFn = Arc::new(|_, _, _, _| Ok(json("2")));
+    state
+        .update("a".into(), update, json("2"), &rules())
+        .unwrap();
+    assert_eq!(updated(&mut state, Occasion::Save).expected, Some(1));
+}
+
+#[test]
+fn a_renewal() {
+    let mut state = opened();
+    state.intent.renew = true;
+    for occasion in [Occasion::Save, Occasion::CommitKeepingToken] {
+        assert!(
+            is_nothing(&mut state, at(1_001), occasion),
+            "it waits for the commit"
+        );
+    }
+    let job = updated(&mut state, Occasion::Commit);
+    assert_eq!(job.renews(), Some(false));
+    assert_eq!(job.changes.metadata(), Metadata::Replaced);
+    assert_eq!(job.expected, Some(1));
+    let record = &job.record;
+    assert_eq!((record.version, record.epoch), (2, 1));
+    assert_eq!((record.last_seen, record.deadline), (at(1_001), at(37_000)));
+    assert_ne!(record.csrf_seed, [0; 16]);
+    assert_eq!((record.principal(), record.authenticated), (None, None));
+    let [token] = record.tokens[..] else {
+        panic!("one token")
+    };
+    let hash = job.secret.as_ref().unwrap().hash();
+    assert_eq!(
+        (token.hash, token.epoch, token.issued),
+        (hash, 1, at(1_001))
+    );
+
+    let key = Key::Id(job.record.id);
+    state.updated(job, key, 2, &rules());
+    assert!(state.tell);
+    assert!(state.intent.is_empty());
+    assert_eq!(
+        state.base.as_ref().unwrap().secret.as_ref().unwrap().hash(),
+        hash
+    );
+}
+
+#[test]
+fn signing_in_starts_both_clocks_anew() {
+    let mut state = opened();
+    state.intent.sign_in = Some("user".into());
+    let job = updated_at(&mut state, at(2_000), Occasion::Commit);
+    assert_eq!(job.renews(), Some(true));
+    assert_eq!(job.record.principal(), Some("user"));
+    assert_eq!(job.record.authenticated, Some(at(2_000)));
+    assert_eq!(job.record.last_seen, at(2_000));
+    assert_eq!(job.record.deadline, at(38_000));
+    assert_eq!(job.record.epoch, 1);
+}
+
+#[test]
+fn another_lifetime_only_shortens() {
+    let apply = |record: Record, lifetime: Lifetime| {
+        let mut state = State::opened(Some(base(record)), None);
+        state.intent.lifetime = Some(lifetime);
+        updated_at(&mut state, at(1_030), Occasion::Save).record
+    };
+    let hours = |hours: u32| Lifetime::new(HOUR, HOUR * hours).unwrap();
+    let longer = apply(record(), hours(11));
+    assert_eq!(longer.lifetime, hours(11));
+    assert_eq!(longer.deadline, at(37_000));
+    assert_eq!(longer.last_seen, at(1_030));
+    assert_eq!(longer.epoch, 0);
+    assert_eq!(apply(record(), hours(2)).deadline, at(8_200));
+    let mut authenticated = record();
+    authenticated.authenticated = Some(at(1_010));
+    assert_eq!(apply(authenticated, hours(2)).deadline, at(8_210));
+}
+
+#[test]
+fn a_label_takes_the_place_of_another() {
+    let mut state = opened();
+    state.intent.label = Some("phone".into());
+    let job = updated(&mut state, Occasion::Save);
+    assert_eq!(job.record.label(), Some("phone"));
+    assert_eq!(job.record.epoch, 0);
+    assert!(job.secret.is_none());
+    assert_eq!(job.expected, Some(1));
+}
+
+#[test]
+fn when_the_client_must_hear_of_its_token() {
+    let rules = rules();
+    let touched = |persistent: bool, old_key: bool, seconds: u64| {
+        let mut record = record();
+        if persistent {
+            record.lifetime = record.lifetime.persistent();
+        }
+        let mut state = State::opened(Some(base(record)), None);
+        state.base.as_mut().unwrap().old_key = old_key;
+        put(&mut state, "b", "2");
+        let job = updated_at(&mut state, at(seconds), Occasion::Commit);
+        let key = Key::Id(job.record.id);
+        state.updated(job, key, 2, &rules);
+        (state.tell, state.base.unwrap().old_key)
+    };
+    assert_eq!(touched(false, false, 1_001), (false, false));
+    assert_eq!(touched(false, false, 1_060), (false, false));
+    assert_eq!(touched(true, false, 1_001), (false, false));
+    assert_eq!(
+        touched(true, false, 1_060),
+        (true, false),
+        "its Max-Age moves"
+    );
+    assert_eq!(touched(false, true, 1_001), (false, true));
+    assert_eq!(
+        touched(false, true, 1_060),
+        (true, false),
+        "it is signed anew"
+    );
+
+    let mut state = opened();
+    state.intent.lifetime = Some(Lifetime::aal3());
+    let job = updated(&mut state, Occasion::Save);
+    let key = Key::Id(job.record.id);
+    state.updated(job, key, 2, &rules);
+    assert!(
+        !state.tell && state.base.as_ref().unwrap().record.owed,
+        "no answer may follow"
+    );
+    assert!(state.needs_commit(at(1_001)));
+    assert!(is_nothing(
+        &mut state,
+        at(1_001),
+        Occasion::CommitKeepingToken
+    ));
+    let job = updated(&mut state, Occasion::Commit);
+    let key = Key::Id(job.record.id);
+    state.updated(job, key, 3, &rules);
+    assert!(
+        state.tell && !state.base.as_ref().unwrap().record.owed,
+        "another lifetime"
+    );
+}
+
+/// A write that cannot tell says so in the record, once; the next ones merge.
+#[test]
+fn what_is_owed_is_noted_once() {
+    for occasion in [Occasion::Save, Occasion::CommitKeepingToken] {
+        for (owed, metadata) in [
+            (false, Metadata::Replaced),
+            (true, Metadata::Touched(at(1_060))),
+        ] {
+            let mut record = record();
+            record.lifetime = record.lifetime.persistent();
+            record.owed = owed;
+            let mut state = State::opened(Some(base(record)), None);
+            put(&mut state, "b", "2");
+            assert!(matches!(
+                updated_at(&mut state, at(1_059), occasion)
+                    .changes
+                    .metadata(),
+                Metadata::Unchanged
+            ));
+            let job = updated_at(&mut state, at(1_060), occasion);
+            assert_eq!(job.changes.metadata(), metadata);
+            assert_eq!(job.expected.is_some(), !owed);
+            assert!(job.record.owed && !job.again);
+        }
+    }
+}
+
+/// The client holds the record itself: what it has not been sent has not moved.
+#[test]
+fn a_sealed_session_owes_nothing() {
+    for occasion in [
+        Occasion::Save,
+        Occasion::Commit,
+        Occasion::CommitKeepingToken,
+    ] {
+        let mut record = record();
+        record.lifetime = record.lifetime.persistent();
+        let mut state = State::opened(Some(base(record)), None);
+        if occasion == Occasion::CommitKeepingToken {
+            assert!(matches!(
+                state.plan(at(1_060), occasion, &sealed()),
+                Ok(Plan::Nothing)
+            ));
+            continue;
+        }
+        put(&mut state, "b", "2");
+        let Ok(Plan::Write(job)) = state.plan(at(1_060), occasion, &sealed()) else {
+            panic!("a write")
+        };
+        assert!(!job.record.owed);
+        state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &sealed());
+        assert!(state.tell);
+    }
+}
+
+/// Of a token that this request has created the client hears in any case.
+#[test]
+fn nothing_is_owed_of_a_token_that_is_told_anyway() {
+    let mut record = record();
+    record.lifetime = record.lifetime.persistent();
+    let mut state = State::opened(Some(base(record)), None);
+    state.tell = true;
+    put(&mut state, "b", "2");
+    let job = updated_at(&mut state, at(1_060), Occasion::Save);
+    assert!(!job.record.owed && job.expected.is_none());
+}
+
+#[test]
+fn what_the_client_is_told() {
+    let sign = |_: &Base| Some("token".to_owned());
+    let now = at(1_600);
+    let mut state = opened();
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        Directive::Nothing
+    );
+    state.tell = true;
+    let hold = |max_age| Directive::Hold(ClientToken::new("token".to_owned(), max_age));
+    assert_eq!(state.directive(now, &Rotation::off(), sign), hold(None));
+    assert_eq!(
+        state.directive(now, &Rotation::off(), |_| None),
+        Directive::Nothing
+    );
+    let mut persistent = record();
+    persistent.lifetime = persistent.lifetime.persistent();
+    state.base = Some(base(persistent));
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        hold(Some(SECOND * 3_000))
+    );
+    state.forget = true;
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        hold(Some(SECOND * 3_000))
+    );
+    state.tell = false;
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        Directive::Forget
+    );
+    state.base = None;
+    state.tell = true;
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        Directive::Forget
+    );
+    state.forget = false;
+    assert_eq!(
+        state.directive(now, &Rotation::off(), sign),
+        Directive::Nothing
+    );
+}
+
+#[test]
+fn the_end_of_a_session() {
+    let mut state = opened();
+    put(&mut state, "b", "2");
+    state.intent.renew = true;
+    state.tell = true;
+    assert_eq!(state.id(), Some(SessionId::from_bytes([1; 16])));
+    state.destroy();
+    assert_eq!(state.id(), None);
+    assert!(!state.tell && !state.forget);
+    assert!(state.pending.is_empty() && state.intent.is_empty());
+    assert_eq!(state.count(), 0);
+    let [doomed] = &state.doomed[..] else {
+        panic!("one session")
+    };
+    assert_eq!(doomed.who.id, SessionId::from_bytes([1; 16]));
+    assert!(doomed.held);
+    state.destroy();
+    assert_eq!(state.doomed.len(), 1, "there is no other one");
+}
+
+#[test]
+fn a_session_that_is_gone() {
+    let mut state = opened();
+    put(&mut state, "b", "2");
+    state.tell = true;
+    state.gone();
+    assert!(state.barred.is_some() && !state.tell && state.base.is_none());
+    assert!(state.pending.is_empty());
+    assert_eq!(state.count(), 0);
+
+    let mut state = opened();
+    put(&mut state, "b", "2");
+    state.intent.sign_in = Some("user".into());
+    state.gone();
+    assert_eq!(state.count(), 1, "its own values go on");
+    assert_eq!(created(&mut state, Occasion::Commit).record.values.len(), 1);
+}
+
+#[test]
+fn activity_that_could_not_be_written() {
+    let mut state = opened();
+    state.unknown = Some(StoreError::IdTaken);
+    assert_eq!(state.unwritten().map(|who| who.id), state.id());
+    assert!(state.unknown.is_none());
+    assert!(state.base.as_ref().unwrap().stale);
+}
+
+#[test]
+fn the_size_follows_every_change() {
+    let mut state = opened();
+    assert_eq!(state.size, (11, 1));
+    put(&mut state, "b", "22");
+    assert_eq!(state.size, (23, 2));
+    put(&mut state, "a", "333");
+    assert_eq!(state.size, (25, 2));
+    let update: UpdateFn = Arc::new(|_, _, _, _| Ok(json("")));
+    state
+        .update("b".into(), update, json("1"), &rules())
+        .unwrap();
+    assert_eq!(state.size, (24, 2));
+    assert_eq!(state.count(), 2);
+    assert!(state.remove("a"));
+    assert!(!state.remove("a"));
+    assert!(!state.remove("c"));
+    assert_eq!(state.size, (11, 1));
+    assert_eq!(state.view("a"), None);
+    assert_eq!(state.view("b"), Some(&json("1")));
+    state.clear();
+    assert_eq!(state.size, (0, 0));
+    state.discard();
+    assert_eq!(state.size, (11, 1));
+    assert_eq!(state.view("a"), Some(&json("1")));
+}
+
+#[test]
+fn limits_at_an_insert() {
+    let metadata = record().limited_size() - record().values.size();
+    let limits = |record_bytes, keys| Rules {
+        limits: Limits {
+            record_bytes,
+            keys,
+            ..Limits::default()
+        },
+        ..rules()
+    };
+    // One entry of 11 bytes is there, and one more is to come.
+    let mut state = opened();
+    let tight = limits(metadata + 22, 2);
+    state.put("b".into(), json("2"), &tight).unwrap();
+    state.put("b".into(), json("3"), &tight).unwrap();
+    let error = state.put("b".into(), json("44"), &tight).unwrap_err();
+    let (size, limit) = (metadata + 23, metadata + 22);
+    assert_eq!(error, LimitExceeded::RecordBytes { size, limit });
+    let error = state.put("c".into(), json(""), &tight).unwrap_err();
+    assert_eq!(error, LimitExceeded::Keys { count: 3, limit: 2 });
+    assert_eq!(state.size, (22, 2), "nothing was changed");
+    assert_eq!(state.view("b"), Some(&json("3")));
+
+    let fresh = rules().fresh_metadata;
+    assert_eq!(fresh, 160 + 2, "tokens do not count");
+    let mut state = new();
+    state
+        .put("a".into(), json("1"), &limits(fresh + 11, 1))
+        .unwrap();
+    let error = state
+        .put("a".into(), json("22"), &limits(fresh + 11, 1))
+        .unwrap_err();
+    let (size, limit) = (fresh + 12, fresh + 11);
+    assert_eq!(error, LimitExceeded::RecordBytes { size, limit });
+}
+
+#[test]
+fn limits_on_what_results() {
+    let mut state = opened();
+    state.intent.label = Some("a label that takes some room".into());
+    let size = record().size() + 28;
+    let limits = |record_bytes| Rules {
+        limits: Limits {
+            record_bytes,
+            ..Limits::default()
+        },
+        ..rules()
+    };
+    assert!(
+        state
+            .plan(at(1_001), Occasion::Commit, &limits(size))
+            .is_ok()
+    );
+    let refused = state.plan(at(1_001), Occasion::Commit, &limits(size - 1));
+    assert!(matches!(
+        refused,
+        Err(Error::Limit(LimitExceeded::RecordBytes { .. }))
+    ));
+
+    let mut state = new();
+    state.intent.sign_in = Some("user".into());
+    let size = rules().fresh_metadata + 4;
+    assert!(
+        state
+            .plan(at(1_001), Occasion::Commit, &limits(size))
+            .is_ok()
+    );
+    let refused = state.plan(at(1_001), Occasion::Commit, &limits(size - 1));
+    assert!(matches!(
+        refused,
+        Err(Error::Limit(LimitExceeded::RecordBytes { .. }))
+    ));
+}
+
+#[test]
+fn a_sealed_session_has_to_fit_its_token() {
+    assert!(sealed().is_sealed());
+    assert!(!rules().is_sealed());
+    let mut rules = sealed();
+    assert_eq!(rules.fresh_metadata, 162, "it has no token beside itself");
+    rules.max_token = 400;
+    // (bytes + 40) * 4 / 3, rounded up, is at most 400 up to 260 bytes.
+    assert_eq!(rules.check(260, 1), Ok(()));
+    let error = LimitExceeded::TokenBytes {
+        size: 402,
+        limit: 400,
+    };
+    assert_eq!(rules.check(261, 1), Err(error));
+    rules.limits.record_bytes = 100;
+    let error = rules.check(261, 1).unwrap_err();
+    assert!(
+        matches!(error, LimitExceeded::RecordBytes { .. }),
+        "the other limits hold too"
+    );
+}
+
+#[test]
+fn every_write_of_a_sealed_session_is_a_new_token() {
+    let rules = sealed();
+    let plan = |state: &mut State, now, occasion| state.plan(now, occasion, &rules);
+    let mut state = opened();
+    put(&mut state, "b", "2");
+    let Ok(Plan::Write(job)) = plan(&mut state, at(1_001), Occasion::Commit) else {
+        panic!("not an update")
+    };
+    assert!(job.secret.is_none());
+    assert!(job.record.tokens.is_empty());
+    let reason = "the response cannot carry a new token";
+    assert_eq!(
+        withheld(&mut state, Occasion::CommitKeepingToken, &rules),
+        Some(reason)
+    );
+    state.phase = Phase::Closed;
+    for occasion in [Occasion::Save, Occasion::Commit] {
+        assert!(matches!(
+            plan(&mut state, at(1_001), occasion),
+            Err(Error::Detached)
+        ));
+    }
+    let mut idle = opened();
+    assert!(matches!(
+        plan(&mut idle, at(1_060), Occasion::CommitKeepingToken),
+        Ok(Plan::Nothing)
+    ));
+    assert!(matches!(
+        plan(&mut idle, at(1_060), Occasion::Commit),
+        Ok(Plan::Write(Job { creates: false, .. }))
+    ));
+    idle.phase = Phase::Closed;
+    assert!(matches!(
+        plan(&mut idle, at(1_060), Occasion::Commit),
+        Ok(Plan::Nothing)
+    ));
+    state.phase = Phase::Open;
+    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &rules);
+    assert!(state.tell);
+}
+
+#[test]
+fn retired_tokens_are_kept_for_a_while() {
+    let token = |issued: u64, retired: Option<u64>| TokenHash {
+        hash: [issued as u8; 32],
+        issued: at(issued),
+        epoch: 0,
+        confirmed: None,
+        retired: retired.map(at),
+    };
+    let mut tokens: SmallVec<[TokenHash; 1]> = smallvec::smallvec![
+        token(0, Some(40)),
+        token(1, Some(90)),
+        token(2, Some(91)),
+        token(3, None)
+    ];
+    // Of the epoch that ends, and of one before.
+    let mut former = tokens.clone();
+    retire(&mut tokens, 0, at(100), &Rotation::off());
+    assert_eq!(
+        tokens.as_slice(),
+        [token(1, Some(90)), token(2, Some(100)), token(3, Some(100))]
+    );
+    former.pop();
+    retire(&mut former, 1, at(100), &Rotation::off());
+    assert_eq!(
+        former.as_slice(),
+        [token(1, Some(90)), token(2, Some(91))],
+        "its grace has begun before"
+    );
+    let mut many: SmallVec<[TokenHash; 1]> = (0..70).map(|n| token(n, None)).collect();
+    retire(&mut many, 0, at(100), &Rotation::off());
+    let last: SmallVec<[TokenHash; 1]> = (6..70).map(|n| token(n, Some(100))).collect();
+    assert_eq!(many, last);
+}
+
+#[test]
+fn intents_are_settled_one_by_one() {
+    let all = Intent {
+        renew: true,
+        sign_in: Some("user".into()),
+        lifetime: Some(Lifetime::aal1()),
+        label: Some("phone".into()),
+        ..Intent::default()
+    };
+    assert!(Intent::default().is_empty());
+    assert!(!all.is_empty());
+    for alone in [
+        Intent {
+            renew: true,
+            ..Intent::default()
+        },
+        Intent {
+            sign_in: all.sign_in.clone(),
+            ..Intent::default()
+        },
+        Intent {
+            lifetime: all.lifetime,
+            ..Intent::default()
+        },
+        Intent {
+            label: all.label.clone(),
+            ..Intent::default()
+        },
+    ] {
+        assert!(!alone.is_empty());
+        let mut rest = alone.clone();
+        rest.settle(&alone);
+        assert!(rest.is_empty());
+        let mut rest = alone.clone();
+        rest.settle(&Intent::default());
+        assert!(!rest.is_empty(), "what was not done is still to do");
+    }
+    let save = all.due(Occasion::Save);
+    assert!(!save.renew && save.sign_in.is_none());
+    assert_eq!((save.lifetime, &save.label), (all.lifetime, &all.label));
+    let commit = all.due(Occasion::Commit);
+    assert!(commit.renew && commit.sign_in == all.sign_in);
+    assert!(!all.due(Occasion::CommitKeepingToken).renew);
+
+    let mut renewed = Intent {
+        renew: true,
+        ..Intent::default()
+    };
+    renewed.settle(&Intent {
+        sign_in: all.sign_in.clone(),
+        ..Intent::default()
+    });
+    assert!(renewed.is_empty(), "a sign-in renews");
+    let mut newer = all.clone();
+    newer.sign_in = Some("other".into());
+    newer.lifetime = Some(Lifetime::aal2());
+    newer.label = Some("tablet".into());
+    newer.settle(&all);
+    assert_eq!(newer.sign_in.as_deref(), Some("other"));
+    assert_eq!(newer.lifetime, Some(Lifetime::aal2()));
+    assert_eq!(newer.label.as_deref(), Some("tablet"));
+    assert!(!newer.renew);
+}
+
+#[test]
+fn keys_share_the_stored_bytes() {
+    let mut state = opened();
+    let stored = state.stored().unwrap().key("a").unwrap().as_ptr();
+    assert_eq!(state.shared_key("a").as_ptr(), stored);
+    assert_eq!(&*state.shared_key("b"), "b");
+    assert!(new().stored().is_none());
+}
+
+#[test]
+fn what_comes_back_for_a_destroyed_session_is_not_taken_for_the_next() {
+    let mut state = opened();
+    put(&mut state, "b", "2");
+    let job = updated(&mut state, Occasion::Save);
+    state.destroy();
+    put(&mut state, "c", "3");
+    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &rules());
+    assert!(state.base.is_none() && !state.tell);
+    assert_eq!(state.view("c"), Some(&json("3")));
+
+    let mut state = new();
+    put(&mut state, "a", "1");
+    let job = created(&mut state, Occasion::Save);
+    let id = job.record.id;
+    state.destroy();
+    state.created(job, Key::Id(id));
+    assert!(state.base.is_none() && !state.tell);
+    assert_eq!(
+        state.doomed.len(),
+        1,
+        "what was created meanwhile is deleted"
+    );
+    assert_eq!(state.doomed[0].who.id, id);
+}
+
+#[test]
+fn a_token_from_an_earlier_save_is_to_be_confirmed() {
+    let mut state = opened();
+    assert_eq!(state.to_confirm(), None, "there is nothing to tell");
+    state.tell = true;
+    let id = SessionId::from_bytes([1; 16]);
+    assert_eq!(state.to_confirm(), Some((Key::Id(id), 0, 0)));
+    state.written = true;
+    assert_eq!(state.to_confirm(), None, "it was written just now");
+    state.written = false;
+    state.tell = false;
+    assert_eq!(state.to_confirm(), None);
+}
+
+/// A save that is under way may store what was set for the one who signed in first.
+#[test]
+fn who_signs_in_while_a_save_is_under_way_begins_an_empty_session() {
+    for saves in [false, true] {
+        let mut state = opened();
+        state.sign_in("1", &rules()).unwrap();
+        put(&mut state, "mail", "1");
+        let job = saves.then(|| updated(&mut state, Occasion::Save));
+        state.sign_in("2", &rules()).unwrap();
+        assert_eq!(state.view("mail"), None);
+        assert_eq!(state.base.is_none(), saves, "the guest's session is left");
+        assert_eq!(state.doomed.len(), usize::from(saves));
+        if let Some(job) = job {
+            state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &rules());
+        }
+        assert_eq!(state.view("mail"), None);
+        assert_eq!(state.intent.sign_in.as_deref(), Some("2"));
+    }
+}
+
+/// A principal whose name does not fit leaves the one before, and what was set for them.
+#[test]
+fn a_sign_in_that_is_refused_changes_nothing() {
+    let rules = || Rules {
+        limits: Limits {
+            record_bytes: 200,
+            ..Limits::default()
+        },
+        ..rules()
+    };
+    let mut state = new();
+    state.sign_in("1", &rules()).unwrap();
+    state.put("mail".into(), json("1"), &rules()).unwrap();
+    state.ask_label("tab", &rules()).unwrap();
+    assert!(state.sign_in(&"x".repeat(60), &rules()).is_err());
+    assert_eq!(state.view("mail"), Some(&json("1")));
+    assert_eq!(state.count(), 1);
+    assert_eq!(state.intent.sign_in.as_deref(), Some("1"));
+    assert_eq!(state.intent.label.as_deref(), Some("tab"));
+    state.sign_in("2", &rules()).unwrap();
+    assert_eq!((state.view("mail"), state.count()), (None, 0));
+    assert!(state.intent.label.is_none());
+}

@@ -1,0 +1,66 @@
+//! The session of a request as the store has it, and those that the request has ended.
+
+use std::sync::Arc;
+
+use crate::event::Who;
+use crate::record::{EndReason, Record};
+use crate::store::Key;
+use crate::token::Secret;
+use crate::token::{Rotation, Upkeep};
+
+/// The session as the store has it: loaded, or last saved.
+pub(crate) struct Base {
+    pub(crate) key: Key,
+    pub(crate) record: Arc<Record>,
+    /// What the client's token proves; none with a sealed store.
+    pub(crate) secret: Option<Secret>,
+    /// The client presented a token of it.
+    pub(crate) held: bool,
+    /// The token was signed with an older key.
+    pub(crate) old_key: bool,
+    /// Others wrote too when this was last saved; load it before relying on its version.
+    pub(crate) stale: bool,
+    /// The client presented the token of this secret; it was not issued in this request.
+    pub(crate) presented: bool,
+    /// What a presented token asks of the commit.
+    pub(crate) upkeep: Upkeep,
+}
+
+impl Base {
+    /// Takes note of another record of the session.
+    pub(crate) fn replace(&mut self, record: Arc<Record>, rotation: &Rotation) {
+        self.record = record;
+        self.upkeep = match &self.secret {
+            Some(secret) if self.presented => Upkeep::of(&self.record, &secret.hash(), rotation),
+            _ => Upkeep::default(),
+        };
+    }
+
+    pub(crate) fn doomed(self, implied: bool) -> Doomed {
+        Doomed {
+            who: Who::of(&self.record),
+            key: self.key,
+            held: self.held,
+            implied,
+        }
+    }
+}
+
+/// A session that was destroyed.
+#[derive(Clone)]
+pub(crate) struct Doomed {
+    pub(crate) key: Key,
+    pub(crate) who: Who,
+    pub(crate) held: bool,
+    /// Not by the handler's word, but because somebody else signed in: that waits for the commit.
+    pub(crate) implied: bool,
+}
+
+impl Doomed {
+    pub(crate) const fn reason(&self) -> EndReason {
+        match self.implied {
+            true => EndReason::Exchanged,
+            false => EndReason::Destroyed,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What one request changes in a record.
+
+use std::fmt;
+
+use bytestring::ByteString;
+
+use crate::record::Change;
+use crate::record::{Record, Value, Values};
+use crate::time::Timestamp;
+
+/// What a request changed: keys set, keys removed, whether all others were cleared, and
+/// how the metadata moved. Applied to whatever version a store holds.
+///
+/// ```
+/// use session_core::{Changes, Codec, Lifetime, Record, SessionId, Timestamp};
+///
+/// let one = Codec::Json.encode(&1).unwrap();
+/// let record = Record::new(SessionId::from_bytes([0; 16]), "id", Lifetime::default(), Timestamp::from_millis(0))
+///     .with_value("a", one.clone())
+///     .with_value("b", one.clone());
+///
+/// let after = Changes::new().set("c", one).remove("a").apply(&record);
+/// assert_eq!(after.version(), record.version() + 1);
+/// assert_eq!(after.values().iter().map(|(key, _)| key).collect::<Vec<_>>(), ["b", "c"]);
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    cleared: bool,
+    /// Sorted by key.
+    values: Vec<Change>,
+    metadata: Metadata,
+}
+
+/// How an update moves a record's metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Metadata {
+    /// Not at all, but for the version.
+    #[default]
+    Unchanged,
+    /// The session was seen at this time. The later of two wins, so this merges.
+    Touched(Timestamp),
+    /// It becomes the metadata of [`Update::record`]; such an update always states the
+    /// version it must meet.
+    Replaced,
+}
+
+impl Changes {
+    /// No changes yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with `key` set.
+    ///
+    /// ```
+    /// use session_core::{Changes, Codec};
+    ///
+    /// let [one, two] = [1, 2].map(|n| Codec::Json.encode(&n).unwrap());
+    /// let changes = Changes::new().set("a", one).set("a", two.clone()); // the last one stays
+    /// assert_eq!(changes.sets().collect::<Vec<_>>(), [("a", &two)]);
+    /// ```
+    #[must_use]
+    pub fn set(self, key: impl Into<ByteString>, value: Value) -> Self {
+        self.put(key.into(), Some(value))
+    }
+
+    /// The same with `key` removed.
+    ///
+    /// ```
+    /// use session_core::Changes;
+    ///
+    /// let changes = Changes::new().remove("a");
+    /// assert_eq!(changes.removes().collect::<Vec<_>>(), ["a"]);
+    /// assert!(!changes.keeps_values());
+    /// ```
+    #[must_use]
+    pub fn remove(self, key: impl Into<ByteString>) -> Self {
+        self.put(key.into(), None)
+    }
+
+    /// The same with every key cleared that is not set here.
+    ///
+    /// ```
+    /// use session_core::{Changes, Codec, Lifetime, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let one = Codec::Json.encode(&1).unwrap();
+    /// let record = record.with_value("a", one.clone());
+    /// let after = Changes::new().set("b", one).clear().apply(&record);
+    /// assert_eq!(after.values().iter().map(|(key, _)| key).collect::<Vec<_>>(), ["b"]);
+    /// ```
+    #[must_use]
+    pub fn clear(mut self) -> Self {
+        self.cleared = true;
+        self
+    }
+
+    /// The same with this movement of the metadata.
+    ///
+    /// ```
+    /// use session_core::{Changes, Lifetime, Metadata, Record, SessionId, Timestamp};
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let seen = Timestamp::from_millis(60_000);
+    /// let changes = Changes::new().with_metadata(Metadata::Touched(seen));
+    /// assert_eq!(changes.apply(&record).last_seen(), seen);
+    /// ```
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    fn put(mut self, key: ByteString, value: Option<Value>) -> Self {
+        match self.values.binary_search_by(|(other, _)| other.cmp(&key)) {
+            Ok(at) => self.values[at].1 = value,
+            Err(at) => self.values.insert(at, (key, value)),
+        }
+        self
+    }
+
+    /// Takes entries that are sorted by key and hold each key once.
+    pub(crate) fn from_sorted(cleared: bool, values: Vec<Change>) -> Self {
+        Self {
+            cleared,
+            values,
+            metadata: Metadata::Unchanged,
+        }
+    }
+
+    /// Whether every key that is not set here goes away.
+    pub const fn is_clear(&self) -> bool {
+        self.cleared
+    }
+
+    /// The keys that are set, with their values.
+    pub fn sets(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.values
+            .iter()
+            .filter_map(|(key, value)| Some((&**key, value.as_ref()?)))
+    }
+
+    /// The keys that are removed.
+    pub fn removes(&self) -> impl Iterator<Item = &str> {
+        self.values
+            .iter()
+            .filter(|(_, value)| value.is_none())
+            .map(|(key, _)| &**key)
+    }
+
+    /// How the metadata moves.
+    pub const fn metadata(&self) -> Metadata {
+        self.metadata
+    }
+
+    /// Whether no value changes.
+    pub fn keeps_values(&self) -> bool {
+        !self.cleared && self.values.is_empty()
+    }
+
+    /// The record that results from these changes to `record`: its version is one more.
+    /// [`Metadata::Replaced`] moves nothing here, because it never merges.
+    ///
+    /// [`Changes`] has an example.
+    pub fn apply(&self, record: &Record) -> Record {
+        let values = if self.keeps_values() {
+            record.values.clone()
+        } else {
+            self.merged(&record.values)
+        };
+        let mut after = Record {
+            values,
+            tokens: record.tokens.clone(),
+            scope: record.scope.clone(),
+            principal: record.principal.clone(),
+            label: record.label.clone(),
+            version: record.version.saturating_add(1),
+            ..*record
+        };
+        if let Metadata::Touched(seen) = self.metadata {
+            after.last_seen = after.last_seen.max(seen);
+        }
+        after
+    }
+
+    fn merged(&self, old: &Values) -> Values {
+        match self.cleared {
+            true => Values::default().with(&self.values),
+            false => old.with(&self.values),
+        }
+    }
+}
+
+impl fmt::Debug for Changes {
+    /// Shows how much changes, and no key or value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes")
+            .field("cleared", &self.cleared)
+            .field("sets", &self.sets().count())
+            .field("removes", &self.removes().count())
+            .field("metadata", &self.metadata)
+            .finish()
+    }
+}

@@ -1,0 +1,162 @@
+//! What is read is what was written, whatever it holds.
+
+use std::sync::Arc;
+
+use super::edit::Edit;
+use super::sample::{any_value, same};
+use super::trial::{Check, Trial, describe, ensure, failed, name_of};
+use crate::error::StoreError;
+use crate::record::{Codec, Value};
+use crate::store::{Changes, Key, Updated};
+use bytestring::ByteString;
+
+pub(super) async fn round_trip(trial: &Trial) -> Check {
+    for mut rng in trial.rounds().take(16) {
+        let record = Arc::new(trial.rich(&mut rng)?);
+        let key = trial.create(&record).await?;
+        same(&record, trial.load(&key).await?, "after `create`")?;
+        same(
+            &record,
+            trial.load(&key).await?,
+            "after `create` and a `load`",
+        )?;
+    }
+    Ok(())
+}
+
+/// Names that mean something to one engine or another.
+const NAMES: [&str; 40] = [
+    "",
+    " ",
+    ".",
+    "..",
+    "a",
+    "a.b",
+    "a.b.c",
+    "a.",
+    ".a",
+    "$",
+    "$set",
+    "a$b",
+    "$where",
+    "0",
+    "-1",
+    "a.0",
+    "A",
+    "_id",
+    "id",
+    "version",
+    "epoch",
+    "principal",
+    "data",
+    "meta",
+    "__proto__",
+    "constructor",
+    "\0",
+    "a\0b",
+    "\n",
+    "\r\n",
+    "\t",
+    "'",
+    "\"; --",
+    "\\",
+    "{}:*?[]",
+    "\u{e9}",
+    "e\u{301}",
+    "日本語",
+    "🦀",
+    "\u{feff}a",
+];
+
+pub(super) async fn any_key_name(trial: &Trial) -> Check {
+    let mut rng = trial.rng();
+    let long = "k".repeat(1_024);
+    let multi = "🦀".repeat(256);
+    // What a client holds is small, so a sealed record takes a few at a time.
+    let size = if trial.is_sealed() { 5 } else { NAMES.len() };
+    for names in NAMES
+        .chunks(size)
+        .chain([&[long.as_str()][..], &[multi.as_str()][..]])
+    {
+        let mut record = trial.record()?;
+        for name in names {
+            record = record.with_value(*name, any_value(&mut rng));
+        }
+        let mut record = Arc::new(record);
+        let mut key = trial.create(&record).await?;
+        same(&record, trial.load(&key).await?, "after `create`")?;
+
+        let set = |changes: Changes, name: &&str| changes.set(*name, any_value(&mut rng));
+        let odd = names.iter().skip(1).step_by(2);
+        for changes in [
+            names.iter().fold(Changes::new(), set),
+            odd.fold(Changes::new(), |changes, name| changes.remove(*name)),
+            names
+                .iter()
+                .fold(Changes::new(), |changes, name| changes.remove(*name)),
+        ] {
+            let edit = Edit::of(&record, changes);
+            key = trial.save(&key, &edit).await?;
+            same(&edit.record, trial.load(&key).await?, "after `update`")?;
+            record = edit.record;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn large_record(trial: &Trial) -> Check {
+    let kilobyte = |n: usize| {
+        Value::new(
+            Codec::Postcard,
+            n.to_be_bytes().repeat(1_000 / size_of::<usize>()),
+        )
+    };
+    let named = |n: usize| (ByteString::from(format!("value-{n}")), kilobyte(n));
+    let mut large = trial.record()?;
+    large.values = (0..1_000).map(named).collect();
+    let large = Arc::new(large);
+    match trial.try_create(&large).await {
+        Ok(key) => same(
+            &large,
+            trial.load(&key).await?,
+            "after `create` of a large record",
+        )?,
+        Err(StoreError::TooLarge(_)) => {
+            let found = trial.load(&Key::Id(large.id())).await?;
+            ensure!(
+                found.is_none(),
+                "`create` refused a large record and kept it all the same"
+            );
+        }
+        Err(error) => {
+            return failed(format!(
+                "`create` of a large record failed: {}",
+                describe(&error)
+            ));
+        }
+    }
+
+    let small = Arc::new(trial.record()?);
+    let key = trial.create(&small).await?;
+    let changes = (0..1_000)
+        .map(named)
+        .fold(Changes::new(), |all, (key, value)| all.set(key, value));
+    let edit = Edit::of(&small, changes);
+    match trial.try_update(&key, &edit).await {
+        Ok(Updated::Saved { key, .. }) => same(
+            &edit.record,
+            trial.load(&key).await?,
+            "after a large `update`",
+        ),
+        Err(StoreError::TooLarge(_)) => same(
+            &small,
+            trial.load(&key).await?,
+            "after `update` was refused as too large",
+        ),
+        Ok(other) => failed(format!(
+            "a large `update` has to be saved or too large, but the store says {}",
+            name_of(&other)
+        )),
+        Err(error) => failed(format!("a large `update` failed: {}", describe(&error))),
+    }
+}

@@ -1,0 +1,188 @@
+//! Runs the cases over a store.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt;
+
+use super::case::{Case, Needs, cases};
+use super::report::{Outcome, Report};
+use super::trial::{Stop, Trial};
+use super::watchdog;
+use crate::record::SessionId;
+use crate::store::SessionStore;
+use crate::time::Timestamp;
+
+const ROUNDS: u32 = 64;
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// Records that are almost at their end were last seen hours before the time of a case.
+const EARLIEST: Timestamp = Timestamp::from_millis(24 * 3600 * 1000);
+
+/// The suite over one store: what to run, and how.
+///
+/// ```
+/// # futures_executor(async {
+/// use session_core::MemoryStore;
+/// use session_core::conformance::{Outcome, Suite};
+///
+/// let report = Suite::new(|| async { MemoryStore::new() })
+///     .seed(7)
+///     .rounds(8)
+///     .only("no_lost_update")
+///     .run()
+///     .await;
+/// assert_eq!(report.outcome("no_lost_update"), Some(&Outcome::Passed));
+/// # });
+/// # fn futures_executor(f: impl Future<Output = ()>) { tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(f) }
+/// # use std::future::Future;
+/// ```
+#[must_use = "a suite does nothing until it is `run`"]
+pub struct Suite<F> {
+    factory: F,
+    seed: Option<u64>,
+    rounds: u32,
+    only: Vec<String>,
+    start: Option<Timestamp>,
+    time_limit: Duration,
+}
+
+impl<F, Fut, S> Suite<F>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = S>,
+    S: SessionStore,
+{
+    /// All cases over the stores that `factory` makes, one for each case. What they keep may
+    /// be the same data: no case assumes that a store is empty, nor leaves it so.
+    pub fn new(factory: F) -> Self {
+        Self {
+            factory,
+            seed: None,
+            rounds: ROUNDS,
+            only: Vec::new(),
+            start: None,
+            time_limit: TIME_LIMIT,
+        }
+    }
+
+    /// The same random choices as the run that reported this seed; else each run makes others.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// How many interleavings each of the cases tries that have random ones; 64 if not set, 1 at
+    /// least.
+    pub fn rounds(mut self, rounds: u32) -> Self {
+        self.rounds = rounds.max(1);
+        self
+    }
+
+    /// Only the case of this name; called again, that one as well.
+    pub fn only(mut self, name: impl Into<String>) -> Self {
+        self.only.push(name.into());
+        self
+    }
+
+    /// Which time the cases hand to the store as the present one, from the second day of 1970
+    /// on. It is the system's time if not set, for engines that expire records by their own clock.
+    pub fn starting_at(mut self, now: Timestamp) -> Self {
+        self.start = Some(now);
+        self
+    }
+
+    /// How long one case may take before it has failed, because an operation seems to wait for
+    /// ever; a minute if not set. More rounds over a slow network take longer. An operation
+    /// that blocks its thread cannot be ended.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Runs the cases, one after the other, inside the calling task.
+    pub async fn run(self) -> Report {
+        let mut report = Report {
+            seed: self.seed.unwrap_or_else(draw_seed),
+            rounds: self.rounds,
+            results: Vec::new(),
+            unknown: self.only.clone(),
+        };
+        report
+            .unknown
+            .retain(|name| cases().iter().all(|case| case.name() != name));
+        for case in cases() {
+            if self.only.is_empty() || self.only.iter().any(|name| name == case.name()) {
+                report
+                    .results
+                    .push((case, self.outcome_of(case, report.seed).await));
+            }
+        }
+        report
+    }
+
+    async fn outcome_of(&self, case: &'static Case, seed: u64) -> Outcome {
+        let now = self
+            .start
+            .unwrap_or_else(|| SystemTime::now().into())
+            .max(EARLIEST);
+        // Outside of what may panic or hang, so that its log survives that.
+        let trial = OnceLock::new();
+        let run = async {
+            let store = Box::new((self.factory)().await);
+            let trial =
+                trial.get_or_init(|| Trial::new(store, case.name(), seed, self.rounds, now));
+            if case.needs == Needs::Server && trial.is_sealed() {
+                return Err(Stop::LeftOut("the client keeps the record".into()));
+            }
+            (case.run)(trial).await
+        };
+        let explain = |reason: &str| match trial.get() {
+            Some(trial) => Outcome::Failed(trial.explain(reason)),
+            None => Outcome::Failed(format!("{reason}, before there was a store")),
+        };
+        match watchdog::within(self.time_limit, AssertUnwindSafe(run).catch_unwind()).await {
+            Some(Ok(Ok(()))) => Outcome::Passed,
+            Some(Ok(Err(Stop::LeftOut(reason)))) => Outcome::LeftOut(reason),
+            Some(Ok(Err(Stop::Failed(reason)))) => explain(&reason),
+            Some(Err(panic)) => explain(&format!("the store panicked: {}", text_of(&*panic))),
+            None => explain(&format!(
+                "not over after {:?}: an operation never ends",
+                self.time_limit
+            )),
+        }
+    }
+}
+
+/// From the operating system; the time of day does as well.
+fn draw_seed() -> u64 {
+    match SessionId::random() {
+        Ok(id) => id
+            .as_bytes()
+            .iter()
+            .take(8)
+            .fold(0, |seed, byte| seed << 8 | u64::from(*byte)),
+        Err(_) => Timestamp::from(SystemTime::now()).as_millis(),
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without a text")
+}
+
+impl<F> fmt::Debug for Suite<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Suite")
+            .field("seed", &self.seed)
+            .field("rounds", &self.rounds)
+            .field("only", &self.only)
+            .field("start", &self.start)
+            .field("time_limit", &self.time_limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,305 @@
+//! Writers whose record is ended under their hands.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::edit::Edit;
+use super::principals::{end_all, expect_listed, needs_index};
+use super::reading::expect_gone;
+use super::rng::Rng;
+use super::sample::{just_before, number, same};
+use super::schedule::{Task, interleave, task, turn};
+use super::trial::{Check, Trial, ensure, failed, name_of};
+use super::writer::Writer;
+use crate::record::Record;
+use crate::store::{Changes, Key, Updated};
+
+pub(super) async fn no_resurrection(trial: &Trial) -> Check {
+    for mut rng in trial.rounds() {
+        let record = Arc::new(trial.record()?);
+        let key = trial.create(&record).await?;
+        let edits: Vec<_> = (0..rng.between(1, 3))
+            .map(|_| any_edit(trial, &record, &mut rng))
+            .collect();
+        let turns = rng.below(6);
+        let mut tasks: Vec<Task<'_, Check>> = Vec::new();
+        for edit in &edits {
+            tasks.push(task(async { trial.update(&key, edit).await.map(drop) }));
+        }
+        tasks.push(task(async {
+            for _ in 0..turns {
+                turn().await;
+            }
+            trial.delete(&key).await?;
+            expect_ended(trial, &key, "`delete` has returned").await
+        }));
+        interleave(&mut rng, tasks)
+            .await
+            .into_iter()
+            .collect::<Check>()?;
+        expect_ended(
+            trial,
+            &key,
+            "`delete` and the updates under way have returned",
+        )
+        .await?;
+        for edit in &edits {
+            expect_gone(
+                &trial.update(&key, edit).await?,
+                "of a record that was deleted",
+            )?;
+        }
+        expect_ended(trial, &key, "the updates were tried again").await?;
+    }
+    Ok(())
+}
+
+/// One of all kinds of updates.
+pub(super) fn any_edit(trial: &Trial, base: &Record, rng: &mut Rng) -> Edit {
+    let edit = Edit::of(base, Changes::new().set("late", number(1)));
+    match rng.below(5) {
+        0 => edit,
+        1 => edit.meeting(base.version()),
+        2 => Edit::of(base, Changes::new().clear()),
+        3 => Edit::touching(base, trial.now().plus(Duration::from_secs(60))),
+        _ => Edit::replacing(base, Changes::new(), |record| record.epoch += 1),
+    }
+}
+
+pub(super) async fn expect_ended(trial: &Trial, key: &Key, when: &str) -> Check {
+    let found = trial.load(key).await?;
+    ensure!(
+        found.is_none(),
+        "`load` finds a deleted record after {when}"
+    );
+    Ok(())
+}
+
+/// A record and what is known of its end.
+struct Fated {
+    key: Key,
+    record: Arc<Record>,
+    spared: bool,
+    deleted: AtomicBool,
+}
+
+pub(super) async fn delete_race(trial: &Trial) -> Check {
+    for mut rng in trial.rounds() {
+        let mut all = Vec::new();
+        for at in 0..3 {
+            let record = Arc::new(trial.record()?);
+            let key = trial.create(&record).await?;
+            all.push(Fated {
+                key,
+                record,
+                spared: at == 0,
+                deleted: AtomicBool::new(false),
+            });
+        }
+        let mut tasks = Vec::new();
+        for fated in &all {
+            for name in 0..2 {
+                tasks.push(task(write_until_gone(trial, fated, name, rng.fork())));
+            }
+            for _ in 0..if fated.spared { 0 } else { rng.between(1, 2) } {
+                tasks.push(task(end(trial, fated, rng.below(12))));
+            }
+        }
+        interleave(&mut rng, tasks)
+            .await
+            .into_iter()
+            .collect::<Check>()?;
+        for fated in &all {
+            let found = trial.load(&fated.key).await?;
+            if !fated.spared {
+                ensure!(
+                    found.is_none(),
+                    "`load` finds a record that was deleted while others wrote it"
+                );
+                continue;
+            }
+            let after = Changes::new()
+                .set("writer-0", number(STEPS))
+                .set("writer-1", number(STEPS));
+            let after = after.apply(&fated.record).with_version(1 + 2 * STEPS);
+            same(&after, found, "the record beside which others were deleted")?;
+        }
+    }
+    Ok(())
+}
+
+const STEPS: u64 = 3;
+
+async fn end(trial: &Trial, fated: &Fated, turns: usize) -> Check {
+    for _ in 0..turns {
+        turn().await;
+    }
+    trial.delete(&fated.key).await?;
+    fated.deleted.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+async fn write_until_gone(trial: &Trial, fated: &Fated, name: usize, mut rng: Rng) -> Check {
+    let mut writer = Writer::new(trial, &fated.key, &fated.record);
+    let own = format!("writer-{name}");
+    let mut gone = false;
+    for step in 1..=STEPS {
+        let ended = gone || fated.deleted.load(Ordering::Relaxed);
+        let set = |base: &Record| Edit::of(base, Changes::new().set(own.clone(), number(step)));
+        let saved = writer.write(&mut rng, set).await?;
+        ensure!(
+            saved.is_none() || !ended,
+            "`update` was saved after the record was deleted"
+        );
+        ensure!(
+            saved.is_some() || !fated.spared,
+            "`update` says gone of a record that nobody deleted"
+        );
+        gone = saved.is_none();
+
+        let ended = gone || fated.deleted.load(Ordering::Relaxed);
+        let found = trial.load(&fated.key).await?;
+        ensure!(
+            found.is_none() || !ended,
+            "`load` finds a record that was gone already"
+        );
+        ensure!(
+            found.is_some() || !fated.spared,
+            "`load` misses a record that nobody deleted"
+        );
+    }
+    Ok(())
+}
+
+pub(super) async fn sweep_race(trial: &Trial) -> Check {
+    let soon = trial.soon();
+    for mut rng in trial.rounds() {
+        let mut touches = Vec::new();
+        for _ in 0..3 {
+            let record = Arc::new(trial.brief()?);
+            let key = trial.create(&record).await?;
+            touches.push((key, Edit::touching(&record, just_before(soon))));
+        }
+        // Two nodes whose clocks differ by a millisecond.
+        let mut tasks: Vec<Task<'_, Check<Option<Updated>>>> = vec![task(async {
+            trial.delete_expired(soon).await.map(|_| None)
+        })];
+        for (key, touch) in &touches {
+            tasks.push(task(async {
+                trial
+                    .update_at(key, touch, just_before(soon))
+                    .await
+                    .map(Some)
+            }));
+        }
+        let answers = interleave(&mut rng, tasks)
+            .await
+            .into_iter()
+            .collect::<Check<Vec<_>>>()?;
+        for ((key, touch), answer) in touches.iter().zip(answers.into_iter().flatten()) {
+            let found = trial.load_at(key, soon).await?;
+            match answer {
+                Updated::Saved { .. } => {
+                    same(&touch.record, found, "touched just before it was swept")?;
+                }
+                Updated::Gone => {
+                    ensure!(found.is_none(), "`update` says gone, but the record lives");
+                }
+                Updated::Conflict(_) => {
+                    return failed(format!(
+                        "nobody else has written, but the store says {}",
+                        name_of(&answer)
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn delete_all_race(trial: &Trial) -> Check {
+    needs_index(trial).await?;
+    for mut rng in trial.rounds() {
+        let name = trial.principal()?;
+        let mut theirs = Vec::new();
+        for _ in 0..3 {
+            let record = Arc::new(trial.record()?.with_principal(name.clone()));
+            theirs.push((trial.create(&record).await?, record));
+        }
+        let spared = rng.coin().then(|| theirs[0].1.id());
+        let edits: Vec<_> = theirs
+            .iter()
+            .map(|(_, record)| Edit::of(record, Changes::new().set("late", number(1))))
+            .collect();
+        let turns = rng.below(6);
+        // One of theirs becomes another's meanwhile: whoever has it, `delete_all` is right about
+        // it.
+        let other = trial.principal()?;
+        let moving = Arc::new(trial.record()?.with_principal(name.clone()));
+        let moving_key = trial.create(&moving).await?;
+        let hand_over = Edit::replacing(&moving, Changes::new(), |record| {
+            record.principal = Some(other.clone().into());
+        });
+        let moved = AtomicBool::new(false);
+        let mut tasks: Vec<Task<'_, Check<Option<u64>>>> = Vec::new();
+        for ((key, _), edit) in theirs.iter().zip(&edits) {
+            tasks.push(task(async { trial.update(key, edit).await.map(|_| None) }));
+        }
+        tasks.push(task(async {
+            for _ in 0..turns {
+                turn().await;
+            }
+            end_all(trial, &name, spared).await.map(Some)
+        }));
+        tasks.push(task(async {
+            let answer = trial.update(&moving_key, &hand_over).await?;
+            moved.store(matches!(answer, Updated::Saved { .. }), Ordering::Relaxed);
+            Ok(None)
+        }));
+        let answers = interleave(&mut rng, tasks)
+            .await
+            .into_iter()
+            .collect::<Check<Vec<_>>>()?;
+        let moved = moved.into_inner();
+        let found = trial.load(&moving_key).await?;
+        match moved {
+            true => same(
+                &hand_over.record,
+                found,
+                "which became another principal's during `delete_all`",
+            )?,
+            false => ensure!(
+                found.is_none(),
+                "`update` says gone of a record that is there"
+            ),
+        }
+        let others = moved.then(|| Arc::clone(&hand_over.record));
+        expect_listed(trial, &other, trial.now(), others.as_slice()).await?;
+        let ended: u64 = answers.into_iter().flatten().sum();
+        let right = if spared.is_some() { 2 } else { 3 } + u64::from(!moved);
+        ensure!(
+            ended == right,
+            "`delete_all` says that it ended {ended} records, it has to be {right}"
+        );
+        let mut left = Vec::new();
+        for ((key, record), edit) in theirs.iter().zip(&edits) {
+            let found = trial.load(key).await?;
+            if Some(record.id()) == spared {
+                same(
+                    &edit.record,
+                    found,
+                    "the one that `delete_all` had to except",
+                )?;
+                left.push(Arc::clone(&edit.record));
+                continue;
+            }
+            ensure!(
+                found.is_none(),
+                "`load` finds a record that `delete_all` ended while others wrote it"
+            );
+        }
+        expect_listed(trial, &name, trial.now(), &left).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,425 @@
+//! What one update does to a record, and when it is refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::edit::Edit;
+use super::reading::expect_gone;
+use super::rng::Rng;
+use super::sample::{any_value, number, same, token};
+use super::trial::{Check, Trial, describe, ensure, failed, name_of};
+use crate::error::StoreError;
+use crate::record::{Codec, Lifetime, Limits, Record, Value};
+use crate::store::{Changes, Key, Metadata, Updated};
+
+pub(super) async fn large_version(trial: &Trial) -> Check {
+    const LARGE: u64 = (1 << 40) + 1;
+
+    let mut record = trial.record()?.with_version(LARGE);
+    record.epoch = LARGE - 2;
+    let mut record = Arc::new(record);
+    let mut key = trial.create(&record).await?;
+    same(
+        &record,
+        trial.load(&key).await?,
+        "of a large version and epoch",
+    )?;
+    for at in 0..3 {
+        let edit = Edit::of(&record, Changes::new().set("a", number(at)));
+        let edit = match at {
+            0 => edit,
+            _ => edit.meeting(record.version()),
+        };
+        key = trial.save(&key, &edit).await?;
+        record = edit.record;
+        same(
+            &record,
+            trial.load(&key).await?,
+            "of a large version, after an update",
+        )?;
+    }
+    let renewed = Edit::replacing(&record, Changes::new(), |record| record.epoch += 1);
+    key = trial.save(&key, &renewed).await?;
+    same(
+        &renewed.record,
+        trial.load(&key).await?,
+        "of a large epoch, after a renewal",
+    )?;
+    Ok(())
+}
+
+pub(super) async fn version_not_met(trial: &Trial) -> Check {
+    let (loaded, stored, key) = moved_on(trial).await?;
+    for version in [loaded.version(), stored.version() + 1, 0, u64::MAX] {
+        for base in [&loaded, &stored] {
+            let edit =
+                Edit::of(base, Changes::new().set("late", number(1)).clear()).meeting(version);
+            let answer = trial.update(&key, &edit).await?;
+            ensure!(
+                matches!(answer, Updated::Conflict(_)),
+                "`update` that must meet version {version} has to conflict with version {}, but the store says {}",
+                stored.version(),
+                name_of(&answer)
+            );
+            same(&stored, trial.load(&key).await?, "after a conflict")?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn conflict_record(trial: &Trial) -> Check {
+    let (loaded, stored, key) = moved_on(trial).await?;
+    let edit = Edit::of(&loaded, Changes::new().set("late", number(1))).meeting(loaded.version());
+    match trial.update(&key, &edit).await? {
+        Updated::Conflict(None) => Ok(()),
+        Updated::Conflict(Some(record)) => same(
+            &stored,
+            Some(record),
+            "the record that came with `Conflict`",
+        ),
+        other => failed(format!(
+            "`update` has to conflict, but the store says {}",
+            name_of(&other)
+        )),
+    }
+}
+
+pub(super) async fn version_met(trial: &Trial) -> Check {
+    let mut record = Arc::new(trial.record()?);
+    let mut key = trial.create(&record).await?;
+    for n in 0..6 {
+        let edit = Edit::of(&record, Changes::new().set(format!("value-{n}"), number(n)));
+        let edit = if n % 2 == 0 {
+            edit.meeting(record.version())
+        } else {
+            edit
+        };
+        key = trial.save(&key, &edit).await?;
+        record = edit.record;
+        same(
+            &record,
+            trial.load(&key).await?,
+            "after an update of the loaded version",
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) async fn stale_base(trial: &Trial) -> Check {
+    let seen = trial.now().plus(Duration::from_secs(60));
+    let late = [
+        Changes::new().set("mine", number(2)),
+        Changes::new().set("theirs", number(2)),
+        Changes::new().remove("first"),
+        Changes::new().remove("missing"),
+        Changes::new().clear().set("mine", number(2)),
+        Changes::new().with_metadata(Metadata::Touched(seen)),
+    ];
+    for changes in late {
+        let (loaded, stored, key) = moved_on(trial).await?;
+        let edit = Edit::of(&loaded, changes);
+        let expected = match trial.update(&key, &edit).await? {
+            Updated::Saved { version, .. } => {
+                let merged = edit.changes.apply(&stored);
+                let next = merged.version();
+                ensure!(
+                    version == next,
+                    "`update` says version {version} where it has to be {next}"
+                );
+                Arc::new(merged)
+            }
+            Updated::Conflict(_) => stored,
+            Updated::Gone => {
+                return failed("`update` of a stale base says gone, but the record lives");
+            }
+        };
+        same(
+            &expected,
+            trial.load(&key).await?,
+            "after an update of a stale base",
+        )?;
+    }
+    Ok(())
+}
+
+/// A record as one request loaded it, as another left it, and the key of the latter.
+async fn moved_on(trial: &Trial) -> Check<(Arc<Record>, Arc<Record>, Key)> {
+    let loaded = Arc::new(trial.record()?.with_value("second", number(2)));
+    let key = trial.create(&loaded).await?;
+    let edit = Edit::of(
+        &loaded,
+        Changes::new().set("theirs", number(1)).remove("second"),
+    );
+    let key = trial.save(&key, &edit).await?;
+    Ok((loaded, edit.record, key))
+}
+
+pub(super) async fn set_remove(trial: &Trial) -> Check {
+    const NAMES: [&str; 6] = ["a", "b", "a.b", "", "ä", "first"];
+    for mut rng in trial.rounds().take(16) {
+        let mut record = Arc::new(trial.record()?.with_value("a", number(1)));
+        let mut key = trial.create(&record).await?;
+        for _ in 0..4 {
+            let mut changes = Changes::new();
+            for _ in 0..rng.between(1, 4) {
+                let name = NAMES[rng.below(NAMES.len())];
+                changes = if rng.coin() {
+                    changes.remove(name)
+                } else {
+                    changes.set(name, any_value(&mut rng))
+                };
+            }
+            let edit = Edit::of(&record, changes);
+            key = trial.save(&key, &edit).await?;
+            same(
+                &edit.record,
+                trial.load(&key).await?,
+                "after keys were set and removed",
+            )?;
+            record = edit.record;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn clear(trial: &Trial) -> Check {
+    let record = Arc::new(
+        trial
+            .record()?
+            .with_principal(trial.principal()?)
+            .with_value("a.b", number(2)),
+    );
+    for changes in [
+        Changes::new().clear(),
+        Changes::new().clear().set("new", number(3)),
+        Changes::new().clear().set("first", number(4)).remove("a.b"),
+    ] {
+        let mut record = (*record).clone();
+        record.id = trial.id()?;
+        let record = Arc::new(record);
+        let key = trial.create(&record).await?;
+        let edit = Edit::of(&record, changes);
+        let key = trial.save(&key, &edit).await?;
+        same(&edit.record, trial.load(&key).await?, "after a clear")?;
+        let again = Edit::of(&edit.record, Changes::new().set("first", number(5)));
+        let key = trial.save(&key, &again).await?;
+        same(
+            &again.record,
+            trial.load(&key).await?,
+            "after a clear and a set",
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) async fn touch(trial: &Trial) -> Check {
+    let minute = Duration::from_secs(60);
+    let record = Arc::new(trial.record()?);
+    let key = trial.create(&record).await?;
+    let seen = trial.now().plus(minute * 2);
+    let first = Edit::touching(&record, seen);
+    let key = trial.save(&key, &first).await?;
+    same(&first.record, trial.load(&key).await?, "after a touch")?;
+    let later = trial.load_at(&key, record.expires()).await?;
+    same(
+        &first.record,
+        later,
+        "when it would have expired but for the touch",
+    )?;
+
+    let both = Changes::new()
+        .set("a", number(1))
+        .with_metadata(Metadata::Touched(seen.plus(minute)));
+    let second = Edit::of(&first.record, both);
+    let key = trial.save(&key, &second).await?;
+    same(
+        &second.record,
+        trial.load(&key).await?,
+        "after a touch and a set",
+    )?;
+
+    let behind = Edit::touching(&second.record, seen);
+    let key = trial.save(&key, &behind).await?;
+    same(
+        &behind.record,
+        trial.load(&key).await?,
+        "after a touch of an earlier time, which moves nothing back",
+    )
+}
+
+pub(super) async fn replace_metadata(trial: &Trial) -> Check {
+    for mut rng in trial.rounds().take(16) {
+        let record = Arc::new(trial.rich(&mut rng)?);
+        let key = trial.create(&record).await?;
+        let other = trial.rich(&mut rng)?;
+        let changes = match rng.below(3) {
+            0 => Changes::new(),
+            1 => Changes::new()
+                .set("new", any_value(&mut rng))
+                .remove("value-0"),
+            _ => Changes::new().clear().set("new", any_value(&mut rng)),
+        };
+        let edit = Edit::replacing(&record, changes, |record| renew(record, &other, &mut rng));
+        let key = trial.save(&key, &edit).await?;
+        same(
+            &edit.record,
+            trial.load(&key).await?,
+            "after the metadata was replaced",
+        )?;
+        let next = Edit::of(&edit.record, Changes::new().set("next", number(1)));
+        let key = trial.save(&key, &next).await?;
+        same(
+            &next.record,
+            trial.load(&key).await?,
+            "after the metadata was replaced and a key set",
+        )?;
+    }
+    Ok(())
+}
+
+/// Everything that a renewal, a rotation or a change of principal may change.
+fn renew(record: &mut Record, other: &Record, rng: &mut Rng) {
+    record.epoch += u64::from(rng.coin());
+    record.last_seen = other.last_seen;
+    record.deadline = other.deadline;
+    record.authenticated = other.authenticated;
+    record.principal.clone_from(&other.principal);
+    record.label.clone_from(&other.label);
+    record.lifetime = other.lifetime;
+    record.csrf_seed = other.csrf_seed;
+    record.owed = other.owed;
+    record.tokens.clone_from(&other.tokens);
+}
+
+pub(super) async fn other_epoch(trial: &Trial) -> Check {
+    let mut rng = trial.rng();
+    let loaded = Arc::new(trial.record()?);
+    let key = trial.create(&loaded).await?;
+    let renewal = Edit::replacing(&loaded, Changes::new(), |record| {
+        record.epoch += 1;
+        record.tokens = [token(&mut rng, record.created)].into();
+    });
+    let key = trial.save(&key, &renewal).await?;
+    let current = &renewal.record;
+
+    let changes = || Changes::new().set("late", number(1));
+    let replaced = Edit::replacing(&loaded, changes(), |record| record.epoch += 1);
+    for edit in [
+        Edit::of(&loaded, changes()),
+        Edit::of(&loaded, changes()).meeting(loaded.version()),
+        Edit::of(current, changes()).of_epoch(loaded.epoch()),
+        Edit::of(current, changes())
+            .of_epoch(loaded.epoch())
+            .meeting(current.version()),
+        Edit::of(current, changes()).of_epoch(current.epoch() + 1),
+        Edit::touching(&loaded, trial.now().plus(Duration::from_secs(60))),
+        replaced,
+    ] {
+        let answer = trial.update(&key, &edit).await?;
+        expect_gone(&answer, "by a request that loaded another epoch")?;
+        same(
+            current,
+            trial.load(&key).await?,
+            "after an update of another epoch",
+        )?;
+    }
+    let edit = Edit::of(current, changes());
+    let key = trial.save(&key, &edit).await?;
+    same(
+        &edit.record,
+        trial.load(&key).await?,
+        "after an update of the right epoch",
+    )
+}
+
+pub(super) async fn merged_limits(trial: &Trial) -> Check {
+    let bytes = || Value::new(Codec::Postcard, vec![7; 1_500]);
+    let base = trial.record()?.size();
+    let few_keys = Limits {
+        keys: 2,
+        ..Limits::default()
+    };
+    let few_bytes = Limits {
+        record_bytes: base + 2_000,
+        ..Limits::default()
+    };
+    for (limits, what) in [(few_keys, "too many keys"), (few_bytes, "too many bytes")] {
+        let loaded = Arc::new(trial.record()?);
+        let key = trial.create(&loaded).await?;
+        let theirs = Edit::of(&loaded, Changes::new().set("theirs", bytes())).within(limits);
+        let key = trial.save(&key, &theirs).await?;
+        let stored = &theirs.record;
+
+        let mine = Edit::of(&loaded, Changes::new().set("mine", bytes())).within(limits);
+        match trial.try_update(&key, &mine).await {
+            Err(StoreError::TooLarge(_)) | Ok(Updated::Conflict(_)) => {}
+            Err(error) => return failed(format!("`update` failed: {}", describe(&error))),
+            Ok(other) => {
+                return failed(format!(
+                    "what results from the merge has {what}, but the store says {}",
+                    name_of(&other)
+                ));
+            }
+        }
+        same(
+            stored,
+            trial.load(&key).await?,
+            &format!("after a merge that would have had {what}"),
+        )?;
+
+        let fitting = Edit::of(
+            &loaded,
+            Changes::new().set("theirs", number(1)).remove("first"),
+        )
+        .within(limits);
+        let expected = match trial.update(&key, &fitting).await? {
+            Updated::Saved { .. } => Arc::new(fitting.changes.apply(stored)),
+            Updated::Conflict(_) => Arc::clone(stored),
+            Updated::Gone => {
+                return failed("`update` of a stale base says gone, but the record lives");
+            }
+        };
+        same(
+            &expected,
+            trial.load(&key).await?,
+            "after a merge that fits",
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) async fn replaced_lifetime(trial: &Trial) -> Check {
+    let hour = Duration::from_secs(3600);
+    let short = Lifetime::new(hour, hour * 2).or_else(|error| failed(error.to_string()))?;
+    let record = Arc::new(trial.record()?);
+    let key = trial.create(&record).await?;
+    let edit = Edit::replacing(&record, Changes::new(), |record| {
+        record.lifetime = short;
+        record.deadline = record.created.plus(short.absolute());
+    });
+    let key = trial.save(&key, &edit).await?;
+    let found = trial.load_at(&key, edit.record.expires()).await?;
+    ensure!(
+        found.is_none(),
+        "`load` goes by the lifetime from before it was shortened"
+    );
+    let late = Edit::of(&edit.record, Changes::new().set("a", number(1)));
+    let answer = trial.update_at(&key, &late, edit.record.expires()).await?;
+    expect_gone(&answer, "of a record whose lifetime was made shorter")?;
+
+    let longer = Edit::replacing(&edit.record, Changes::new(), |after| {
+        after.lifetime = record.lifetime;
+        after.deadline = record.deadline;
+    });
+    let key = trial.save(&key, &longer).await?;
+    let found = trial.load_at(&key, edit.record.expires()).await?;
+    same(&longer.record, found, "after its lifetime was made longer")?;
+    let late = Edit::of(&longer.record, Changes::new().set("a", number(1)));
+    match trial.update_at(&key, &late, edit.record.expires()).await? {
+        Updated::Saved { .. } => Ok(()),
+        other => failed(format!(
+            "a record whose lifetime was made longer can be updated, but the store says {}",
+            name_of(&other)
+        )),
+    }
+}

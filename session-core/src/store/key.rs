@@ -1,0 +1,59 @@
+//! What names a record to its store.
+
+use std::fmt;
+
+use bytestring::ByteString;
+
+use crate::record::SessionId;
+
+/// What names a record to its store.
+///
+/// A store on the server is asked by [`Id`](Self::Id). For a sealed store the record itself,
+/// sealed, is the key, so each write hands back a new one.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The id of the session.
+    Id(SessionId),
+    /// A sealed record, as the client presented it: hostile input.
+    Sealed {
+        /// The scope that it should have been sealed for.
+        scope: ByteString,
+        /// The sealed record.
+        token: ByteString,
+    },
+}
+
+impl Key {
+    /// The id, if this is a key for a store on the server.
+    ///
+    /// ```
+    /// use session_core::{Key, SessionId};
+    ///
+    /// let id = SessionId::from_bytes([7; 16]);
+    /// assert_eq!(Key::from(id).id(), Some(id));
+    /// let sealed = Key::Sealed { scope: "__Host-id".into(), token: "AAAA".into() };
+    /// assert_eq!(sealed.id(), None);
+    /// ```
+    pub const fn id(&self) -> Option<SessionId> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Sealed { .. } => None,
+        }
+    }
+}
+
+impl From<SessionId> for Key {
+    fn from(id: SessionId) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl fmt::Debug for Key {
+    /// Shows the short hash of an id, and nothing of a sealed record.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "Key({})", id.short()),
+            Self::Sealed { .. } => f.write_str("Key(sealed)"),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a store lists: records, and those that cannot be read.
+
+use std::sync::Arc;
+
+use crate::error::StoreError;
+use crate::record::{Record, SessionId};
+
+/// One of the sessions that [`SessionStore::list`](crate::SessionStore::list) finds for a
+/// principal.
+///
+/// A store whose records are always readable wraps each one: `records.map(Listed::from)`.
+///
+/// ```
+/// use session_core::{Lifetime, Listed, Record, SessionId, StoreError, Timestamp};
+/// use std::sync::Arc;
+///
+/// let id = SessionId::from_bytes([7; 16]);
+/// let record = Record::new(id, "id", Lifetime::default(), Timestamp::from_millis(0));
+/// let readable = Listed::from(Arc::new(record));
+/// assert_eq!(readable.id(), id);
+/// assert!(readable.record().is_some());
+///
+/// let error = StoreError::corrupt("the checksum differs");
+/// let damaged = Listed::Unreadable { id, error };
+/// assert_eq!(damaged.id(), id);
+/// assert!(damaged.record().is_none());
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Listed {
+    /// A live record.
+    Record(Arc<Record>),
+    /// A record of the principal that is there and cannot be read. Whether it has expired is not
+    /// known.
+    Unreadable {
+        /// The id under which it is stored.
+        id: SessionId,
+        /// Why it cannot be read: [`StoreError::Corrupt`], as `load` of this id would return it.
+        error: StoreError,
+    },
+}
+
+impl Listed {
+    /// The id under which the session is stored.
+    pub fn id(&self) -> SessionId {
+        match self {
+            Self::Record(record) => record.id(),
+            Self::Unreadable { id, .. } => *id,
+        }
+    }
+
+    /// The record, if it can be read.
+    pub fn record(&self) -> Option<&Arc<Record>> {
+        match self {
+            Self::Record(record) => Some(record),
+            Self::Unreadable { .. } => None,
+        }
+    }
+
+    /// The record by value, if it can be read.
+    pub fn into_record(self) -> Option<Arc<Record>> {
+        match self {
+            Self::Record(record) => Some(record),
+            Self::Unreadable { .. } => None,
+        }
+    }
+}
+
+impl From<Arc<Record>> for Listed {
+    fn from(record: Arc<Record>) -> Self {
+        Self::Record(record)
+    }
+}

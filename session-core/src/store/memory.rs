@@ -1,0 +1,380 @@
+//! Sessions in the memory of this process.
+
+mod shard;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytestring::ByteString;
+
+use self::shard::{SWEEP_AFTER, Shard};
+use crate::error::StoreError;
+use crate::record::{Ended, Record, SessionId};
+use crate::store::Applied;
+use crate::store::{Capability, Durability, Key, Listed, SessionStore, Update, Updated};
+use crate::time::Timestamp;
+
+const SHARDS: usize = 32;
+const CAPACITY: usize = 1_000_000;
+/// A full store looks for expired records at most this often.
+const FULL_SWEEP_MILLIS: u64 = 1_000;
+/// A time that is far from any other.
+const NEVER: u64 = u64::MAX;
+
+/// Keeps sessions in the memory of this process: for tests, for one server, or to start with.
+///
+/// Records are shared with their readers instead of copied. It holds a bounded number, a
+/// million by default; when it is full of live sessions, creation fails with
+/// [`StoreError::Full`] (a 503 over HTTP) and existing sessions go on: nobody is
+/// signed out to make room. Expired records are swept by the creations that
+/// follow, so no background task is needed; [`delete_expired`](SessionStore::delete_expired) sweeps
+/// at once.
+///
+/// ```
+/// # futures_executor(async {
+/// use session_core::{EndReason, Ended, Key, Lifetime, MemoryStore, Record, SessionId, SessionStore, Timestamp};
+/// use std::sync::Arc;
+///
+/// let store = MemoryStore::new();
+/// let now = Timestamp::from_millis(0);
+/// let record = Arc::new(Record::new(SessionId::random().unwrap(), "id", Lifetime::default(), now));
+/// let key = store.create(&record, now).await.unwrap();
+/// assert!(Arc::ptr_eq(&store.load(&key, now).await.unwrap().unwrap(), &record)); // no copy
+/// store.delete(&key, Ended::new(EndReason::Revoked, now)).await.unwrap();
+/// assert!(store.load(&key, now).await.unwrap().unwrap().ended().is_some()); // for a minute
+/// # });
+/// # fn futures_executor(f: impl Future<Output = ()>) { tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(f) }
+/// # use std::future::Future;
+/// ```
+pub struct MemoryStore {
+    shards: Vec<Mutex<Shard>>,
+    /// Locked after a shard, never before one.
+    principals: Mutex<HashMap<ByteString, HashSet<SessionId>>>,
+    count: AtomicUsize,
+    capacity: usize,
+    /// When a full store was last swept, in milliseconds.
+    full_sweep: AtomicU64,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryStore {
+    /// A store of at most a million sessions.
+    pub fn new() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
+
+    /// A store of at most this many sessions.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Lifetime, MemoryStore, Record, SessionId, SessionStore, StoreError, Timestamp};
+    /// # use std::sync::Arc;
+    /// # let now = Timestamp::from_millis(0);
+    /// # let record = |n| Arc::new(Record::new(SessionId::from_bytes([n; 16]), "id", Lifetime::default(), now));
+    /// let store = MemoryStore::with_capacity(1);
+    /// store.create(&record(1), now).await?;
+    /// let refused = store.create(&record(2), now).await;
+    /// assert!(matches!(refused, Err(StoreError::Full { capacity: 1 })));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            principals: Mutex::default(),
+            count: AtomicUsize::new(0),
+            capacity,
+            full_sweep: AtomicU64::new(NEVER),
+        }
+    }
+
+    /// How many records there are, expired and not yet swept ones among them.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Lifetime, MemoryStore, Record, SessionId, SessionStore, Timestamp};
+    /// # use std::sync::Arc;
+    /// # let now = Timestamp::from_millis(0);
+    /// # let record = |n| Arc::new(Record::new(SessionId::from_bytes([n; 16]), "id", Lifetime::default(), now));
+    /// let store = MemoryStore::new();
+    /// assert!(store.is_empty());
+    /// store.create(&record(1), now).await?;
+    /// assert_eq!(store.len(), 1);
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no record.
+    ///
+    /// [`len`](Self::len) has an example.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[usize::from(id.as_bytes()[0]) % SHARDS])
+    }
+
+    /// Takes one place, unless there is none.
+    fn reserve(&self) -> bool {
+        self.count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                (count < self.capacity).then_some(count + 1)
+            })
+            .is_ok()
+    }
+
+    /// Ends a session: a mark takes the place of its record.
+    fn end(&self, shard: &mut Shard, id: SessionId, ended: Ended) -> bool {
+        let ends = self.evict(shard, id);
+        if ends {
+            shard.mark(id, ended, self.capacity.div_ceil(SHARDS));
+        }
+        ends
+    }
+
+    /// Takes a record out of its shard and of the index.
+    fn evict(&self, shard: &mut Shard, id: SessionId) -> bool {
+        let Some(record) = shard.records.remove(&id) else {
+            return false;
+        };
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.unindex(&record);
+        true
+    }
+
+    /// Ends a session if it is of this principal.
+    fn end_theirs(&self, principal: &str, id: SessionId, ended: Ended) -> bool {
+        let mut shard = self.shard(id);
+        let record = shard.records.get(&id);
+        let theirs = record.is_some_and(|record| record.principal() == Some(principal));
+        theirs && self.end(&mut shard, id, ended)
+    }
+
+    fn sweep(&self, shard: &mut Shard, now: Timestamp) -> u64 {
+        shard.created = 0;
+        shard.marks.retain(|_, ended| ended.is_kept(now));
+        let expired: Vec<_> = shard
+            .records
+            .values()
+            .filter(|record| !record.is_live(now))
+            .map(|record| record.id())
+            .collect();
+        let swept = expired.iter().filter(|id| self.evict(shard, **id)).count();
+        shard.survivors = shard.records.len();
+        swept as u64
+    }
+
+    fn sweep_all(&self, now: Timestamp) -> u64 {
+        self.shards
+            .iter()
+            .map(|shard| self.sweep(&mut lock(shard), now))
+            .sum()
+    }
+
+    /// Makes room in a full store, unless somebody has just tried.
+    fn sweep_full(&self, now: Timestamp) {
+        let (last, now_millis) = (self.full_sweep.load(Ordering::Relaxed), now.as_millis());
+        // Both ways: after a clock was set back, the last time is one that is yet to come.
+        let mine = now_millis.abs_diff(last) >= FULL_SWEEP_MILLIS
+            && self
+                .full_sweep
+                .compare_exchange(last, now_millis, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if mine {
+            self.sweep_all(now);
+        }
+    }
+
+    fn index(&self, record: &Record) {
+        if let Some(principal) = &record.principal {
+            lock(&self.principals)
+                .entry(principal.clone())
+                .or_default()
+                .insert(record.id);
+        }
+    }
+
+    fn unindex(&self, record: &Record) {
+        if let Some(principal) = &record.principal {
+            let mut principals = lock(&self.principals);
+            if let Some(ids) = principals.get_mut(principal) {
+                ids.remove(&record.id);
+                if ids.is_empty() {
+                    principals.remove(principal);
+                }
+            }
+        }
+    }
+
+    fn ids_of(&self, principal: &str) -> Vec<SessionId> {
+        lock(&self.principals)
+            .get(principal)
+            .map(|ids| ids.iter().copied().collect())
+            .unwrap_or_default()
+    }
+}
+
+/// No code panics while it holds one of these locks, so poison means nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl SessionStore for MemoryStore {
+    fn capability(&self) -> Capability {
+        Capability::Server
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        Some(Duration::ZERO)
+    }
+
+    /// The end of the process takes all sessions, and never the last writes alone.
+    fn durability(&self) -> Durability {
+        Durability::Durable
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let Some(id) = key.id() else { return Ok(None) };
+        let shard = self.shard(id);
+        // An expired one too, so that its expiry can be told.
+        let record = shard.records.get(&id).cloned();
+        Ok(record.or_else(|| Some(Arc::new(shard.ended(id, now)?.mark(id)))))
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        if !self.reserve() {
+            self.sweep_full(now);
+            if !self.reserve() {
+                return Err(StoreError::Full {
+                    capacity: self.capacity,
+                });
+            }
+        }
+        let mut shard = self.shard(record.id);
+        if let Some(taken) = shard.records.get(&record.id) {
+            if taken.is_live(now) {
+                self.count.fetch_sub(1, Ordering::Relaxed);
+                return Err(StoreError::IdTaken);
+            }
+            self.evict(&mut shard, record.id);
+        } else if shard.ended(record.id, now).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return Err(StoreError::IdTaken);
+        }
+        if shard.created >= SWEEP_AFTER.max(shard.survivors) {
+            self.sweep(&mut shard, now);
+        }
+        shard.created += 1;
+        shard.records.insert(record.id, Arc::clone(record));
+        self.index(record);
+        Ok(Key::Id(record.id))
+    }
+
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
+        let Some(id) = key.id() else {
+            return Ok(Updated::Gone);
+        };
+        let mut shard = self.shard(id);
+        let Some(current) = shard.records.get_mut(&id) else {
+            return Ok(Updated::Gone);
+        };
+        match update.apply_to(current, now)? {
+            Applied::Gone => Ok(Updated::Gone),
+            Applied::Conflict => Ok(Updated::Conflict(Some(Arc::clone(current)))),
+            Applied::Record(after) => {
+                let version = after.version;
+                if let Some(ended) = after.ended() {
+                    self.end(&mut shard, id, ended);
+                    return Ok(Updated::Saved {
+                        key: key.clone(),
+                        version,
+                    });
+                }
+                let before = std::mem::replace(current, after);
+                if before.principal != current.principal {
+                    self.unindex(&before);
+                    self.index(current);
+                }
+                Ok(Updated::Saved {
+                    key: key.clone(),
+                    version,
+                })
+            }
+        }
+    }
+
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        if let Some(id) = key.id() {
+            self.end(&mut self.shard(id), id, ended);
+        }
+        Ok(())
+    }
+
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        let find = |id: SessionId| self.shard(id).records.get(&id).cloned();
+        Ok(self
+            .ids_of(principal)
+            .into_iter()
+            .filter_map(find)
+            .filter(|record| record.principal() == Some(principal) && record.is_live(now))
+            .map(Listed::from)
+            .collect())
+    }
+
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
+        Ok(self.end_theirs(principal, id, ended))
+    }
+
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        let mut ids = self.ids_of(principal);
+        ids.retain(|id| Some(*id) != except);
+        let theirs = ids
+            .iter()
+            .filter(|id| self.end_theirs(principal, **id, ended));
+        Ok(theirs.count() as u64)
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.sweep_all(now))
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

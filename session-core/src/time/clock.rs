@@ -1,0 +1,94 @@
+//! Time as an argument: instants, and where they come from.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::time::Timestamp;
+
+/// A future that ends after some time; what [`Clock::sleep`] returns.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
+
+/// Where the time comes from, and how to wait for it.
+///
+/// [`SystemClock`] is the default. Tests take a [`ManualClock`](crate::ManualClock); a program on a
+/// runtime other than tokio brings its own implementation with that runtime's timer.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// A future that is ready once `duration` has passed.
+    fn sleep(&self, duration: Duration) -> Sleep;
+
+    /// A pause of about `duration` between two attempts to write a session that others write too.
+    ///
+    /// Unless implemented it is a [`sleep`](Self::sleep). A clock that stands still until a test
+    /// moves it lets a pause end by itself, as [`ManualClock`](crate::ManualClock) does: nobody
+    /// moves it in the middle of a commit.
+    fn pause(&self, duration: Duration) -> Sleep {
+        self.sleep(duration)
+    }
+}
+
+/// The operating system's clock.
+///
+/// Its [`sleep`](Clock::sleep) is tokio's inside a tokio runtime that has a time driver, as that of
+/// `#[tokio::main]` has. Elsewhere each sleep costs a thread, which is correct; a [`Clock`] over
+/// the timer of your runtime costs less there. tokio does not say whether a runtime has a time
+/// driver, it panics. So the first sleep in one that has none catches that panic, whose text goes
+/// to the panic hook. From then on all sleeps of the process are made with threads. (Where a panic
+/// aborts the process it cannot be caught: enable the time driver.) Sleeps are made only where a
+/// store does not answer at once.
+///
+/// ```
+/// use session_core::{Clock, SystemClock, Timestamp};
+///
+/// assert!(SystemClock.now() > Timestamp::from_millis(1_600_000_000_000));
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+/// Whether a tokio runtime without a time driver was met.
+static TIMELESS: AtomicBool = AtomicBool::new(false);
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        SystemTime::now().into()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        by_tokio(duration).unwrap_or_else(|| by_thread(duration))
+    }
+}
+
+/// A sleep of the tokio runtime that this runs in, if it can make one.
+fn by_tokio(duration: Duration) -> Option<Sleep> {
+    if TIMELESS.load(Ordering::Relaxed) || tokio::runtime::Handle::try_current().is_err() {
+        return None;
+    }
+    let sleep = catch_unwind(AssertUnwindSafe(|| tokio::time::sleep(duration)));
+    match sleep {
+        Ok(sleep) => Some(Box::pin(sleep)),
+        Err(_) => {
+            TIMELESS.store(true, Ordering::Relaxed);
+            None
+        }
+    }
+}
+
+fn by_thread(duration: Duration) -> Sleep {
+    let (done, over) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().spawn(move || {
+        std::thread::sleep(duration);
+        drop(done);
+    });
+    Box::pin(async move {
+        // Without a thread there is no timer; to be over at once keeps the deadline.
+        if thread.is_ok() {
+            let _ = over.await;
+        }
+    })
+}

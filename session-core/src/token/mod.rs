@@ -1,0 +1,10 @@
+//! What a client holds.
+
+mod directive;
+mod rotation;
+mod text;
+
+pub use directive::{ClientToken, Directive};
+pub use rotation::Rotation;
+pub(crate) use rotation::{Standing, Upkeep, advance, retire, standing};
+pub(crate) use text::{Presented, Secret, Tokens};
