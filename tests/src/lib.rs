@@ -10,6 +10,7 @@
 //!   hashes or documents do.
 //! - [`Backend`]: the stores that a law is shown on.
 //! - [`load`]: readers and writers that never rest, while the servers below them fail.
+//! - [`MigratingSite`]: nodes that move sessions from one store to another.
 //! - [`script`]: requests as lists of operations, with what they come to one after the other.
 //! - [`servers`]: real servers as child processes. [`Proxy`]: what happens to them on the way
 //!   there.
@@ -28,6 +29,7 @@ mod counting;
 mod fault;
 mod fields;
 pub mod load;
+mod migrating;
 mod pausing;
 mod proxy;
 mod replace;
@@ -43,6 +45,7 @@ pub use client::{anonymous, create, numbers, open, sign_in, token_of};
 pub use counting::{CountingStore, Counts};
 pub use fault::{Call, Fault, FaultStore};
 pub use fields::FieldStore;
+pub use migrating::{MigratingSite, Node};
 pub use pausing::{PausingStore, SlowStore, YieldStore};
 pub use proxy::Proxy;
 pub use replace::ReplaceStore;

@@ -1,0 +1,25 @@
+//! README shows the store that the suite passes, to the letter.
+
+/// Put README's copy in order with `UPDATE_README=1 cargo test -p session-tests --test harness readme`.
+#[test]
+fn the_custom_store_is_the_one_that_was_tested() {
+    let source = include_str!("../../../session-core/tests/custom_store.rs");
+    let store = between(source, "// README: begin\n", "// README: end\n")
+        .unwrap()
+        .trim_end();
+    let shown = format!("\n```rust\n{store}\n```\n");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("<!-- custom store: begin -->", "<!-- custom store: end -->");
+    let present = between(&readme, begin, end).unwrap();
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(path, readme.replace(present, &shown)).unwrap();
+    } else {
+        assert_eq!(present, shown);
+    }
+}
+
+fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(begin)?;
+    Some(rest.split_once(end)?.0)
+}

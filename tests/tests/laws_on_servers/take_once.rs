@@ -1,0 +1,70 @@
+//! On real servers, too, one request only gets a value that is taken now.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use session_core::{SessionManager, SessionStore};
+use session_mongo::MongoStore;
+use session_redis::{Layout, RedisStore};
+use session_tests::servers::{Engine, MongoServer, RedisServer};
+use session_tests::{create, open};
+
+const ROUNDS: u64 = 40;
+const REQUESTS: usize = 12;
+
+/// Requests at once over two processes, a third of which write another key.
+async fn races(name: &str, stores: [Arc<dyn SessionStore>; 2]) {
+    let managers = stores.map(SessionManager::new);
+    for round in 0..ROUNDS {
+        let token = create(&managers[0], [("code", round), ("other", 0)]).await;
+        let requests = (0..REQUESTS).map(|who| {
+            let (manager, token) = (managers[who % 2].clone(), token.clone());
+            tokio::spawn(async move {
+                let session = open(&manager, &token).await;
+                if who % 3 == 0 {
+                    session.insert("other", who).unwrap();
+                }
+                let taken = session.take_now::<u64>("code").await.unwrap();
+                manager.commit(&session).await.unwrap();
+                taken
+            })
+        });
+        let taken = join_all(requests).await.into_iter().map(Result::unwrap);
+        let taken: Vec<u64> = taken.flatten().collect();
+        assert_eq!(taken, [round], "{name}, round {round}");
+        assert_eq!(open(&managers[1], &token).await.keys(), ["other"], "{name}");
+    }
+}
+
+async fn on_redis(layout: Layout) {
+    let server = RedisServer::start(Engine::Redis7);
+    let store = async || {
+        let builder = RedisStore::builder(server.url()).layout(layout);
+        Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
+    };
+    races(
+        &format!("Redis, {layout:?}"),
+        [store().await, store().await],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_redis_in_fields() {
+    on_redis(Layout::Fields).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_redis_packed() {
+    on_redis(Layout::Packed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_mongodb() {
+    let server = MongoServer::start();
+    let store = async || {
+        let builder = MongoStore::builder(server.uri());
+        Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
+    };
+    races("MongoDB", [store().await, store().await]).await;
+}

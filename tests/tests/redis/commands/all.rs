@@ -1,0 +1,120 @@
+//! The commands that are ever sent.
+
+use session_core::conformance::Suite;
+use session_redis::Layout;
+use session_tests::servers::{Engine, RedisServer};
+
+use super::bench::{Bench, Seen};
+use super::connect_with;
+
+macro_rules! script {
+    ($($part:literal),+) => {
+        concat!($(include_str!(concat!("../../../../session-redis/src/lua/", $part, ".lua"))),+)
+    };
+}
+
+const SCRIPTS: [&str; 10] = [
+    script!("confirm"),
+    script!("look", "create"),
+    script!("look", "delete"),
+    script!("heal"),
+    script!("index"),
+    script!("look", "owner"),
+    script!("look", "read"),
+    script!("same", "look", "replace"),
+    script!("look", "settle"),
+    script!("plain", "update"),
+];
+
+/// Everything that a client sends after it has connected, in alphabetical order: each of these is
+/// in the crate's documentation. And everything that the scripts call.
+fn commands(layout: Layout) -> (Vec<&'static str>, Vec<&'static str>) {
+    let (read, lying): (_, &[_]) = match layout {
+        Layout::Packed => ("GET", &["GET", "GETRANGE", "SET"]),
+        _ => ("HGETALL", &["HDEL", "HGETALL", "HKEYS", "HMGET", "HSET"]),
+    };
+    let mut called = [
+        &[
+            "EXISTS",
+            "PEXPIRE",
+            "PTTL",
+            "UNLINK",
+            "ZADD",
+            "ZREM",
+            "ZREMRANGEBYSCORE",
+            "ZSCORE",
+        ],
+        lying,
+    ]
+    .concat();
+    called.sort_unstable();
+    let sent = ["EVAL", "EVALSHA", read, "ZADD", "ZRANGE", "ZREM", "ZSCORE"];
+    (sent.to_vec(), called)
+}
+const CONNECTING: [&str; 2] = ["HELLO", "CLIENT"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_else_is_ever_sent() {
+    for layout in [Layout::Fields, Layout::Packed] {
+        nothing_else_is_sent_in(layout).await;
+    }
+}
+
+async fn nothing_else_is_sent_in(layout: Layout) {
+    let server = RedisServer::start(Engine::Redis7);
+    let bench = Bench::new(&server);
+    let suite = Suite::new(|| async { connect_with(&server, layout).await }).rounds(8);
+    let report = suite.run().await;
+    assert!(report.is_success(), "{report}");
+
+    let seen = bench.monitor.seen();
+    let (connecting, seen): (Vec<_>, Vec<_>) = seen
+        .into_iter()
+        .partition(|seen| CONNECTING.contains(&seen.name()));
+    assert!(
+        !connecting.is_empty() && seen.len() > 2_000,
+        "{}",
+        seen.len()
+    );
+    for each in &connecting {
+        assert!(
+            !each.inner && (each.name() == "HELLO" || each.words[1] == "SETINFO"),
+            "{each:?}"
+        );
+    }
+    let unique = |inner: bool| {
+        let mut names: Vec<_> = seen
+            .iter()
+            .filter(|seen| seen.inner == inner)
+            .map(Seen::name)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    };
+    let (sent, called) = commands(layout);
+    assert_eq!(
+        (unique(false), unique(true)),
+        (sent.clone(), called.clone())
+    );
+    for each in &seen {
+        assert!(each.key().starts_with("session:"), "{each:?}");
+        // Outside of a script nothing is written but what creates nothing.
+        match each.name() {
+            "ZADD" if !each.inner => assert_eq!(each.words[2], "XX", "{each:?}"),
+            "EVAL" => assert!(
+                SCRIPTS.contains(&&*each.words[1]) && each.words[2] == "1",
+                "{each:?}"
+            ),
+            "EVALSHA" => assert_eq!(each.words[2], "1", "{each:?}"),
+            _ => {}
+        }
+    }
+    // What MONITOR keeps to itself is counted all the same.
+    let mut counted: Vec<_> = bench.counted().into_keys().collect();
+    counted.retain(|name| name != "HELLO" && name != "CLIENT|SETINFO");
+    let mut all = [sent, called].concat();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(counted, all);
+}

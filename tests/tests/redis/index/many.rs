@@ -1,0 +1,67 @@
+//! A principal with very many sessions, most of them long gone.
+
+use std::time::Duration;
+
+use session_core::Ended;
+use session_core::SessionStore;
+use session_redis::RedisStore;
+
+use super::site::Site;
+use super::steps::{NOW, create, id, of};
+
+const PREFIX: &str = "many:";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_are_ended_however_many_there_are() {
+    let site = Site::one();
+    let server = site.masters()[0];
+    let store = site.store(PREFIX).await;
+    let mut sessions = Vec::new();
+    for _ in 0..700 {
+        let session = id();
+        create(&store, of(session, "ann")).await.unwrap();
+        sessions.push(session);
+    }
+    // Entries whose sessions have ended for want of activity.
+    let index = format!("{PREFIX}principal:ann");
+    let deadline = NOW.plus(Duration::from_secs(3600)).as_millis().to_string();
+    for _ in 0..40 {
+        let names: Vec<_> = (0..100).map(|_| id().encode()).collect();
+        let mut command = vec!["ZADD", &index];
+        for name in &names {
+            command.extend([deadline.as_str(), name]);
+        }
+        assert_eq!(server.command(&command).integer(), 100);
+    }
+    // No single step may take as long as all of them.
+    let hasty = RedisStore::builder(server.url())
+        .prefix(PREFIX)
+        .layout(super::LAYOUT);
+    let hasty = hasty
+        .deadline(Duration::from_secs(1))
+        .connect()
+        .await
+        .unwrap();
+    assert_eq!(hasty.list("ann", NOW).await.unwrap().len(), 700);
+    assert_eq!(
+        hasty
+            .delete_all("ann", Some(sessions[3]), Ended::default())
+            .await
+            .unwrap(),
+        699
+    );
+    assert_eq!(server.command(&["ZCARD", &index]).integer(), 1);
+    let left = hasty.list("ann", NOW).await.unwrap();
+    assert_eq!(
+        left.iter().map(|record| record.id()).collect::<Vec<_>>(),
+        [sessions[3]]
+    );
+    assert_eq!(
+        hasty
+            .delete_all("ann", None, Ended::default())
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(server.command(&["EXISTS", &index]).integer(), 0);
+}

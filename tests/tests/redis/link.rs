@@ -1,0 +1,276 @@
+//! The one connection of a store: who replaces it when it hangs, and where it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use session_core::{Deadlines, SessionManager};
+use session_redis::RedisStore;
+use session_tests::load::Load;
+use session_tests::servers::{Engine, RedisServer, wait_until};
+use session_tests::{Proxy, create, open};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+use tokio::task::{block_in_place, yield_now};
+
+/// The store's, if not set.
+const DEADLINE: Duration = Duration::from_millis(1500);
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A way to a server that swallows all there is on its present connections, and on no later ones,
+/// without a word.
+struct Way {
+    port: u16,
+    made: Arc<AtomicUsize>,
+    swallowed: watch::Sender<usize>,
+}
+
+impl Way {
+    async fn to(server: &RedisServer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = server.address();
+        let way = Self {
+            port: listener.local_addr().unwrap().port(),
+            made: Arc::default(),
+            swallowed: watch::Sender::default(),
+        };
+        let (made, swallowed) = (Arc::clone(&way.made), way.swallowed.subscribe());
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let number = made.fetch_add(1, Ordering::Relaxed) + 1;
+                let mut swallowed = swallowed.clone();
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(upstream).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut server) => return,
+                        _ = swallowed.wait_for(|last| number <= *last) => {}
+                    }
+                    // Neither side hears of it.
+                    tokio::time::sleep(LIMIT * 6).await;
+                });
+            }
+        });
+        way
+    }
+
+    fn swallow(&self) {
+        self.swallowed.send_replace(self.made());
+    }
+
+    fn made(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    async fn store(&self) -> RedisStore {
+        let url = format!("redis://127.0.0.1:{}", self.port);
+        RedisStore::connect(url).await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_connection_that_leads_nowhere_is_replaced() {
+    let server = RedisServer::start(Engine::Redis7);
+    let way = Way::to(&server).await;
+    let load = Load::start(way.store().await, 4).await;
+    way.swallow();
+    let from = Instant::now();
+    // A write that was swallowed waits until its deadline.
+    load.well_after(from, DEADLINE + Duration::from_millis(250))
+        .await;
+    let report = load.finish(DEADLINE).await;
+    assert_eq!((report.failed_loads, report.lost, report.gone), (0, 0, 0));
+    assert_eq!(way.made(), 2);
+}
+
+/// Whoever calls is less patient than the store would be: no call ever waits as long as the store
+/// takes to give a connection up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_connection_that_leads_nowhere_is_replaced_for_the_impatient() {
+    let server = RedisServer::start(Engine::Redis7);
+    for millis in [100, 400] {
+        let way = Way::to(&server).await;
+        let deadlines = Deadlines {
+            call: Duration::from_millis(millis),
+            ..Deadlines::default()
+        };
+        let load = Load::start_with(way.store().await, 4, deadlines).await;
+        way.swallow();
+        load.well_after(Instant::now(), Duration::from_secs(2))
+            .await;
+        let report = load.finish(deadlines.call).await;
+        assert!(report.dropped > 0);
+        assert_eq!((report.lost, report.gone), (0, 0));
+        assert_eq!(way.made(), 2);
+    }
+}
+
+/// Calls that end early again and again say nothing about a connection that answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_are_dropped_half_way_leave_the_connection_as_it_was() {
+    let server = RedisServer::start(Engine::Redis7);
+    let way = Way::to(&server).await;
+    let manager = SessionManager::new(way.store().await);
+    let token = create(&manager, [("n", 0)]).await;
+    let tasks = alive();
+    let mut done = 0;
+    for i in 0..1000 {
+        let request = async {
+            let session = manager.open(&[&token]).await.unwrap();
+            session
+                .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                .unwrap();
+            manager.commit(&session).await.unwrap();
+        };
+        tokio::select! {
+            biased;
+            () = request => done += 1,
+            () = turns(i % 50) => {}
+        }
+    }
+    let session = open(&manager, &token).await;
+    let stored = session.get::<usize>("n").unwrap().unwrap();
+    assert!(
+        (done..=1000).contains(&stored),
+        "{done} were done, {stored} are there"
+    );
+    assert!(done < 1000, "none was dropped");
+    session.insert("n", 7).unwrap();
+    manager.commit(&session).await.unwrap();
+    assert_eq!(way.made(), 1);
+    settles("nothing that was dropped goes on", || alive() <= tasks);
+}
+
+async fn turns(count: usize) {
+    for _ in 0..count {
+        yield_now().await;
+    }
+}
+
+fn alive() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+fn settles(what: &str, holds: impl FnMut() -> bool) {
+    block_in_place(|| wait_until(what, LIMIT, holds));
+}
+
+/// How many clients a server has by TCP.
+fn clients(server: &RedisServer) -> usize {
+    let list = server.command(&["CLIENT", "LIST", "TYPE", "normal"]).text();
+    list.lines()
+        .filter(|client| client.contains(" addr=127.0.0.1:"))
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_dropped_leaves_nothing() {
+    let server = RedisServer::start(Engine::Redis7);
+    let before = alive();
+    let store = RedisStore::connect(server.url()).await.unwrap();
+    let copy = store.clone();
+    drop(store);
+    let manager = SessionManager::new(copy);
+    create(&manager, [("n", 1)]).await;
+    assert_eq!(clients(&server), 1);
+    drop(manager);
+    settles("no client is left", || clients(&server) == 0);
+    settles("no task is left", || alive() == before);
+
+    // Also while it tries to connect.
+    server.pause();
+    let lazy = RedisStore::builder(server.url()).lazy().unwrap();
+    let manager = SessionManager::new(lazy);
+    let token = "A".repeat(43);
+    assert!(manager.open(&[&token]).await.is_err());
+    assert!(alive() > before);
+    drop(manager);
+    settles("no task is left of one that never connected", || {
+        alive() == before
+    });
+    server.resume();
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn a_store_outlives_the_runtime_that_it_began_in() {
+    let server = RedisServer::start(Engine::Redis7);
+    let url = server.url();
+    let first = runtime();
+    let manager = SessionManager::new(first.block_on(RedisStore::connect(&url)).unwrap());
+    let token = first.block_on(create(&manager, [("n", 1)]));
+    drop(first);
+    for n in 2..6_u64 {
+        let next = runtime();
+        next.block_on(async {
+            // It was not sent on a connection that nobody serves, so nothing about it is unknown.
+            create(&manager, [("first", n)]).await;
+            let session = open(&manager, &token).await;
+            session.insert("n", n).unwrap();
+            manager.commit(&session).await.unwrap();
+            assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(n));
+        });
+    }
+    drop(manager);
+    wait_until("no client is left", LIMIT, || clients(&server) == 0);
+}
+
+#[test]
+fn a_runtime_that_ends_while_it_connects_is_in_nobodys_way() {
+    let server = RedisServer::start(Engine::Redis7);
+    let outer = Runtime::new().unwrap();
+    let proxy = outer.block_on(Proxy::start(server.address()));
+    proxy.stall();
+    let store = RedisStore::builder(proxy.url()).lazy().unwrap();
+    let manager = SessionManager::new(store);
+    let first = runtime();
+    let token = "A".repeat(43);
+    let opened = first.block_on(async {
+        tokio::time::timeout(Duration::from_millis(300), manager.open(&[&token])).await
+    });
+    assert!(opened.is_err(), "{opened:?}");
+    drop(first);
+    proxy.flow();
+    let began = Instant::now();
+    runtime().block_on(create(&manager, [("n", 1)]));
+    assert!(began.elapsed() < DEADLINE);
+}
+
+/// Requests that end with their runtime have waited for a server that hangs, and give its
+/// connection up when nobody can make another.
+#[test]
+fn a_runtime_ends_while_a_server_hangs() {
+    let server = RedisServer::start(Engine::Redis7);
+    let store = Runtime::new()
+        .unwrap()
+        .block_on(RedisStore::connect(server.url()))
+        .unwrap();
+    let manager = SessionManager::new(store);
+    for _ in 0..3 {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(create(&manager, [("n", 1)]));
+        server.pause();
+        for _ in 0..8 {
+            let manager = manager.clone();
+            runtime.spawn(async move { create(&manager, [("n", 1)]).await });
+        }
+        // Longer than a connection may be silent, shorter than they wait.
+        std::thread::sleep(Duration::from_millis(1200));
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            drop(runtime);
+            ended.send(()).unwrap();
+        });
+        end.recv_timeout(LIMIT).expect("the runtime does not end");
+        server.resume();
+    }
+    runtime().block_on(create(&manager, [("n", 1)]));
+}
