@@ -13,13 +13,13 @@ use crate::token::Secret;
 
 /// What every session of a manager goes by.
 #[derive(Debug)]
-pub(crate) struct Rules {
+pub(crate) struct Settings {
     pub(crate) scope: ByteString,
     pub(crate) lifetime: Lifetime,
     pub(crate) codec: Codec,
     pub(crate) limits: Limits,
     pub(crate) rotation: Rotation,
-    pub(crate) cap: Option<Cap>,
+    pub(crate) session_limit: Option<SessionLimit>,
     pub(crate) capability: Capability,
     /// Characters that a sealed token may have.
     pub(crate) max_token: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Rules {
     pub(crate) fresh_metadata: usize,
 }
 
-impl Rules {
+impl Settings {
     pub(crate) const fn is_sealed(&self) -> bool {
         matches!(self.capability, Capability::Client { .. })
     }
@@ -115,7 +115,7 @@ pub enum OnMaxSessions {
 
 /// The most sessions of one principal.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cap {
+pub(crate) struct SessionLimit {
     pub(crate) most: usize,
     pub(crate) beyond: OnMaxSessions,
 }

@@ -11,8 +11,8 @@ use crate::event::{Audience, Observer};
 use crate::manager::{SessionManager, Shared};
 use crate::record::{Codec, Lifetime, Limits};
 use crate::settings::OnReuse;
-use crate::settings::Rules;
-use crate::settings::{Cap, Deadlines, OnCorrupt, OnMaxSessions};
+use crate::settings::Settings;
+use crate::settings::{Deadlines, OnCorrupt, OnMaxSessions, SessionLimit};
 use crate::store::{Capability, Durability, SessionStore};
 use crate::time::{Clock, SystemClock};
 use crate::token::Rotation;
@@ -50,7 +50,7 @@ pub struct ManagerBuilder {
     on_corrupt: OnCorrupt,
     rotation: Rotation,
     on_reuse: OnReuse,
-    cap: Option<Cap>,
+    session_limit: Option<SessionLimit>,
     audience: Audience,
     max_token: Option<usize>,
 }
@@ -69,7 +69,7 @@ impl ManagerBuilder {
             on_corrupt: OnCorrupt::default(),
             rotation: Rotation::off(),
             on_reuse: OnReuse::default(),
-            cap: None,
+            session_limit: None,
             audience: Audience::default(),
             max_token: None,
         }
@@ -184,7 +184,7 @@ impl ManagerBuilder {
     /// ```
     #[must_use]
     pub fn max_sessions(mut self, most: usize, beyond: OnMaxSessions) -> Self {
-        self.cap = Some(Cap { most, beyond });
+        self.session_limit = Some(SessionLimit { most, beyond });
         self
     }
 
@@ -274,12 +274,15 @@ impl ManagerBuilder {
                 "a sealed store cannot rotate tokens: what a client holds stays good until it expires; use a store on the server",
             ));
         }
-        if sealed && self.cap.is_some() {
+        if sealed && self.session_limit.is_some() {
             return Err(ConfigError::new(
                 "a sealed store cannot count the sessions of a principal; use a store on the server",
             ));
         }
-        if self.cap.is_some_and(|cap| cap.most == 0) {
+        if self
+            .session_limit
+            .is_some_and(|session_limit| session_limit.most == 0)
+        {
             return Err(ConfigError::new(
                 "a principal may have 0 sessions, so nobody could sign in; allow at least one",
             ));
@@ -307,14 +310,14 @@ impl ManagerBuilder {
         SessionManager {
             shared: Arc::new(Shared {
                 tokens: Tokens::new(self.keys.as_ref(), &scope),
-                rules: Rules {
-                    fresh_metadata: Rules::fresh_metadata(&scope),
+                settings: Settings {
+                    fresh_metadata: Settings::fresh_metadata(&scope),
                     scope,
                     lifetime: self.lifetime,
                     codec: self.codec,
                     limits: self.limits,
                     rotation: self.rotation,
-                    cap: self.cap,
+                    session_limit: self.session_limit,
                     capability,
                     max_token: self.max_token.unwrap_or(4096 * cookies),
                 },

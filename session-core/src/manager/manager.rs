@@ -10,10 +10,10 @@ use crate::manager::Queues;
 use crate::record::Lifetime;
 use crate::session::Session;
 use crate::settings::OnReuse;
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::settings::{Deadlines, OnCorrupt};
-use crate::state::Base;
 use crate::state::Phase;
+use crate::state::Stored;
 use crate::store::{Key, SessionStore};
 use crate::time::{Clock, Timestamp};
 use crate::token::Tokens;
@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn SessionStore>,
     /// The store's own deadline is no later than the one for its calls.
     pub(crate) keeps_time: bool,
-    pub(crate) rules: Rules,
+    pub(crate) settings: Settings,
     pub(crate) tokens: Tokens,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) deadlines: Deadlines,
@@ -82,12 +82,12 @@ impl SessionManager {
 
     /// The name under which this manager's sessions are kept apart from others.
     pub fn scope(&self) -> &str {
-        &self.shared.rules.scope
+        &self.shared.settings.scope
     }
 
     /// The lifetime of new sessions.
     pub fn lifetime(&self) -> Lifetime {
-        self.shared.rules.lifetime
+        self.shared.settings.lifetime
     }
 
     /// The store.
@@ -167,12 +167,12 @@ impl SessionManager {
         self.shared.clock.now()
     }
 
-    pub(crate) fn rules(&self) -> &Rules {
-        &self.shared.rules
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
     }
 
     /// The text of a session's token as it stands.
-    pub(crate) fn sign(&self, base: &Base) -> Option<String> {
+    pub(crate) fn sign(&self, base: &Stored) -> Option<String> {
         match (&base.key, &base.secret) {
             (Key::Sealed { token, .. }, _) => Some(token.to_string()),
             (Key::Id(id), Some(secret)) => {
@@ -187,7 +187,7 @@ impl fmt::Debug for SessionManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionManager")
             .field("store", &self.shared.store)
-            .field("rules", &self.shared.rules)
+            .field("settings", &self.shared.settings)
             .field("tokens", &self.shared.tokens)
             .finish_non_exhaustive()
     }

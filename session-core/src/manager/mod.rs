@@ -15,4 +15,4 @@ pub(crate) use in_time::{DeadlinePassed, InTime};
 pub use manager::SessionManager;
 pub(crate) use manager::Shared;
 pub(crate) use queue::{Queues, Turn};
-pub(crate) use retry::{Attempts, InDoubt};
+pub(crate) use retry::{Retry, UnknownOnDrop};

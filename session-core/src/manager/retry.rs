@@ -24,11 +24,11 @@ const REST: Duration = Duration::from_millis(40);
 
 /// While a write is under way nobody knows its outcome; if the future is dropped then, that stays
 /// so.
-pub(crate) struct InDoubt<'a> {
+pub(crate) struct UnknownOnDrop<'a> {
     cell: Option<&'a Cell>,
 }
 
-impl<'a> InDoubt<'a> {
+impl<'a> UnknownOnDrop<'a> {
     pub(crate) fn new(cell: &'a Cell) -> Self {
         Self { cell: Some(cell) }
     }
@@ -43,7 +43,7 @@ impl<'a> InDoubt<'a> {
     }
 }
 
-impl Drop for InDoubt<'_> {
+impl Drop for UnknownOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(cell) = self.cell {
             cell.state().unknown = Some(StoreError::outcome_unknown("the save was cancelled"));
@@ -53,7 +53,7 @@ impl Drop for InDoubt<'_> {
 
 /// The attempts of one commit: the first one at once where nobody queues for the session, the
 /// others in its queue.
-pub(crate) struct Attempts<'m> {
+pub(crate) struct Retry<'m> {
     manager: &'m SessionManager,
     since: Timestamp,
     /// How many attempts were in vain.
@@ -71,7 +71,7 @@ struct Held {
     at_once: u32,
 }
 
-impl<'m> Attempts<'m> {
+impl<'m> Retry<'m> {
     pub(crate) fn new(manager: &'m SessionManager, now: Timestamp) -> Self {
         Self {
             manager,
@@ -125,9 +125,9 @@ impl<'m> Attempts<'m> {
         // Those of this process queue, so it was another one.
         held.turn.met_another();
         let left = self.left(record)?;
-        let cap = (PAUSE_FIRST * 2u32.saturating_pow(self.count)).min(PAUSE_CAP);
+        let session_limit = (PAUSE_FIRST * 2u32.saturating_pow(self.count)).min(PAUSE_CAP);
         let share = u32::from_le_bytes(random_bytes()?);
-        let pause = (cap / 1024) * (share % 1024);
+        let pause = (session_limit / 1024) * (share % 1024);
         let pause = pause.max(PAUSE_FIRST).min(left);
         self.manager.shared.clock.pause(pause).await;
         // What was fresh is old by now.

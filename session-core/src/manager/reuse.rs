@@ -44,7 +44,7 @@ impl SessionManager {
                 changes: &changes,
                 epoch: current.epoch,
                 expected: Some(current.version),
-                limits: &self.rules().limits,
+                limits: &self.settings().limits,
             };
             let key = Key::Id(record.id);
             let call = (*self.shared.store).update(&key, update, now);

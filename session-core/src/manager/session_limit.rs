@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::event::Who;
 use crate::manager::SessionManager;
 use crate::record::{EndReason, SessionId};
-use crate::settings::{Cap, OnMaxSessions};
+use crate::settings::{OnMaxSessions, SessionLimit};
 use crate::state::Cell;
 use crate::state::State;
 use crate::store::Listed;
@@ -20,10 +20,14 @@ const REASON: &str = "more sessions than a principal may have";
 /// the first to end, and refuses no sign-in.
 impl SessionManager {
     /// Before a sign-in: refuses it where there is no room, and notes what it has to follow.
-    pub(crate) async fn make_room(&self, cell: &Cell, cap: Cap) -> Result<(), Error> {
+    pub(crate) async fn make_room(
+        &self,
+        cell: &Cell,
+        session_limit: SessionLimit,
+    ) -> Result<(), Error> {
         let (principal, own, ending) = {
             let state = cell.state();
-            let Some(principal) = state.intent.sign_in.clone() else {
+            let Some(principal) = state.metadata.sign_in.clone() else {
                 return Ok(());
             };
             (principal, state.id(), state.ending())
@@ -32,33 +36,44 @@ impl SessionManager {
         others.retain(|listed| Some(listed.id()) != own);
         let readable = others.iter().filter(|listed| listed.record().is_some());
         let staying = readable.filter(|listed| !ending.contains(&listed.id()));
-        if cap.beyond == OnMaxSessions::Refuse && staying.count() >= cap.most {
+        if session_limit.beyond == OnMaxSessions::Refuse && staying.count() >= session_limit.most {
             self.shared
                 .events
                 .sign_in_refused(own, &principal, REASON, self.now());
-            return Err(Error::TooManySessions { most: cap.most });
+            return Err(Error::TooManySessions {
+                most: session_limit.most,
+            });
         }
         let latest = others.last().and_then(Listed::record);
         if let Some(latest) = latest.and_then(|record| record.authenticated) {
-            cell.state().intent.after = latest.plus(std::time::Duration::from_millis(1));
+            cell.state().metadata.after = latest.plus(std::time::Duration::from_millis(1));
         }
         Ok(())
     }
 
     /// After a sign-in: ends the sessions that are too many, be it this one.
-    pub(crate) async fn keep_to_cap(&self, cell: &Cell, cap: Cap, who: &Who) -> Result<(), Error> {
+    pub(crate) async fn keep_to_limit(
+        &self,
+        cell: &Cell,
+        session_limit: SessionLimit,
+        who: &Who,
+    ) -> Result<(), Error> {
         let Some(principal) = &who.principal else {
             return Ok(());
         };
         let ending = cell.state().ending();
-        let ended = self.end_surplus(cap, principal, who.id, &ending).await;
+        let ended = self
+            .end_surplus(session_limit, principal, who.id, &ending)
+            .await;
         match ended {
             Ok(false) => Ok(()),
             Ok(true) => {
                 cell.state().gone();
-                match cap.beyond {
+                match session_limit.beyond {
                     OnMaxSessions::RevokeOldest => Ok(()),
-                    OnMaxSessions::Refuse => Err(Error::TooManySessions { most: cap.most }),
+                    OnMaxSessions::Refuse => Err(Error::TooManySessions {
+                        most: session_limit.most,
+                    }),
                 }
             }
             // Who is signed in stays so. If there are too many, the next sign-in finds them.
@@ -72,16 +87,16 @@ impl SessionManager {
     /// Whether `own` was among those that had to end.
     async fn end_surplus(
         &self,
-        cap: Cap,
+        session_limit: SessionLimit,
         principal: &str,
         own: SessionId,
         ending: &[SessionId],
     ) -> Result<bool, Error> {
         let mut sessions = self.in_order(principal).await?;
         sessions.retain(|listed| !ending.contains(&listed.id()));
-        let surplus = sessions.len().saturating_sub(cap.most);
+        let surplus = sessions.len().saturating_sub(session_limit.most);
         let unreadable = sessions.partition_point(|listed| listed.record().is_none());
-        let first = match cap.beyond {
+        let first = match session_limit.beyond {
             OnMaxSessions::RevokeOldest => surplus,
             OnMaxSessions::Refuse => surplus.min(unreadable),
         };
@@ -119,6 +134,9 @@ impl SessionManager {
 impl State {
     /// The sessions that end with this request: they take no place among those of a principal.
     fn ending(&self) -> Vec<SessionId> {
-        self.doomed.iter().map(|doomed| doomed.who.id).collect()
+        self.deletions
+            .iter()
+            .map(|deletions| deletions.who.id)
+            .collect()
     }
 }

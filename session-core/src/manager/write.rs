@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::error::{Error, StoreError};
 use crate::event::Who;
 use crate::manager::SessionManager;
-use crate::manager::{Attempts, InDoubt};
+use crate::manager::{Retry, UnknownOnDrop};
 use crate::record::{EndReason, Record};
 use crate::state::Cell;
-use crate::state::Job;
-use crate::state::Occasion;
 use crate::state::Phase;
 use crate::state::Plan;
+use crate::state::PlannedWrite;
+use crate::state::SaveKind;
 use crate::store::{Key, Update, Updated};
 use crate::time::Timestamp;
 
@@ -30,12 +30,12 @@ enum Attempt {
 
 impl SessionManager {
     /// Carries out what is unsaved, as far as the occasion allows.
-    pub(crate) async fn write(&self, cell: &Cell, occasion: Occasion) -> Result<(), Error> {
+    pub(crate) async fn write(&self, cell: &Cell, kind: SaveKind) -> Result<(), Error> {
         let _turn = self.turn_to_write(cell).await?;
-        self.write_in_turn(cell, occasion).await
+        self.write_in_turn(cell, kind).await
     }
 
-    pub(crate) async fn write_in_turn(&self, cell: &Cell, occasion: Occasion) -> Result<(), Error> {
+    pub(crate) async fn write_in_turn(&self, cell: &Cell, kind: SaveKind) -> Result<(), Error> {
         {
             let mut state = cell.state();
             state.written = false;
@@ -45,11 +45,15 @@ impl SessionManager {
         }
         // What few requests need is boxed here and below: the future of a request that writes is
         // then small.
-        if let Some(cap) = self.rules().cap.filter(|_| occasion == Occasion::Commit) {
-            Box::pin(self.make_room(cell, cap)).await?;
+        if let Some(session_limit) = self
+            .settings()
+            .session_limit
+            .filter(|_| kind == SaveKind::Commit)
+        {
+            Box::pin(self.make_room(cell, session_limit)).await?;
         }
         let mut now = self.now();
-        let mut attempts = Attempts::new(self, now);
+        let mut attempts = Retry::new(self, now);
         let (mut look, mut looked) = (false, false);
         loop {
             if look && !looked {
@@ -58,14 +62,12 @@ impl SessionManager {
                 now = self.now();
             }
             // Who signs in as another keeps the old session until the new one is there.
-            if self.delete_doomed(cell, Occasion::Save).await? {
+            if self.delete_pending(cell, SaveKind::Save).await? {
                 now = self.now();
             }
-            let job = match self.plan(cell, occasion, now)? {
+            let job = match self.plan(cell, kind, now)? {
                 Plan::Nothing
-                    if looked
-                        || occasion != Occasion::Save
-                        || cell.state().phase == Phase::Open =>
+                    if looked || kind != SaveKind::Save || cell.state().phase == Phase::Open =>
                 {
                     return Ok(());
                 }
@@ -74,7 +76,7 @@ impl SessionManager {
                     look = true;
                     continue;
                 }
-                Plan::Withhold(reason) => return self.withhold(cell, occasion, reason),
+                Plan::Withhold(reason) => return self.withhold(cell, kind, reason),
                 Plan::End => {
                     cell.state().destroy();
                     continue;
@@ -88,18 +90,18 @@ impl SessionManager {
             match written {
                 Ok(Attempt::Wrote(key, version)) => {
                     let counted = self
-                        .rules()
-                        .cap
-                        .and_then(|cap| Some((cap, job.signed_in()?)));
-                    self.settle(cell, job, key, version, now);
-                    if let Some((cap, who)) = counted {
-                        Box::pin(self.keep_to_cap(cell, cap, &who)).await?;
+                        .settings()
+                        .session_limit
+                        .and_then(|session_limit| Some((session_limit, job.signed_in()?)));
+                    self.acknowledge(cell, job, key, version, now);
+                    if let Some((session_limit, who)) = counted {
+                        Box::pin(self.keep_to_limit(cell, session_limit, &who)).await?;
                     }
                     break;
                 }
                 Ok(Attempt::Unneeded) => break,
                 Ok(Attempt::Again) => {}
-                Err(error) if job.may_fail(occasion) && !matches!(error, Error::Gone) => {
+                Err(error) if job.may_fail(kind) && !matches!(error, Error::Gone) => {
                     let who = cell.state().unwritten();
                     if let Some(who) = who {
                         self.shared.events.unwritten(&who, &error, now);
@@ -110,7 +112,7 @@ impl SessionManager {
             }
             now = self.now();
         }
-        self.delete_doomed(cell, occasion).await.map(drop)
+        self.delete_pending(cell, kind).await.map(drop)
     }
 
     /// Asks the store for the session of a handle that outlived its response. Nobody else would
@@ -129,18 +131,18 @@ impl SessionManager {
         self.rebase(cell, (epoch, generation), fresh, now).map(drop)
     }
 
-    fn plan(&self, cell: &Cell, occasion: Occasion, now: Timestamp) -> Result<Plan, Error> {
-        cell.state().plan(now, occasion, self.rules())
+    fn plan(&self, cell: &Cell, kind: SaveKind, now: Timestamp) -> Result<Plan, Error> {
+        cell.state().plan(now, kind, self.settings())
     }
 
     /// Takes note of what was written.
-    fn settle(&self, cell: &Cell, job: Job, key: Key, version: u64, now: Timestamp) {
+    fn acknowledge(&self, cell: &Cell, job: PlannedWrite, key: Key, version: u64, now: Timestamp) {
         let events = &self.shared.events;
         let record = Arc::clone(&job.record);
         let (creates, renewed, rotated) = (job.creates, job.renews(), job.rotates());
         match creates {
             true => cell.state().created(job, key),
-            false => cell.state().updated(job, key, version, self.rules()),
+            false => cell.state().updated(job, key, version, self.settings()),
         }
         if creates {
             events.created(&record, now);
@@ -154,8 +156,8 @@ impl SessionManager {
     }
 
     /// What may not be stored is dropped at a commit, and an error to an explicit save.
-    fn withhold(&self, cell: &Cell, occasion: Occasion, reason: &'static str) -> Result<(), Error> {
-        if occasion == Occasion::Save {
+    fn withhold(&self, cell: &Cell, kind: SaveKind, reason: &'static str) -> Result<(), Error> {
+        if kind == SaveKind::Save {
             return Err(Error::Gone);
         }
         let now = self.now();
@@ -171,26 +173,22 @@ impl SessionManager {
     /// Deletes what the handler destroyed; whether that was anything. A session stays on the list
     /// until it is deleted, so that a save that fails or is cancelled leaves it to the commit,
     /// and that one to the abort.
-    pub(crate) async fn delete_doomed(
-        &self,
-        cell: &Cell,
-        occasion: Occasion,
-    ) -> Result<bool, Error> {
-        let implied_too = occasion == Occasion::Commit;
-        if cell.state().next_doomed(implied_too).is_none() {
+    pub(crate) async fn delete_pending(&self, cell: &Cell, kind: SaveKind) -> Result<bool, Error> {
+        let implied_too = kind == SaveKind::Commit;
+        if cell.state().next_deletion(implied_too).is_none() {
             return Ok(false);
         }
         Box::pin(async move {
             loop {
-                let Some(doomed) = cell.state().next_doomed(implied_too).cloned() else {
+                let Some(deletions) = cell.state().next_deletion(implied_too).cloned() else {
                     return Ok(true);
                 };
-                self.delete(&doomed.key, &doomed.who, doomed.reason())
+                self.delete(&deletions.key, &deletions.who, deletions.reason())
                     .await?;
-                self.shared.events.destroyed(&doomed.who, self.now());
+                self.shared.events.destroyed(&deletions.who, self.now());
                 let mut state = cell.state();
-                state.doomed.retain(|other| other.key != doomed.key);
-                state.forget |= doomed.held;
+                state.deletions.retain(|other| other.key != deletions.key);
+                state.forget |= deletions.held;
             }
         })
         .await
@@ -247,11 +245,11 @@ impl SessionManager {
     async fn create(
         &self,
         cell: &Cell,
-        job: &Job,
+        job: &PlannedWrite,
         now: Timestamp,
-        attempts: &mut Attempts<'_>,
+        attempts: &mut Retry<'_>,
     ) -> Result<Attempt, Error> {
-        let in_doubt = InDoubt::new(cell);
+        let in_doubt = UnknownOnDrop::new(cell);
         let call = (*self.shared.store).create(&job.record, now);
         let created = self.in_time(call, StoreError::outcome_unknown).await;
         match in_doubt.resolve(created) {
@@ -262,7 +260,8 @@ impl SessionManager {
             }
             Err(error) => {
                 self.shared.events.store_failed(&error, now);
-                let counts = job.record.principal.is_some() && self.rules().cap.is_some();
+                let counts =
+                    job.record.principal.is_some() && self.settings().session_limit.is_some();
                 if counts && matches!(error, StoreError::OutcomeUnknown(_)) {
                     // Nobody will ever hold a token of it, and it would take the place of another
                     // session.
@@ -277,9 +276,9 @@ impl SessionManager {
     async fn update<'m>(
         &'m self,
         cell: &Cell,
-        job: &Job,
+        job: &PlannedWrite,
         now: Timestamp,
-        attempts: &mut Attempts<'m>,
+        attempts: &mut Retry<'m>,
     ) -> Result<Attempt, Error> {
         if job.reload {
             return Box::pin(self.reload(cell, job, now)).await;
@@ -292,9 +291,9 @@ impl SessionManager {
             changes: &job.changes,
             epoch: job.epoch,
             expected: job.expected,
-            limits: &self.rules().limits,
+            limits: &self.settings().limits,
         };
-        let in_doubt = InDoubt::new(cell);
+        let in_doubt = UnknownOnDrop::new(cell);
         let call = (*self.shared.store).update(&job.key, update, now);
         let updated = self.in_time(call, StoreError::outcome_unknown).await;
         match self.noted(in_doubt.resolve(updated), now)? {
@@ -307,7 +306,12 @@ impl SessionManager {
         }
     }
 
-    async fn reload(&self, cell: &Cell, job: &Job, now: Timestamp) -> Result<Attempt, Error> {
+    async fn reload(
+        &self,
+        cell: &Cell,
+        job: &PlannedWrite,
+        now: Timestamp,
+    ) -> Result<Attempt, Error> {
         let fresh = self.fetch(&job.key, now).await?;
         self.rebase(cell, (job.epoch, job.generation), fresh, now)
     }
@@ -317,10 +321,10 @@ impl SessionManager {
     async fn meet<'m>(
         &'m self,
         cell: &Cell,
-        job: &Job,
+        job: &PlannedWrite,
         fresh: Option<Arc<Record>>,
         now: Timestamp,
-        attempts: &mut Attempts<'m>,
+        attempts: &mut Retry<'m>,
     ) -> Result<Attempt, Error> {
         self.shared
             .events
@@ -342,9 +346,9 @@ impl SessionManager {
     async fn line_up<'m>(
         &'m self,
         cell: &Cell,
-        job: &Job,
+        job: &PlannedWrite,
         now: Timestamp,
-        attempts: &mut Attempts<'m>,
+        attempts: &mut Retry<'m>,
     ) -> Result<Attempt, Error> {
         let fresh = match attempts.line_up(&job.record).await? {
             // What merges need not know what is there.
@@ -370,7 +374,7 @@ impl SessionManager {
         if fresh.is_none() {
             let over = {
                 let mut state = cell.state();
-                let over = state.generation == generation && state.intent.sign_in.is_none();
+                let over = state.generation == generation && state.metadata.sign_in.is_none();
                 over.then(|| state.gone())
             };
             if let Some(who) = over {
@@ -378,13 +382,13 @@ impl SessionManager {
                 return Err(Error::Gone);
             }
         }
-        let codec = self.rules().codec;
+        let codec = self.settings().codec;
         loop {
             let (replays, mut arena) = {
                 let mut state = cell.state();
                 let stored = fresh.as_ref().map(|record| record.values());
                 (
-                    state.pending.replays(stored),
+                    state.edits.replays(stored),
                     std::mem::take(&mut state.arena),
                 )
             };
@@ -398,12 +402,12 @@ impl SessionManager {
             if state.generation != generation {
                 return Ok(Attempt::Again); // the handler has destroyed it meanwhile
             }
-            if !state.pending.adopt(&replays, results?) {
+            if !state.edits.adopt(&replays, results?) {
                 continue;
             }
             return match fresh {
                 Some(record) => {
-                    state.loaded_anew(record, &self.rules().rotation);
+                    state.loaded_anew(record, &self.settings().rotation);
                     Ok(Attempt::Again)
                 }
                 None => {

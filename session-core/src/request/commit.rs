@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::manager::SessionManager;
 use crate::session::Session;
 use crate::state::Cell;
-use crate::state::Occasion;
 use crate::state::Phase;
+use crate::state::SaveKind;
 use crate::time::{Elapsed, within};
 use crate::token::Directive;
 
@@ -42,7 +42,7 @@ impl SessionManager {
     /// [`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown). Answer with an error, and
     /// with what [`abort`](Self::abort) says.
     pub async fn commit(&self, session: &Session) -> Result<Directive, Error> {
-        self.conclude(session, Occasion::Commit).await
+        self.conclude(session, SaveKind::Commit).await
     }
 
     /// [`commit`](Self::commit) for a response that must not carry a new token, such as `101` or
@@ -73,29 +73,29 @@ impl SessionManager {
     ///
     /// As `commit`.
     pub async fn commit_keeping_token(&self, session: &Session) -> Result<Directive, Error> {
-        self.conclude(session, Occasion::CommitKeepingToken).await
+        self.conclude(session, SaveKind::CommitKeepingToken).await
     }
 
-    async fn conclude(&self, session: &Session, occasion: Occasion) -> Result<Directive, Error> {
+    async fn conclude(&self, session: &Session, kind: SaveKind) -> Result<Directive, Error> {
         let cell = &session.inner.cell;
         // Held to the end, so that no clone saves between what is written and what is told.
         let _turn = self.turn_to_write(cell).await?;
-        match self.write_in_turn(cell, occasion).await {
+        match self.write_in_turn(cell, kind).await {
             Ok(()) => self.confirm(cell).await?,
             Err(Error::Gone) => {}
             Err(error) => return Err(error),
         }
         loop {
             // A clone may have destroyed the session while it was written.
-            self.delete_doomed(cell, occasion).await?;
+            self.delete_pending(cell, kind).await?;
             let now = self.now();
             let mut state = cell.state();
-            if state.next_doomed(occasion == Occasion::Commit).is_some() {
+            if state.next_deletion(kind == SaveKind::Commit).is_some() {
                 continue;
             }
             state.phase = Phase::Closed;
-            state.doomed.clear();
-            let directive = state.directive(now, &self.rules().rotation, |base| self.sign(base));
+            state.deletions.clear();
+            let directive = state.directive(now, &self.settings().rotation, |base| self.sign(base));
             state.tell = false;
             state.forget = false;
             return Ok(directive);
@@ -157,17 +157,17 @@ impl SessionManager {
         let confirmed = self.confirm(cell).await.is_ok();
         loop {
             // A failure leaves an event; the response is an error already.
-            let failed = self.delete_doomed(cell, Occasion::Save).await.is_err();
+            let failed = self.delete_pending(cell, SaveKind::Save).await.is_err();
             let now = self.now();
             let mut state = cell.state();
-            if !failed && state.next_doomed(false).is_some() {
+            if !failed && state.next_deletion(false).is_some() {
                 continue;
             }
             state.tell &= confirmed;
             state.discard();
-            state.doomed.clear();
+            state.deletions.clear();
             state.phase = Phase::Abandoned;
-            return state.directive(now, &self.rules().rotation, |base| self.sign(base));
+            return state.directive(now, &self.settings().rotation, |base| self.sign(base));
         }
     }
 }

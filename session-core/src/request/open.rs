@@ -13,8 +13,8 @@ use crate::record::{LATE, REMEMBERED};
 use crate::session::Session;
 use crate::session::seed_of;
 use crate::state::Barred;
-use crate::state::Base;
 use crate::state::State;
+use crate::state::Stored;
 use crate::store::{Capability, Key};
 use crate::time::Timestamp;
 use crate::token::Presented;
@@ -35,7 +35,7 @@ fn is_base64url(text: &str) -> bool {
 
 /// What one token opens.
 enum Found {
-    Live(Base),
+    Live(Stored),
     /// Its session was renewed, rotated or ended a moment ago, or since the request arrived: the
     /// request is answered as anonymous, and stores nothing.
     Barred,
@@ -52,7 +52,7 @@ enum Found {
 /// What the tokens of a request open together.
 #[derive(Default)]
 struct Opened {
-    live: Option<Base>,
+    live: Option<Stored>,
     barred: Option<Box<Barred>>,
     /// What CSRF tokens are derived from where nothing is live.
     form_seed: Option<[u8; 16]>,
@@ -198,7 +198,7 @@ impl SessionManager {
 
     async fn open_any(&self, tokens: &[&str], when: When) -> Result<Opened, Error> {
         let now = when.now;
-        let mut live: Vec<Base> = Vec::new();
+        let mut live: Vec<Stored> = Vec::new();
         let mut reused: Vec<Arc<Record>> = Vec::new();
         let mut ours: SmallVec<[&str; MOST_TOKENS]> = SmallVec::new();
         let (mut barred, mut expired) = (false, false);
@@ -215,7 +215,7 @@ impl SessionManager {
             }
             ours.push(token);
             let record = self.load(&key, now).await?;
-            if record.is_none() && self.rules().is_sealed() {
+            if record.is_none() && self.settings().is_sealed() {
                 // Only what opens was sealed by us. To find that out asks nobody, so others do not
                 // count.
                 ours.pop();
@@ -270,7 +270,7 @@ impl SessionManager {
     /// What CSRF tokens are derived from where these tokens open nothing. A sealed one is known to
     /// be ours only if it opens.
     fn form_seed(&self, tokens: &[&str], barred: bool) -> Option<[u8; 16]> {
-        let ours = barred || !self.rules().is_sealed();
+        let ours = barred || !self.settings().is_sealed();
         (ours && !tokens.is_empty()).then(|| seed_of(tokens))
     }
 
@@ -312,7 +312,7 @@ impl SessionManager {
         }
         let standing = presented
             .as_ref()
-            .map(|presented| standing(&record, presented, arrived, now, &self.rules().rotation));
+            .map(|presented| standing(&record, presented, arrived, now, &self.settings().rotation));
         if !record.is_live(now) {
             return match standing {
                 Some(Standing::Stranger) => unknown(),
@@ -342,7 +342,7 @@ impl SessionManager {
             Some(Standing::Former) => return refused(Refusal::Former, Found::Nothing),
             Some(Standing::Stranger) => return unknown(),
         };
-        Found::Live(Base {
+        Found::Live(Stored {
             key,
             record,
             held: true,
@@ -368,21 +368,21 @@ impl SessionManager {
     /// Whether a token that does not open may be a sealed session all the same: under another key,
     /// or in pieces.
     fn may_be_sealed(&self, token: &str) -> bool {
-        match self.rules().capability {
+        match self.settings().capability {
             Capability::Server => false,
             Capability::Client { overhead, .. } => token.len() >= (overhead * 4).div_ceil(3),
         }
     }
 
     fn parse(&self, token: &str) -> Option<(Key, Option<Presented>)> {
-        match self.rules().capability {
+        match self.settings().capability {
             Capability::Server => {
                 let presented = self.shared.tokens.read(token)?;
                 Some((Key::Id(presented.id), Some(presented)))
             }
             Capability::Client { .. } => {
-                let fits = !token.is_empty() && token.len() <= self.rules().max_token;
-                let scope = self.rules().scope.clone();
+                let fits = !token.is_empty() && token.len() <= self.settings().max_token;
+                let scope = self.settings().scope.clone();
                 (fits && is_base64url(token)).then(|| {
                     let token = ByteString::from(token);
                     (Key::Sealed { scope, token }, None)

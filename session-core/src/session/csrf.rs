@@ -90,12 +90,12 @@ impl Session {
     /// The seed of the session as the client will hold it.
     fn csrf_seed(&self) -> Result<[u8; 16], Error> {
         let mut state = self.state();
-        let renews = state.intent.renews();
+        let renews = state.metadata.renews();
         match state.base.as_ref().filter(|_| !renews) {
             Some(base) => Ok(base.record.csrf_seed),
             None if state.phase != Phase::Open => Err(Error::Detached),
             None if state.barred.is_some() && !renews => state.form_seed.ok_or(Error::Gone),
-            None => state.intent.draw_seed(),
+            None => state.metadata.draw_seed(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::record::{Lifetime, SessionId};
 use crate::session::Session;
-use crate::state::Occasion;
+use crate::state::SaveKind;
 use crate::state::{Phase, State};
 use crate::time::Timestamp;
 
@@ -67,7 +67,7 @@ impl Session {
             .as_ref()
             .and_then(|base| base.record.principal.clone());
         state
-            .intent
+            .metadata
             .sign_in
             .clone()
             .or(stored)
@@ -124,10 +124,10 @@ impl Session {
     /// [`Error::Limit`] if the name is too long, [`Error::Detached`] if the response has left.
     /// Under a [maximum of sessions](crate::ManagerBuilder::max_sessions) the commit may fail.
     pub fn sign_in(&self, principal: &str) -> Result<(), Error> {
-        let rules = self.rules();
-        rules.limits.check_name(principal)?;
+        let settings = self.settings();
+        settings.limits.check_name(principal)?;
         let mut state = self.open_state()?;
-        state.sign_in(principal, rules)?;
+        state.sign_in(principal, settings)?;
         state.end_rivals();
         Ok(())
     }
@@ -156,7 +156,7 @@ impl Session {
     /// [`Error::Detached`] if the response has left.
     pub fn renew(&self) -> Result<(), Error> {
         let mut state = self.open_state()?;
-        state.intent.renew = state.base.is_some();
+        state.metadata.renew = state.base.is_some();
         Ok(())
     }
 
@@ -246,9 +246,9 @@ impl Session {
     ///
     /// [`Error::Limit`] if the name is too long.
     pub fn set_label(&self, label: &str) -> Result<(), Error> {
-        let rules = self.rules();
-        rules.limits.check_name(label)?;
-        Ok(self.state().ask_label(label, rules)?)
+        let settings = self.settings();
+        settings.limits.check_name(label)?;
+        Ok(self.state().ask_label(label, settings)?)
     }
 
     /// Writes what is unsaved now, whatever becomes of the request. Renewals and sign-ins
@@ -289,7 +289,7 @@ impl Session {
     pub async fn save(&self) -> Result<(), Error> {
         self.inner
             .manager
-            .write(&self.inner.cell, Occasion::Save)
+            .write(&self.inner.cell, SaveKind::Save)
             .await
     }
 

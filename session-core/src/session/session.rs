@@ -13,7 +13,7 @@ use crate::state::UpdateFn;
 
 use crate::error::Error;
 use crate::record::Value;
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::state::Cell;
 use crate::state::State;
 
@@ -125,22 +125,22 @@ impl Session {
     /// as a float in JSON that is not finite; [`Error::Limit`] if the session would hold too much.
     /// The session is then unchanged.
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
-        let rules = self.rules();
-        rules.limits.check_name(key)?;
+        let settings = self.settings();
+        settings.limits.check_name(key)?;
         // The application's code runs without the lock, on what was there before.
         let (same, mut arena) = {
             let mut state = self.state();
-            let settled = !state.pending.is_provisional(key);
+            let settled = !state.edits.is_provisional(key);
             let same = state.view(key).filter(|_| settled).cloned();
             (same, std::mem::take(&mut state.arena))
         };
-        let encoded = arena.encode_new(rules.codec, &value, same.as_ref());
+        let encoded = arena.encode_new(settings.codec, &value, same.as_ref());
         let mut state = self.state();
         state.arena = arena;
         match encoded.map(|new| new.or(same)) {
             Ok(Some(value)) => {
                 let key = state.shared_key(key);
-                Ok(state.put(key, value, rules)?)
+                Ok(state.put(key, value, settings)?)
             }
             Ok(None) => Ok(()),
             Err(fault) => Err(Error::Encode {
@@ -177,14 +177,14 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
         F: Fn(Option<T>) -> T + Send + Sync + 'static,
     {
-        let rules = self.rules();
-        rules.limits.check_name(key)?;
+        let settings = self.settings();
+        settings.limits.check_name(key)?;
         loop {
             let (before, mut arena) = {
                 let mut state = self.state();
                 (state.view(key).cloned(), std::mem::take(&mut state.arena))
             };
-            let computed = step(key, before.as_ref(), rules.codec, &mut arena, &f);
+            let computed = step(key, before.as_ref(), settings.codec, &mut arena, &f);
             let mut state = self.state();
             state.arena = arena;
             let (result, value) = computed?;
@@ -196,7 +196,7 @@ impl Session {
             let again: UpdateFn = Arc::new(move |key, old, codec, arena| {
                 step(key, old, codec, arena, &f).map(|(_, value)| value)
             });
-            state.update(shared, again, value, rules)?;
+            state.update(shared, again, value, settings)?;
             return Ok(result);
         }
     }
@@ -274,7 +274,7 @@ impl Session {
     /// ```
     pub fn keys(&self) -> Vec<String> {
         let state = self.state();
-        state.pending.keys(state.stored())
+        state.edits.keys(state.stored())
     }
 
     /// How many values there are.
@@ -320,8 +320,8 @@ impl Session {
         self.inner.cell.state()
     }
 
-    pub(crate) fn rules(&self) -> &Rules {
-        self.inner.manager.rules()
+    pub(crate) fn settings(&self) -> &Settings {
+        self.inner.manager.settings()
     }
 }
 

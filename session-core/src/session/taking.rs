@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, StoreError};
 use crate::session::Session;
 use crate::session::decode;
-use crate::state::Occasion;
 use crate::state::Removal;
+use crate::state::SaveKind;
 use crate::state::State;
 
 const SEALED: &str = "taking a value once, because a client can present an older copy of its session again; \
@@ -84,7 +84,7 @@ impl Session {
     /// it. Only if a clone of this session changed the key in the meantime, the removal remains
     /// among what is unsaved, because that change was made without the value.
     pub async fn take_now<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
-        if self.rules().is_sealed() {
+        if self.settings().is_sealed() {
             return Err(StoreError::Unsupported(SEALED).into());
         }
         let manager = &self.inner.manager;
@@ -98,7 +98,7 @@ impl Session {
                 Begun::Stored(taking) => taking,
             };
             manager
-                .write_in_turn(&self.inner.cell, Occasion::Save)
+                .write_in_turn(&self.inner.cell, SaveKind::Save)
                 .await?;
             if taking.is_done()? {
                 let value = taking.removal.value();
@@ -125,7 +125,7 @@ impl Session {
             if state.view(key) != Some(&value) {
                 continue;
             }
-            if state.base.is_none() || state.pending.is_own(key) {
+            if state.base.is_none() || state.edits.is_own(key) {
                 state.remove(key);
                 return Ok(Begun::Own(decoded));
             }
@@ -145,7 +145,7 @@ impl Session {
 impl State {
     fn take_out(&mut self, key: &str, removal: Arc<Removal>) {
         let key = self.shared_key(key);
-        self.pending.take_out(key, removal);
+        self.edits.take_out(key, removal);
         self.measure();
     }
 }
@@ -173,7 +173,7 @@ impl Taking<'_> {
             return Ok(true);
         }
         let mut state = self.session.state();
-        if !state.pending.settle_removal(&self.key, &self.removal) {
+        if !state.edits.acknowledge_removal(&self.key, &self.removal) {
             return Ok(false);
         }
         match state.base {
@@ -186,7 +186,7 @@ impl Taking<'_> {
 impl Drop for Taking<'_> {
     fn drop(&mut self) {
         let mut state = self.session.state();
-        state.pending.withdraw(&self.key, &self.removal);
+        state.edits.withdraw(&self.key, &self.removal);
         state.measure();
     }
 }

@@ -1,6 +1,6 @@
 //! Requests that are anonymous and mute.
 
-use crate::state::Base;
+use crate::state::Stored;
 
 /// A request is anonymous and mute: it stores nothing and its response sends no token, unless
 /// somebody signs in. Either its session was renewed or ended meanwhile, or its tokens open several
@@ -8,5 +8,5 @@ use crate::state::Base;
 #[derive(Default)]
 pub(crate) struct Barred {
     /// The sessions, where there are several. They end if somebody signs in or out.
-    pub(crate) rivals: Vec<Base>,
+    pub(crate) rivals: Vec<Stored>,
 }

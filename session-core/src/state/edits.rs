@@ -18,7 +18,7 @@ pub(crate) use steps::{Replay, UpdateFn};
 /// Changes by key, on top of the values that are stored. Changes of different keys do not
 /// see each other, so a log for each key says as much as one log of all.
 #[derive(Clone, Default)]
-pub(crate) struct Pending {
+pub(crate) struct Edits {
     /// Counts changes, so that a save can tell what came after it began.
     seq: u64,
     /// Stored keys without an entry are gone, since this change.
@@ -57,12 +57,12 @@ enum Start {
 
 /// Which changes a save took: those up to this one, and the removals among them.
 #[derive(Clone, Default)]
-pub(crate) struct Taken {
+pub(crate) struct Savepoint {
     seq: u64,
     removals: Vec<Arc<Removal>>,
 }
 
-impl Pending {
+impl Edits {
     /// Whether nothing of what is stored changes.
     pub(crate) fn is_empty(&self) -> bool {
         self.cleared.is_none() && self.entries.iter().all(Entry::is_idle)
@@ -242,12 +242,12 @@ impl Pending {
     }
 
     /// What a save that begins now takes.
-    pub(crate) fn take(&mut self) -> Taken {
+    pub(crate) fn take(&mut self) -> Savepoint {
         for entry in &mut self.entries {
             entry.saving = entry.then.len();
         }
         let steps = self.entries.iter().flat_map(|entry| &entry.then);
-        Taken {
+        Savepoint {
             seq: self.seq,
             removals: steps.filter_map(Step::removal).collect(),
         }
@@ -256,14 +256,17 @@ impl Pending {
     /// Takes note that this came out of what was saved; what came after it began stays, on top of
     /// it.
     /// What this request gave a key is remembered while somebody may still sign in (`open`).
-    pub(crate) fn settle(&mut self, taken: &Taken, saved: &Values, open: bool) {
-        taken.removals.iter().for_each(|removal| removal.settle());
-        let cleared = self.cleared.is_some_and(|seq| seq <= taken.seq);
+    pub(crate) fn acknowledge(&mut self, savepoint: &Savepoint, saved: &Values, open: bool) {
+        savepoint
+            .removals
+            .iter()
+            .for_each(|removal| removal.acknowledge());
+        let cleared = self.cleared.is_some_and(|seq| seq <= savepoint.seq);
         if cleared {
             self.cleared = None;
         }
         for entry in &mut self.entries {
-            if entry.started <= taken.seq && !entry.is_idle() {
+            if entry.started <= savepoint.seq && !entry.is_idle() {
                 let own = entry.kept.is_some() || !matches!(entry.start, Start::Stored);
                 entry.kept = saved.get(&entry.key).filter(|_| own).cloned();
                 entry.start = Start::Stored;
@@ -275,7 +278,7 @@ impl Pending {
             entry.saving = 0;
         }
         self.entries
-            .retain(|entry| entry.changed > taken.seq || (open && entry.kept.is_some()));
+            .retain(|entry| entry.changed > savepoint.seq || (open && entry.kept.is_some()));
     }
 
     /// Takes note that the stored session is gone: what this request put into it goes into a new

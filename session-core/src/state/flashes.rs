@@ -36,7 +36,7 @@ impl State {
             return;
         }
         for (key, value) in flashes.entries.clone() {
-            if !self.pending.has(&key) && self.view(&key) == Some(&value) {
+            if !self.edits.has(&key) && self.view(&key) == Some(&value) {
                 self.remove(&key);
             }
         }

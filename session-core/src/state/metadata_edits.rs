@@ -6,14 +6,14 @@ use crate::crypto::random_bytes;
 use crate::error::Error;
 use crate::record::TokenHash;
 use crate::record::{Lifetime, Record};
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::token::Secret;
 use crate::token::retire;
 
 /// What a save is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Occasion {
+pub(crate) enum SaveKind {
     /// The handler asked for it.
     Save,
     /// The request has succeeded.
@@ -24,7 +24,7 @@ pub(crate) enum Occasion {
 
 /// Changes of metadata that the next commit makes.
 #[derive(Clone, Default)]
-pub(crate) struct Intent {
+pub(crate) struct MetadataEdits {
     pub(crate) renew: bool,
     pub(crate) sign_in: Option<ByteString>,
     /// The latest authentication of this principal that is known of.
@@ -38,12 +38,12 @@ pub(crate) struct Intent {
 
 /// What a request asked for last, stored or not: a new session has it.
 #[derive(Clone, Default)]
-pub(crate) struct Asked {
+pub(crate) struct Requested {
     pub(crate) lifetime: Option<Lifetime>,
     pub(crate) label: Option<ByteString>,
 }
 
-impl Intent {
+impl MetadataEdits {
     pub(crate) fn is_empty(&self) -> bool {
         !self.renews() && self.lifetime.is_none() && self.label.is_none()
     }
@@ -77,8 +77,8 @@ impl Intent {
     }
 
     /// The part that a save on this occasion may carry out: renewals wait for the commit.
-    pub(crate) fn due(&self, occasion: Occasion) -> Self {
-        let renewing = occasion == Occasion::Commit;
+    pub(crate) fn due(&self, kind: SaveKind) -> Self {
+        let renewing = kind == SaveKind::Commit;
         Self {
             renew: renewing && self.renew,
             sign_in: self.sign_in.clone().filter(|_| renewing),
@@ -90,7 +90,7 @@ impl Intent {
     }
 
     /// Forgets what was carried out.
-    pub(crate) fn settle(&mut self, done: &Self) {
+    pub(crate) fn acknowledge(&mut self, done: &Self) {
         self.renew &= !done.renew && done.sign_in.is_none();
         if self.sign_in == done.sign_in {
             self.sign_in = None;
@@ -111,7 +111,7 @@ impl Intent {
         &self,
         record: &mut Record,
         now: Timestamp,
-        rules: &Rules,
+        settings: &Settings,
     ) -> Result<Option<Secret>, Error> {
         if self.is_empty() {
             return Ok(None);
@@ -133,12 +133,12 @@ impl Intent {
         if !self.renews() {
             return Ok(None);
         }
-        retire(&mut record.tokens, record.epoch, now, &rules.rotation);
+        retire(&mut record.tokens, record.epoch, now, &settings.rotation);
         record.epoch = record.epoch.saturating_add(1);
         if let Some(seed) = self.csrf_seed {
             record.csrf_seed = seed;
         }
-        let secret = rules.new_secret()?;
+        let secret = settings.new_secret()?;
         record.tokens.extend(
             secret
                 .as_ref()

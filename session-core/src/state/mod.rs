@@ -13,11 +13,11 @@ mod stored;
 
 pub(crate) use barred::Barred;
 pub(crate) use cell::Cell;
-pub(crate) use edits::{Pending, Removal, Taken, UpdateFn};
+pub(crate) use edits::{Edits, Removal, Savepoint, UpdateFn};
 pub(crate) use flashes::{FLASH_PREFIX, Flashes};
-pub(crate) use metadata_edits::{Asked, Intent, Occasion, issued};
+pub(crate) use metadata_edits::{MetadataEdits, Requested, SaveKind, issued};
 pub(crate) use plan::Plan;
-pub(crate) use planned_write::Job;
+pub(crate) use planned_write::PlannedWrite;
 pub(crate) use signing::Guest;
 pub(crate) use state::{Phase, State};
-pub(crate) use stored::{Base, Doomed};
+pub(crate) use stored::{PendingDeletion, Stored};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::crypto::random_bytes_of_three;
 use crate::error::Error;
 use crate::record::{Record, SessionId};
-use crate::settings::Rules;
-use crate::state::Base;
-use crate::state::Job;
-use crate::state::Taken;
-use crate::state::{Intent, Occasion, issued};
+use crate::settings::Settings;
+use crate::state::PlannedWrite;
+use crate::state::Savepoint;
+use crate::state::Stored;
+use crate::state::{MetadataEdits, SaveKind, issued};
 use crate::state::{Phase, State};
 use crate::store::{Changes, Key, Metadata};
 use crate::time::Timestamp;
@@ -18,13 +18,13 @@ use crate::token::{Secret, advance};
 /// What a save has to do.
 #[expect(
     clippy::large_enum_variant,
-    reason = "it is taken apart where it was made; a box would cost every write an allocation"
+    reason = "it is savepoint apart where it was made; a box would cost every write an allocation"
 )]
 pub(crate) enum Plan {
     Nothing,
     /// There is something to store, and it may not be: say so.
     Withhold(&'static str),
-    Write(Job),
+    Write(PlannedWrite),
     /// The session gets a lifetime that is over: it ends.
     End,
 }
@@ -46,12 +46,12 @@ impl State {
     pub(crate) fn plan(
         &mut self,
         now: Timestamp,
-        occasion: Occasion,
-        rules: &Rules,
+        kind: SaveKind,
+        settings: &Settings,
     ) -> Result<Plan, Error> {
-        let mut intent = self.intent.due(occasion);
-        if self.barred.is_some() && intent.sign_in.is_none() {
-            let waits = occasion == Occasion::Save && self.intent.sign_in.is_some();
+        let mut metadata = self.metadata.due(kind);
+        if self.barred.is_some() && metadata.sign_in.is_none() {
+            let waits = kind == SaveKind::Save && self.metadata.sign_in.is_some();
             return Ok(match waits || self.is_idle() {
                 true => Plan::Nothing,
                 false => Plan::Withhold(
@@ -59,66 +59,69 @@ impl State {
                 ),
             });
         }
-        if self.base.is_some() && intent.renews() {
-            intent.csrf_seed = Some(self.intent.draw_seed()?);
+        if self.base.is_some() && metadata.renews() {
+            metadata.csrf_seed = Some(self.metadata.draw_seed()?);
         }
         let mut plan = match &self.base {
-            Some(base) => self.plan_update(base, intent, now, occasion, rules)?,
-            None => self.plan_create(intent, now, occasion, rules)?,
+            Some(base) => self.plan_update(base, metadata, now, kind, settings)?,
+            None => self.plan_create(metadata, now, kind, settings)?,
         };
         if let Plan::Write(job) = &mut plan {
-            job.taken = self.pending.take();
+            job.savepoint = self.edits.take();
             self.guest = None;
         }
         Ok(plan)
     }
 
     fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.intent.is_empty()
+        self.edits.is_empty() && self.metadata.is_empty()
     }
 
     fn plan_create(
         &mut self,
-        intent: Intent,
+        metadata: MetadataEdits,
         now: Timestamp,
-        occasion: Occasion,
-        rules: &Rules,
+        kind: SaveKind,
+        settings: &Settings,
     ) -> Result<Plan, Error> {
-        let values = self.pending.fresh();
-        if values.is_empty() && intent.sign_in.is_none() && intent.csrf_seed.is_none() {
-            return Ok(match (&self.intent.sign_in, occasion) {
-                (Some(_), Occasion::CommitKeepingToken) => Plan::Withhold(KEEPING_TOKEN),
+        let values = self.edits.fresh();
+        if values.is_empty() && metadata.sign_in.is_none() && metadata.csrf_seed.is_none() {
+            return Ok(match (&self.metadata.sign_in, kind) {
+                (Some(_), SaveKind::CommitKeepingToken) => Plan::Withhold(KEEPING_TOKEN),
                 _ => Plan::Nothing,
             });
         }
-        match occasion {
+        match kind {
             _ if self.phase != Phase::Open => return Err(Error::Detached),
-            Occasion::CommitKeepingToken => return Ok(Plan::Withhold(KEEPING_TOKEN)),
-            Occasion::Save | Occasion::Commit => {}
+            SaveKind::CommitKeepingToken => return Ok(Plan::Withhold(KEEPING_TOKEN)),
+            SaveKind::Save | SaveKind::Commit => {}
         }
         let asked = &self.asked;
-        let lifetime = intent.lifetime.or(asked.lifetime).unwrap_or(rules.lifetime);
+        let lifetime = metadata
+            .lifetime
+            .or(asked.lifetime)
+            .unwrap_or(settings.lifetime);
         // One call of the system for all of it.
         let [id, secret, seed] = random_bytes_of_three()?;
         let mut record = Record::new(
             SessionId::from_bytes(id),
-            rules.scope.clone(),
+            settings.scope.clone(),
             lifetime,
             now,
         );
         record.values = values;
-        record.csrf_seed = *self.intent.csrf_seed.get_or_insert(seed);
-        record.label = intent.label.as_ref().or(asked.label.as_ref()).cloned();
-        if let Some(principal) = &intent.sign_in {
+        record.csrf_seed = *self.metadata.csrf_seed.get_or_insert(seed);
+        record.label = metadata.label.as_ref().or(asked.label.as_ref()).cloned();
+        if let Some(principal) = &metadata.sign_in {
             record.principal = Some(principal.clone());
-            record.authenticated = Some(intent.authenticated(now));
+            record.authenticated = Some(metadata.authenticated(now));
         }
-        let secret = (!rules.is_sealed()).then(|| Secret::from_bytes(secret));
+        let secret = (!settings.is_sealed()).then(|| Secret::from_bytes(secret));
         record
             .tokens
             .extend(secret.as_ref().map(|secret| issued(secret, now, 0)));
-        rules.check_record(&record)?;
-        Ok(Plan::Write(Job {
+        settings.check_record(&record)?;
+        Ok(Plan::Write(PlannedWrite {
             creates: true,
             key: Key::Id(record.id),
             epoch: record.epoch,
@@ -129,29 +132,29 @@ impl State {
             reload: false,
             generation: self.generation,
             again: false,
-            taken: Taken::default(),
-            intent,
+            savepoint: Savepoint::default(),
+            metadata,
         }))
     }
 
     fn plan_update(
         &self,
-        base: &Base,
-        intent: Intent,
+        base: &Stored,
+        metadata: MetadataEdits,
         now: Timestamp,
-        occasion: Occasion,
-        rules: &Rules,
+        kind: SaveKind,
+        settings: &Settings,
     ) -> Result<Plan, Error> {
         let old = &*base.record;
-        let changes = self.pending.changes(&old.values);
-        let asked = !changes.keeps_values() || !intent.is_empty();
+        let changes = self.edits.changes(&old.values);
+        let asked = !changes.keeps_values() || !metadata.is_empty();
         // A save before the response writes activity beside other changes only: the commit follows.
         // After it, to save is what keeps a session alive.
-        let saves = occasion != Occasion::Save || asked;
+        let saves = kind != SaveKind::Save || asked;
         let touched = (saves || self.phase != Phase::Open) && old.touch_due(now);
-        let upkeep = self.upkeep(base, &intent, now, occasion, touched, rules);
+        let upkeep = self.upkeep(base, &metadata, now, kind, touched, settings);
         let set_back = touched && old.is_ahead(now);
-        let replaced = !intent.is_empty()
+        let replaced = !metadata.is_empty()
             || (saves && base.upkeep.confirm)
             || upkeep.rotate
             || upkeep.owed != old.owed
@@ -159,8 +162,8 @@ impl State {
         if !asked && !replaced && !touched {
             return Ok(Plan::Nothing);
         }
-        let sealed = rules.is_sealed();
-        if sealed && (self.phase != Phase::Open || occasion == Occasion::CommitKeepingToken) {
+        let sealed = settings.is_sealed();
+        if sealed && (self.phase != Phase::Open || kind == SaveKind::CommitKeepingToken) {
             // Every write of a sealed session is a new token.
             return match (self.phase, !asked) {
                 (_, true) => Ok(Plan::Nothing),
@@ -177,7 +180,7 @@ impl State {
         if set_back {
             record.bring_back(now);
         }
-        let mut secret = intent.apply(&mut record, now, rules)?;
+        let mut secret = metadata.apply(&mut record, now, settings)?;
         record.owed = upkeep.owed;
         if replaced && secret.is_none() {
             record.last_seen = record.last_seen.max(now);
@@ -190,7 +193,7 @@ impl State {
                     &presented.hash(),
                     successor,
                     now,
-                    &rules.rotation,
+                    &settings.rotation,
                 );
             }
         }
@@ -198,10 +201,10 @@ impl State {
             return Ok(Plan::End);
         }
         if record.outgrows(old) {
-            rules.check_record(&record)?;
+            settings.check_record(&record)?;
         }
-        let versioned = replaced || self.pending.depends_on_stored();
-        Ok(Plan::Write(Job {
+        let versioned = replaced || self.edits.depends_on_stored();
+        Ok(Plan::Write(PlannedWrite {
             creates: false,
             key: base.key.clone(),
             epoch: old.epoch,
@@ -213,24 +216,24 @@ impl State {
             reload: (base.stale && versioned) || !old.is_live(now),
             generation: self.generation,
             again: upkeep.again,
-            taken: Taken::default(),
-            intent,
+            savepoint: Savepoint::default(),
+            metadata,
         }))
     }
 
     /// What beside the handler's changes is to be done with the client's token.
     fn upkeep(
         &self,
-        base: &Base,
-        intent: &Intent,
+        base: &Stored,
+        metadata: &MetadataEdits,
         now: Timestamp,
-        occasion: Occasion,
+        kind: SaveKind,
         touched: bool,
-        rules: &Rules,
+        settings: &Settings,
     ) -> Tokens {
-        let rotates = rules.rotation.is_on();
-        let lifetime = intent.lifetime.unwrap_or(base.record.lifetime);
-        let writes = touched || !intent.is_empty();
+        let rotates = settings.rotation.is_on();
+        let lifetime = metadata.lifetime.unwrap_or(base.record.lifetime);
+        let writes = touched || !metadata.is_empty();
         // Another `Max-Age`, or the token signed with the newest key. Where tokens rotate, the
         // `Max-Age` moves with them.
         let news = lifetime != base.record.lifetime
@@ -238,15 +241,15 @@ impl State {
             || writes && lifetime.is_persistent() && !rotates;
         let owed = base.record.owed || news;
         // A save may be followed by no answer, so that it cannot tell.
-        let may_tell = occasion == Occasion::Commit && !base.upkeep.superseded;
+        let may_tell = kind == SaveKind::Commit && !base.upkeep.superseded;
         // No token is told twice where tokens rotate: of two answers that overtake each other the
         // later one could bring back what the earlier one has replaced.
         let may_rotate = may_tell && self.phase == Phase::Open && base.upkeep.rotate_at.is_some();
         let again = may_tell && owed && !rotates;
-        let rotate = may_rotate && !intent.renews() && (owed || base.upkeep.rotation_due(now));
+        let rotate = may_rotate && !metadata.renews() && (owed || base.upkeep.rotation_due(now));
         // The client hears of a token that was created in this request, and of a sealed one, in any
         // case.
-        let tells = again || rotate || intent.renews() || self.tell || rules.is_sealed();
+        let tells = again || rotate || metadata.renews() || self.tell || settings.is_sealed();
         Tokens {
             rotate,
             again,

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::event::Who;
 use crate::record::Record;
-use crate::state::Taken;
-use crate::state::{Intent, Occasion};
+use crate::state::Savepoint;
+use crate::state::{MetadataEdits, SaveKind};
 use crate::store::{Changes, Key, Metadata};
 use crate::token::Secret;
 
 /// One write.
-pub(crate) struct Job {
+pub(crate) struct PlannedWrite {
     /// Whether the record is a new one.
     pub(crate) creates: bool,
     pub(crate) record: Arc<Record>,
@@ -27,21 +27,21 @@ pub(crate) struct Job {
     pub(crate) generation: u32,
     /// The client is to hear of its unchanged token again.
     pub(crate) again: bool,
-    pub(crate) taken: Taken,
+    pub(crate) savepoint: Savepoint,
     /// The intents that it carries out.
-    pub(crate) intent: Intent,
+    pub(crate) metadata: MetadataEdits,
 }
 
-impl Job {
+impl PlannedWrite {
     /// Whether it records activity, rotates, confirms a token, and does nothing that anybody asked
     /// for.
     pub(crate) fn is_upkeep(&self) -> bool {
-        self.changes.keeps_values() && self.intent.is_empty()
+        self.changes.keeps_values() && self.metadata.is_empty()
     }
 
     /// Whether nothing is lost if it fails.
-    pub(crate) fn may_fail(&self, occasion: Occasion) -> bool {
-        !self.creates && occasion != Occasion::Save && self.is_upkeep()
+    pub(crate) fn may_fail(&self, kind: SaveKind) -> bool {
+        !self.creates && kind != SaveKind::Save && self.is_upkeep()
     }
 
     /// Whether it rotates or confirms a token.
@@ -51,7 +51,7 @@ impl Job {
 
     /// Who signs in by it.
     pub(crate) fn signed_in(&self) -> Option<Who> {
-        let signs_in = self.intent.sign_in.is_some();
+        let signs_in = self.metadata.sign_in.is_some();
         signs_in.then(|| Who::of(&self.record))
     }
 
@@ -62,8 +62,8 @@ impl Job {
 
     /// Whether it renews, and whether that is a sign-in.
     pub(crate) fn renews(&self) -> Option<bool> {
-        self.intent
+        self.metadata
             .renews()
-            .then_some(self.intent.sign_in.is_some())
+            .then_some(self.metadata.sign_in.is_some())
     }
 }

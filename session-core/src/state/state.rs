@@ -9,14 +9,14 @@ use crate::event::Who;
 use crate::record::Arena;
 use crate::record::entry_size;
 use crate::record::{LimitExceeded, Record, SessionId, Value, Values};
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::state::Barred;
 use crate::state::Flashes;
 use crate::state::Guest;
-use crate::state::Job;
-use crate::state::{Asked, Intent};
-use crate::state::{Base, Doomed};
-use crate::state::{Pending, UpdateFn};
+use crate::state::PlannedWrite;
+use crate::state::{Edits, UpdateFn};
+use crate::state::{MetadataEdits, Requested};
+use crate::state::{PendingDeletion, Stored};
 use crate::store::{Key, Metadata};
 use crate::time::Timestamp;
 use crate::token::{ClientToken, Directive};
@@ -25,12 +25,12 @@ use crate::token::{Rotation, Upkeep};
 /// The state of one session in one request.
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) base: Option<Base>,
-    pub(crate) pending: Pending,
-    pub(crate) intent: Intent,
-    pub(crate) asked: Asked,
+    pub(crate) base: Option<Stored>,
+    pub(crate) edits: Edits,
+    pub(crate) metadata: MetadataEdits,
+    pub(crate) asked: Requested,
     /// Sessions that this request destroyed and that are not yet deleted.
-    pub(crate) doomed: Vec<Doomed>,
+    pub(crate) deletions: Vec<PendingDeletion>,
     /// The client must hear of the current token.
     pub(crate) tell: bool,
     /// The session that the client holds a token of was destroyed by this request.
@@ -72,7 +72,7 @@ pub(crate) enum Phase {
 }
 
 impl State {
-    pub(crate) fn opened(base: Option<Base>, barred: Option<Box<Barred>>) -> Self {
+    pub(crate) fn opened(base: Option<Stored>, barred: Option<Box<Barred>>) -> Self {
         let values = base.as_ref().map(|base| &base.record.values);
         let size = values.map_or((0, 0), |values| (values.size(), values.len()));
         Self {
@@ -96,7 +96,7 @@ impl State {
     }
 
     pub(crate) fn view(&self, key: &str) -> Option<&Value> {
-        self.pending.view(self.stored(), key)
+        self.edits.view(self.stored(), key)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -117,14 +117,14 @@ impl State {
         &mut self,
         key: ByteString,
         value: Value,
-        rules: &Rules,
+        settings: &Settings,
     ) -> Result<(), LimitExceeded> {
-        if !self.pending.changes_key(&key) && self.view(&key) == Some(&value) {
-            self.pending.keep(key, value);
+        if !self.edits.changes_key(&key) && self.view(&key) == Some(&value) {
+            self.edits.keep(key, value);
             return Ok(());
         }
-        self.size = self.size_with(&key, &value, rules)?;
-        self.pending.set(key, Some(value));
+        self.size = self.size_with(&key, &value, settings)?;
+        self.edits.set(key, Some(value));
         Ok(())
     }
 
@@ -134,10 +134,10 @@ impl State {
         key: ByteString,
         update: UpdateFn,
         result: Value,
-        rules: &Rules,
+        settings: &Settings,
     ) -> Result<(), LimitExceeded> {
-        self.size = self.size_with(&key, &result, rules)?;
-        self.pending.update(key, update, result);
+        self.size = self.size_with(&key, &result, settings)?;
+        self.edits.update(key, update, result);
         Ok(())
     }
 
@@ -145,43 +145,51 @@ impl State {
         &self,
         key: &str,
         value: &Value,
-        rules: &Rules,
+        settings: &Settings,
     ) -> Result<(usize, usize), LimitExceeded> {
         let (bytes, count) = self.size_without(key);
         let size = (bytes + entry_size(key, value), count + 1);
-        self.check(size, rules)?;
+        self.check(size, settings)?;
         Ok(size)
     }
 
     /// Whether entries of this size and number may be stored: what was stored under other limits
     /// may stay, change and shrink.
-    fn check(&self, (entries, count): (usize, usize), rules: &Rules) -> Result<(), LimitExceeded> {
-        let bytes = entries + self.metadata_size(rules);
+    fn check(
+        &self,
+        (entries, count): (usize, usize),
+        settings: &Settings,
+    ) -> Result<(), LimitExceeded> {
+        let bytes = entries + self.metadata_size(settings);
         let outgrows = |old: &Record| bytes > old.limited_size() || count > old.values.len();
         match &self.base {
             Some(base) if !outgrows(&base.record) => Ok(()),
-            _ => rules.check(bytes, count),
+            _ => settings.check(bytes, count),
         }
     }
 
-    fn metadata_size(&self, rules: &Rules) -> usize {
+    fn metadata_size(&self, settings: &Settings) -> usize {
         let stored = match &self.base {
             Some(base) => base.record.limited_size() - base.record.values.size(),
-            None => rules.fresh_metadata,
+            None => settings.fresh_metadata,
         };
         stored
             + self
-                .intent
+                .metadata
                 .growth(self.base.as_ref().map(|base| &*base.record))
     }
 
     /// Changes what the next commit makes of the metadata, unless the session would then be too
     /// large.
-    pub(crate) fn intend(&mut self, intent: Intent, rules: &Rules) -> Result<(), LimitExceeded> {
-        let before = std::mem::replace(&mut self.intent, intent);
-        let checked = self.check(self.size, rules);
+    pub(crate) fn intend(
+        &mut self,
+        metadata: MetadataEdits,
+        settings: &Settings,
+    ) -> Result<(), LimitExceeded> {
+        let before = std::mem::replace(&mut self.metadata, metadata);
+        let checked = self.check(self.size, settings);
         if checked.is_err() {
-            self.intent = before;
+            self.metadata = before;
         }
         checked
     }
@@ -200,30 +208,30 @@ impl State {
         if there {
             self.size = self.size_without(key);
             let key = self.shared_key(key);
-            self.pending.set(key, None);
+            self.edits.set(key, None);
         }
         there
     }
 
     /// Removes every key.
     pub(crate) fn clear(&mut self) {
-        self.pending.clear();
+        self.edits.clear();
         self.size = (0, 0);
         self.flashes = Some(Flashes::default());
     }
 
     pub(crate) fn measure(&mut self) {
-        self.size = self.pending.measure(self.stored());
+        self.size = self.edits.measure(self.stored());
     }
 
     /// Whether a commit at `now` would do anything at all.
     pub(crate) fn needs_commit(&self, now: Timestamp) -> bool {
         let due =
-            |base: &Base| base.record.touch_due(now) || base.record.owed || base.upkeep.due(now);
-        !self.pending.is_empty()
-            || !self.doomed.is_empty()
-            || !self.intent.is_empty()
-            || (self.base.is_none() && self.intent.csrf_seed.is_some())
+            |base: &Stored| base.record.touch_due(now) || base.record.owed || base.upkeep.due(now);
+        !self.edits.is_empty()
+            || !self.deletions.is_empty()
+            || !self.metadata.is_empty()
+            || (self.base.is_none() && self.metadata.csrf_seed.is_some())
             || self.tell
             || self.forget
             || self.base.as_ref().is_some_and(due)
@@ -233,14 +241,14 @@ impl State {
     pub(crate) fn is_unsaved(&self) -> bool {
         let changed = match &self.base {
             Some(base) => {
-                let changes = self.pending.changes(&base.record.values);
-                !changes.keeps_values() || !self.intent.is_empty()
+                let changes = self.edits.changes(&base.record.values);
+                !changes.keeps_values() || !self.metadata.is_empty()
             }
-            None => !self.pending.fresh().is_empty() || self.intent.sign_in.is_some(),
+            None => !self.edits.fresh().is_empty() || self.metadata.sign_in.is_some(),
         };
         self.phase != Phase::Abandoned
             && self.barred.is_none()
-            && (changed || !self.doomed.is_empty())
+            && (changed || !self.deletions.is_empty())
     }
 
     /// Ends the session, whatever it is; what comes later belongs to a new one.
@@ -248,8 +256,8 @@ impl State {
         self.forget |= self.unopened && self.barred.is_none();
         self.leave(false);
         self.end_rivals();
-        for doomed in &mut self.doomed {
-            doomed.implied = false;
+        for deletions in &mut self.deletions {
+            deletions.implied = false;
         }
     }
 
@@ -260,13 +268,14 @@ impl State {
             .barred
             .iter_mut()
             .flat_map(|barred| barred.rivals.drain(..));
-        self.doomed.extend(rivals.map(|base| base.doomed(true)));
+        self.deletions
+            .extend(rivals.map(|base| base.deletions(true)));
     }
 
     /// Turns to a new session. The old one ends: at once, or if that is implied, with the commit.
     pub(crate) fn leave(&mut self, implied: bool) {
         if let Some(base) = self.base.take() {
-            self.doomed.push(base.doomed(implied));
+            self.deletions.push(base.deletions(implied));
         }
         self.tell = false;
         self.generation += 1;
@@ -277,15 +286,15 @@ impl State {
     pub(crate) fn discard(&mut self) {
         self.flashes = None;
         self.guest = None;
-        self.pending.reset();
-        self.intent = Intent::default();
-        self.asked = Asked::default();
+        self.edits.reset();
+        self.metadata = MetadataEdits::default();
+        self.asked = Requested::default();
         self.measure();
     }
 
     /// Takes note that a session may have been created of which no client will be told.
     pub(crate) fn abandon(&mut self, record: &Record) {
-        self.doomed.push(Doomed {
+        self.deletions.push(PendingDeletion {
             key: Key::Id(record.id),
             who: Who::of(record),
             held: false,
@@ -294,10 +303,10 @@ impl State {
     }
 
     /// Takes note that `job` created the session.
-    pub(crate) fn created(&mut self, job: Job, key: Key) {
+    pub(crate) fn created(&mut self, job: PlannedWrite, key: Key) {
         if job.generation != self.generation {
             // The handler destroyed it while it was being created.
-            self.doomed.push(Doomed {
+            self.deletions.push(PendingDeletion {
                 who: Who::of(&job.record),
                 key,
                 held: false,
@@ -308,11 +317,11 @@ impl State {
         self.tell = true;
         self.written = true;
         self.barred = None;
-        self.settle(&job);
-        if !self.intent.renews() {
-            self.intent.csrf_seed = None;
+        self.acknowledge(&job);
+        if !self.metadata.renews() {
+            self.metadata.csrf_seed = None;
         }
-        self.base = Some(Base {
+        self.base = Some(Stored {
             key,
             record: job.record,
             secret: job.secret,
@@ -326,13 +335,19 @@ impl State {
     }
 
     /// Takes note that `job` was applied and made `version`.
-    pub(crate) fn updated(&mut self, job: Job, key: Key, version: u64, rules: &Rules) {
+    pub(crate) fn updated(
+        &mut self,
+        job: PlannedWrite,
+        key: Key,
+        version: u64,
+        settings: &Settings,
+    ) {
         if job.generation != self.generation {
             return;
         }
-        self.settle(&job);
+        self.acknowledge(&job);
         if let Some(base) = &mut self.base {
-            self.tell |= job.secret.is_some() || rules.is_sealed() || job.again;
+            self.tell |= job.secret.is_some() || settings.is_sealed() || job.again;
             self.written = true;
             base.old_key &= !job.again && job.secret.is_none();
             base.key = key;
@@ -343,18 +358,21 @@ impl State {
                 base.presented = false;
             }
             match other_tokens {
-                true => base.replace(job.record, &rules.rotation),
+                true => base.replace(job.record, &settings.rotation),
                 false => base.record = job.record,
             }
         }
         self.measure();
     }
 
-    fn settle(&mut self, job: &Job) {
+    fn acknowledge(&mut self, job: &PlannedWrite) {
         self.guest = None;
-        self.pending
-            .settle(&job.taken, &job.record.values, self.phase == Phase::Open);
-        self.intent.settle(&job.intent);
+        self.edits.acknowledge(
+            &job.savepoint,
+            &job.record.values,
+            self.phase == Phase::Open,
+        );
+        self.metadata.acknowledge(&job.metadata);
     }
 
     /// The session on the server whose token is about to be told, if it was written before the save
@@ -366,10 +384,10 @@ impl State {
     }
 
     /// The next destroyed session to delete.
-    pub(crate) fn next_doomed(&self, implied_too: bool) -> Option<&Doomed> {
-        self.doomed
+    pub(crate) fn next_deletion(&self, implied_too: bool) -> Option<&PendingDeletion> {
+        self.deletions
             .iter()
-            .find(|doomed| implied_too || !doomed.implied)
+            .find(|deletions| implied_too || !deletions.implied)
     }
 
     /// Takes note of what others have made of the record.
@@ -389,8 +407,8 @@ impl State {
         self.base = None;
         self.tell = false;
         self.barred = Some(Box::default());
-        match self.intent.sign_in {
-            Some(_) => self.pending.start_over(),
+        match self.metadata.sign_in {
+            Some(_) => self.edits.start_over(),
             None => self.discard(),
         }
         self.measure();
@@ -409,7 +427,7 @@ impl State {
         &self,
         now: Timestamp,
         rotation: &Rotation,
-        sign: impl Fn(&Base) -> Option<String>,
+        sign: impl Fn(&Stored) -> Option<String>,
     ) -> Directive {
         match &self.base {
             Some(base) if self.tell => match sign(base) {

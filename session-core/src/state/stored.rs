@@ -9,7 +9,7 @@ use crate::token::Secret;
 use crate::token::{Rotation, Upkeep};
 
 /// The session as the store has it: loaded, or last saved.
-pub(crate) struct Base {
+pub(crate) struct Stored {
     pub(crate) key: Key,
     pub(crate) record: Arc<Record>,
     /// What the client's token proves; none with a sealed store.
@@ -26,7 +26,7 @@ pub(crate) struct Base {
     pub(crate) upkeep: Upkeep,
 }
 
-impl Base {
+impl Stored {
     /// Takes note of another record of the session.
     pub(crate) fn replace(&mut self, record: Arc<Record>, rotation: &Rotation) {
         self.record = record;
@@ -36,8 +36,8 @@ impl Base {
         };
     }
 
-    pub(crate) fn doomed(self, implied: bool) -> Doomed {
-        Doomed {
+    pub(crate) fn deletions(self, implied: bool) -> PendingDeletion {
+        PendingDeletion {
             who: Who::of(&self.record),
             key: self.key,
             held: self.held,
@@ -48,7 +48,7 @@ impl Base {
 
 /// A session that was destroyed.
 #[derive(Clone)]
-pub(crate) struct Doomed {
+pub(crate) struct PendingDeletion {
     pub(crate) key: Key,
     pub(crate) who: Who,
     pub(crate) held: bool,
@@ -56,7 +56,7 @@ pub(crate) struct Doomed {
     pub(crate) implied: bool,
 }
 
-impl Doomed {
+impl PendingDeletion {
     pub(crate) const fn reason(&self) -> EndReason {
         match self.implied {
             true => EndReason::Exchanged,

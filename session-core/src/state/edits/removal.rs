@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytestring::ByteString;
 
-use super::{Pending, Start, Step};
+use super::{Edits, Start, Step};
 use crate::error::Error;
 use crate::record::Value;
 
@@ -44,7 +44,7 @@ impl Removal {
         Ok(())
     }
 
-    pub(super) fn settle(&self) {
+    pub(super) fn acknowledge(&self) {
         self.saved.store(true, Ordering::Release);
     }
 
@@ -53,7 +53,7 @@ impl Removal {
     }
 }
 
-impl Pending {
+impl Edits {
     /// Adds the removal of a key's value, whatever it is by then.
     pub(crate) fn take_out(&mut self, key: ByteString, removal: Arc<Removal>) {
         self.add(key, Step::Remove(removal), None);
@@ -68,7 +68,7 @@ impl Pending {
 
     /// Takes note that there was nothing left to remove, with which all is saved that came before;
     /// `false` if the removal was dropped for another change.
-    pub(crate) fn settle_removal(&mut self, key: &str, removal: &Arc<Removal>) -> bool {
+    pub(crate) fn acknowledge_removal(&mut self, key: &str, removal: &Arc<Removal>) -> bool {
         let Some((at, step)) = self.step(key, removal) else {
             return false;
         };
@@ -137,82 +137,78 @@ mod tests {
     }
 
     /// What a handler sees.
-    fn seen(pending: &Pending) -> Option<Value> {
-        pending.view(Some(&stored()), "k").cloned()
+    fn seen(edits: &Edits) -> Option<Value> {
+        edits.view(Some(&stored()), "k").cloned()
     }
 
     #[test]
     fn a_removal_is_applied_to_what_is_stored_by_then() {
-        let mut pending = Pending::default();
+        let mut edits = Edits::default();
         let removal = removal("1");
-        pending.take_out("k".into(), Arc::clone(&removal));
-        assert_eq!((seen(&pending), removal.value()), (None, Some(json("1"))));
-        assert!(pending.depends_on_stored() && !pending.is_own("k"));
+        edits.take_out("k".into(), Arc::clone(&removal));
+        assert_eq!((seen(&edits), removal.value()), (None, Some(json("1"))));
+        assert!(edits.depends_on_stored() && !edits.is_own("k"));
         let fresh: Values = [("k".into(), json("2"))].into_iter().collect();
-        let replays = pending.replays(Some(&fresh));
+        let replays = edits.replays(Some(&fresh));
         let results = replays[0].run(Codec::Json, &mut Arena::default()).unwrap();
         assert_eq!((results, removal.value()), (None, Some(json("2"))));
-        let replays = pending.replays(Some(&Values::default()));
+        let replays = edits.replays(Some(&Values::default()));
         replays[0].run(Codec::Json, &mut Arena::default()).unwrap();
         assert_eq!(removal.value(), None, "another request has it");
     }
 
     #[test]
     fn a_value_that_cannot_be_given_out_is_not_removed() {
-        let mut pending = Pending::default();
+        let mut edits = Edits::default();
         let gone = |_: &str, _: &Value| Err(Error::Gone);
         let removal = Arc::new(Removal::of(json("1"), gone));
-        pending.take_out("k".into(), removal);
-        let replays = pending.replays(Some(&stored()));
+        edits.take_out("k".into(), removal);
+        let replays = edits.replays(Some(&stored()));
         assert!(replays[0].run(Codec::Json, &mut Arena::default()).is_err());
         // Where there is nothing, there is nothing to refuse.
-        let replays = pending.replays(None);
+        let replays = edits.replays(None);
         assert!(replays[0].run(Codec::Json, &mut Arena::default()).is_ok());
     }
 
     #[test]
     fn only_the_save_that_took_it_settles_it() {
-        let mut pending = Pending::default();
-        let early = pending.take();
+        let mut edits = Edits::default();
+        let early = edits.take();
         let removal = removal("1");
-        pending.take_out("k".into(), Arc::clone(&removal));
-        pending.settle(&early, &stored(), true);
+        edits.take_out("k".into(), Arc::clone(&removal));
+        edits.acknowledge(&early, &stored(), true);
         assert!(!removal.is_saved());
-        let taken = pending.take();
-        pending.set("k".into(), Some(json("8")));
-        pending.settle(&taken, &Values::default(), true);
+        let savepoint = edits.take();
+        edits.set("k".into(), Some(json("8")));
+        edits.acknowledge(&savepoint, &Values::default(), true);
         assert!(removal.is_saved());
-        assert_eq!(seen(&pending), Some(json("8")), "what came after it stays");
-        assert!(!pending.settle_removal("k", &removal));
+        assert_eq!(seen(&edits), Some(json("8")), "what came after it stays");
+        assert!(!edits.acknowledge_removal("k", &removal));
     }
 
     #[test]
     fn one_that_is_withdrawn_leaves_what_was_there() {
-        let mut pending = Pending::default();
+        let mut edits = Edits::default();
         let first = removal("1");
-        pending.take_out("k".into(), Arc::clone(&first));
-        pending.withdraw("k", &first);
-        assert!(pending.is_empty());
-        assert_eq!(seen(&pending), Some(json("1")));
+        edits.take_out("k".into(), Arc::clone(&first));
+        edits.withdraw("k", &first);
+        assert!(edits.is_empty());
+        assert_eq!(seen(&edits), Some(json("1")));
 
-        pending.update("k".into(), append("a"), json("1a"));
+        edits.update("k".into(), append("a"), json("1a"));
         let second = removal("1a");
-        pending.take_out("k".into(), Arc::clone(&second));
-        pending.withdraw("k", &second);
-        assert_eq!(
-            seen(&pending),
-            Some(json("1a")),
-            "an update before it stays"
-        );
-        pending.withdraw("k", &second);
-        assert_eq!(seen(&pending), Some(json("1a")));
+        edits.take_out("k".into(), Arc::clone(&second));
+        edits.withdraw("k", &second);
+        assert_eq!(seen(&edits), Some(json("1a")), "an update before it stays");
+        edits.withdraw("k", &second);
+        assert_eq!(seen(&edits), Some(json("1a")));
 
         let third = removal("1a");
-        pending.take_out("k".into(), Arc::clone(&third));
-        pending.update("k".into(), append("b"), json("-b"));
-        pending.withdraw("k", &third);
+        edits.take_out("k".into(), Arc::clone(&third));
+        edits.update("k".into(), append("b"), json("-b"));
+        edits.withdraw("k", &third);
         assert_eq!(
-            seen(&pending),
+            seen(&edits),
             Some(json("-b")),
             "a change after it was made without the value"
         );
@@ -220,19 +216,19 @@ mod tests {
 
     #[test]
     fn one_without_anything_to_remove_ends_what_came_before_it() {
-        let mut pending = Pending::default();
-        pending.update("new".into(), append("a"), json("-a"));
+        let mut edits = Edits::default();
+        edits.update("new".into(), append("a"), json("-a"));
         let first = removal("-a");
-        pending.take_out("new".into(), Arc::clone(&first));
-        assert!(pending.settle_removal("new", &first));
-        assert!(pending.is_empty());
+        edits.take_out("new".into(), Arc::clone(&first));
+        assert!(edits.acknowledge_removal("new", &first));
+        assert!(edits.is_empty());
 
-        pending.take_out("new".into(), Arc::clone(&first));
-        pending.update("new".into(), append("b"), json("-b"));
-        assert!(pending.settle_removal("new", &first));
-        let view = pending.view(Some(&stored()), "new").cloned();
+        edits.take_out("new".into(), Arc::clone(&first));
+        edits.update("new".into(), append("b"), json("-b"));
+        assert!(edits.acknowledge_removal("new", &first));
+        let view = edits.view(Some(&stored()), "new").cloned();
         assert_eq!(view, Some(json("-b")));
-        assert_eq!(pending.replays(None).len(), 1);
-        assert!(!pending.settle_removal("new", &first));
+        assert_eq!(edits.replays(None).len(), 1);
+        assert!(!edits.acknowledge_removal("new", &first));
     }
 }

@@ -23,32 +23,32 @@ fn append(text: &'static str) -> UpdateFn {
 }
 
 /// What a session does: applies the closure to what is seen, and notes both.
-fn update(pending: &mut Pending, values: Option<&Values>, key: &'static str, text: &'static str) {
+fn update(edits: &mut Edits, values: Option<&Values>, key: &'static str, text: &'static str) {
     let f = append(text);
-    let old = pending.view(values, key).cloned();
+    let old = edits.view(values, key).cloned();
     let result = f(key, old.as_ref(), Codec::Json, &mut Arena::default()).unwrap();
-    pending.update(key.into(), f, result);
+    edits.update(key.into(), f, result);
 }
 
-fn set(pending: &mut Pending, key: &'static str, text: &str) {
-    pending.set(key.into(), Some(json(text)));
+fn set(edits: &mut Edits, key: &'static str, text: &str) {
+    edits.set(key.into(), Some(json(text)));
 }
 
-fn remove(pending: &mut Pending, key: &'static str) {
-    pending.set(key.into(), None);
+fn remove(edits: &mut Edits, key: &'static str) {
+    edits.set(key.into(), None);
 }
 
 fn text(value: Option<&Value>) -> Option<&str> {
     value.map(|value| std::str::from_utf8(value.bytes()).unwrap())
 }
 
-fn seen<'a>(pending: &'a Pending, values: &'a Values, key: &str) -> Option<&'a str> {
-    text(pending.view(Some(values), key))
+fn seen<'a>(edits: &'a Edits, values: &'a Values, key: &str) -> Option<&'a str> {
+    text(edits.view(Some(values), key))
 }
 
 /// Changes in a form that reads well: `*` for a clear, `+key=value`, `-key`.
-fn written(pending: &Pending, values: &Values) -> String {
-    let changes = pending.changes(values);
+fn written(edits: &Edits, values: &Values) -> String {
+    let changes = edits.changes(values);
     let clear = changes.is_clear().then(|| "*".to_owned());
     let sets = changes
         .sets()
@@ -59,115 +59,115 @@ fn written(pending: &Pending, values: &Values) -> String {
 }
 
 /// What the store holds once the changes were applied to `values`.
-fn applied(pending: &Pending, values: &Values) -> Values {
+fn applied(edits: &Edits, values: &Values) -> Values {
     use crate::record::{Lifetime, Record, SessionId};
     use crate::time::Timestamp;
     let id = SessionId::from_bytes([0; 16]);
     let mut record = Record::new(id, "id", Lifetime::default(), Timestamp::default());
     record.values = values.clone();
-    pending.changes(values).apply(&record).values
+    edits.changes(values).apply(&record).values
 }
 
-fn replay(pending: &mut Pending, values: Option<&Values>) -> bool {
-    let replays = pending.replays(values);
+fn replay(edits: &mut Edits, values: Option<&Values>) -> bool {
+    let replays = edits.replays(values);
     let results = replays
         .iter()
         .map(|replay| replay.run(Codec::Json, &mut Arena::default()).unwrap())
         .collect();
-    pending.adopt(&replays, results)
+    edits.adopt(&replays, results)
 }
 
 #[test]
 fn nothing_changed() {
-    let pending = Pending::default();
+    let edits = Edits::default();
     let values = stored(&[("a", "1")]);
-    assert!(pending.is_empty());
-    assert_eq!(seen(&pending, &values, "a"), Some("1"));
-    assert_eq!(seen(&pending, &values, "b"), None);
-    assert_eq!(pending.view(None, "a"), None);
-    assert_eq!(pending.keys(Some(&values)), ["a"]);
-    assert!(pending.keys(None).is_empty());
-    assert_eq!(pending.measure(Some(&values)), (11, 1));
-    assert_eq!(pending.measure(None), (0, 0));
-    assert!(pending.changes(&values).keeps_values());
-    assert!(pending.fresh().is_empty());
-    assert!(!pending.depends_on_stored());
+    assert!(edits.is_empty());
+    assert_eq!(seen(&edits, &values, "a"), Some("1"));
+    assert_eq!(seen(&edits, &values, "b"), None);
+    assert_eq!(edits.view(None, "a"), None);
+    assert_eq!(edits.keys(Some(&values)), ["a"]);
+    assert!(edits.keys(None).is_empty());
+    assert_eq!(edits.measure(Some(&values)), (11, 1));
+    assert_eq!(edits.measure(None), (0, 0));
+    assert!(edits.changes(&values).keeps_values());
+    assert!(edits.fresh().is_empty());
+    assert!(!edits.depends_on_stored());
 }
 
 #[test]
 fn what_the_handler_sees() {
     let values = stored(&[("a", "1"), ("b", "2"), ("d", "4")]);
-    let mut pending = Pending::default();
-    set(&mut pending, "b", "22");
-    remove(&mut pending, "d");
-    set(&mut pending, "c", "333");
-    assert!(!pending.is_empty());
-    assert_eq!(seen(&pending, &values, "a"), Some("1"));
-    assert_eq!(seen(&pending, &values, "b"), Some("22"));
-    assert_eq!(seen(&pending, &values, "c"), Some("333"));
-    assert_eq!(seen(&pending, &values, "d"), None);
-    assert_eq!(pending.keys(Some(&values)), ["a", "b", "c"]);
-    assert_eq!(pending.measure(Some(&values)), (11 + 12 + 13, 3));
-    assert_eq!(pending.keys(None), ["b", "c"]);
-    assert_eq!(pending.measure(None), (12 + 13, 2));
-    assert_eq!(written(&pending, &values), "+b=22 +c=333 -d");
-    assert_eq!(pending.fresh(), stored(&[("b", "22"), ("c", "333")]));
+    let mut edits = Edits::default();
+    set(&mut edits, "b", "22");
+    remove(&mut edits, "d");
+    set(&mut edits, "c", "333");
+    assert!(!edits.is_empty());
+    assert_eq!(seen(&edits, &values, "a"), Some("1"));
+    assert_eq!(seen(&edits, &values, "b"), Some("22"));
+    assert_eq!(seen(&edits, &values, "c"), Some("333"));
+    assert_eq!(seen(&edits, &values, "d"), None);
+    assert_eq!(edits.keys(Some(&values)), ["a", "b", "c"]);
+    assert_eq!(edits.measure(Some(&values)), (11 + 12 + 13, 3));
+    assert_eq!(edits.keys(None), ["b", "c"]);
+    assert_eq!(edits.measure(None), (12 + 13, 2));
+    assert_eq!(written(&edits, &values), "+b=22 +c=333 -d");
+    assert_eq!(edits.fresh(), stored(&[("b", "22"), ("c", "333")]));
 }
 
 #[test]
 fn what_is_seen_is_what_is_measured_and_written() {
     let values = stored(&[("a", "1"), ("b", "2")]);
-    let mut pending = Pending::default();
-    set(&mut pending, "c", "3");
-    pending.clear();
-    assert!(!pending.is_empty());
-    assert_eq!(seen(&pending, &values, "a"), None);
-    assert_eq!(seen(&pending, &values, "c"), None);
-    assert!(pending.keys(Some(&values)).is_empty());
-    assert_eq!(pending.measure(Some(&values)), (0, 0));
-    assert_eq!(written(&pending, &values), "*");
-    set(&mut pending, "b", "22");
-    remove(&mut pending, "a");
-    assert_eq!(pending.keys(Some(&values)), ["b"]);
-    assert_eq!(pending.measure(Some(&values)), (12, 1));
-    assert_eq!(written(&pending, &values), "* +b=22");
-    assert_eq!(pending.fresh(), stored(&[("b", "22")]));
+    let mut edits = Edits::default();
+    set(&mut edits, "c", "3");
+    edits.clear();
+    assert!(!edits.is_empty());
+    assert_eq!(seen(&edits, &values, "a"), None);
+    assert_eq!(seen(&edits, &values, "c"), None);
+    assert!(edits.keys(Some(&values)).is_empty());
+    assert_eq!(edits.measure(Some(&values)), (0, 0));
+    assert_eq!(written(&edits, &values), "*");
+    set(&mut edits, "b", "22");
+    remove(&mut edits, "a");
+    assert_eq!(edits.keys(Some(&values)), ["b"]);
+    assert_eq!(edits.measure(Some(&values)), (12, 1));
+    assert_eq!(written(&edits, &values), "* +b=22");
+    assert_eq!(edits.fresh(), stored(&[("b", "22")]));
 }
 
 #[test]
 fn what_is_stored_already_is_not_written() {
     let values = stored(&[("a", "1")]);
-    let mut pending = Pending::default();
-    set(&mut pending, "a", "1");
-    remove(&mut pending, "missing");
-    assert!(!pending.is_empty());
-    assert_eq!(written(&pending, &values), "");
-    assert!(pending.changes(&values).keeps_values());
-    set(&mut pending, "a", "2");
-    set(&mut pending, "a", "3");
-    assert_eq!(written(&pending, &values), "+a=3", "the last one counts");
-    remove(&mut pending, "a");
-    assert_eq!(written(&pending, &values), "-a");
+    let mut edits = Edits::default();
+    set(&mut edits, "a", "1");
+    remove(&mut edits, "missing");
+    assert!(!edits.is_empty());
+    assert_eq!(written(&edits, &values), "");
+    assert!(edits.changes(&values).keeps_values());
+    set(&mut edits, "a", "2");
+    set(&mut edits, "a", "3");
+    assert_eq!(written(&edits, &values), "+a=3", "the last one counts");
+    remove(&mut edits, "a");
+    assert_eq!(written(&edits, &values), "-a");
 }
 
 #[test]
 fn what_was_cleared_and_put_back_is_not_written() {
     let values = stored(&[("a", "1"), ("b", "2")]);
-    let mut pending = Pending::default();
-    pending.clear();
-    set(&mut pending, "a", "1");
-    assert_eq!(written(&pending, &values), "* +a=1");
-    set(&mut pending, "b", "2");
-    assert_eq!(written(&pending, &values), "");
-    remove(&mut pending, "c");
-    assert_eq!(written(&pending, &values), "");
-    set(&mut pending, "c", "3");
-    assert_eq!(written(&pending, &values), "* +a=1 +b=2 +c=3");
+    let mut edits = Edits::default();
+    edits.clear();
+    set(&mut edits, "a", "1");
+    assert_eq!(written(&edits, &values), "* +a=1");
+    set(&mut edits, "b", "2");
+    assert_eq!(written(&edits, &values), "");
+    remove(&mut edits, "c");
+    assert_eq!(written(&edits, &values), "");
+    set(&mut edits, "c", "3");
+    assert_eq!(written(&edits, &values), "* +a=1 +b=2 +c=3");
 
-    let mut pending = Pending::default();
-    pending.clear();
+    let mut edits = Edits::default();
+    edits.clear();
     assert_eq!(
-        written(&pending, &Values::default()),
+        written(&edits, &Values::default()),
         "",
         "there was nothing to clear"
     );
@@ -176,106 +176,106 @@ fn what_was_cleared_and_put_back_is_not_written() {
 #[test]
 fn closures_build_on_each_other() {
     let values = stored(&[("a", "1")]);
-    let mut pending = Pending::default();
-    update(&mut pending, Some(&values), "a", "x");
-    update(&mut pending, Some(&values), "a", "y");
-    update(&mut pending, Some(&values), "b", "z");
-    assert_eq!(seen(&pending, &values, "a"), Some("1xy"));
-    assert_eq!(written(&pending, &values), "+a=1xy +b=-z");
-    assert!(pending.depends_on_stored());
+    let mut edits = Edits::default();
+    update(&mut edits, Some(&values), "a", "x");
+    update(&mut edits, Some(&values), "a", "y");
+    update(&mut edits, Some(&values), "b", "z");
+    assert_eq!(seen(&edits, &values, "a"), Some("1xy"));
+    assert_eq!(written(&edits, &values), "+a=1xy +b=-z");
+    assert!(edits.depends_on_stored());
     // On what others have stored by then they come out differently.
     let newer = stored(&[("a", "2"), ("b", "3")]);
-    assert!(replay(&mut pending, Some(&newer)));
-    assert_eq!(written(&pending, &newer), "+a=2xy +b=3z");
-    assert!(replay(&mut pending, None));
-    assert_eq!(pending.fresh(), stored(&[("a", "-xy"), ("b", "-z")]));
+    assert!(replay(&mut edits, Some(&newer)));
+    assert_eq!(written(&edits, &newer), "+a=2xy +b=3z");
+    assert!(replay(&mut edits, None));
+    assert_eq!(edits.fresh(), stored(&[("a", "-xy"), ("b", "-z")]));
 }
 
 #[test]
 fn a_closure_on_a_value_of_this_request_needs_nothing_stored() {
     let values = stored(&[("a", "1"), ("b", "2"), ("c", "3")]);
-    let mut pending = Pending::default();
-    set(&mut pending, "a", "9");
-    update(&mut pending, Some(&values), "a", "x");
-    remove(&mut pending, "b");
-    update(&mut pending, Some(&values), "b", "y");
-    assert!(!pending.depends_on_stored());
-    assert!(pending.replays(Some(&values)).is_empty());
-    pending.clear();
-    update(&mut pending, Some(&values), "c", "z");
-    assert!(!pending.depends_on_stored());
-    assert_eq!(written(&pending, &values), "* +c=-z");
+    let mut edits = Edits::default();
+    set(&mut edits, "a", "9");
+    update(&mut edits, Some(&values), "a", "x");
+    remove(&mut edits, "b");
+    update(&mut edits, Some(&values), "b", "y");
+    assert!(!edits.depends_on_stored());
+    assert!(edits.replays(Some(&values)).is_empty());
+    edits.clear();
+    update(&mut edits, Some(&values), "c", "z");
+    assert!(!edits.depends_on_stored());
+    assert_eq!(written(&edits, &values), "* +c=-z");
     // A set after closures makes them void.
-    let mut pending = Pending::default();
-    update(&mut pending, Some(&values), "a", "x");
-    set(&mut pending, "a", "7");
-    assert!(!pending.depends_on_stored());
-    assert_eq!(written(&pending, &values), "+a=7");
+    let mut edits = Edits::default();
+    update(&mut edits, Some(&values), "a", "x");
+    set(&mut edits, "a", "7");
+    assert!(!edits.depends_on_stored());
+    assert_eq!(written(&edits, &values), "+a=7");
 }
 
 #[test]
 fn a_save_takes_everything() {
     let values = stored(&[("a", "1"), ("b", "2"), ("c", "3")]);
-    let mut pending = Pending::default();
-    pending.clear();
-    set(&mut pending, "a", "9");
-    update(&mut pending, Some(&values), "b", "x");
-    remove(&mut pending, "c");
-    let saved = applied(&pending, &values);
+    let mut edits = Edits::default();
+    edits.clear();
+    set(&mut edits, "a", "9");
+    update(&mut edits, Some(&values), "b", "x");
+    remove(&mut edits, "c");
+    let saved = applied(&edits, &values);
     assert_eq!(saved, stored(&[("a", "9"), ("b", "-x")]));
-    let taken = pending.take();
-    pending.settle(&taken, &saved, true);
-    assert!(pending.is_empty());
-    assert_eq!(pending.keys(Some(&saved)), ["a", "b"]);
+    let savepoint = edits.take();
+    edits.acknowledge(&savepoint, &saved, true);
+    assert!(edits.is_empty());
+    assert_eq!(edits.keys(Some(&saved)), ["a", "b"]);
 }
 
 /// Changes before a save, during it and what is then left to write, for each pair of changes.
 #[test]
 fn what_was_changed_during_a_save_stays() {
-    type Change = fn(&mut Pending, &Values);
+    type Change = fn(&mut Edits, &Values);
     let before: [(&str, Change); 5] = [
         ("nothing", |_, _| {}),
-        ("set", |pending, _| set(pending, "k", "A")),
-        ("remove", |pending, _| remove(pending, "k")),
-        ("update", |pending, values| {
-            update(pending, Some(values), "k", "a");
+        ("set", |edits, _| set(edits, "k", "A")),
+        ("remove", |edits, _| remove(edits, "k")),
+        ("update", |edits, values| {
+            update(edits, Some(values), "k", "a");
         }),
-        ("clear", |pending, _| pending.clear()),
+        ("clear", |edits, _| edits.clear()),
     ];
     let during: [(&str, Change); 6] = [
         ("nothing", |_, _| {}),
-        ("set", |pending, _| set(pending, "k", "B")),
-        ("remove", |pending, _| remove(pending, "k")),
-        ("update", |pending, values| {
-            update(pending, Some(values), "k", "b");
+        ("set", |edits, _| set(edits, "k", "B")),
+        ("remove", |edits, _| remove(edits, "k")),
+        ("update", |edits, values| {
+            update(edits, Some(values), "k", "b");
         }),
-        ("clear", |pending, _| pending.clear()),
-        ("clear and update", |pending, values| {
-            pending.clear();
-            update(pending, Some(values), "k", "b");
+        ("clear", |edits, _| edits.clear()),
+        ("clear and update", |edits, values| {
+            edits.clear();
+            update(edits, Some(values), "k", "b");
         }),
     ];
     let values = stored(&[("k", "0"), ("other", "1")]);
     for (first, before) in before {
         for (second, during) in during {
             let case = format!("{first} before, {second} during");
-            let mut pending = Pending::default();
-            before(&mut pending, &values);
-            let saved = applied(&pending, &values);
-            let taken = pending.take();
-            during(&mut pending, &values);
-            let seen_then = seen(&pending, &values, "k").map(str::to_owned);
-            let other_then = seen(&pending, &values, "other").map(str::to_owned);
-            pending.settle(&taken, &saved, true);
-            assert_eq!(seen(&pending, &saved, "k"), seen_then.as_deref(), "{case}");
+            let mut edits = Edits::default();
+            before(&mut edits, &values);
+            let saved = applied(&edits, &values);
+            let savepoint = edits.take();
+            during(&mut edits, &values);
+            let seen_then = seen(&edits, &values, "k").map(str::to_owned);
+            let other_then = seen(&edits, &values, "other").map(str::to_owned);
+            edits.acknowledge(&savepoint, &saved, true);
+            assert_eq!(seen(&edits, &saved, "k"), seen_then.as_deref(), "{case}");
             assert_eq!(
-                seen(&pending, &saved, "other"),
+                seen(&edits, &saved, "other"),
                 other_then.as_deref(),
                 "{case}"
             );
-            assert_eq!(pending.is_empty(), second == "nothing", "{case}");
+            assert_eq!(edits.is_empty(), second == "nothing", "{case}");
             // The next save leaves what the handler saw.
-            let end = applied(&pending, &saved);
+            let end = applied(&edits, &saved);
             assert_eq!(text(end.get("k")), seen_then.as_deref(), "{case}");
             assert_eq!(text(end.get("other")), other_then.as_deref(), "{case}");
             // An update on what the save left depends on it, on what this request set later not.
@@ -283,16 +283,16 @@ fn what_was_changed_during_a_save_stays() {
             if (first, second) == ("clear", "update") {
                 continue; // a test of its own
             }
-            assert_eq!(pending.depends_on_stored(), depends, "{case}");
+            assert_eq!(edits.depends_on_stored(), depends, "{case}");
             // Replayed on what another request made of it, only the later closure runs.
             let newer = stored(&[("k", "N")]);
-            assert!(replay(&mut pending, Some(&newer)), "{case}");
+            assert!(replay(&mut edits, Some(&newer)), "{case}");
             if depends {
-                assert_eq!(seen(&pending, &newer, "k"), Some("Nb"), "{case}");
+                assert_eq!(seen(&edits, &newer, "k"), Some("Nb"), "{case}");
             }
-            let taken = pending.take();
-            pending.settle(&taken, &saved, true);
-            assert!(pending.is_empty(), "{case}");
+            let savepoint = edits.take();
+            edits.acknowledge(&savepoint, &saved, true);
+            assert!(edits.is_empty(), "{case}");
         }
     }
 }
@@ -301,107 +301,101 @@ fn what_was_changed_during_a_save_stays() {
 fn an_update_during_the_save_of_a_clear_never_loses() {
     let values = stored(&[("k", "0")]);
     let saved = Values::default();
-    let mut pending = Pending::default();
-    pending.clear();
-    let taken = pending.take();
-    update(&mut pending, Some(&values), "k", "b");
-    pending.settle(&taken, &saved, true);
+    let mut edits = Edits::default();
+    edits.clear();
+    let savepoint = edits.take();
+    update(&mut edits, Some(&values), "k", "b");
+    edits.acknowledge(&savepoint, &saved, true);
     assert!(
-        pending.depends_on_stored(),
+        edits.depends_on_stored(),
         "the clear is stored, and others may write on it"
     );
     let newer = stored(&[("k", "N")]);
-    assert!(replay(&mut pending, Some(&newer)));
-    assert_eq!(seen(&pending, &newer, "k"), Some("Nb"));
+    assert!(replay(&mut edits, Some(&newer)));
+    assert_eq!(seen(&edits, &newer, "k"), Some("Nb"));
 }
 
 #[test]
 fn closures_of_both_sides_of_a_save() {
     let values = stored(&[("k", "0"), ("l", "0")]);
-    let mut pending = Pending::default();
+    let mut edits = Edits::default();
     for text in ["a", "b"] {
-        update(&mut pending, Some(&values), "k", text);
+        update(&mut edits, Some(&values), "k", text);
     }
-    update(&mut pending, Some(&values), "l", "x");
-    set(&mut pending, "m", "1");
-    let saved = applied(&pending, &values);
-    let taken = pending.take();
-    update(&mut pending, Some(&values), "k", "c");
-    update(&mut pending, Some(&values), "m", "d");
-    pending.settle(&taken, &saved, true);
+    update(&mut edits, Some(&values), "l", "x");
+    set(&mut edits, "m", "1");
+    let saved = applied(&edits, &values);
+    let savepoint = edits.take();
+    update(&mut edits, Some(&values), "k", "c");
+    update(&mut edits, Some(&values), "m", "d");
+    edits.acknowledge(&savepoint, &saved, true);
     assert_eq!(saved, stored(&[("k", "0ab"), ("l", "0x"), ("m", "1")]));
-    assert_eq!(written(&pending, &saved), "+k=0abc +m=1d");
+    assert_eq!(written(&edits, &saved), "+k=0abc +m=1d");
     let newer = stored(&[("k", "K"), ("l", "L"), ("m", "M")]);
-    assert!(replay(&mut pending, Some(&newer)));
-    assert_eq!(written(&pending, &newer), "+k=Kc +m=Md");
+    assert!(replay(&mut edits, Some(&newer)));
+    assert_eq!(written(&edits, &newer), "+k=Kc +m=Md");
 }
 
 #[test]
 fn a_clear_outlives_a_save_that_began_before_it() {
     let values = stored(&[("a", "1")]);
     let saved = Values::default();
-    let mut pending = Pending::default();
-    pending.clear();
-    let taken = pending.take();
-    pending.clear();
-    pending.settle(&taken, &saved, true);
-    assert!(!pending.is_empty());
-    assert_eq!(written(&pending, &values), "*");
-    let taken = pending.take();
-    pending.settle(&taken, &saved, true);
-    assert!(pending.is_empty());
+    let mut edits = Edits::default();
+    edits.clear();
+    let savepoint = edits.take();
+    edits.clear();
+    edits.acknowledge(&savepoint, &saved, true);
+    assert!(!edits.is_empty());
+    assert_eq!(written(&edits, &values), "*");
+    let savepoint = edits.take();
+    edits.acknowledge(&savepoint, &saved, true);
+    assert!(edits.is_empty());
 }
 
 #[test]
 fn a_replay_is_dropped_if_the_key_changed_meanwhile() {
     let values = stored(&[("a", "1"), ("b", "2")]);
-    type Change = fn(&mut Pending, &Values);
+    type Change = fn(&mut Edits, &Values);
     let meanwhile: [(Change, &str); 5] = [
-        (
-            |pending, values| update(pending, Some(values), "a", "y"),
-            "1xy",
-        ),
-        (|pending, _| set(pending, "a", "7"), "7"),
-        (|pending, _| remove(pending, "a"), ""),
-        (|pending, _| pending.clear(), ""),
-        (
-            |pending, values| update(pending, Some(values), "b", "y"),
-            "1x",
-        ),
+        (|edits, values| update(edits, Some(values), "a", "y"), "1xy"),
+        (|edits, _| set(edits, "a", "7"), "7"),
+        (|edits, _| remove(edits, "a"), ""),
+        (|edits, _| edits.clear(), ""),
+        (|edits, values| update(edits, Some(values), "b", "y"), "1x"),
     ];
     for (change, seen_after) in meanwhile {
-        let mut pending = Pending::default();
-        update(&mut pending, Some(&values), "a", "x");
-        let replays = pending.replays(Some(&stored(&[("a", "9")])));
+        let mut edits = Edits::default();
+        update(&mut edits, Some(&values), "a", "x");
+        let replays = edits.replays(Some(&stored(&[("a", "9")])));
         assert_eq!(replays.len(), 1);
-        change(&mut pending, &values);
-        assert!(!pending.adopt(&replays, vec![Some(json("9x"))]));
-        assert_eq!(seen(&pending, &values, "a").unwrap_or_default(), seen_after);
+        change(&mut edits, &values);
+        assert!(!edits.adopt(&replays, vec![Some(json("9x"))]));
+        assert_eq!(seen(&edits, &values, "a").unwrap_or_default(), seen_after);
     }
-    let mut pending = Pending::default();
-    update(&mut pending, Some(&values), "a", "x");
-    let replays = pending.replays(Some(&values));
-    set(&mut pending, "b", "7");
+    let mut edits = Edits::default();
+    update(&mut edits, Some(&values), "a", "x");
+    let replays = edits.replays(Some(&values));
+    set(&mut edits, "b", "7");
     assert!(
-        pending.adopt(&replays, vec![Some(json("9x"))]),
+        edits.adopt(&replays, vec![Some(json("9x"))]),
         "another key does not matter"
     );
-    assert_eq!(seen(&pending, &values, "a"), Some("9x"));
-    assert!(pending.adopt(&replays, vec![None]));
-    assert_eq!(seen(&pending, &values, "a"), None);
+    assert_eq!(seen(&edits, &values, "a"), Some("9x"));
+    assert!(edits.adopt(&replays, vec![None]));
+    assert_eq!(seen(&edits, &values, "a"), None);
 }
 
 #[test]
 fn a_closure_that_fails_stops_the_replay() {
     let values = stored(&[("a", "1")]);
-    let mut pending = Pending::default();
-    pending.update(
+    let mut edits = Edits::default();
+    edits.update(
         "a".into(),
         Arc::new(|_, _, _, _| Err(Error::Random)),
         json("1"),
     );
-    pending.update("a".into(), Arc::new(|_, _, _, _| unreachable!()), json("1"));
-    let replays = pending.replays(Some(&values));
+    edits.update("a".into(), Arc::new(|_, _, _, _| unreachable!()), json("1"));
+    let replays = edits.replays(Some(&values));
     let error = replays[0]
         .run(Codec::Json, &mut Arena::default())
         .unwrap_err();
@@ -410,13 +404,13 @@ fn a_closure_that_fails_stops_the_replay() {
 
 #[test]
 fn a_closure_is_given_its_key_and_codec() {
-    let mut pending = Pending::default();
+    let mut edits = Edits::default();
     let f: UpdateFn = Arc::new(|key, old, codec, arena| {
         assert_eq!((key, old, codec), ("a", None, Codec::Postcard));
         Ok(arena.encode(codec, &7_u8).unwrap())
     });
-    pending.update("a".into(), f, json("1"));
-    let value = pending.replays(None)[0].run(Codec::Postcard, &mut Arena::default());
+    edits.update("a".into(), f, json("1"));
+    let value = edits.replays(None)[0].run(Codec::Postcard, &mut Arena::default());
     assert_eq!(
         value.unwrap(),
         Some(Value::new(Codec::Postcard, &b"\x07"[..]))
@@ -426,20 +420,20 @@ fn a_closure_is_given_its_key_and_codec() {
 #[test]
 fn a_save_from_before_a_reset_settles_nothing_after_it() {
     let saved = Values::default();
-    let mut pending = Pending::default();
+    let mut edits = Edits::default();
     for n in 0..3 {
-        pending.set("old".into(), Some(Value::new(Codec::Json, format!("{n}"))));
+        edits.set("old".into(), Some(Value::new(Codec::Json, format!("{n}"))));
     }
-    let taken = pending.take();
-    pending.reset();
-    assert!(pending.is_empty());
-    pending.set("new".into(), Some(Value::new(Codec::Json, "1")));
-    pending.settle(&taken, &saved, true);
-    assert!(!pending.is_empty(), "it belongs to another session");
+    let savepoint = edits.take();
+    edits.reset();
+    assert!(edits.is_empty());
+    edits.set("new".into(), Some(Value::new(Codec::Json, "1")));
+    edits.acknowledge(&savepoint, &saved, true);
+    assert!(!edits.is_empty(), "it belongs to another session");
 }
 
-fn fresh(pending: &Pending) -> Vec<(String, String)> {
-    let values = pending.fresh();
+fn fresh(edits: &Edits) -> Vec<(String, String)> {
+    let values = edits.fresh();
     let texts = values
         .iter()
         .map(|(key, value)| (key.to_owned(), text(Some(value)).unwrap().to_owned()));
@@ -457,22 +451,22 @@ fn a_new_session_has_what_the_request_put_into_the_one_that_is_gone() {
         ("e", "5"),
         ("f", "6"),
     ]);
-    let keep = |pending: &mut Pending, key: &'static str, value: &'static str| {
-        pending.keep(key.into(), Value::new(Codec::Json, value));
+    let keep = |edits: &mut Edits, key: &'static str, value: &'static str| {
+        edits.keep(key.into(), Value::new(Codec::Json, value));
     };
-    let mut pending = Pending::default();
-    keep(&mut pending, "a", "1");
-    keep(&mut pending, "b", "2");
-    remove(&mut pending, "b");
-    keep(&mut pending, "c", "3");
-    update(&mut pending, Some(&values), "c", "x");
-    update(&mut pending, Some(&values), "d", "y");
-    set(&mut pending, "f", "7");
-    assert_eq!(written(&pending, &values), "+c=3x +d=4y +f=7 -b");
-    assert_eq!(pending.keys(Some(&values)), ["a", "c", "d", "e", "f"]);
-    assert_eq!(pending.measure(Some(&applied(&pending, &values))).1, 5);
+    let mut edits = Edits::default();
+    keep(&mut edits, "a", "1");
+    keep(&mut edits, "b", "2");
+    remove(&mut edits, "b");
+    keep(&mut edits, "c", "3");
+    update(&mut edits, Some(&values), "c", "x");
+    update(&mut edits, Some(&values), "d", "y");
+    set(&mut edits, "f", "7");
+    assert_eq!(written(&edits, &values), "+c=3x +d=4y +f=7 -b");
+    assert_eq!(edits.keys(Some(&values)), ["a", "c", "d", "e", "f"]);
+    assert_eq!(edits.measure(Some(&applied(&edits, &values))).1, 5);
 
-    let mut unsaved = pending.clone();
+    let mut unsaved = edits.clone();
     assert!(replay(&mut unsaved, None));
     unsaved.start_over();
     let expected = [("a", "1"), ("c", "3x"), ("d", "-y"), ("f", "7")];
@@ -480,44 +474,44 @@ fn a_new_session_has_what_the_request_put_into_the_one_that_is_gone() {
     assert_eq!(fresh(&unsaved), expected);
 
     // What was saved before counts too, but for what was computed from what others had stored.
-    let saved = applied(&pending, &values);
-    let taken = pending.take();
-    pending.settle(&taken, &saved, true);
-    assert!(pending.is_empty());
-    assert_eq!(written(&pending, &saved), "");
+    let saved = applied(&edits, &values);
+    let savepoint = edits.take();
+    edits.acknowledge(&savepoint, &saved, true);
+    assert!(edits.is_empty());
+    assert_eq!(written(&edits, &saved), "");
     let newer = stored(&[("a", "N")]);
     assert_eq!(
-        written(&pending, &newer),
+        written(&edits, &newer),
         "",
         "it is not defended against others"
     );
-    assert_eq!(seen(&pending, &newer, "a"), Some("N"));
-    assert!(replay(&mut pending, None));
-    pending.start_over();
+    assert_eq!(seen(&edits, &newer, "a"), Some("N"));
+    assert!(replay(&mut edits, None));
+    edits.start_over();
     let [a, c, _, f] = expected;
-    assert_eq!(fresh(&pending), [a, c, f]);
+    assert_eq!(fresh(&edits), [a, c, f]);
 }
 
 #[test]
 fn a_clear_forgets_what_a_new_session_would_have_had() {
-    let mut pending = Pending::default();
-    pending.keep("a".into(), Value::new(Codec::Json, "1"));
-    assert!(pending.is_empty());
-    pending.clear();
-    pending.start_over();
-    assert_eq!(fresh(&pending), []);
+    let mut edits = Edits::default();
+    edits.keep("a".into(), Value::new(Codec::Json, "1"));
+    assert!(edits.is_empty());
+    edits.clear();
+    edits.start_over();
+    assert_eq!(fresh(&edits), []);
 }
 
 /// A handle that outlives its response can sign nobody in, so it need not remember what it has
 /// saved.
 #[test]
 fn after_the_response_nothing_is_kept_of_what_was_saved() {
-    let mut pending = Pending::default();
+    let mut edits = Edits::default();
     for open in [true, false] {
-        set(&mut pending, "a", "1");
-        let saved = applied(&pending, &Values::default());
-        let taken = pending.take();
-        pending.settle(&taken, &saved, open);
-        assert_eq!(pending.has("a"), open);
+        set(&mut edits, "a", "1");
+        let saved = applied(&edits, &Values::default());
+        let savepoint = edits.take();
+        edits.acknowledge(&savepoint, &saved, open);
+        assert_eq!(edits.has("a"), open);
     }
 }

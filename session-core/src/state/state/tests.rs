@@ -2,10 +2,10 @@ use super::*;
 use crate::error::Error;
 use crate::record::TokenHash;
 use crate::record::{Codec, Lifetime, Limits};
-use crate::settings::Rules;
-use crate::state::Job;
+use crate::settings::Settings;
 use crate::state::Plan;
-use crate::state::{Intent, Occasion};
+use crate::state::PlannedWrite;
+use crate::state::{MetadataEdits, SaveKind};
 use crate::store::Capability;
 use crate::token::retire;
 use bytestring::ByteString;
@@ -23,40 +23,40 @@ fn json(text: &str) -> Value {
     Value::new(Codec::Json, text.to_owned())
 }
 
-fn rules() -> Rules {
+fn settings() -> Settings {
     let scope = ByteString::from_static("id");
-    Rules {
-        fresh_metadata: Rules::fresh_metadata(&scope),
+    Settings {
+        fresh_metadata: Settings::fresh_metadata(&scope),
         scope,
         lifetime: Lifetime::new(HOUR, HOUR * 10).unwrap(),
         codec: Codec::Json,
         limits: Limits::default(),
         rotation: Rotation::off(),
-        cap: None,
+        session_limit: None,
         capability: Capability::Server,
         max_token: 4096,
     }
 }
 
-fn sealed() -> Rules {
+fn sealed() -> Settings {
     let capability = Capability::Client {
         overhead: 40,
         cookies: 1,
     };
-    Rules {
-        fresh_metadata: Rules::fresh_metadata(&ByteString::from_static("id")),
+    Settings {
+        fresh_metadata: Settings::fresh_metadata(&ByteString::from_static("id")),
         capability,
-        ..rules()
+        ..settings()
     }
 }
 
 fn record() -> Record {
     let id = SessionId::from_bytes([1; 16]);
-    Record::new(id, "id", rules().lifetime, at(1_000)).with_value("a", json("1"))
+    Record::new(id, "id", settings().lifetime, at(1_000)).with_value("a", json("1"))
 }
 
-fn base(record: Record) -> Base {
-    Base {
+fn base(record: Record) -> Stored {
+    Stored {
         key: Key::Id(record.id),
         record: Arc::new(record),
         secret: None,
@@ -77,33 +77,33 @@ fn new() -> State {
 }
 
 fn put(state: &mut State, key: &'static str, text: &str) {
-    state.put(key.into(), json(text), &rules()).unwrap();
+    state.put(key.into(), json(text), &settings()).unwrap();
 }
 
-fn created(state: &mut State, occasion: Occasion) -> Job {
-    match state.plan(at(1_001), occasion, &rules()).unwrap() {
+fn created(state: &mut State, kind: SaveKind) -> PlannedWrite {
+    match state.plan(at(1_001), kind, &settings()).unwrap() {
         Plan::Write(job) if job.creates => job,
         _ => panic!("not a creation"),
     }
 }
 
-fn updated_at(state: &mut State, now: Timestamp, occasion: Occasion) -> Job {
-    match state.plan(now, occasion, &rules()).unwrap() {
+fn updated_at(state: &mut State, now: Timestamp, kind: SaveKind) -> PlannedWrite {
+    match state.plan(now, kind, &settings()).unwrap() {
         Plan::Write(job) if !job.creates => job,
         _ => panic!("not an update"),
     }
 }
 
-fn updated(state: &mut State, occasion: Occasion) -> Job {
-    updated_at(state, at(1_001), occasion)
+fn updated(state: &mut State, kind: SaveKind) -> PlannedWrite {
+    updated_at(state, at(1_001), kind)
 }
 
-fn is_nothing(state: &mut State, now: Timestamp, occasion: Occasion) -> bool {
-    matches!(state.plan(now, occasion, &rules()), Ok(Plan::Nothing))
+fn is_nothing(state: &mut State, now: Timestamp, kind: SaveKind) -> bool {
+    matches!(state.plan(now, kind, &settings()), Ok(Plan::Nothing))
 }
 
-fn withheld(state: &mut State, occasion: Occasion, rules: &Rules) -> Option<&'static str> {
-    match state.plan(at(1_001), occasion, rules) {
+fn withheld(state: &mut State, kind: SaveKind, settings: &Settings) -> Option<&'static str> {
+    match state.plan(at(1_001), kind, settings) {
         Ok(Plan::Withhold(reason)) => Some(reason),
         _ => None,
     }
@@ -117,16 +117,16 @@ fn activity_is_due_after_the_touch_interval() {
     let mut state = opened();
     assert!(!state.needs_commit(at(1_059)));
     assert!(state.needs_commit(at(1_060)));
-    assert!(is_nothing(&mut state, at(1_059), Occasion::Commit));
-    let job = updated_at(&mut state, at(1_060), Occasion::Commit);
+    assert!(is_nothing(&mut state, at(1_059), SaveKind::Commit));
+    let job = updated_at(&mut state, at(1_060), SaveKind::Commit);
     assert!(job.is_upkeep());
     assert_eq!(job.changes.metadata(), Metadata::Touched(at(1_060)));
     assert_eq!(job.expected, None);
     assert!(
-        is_nothing(&mut state, at(1_060), Occasion::Save),
+        is_nothing(&mut state, at(1_060), SaveKind::Save),
         "a save records no activity"
     );
-    assert!(updated_at(&mut state, at(1_060), Occasion::CommitKeepingToken).is_upkeep());
+    assert!(updated_at(&mut state, at(1_060), SaveKind::CommitKeepingToken).is_upkeep());
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn what_needs_a_commit() {
     let cases: [fn(&mut State); 7] = [
         |state| put(state, "b", "2"),
         |state| state.clear(),
-        |state| state.intent.renew = true,
-        |state| state.intent.label = Some("phone".into()),
+        |state| state.metadata.renew = true,
+        |state| state.metadata.label = Some("phone".into()),
         |state| state.tell = true,
         |state| state.forget = true,
         |state| state.destroy(),
@@ -159,14 +159,14 @@ fn what_would_be_lost() {
         (|state| put(state, "b", "2"), true, true),
         (|state| put(state, "a", "1"), true, false), // it is there already
         (|state| state.clear(), false, true),
-        (|state| state.intent.renew = true, false, true),
+        (|state| state.metadata.renew = true, false, true),
         (
-            |state| state.intent.label = Some("phone".into()),
+            |state| state.metadata.label = Some("phone".into()),
             false,
             true,
         ),
         (
-            |state| state.intent.sign_in = Some("user".into()),
+            |state| state.metadata.sign_in = Some("user".into()),
             true,
             true,
         ),
@@ -191,14 +191,14 @@ fn what_would_be_lost() {
 #[test]
 fn a_creation() {
     let mut state = new();
-    assert!(is_nothing(&mut state, at(1_001), Occasion::Commit));
+    assert!(is_nothing(&mut state, at(1_001), SaveKind::Commit));
     put(&mut state, "a", "1");
-    state.intent.label = Some("phone".into());
-    let job = created(&mut state, Occasion::Save);
+    state.metadata.label = Some("phone".into());
+    let job = created(&mut state, SaveKind::Save);
     let record = &job.record;
     assert_eq!((record.version, record.epoch), (1, 0));
     assert_eq!((record.created, record.last_seen), (at(1_001), at(1_001)));
-    assert_eq!(record.lifetime, rules().lifetime);
+    assert_eq!(record.lifetime, settings().lifetime);
     assert_eq!(record.scope(), "id");
     assert_eq!(record.label(), Some("phone"));
     assert_eq!((record.principal(), record.authenticated), (None, None));
@@ -218,7 +218,7 @@ fn a_creation() {
     let key = Key::Id(job.record.id);
     state.created(job, key.clone());
     assert!(state.tell);
-    assert!(state.pending.is_empty() && state.intent.is_empty());
+    assert!(state.edits.is_empty() && state.metadata.is_empty());
     assert_eq!(state.count(), 1);
     let base = state.base.as_ref().unwrap();
     assert_eq!(base.key, key);
@@ -228,13 +228,13 @@ fn a_creation() {
 #[test]
 fn a_creation_by_signing_in() {
     let mut state = new();
-    state.intent.sign_in = Some("user".into());
-    state.intent.lifetime = Some(Lifetime::aal3());
+    state.metadata.sign_in = Some("user".into());
+    state.metadata.lifetime = Some(Lifetime::aal3());
     assert!(
-        is_nothing(&mut state, at(1_001), Occasion::Save),
+        is_nothing(&mut state, at(1_001), SaveKind::Save),
         "it waits for the commit"
     );
-    let job = created(&mut state, Occasion::Commit);
+    let job = created(&mut state, SaveKind::Commit);
     assert_eq!(job.record.principal(), Some("user"));
     assert_eq!(job.record.authenticated, Some(at(1_001)));
     assert_eq!(job.record.lifetime, Lifetime::aal3());
@@ -242,7 +242,7 @@ fn a_creation_by_signing_in() {
     assert_eq!(job.renews(), Some(true));
     let reason = "the response cannot carry a new token";
     assert_eq!(
-        withheld(&mut state, Occasion::CommitKeepingToken, &rules()),
+        withheld(&mut state, SaveKind::CommitKeepingToken, &settings()),
         Some(reason)
     );
 }
@@ -253,24 +253,24 @@ fn what_may_not_be_created() {
     put(&mut state, "a", "1");
     let reason = "the response cannot carry a new token";
     assert_eq!(
-        withheld(&mut state, Occasion::CommitKeepingToken, &rules()),
+        withheld(&mut state, SaveKind::CommitKeepingToken, &settings()),
         Some(reason)
     );
     for phase in [Phase::Closed, Phase::Abandoned] {
         state.phase = phase;
-        for occasion in [
-            Occasion::Save,
-            Occasion::Commit,
-            Occasion::CommitKeepingToken,
+        for kind in [
+            SaveKind::Save,
+            SaveKind::Commit,
+            SaveKind::CommitKeepingToken,
         ] {
-            let plan = state.plan(at(1_001), occasion, &rules());
+            let plan = state.plan(at(1_001), kind, &settings());
             assert!(matches!(plan, Err(Error::Detached)));
         }
     }
     assert!(is_nothing(
         &mut new(),
         at(1_001),
-        Occasion::CommitKeepingToken
+        SaveKind::CommitKeepingToken
     ));
 }
 
@@ -278,27 +278,27 @@ fn what_may_not_be_created() {
 fn a_muted_request_stores_nothing() {
     let mut state = State::opened(None, Some(Box::default()));
     let reason = "its token was renewed, or it ended, since this request was sent";
-    for occasion in [
-        Occasion::Save,
-        Occasion::Commit,
-        Occasion::CommitKeepingToken,
+    for kind in [
+        SaveKind::Save,
+        SaveKind::Commit,
+        SaveKind::CommitKeepingToken,
     ] {
-        assert!(is_nothing(&mut state, at(1_001), occasion));
+        assert!(is_nothing(&mut state, at(1_001), kind));
     }
     put(&mut state, "a", "1");
-    for occasion in [
-        Occasion::Save,
-        Occasion::Commit,
-        Occasion::CommitKeepingToken,
+    for kind in [
+        SaveKind::Save,
+        SaveKind::Commit,
+        SaveKind::CommitKeepingToken,
     ] {
-        assert_eq!(withheld(&mut state, occasion, &rules()), Some(reason));
+        assert_eq!(withheld(&mut state, kind, &settings()), Some(reason));
     }
-    state.intent.sign_in = Some("user".into());
+    state.metadata.sign_in = Some("user".into());
     assert!(
-        is_nothing(&mut state, at(1_001), Occasion::Save),
+        is_nothing(&mut state, at(1_001), SaveKind::Save),
         "a sign-in waits for the commit"
     );
-    let job = created(&mut state, Occasion::Commit);
+    let job = created(&mut state, SaveKind::Commit);
     assert_eq!(job.record.values.len(), 1);
     state.created(job, Key::Id(SessionId::from_bytes([2; 16])));
     assert!(
@@ -311,7 +311,7 @@ fn a_muted_request_stores_nothing() {
 fn an_update_of_values() {
     let mut state = opened();
     put(&mut state, "b", "2");
-    let job = updated(&mut state, Occasion::Save);
+    let job = updated(&mut state, SaveKind::Save);
     assert!(!job.is_upkeep());
     assert_eq!(job.changes.metadata(), Metadata::Unchanged);
     assert_eq!(job.expected, None);
@@ -319,24 +319,24 @@ fn an_update_of_values() {
     assert_eq!(job.record.last_seen, at(1_000));
     assert!(job.secret.is_none());
     assert_eq!(job.renews(), None);
-    let job = updated_at(&mut state, at(1_060), Occasion::Commit);
+    let job = updated_at(&mut state, at(1_060), SaveKind::Commit);
     assert_eq!(job.changes.metadata(), Metadata::Touched(at(1_060)));
     assert_eq!(job.record.last_seen, at(1_060));
     assert!(!job.is_upkeep());
 
     let key = Key::Id(job.record.id);
-    state.updated(job, key, 2, &rules());
+    state.updated(job, key, 2, &settings());
     assert!(!state.tell);
     assert!(!state.base.as_ref().unwrap().stale);
-    assert!(state.pending.is_empty());
+    assert!(state.edits.is_empty());
 }
 
 #[test]
 fn a_merged_update_leaves_a_stale_base() {
     let mut state = opened();
     put(&mut state, "b", "2");
-    let job = updated(&mut state, Occasion::Save);
-    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 3, &rules());
+    let job = updated(&mut state, SaveKind::Save);
+    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 3, &settings());
     assert!(state.base.as_ref().unwrap().stale);
 }
 
@@ -345,22 +345,22 @@ fn an_update_that_depends_on_what_is_stored_meets_its_version() {
     let mut state = opened();
     let update: UpdateFn = Arc::new(|_, _, _, _| Ok(json("2")));
     state
-        .update("a".into(), update, json("2"), &rules())
+        .update("a".into(), update, json("2"), &settings())
         .unwrap();
-    assert_eq!(updated(&mut state, Occasion::Save).expected, Some(1));
+    assert_eq!(updated(&mut state, SaveKind::Save).expected, Some(1));
 }
 
 #[test]
 fn a_renewal() {
     let mut state = opened();
-    state.intent.renew = true;
-    for occasion in [Occasion::Save, Occasion::CommitKeepingToken] {
+    state.metadata.renew = true;
+    for kind in [SaveKind::Save, SaveKind::CommitKeepingToken] {
         assert!(
-            is_nothing(&mut state, at(1_001), occasion),
+            is_nothing(&mut state, at(1_001), kind),
             "it waits for the commit"
         );
     }
-    let job = updated(&mut state, Occasion::Commit);
+    let job = updated(&mut state, SaveKind::Commit);
     assert_eq!(job.renews(), Some(false));
     assert_eq!(job.changes.metadata(), Metadata::Replaced);
     assert_eq!(job.expected, Some(1));
@@ -379,9 +379,9 @@ fn a_renewal() {
     );
 
     let key = Key::Id(job.record.id);
-    state.updated(job, key, 2, &rules());
+    state.updated(job, key, 2, &settings());
     assert!(state.tell);
-    assert!(state.intent.is_empty());
+    assert!(state.metadata.is_empty());
     assert_eq!(
         state.base.as_ref().unwrap().secret.as_ref().unwrap().hash(),
         hash
@@ -391,8 +391,8 @@ fn a_renewal() {
 #[test]
 fn signing_in_starts_both_clocks_anew() {
     let mut state = opened();
-    state.intent.sign_in = Some("user".into());
-    let job = updated_at(&mut state, at(2_000), Occasion::Commit);
+    state.metadata.sign_in = Some("user".into());
+    let job = updated_at(&mut state, at(2_000), SaveKind::Commit);
     assert_eq!(job.renews(), Some(true));
     assert_eq!(job.record.principal(), Some("user"));
     assert_eq!(job.record.authenticated, Some(at(2_000)));
@@ -405,8 +405,8 @@ fn signing_in_starts_both_clocks_anew() {
 fn another_lifetime_only_shortens() {
     let apply = |record: Record, lifetime: Lifetime| {
         let mut state = State::opened(Some(base(record)), None);
-        state.intent.lifetime = Some(lifetime);
-        updated_at(&mut state, at(1_030), Occasion::Save).record
+        state.metadata.lifetime = Some(lifetime);
+        updated_at(&mut state, at(1_030), SaveKind::Save).record
     };
     let hours = |hours: u32| Lifetime::new(HOUR, HOUR * hours).unwrap();
     let longer = apply(record(), hours(11));
@@ -423,8 +423,8 @@ fn another_lifetime_only_shortens() {
 #[test]
 fn a_label_takes_the_place_of_another() {
     let mut state = opened();
-    state.intent.label = Some("phone".into());
-    let job = updated(&mut state, Occasion::Save);
+    state.metadata.label = Some("phone".into());
+    let job = updated(&mut state, SaveKind::Save);
     assert_eq!(job.record.label(), Some("phone"));
     assert_eq!(job.record.epoch, 0);
     assert!(job.secret.is_none());
@@ -433,7 +433,7 @@ fn a_label_takes_the_place_of_another() {
 
 #[test]
 fn when_the_client_must_hear_of_its_token() {
-    let rules = rules();
+    let settings = settings();
     let touched = |persistent: bool, old_key: bool, seconds: u64| {
         let mut record = record();
         if persistent {
@@ -442,9 +442,9 @@ fn when_the_client_must_hear_of_its_token() {
         let mut state = State::opened(Some(base(record)), None);
         state.base.as_mut().unwrap().old_key = old_key;
         put(&mut state, "b", "2");
-        let job = updated_at(&mut state, at(seconds), Occasion::Commit);
+        let job = updated_at(&mut state, at(seconds), SaveKind::Commit);
         let key = Key::Id(job.record.id);
-        state.updated(job, key, 2, &rules);
+        state.updated(job, key, 2, &settings);
         (state.tell, state.base.unwrap().old_key)
     };
     assert_eq!(touched(false, false, 1_001), (false, false));
@@ -463,10 +463,10 @@ fn when_the_client_must_hear_of_its_token() {
     );
 
     let mut state = opened();
-    state.intent.lifetime = Some(Lifetime::aal3());
-    let job = updated(&mut state, Occasion::Save);
+    state.metadata.lifetime = Some(Lifetime::aal3());
+    let job = updated(&mut state, SaveKind::Save);
     let key = Key::Id(job.record.id);
-    state.updated(job, key, 2, &rules);
+    state.updated(job, key, 2, &settings);
     assert!(
         !state.tell && state.base.as_ref().unwrap().record.owed,
         "no answer may follow"
@@ -475,11 +475,11 @@ fn when_the_client_must_hear_of_its_token() {
     assert!(is_nothing(
         &mut state,
         at(1_001),
-        Occasion::CommitKeepingToken
+        SaveKind::CommitKeepingToken
     ));
-    let job = updated(&mut state, Occasion::Commit);
+    let job = updated(&mut state, SaveKind::Commit);
     let key = Key::Id(job.record.id);
-    state.updated(job, key, 3, &rules);
+    state.updated(job, key, 3, &settings);
     assert!(
         state.tell && !state.base.as_ref().unwrap().record.owed,
         "another lifetime"
@@ -489,7 +489,7 @@ fn when_the_client_must_hear_of_its_token() {
 /// A write that cannot tell says so in the record, once; the next ones merge.
 #[test]
 fn what_is_owed_is_noted_once() {
-    for occasion in [Occasion::Save, Occasion::CommitKeepingToken] {
+    for kind in [SaveKind::Save, SaveKind::CommitKeepingToken] {
         for (owed, metadata) in [
             (false, Metadata::Replaced),
             (true, Metadata::Touched(at(1_060))),
@@ -500,12 +500,10 @@ fn what_is_owed_is_noted_once() {
             let mut state = State::opened(Some(base(record)), None);
             put(&mut state, "b", "2");
             assert!(matches!(
-                updated_at(&mut state, at(1_059), occasion)
-                    .changes
-                    .metadata(),
+                updated_at(&mut state, at(1_059), kind).changes.metadata(),
                 Metadata::Unchanged
             ));
-            let job = updated_at(&mut state, at(1_060), occasion);
+            let job = updated_at(&mut state, at(1_060), kind);
             assert_eq!(job.changes.metadata(), metadata);
             assert_eq!(job.expected.is_some(), !owed);
             assert!(job.record.owed && !job.again);
@@ -516,23 +514,23 @@ fn what_is_owed_is_noted_once() {
 /// The client holds the record itself: what it has not been sent has not moved.
 #[test]
 fn a_sealed_session_owes_nothing() {
-    for occasion in [
-        Occasion::Save,
-        Occasion::Commit,
-        Occasion::CommitKeepingToken,
+    for kind in [
+        SaveKind::Save,
+        SaveKind::Commit,
+        SaveKind::CommitKeepingToken,
     ] {
         let mut record = record();
         record.lifetime = record.lifetime.persistent();
         let mut state = State::opened(Some(base(record)), None);
-        if occasion == Occasion::CommitKeepingToken {
+        if kind == SaveKind::CommitKeepingToken {
             assert!(matches!(
-                state.plan(at(1_060), occasion, &sealed()),
+                state.plan(at(1_060), kind, &sealed()),
                 Ok(Plan::Nothing)
             ));
             continue;
         }
         put(&mut state, "b", "2");
-        let Ok(Plan::Write(job)) = state.plan(at(1_060), occasion, &sealed()) else {
+        let Ok(Plan::Write(job)) = state.plan(at(1_060), kind, &sealed()) else {
             panic!("a write")
         };
         assert!(!job.record.owed);
@@ -549,13 +547,13 @@ fn nothing_is_owed_of_a_token_that_is_told_anyway() {
     let mut state = State::opened(Some(base(record)), None);
     state.tell = true;
     put(&mut state, "b", "2");
-    let job = updated_at(&mut state, at(1_060), Occasion::Save);
+    let job = updated_at(&mut state, at(1_060), SaveKind::Save);
     assert!(!job.record.owed && job.expected.is_none());
 }
 
 #[test]
 fn what_the_client_is_told() {
-    let sign = |_: &Base| Some("token".to_owned());
+    let sign = |_: &Stored| Some("token".to_owned());
     let now = at(1_600);
     let mut state = opened();
     assert_eq!(
@@ -603,21 +601,21 @@ fn what_the_client_is_told() {
 fn the_end_of_a_session() {
     let mut state = opened();
     put(&mut state, "b", "2");
-    state.intent.renew = true;
+    state.metadata.renew = true;
     state.tell = true;
     assert_eq!(state.id(), Some(SessionId::from_bytes([1; 16])));
     state.destroy();
     assert_eq!(state.id(), None);
     assert!(!state.tell && !state.forget);
-    assert!(state.pending.is_empty() && state.intent.is_empty());
+    assert!(state.edits.is_empty() && state.metadata.is_empty());
     assert_eq!(state.count(), 0);
-    let [doomed] = &state.doomed[..] else {
+    let [deletions] = &state.deletions[..] else {
         panic!("one session")
     };
-    assert_eq!(doomed.who.id, SessionId::from_bytes([1; 16]));
-    assert!(doomed.held);
+    assert_eq!(deletions.who.id, SessionId::from_bytes([1; 16]));
+    assert!(deletions.held);
     state.destroy();
-    assert_eq!(state.doomed.len(), 1, "there is no other one");
+    assert_eq!(state.deletions.len(), 1, "there is no other one");
 }
 
 #[test]
@@ -627,15 +625,15 @@ fn a_session_that_is_gone() {
     state.tell = true;
     state.gone();
     assert!(state.barred.is_some() && !state.tell && state.base.is_none());
-    assert!(state.pending.is_empty());
+    assert!(state.edits.is_empty());
     assert_eq!(state.count(), 0);
 
     let mut state = opened();
     put(&mut state, "b", "2");
-    state.intent.sign_in = Some("user".into());
+    state.metadata.sign_in = Some("user".into());
     state.gone();
     assert_eq!(state.count(), 1, "its own values go on");
-    assert_eq!(created(&mut state, Occasion::Commit).record.values.len(), 1);
+    assert_eq!(created(&mut state, SaveKind::Commit).record.values.len(), 1);
 }
 
 #[test]
@@ -657,7 +655,7 @@ fn the_size_follows_every_change() {
     assert_eq!(state.size, (25, 2));
     let update: UpdateFn = Arc::new(|_, _, _, _| Ok(json("")));
     state
-        .update("b".into(), update, json("1"), &rules())
+        .update("b".into(), update, json("1"), &settings())
         .unwrap();
     assert_eq!(state.size, (24, 2));
     assert_eq!(state.count(), 2);
@@ -677,13 +675,13 @@ fn the_size_follows_every_change() {
 #[test]
 fn limits_at_an_insert() {
     let metadata = record().limited_size() - record().values.size();
-    let limits = |record_bytes, keys| Rules {
+    let limits = |record_bytes, keys| Settings {
         limits: Limits {
             record_bytes,
             keys,
             ..Limits::default()
         },
-        ..rules()
+        ..settings()
     };
     // One entry of 11 bytes is there, and one more is to come.
     let mut state = opened();
@@ -698,7 +696,7 @@ fn limits_at_an_insert() {
     assert_eq!(state.size, (22, 2), "nothing was changed");
     assert_eq!(state.view("b"), Some(&json("3")));
 
-    let fresh = rules().fresh_metadata;
+    let fresh = settings().fresh_metadata;
     assert_eq!(fresh, 160 + 2, "tokens do not count");
     let mut state = new();
     state
@@ -714,35 +712,35 @@ fn limits_at_an_insert() {
 #[test]
 fn limits_on_what_results() {
     let mut state = opened();
-    state.intent.label = Some("a label that takes some room".into());
+    state.metadata.label = Some("a label that takes some room".into());
     let size = record().size() + 28;
-    let limits = |record_bytes| Rules {
+    let limits = |record_bytes| Settings {
         limits: Limits {
             record_bytes,
             ..Limits::default()
         },
-        ..rules()
+        ..settings()
     };
     assert!(
         state
-            .plan(at(1_001), Occasion::Commit, &limits(size))
+            .plan(at(1_001), SaveKind::Commit, &limits(size))
             .is_ok()
     );
-    let refused = state.plan(at(1_001), Occasion::Commit, &limits(size - 1));
+    let refused = state.plan(at(1_001), SaveKind::Commit, &limits(size - 1));
     assert!(matches!(
         refused,
         Err(Error::Limit(LimitExceeded::RecordBytes { .. }))
     ));
 
     let mut state = new();
-    state.intent.sign_in = Some("user".into());
-    let size = rules().fresh_metadata + 4;
+    state.metadata.sign_in = Some("user".into());
+    let size = settings().fresh_metadata + 4;
     assert!(
         state
-            .plan(at(1_001), Occasion::Commit, &limits(size))
+            .plan(at(1_001), SaveKind::Commit, &limits(size))
             .is_ok()
     );
-    let refused = state.plan(at(1_001), Occasion::Commit, &limits(size - 1));
+    let refused = state.plan(at(1_001), SaveKind::Commit, &limits(size - 1));
     assert!(matches!(
         refused,
         Err(Error::Limit(LimitExceeded::RecordBytes { .. }))
@@ -752,19 +750,22 @@ fn limits_on_what_results() {
 #[test]
 fn a_sealed_session_has_to_fit_its_token() {
     assert!(sealed().is_sealed());
-    assert!(!rules().is_sealed());
-    let mut rules = sealed();
-    assert_eq!(rules.fresh_metadata, 162, "it has no token beside itself");
-    rules.max_token = 400;
+    assert!(!settings().is_sealed());
+    let mut settings = sealed();
+    assert_eq!(
+        settings.fresh_metadata, 162,
+        "it has no token beside itself"
+    );
+    settings.max_token = 400;
     // (bytes + 40) * 4 / 3, rounded up, is at most 400 up to 260 bytes.
-    assert_eq!(rules.check(260, 1), Ok(()));
+    assert_eq!(settings.check(260, 1), Ok(()));
     let error = LimitExceeded::TokenBytes {
         size: 402,
         limit: 400,
     };
-    assert_eq!(rules.check(261, 1), Err(error));
-    rules.limits.record_bytes = 100;
-    let error = rules.check(261, 1).unwrap_err();
+    assert_eq!(settings.check(261, 1), Err(error));
+    settings.limits.record_bytes = 100;
+    let error = settings.check(261, 1).unwrap_err();
     assert!(
         matches!(error, LimitExceeded::RecordBytes { .. }),
         "the other limits hold too"
@@ -773,43 +774,43 @@ fn a_sealed_session_has_to_fit_its_token() {
 
 #[test]
 fn every_write_of_a_sealed_session_is_a_new_token() {
-    let rules = sealed();
-    let plan = |state: &mut State, now, occasion| state.plan(now, occasion, &rules);
+    let settings = sealed();
+    let plan = |state: &mut State, now, kind| state.plan(now, kind, &settings);
     let mut state = opened();
     put(&mut state, "b", "2");
-    let Ok(Plan::Write(job)) = plan(&mut state, at(1_001), Occasion::Commit) else {
+    let Ok(Plan::Write(job)) = plan(&mut state, at(1_001), SaveKind::Commit) else {
         panic!("not an update")
     };
     assert!(job.secret.is_none());
     assert!(job.record.tokens.is_empty());
     let reason = "the response cannot carry a new token";
     assert_eq!(
-        withheld(&mut state, Occasion::CommitKeepingToken, &rules),
+        withheld(&mut state, SaveKind::CommitKeepingToken, &settings),
         Some(reason)
     );
     state.phase = Phase::Closed;
-    for occasion in [Occasion::Save, Occasion::Commit] {
+    for kind in [SaveKind::Save, SaveKind::Commit] {
         assert!(matches!(
-            plan(&mut state, at(1_001), occasion),
+            plan(&mut state, at(1_001), kind),
             Err(Error::Detached)
         ));
     }
     let mut idle = opened();
     assert!(matches!(
-        plan(&mut idle, at(1_060), Occasion::CommitKeepingToken),
+        plan(&mut idle, at(1_060), SaveKind::CommitKeepingToken),
         Ok(Plan::Nothing)
     ));
     assert!(matches!(
-        plan(&mut idle, at(1_060), Occasion::Commit),
-        Ok(Plan::Write(Job { creates: false, .. }))
+        plan(&mut idle, at(1_060), SaveKind::Commit),
+        Ok(Plan::Write(PlannedWrite { creates: false, .. }))
     ));
     idle.phase = Phase::Closed;
     assert!(matches!(
-        plan(&mut idle, at(1_060), Occasion::Commit),
+        plan(&mut idle, at(1_060), SaveKind::Commit),
         Ok(Plan::Nothing)
     ));
     state.phase = Phase::Open;
-    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &rules);
+    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &settings);
     assert!(state.tell);
 }
 
@@ -850,62 +851,62 @@ fn retired_tokens_are_kept_for_a_while() {
 
 #[test]
 fn intents_are_settled_one_by_one() {
-    let all = Intent {
+    let all = MetadataEdits {
         renew: true,
         sign_in: Some("user".into()),
         lifetime: Some(Lifetime::aal1()),
         label: Some("phone".into()),
-        ..Intent::default()
+        ..MetadataEdits::default()
     };
-    assert!(Intent::default().is_empty());
+    assert!(MetadataEdits::default().is_empty());
     assert!(!all.is_empty());
     for alone in [
-        Intent {
+        MetadataEdits {
             renew: true,
-            ..Intent::default()
+            ..MetadataEdits::default()
         },
-        Intent {
+        MetadataEdits {
             sign_in: all.sign_in.clone(),
-            ..Intent::default()
+            ..MetadataEdits::default()
         },
-        Intent {
+        MetadataEdits {
             lifetime: all.lifetime,
-            ..Intent::default()
+            ..MetadataEdits::default()
         },
-        Intent {
+        MetadataEdits {
             label: all.label.clone(),
-            ..Intent::default()
+            ..MetadataEdits::default()
         },
     ] {
         assert!(!alone.is_empty());
         let mut rest = alone.clone();
-        rest.settle(&alone);
+        rest.acknowledge(&alone);
         assert!(rest.is_empty());
         let mut rest = alone.clone();
-        rest.settle(&Intent::default());
+        rest.acknowledge(&MetadataEdits::default());
         assert!(!rest.is_empty(), "what was not done is still to do");
     }
-    let save = all.due(Occasion::Save);
+    let save = all.due(SaveKind::Save);
     assert!(!save.renew && save.sign_in.is_none());
     assert_eq!((save.lifetime, &save.label), (all.lifetime, &all.label));
-    let commit = all.due(Occasion::Commit);
+    let commit = all.due(SaveKind::Commit);
     assert!(commit.renew && commit.sign_in == all.sign_in);
-    assert!(!all.due(Occasion::CommitKeepingToken).renew);
+    assert!(!all.due(SaveKind::CommitKeepingToken).renew);
 
-    let mut renewed = Intent {
+    let mut renewed = MetadataEdits {
         renew: true,
-        ..Intent::default()
+        ..MetadataEdits::default()
     };
-    renewed.settle(&Intent {
+    renewed.acknowledge(&MetadataEdits {
         sign_in: all.sign_in.clone(),
-        ..Intent::default()
+        ..MetadataEdits::default()
     });
     assert!(renewed.is_empty(), "a sign-in renews");
     let mut newer = all.clone();
     newer.sign_in = Some("other".into());
     newer.lifetime = Some(Lifetime::aal2());
     newer.label = Some("tablet".into());
-    newer.settle(&all);
+    newer.acknowledge(&all);
     assert_eq!(newer.sign_in.as_deref(), Some("other"));
     assert_eq!(newer.lifetime, Some(Lifetime::aal2()));
     assert_eq!(newer.label.as_deref(), Some("tablet"));
@@ -925,26 +926,26 @@ fn keys_share_the_stored_bytes() {
 fn what_comes_back_for_a_destroyed_session_is_not_taken_for_the_next() {
     let mut state = opened();
     put(&mut state, "b", "2");
-    let job = updated(&mut state, Occasion::Save);
+    let job = updated(&mut state, SaveKind::Save);
     state.destroy();
     put(&mut state, "c", "3");
-    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &rules());
+    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &settings());
     assert!(state.base.is_none() && !state.tell);
     assert_eq!(state.view("c"), Some(&json("3")));
 
     let mut state = new();
     put(&mut state, "a", "1");
-    let job = created(&mut state, Occasion::Save);
+    let job = created(&mut state, SaveKind::Save);
     let id = job.record.id;
     state.destroy();
     state.created(job, Key::Id(id));
     assert!(state.base.is_none() && !state.tell);
     assert_eq!(
-        state.doomed.len(),
+        state.deletions.len(),
         1,
         "what was created meanwhile is deleted"
     );
-    assert_eq!(state.doomed[0].who.id, id);
+    assert_eq!(state.deletions[0].who.id, id);
 }
 
 #[test]
@@ -966,41 +967,41 @@ fn a_token_from_an_earlier_save_is_to_be_confirmed() {
 fn who_signs_in_while_a_save_is_under_way_begins_an_empty_session() {
     for saves in [false, true] {
         let mut state = opened();
-        state.sign_in("1", &rules()).unwrap();
+        state.sign_in("1", &settings()).unwrap();
         put(&mut state, "mail", "1");
-        let job = saves.then(|| updated(&mut state, Occasion::Save));
-        state.sign_in("2", &rules()).unwrap();
+        let job = saves.then(|| updated(&mut state, SaveKind::Save));
+        state.sign_in("2", &settings()).unwrap();
         assert_eq!(state.view("mail"), None);
         assert_eq!(state.base.is_none(), saves, "the guest's session is left");
-        assert_eq!(state.doomed.len(), usize::from(saves));
+        assert_eq!(state.deletions.len(), usize::from(saves));
         if let Some(job) = job {
-            state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &rules());
+            state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &settings());
         }
         assert_eq!(state.view("mail"), None);
-        assert_eq!(state.intent.sign_in.as_deref(), Some("2"));
+        assert_eq!(state.metadata.sign_in.as_deref(), Some("2"));
     }
 }
 
 /// A principal whose name does not fit leaves the one before, and what was set for them.
 #[test]
 fn a_sign_in_that_is_refused_changes_nothing() {
-    let rules = || Rules {
+    let settings = || Settings {
         limits: Limits {
             record_bytes: 200,
             ..Limits::default()
         },
-        ..rules()
+        ..settings()
     };
     let mut state = new();
-    state.sign_in("1", &rules()).unwrap();
-    state.put("mail".into(), json("1"), &rules()).unwrap();
-    state.ask_label("tab", &rules()).unwrap();
-    assert!(state.sign_in(&"x".repeat(60), &rules()).is_err());
+    state.sign_in("1", &settings()).unwrap();
+    state.put("mail".into(), json("1"), &settings()).unwrap();
+    state.ask_label("tab", &settings()).unwrap();
+    assert!(state.sign_in(&"x".repeat(60), &settings()).is_err());
     assert_eq!(state.view("mail"), Some(&json("1")));
     assert_eq!(state.count(), 1);
-    assert_eq!(state.intent.sign_in.as_deref(), Some("1"));
-    assert_eq!(state.intent.label.as_deref(), Some("tab"));
-    state.sign_in("2", &rules()).unwrap();
+    assert_eq!(state.metadata.sign_in.as_deref(), Some("1"));
+    assert_eq!(state.metadata.label.as_deref(), Some("tab"));
+    state.sign_in("2", &settings()).unwrap();
     assert_eq!((state.view("mail"), state.count()), (None, 0));
-    assert!(state.intent.label.is_none());
+    assert!(state.metadata.label.is_none());
 }
