@@ -136,10 +136,10 @@ impl<'m> Retry<'m> {
 
     /// Leaves the saved record to the next one, if nothing else was merged into it.
     pub(crate) fn hand_over(&mut self, record: &Arc<Record>, version: u64) {
-        if let Some(held) = &mut self.held {
-            if record.version() == version {
-                held.turn.hand_over(Arc::clone(record));
-            }
+        if let Some(held) = &mut self.held
+            && record.version() == version
+        {
+            held.turn.hand_over(Arc::clone(record));
         }
     }
 

@@ -50,7 +50,7 @@ impl Writer {
         match self.request().await {
             Ok(()) => {
                 self.tally.acknowledged += 1;
-                if self.tally.acknowledged % 4 != 0 {
+                if !self.tally.acknowledged.is_multiple_of(4) {
                     return;
                 }
             }

@@ -66,7 +66,7 @@ fn fifty_at_once(backend: Backend, seed: u64, rounds: usize) {
             None => builder.build().unwrap(),
         }
     };
-    let signed = seed % 2 == 0;
+    let signed = seed.is_multiple_of(2);
     let processes = [build(signed.then(keys)), build(signed.then(keys))];
     let mut token = sim.block_on(signed_in(&processes[0]));
     for round in 1..=rounds {

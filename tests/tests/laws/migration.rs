@@ -78,7 +78,7 @@ fn round(backends: (Backend, Backend), seed: u64, seen: &mut Seen) {
         let session = open(&managers[0], &token).await;
         (token, session.id().unwrap())
     });
-    let ends = seed % 2 == 0;
+    let ends = seed.is_multiple_of(2);
     let ended = Rc::new(Cell::new(false));
     let mut writers = Vec::new();
     for at in 0..sim.rng().below(4) + 2 {

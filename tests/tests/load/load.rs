@@ -65,7 +65,7 @@ const fn has_principal(place: usize) -> bool {
 }
 
 const fn stays(place: usize) -> bool {
-    place % 2 == 0
+    place.is_multiple_of(2)
 }
 
 async fn fresh(manager: &SessionManager, place: usize) -> Client {
