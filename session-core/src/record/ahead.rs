@@ -25,10 +25,6 @@ impl Record {
         self.last_seen = self.last_seen.min(now);
         self.deadline = self.deadline.min(now.plus(self.lifetime.absolute()));
         self.authenticated = self.authenticated.map(|at| at.min(now));
-        for token in &mut self.tokens {
-            token.issued = token.issued.min(now);
-            token.confirmed = token.confirmed.map(|at| at.min(now));
-            token.retired = token.retired.map(|at| at.min(now));
-        }
+        self.tokens.bring_back(now);
     }
 }

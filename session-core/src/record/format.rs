@@ -14,10 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
-use crate::record::TokenHash;
-use crate::record::{Codec, Lifetime, Record, SessionId, Value, Values};
+use crate::record::{Codec, Lifetime, Record, SessionId, TokenHistory, Value, Values};
 use crate::time::Timestamp;
 
 const FORMAT: u8 = 1;
@@ -44,7 +42,7 @@ struct Metadata<'a> {
     absolute: u64,
     persistent: bool,
     csrf_seed: [u8; 16],
-    tokens: SmallVec<[TokenHash; 1]>,
+    tokens: TokenHistory,
 }
 
 /// Why bytes are not a record.

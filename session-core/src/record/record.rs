@@ -3,11 +3,8 @@
 use std::fmt;
 
 use bytestring::ByteString;
-use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
-use subtle::{Choice, ConstantTimeEq};
 
-use crate::record::{Lifetime, SessionId, Value, Values};
+use crate::record::{Lifetime, SessionId, TokenHash, TokenHistory, Value, Values};
 use crate::time::Timestamp;
 
 /// What a store keeps of a session: metadata, and the values, each already encoded.
@@ -48,35 +45,8 @@ pub struct Record {
     /// A write moved what the client is to hear of its token (another `Max-Age`, the signature of
     /// a newer key), and nobody has told it yet.
     pub(crate) owed: bool,
-    /// One, as a rule.
-    pub(crate) tokens: SmallVec<[TokenHash; 1]>,
+    pub(crate) tokens: TokenHistory,
     pub(crate) values: Values,
-}
-
-/// What a record keeps of a token: the SHA-256 of its secret, and its history.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenHash {
-    /// SHA-256 of the secret half of the token.
-    pub hash: [u8; 32],
-    /// When it was issued.
-    pub issued: Timestamp,
-    /// The epoch of the session in which it was issued.
-    pub epoch: u64,
-    /// When a client first presented it, where that has been recorded.
-    pub confirmed: Option<Timestamp>,
-    /// When a renewal or rotation put another token in its place.
-    pub retired: Option<Timestamp>,
-}
-
-impl fmt::Debug for TokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenHash")
-            .field("issued", &self.issued)
-            .field("epoch", &self.epoch)
-            .field("confirmed", &self.confirmed)
-            .field("retired", &self.retired)
-            .finish_non_exhaustive()
-    }
 }
 
 /// What the metadata adds to the size of a record at most, beside the names in it.
@@ -105,7 +75,7 @@ impl Record {
             lifetime,
             csrf_seed: [0; 16],
             owed: false,
-            tokens: SmallVec::new(),
+            tokens: TokenHistory::default(),
             values: Values::default(),
         }
     }
@@ -245,7 +215,7 @@ impl Record {
 
     /// What is kept of its tokens, oldest first.
     pub fn tokens(&self) -> &[TokenHash] {
-        &self.tokens
+        self.tokens.as_slice()
     }
 
     /// The values.
@@ -265,7 +235,7 @@ impl Record {
     /// assert!(record.encode().len() <= record.size());
     /// ```
     pub fn size(&self) -> usize {
-        self.limited_size() + self.tokens.len() * TOKEN_SIZE
+        self.limited_size() + self.tokens().len() * TOKEN_SIZE
     }
 
     /// What [`Limits::record_bytes`](crate::Limits::record_bytes) is about: 160 bytes; those of
@@ -283,25 +253,6 @@ impl Record {
     pub(crate) fn touch_due(&self, now: Timestamp) -> bool {
         now.since(self.last_seen) >= self.lifetime.touch_interval() || self.is_ahead(now)
     }
-
-    /// Where the token of this hash stands, compared in constant time.
-    pub(crate) fn position(&self, hash: &[u8; 32]) -> Option<usize> {
-        self.tokens
-            .iter()
-            .position(|token| is_equal(&token.hash, hash))
-    }
-}
-
-/// Compares in constant time, eight bytes at once.
-fn is_equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
-    let word = |bytes: &[u8; 32], at: usize| {
-        u64::from_ne_bytes(std::array::from_fn(|n| bytes[at * 8 + n]))
-    };
-    (0..4)
-        .fold(Choice::from(1), |equal, at| {
-            equal & word(one, at).ct_eq(&word(other, at))
-        })
-        .into()
 }
 
 impl fmt::Debug for Record {

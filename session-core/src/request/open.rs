@@ -8,8 +8,7 @@ use smallvec::SmallVec;
 use crate::error::Error;
 use crate::event::Refusal;
 use crate::manager::SessionManager;
-use crate::record::Record;
-use crate::record::{LATE, REMEMBERED};
+use crate::record::{LATE, REMEMBERED, Record, TokenMaintenance, Verdict};
 use crate::session::Session;
 use crate::session::seed_of;
 use crate::state::Barred;
@@ -18,7 +17,6 @@ use crate::state::Stored;
 use crate::store::{Capability, Key};
 use crate::time::Timestamp;
 use crate::token::Presented;
-use crate::token::{Standing, Upkeep, standing};
 
 /// So many tokens of one request that are ours by form and MAC are looked up.
 const MOST_TOKENS: usize = 4;
@@ -227,7 +225,7 @@ impl SessionManager {
                 {
                     // Of two tokens of one session the client goes on with the one that is not
                     // superseded.
-                    Some(other) if other.upkeep.superseded => *other = base,
+                    Some(other) if other.upkeep.is_superseded() => *other = base,
                     Some(_) => {}
                     None => live.push(base),
                 },
@@ -310,12 +308,15 @@ impl SessionManager {
         if record.scope() != self.scope() {
             return refused(Refusal::Scope, Found::Nothing);
         }
-        let standing = presented
-            .as_ref()
-            .map(|presented| standing(&record, presented, arrived, now, &self.settings().rotation));
+        let verdict = presented.as_ref().map(|presented| {
+            let rules = self.settings().rotation.rules_for(&record);
+            let signed = presented.signature.map(|signature| signature.epoch);
+            let hash = presented.secret.hash();
+            record.tokens.judge(&hash, signed, arrived, now, &rules)
+        });
         if !record.is_live(now) {
-            return match standing {
-                Some(Standing::Stranger) => unknown(),
+            return match verdict {
+                Some(Verdict::Unknown) => unknown(),
                 _ => {
                     events.expired(&record, now);
                     // Under way when it expired: somebody else may have signed in since.
@@ -326,21 +327,21 @@ impl SessionManager {
                 }
             };
         }
-        let upkeep = match standing {
-            None => Upkeep::default(),
-            Some(Standing::Accepted(upkeep)) => upkeep,
-            Some(Standing::Reused(since)) => {
+        let upkeep = match verdict {
+            None => TokenMaintenance::default(),
+            Some(Verdict::Accepted(upkeep)) => upkeep,
+            Some(Verdict::Reused(since)) => {
                 let barred = since.is_some_and(|since| arrived.since(since) < REMEMBERED);
                 return Found::Reused { record, barred };
             }
-            Some(Standing::Renewed) => return refused(Refusal::Renewed, Found::Barred),
-            Some(Standing::Surplus) => return refused(Refusal::Surplus, Found::Barred),
-            Some(Standing::Forgotten) => return refused(Refusal::Late, Found::Barred),
-            Some(Standing::Former) if when.is_late() => {
+            Some(Verdict::Renewed) => return refused(Refusal::Renewed, Found::Barred),
+            Some(Verdict::Surplus) => return refused(Refusal::Surplus, Found::Barred),
+            Some(Verdict::Undecidable) => return refused(Refusal::Late, Found::Barred),
+            Some(Verdict::Former) if when.is_late() => {
                 return refused(Refusal::Late, Found::Barred);
             }
-            Some(Standing::Former) => return refused(Refusal::Former, Found::Nothing),
-            Some(Standing::Stranger) => return unknown(),
+            Some(Verdict::Former) => return refused(Refusal::Former, Found::Nothing),
+            Some(Verdict::Unknown) => return unknown(),
         };
         Found::Live(Stored {
             key,
@@ -348,7 +349,8 @@ impl SessionManager {
             held: true,
             old_key: presented
                 .as_ref()
-                .is_some_and(|presented| presented.old_key),
+                .and_then(|presented| presented.signature)
+                .is_some_and(|signature| signature.old_key),
             presented: presented.is_some(),
             secret: presented.map(|presented| presented.secret),
             stale: false,

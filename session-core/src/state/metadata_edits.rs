@@ -4,12 +4,10 @@ use bytestring::ByteString;
 
 use crate::crypto::random_bytes;
 use crate::error::Error;
-use crate::record::TokenHash;
 use crate::record::{Lifetime, Record};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::token::Secret;
-use crate::token::retire;
 
 /// What a save is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,27 +131,16 @@ impl MetadataEdits {
         if !self.renews() {
             return Ok(None);
         }
-        retire(&mut record.tokens, record.epoch, now, &settings.rotation);
+        let ending = settings.rotation.rules_for(record);
+        record.tokens.retire(now, &ending);
         record.epoch = record.epoch.saturating_add(1);
         if let Some(seed) = self.csrf_seed {
             record.csrf_seed = seed;
         }
         let secret = settings.new_secret()?;
-        record.tokens.extend(
-            secret
-                .as_ref()
-                .map(|secret| issued(secret, now, record.epoch)),
-        );
+        if let Some(secret) = &secret {
+            record.tokens.issue(secret.hash(), record.epoch, now);
+        }
         Ok(secret)
-    }
-}
-
-pub(crate) fn issued(secret: &Secret, now: Timestamp, epoch: u64) -> TokenHash {
-    TokenHash {
-        hash: secret.hash(),
-        issued: now,
-        epoch,
-        confirmed: None,
-        retired: None,
     }
 }

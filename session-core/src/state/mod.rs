@@ -15,7 +15,7 @@ pub(crate) use barred::Barred;
 pub(crate) use cell::Cell;
 pub(crate) use edits::{Edits, Removal, Savepoint, UpdateFn};
 pub(crate) use flashes::{FLASH_PREFIX, Flashes};
-pub(crate) use metadata_edits::{MetadataEdits, Requested, SaveKind, issued};
+pub(crate) use metadata_edits::{MetadataEdits, Requested, SaveKind};
 pub(crate) use plan::Plan;
 pub(crate) use planned_write::PlannedWrite;
 pub(crate) use signing::Guest;

@@ -9,11 +9,11 @@ use crate::settings::Settings;
 use crate::state::PlannedWrite;
 use crate::state::Savepoint;
 use crate::state::Stored;
-use crate::state::{MetadataEdits, SaveKind, issued};
+use crate::state::{MetadataEdits, SaveKind};
 use crate::state::{Phase, State};
 use crate::store::{Changes, Key, Metadata};
 use crate::time::Timestamp;
-use crate::token::{Secret, advance};
+use crate::token::Secret;
 
 /// What a save has to do.
 #[expect(
@@ -117,9 +117,9 @@ impl State {
             record.authenticated = Some(metadata.authenticated(now));
         }
         let secret = (!settings.is_sealed()).then(|| Secret::from_bytes(secret));
-        record
-            .tokens
-            .extend(secret.as_ref().map(|secret| issued(secret, now, 0)));
+        if let Some(secret) = &secret {
+            record.tokens.issue(secret.hash(), record.epoch, now);
+        }
         settings.check_record(&record)?;
         Ok(Plan::Write(PlannedWrite {
             creates: true,
@@ -155,7 +155,7 @@ impl State {
         let upkeep = self.upkeep(base, &metadata, now, kind, touched, settings);
         let set_back = touched && old.is_ahead(now);
         let replaced = !metadata.is_empty()
-            || (saves && base.upkeep.confirm)
+            || (saves && base.upkeep.confirms())
             || upkeep.rotate
             || upkeep.owed != old.owed
             || set_back;
@@ -185,16 +185,13 @@ impl State {
         if replaced && secret.is_none() {
             record.last_seen = record.last_seen.max(now);
             secret = upkeep.rotate.then(Secret::random).transpose()?;
-            let current = base.presented && !base.upkeep.superseded;
+            let current = base.presented && !base.upkeep.is_superseded();
             if let Some(presented) = base.secret.as_ref().filter(|_| current) {
-                let successor = secret.as_ref();
-                advance(
-                    &mut record,
-                    &presented.hash(),
-                    successor,
-                    now,
-                    &settings.rotation,
-                );
+                let rules = settings.rotation.rules_for(&record);
+                let successor = secret.as_ref().map(Secret::hash);
+                record
+                    .tokens
+                    .advance(&presented.hash(), successor, now, &rules);
             }
         }
         if old.is_live(now) && !record.is_live(now) {
@@ -237,14 +234,14 @@ impl State {
         // Another `Max-Age`, or the token signed with the newest key. Where tokens rotate, the
         // `Max-Age` moves with them.
         let news = lifetime != base.record.lifetime
-            || writes && base.old_key && !base.upkeep.superseded
+            || writes && base.old_key && !base.upkeep.is_superseded()
             || writes && lifetime.is_persistent() && !rotates;
         let owed = base.record.owed || news;
         // A save may be followed by no answer, so that it cannot tell.
-        let may_tell = kind == SaveKind::Commit && !base.upkeep.superseded;
+        let may_tell = kind == SaveKind::Commit && !base.upkeep.is_superseded();
         // No token is told twice where tokens rotate: of two answers that overtake each other the
         // later one could bring back what the earlier one has replaced.
-        let may_rotate = may_tell && self.phase == Phase::Open && base.upkeep.rotate_at.is_some();
+        let may_rotate = may_tell && self.phase == Phase::Open && base.upkeep.rotates();
         let again = may_tell && owed && !rotates;
         let rotate = may_rotate && !metadata.renews() && (owed || base.upkeep.rotation_due(now));
         // The client hears of a token that was created in this request, and of a sealed one, in any

@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::event::Who;
 use crate::record::Arena;
 use crate::record::entry_size;
-use crate::record::{LimitExceeded, Record, SessionId, Value, Values};
+use crate::record::{LimitExceeded, Record, SessionId, TokenMaintenance, Value, Values};
 use crate::settings::Settings;
 use crate::state::Barred;
 use crate::state::Flashes;
@@ -19,8 +19,8 @@ use crate::state::{MetadataEdits, Requested};
 use crate::state::{PendingDeletion, Stored};
 use crate::store::{Key, Metadata};
 use crate::time::Timestamp;
+use crate::token::Rotation;
 use crate::token::{ClientToken, Directive};
-use crate::token::{Rotation, Upkeep};
 
 /// The state of one session in one request.
 #[derive(Default)]
@@ -329,7 +329,7 @@ impl State {
             old_key: false,
             stale: false,
             presented: false,
-            upkeep: Upkeep::default(),
+            upkeep: TokenMaintenance::default(),
         });
         self.measure();
     }

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use crate::event::Who;
-use crate::record::{EndReason, Record};
+use crate::record::{EndReason, Record, TokenMaintenance};
 use crate::store::Key;
-use crate::token::Secret;
-use crate::token::{Rotation, Upkeep};
+use crate::token::{Rotation, Secret};
 
 /// The session as the store has it: loaded, or last saved.
 pub(crate) struct Stored {
@@ -23,7 +22,7 @@ pub(crate) struct Stored {
     /// The client presented the token of this secret; it was not issued in this request.
     pub(crate) presented: bool,
     /// What a presented token asks of the commit.
-    pub(crate) upkeep: Upkeep,
+    pub(crate) upkeep: TokenMaintenance,
 }
 
 impl Stored {
@@ -31,8 +30,11 @@ impl Stored {
     pub(crate) fn replace(&mut self, record: Arc<Record>, rotation: &Rotation) {
         self.record = record;
         self.upkeep = match &self.secret {
-            Some(secret) if self.presented => Upkeep::of(&self.record, &secret.hash(), rotation),
-            _ => Upkeep::default(),
+            Some(secret) if self.presented => {
+                let rules = rotation.rules_for(&self.record);
+                self.record.tokens.maintenance(&secret.hash(), &rules)
+            }
+            _ => TokenMaintenance::default(),
         };
     }
 

@@ -6,5 +6,4 @@ mod text;
 
 pub use directive::{ClientToken, Directive};
 pub use rotation::Rotation;
-pub(crate) use rotation::{Standing, Upkeep, advance, retire, standing};
 pub(crate) use text::{Presented, Secret, Tokens};

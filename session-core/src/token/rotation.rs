@@ -1,21 +1,10 @@
-//! Which tokens of a session are good, and when one takes the place of another.
-
-mod standing;
+//! The setting: how often a token gets a successor, and how long the old one is accepted.
 
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use crate::config_error::ConfigError;
-use crate::record::REMEMBERED;
-use crate::record::TokenHash;
-use crate::record::{Lifetime, Record};
-use crate::state::issued;
+use crate::record::{Lifetime, Record, TokenRules};
 use crate::time::Timestamp;
-use crate::token::Secret;
-
-use self::standing::is_good;
-pub(crate) use self::standing::{Standing, Upkeep, standing};
 
 /// Replaces tokens on a schedule, so that a stolen one is soon worth nothing, or shows.
 ///
@@ -88,18 +77,10 @@ pub struct Rotation {
     pub overlap: Duration,
 }
 
+/// Parallel requests whose answers overtake each other; more of them need a longer `ttl`.
 const MOST_KEPT: usize = 8;
+/// A copy of a token that is superseded can be used for as long, and does not show.
 const LONGEST_OVERLAP: Duration = Duration::from_secs(3600);
-/// An answer does not come later than this, once one that was sent after it has arrived.
-const LATEST_ANSWER: Duration = Duration::from_secs(60);
-/// Successors that wait to be presented.
-const MOST_WAITING: usize = 8;
-/// Superseded tokens that a record remembers, so that a late request can be judged by the time at
-/// which it arrived.
-const MOST_REMEMBERED: usize = 48;
-/// As many tokens as an epoch ever has: superseded ones, waiting ones, and those that were
-/// presented.
-const MOST_RETIRED: usize = MOST_REMEMBERED + 2 * MOST_WAITING;
 
 impl Default for Rotation {
     /// Every 5 seconds, the last 3 accepted for 10 seconds.
@@ -147,6 +128,16 @@ impl Rotation {
         self.is_on().then(|| self.ttl.min(longest))
     }
 
+    /// What the tokens of this session are judged by.
+    pub(crate) fn rules_for(&self, record: &Record) -> TokenRules {
+        TokenRules {
+            epoch: record.epoch,
+            successor_after: self.interval(record.lifetime),
+            keep: self.keep,
+            overlap: self.overlap,
+        }
+    }
+
     /// How long a client should keep its token: as long as the session may live before the token
     /// has a successor, which is when the client hears again.
     pub(crate) fn max_age(&self, record: &Record, now: Timestamp) -> Option<Duration> {
@@ -183,79 +174,46 @@ impl Rotation {
     }
 }
 
-/// Takes note that a client has presented the token of this hash, and issues its successor.
-pub(crate) fn advance(
-    record: &mut Record,
-    hash: &[u8; 32],
-    successor: Option<&Secret>,
-    now: Timestamp,
-    rotation: &Rotation,
-) {
-    let Some(at) = record.position(hash) else {
-        return;
-    };
-    let epoch = record.epoch;
-    record.tokens[at].confirmed.get_or_insert(now);
-    for other in &mut record.tokens[..at] {
-        // One that nobody has presented yet may be what the client holds, if its answer was
-        // overtaken.
-        let known = other.confirmed.is_some()
-            || now.since(other.issued) >= rotation.overlap.max(LATEST_ANSWER);
-        if is_good(other, epoch) && known {
-            other.retired = Some(now);
-        }
-    }
-    if let Some(secret) = successor {
-        record.tokens.push(issued(secret, now, epoch));
-    }
-    forget(&mut record.tokens, epoch, now, rotation);
-}
-
-/// Retires all tokens by a renewal: from now on those that were still accepted, of the epoch that
-/// it ends.
-pub(crate) fn retire(
-    tokens: &mut SmallVec<[TokenHash; 1]>,
-    epoch: u64,
-    now: Timestamp,
-    rotation: &Rotation,
-) {
-    let ago = |token: &TokenHash| token.retired.map(|since| now.since(since));
-    let accepted = |token: &TokenHash| {
-        let superseded = |ago| token.epoch == epoch && ago < rotation.overlap;
-        ago(token).is_none_or(superseded)
-    };
-    tokens.retain(|token| accepted(token) || ago(token).is_some_and(|ago| ago < REMEMBERED));
-    let surplus = tokens.len().saturating_sub(MOST_RETIRED);
-    tokens.drain(..surplus);
-    for token in tokens {
-        if accepted(token) {
-            token.retired = Some(now);
-        }
-    }
-}
-
-/// Drops what no longer matters: tokens of former epochs a minute after their end, and of this one
-/// those that have been superseded for longer than a late request may take, except the last `keep`.
-fn forget(tokens: &mut SmallVec<[TokenHash; 1]>, epoch: u64, now: Timestamp, rotation: &Rotation) {
-    let mut superseded = 0;
-    let mut kept: SmallVec<[TokenHash; 1]> = SmallVec::new();
-    for token in tokens.iter().rev() {
-        let keeps = token.retired.is_none_or(|since| {
-            let ago = now.since(since);
-            if token.epoch != epoch {
-                return ago < REMEMBERED;
-            }
-            superseded += 1;
-            superseded <= rotation.keep
-                || (superseded <= MOST_REMEMBERED && ago < REMEMBERED + rotation.overlap)
-        });
-        if keeps {
-            kept.push(*token);
-        }
-    }
-    kept.reverse();
-    *tokens = kept;
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    const RULES: Rotation = Rotation {
+        ttl: Duration::from_secs(5),
+        keep: 2,
+        overlap: Duration::from_secs(10),
+    };
+
+    #[test]
+    fn presets() {
+        assert_eq!(Rotation::hourly().ttl, Duration::from_secs(3600));
+        for preset in [Rotation::off(), Rotation::default(), Rotation::hourly()] {
+            assert!(preset.check().is_ok());
+        }
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        for (wrong, word) in [
+            (
+                Rotation {
+                    ttl: Duration::ZERO,
+                    ..RULES
+                },
+                "ttl",
+            ),
+            (Rotation { keep: 0, ..RULES }, "keep 1 to 8"),
+            (Rotation { keep: 9, ..RULES }, "keep 1 to 8"),
+            (
+                Rotation {
+                    overlap: Duration::ZERO,
+                    ..RULES
+                },
+                "overlap",
+            ),
+        ] {
+            let error = wrong.check().unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

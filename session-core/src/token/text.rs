@@ -19,7 +19,7 @@ use zeroize::Zeroize;
 use crate::crypto::{KeyRing, Purpose};
 use crate::crypto::{decode_exact, random_bytes};
 use crate::error::Error;
-use crate::record::SessionId;
+use crate::record::{EpochBits, SessionId};
 
 const PLAIN_CHARS: usize = 43;
 const MAC_CHARS: usize = 22;
@@ -60,10 +60,17 @@ impl fmt::Debug for Secret {
 pub(crate) struct Presented {
     pub(crate) id: SessionId,
     pub(crate) secret: Secret,
-    /// An older key verified it.
+    /// What its MAC says; `None` without keys.
+    pub(crate) signature: Option<Signature>,
+}
+
+/// What the MAC of a token says, once a key has verified it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Signature {
+    /// The epoch in which it was issued.
+    pub(crate) epoch: EpochBits,
+    /// A key verified it that is not the newest one.
     pub(crate) old_key: bool,
-    /// The low two bits of the epoch in which it was issued; only a MAC tells.
-    pub(crate) epoch: Option<u8>,
 }
 
 /// Writes and reads tokens in one scope.
@@ -89,8 +96,9 @@ impl Tokens {
         let plain = join(id, secret);
         URL_SAFE_NO_PAD.encode_string(plain, &mut text);
         if let Some(mac) = self.macs.first() {
-            let halves = halves(mac, &plain, (epoch >> 1) as u8 & 1);
-            URL_SAFE_NO_PAD.encode_string(halves[(epoch & 1) as usize], &mut text);
+            let epoch = EpochBits::of(epoch);
+            let halves = halves(mac, &plain, epoch.upper());
+            URL_SAFE_NO_PAD.encode_string(halves[usize::from(epoch.lower())], &mut text);
         }
         text
     }
@@ -109,30 +117,29 @@ impl Tokens {
         }
         let (head, tail) = text.split_at(PLAIN_CHARS);
         let plain = decode_exact::<32>(head)?;
-        let (old_key, epoch) = if signed {
-            let (old_key, epoch) = self.verify(&plain, &decode_exact::<16>(tail)?)?;
-            (old_key, Some(epoch))
-        } else {
-            (false, None)
+        let signature = match signed {
+            true => Some(self.verify(&plain, &decode_exact::<16>(tail)?)?),
+            false => None,
         };
         let (id, secret) = plain.split_at(16);
         Some(Presented {
             id: SessionId::from_bytes(id.try_into().ok()?),
             secret: Secret(secret.try_into().ok()?),
-            old_key,
-            epoch,
+            signature,
         })
     }
 
-    /// Whether it was an older key that verified, and the low bits of the epoch; `None` if none
-    /// did.
-    fn verify(&self, plain: &[u8; 32], given: &[u8; 16]) -> Option<(bool, u8)> {
+    /// What the MAC says; `None` if no key verifies it.
+    fn verify(&self, plain: &[u8; 32], given: &[u8; 16]) -> Option<Signature> {
         for (position, mac) in self.macs.iter().enumerate() {
             for upper in 0..2 {
                 let [even, odd] = halves(mac, plain, upper);
                 let odd = odd.ct_eq(given);
                 if bool::from(even.ct_eq(given) | odd) {
-                    return Some((position > 0, upper << 1 | odd.unwrap_u8()));
+                    return Some(Signature {
+                        epoch: EpochBits::from_halves(upper, odd.unwrap_u8()),
+                        old_key: position > 0,
+                    });
                 }
             }
         }
@@ -245,8 +252,11 @@ mod tests {
                 let presented = tokens.read(&text).unwrap();
                 assert_eq!(presented.id, id());
                 assert_eq!(presented.secret.0, secret().0);
-                assert!(!presented.old_key);
-                assert_eq!(presented.epoch, Some(epoch as u8 % 4));
+                let expected = Signature {
+                    epoch: EpochBits::of(epoch),
+                    old_key: false,
+                };
+                assert_eq!(presented.signature, Some(expected));
             }
         }
     }
@@ -256,7 +266,7 @@ mod tests {
         let presented = plain().read(PLAIN).unwrap();
         assert_eq!(presented.id, id());
         assert_eq!(presented.secret.0, secret().0);
-        assert!(!presented.old_key);
+        assert_eq!(presented.signature, None);
         assert!(plain().read(&format!("{PLAIN}{}", MACS[0][0])).is_none());
         assert!(signed().read(PLAIN).is_none());
     }
@@ -344,8 +354,8 @@ mod tests {
         for (epoch, (new, old)) in MACS[0].iter().zip(MACS[1]).enumerate() {
             let written = tokens.write(id(), &secret(), epoch as u64);
             assert_eq!(written, format!("{PLAIN}{new}"), "the newest key signs");
-            assert!(!tokens.read(&written).unwrap().old_key);
-            assert!(tokens.read(&format!("{PLAIN}{old}")).unwrap().old_key);
+            let old_key = |text: &str| tokens.read(text).unwrap().signature.unwrap().old_key;
+            assert!(!old_key(&written) && old_key(&format!("{PLAIN}{old}")));
         }
         let old = format!("{PLAIN}{}", MACS[1][0]);
         assert!(signed().read(&old).is_none(), "the key has left the ring");
@@ -383,7 +393,7 @@ mod tests {
         let presented = format!("{:?}", plain().read(PLAIN).unwrap());
         assert_eq!(
             presented,
-            "Presented { id: SessionId(503563c1), secret: Secret(..), old_key: false, epoch: None }"
+            "Presented { id: SessionId(503563c1), secret: Secret(..), signature: None }"
         );
     }
 }

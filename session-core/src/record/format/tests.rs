@@ -1,5 +1,6 @@
 use super::*;
 use crate::error::StoreError;
+use crate::record::TokenHash;
 use proptest::prelude::*;
 use proptest::{collection, option};
 
@@ -48,7 +49,7 @@ fn full() -> Record {
         principal: Some("user:42".into()),
         label: Some("Zoë’s phone".into()),
         csrf_seed: counting(0xf0),
-        tokens: smallvec::smallvec![
+        tokens: [
             TokenHash {
                 hash: [0x11; 32],
                 issued: at(1_700_000_000_000),
@@ -63,7 +64,9 @@ fn full() -> Record {
                 confirmed: None,
                 retired: None,
             },
-        ],
+        ]
+        .into_iter()
+        .collect(),
         ..Record::new(id, "__Host-id", lifetime, at(1_700_000_000_000))
     }
     .with_value("", json("null"))
@@ -83,13 +86,15 @@ fn large() -> Record {
         epoch: MOST_COUNTED - 1,
         authenticated: Some(last),
         csrf_seed: [0xff; 16],
-        tokens: smallvec::smallvec![TokenHash {
+        tokens: [TokenHash {
             hash: [0xff; 32],
             issued: last,
             epoch: u64::MAX,
             confirmed: Some(last),
             retired: Some(last),
-        }],
+        }]
+        .into_iter()
+        .collect(),
         ..Record::new(id, "s".repeat(200), lifetime, last)
     }
     .with_value(
@@ -196,7 +201,7 @@ fn metadata_and_values_may_be_kept_apart() {
             "what was kept beside it wins"
         );
         assert!(bare.values().is_empty());
-        assert_eq!(bare.tokens(), record.tokens.as_slice());
+        assert_eq!(bare.tokens(), record.tokens());
 
         for end in 0..metadata.len() {
             assert!(parts(metadata[..end].to_vec()).is_err());
@@ -537,7 +542,7 @@ fn arbitrary_record() -> impl Strategy<Value = Record> {
             lifetime,
             csrf_seed: numbers.3,
             owed: numbers.4,
-            tokens: tokens.into(),
+            tokens: tokens.into_iter().collect(),
             values,
         })
 }

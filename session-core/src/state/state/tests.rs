@@ -1,15 +1,12 @@
 use super::*;
 use crate::error::Error;
-use crate::record::TokenHash;
-use crate::record::{Codec, Lifetime, Limits};
+use crate::record::{Codec, Lifetime, Limits, TokenMaintenance};
 use crate::settings::Settings;
 use crate::state::Plan;
 use crate::state::PlannedWrite;
 use crate::state::{MetadataEdits, SaveKind};
 use crate::store::Capability;
-use crate::token::retire;
 use bytestring::ByteString;
-use smallvec::SmallVec;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -64,7 +61,7 @@ fn base(record: Record) -> Stored {
         old_key: false,
         stale: false,
         presented: false,
-        upkeep: Upkeep::default(),
+        upkeep: TokenMaintenance::default(),
     }
 }
 
@@ -205,7 +202,7 @@ fn a_creation() {
     assert_eq!(record.values.get("a"), Some(&json("1")));
     assert_ne!(record.csrf_seed, [0; 16]);
     let hash = job.secret.as_ref().unwrap().hash();
-    let [token] = record.tokens[..] else {
+    let [token] = record.tokens() else {
         panic!("one token")
     };
     assert_eq!(
@@ -369,7 +366,7 @@ fn a_renewal() {
     assert_eq!((record.last_seen, record.deadline), (at(1_001), at(37_000)));
     assert_ne!(record.csrf_seed, [0; 16]);
     assert_eq!((record.principal(), record.authenticated), (None, None));
-    let [token] = record.tokens[..] else {
+    let [token] = record.tokens() else {
         panic!("one token")
     };
     let hash = job.secret.as_ref().unwrap().hash();
@@ -782,7 +779,7 @@ fn every_write_of_a_sealed_session_is_a_new_token() {
         panic!("not an update")
     };
     assert!(job.secret.is_none());
-    assert!(job.record.tokens.is_empty());
+    assert!(job.record.tokens().is_empty());
     let reason = "the response cannot carry a new token";
     assert_eq!(
         withheld(&mut state, SaveKind::CommitKeepingToken, &settings),
@@ -812,41 +809,6 @@ fn every_write_of_a_sealed_session_is_a_new_token() {
     state.phase = Phase::Open;
     state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &settings);
     assert!(state.tell);
-}
-
-#[test]
-fn retired_tokens_are_kept_for_a_while() {
-    let token = |issued: u64, retired: Option<u64>| TokenHash {
-        hash: [issued as u8; 32],
-        issued: at(issued),
-        epoch: 0,
-        confirmed: None,
-        retired: retired.map(at),
-    };
-    let mut tokens: SmallVec<[TokenHash; 1]> = smallvec::smallvec![
-        token(0, Some(40)),
-        token(1, Some(90)),
-        token(2, Some(91)),
-        token(3, None)
-    ];
-    // Of the epoch that ends, and of one before.
-    let mut former = tokens.clone();
-    retire(&mut tokens, 0, at(100), &Rotation::off());
-    assert_eq!(
-        tokens.as_slice(),
-        [token(1, Some(90)), token(2, Some(100)), token(3, Some(100))]
-    );
-    former.pop();
-    retire(&mut former, 1, at(100), &Rotation::off());
-    assert_eq!(
-        former.as_slice(),
-        [token(1, Some(90)), token(2, Some(91))],
-        "its grace has begun before"
-    );
-    let mut many: SmallVec<[TokenHash; 1]> = (0..70).map(|n| token(n, None)).collect();
-    retire(&mut many, 0, at(100), &Rotation::off());
-    let last: SmallVec<[TokenHash; 1]> = (6..70).map(|n| token(n, Some(100))).collect();
-    assert_eq!(many, last);
 }
 
 #[test]

@@ -151,7 +151,7 @@ async fn renewal(trial: &Trial, rng: &mut Rng, indexed: bool) -> Check {
     let key = trial.create(&record).await?;
     let edit = Edit::replacing(&record, Changes::new().set("first", number(2)), |after| {
         after.principal = Some(names[1].clone().into());
-        after.tokens = [token(rng, record.created)].into();
+        after.tokens = [token(rng, record.created)].into_iter().collect();
     });
     drop_halfway(trial, rng, "update", trial.update(&key, &edit))
         .await

@@ -297,7 +297,7 @@ pub(super) async fn other_epoch(trial: &Trial) -> Check {
     let key = trial.create(&loaded).await?;
     let renewal = Edit::replacing(&loaded, Changes::new(), |record| {
         record.epoch += 1;
-        record.tokens = [token(&mut rng, record.created)].into();
+        record.tokens = [token(&mut rng, record.created)].into_iter().collect();
     });
     let key = trial.save(&key, &renewal).await?;
     let current = &renewal.record;
