@@ -9,7 +9,8 @@ use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use session_core::Session;
 
-use crate::{DefaultResponse, Error, OnError, SessionExt};
+use crate::error::{DefaultResponse, Error, HandedOn, OnError};
+use crate::request::SessionExt;
 
 /// The request's session as an argument of an axum handler.
 ///
@@ -52,7 +53,7 @@ impl Deref for CurrentSession {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response: http::Response<Body> = DefaultResponse.respond(&self);
-        response.extensions_mut().insert(crate::error::HandedOn);
+        response.extensions_mut().insert(HandedOn);
         response
     }
 }

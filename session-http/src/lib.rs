@@ -75,21 +75,15 @@
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// The floors, top first. A file imports from its own folder and from the floors below.
 #[cfg(feature = "axum")]
 pub mod axum;
-mod cookie_config;
 mod error;
-mod ext;
-mod future;
+mod layer; // the layer, its settings, its service, and the commit before the response
+mod request; // one session in one request
+mod transport; // how a token travels // what can go wrong, and the response that says so
+
 pub mod guide;
-mod handler;
-mod header_config;
-mod layer;
-mod opening;
-mod service;
-mod shared;
-mod slot;
-mod transport;
 
 #[cfg(feature = "cookie")]
 pub use session_cookie as cookie;
@@ -99,11 +93,10 @@ pub use session_mongo as mongo;
 #[cfg(feature = "redis")]
 pub use session_redis as redis;
 
-pub use cookie_config::{CookieConfig, SameSite};
 pub use error::{DefaultResponse, Error, OnError};
-pub use ext::SessionExt;
-pub use future::ResponseFuture;
-pub use handler::{HandlerFuture, WithSession, with_session};
-pub use header_config::HeaderConfig;
-pub use layer::{LayerBuilder, SessionLayer, commit_by_default};
-pub use service::SessionService;
+pub use layer::{
+    HandlerFuture, LayerBuilder, ResponseFuture, SessionLayer, SessionService, WithSession,
+    commit_by_default, with_session,
+};
+pub use request::SessionExt;
+pub use transport::{CookieConfig, HeaderConfig, SameSite};

@@ -1,4 +1,8 @@
 //! No cache keeps a response that carries a token.
+//!
+//! Headers for shared caches are removed from such a response, and not set to `no-store`. A cache
+//! that finds no header of its own obeys `Cache-Control` (RFC 9213, 2.2), and some of these headers
+//! know no such value.
 
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -17,11 +21,9 @@ const OTHERS: [&str; 4] = [
     "expires",
 ];
 
-/// Says that no cache may keep this response, and leaves nothing that says otherwise.
-///
-/// A targeted header is removed and not replaced: without one, its caches obey `Cache-Control`.
-/// `Pragma` may stay, since all that it can say is `no-cache`.
-pub(super) fn forbid(headers: &mut HeaderMap) {
+/// Says that no cache may keep this response, and leaves no header that says otherwise. `Pragma`
+/// may stay: all that it can say is `no-cache`.
+pub(super) fn forbid_storing(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let overrides =
         |name: &&HeaderName| name.as_str().ends_with(TARGETED) || OTHERS.contains(&name.as_str());

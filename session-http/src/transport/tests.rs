@@ -1,6 +1,14 @@
+use std::borrow::Cow;
 use std::cell::Cell;
 
-use super::*;
+use http::HeaderValue;
+use session_core::Capability;
+
+use crate::transport::CookieConfig;
+use crate::transport::cookie::CookieTransport;
+use crate::transport::grammar::{MAX_COOKIE, cut, piece_size};
+use crate::transport::header::strip_bearer;
+use crate::transport::transport::{MAX_TOKENS, Transport};
 
 const NAMES: [&str; 3] = ["a", "__Host-id", "cart.of-the_shop"];
 
@@ -10,12 +18,12 @@ fn token(length: usize) -> String {
     (0..length).map(letter).collect()
 }
 
-fn transport(name: &str, cookies: usize) -> Transport {
+fn transport(name: &str, cookies: usize) -> CookieTransport {
     let capability = Capability::Client {
         overhead: 54,
         cookies,
     };
-    Transport::cookie(CookieConfig::new(name), capability)
+    CookieTransport::new(CookieConfig::new(name), capability)
 }
 
 fn header(text: &str) -> HeaderValue {
@@ -31,31 +39,31 @@ fn sent<'a>(cookies: impl IntoIterator<Item = &'a (Cow<'a, str>, Cow<'a, str>)>)
 }
 
 /// The tokens that are read from one Cookie header.
-fn read(transport: &Transport, cookies: &HeaderValue) -> Vec<String> {
-    let tokens = transport.tokens([cookies].into_iter());
-    tokens.as_strs().iter().map(ToString::to_string).collect()
+fn read(transport: &CookieTransport, cookies: &HeaderValue) -> Vec<String> {
+    let tokens = transport.read([cookies].into_iter());
+    tokens.iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn the_longest_token_of_one_cookie() {
     for name in NAMES {
-        let most = LARGEST - name.len();
+        let most = MAX_COOKIE - name.len();
         let whole = token(most);
         assert_eq!(
-            split(&whole, 3, name),
+            cut(&whole, 3, name),
             [(name.into(), Cow::Borrowed(whole.as_str()))]
         );
         let more = token(most + 1);
-        let parts = split(&more, 3, name);
+        let parts = cut(&more, 3, name);
         assert_eq!(parts.len(), 2);
-        assert_eq!(parts[0].0.len() + parts[0].1.len(), LARGEST);
+        assert_eq!(parts[0].0.len() + parts[0].1.len(), MAX_COOKIE);
         assert!(parts[0].1.starts_with("2."));
         assert_eq!(
             parts[1],
-            (format!("{name}~1").into(), more[chunk_size(name)..].into())
+            (format!("{name}~1").into(), more[piece_size(name)..].into())
         );
         // Where there is one cookie only, nothing is split.
-        assert_eq!(split(&more, 1, name).len(), 1);
+        assert_eq!(cut(&more, 1, name).len(), 1);
     }
 }
 
@@ -77,10 +85,10 @@ fn what_may_be_sent_fits_and_comes_back() {
                     continue;
                 }
                 let token = token(length);
-                let parts = split(&token, cookies, name);
+                let parts = cut(&token, cookies, name);
                 assert!(parts.len() <= cookies, "{length} in {cookies}");
                 for (name, value) in &parts {
-                    assert!(name.len() + value.len() <= LARGEST && !value.is_empty());
+                    assert!(name.len() + value.len() <= MAX_COOKIE && !value.is_empty());
                 }
                 assert_eq!(read(&transport, &sent(&parts)), [token]);
             }
@@ -89,9 +97,9 @@ fn what_may_be_sent_fits_and_comes_back() {
 }
 
 #[test]
-fn the_order_of_chunks_does_not_matter() {
+fn the_order_of_pieces_does_not_matter() {
     let (transport, token) = (transport("id", 4), token(12_345));
-    let mut parts = split(&token, 4, "id");
+    let mut parts = cut(&token, 4, "id");
     assert_eq!(parts.len(), 4);
     for _ in 0..4 {
         parts.rotate_left(1);
@@ -101,7 +109,7 @@ fn the_order_of_chunks_does_not_matter() {
 
 #[test]
 fn only_the_count_that_was_written_is_read() {
-    let (transport, a) = (transport("id", 3), token(chunk_size("id")));
+    let (transport, a) = (transport("id", 3), token(piece_size("id")));
     let read =
         |count: &str, parts: &str| read(&transport, &header(&format!("id={count}.{a}{parts}")));
     assert_eq!(read("2", "; id~1=b; id~2=c"), [format!("{a}b")]);
@@ -127,7 +135,7 @@ fn only_the_count_that_was_written_is_read() {
 #[test]
 fn a_first_part_that_is_not_full_is_not_put_together() {
     let transport = transport("id", 3);
-    for length in [0, 1, 43, chunk_size("id") - 1, chunk_size("id") + 1] {
+    for length in [0, 1, 43, piece_size("id") - 1, piece_size("id") + 1] {
         let value = format!("2.{}", token(length));
         assert_eq!(
             read(&transport, &header(&format!("id={value}; id~1=b"))),
@@ -139,11 +147,11 @@ fn a_first_part_that_is_not_full_is_not_put_together() {
 #[test]
 fn as_many_are_handed_on_as_a_browser_keeps() {
     let transport = transport("id", 1);
-    let numbers: Vec<String> = (0..MOST + 10).map(|n| n.to_string()).collect();
+    let numbers: Vec<String> = (0..MAX_TOKENS + 10).map(|n| n.to_string()).collect();
     let cookies: Vec<String> = numbers.iter().map(|n| format!("id={n}")).collect();
     assert_eq!(
         read(&transport, &header(&cookies.join("; "))),
-        numbers[..MOST]
+        numbers[..MAX_TOKENS]
     );
 }
 
@@ -151,11 +159,11 @@ fn as_many_are_handed_on_as_a_browser_keeps() {
 #[test]
 fn many_cookies_of_one_name_are_read_a_few_times() {
     let transport = transport("id", 8);
-    let first = format!("id=8.{};", token(chunk_size("id")));
+    let first = format!("id=8.{};", token(piece_size("id")));
     let flood = header(&first.repeat(300));
     let reads = Cell::new(0);
     let headers = [&flood].into_iter().inspect(|_| reads.set(reads.get() + 1));
-    transport.tokens(headers);
+    transport.read(headers);
     assert!(reads.get() <= 2, "read {} times", reads.get());
 }
 

@@ -6,9 +6,8 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 
 use crate::error::{DefaultResponse, Error, OnError};
-use crate::future::ResponseFuture;
-use crate::layer::SessionLayer;
-use crate::slot::{Install, Slot};
+use crate::layer::{ResponseFuture, SessionLayer};
+use crate::request::{Install, Slot};
 
 /// A service whose requests have sessions; made by [`SessionLayer::layer`].
 ///
@@ -21,10 +20,6 @@ pub struct SessionService<S, H = DefaultResponse> {
 }
 
 impl<S, H> SessionService<S, H> {
-    pub(crate) fn new(inner: S, layer: SessionLayer<H>) -> Self {
-        Self { inner, layer }
-    }
-
     /// The wrapped service.
     pub fn get_ref(&self) -> &S {
         &self.inner
@@ -36,28 +31,44 @@ impl<S, H> SessionService<S, H> {
     }
 }
 
-impl<H: Clone> SessionLayer<H> {
-    /// Prepares the request, then calls the inner service with it.
-    pub(crate) fn call<ReqB, ResB, E, F>(
+impl<H> SessionLayer<H> {
+    /// Wraps `service`. (As [`tower_layer::Layer`] does, without the trait in scope.)
+    pub fn layer<S>(&self, service: S) -> SessionService<S, H>
+    where
+        H: Clone,
+    {
+        SessionService {
+            inner: service,
+            layer: self.clone(),
+        }
+    }
+
+    /// Installs a slot in the request, and calls the inner service with it.
+    pub(super) fn call<ReqB, ResB, E, F>(
         &self,
         mut request: Request<ReqB>,
         inner: impl FnOnce(Request<ReqB>) -> F,
     ) -> ResponseFuture<F, ResB, E, H>
     where
         F: Future<Output = Result<Response<ResB>, E>>,
+        H: Clone,
     {
-        // The extensions leave the request for a moment, since its headers are read meanwhile.
-        let mut extensions = std::mem::take(request.extensions_mut());
-        let install = Slot::install(&self.shared, request.headers(), &mut extensions);
-        *request.extensions_mut() = extensions;
         let on_error = self.on_error.clone();
-        match install {
+        match Slot::install(&self.shared, &mut request) {
             Install::Done(slot) => ResponseFuture::new(inner(request), Some(slot), on_error),
             Install::AlreadyThere => ResponseFuture::new(inner(request), None, on_error),
             Install::Clash => {
                 ResponseFuture::refused(Error::TwoManagers(self.name().to_owned()), on_error)
             }
         }
+    }
+}
+
+impl<S, H: Clone> tower_layer::Layer<S> for SessionLayer<H> {
+    type Service = SessionService<S, H>;
+
+    fn layer(&self, service: S) -> Self::Service {
+        Self::layer(self, service)
     }
 }
 

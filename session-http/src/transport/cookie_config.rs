@@ -1,23 +1,14 @@
 //! The cookie that carries a token.
 
-mod place;
-
-use std::fmt::Write;
-use std::time::Duration;
-
 use cookie::{Cookie, CookieBuilder};
 use http::HeaderValue;
 use session_core::ConfigError;
 
-use self::place::{fault_of_domain, fault_of_path, host};
-use crate::transport::is_name_of_piece;
+use crate::transport::grammar::{is_name_of_piece, is_token};
+use crate::transport::place::{fault_of_domain, fault_of_path, first_of, host};
+use crate::transport::transport::sensitive;
 
 pub use cookie::SameSite;
-
-/// Octets of name and value that a browser takes (RFC 6265bis, 5.6).
-pub(crate) const LARGEST: usize = 4096;
-/// What a browser keeps a cookie at most (RFC 6265bis, 5.5).
-pub(crate) const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// The cookie that carries a token: name and attributes.
 ///
@@ -140,97 +131,86 @@ impl CookieConfig {
         self
     }
 
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |text: &str| {
-            Err(ConfigError::new(format!(
-                "the cookie {:?} {text}",
-                self.name
-            )))
-        };
-        if self.name.is_empty() || !self.name.bytes().all(is_token) {
-            return refuse(
-                "has a name that is no token of RFC 9110; use letters, digits, `-` and `_`",
-            );
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        match self.fault() {
+            None => Ok(()),
+            Some(fault) => {
+                let text = format!("the cookie {:?} {fault}", self.name);
+                Err(ConfigError::new(text))
+            }
         }
-        if self.name.len() > 256 {
-            return refuse(
-                "has a name of more than 256 octets; that leaves little room for its value",
-            );
-        }
-        if is_name_of_piece(&self.name) {
-            return refuse(
-                "has a name that ends as those of the pieces of a large session do; drop the `~` and its digit",
-            );
-        }
-        let misplaced =
-            fault_of_path(&self.path).or_else(|| fault_of_domain(self.domain.as_deref()?));
-        if let Some(fault) = misplaced {
-            return refuse(fault);
-        }
+    }
+
+    /// What contradicts what browsers accept, or another attribute.
+    fn fault(&self) -> Option<&'static str> {
         // Browsers compare prefixes without regard to case (RFC 6265bis, 5.7).
         let prefixed = |prefix: &str| {
-            self.name
-                .get(..prefix.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            let start = self.name.get(..prefix.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
         let host = prefixed("__Host-");
         let http = prefixed("__Host-Http-") || prefixed("__Http-");
-        if (host || http || prefixed("__Secure-")) && !self.secure {
-            return refuse("has a prefix that demands `Secure`; set it or drop the prefix");
-        }
-        if host && (self.path != "/" || self.domain.is_some()) {
-            return refuse(
-                "has the prefix `__Host-`, which demands `Path=/` and no `Domain`; change those or the prefix",
-            );
-        }
-        if http && !self.http_only {
-            return refuse("has a prefix that demands `HttpOnly`; set it or drop the prefix");
-        }
-        if self.same_site == SameSite::None && !self.secure {
-            return refuse("has `SameSite=None`, which demands `Secure`");
-        }
-        if self.partitioned && !self.secure {
-            return refuse("is `Partitioned`, which demands `Secure`");
-        }
-        Ok(())
+        first_of([
+            (
+                self.name.is_empty() || !self.name.bytes().all(is_token),
+                "has a name that is no token of RFC 9110; use letters, digits, `-` and `_`",
+            ),
+            (
+                self.name.len() > 256,
+                "has a name of more than 256 octets; that leaves little room for its value",
+            ),
+            (
+                is_name_of_piece(&self.name),
+                "has a name that ends as those of the pieces of a large session do; drop the `~` \
+                 and its digit",
+            ),
+        ])
+        .or_else(|| fault_of_path(&self.path))
+        .or_else(|| fault_of_domain(self.domain.as_deref()?))
+        .or_else(|| {
+            first_of([
+                (
+                    (host || http || prefixed("__Secure-")) && !self.secure,
+                    "has a prefix that demands `Secure`; set it or drop the prefix",
+                ),
+                (
+                    host && (self.path != "/" || self.domain.is_some()),
+                    "has the prefix `__Host-`, which demands `Path=/` and no `Domain`; change \
+                     those or the prefix",
+                ),
+                (
+                    http && !self.http_only,
+                    "has a prefix that demands `HttpOnly`; set it or drop the prefix",
+                ),
+                (
+                    self.same_site == SameSite::None && !self.secure,
+                    "has `SameSite=None`, which demands `Secure`",
+                ),
+                (
+                    self.partitioned && !self.secure,
+                    "is `Partitioned`, which demands `Secure`",
+                ),
+            ])
+        })
     }
 
     /// What follows name and value in each Set-Cookie that gives one.
-    pub(crate) fn attributes(&self) -> String {
-        let mut text = self.dress("", "").build().to_string();
+    pub(super) fn attributes(&self) -> String {
+        let mut text = self.dress("").build().to_string();
         text.drain(..1); // the `=` between name and value
         text
     }
 
-    /// The Set-Cookie that gives `name` this value, with the [`attributes`](Self::attributes).
-    pub(crate) fn set(
-        attributes: &str,
-        name: &str,
-        value: &str,
-        max_age: Option<Duration>,
-    ) -> Option<HeaderValue> {
-        const MAX_AGE: &str = "; Max-Age=";
-        let room = name.len() + 1 + value.len() + attributes.len() + MAX_AGE.len() + 20;
-        let mut text = String::with_capacity(room);
-        for part in [name, "=", value, attributes] {
-            text.push_str(part);
-        }
-        if let Some(age) = max_age {
-            let _ = write!(text, "{MAX_AGE}{}", whole_seconds(age.min(LONGEST)));
-        }
-        header_value(text)
-    }
-
     /// The Set-Cookie that removes `name`: it repeats every attribute, or it would miss.
-    pub(crate) fn remove(&self, name: &str) -> Option<HeaderValue> {
-        let mut cookie = self.dress(name, "").build();
+    pub(super) fn removal(&self, name: &str) -> Option<HeaderValue> {
+        let mut cookie = self.dress(name).build();
         cookie.make_removal();
-        header_value(cookie.to_string())
+        sensitive(cookie.to_string())
     }
 
     /// Whether a cookie of our name with these attributes is another one. A path that is not given
     /// is that of the request, and may be ours.
-    pub(crate) fn is_elsewhere(&self, cookie: &Cookie<'_>) -> bool {
+    pub(super) fn is_elsewhere(&self, cookie: &Cookie<'_>) -> bool {
         let (domain, path) = (cookie.domain(), cookie.path());
         let same_partition = cookie.partitioned().unwrap_or(false) == self.partitioned;
         let given = |domain: &&str| !domain.is_empty();
@@ -244,8 +224,8 @@ impl CookieConfig {
             || path.is_some_and(|path| path.starts_with('/') && path != self.path)
     }
 
-    fn dress<'a>(&'a self, name: &'a str, value: &'a str) -> CookieBuilder<'a> {
-        let cookie = Cookie::build((name, value))
+    fn dress<'a>(&'a self, name: &'a str) -> CookieBuilder<'a> {
+        let cookie = Cookie::build((name, ""))
             .path(self.path.as_str())
             .secure(self.secure)
             .http_only(self.http_only)
@@ -255,49 +235,5 @@ impl CookieConfig {
             Some(domain) => cookie.domain(domain.as_str()),
             None => cookie,
         }
-    }
-}
-
-/// Rounded up, and never none: `Max-Age=0` removes a cookie.
-fn whole_seconds(age: Duration) -> u64 {
-    let begun = u64::from(age.subsec_nanos() > 0);
-    (age.as_secs() + begun).max(1)
-}
-
-fn header_value(text: String) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-/// A character of a token (RFC 9110, 5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cookie_that_is_given_is_never_removed_by_its_age() {
-        for (millis, expected) in [
-            (0, 1),
-            (1, 1),
-            (999, 1),
-            (1_000, 1),
-            (1_001, 2),
-            (59_999, 60),
-        ] {
-            let age = Duration::from_millis(millis);
-            let cookie = CookieConfig::set("; Secure", "id", "token", Some(age)).unwrap();
-            assert_eq!(cookie, format!("id=token; Secure; Max-Age={expected}"));
-        }
-        for age in [LONGEST, LONGEST + Duration::from_nanos(1), Duration::MAX] {
-            let cookie = CookieConfig::set("", "id", "token", Some(age)).unwrap();
-            assert_eq!(cookie, "id=token; Max-Age=34560000");
-        }
-        let session = CookieConfig::set("; Secure", "id", "token", None).unwrap();
-        assert_eq!(session, "id=token; Secure");
     }
 }

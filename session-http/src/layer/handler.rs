@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use session_core::Session;
 
-use crate::SessionExt;
 use crate::error::{DefaultResponse, OnError};
 use crate::layer::SessionLayer;
+use crate::request::SessionExt;
 
 /// A service of one handler that is given the request and its session.
 ///
@@ -54,29 +54,6 @@ pub struct WithSession<F, H = DefaultResponse> {
 /// What a [`WithSession`] answers with.
 pub type HandlerFuture<B, E> = Pin<Box<dyn Future<Output = Result<Response<B>, E>> + Send>>;
 
-impl<F, H: Clone> WithSession<F, H> {
-    fn respond<ReqB, ResB, E, Fut>(&self, request: Request<ReqB>) -> HandlerFuture<ResB, E>
-    where
-        F: Fn(Request<ReqB>, Session) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Response<ResB>, E>> + Send + 'static,
-        H: OnError<ResB> + Send + Sync + 'static,
-        ReqB: Send + 'static,
-        ResB: Send + 'static,
-        E: Send + 'static,
-    {
-        let handler = Arc::clone(&self.handler);
-        let on_error = self.layer.on_error.clone();
-        let name = self.layer.name().to_owned();
-        Box::pin(self.layer.call(request, |request| async move {
-            // Not the innermost session: another layer may be in between.
-            match request.session_named(&name).await {
-                Ok(session) => handler(request, session).await,
-                Err(error) => Ok(on_error.respond(&error)),
-            }
-        }))
-    }
-}
-
 impl<F, H, ReqB, ResB, E, Fut> tower_service::Service<Request<ReqB>> for WithSession<F, H>
 where
     F: Fn(Request<ReqB>, Session) -> Fut + Send + Sync + 'static,
@@ -95,7 +72,16 @@ where
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        self.respond(request)
+        let handler = Arc::clone(&self.handler);
+        let on_error = self.layer.on_error.clone();
+        let name = self.layer.name().to_owned();
+        Box::pin(self.layer.call(request, |request| async move {
+            // Not the innermost session: another layer may be in between.
+            match request.session_named(&name).await {
+                Ok(session) => handler(request, session).await,
+                Err(error) => Ok(on_error.respond(&error)),
+            }
+        }))
     }
 }
 
@@ -114,7 +100,7 @@ where
     type Future = HandlerFuture<ResB, E>;
 
     fn call(&self, request: Request<ReqB>) -> Self::Future {
-        self.respond(request)
+        tower_service::Service::call(&mut self.clone(), request)
     }
 }
 

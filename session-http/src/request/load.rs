@@ -1,141 +1,147 @@
-//! The opening of a request's session: everybody who waits for it carries it on.
+//! The load of a request's session: all who wait for it carry it on.
 
 use std::future::poll_fn;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use session_core::Session;
 use smallvec::SmallVec;
-use tokio::sync::OnceCell;
 
-use crate::Error;
+use crate::error::Error;
 
 /// What a request's tokens open.
-pub(crate) type Opened = Result<Session, Error>;
+pub(super) type LoadResult = Result<Session, Error>;
 
-/// The load of a session. It belongs to the request and not to one of those who wait for it.
-pub(crate) type Load = Pin<Box<dyn Future<Output = Opened> + Send>>;
+type Load = Pin<Box<dyn Future<Output = LoadResult> + Send>>;
 
-/// A session that is opened once, however many ask for it. A future that asks and is then not
+/// A session that is loaded once, however many futures wait for it. One that waits and is then not
 /// polled any more, as `select!` over `&mut future` leaves it, holds up no other.
+///
+/// ```text
+///            a future takes the turn                    it ends
+///   Idle ───────────────────────────► Polled ─────────────────► Idle, with a result
+///    ▲                                │    ▲
+///    │ it panics                      │    │ the next future takes the turn
+///    └────────────────────────────────┤    │
+///                    it has to wait   ▼    │
+///                                    Parked
+/// ```
 #[derive(Default)]
-pub(crate) struct Opening {
-    opened: OnceCell<Opened>,
-    step: Mutex<Step>,
+pub(super) struct SharedLoad {
+    result: OnceLock<LoadResult>,
+    progress: Mutex<Progress>,
+    /// Made when a future has to wait.
     waiting: OnceLock<Arc<Waiting>>,
 }
 
 #[derive(Default)]
-struct Step {
-    /// The load that has begun, while nobody polls it.
-    load: Option<Load>,
-    /// Somebody polls it.
-    taken: bool,
-    /// Somebody else came meanwhile.
-    missed: bool,
+enum Progress {
+    /// The load has not begun, has ended, or has panicked.
+    #[default]
+    Idle,
+    /// The load waits, and nobody polls it.
+    Parked(Load),
+    /// A future has the turn to poll the load.
+    Polled,
+    /// The same, and another one came meanwhile that wanted it.
+    Contended,
 }
 
 /// Those who wait. What wakes the load wakes all of them: nobody knows which one is still polled.
 #[derive(Default)]
 struct Waiting(Mutex<SmallVec<[Waker; 1]>>);
 
-impl Opening {
-    /// What was opened, if anything was.
-    pub(crate) fn get(&self) -> Option<&Opened> {
-        self.opened.get()
+impl SharedLoad {
+    /// The result, if the load has ended.
+    pub(super) fn get(&self) -> Option<&LoadResult> {
+        self.result.get()
     }
 
-    /// Opens it by a future that is ready when it is polled, because its store waits for nothing.
-    /// If the store waits all the same, the session is still to be opened.
-    pub(crate) async fn at_once<F>(&self, open: impl FnOnce() -> F)
+    /// Loads by a future that is ready when it is polled, because its store waits for nothing. If
+    /// the store waits all the same, the session is still to be loaded.
+    pub(super) async fn try_at_once<F>(&self, start: impl FnOnce() -> F)
     where
-        F: Future<Output = Opened>,
+        F: Future<Output = LoadResult>,
     {
-        let Some(_turn) = self.begin() else { return };
-        let mut load = pin!(open());
+        let Some(turn) = self.take_turn() else { return };
+        if turn.load.is_some() || self.result.get().is_some() {
+            return;
+        }
+        let mut load = pin!(start());
         let once = poll_fn(|context| Poll::Ready(load.as_mut().poll(context)));
-        if let Poll::Ready(opened) = once.await {
-            // Nobody else can have opened it: that takes a turn.
-            let _ = self.opened.set(opened);
+        if let Poll::Ready(result) = once.await {
+            // Nobody else can have set it: that takes a turn.
+            let _ = self.result.set(result);
         }
     }
 
-    /// A turn, if nothing has begun.
-    fn begin(&self) -> Option<Turn<'_>> {
-        let mut step = lock(&self.step);
-        if step.taken || step.load.is_some() || self.opened.get().is_some() {
-            return None;
-        }
-        step.taken = true;
-        Some(Turn {
-            opening: self,
-            load: None,
-        })
-    }
-
-    /// Opens it, or joins those who wait for it.
-    pub(crate) fn join(&self, start: impl Fn() -> Load) -> impl Future<Output = Opened> {
+    /// Starts the load, or joins those who wait for it.
+    pub(super) fn join(&self, start: impl Fn() -> Load) -> impl Future<Output = LoadResult> {
         poll_fn(move |context| self.poll(&start, context))
     }
 
-    fn poll(&self, start: impl Fn() -> Load, context: &Context<'_>) -> Poll<Opened> {
-        if let Some(opened) = self.opened.get() {
-            return Poll::Ready(opened.clone());
+    fn poll(&self, start: impl Fn() -> Load, context: &Context<'_>) -> Poll<LoadResult> {
+        if let Some(result) = self.result.get() {
+            return Poll::Ready(result.clone());
         }
         let waiting = self.waiting.get_or_init(Arc::default);
         waiting.add(context.waker());
-        let mut load = {
-            let mut step = lock(&self.step);
-            // It may have been opened since.
-            if let Some(opened) = self.opened.get() {
-                return Poll::Ready(opened.clone());
-            }
-            if step.taken {
-                step.missed = true;
-                return Poll::Pending;
-            }
-            step.taken = true;
-            step.load.take().unwrap_or_else(start)
+        let Some(mut turn) = self.take_turn() else {
+            return Poll::Pending;
         };
-        // The code of a store runs without the lock. If it panics, the next one begins again.
-        let mut turn = Turn {
-            opening: self,
-            load: None,
-        };
+        // It may have ended since.
+        if let Some(result) = self.result.get() {
+            return Poll::Ready(result.clone());
+        }
+        // The store's code runs without the lock. If it panics, the turn is given back without a
+        // load, and the next one begins again.
+        let mut load = turn.load.take().unwrap_or_else(start);
         let waker = Waker::from(Arc::clone(waiting));
         match load.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Pending => {
                 turn.load = Some(load);
                 Poll::Pending
             }
-            Poll::Ready(opened) => {
-                // Nobody else can have opened it: that takes a turn.
-                let _ = self.opened.set(opened.clone());
-                Poll::Ready(opened)
+            Poll::Ready(result) => {
+                // Nobody else can have set it: that takes a turn.
+                let _ = self.result.set(result.clone());
+                Poll::Ready(result)
             }
         }
     }
+
+    /// The turn to poll the load, with what there is of it; `None` while another future has it.
+    fn take_turn(&self) -> Option<Turn<'_>> {
+        let mut progress = lock(&self.progress);
+        let load = match mem::replace(&mut *progress, Progress::Polled) {
+            Progress::Idle => None,
+            Progress::Parked(load) => Some(load),
+            Progress::Polled | Progress::Contended => {
+                *progress = Progress::Contended;
+                return None;
+            }
+        };
+        Some(Turn { shared: self, load })
+    }
 }
 
-/// Somebody polls the load, and hands it back.
-struct Turn<'o> {
-    opening: &'o Opening,
+/// The turn to poll the load. It is given back when this is dropped.
+struct Turn<'s> {
+    shared: &'s SharedLoad,
     load: Option<Load>,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let load = self.load.take();
-        let over = load.is_none();
-        let missed = {
-            let mut step = lock(&self.opening.step);
-            step.load = load;
-            step.taken = false;
-            std::mem::take(&mut step.missed)
-        };
-        // Who came meanwhile may have missed what woke the one whose turn it was.
-        if let Some(waiting) = self.opening.waiting.get().filter(|_| over || missed) {
+        let is_over = load.is_none();
+        let next = load.map_or(Progress::Idle, Progress::Parked);
+        let before = mem::replace(&mut *lock(&self.shared.progress), next);
+        // Those who came meanwhile may have missed the call that woke the one whose turn it was.
+        let is_due = is_over || matches!(before, Progress::Contended);
+        if let Some(waiting) = self.shared.waiting.get().filter(|_| is_due) {
             waiting.wake_all();
         }
     }
@@ -149,9 +155,9 @@ impl Waiting {
         }
     }
 
-    /// Who still waits adds itself again.
+    /// Those who still wait add themselves again.
     fn wake_all(&self) {
-        let wakers = std::mem::take(&mut *lock(&self.0));
+        let wakers = mem::take(&mut *lock(&self.0));
         wakers.into_iter().for_each(Waker::wake);
     }
 }
@@ -182,7 +188,7 @@ mod tests {
 
     /// One who waits, and how often it was woken.
     struct Asker<'o> {
-        future: Pin<Box<dyn Future<Output = Opened> + Send + 'o>>,
+        future: Pin<Box<dyn Future<Output = LoadResult> + Send + 'o>>,
         alarm: Arc<Alarm>,
     }
 
@@ -196,9 +202,9 @@ mod tests {
     }
 
     impl<'o> Asker<'o> {
-        fn new(opening: &'o Opening, start: impl Fn() -> Load + Send + Sync + 'o) -> Self {
+        fn new(load: &'o SharedLoad, start: impl Fn() -> Load + Send + Sync + 'o) -> Self {
             Self {
-                future: Box::pin(opening.join(start)),
+                future: Box::pin(load.join(start)),
                 alarm: Arc::default(),
             }
         }
@@ -232,9 +238,9 @@ mod tests {
 
     #[test]
     fn an_answer_wakes_all_who_wait() {
-        let opening = Opening::default();
+        let load = SharedLoad::default();
         let (sender, start) = answered();
-        let mut askers = [(); 3].map(|()| Asker::new(&opening, start.clone()));
+        let mut askers = [(); 3].map(|()| Asker::new(&load, start.clone()));
         assert!(askers.iter_mut().all(|asker| !asker.is_ready()));
         assert!(askers.iter().all(|asker| asker.woken() == 0));
         sender.send(()).unwrap();
@@ -243,14 +249,14 @@ mod tests {
         let [_abandoned, dropped, mut last] = askers;
         drop(dropped);
         assert!(last.is_ready());
-        assert!(opening.get().is_some());
+        assert!(load.get().is_some());
     }
 
     #[test]
     fn those_who_are_not_polled_are_woken_by_what_another_one_was_told() {
-        let opening = Opening::default();
+        let load = SharedLoad::default();
         let (sender, start) = answered();
-        let [mut one, mut two] = [(); 2].map(|()| Asker::new(&opening, start.clone()));
+        let [mut one, mut two] = [(); 2].map(|()| Asker::new(&load, start.clone()));
         assert!(!one.is_ready() && !two.is_ready() && !one.is_ready());
         sender.send(()).unwrap();
         assert!(two.is_ready());
@@ -260,8 +266,8 @@ mod tests {
     /// Who comes while another one polls cannot poll, and what wakes the load may have come before.
     #[test]
     fn who_comes_during_a_poll_is_woken_after_it() {
-        let opening = Arc::new(Opening::default());
-        let other = Arc::clone(&opening);
+        let load = Arc::new(SharedLoad::default());
+        let other = Arc::clone(&load);
         let alarm = Arc::new(Alarm::default());
         let waker = Waker::from(Arc::clone(&alarm));
         let during = Mutex::new(Some(waker));
@@ -273,16 +279,16 @@ mod tests {
                 Poll::Pending
             }))
         };
-        assert!(!Asker::new(&opening, start).is_ready());
+        assert!(!Asker::new(&load, start).is_ready());
         assert_eq!(alarm.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]
     fn after_a_panic_the_next_one_begins_again() {
-        let opening = Opening::default();
-        let mut one = Asker::new(&opening, || Box::pin(async { panic!("on purpose") }));
+        let load = SharedLoad::default();
+        let mut one = Asker::new(&load, || Box::pin(async { panic!("on purpose") }));
         assert!(catch_unwind(AssertUnwindSafe(|| one.is_ready())).is_err());
-        let mut two = Asker::new(&opening, || Box::pin(async { Err(Error::MissingLayer) }));
+        let mut two = Asker::new(&load, || Box::pin(async { Err(Error::MissingLayer) }));
         assert!(two.is_ready());
     }
 }

@@ -5,8 +5,8 @@ use std::future::Future;
 use http::{Extensions, Request, request::Parts};
 use session_core::Session;
 
-use crate::Error;
-use crate::slot::{Asked, Slot};
+use crate::error::Error;
+use crate::request::slot::Slot;
 
 /// Gives requests their sessions: on [`Request`], its [`Parts`], and [`Extensions`].
 ///
@@ -55,47 +55,39 @@ pub trait SessionExt {
 
 impl SessionExt for Extensions {
     fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
-        open(Slot::find(self, None))
+        Slot::find(self, None).session()
     }
 
     fn session_named(
         &self,
         name: &str,
     ) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
-        open(Slot::find(self, Some(name)))
+        Slot::find(self, Some(name)).session()
     }
 }
 
 impl<B> SessionExt for Request<B> {
     fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
-        open(Slot::find(self.extensions(), None))
+        self.extensions().session()
     }
 
     fn session_named(
         &self,
         name: &str,
     ) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
-        open(Slot::find(self.extensions(), Some(name)))
+        self.extensions().session_named(name)
     }
 }
 
 impl SessionExt for Parts {
     fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
-        open(Slot::find(&self.extensions, None))
+        self.extensions.session()
     }
 
     fn session_named(
         &self,
         name: &str,
     ) -> impl Future<Output = Result<Session, Error>> + Send + 'static {
-        open(Slot::find(&self.extensions, Some(name)))
-    }
-}
-
-async fn open(asked: Asked) -> Result<Session, Error> {
-    match asked {
-        Asked::Slot(slot) => slot.session().await,
-        Asked::NoLayer => Err(Error::MissingLayer),
-        Asked::NoSuchName(name) => Err(Error::NoSuchName(name.into())),
+        self.extensions.session_named(name)
     }
 }

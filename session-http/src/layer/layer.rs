@@ -1,0 +1,94 @@
+//! The layer that wraps services.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Response;
+use session_core::SessionManager;
+
+use crate::error::{DefaultResponse, Error};
+use crate::request::Shared;
+
+/// Wraps a service so that its requests have sessions.
+///
+/// Works for tower services and, with the feature `hyper`, for hyper's own; the wrapped service is
+/// of the same kind. Cheap to clone; clones share everything, so one layer serves all connections.
+/// Its commit is done before the head of the response leaves. Put layers that cancel or
+/// retry requests (timeouts, load shedding) outside of this one, or they see a request
+/// that was cut off half-way.
+///
+/// ```
+/// use session_core::MemoryStore;
+/// use session_http::{SessionExt, SessionLayer};
+/// use http::{Request, Response};
+/// use tower::{ServiceExt, service_fn};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let sessions = SessionLayer::new(MemoryStore::new());
+/// let service = sessions.layer(service_fn(async |request: Request<()>| {
+///     let session = request.session().await?;
+///     let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
+///     Ok::<_, session_http::Error>(Response::new(format!("visit {visits}")))
+/// }));
+///
+/// let first = service.clone().oneshot(Request::new(())).await.unwrap();
+/// assert_eq!(first.body(), "visit 1");
+/// let cookie = first.headers()["set-cookie"].to_str().unwrap();
+/// assert!(cookie.starts_with("__Host-id="));
+///
+/// let request = Request::builder().header("cookie", cookie.split(';').next().unwrap()).body(()).unwrap();
+/// assert_eq!(service.oneshot(request).await.unwrap().body(), "visit 2");
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct SessionLayer<H = DefaultResponse> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) on_error: H,
+}
+
+impl<H> SessionLayer<H> {
+    /// The name of this layer's sessions: that of the cookie or the header.
+    pub fn name(&self) -> &str {
+        self.shared.transport.name()
+    }
+
+    /// The manager behind it, to open and commit sessions without a request.
+    pub fn manager(&self) -> &SessionManager {
+        &self.shared.manager
+    }
+
+    /// Answers with `respond` where a session fails: where the commit fails, and where the
+    /// service returns an error after its session could not be loaded. The body needs no
+    /// `Default` then.
+    ///
+    /// ```
+    /// use http::Response;
+    /// use session_core::MemoryStore;
+    /// use session_http::{Error, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new()).on_error(|error: &Error| {
+    ///     let mut response = Response::new("Come back in a minute.".to_owned());
+    ///     *response.status_mut() = error.status();
+    ///     response
+    /// });
+    /// # let _ = layer;
+    /// ```
+    pub fn on_error<F, B>(self, respond: F) -> SessionLayer<F>
+    where
+        F: Fn(&Error) -> Response<B> + Clone,
+    {
+        SessionLayer {
+            shared: self.shared,
+            on_error: respond,
+        }
+    }
+}
+
+impl<H> fmt::Debug for SessionLayer<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayer")
+            .field("manager", &self.shared.manager)
+            .field("transport", &self.shared.transport)
+            .finish_non_exhaustive()
+    }
+}

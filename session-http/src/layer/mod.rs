@@ -1,0 +1,29 @@
+//! Wraps services with sessions.
+//!
+//! A request passes through here in this order:
+//!
+//! 1. `service.rs` installs a slot in the request and calls the inner service.
+//! 2. The handler asks for its session, or does not (`crate::request`).
+//! 3. `future.rs` has the response. It asks the commit policy, commits, and announces to the client
+//!    what came of it. Only then does the head of the response leave.
+//!
+//! `layer.rs` is the layer, `builder.rs` has its settings, `handler.rs` serves a single handler.
+//!
+//! **An `Err` of the service stays an `Err`**, unless its session could not be loaded. axum knows no
+//! errors of services. So the refusal of its extractor is marked in the response (`HandedOn`), and
+//! is replaced as an `Err` would be.
+//!
+//! **`with_session` boxes its future**, because on a failed load it must answer without knowing the
+//! handler's error type.
+
+mod builder;
+mod future;
+mod handler;
+mod layer;
+mod service;
+
+pub use self::builder::{LayerBuilder, commit_by_default};
+pub use self::future::ResponseFuture;
+pub use self::handler::{HandlerFuture, WithSession, with_session};
+pub use self::layer::SessionLayer;
+pub use self::service::SessionService;

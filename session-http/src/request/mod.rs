@@ -1,0 +1,25 @@
+//! One layer's session in one request: where it is kept, how a handler gets it, and its one load.
+//!
+//! | file | one idea |
+//! |---|---|
+//! | `ext.rs` | what a handler calls: `request.session()` |
+//! | `slot.rs` | the place in the request's extensions, from its arrival until its response has left |
+//! | `load.rs` | a load that belongs to the request, and not to one of the futures that wait for it |
+//!
+//! **The load belongs to its request.** A handler may leave a future of `session()` unpolled, as
+//! `select!` over `&mut future` does, or drop it. So the slot keeps the load: whoever waits for it
+//! polls it, and what wakes it wakes all who wait. It is one store command in any case.
+//!
+//! **A slot whose response has left counts for nothing.** A handler that kept the request keeps its
+//! session, detached. The same request, sent again, gets a slot of its own.
+//!
+//! **A response may take the place of another**, when the commit of an outer layer failed. What
+//! inner layers have announced to the client is kept in the extensions of the response in which they
+//! did, and is repeated in the new one. Nothing else of the dropped response survives.
+
+mod ext;
+mod load;
+mod slot;
+
+pub use self::ext::SessionExt;
+pub(crate) use self::slot::{Announced, CommitPolicy, Install, RequestGuard, Shared, Slot};

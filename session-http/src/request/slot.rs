@@ -1,0 +1,223 @@
+//! A request's place for its session. It is filled when a handler asks.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
+
+use http::{Extensions, HeaderMap, Request, Response, StatusCode};
+use session_core::{Directive, SessionManager, Timestamp};
+use smallvec::SmallVec;
+
+use crate::error::Error;
+use crate::request::load::{LoadResult, SharedLoad};
+use crate::transport::{TokenHeaders, Transport};
+
+/// What all services of one layer share.
+pub(crate) struct Shared {
+    pub(crate) manager: SessionManager,
+    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) commit_if: CommitPolicy,
+}
+
+/// Whether a response with this head means that its request succeeded.
+pub(crate) type CommitPolicy = Arc<dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync>;
+
+/// One layer's session in one request. The request's extensions hold it for the handler; the layer
+/// holds it too, to commit the session.
+pub(crate) struct Slot {
+    arrival: Arrival,
+    load: SharedLoad,
+    response_has_left: AtomicBool,
+    /// The slot of a layer further out, with another name.
+    outer: Option<Arc<Self>>,
+}
+
+/// What a session is opened with.
+#[derive(Clone)]
+struct Arrival {
+    layer: Arc<Shared>,
+    headers: TokenHeaders,
+    /// When the request arrived: it is judged by that time, however late a handler asks.
+    at: Timestamp,
+}
+
+/// What the extensions of a request hold: the slot of the innermost layer.
+#[derive(Clone)]
+struct Innermost(Arc<Slot>);
+
+/// The slot that a handler asks for. An error is made only when it is awaited: it is larger than
+/// this, and every handler's future would have room for it.
+pub(super) enum Lookup {
+    Found(Arc<Slot>),
+    NoLayer,
+    NoSuchName(Box<str>),
+}
+
+/// Whether a layer has work to do for a request.
+pub(crate) enum Install {
+    Done(Arc<Slot>),
+    /// The same layer is at work further out.
+    AlreadyThere,
+    /// Another one of the same name is.
+    Clash,
+}
+
+impl Slot {
+    /// Puts a slot into the extensions of a request.
+    ///
+    /// A slot whose response has left counts for nothing. A request brings one along if it is a
+    /// clone of an earlier request, sent again: nobody would commit what its handler changes.
+    pub(crate) fn install<B>(layer: &Arc<Shared>, request: &mut Request<B>) -> Install {
+        let innermost = request.extensions().get::<Innermost>();
+        let outer = innermost.and_then(|Innermost(slot)| slot.find_slot(Self::is_active));
+        let transport = &*layer.transport;
+        let is_twin = |slot: &Self| slot.is_active() && slot.layer().transport.clashes(transport);
+        if let Some(twin) = outer.and_then(|outer| outer.find_slot(is_twin)) {
+            return match twin.layer().manager.is_same(&layer.manager) {
+                true => Install::AlreadyThere,
+                false => Install::Clash,
+            };
+        }
+        let slot = Arc::new(Self {
+            arrival: Arrival {
+                layer: Arc::clone(layer),
+                headers: transport.token_headers(request.headers()),
+                at: layer.manager.now(),
+            },
+            load: SharedLoad::default(),
+            response_has_left: AtomicBool::new(false),
+            outer: outer.cloned(),
+        });
+        request
+            .extensions_mut()
+            .insert(Innermost(Arc::clone(&slot)));
+        Install::Done(slot)
+    }
+
+    /// The slot of the innermost layer, or of the one of this name.
+    pub(super) fn find(extensions: &Extensions, name: Option<&str>) -> Lookup {
+        let Some(Innermost(innermost)) = extensions.get() else {
+            return Lookup::NoLayer;
+        };
+        let Some(name) = name else {
+            return Lookup::Found(Arc::clone(innermost));
+        };
+        match innermost.find_slot(|slot| slot.layer().transport.is_named(name)) {
+            Some(slot) => Lookup::Found(Arc::clone(slot)),
+            None => Lookup::NoSuchName(name.into()),
+        }
+    }
+
+    /// The first such slot, from this one outwards.
+    fn find_slot(self: &Arc<Self>, is: impl Fn(&Self) -> bool) -> Option<&Arc<Self>> {
+        let mut slot = self;
+        while !is(slot) {
+            slot = slot.outer.as_ref()?;
+        }
+        Some(slot)
+    }
+
+    pub(crate) fn layer(&self) -> &Shared {
+        &self.arrival.layer
+    }
+
+    fn is_active(&self) -> bool {
+        !self.response_has_left.load(Ordering::Acquire)
+    }
+
+    /// The session, loaded once for all who ask. A failure stays: what failed to load is not tried
+    /// again in the same request, so nothing can be written on top of it.
+    async fn session(&self) -> LoadResult {
+        // A store that waits for nothing answers before another handler can ask. So its load is
+        // neither shared nor boxed.
+        if self.layer().manager.store().deadline() == Some(Duration::ZERO) {
+            self.load.try_at_once(|| self.arrival.open()).await;
+        }
+        let start = || {
+            // It holds no slot, since the slot holds it.
+            let arrival = self.arrival.clone();
+            Box::pin(async move { arrival.open().await }) as _
+        };
+        let session = self.load.join(start).await?;
+        // A load and a response that leaves may meet here. Each first states what it did and then,
+        // beyond the fence, looks for the other: at least one sees it, and detaches the session.
+        fence(Ordering::SeqCst);
+        if self.response_has_left.load(Ordering::SeqCst) {
+            self.layer().manager.detach(&session);
+        }
+        Ok(session)
+    }
+
+    /// The session, if a handler asked for it and its load has ended.
+    pub(crate) fn loaded(&self) -> Option<&LoadResult> {
+        self.load.get()
+    }
+
+    /// Takes note that the response has left, or never will. From here on nobody who holds the
+    /// session or opens it can create, renew or destroy one.
+    pub(crate) fn close(&self) {
+        if !self.is_active() {
+            return;
+        }
+        self.response_has_left.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst); // see `session`
+        if let Some(Ok(session)) = self.loaded() {
+            self.layer().manager.detach(session);
+        }
+    }
+
+    /// Puts into a response what a commit has for the client.
+    pub(crate) fn announce<B>(self: &Arc<Self>, directive: &Directive, response: &mut Response<B>) {
+        if self.outer.is_some() && *directive != Directive::Nothing {
+            let announced: &mut Announced = response.extensions_mut().get_or_insert_default();
+            announced.0.push((Arc::clone(self), directive.clone()));
+        }
+        let Arrival { layer, headers, .. } = &self.arrival;
+        let response = response.headers_mut();
+        layer.transport.announce(directive, headers, response);
+    }
+}
+
+impl Arrival {
+    async fn open(&self) -> LoadResult {
+        let tokens = self.layer.transport.tokens(&self.headers);
+        let texts: SmallVec<[&str; 1]> = tokens.iter().map(Cow::as_ref).collect();
+        let opened = self.layer.manager.open_at(&texts, self.at).await;
+        opened.map_err(Error::from)
+    }
+}
+
+impl Lookup {
+    pub(super) async fn session(self) -> LoadResult {
+        match self {
+            Self::Found(slot) => slot.session().await,
+            Self::NoLayer => Err(Error::MissingLayer),
+            Self::NoSuchName(name) => Err(Error::NoSuchName(name.into())),
+        }
+    }
+}
+
+/// What layers further in have announced to the client. The response's extensions hold it, because
+/// a layer further out may have to put another response in its place, while what they have
+/// committed stays committed.
+#[derive(Clone, Default)]
+pub(crate) struct Announced(Vec<(Arc<Slot>, Directive)>);
+
+impl Announced {
+    /// Announces it once more, in another response.
+    pub(crate) fn repeat<B>(self, response: &mut Response<B>) {
+        for (slot, directive) in self.0 {
+            slot.announce(&directive, response);
+        }
+    }
+}
+
+/// A slot as the layer's future holds it. With that future the request is over, however it ended.
+pub(crate) struct RequestGuard(pub(crate) Arc<Slot>);
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}

@@ -1,0 +1,24 @@
+//! How a token travels: in a cookie, or in a header for clients without cookies.
+//!
+//! | file | one idea |
+//! |---|---|
+//! | `transport.rs` | the trait, and what both transports need |
+//! | `cookie.rs`, `header.rs` | the two transports; `header.rs` has the settings of the header too |
+//! | `cookie_config.rs`, `place.rs` | the settings of the cookie; where a browser can send one |
+//! | `grammar.rs` | the texts of `Cookie` and `Set-Cookie`, and the pieces of a large session |
+//! | `caching.rs` | no cache keeps a response that carries a token |
+
+mod caching;
+mod cookie;
+mod cookie_config;
+mod grammar;
+mod header;
+mod place;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+pub(crate) use self::cookie::CookieTransport;
+pub use self::cookie_config::{CookieConfig, SameSite};
+pub use self::header::HeaderConfig;
+pub(crate) use self::transport::{TokenHeaders, Transport};
