@@ -1,4 +1,8 @@
-//! Where a request's new values are written before they become shared bytes.
+//! Where a request's new values are encoded.
+//!
+//! Each value and key on its own would be as fast, but takes more allocations: one more for a value
+//! that is written, 34 more for a new session of 8 keys. The budgets of `session-http`'s allocation
+//! test leave no room for either, nor for a draft that is allocated anew for each value.
 
 use std::cell::Cell;
 
@@ -8,22 +12,21 @@ use serde::Serialize;
 
 use crate::record::{Codec, CodecFault, Value};
 
-/// The first block is small, since a request often writes one small value and the value
-/// keeps its whole block alive.
+/// The first block is small: a request often writes one small value, which keeps its whole block
+/// alive.
 const FIRST_BLOCK: usize = 64;
 /// Larger values get bytes of their own, so that a small one never keeps a large block.
 const LARGEST_SHARED: usize = 512;
 
-/// A draft that grew beyond this is not kept.
+/// A larger draft is freed after use.
 const LARGEST_DRAFT: usize = 16 * 1024;
 
 thread_local! {
-    /// Where a value is written before it is known whether it is new, and how long: encoders write a few bytes at a
-    /// time, which a vector takes best.
+    /// A value is encoded here first: only then is its length known, and whether it is new.
     static DRAFT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Hands out shared bytes that lie side by side in few blocks.
+/// Hands out shared bytes from a few blocks.
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     block: BytesMut,
@@ -40,7 +43,7 @@ impl Arena {
         draft(codec, value, |bytes| self.keep(codec, bytes))
     }
 
-    /// Encodes `value`; `None` if it is the same value as `old`, and then takes no place.
+    /// Encodes `value`; `None`, and no room taken, if it is the same value as `old`.
     pub(crate) fn encode_new<T: Serialize + ?Sized>(
         &mut self,
         codec: Codec,
@@ -77,8 +80,8 @@ impl Arena {
     }
 }
 
-/// What `f` makes of the encoded value. Nobody else has the draft meanwhile: a `Serialize` that
-/// encodes another value gets one of its own.
+/// Calls `f` with the encoded value. The draft is taken meanwhile, so a `Serialize` that encodes
+/// another value gets a draft of its own.
 fn draft<T: Serialize + ?Sized, R>(
     codec: Codec,
     value: &T,
@@ -88,7 +91,7 @@ fn draft<T: Serialize + ?Sized, R>(
     draft.clear();
     let made = codec.encode_into(value, &mut draft).map(|()| f(&draft));
     if draft.capacity() <= LARGEST_DRAFT {
-        // Where the thread ends there is nothing to keep it for.
+        // Fails only while the thread ends.
         let _ = DRAFT.try_with(|kept| kept.set(draft));
     }
     made

@@ -63,7 +63,7 @@ fn changes_come_out_as_in_a_plain_list() {
         number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (number >> 16) % below
     };
-    let (mut laid_over, mut laid_out) = (0, 0);
+    let (mut overlaid, mut compact) = (0, 0);
     for round in 0..500 {
         let mut plain: std::collections::BTreeMap<String, Value> = (0..draw(12))
             .map(|n| (format!("key-{n}"), json(&"1".repeat(draw(30) as usize))))
@@ -127,15 +127,17 @@ fn changes_come_out_as_in_a_plain_list() {
                     plain.get_key_value(&key).map(|(key, _)| &**key)
                 );
             }
-            assert!(values.dead <= values.size() && values.over.len() * 2 <= values.base().len());
-            *if values.over.is_empty() {
-                &mut laid_out
+            assert!(
+                values.hidden <= values.size() && values.overlay.len() * 2 <= values.base().len()
+            );
+            *if values.overlay.is_empty() {
+                &mut compact
             } else {
-                &mut laid_over
+                &mut overlaid
             } += 1;
         }
     }
-    assert!(laid_over > 500 && laid_out > 500, "{laid_over} {laid_out}");
+    assert!(overlaid > 500 && compact > 500, "{overlaid} {compact}");
 }
 
 #[test]
@@ -152,12 +154,12 @@ fn one_change_of_many_copies_one() {
         values.base.as_ref().unwrap(),
         after.base.as_ref().unwrap()
     ));
-    assert_eq!(after.over.len(), 1);
+    assert_eq!(after.overlay.len(), 1);
     // Nothing large is held on to that nobody can see.
     let heavy = after.with(&[("key-08".into(), Some(json(&"1".repeat(100_000))))]);
-    let laid_out = heavy.with(&[]).with(&[("key-08".into(), None)]);
+    let compact = heavy.with(&[]).with(&[("key-08".into(), None)]);
     assert_eq!(
-        (laid_out.len(), laid_out.size()),
+        (compact.len(), compact.size()),
         (63, after.size() - entry_size("key-08", &json("1")))
     );
 }
@@ -180,8 +182,8 @@ fn a_large_value_that_was_replaced_is_not_held_on_to() {
     }
     assert!(
         large.is_unique(),
-        "{} bytes are dead, of {} alive",
-        after.dead,
+        "{} bytes are hidden, {} visible",
+        after.hidden,
         after.bytes
     );
 }
