@@ -7,16 +7,8 @@
 
 use std::time::Duration;
 
-use crate::record::{Lifetime, Record, SessionId};
+use crate::record::{Lifetime, REMEMBERED, Record, SessionId};
 use crate::time::Timestamp;
-
-/// For how long a session's end is remembered, and what else a late request may have to know of the
-/// past: tokens that were renewed or rotated away.
-pub(crate) const REMEMBERED: Duration = Duration::from_secs(60);
-
-/// A request that is opened this long after it arrived is late: its session may have ended
-/// meanwhile, and the mark may be over. If its token opens nothing, the request is mute.
-pub(crate) const LATE: Duration = Duration::from_secs(10);
 
 /// Marks have epochs from here on; no session is renewed that often. The epoch says why. It has at
 /// most 47 bits and 15 digits, which every engine keeps exactly.

@@ -72,17 +72,17 @@ impl TokenHash {
     }
 }
 
-/// An answer that carries a token arrives at most this long after it was sent, where a later
-/// answer has already arrived. Browsers and proxies give up on a request after about a minute.
+/// An answer that a later one has overtaken arrives within this time, or never: common proxies
+/// give up on an answer after a minute.
 const LATEST_ANSWER: Duration = Duration::from_secs(60);
-/// Successors that no client has presented yet. Eight lost answers in a row are a client that
-/// keeps no tokens; it gets no ninth, so that its record stays small.
+/// Successors that no client has presented yet. A client that lost eight answers in a row keeps
+/// no tokens, so it gets no ninth successor, and its record stays small.
 const MOST_WAITING: usize = 8;
-/// Superseded tokens of the current epoch. The default rotation (every 5 s, accepted for 10 s,
-/// remembered for 60 s more) needs 14 of them; this many suffice for one every 1.5 s.
+/// Superseded tokens of one epoch. The default rotation needs 14: one every 5 s, each accepted for
+/// 10 s and remembered for 60 s more. 48 suffice for one every 1.5 s, and take less than 4 KiB.
 const MOST_REMEMBERED: usize = 48;
-/// Tokens that a renewal retires. No epoch has more: the superseded ones, those that wait, and as
-/// many again that waited and were then presented, latest first.
+/// Tokens that a renewal retires. No epoch has more: the superseded ones, as many as can wait, and
+/// as many again that waited and were then presented, the latest first.
 const MOST_RETIRED: usize = MOST_REMEMBERED + 2 * MOST_WAITING;
 
 /// What the tokens of a session are judged by: its epoch, and the numbers of its rotation.
@@ -139,9 +139,9 @@ impl TokenHistory {
             return;
         };
         self.0[at].confirmed.get_or_insert(now);
-        // An answer with a token before it may have been overtaken. If it still arrives, the client
-        // holds that token. So one that no client has presented is valid until its answer cannot
-        // come any more; and no answer is waited for that is younger than requests under way.
+        // A client may still receive an earlier token, in an answer that was overtaken, and then
+        // holds that one. So a token that nobody has presented stays valid until its answer cannot
+        // come any more, and at least as long as one that was presented is accepted.
         let latest_answer = rules.overlap.max(LATEST_ANSWER);
         for other in &mut self.0[..at] {
             let has_arrived = other.confirmed.is_some() || now.since(other.issued) >= latest_answer;
@@ -157,8 +157,9 @@ impl TokenHistory {
 
     /// Ends the epoch by a renewal: retires every token that is still accepted.
     ///
-    /// A superseded token within its overlap is one of them. Its time begins again, so that its
-    /// request is recognised for a minute from the renewal on (law 11).
+    /// A superseded token within its overlap is one of them. Its minute begins now, because a
+    /// request that arrives with it now is one that the renewal shuts out (law 11). For a token
+    /// that was not accepted any more nothing changes.
     pub(crate) fn retire(&mut self, now: Timestamp, rules: &TokenRules) {
         let accepted = |token: &TokenHash| match token.retired {
             None => true,
@@ -174,15 +175,15 @@ impl TokenHistory {
         }
     }
 
-    /// Drops the tokens that no verdict depends on any more.
+    /// Drops the tokens that no verdict needs any more.
     ///
     /// A request may be judged up to a minute after it arrived (law 13). So a token is remembered
-    /// for a minute after it was last accepted: after a renewal at once, after a rotation beyond
-    /// its overlap. The last `keep` stay, so that without keys their theft shows (law 12).
+    /// for a minute after it was last accepted: a renewal accepts it no longer, a rotation does for
+    /// the overlap. The last `keep` stay, so that without keys their theft shows (law 12).
     fn forget(&mut self, now: Timestamp, rules: &TokenRules) {
         let is_superseded = |token: &&TokenHash| token.superseded(rules.epoch).is_some();
-        // This one, and those that were issued after it.
-        let mut superseded = self.0.iter().filter(is_superseded).count();
+        // How many superseded tokens there are from the one at hand to the newest.
+        let mut rank = self.0.iter().filter(is_superseded).count();
         self.0.retain(|token| {
             let Some(since) = token.retired else {
                 return true;
@@ -191,13 +192,14 @@ impl TokenHistory {
             if token.epoch != rules.epoch {
                 return ago < REMEMBERED;
             }
-            let rank = superseded;
-            superseded -= 1;
-            rank <= rules.keep || (rank <= MOST_REMEMBERED && ago < REMEMBERED + rules.overlap)
+            let is_recent = rank <= MOST_REMEMBERED && ago < REMEMBERED + rules.overlap;
+            let needed = rank <= rules.keep || is_recent;
+            rank -= 1;
+            needed
         });
     }
 
-    /// Makes the present of every time that is yet to come.
+    /// Makes the present of every time that is yet to come: a clock that was ahead wrote it.
     pub(crate) fn bring_back(&mut self, now: Timestamp) {
         for token in &mut self.0 {
             token.issued = token.issued.min(now);
@@ -206,7 +208,7 @@ impl TokenHistory {
         }
     }
 
-    /// Where the token of this hash stands, compared in constant time.
+    /// The index of the token of this hash, compared in constant time.
     fn position(&self, hash: &[u8; 32]) -> Option<usize> {
         self.0.iter().position(|token| is_equal(&token.hash, hash))
     }

@@ -1,9 +1,9 @@
-//! What a commit has to tell the client.
+//! What the response to a request sends to the client.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What the client must be told after a commit.
+/// What the response must send to the client after a commit.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -21,15 +21,15 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Directive {
-    /// Nothing: whatever it holds is as good as before.
+    /// Nothing: what the client holds stays as valid as it was.
     Nothing,
-    /// Hold this token from now on.
+    /// A token that the client holds from now on.
     Hold(ClientToken),
-    /// Forget the token: this request destroyed its session.
+    /// Removal of the token: this request destroyed its session.
     Forget,
 }
 
-/// A token for the client: a secret, so `Debug` shows nothing of it.
+/// A token for the client. It is a secret, so `Debug` does not show it.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -39,7 +39,7 @@ pub enum Directive {
 /// # session.insert("cart", 3)?;
 /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
 /// assert_eq!(token.as_str().len(), 43);
-/// assert_eq!(token.max_age(), None); // it ends with the browser
+/// assert_eq!(token.max_age(), None); // until the browser closes
 /// assert!(!format!("{token:?}").contains(token.as_str()));
 /// # Ok::<_, session_core::Error>(()) }).unwrap();
 /// ```
@@ -54,15 +54,15 @@ impl ClientToken {
         Self { text, max_age }
     }
 
-    /// The token: characters of base64url only.
+    /// The token as text, in characters of base64url only.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// How long the client should keep it; `None` to end with the browser.
+    /// How long the client should keep it; `None` until the browser closes.
     ///
-    /// It is exact. Round it up to the unit that the client takes: with less than a second left, a
-    /// `Max-Age` that is rounded down removes the cookie.
+    /// The duration is exact. Round it up to the unit that the client expects: with less than a
+    /// second left, a `Max-Age` that is rounded down removes the cookie.
     pub const fn max_age(&self) -> Option<Duration> {
         self.max_age
     }

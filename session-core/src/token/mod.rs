@@ -1,4 +1,6 @@
-//! What a client holds.
+//! What a client holds: the text of a token, how tokens rotate, and what a response sends of them.
+//!
+//! Which tokens are valid is decided a floor below, by the history that a record keeps of them.
 
 mod directive;
 mod rotation;

@@ -6,80 +6,97 @@ use crate::config_error::ConfigError;
 use crate::record::{Lifetime, Record, TokenRules};
 use crate::time::Timestamp;
 
-/// Replaces tokens on a schedule, so that a stolen one is soon worth nothing, or shows.
+/// Replaces tokens on a schedule, so that a stolen token soon becomes useless, or its theft shows.
 ///
 /// A token older than `ttl` gets a successor, which travels with a response that is sent anyway.
-/// Once a client has presented the successor, the tokens before it (but for those less than a
-/// minute old that nobody has presented: an answer may be overtaken by another) are accepted for
-/// another `overlap`, the last `keep` of them, and then no longer: whoever brings one holds a copy
-/// ([`OnReuse`]). Until then the predecessor stays good and gets other successors, so a response
-/// that was lost strands nobody. (Eight successors wait like that at most; then it gets no more.)
-/// Parallel requests agree on one successor.
+/// The successor does not supersede anything until a client presents it. A lost response therefore
+/// strands nobody: the predecessor stays valid, and gets other successors, up to eight that no
+/// client has presented. Parallel requests agree on one successor.
 ///
-/// Rotation renews the token and nothing else: id, data, deadline, epoch and CSRF token stay. A
-/// session that is not used is not rotated. Each rotation costs one write, and so does the first
-/// request with the successor; where these requests write anyway it costs nothing more. So at the
-/// default of 5 s a client that only reads causes two writes in 5 s.
+/// Once a client presents the successor, the tokens before it are superseded. The last `keep` of
+/// them are accepted for another `overlap`. A client that presents one of them later holds a copy,
+/// which was probably stolen: [`OnReuse`](crate::OnReuse) decides what happens then. Tokens that
+/// no client has presented and that are less than a minute old are an exception. They stay valid,
+/// because a response may overtake another.
 ///
-/// Where tokens rotate none is sent twice, so a token that the client is to keep beyond the
-/// browser's end ([`Lifetime::persistent`](crate::Lifetime::persistent)) is rotated after half of
-/// the idle timeout at the latest, so that its `Max-Age` moves; it is told with that much more.
+/// Rotation replaces the token and nothing else: id, data, deadline, epoch and CSRF token stay. The
+/// token of a session that is not used is not rotated. Each rotation costs one write, and so does
+/// the first request with the successor, except where these requests write anyway. At the default
+/// of 5 s a client that only reads causes two writes in 5 s.
 ///
-/// A manager does not rotate unless it is told to
-/// ([`ManagerBuilder::rotation`](crate::ManagerBuilder::rotation)), and cannot with a sealed store.
+/// Where tokens rotate, no token is sent twice. The `Max-Age` of a cookie that outlives the browser
+/// ([`Lifetime::persistent`](crate::Lifetime::persistent)) therefore moves with a rotation only.
+/// Such a token is rotated after half of the idle timeout at the latest, and its `Max-Age` is
+/// longer by as much.
 ///
-/// # What happens to a token
+/// By default a manager does not rotate.
+/// [`ManagerBuilder::rotation`](crate::ManagerBuilder::rotation) turns it on, for any store except
+/// a sealed one.
 ///
-/// | the token that a request presents | what happens to the request | event |
+/// # What happens to a request
+///
+/// A request *continues* with the session, has *no session* (it starts with an empty one), or is
+/// *mute*: it is anonymous, stores nothing, and its response sets no cookie.
+///
+/// | The token that it presents | The request | Event |
 /// |---|---|---|
-/// | the newest one | goes on; gets a successor if the token is older than `ttl` | |
-/// | the predecessor of one that nobody has presented yet, say because a response was lost | goes on; gets another successor after `ttl` | |
-/// | superseded, within `keep` and `overlap` | goes on; gets no token | |
-/// | superseded, within the overlap but not among the last `keep` | anonymous; stores nothing, sets no cookie | `Refused` |
-/// | superseded, beyond the overlap | anonymous. If it was superseded less than a minute ago, or the session is revoked for it, it stores nothing and sets no cookie | [`Reused`](crate::EventKind::Reused), and by [`OnReuse`] the session is revoked |
-/// | the same beside another token that is accepted | goes on with that one | |
-/// | of an earlier epoch: a renewal or sign-in retired it less than a minute ago | anonymous; stores nothing, sets no cookie | `Refused` |
-/// | of an earlier epoch, longer ago | goes on without a session | `Refused` |
-/// | never issued: its MAC is wrong, or without keys its secret is unknown | goes on without a session | `Refused` |
-/// | of a session that was destroyed or revoked less than a minute ago | anonymous; stores nothing, sets no cookie | `Refused` |
-/// | of a session that ended longer ago, or expired | goes on without a session | `Refused`, or `Expired` |
+/// | the newest one | continues; a successor after `ttl` | |
+/// | the predecessor of tokens that no client presented | continues; a successor after `ttl` | |
+/// | superseded, within `keep` and `overlap` | continues; no successor | |
+/// | superseded, within `overlap`, not among the last `keep` | is mute | `Refused` |
+/// | superseded, beyond `overlap` | is a reuse, see below | `Reused` |
+/// | of an earlier epoch: renewed less than a minute ago | is mute | `Refused` |
+/// | of an earlier epoch: renewed longer ago | has no session | `Refused` |
+/// | never issued: a wrong MAC, or without keys an unknown secret | has no session | `Refused` |
+/// | of a session destroyed or revoked less than a minute ago | is mute | `Refused` |
+/// | of a session that was deleted longer ago | has no session | `Refused` |
+/// | of a session that has expired | has no session | `Expired` |
 ///
-/// All of this holds at the time at which the request arrived, however late its handler asks for
-/// the session ([`SessionManager::open_at`](crate::SessionManager::open_at)). A record remembers
-/// superseded tokens for a minute beyond their overlap, 48 at most. A request that cannot be judged
-/// any more is anonymous, stores nothing and sets no cookie: one whose token is not known, if it
-/// is opened 10 s or more after it arrived, and one of a superseded token that is not remembered.
+/// A *reuse* ([`EventKind::Reused`](crate::EventKind::Reused)) revokes the session if
+/// [`OnReuse`](crate::OnReuse) says so. If it does, or if the token was superseded less than a
+/// minute ago, the request is mute; otherwise it has no session. A request that presents another,
+/// accepted token as well continues with that one, and is no reuse.
 ///
-/// With [keys](crate::ManagerBuilder::keys) a token's MAC shows that it was issued, and in which
-/// epoch (modulo 4), for as long as the session lives. Without keys only the hashes that the record
-/// still holds can tell: the last `keep` superseded ones, and those of about the last minute. An
-/// older token then looks like one that was never issued, so its theft does not show.
+/// All times are those at which the request arrived, however late its handler asks for the session
+/// ([`SessionManager::open_at`](crate::SessionManager::open_at)). A record remembers up to 48
+/// superseded tokens, each for a minute beyond its overlap. A request that cannot be judged is
+/// mute. That is one with a superseded token that is not remembered, if the token may have been
+/// accepted when the request arrived, and one with an unknown token that is opened 10 s or more
+/// after it arrived.
+///
+/// With [keys](crate::ManagerBuilder::keys) the MAC of a token shows that it was issued, and in
+/// which epoch (modulo 4), for as long as the session lives. Without keys only the hashes that the
+/// record still holds can show it: those of the last `keep` superseded tokens, and of about the
+/// last minute. An older token then looks like one that was never issued, so its theft does not
+/// show.
 ///
 /// ```
 /// use session_core::{MemoryStore, Rotation, SessionManager};
 /// use std::time::Duration;
 ///
 /// let quick = Rotation::default();
-/// assert_eq!((quick.ttl, quick.keep, quick.overlap), (Duration::from_secs(5), 3, Duration::from_secs(10)));
+/// assert_eq!((quick.ttl, quick.overlap), (Duration::from_secs(5), Duration::from_secs(10)));
+/// assert_eq!(quick.keep, 3);
 ///
 /// let rotation = Rotation { ttl: Duration::from_secs(900), ..Rotation::default() };
 /// assert!(SessionManager::builder(MemoryStore::new()).rotation(rotation).build().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// The age from which the newest token gets a successor. Default 5 s; [`Duration::MAX`] is
+    /// The age from which the newest token gets a successor. Default 5 s. [`Duration::MAX`] means
     /// never.
     pub ttl: Duration,
     /// How many superseded tokens are accepted at most, 1 to 8. Default 3.
     pub keep: usize,
-    /// For how long a superseded token is accepted, for requests that were under way, from the
-    /// moment when its successor was first presented. Default 10 s.
+    /// For how long a superseded token is accepted, counted from the first request with its
+    /// successor. It is for requests that were under way. Default 10 s.
     pub overlap: Duration,
 }
 
-/// Parallel requests whose answers overtake each other; more of them need a longer `ttl`.
+/// Each is one more token that a thief can use unseen. Requests under way that need more than these
+/// have a `ttl` that is too short for them.
 const MOST_KEPT: usize = 8;
-/// A copy of a token that is superseded can be used for as long, and does not show.
+/// For as long a thief can use a superseded token unseen.
 const LONGEST_OVERLAP: Duration = Duration::from_secs(3600);
 
 impl Default for Rotation {
@@ -90,7 +107,7 @@ impl Default for Rotation {
 }
 
 impl Rotation {
-    /// Never: a token changes with a renewal only.
+    /// Never: only a renewal replaces a token.
     pub const fn off() -> Self {
         Self::every(Duration::MAX)
     }
@@ -138,8 +155,8 @@ impl Rotation {
         }
     }
 
-    /// How long a client should keep its token: as long as the session may live before the token
-    /// has a successor, which is when the client hears again.
+    /// How long a client should keep its token: until the session expires if it is not used again,
+    /// and one interval longer, because only the next rotation moves `Max-Age`.
     pub(crate) fn max_age(&self, record: &Record, now: Timestamp) -> Option<Duration> {
         let lasts = record
             .expires()
@@ -162,12 +179,14 @@ impl Rotation {
         }
         if self.overlap > LONGEST_OVERLAP {
             return Err(ConfigError::new(
-                "`Rotation::overlap` is more than an hour, so theft would not show; use a shorter one",
+                "`Rotation::overlap` is more than an hour, so theft would not show; \
+                 use a shorter one",
             ));
         }
         if self.overlap.is_zero() {
             return Err(ConfigError::new(
-                "`Rotation::overlap` is 0 s, so requests under way would look like theft; use a longer one",
+                "`Rotation::overlap` is 0 s, so requests under way would look like theft; \
+                 use a longer one",
             ));
         }
         Ok(())

@@ -1,12 +1,14 @@
-//! What the client of a store on the server holds.
+//! The text of a token, which a client holds where the store is on the server.
 //!
-//! 43 characters of base64url: 16 bytes of id, 16 bytes of secret. With keys, 22 more: a
-//! 128-bit MAC. No padding and spare bits zero, so one token has one spelling.
+//! It has 43 characters of base64url: 16 bytes of id, 16 bytes of secret. With keys 22 more follow:
+//! a MAC of 128 bits. There is no padding, and spare bits are zero, so one token has one spelling.
 //!
-//! The MAC also tells the low two bits of the epoch in which it was issued, so that a
-//! token of an earlier epoch can be told from a rotated one of this epoch after its
-//! hash is forgotten: HMAC-SHA-256 over id, secret and the upper of those bits gives two
-//! halves of 128 bits, and the lower bit picks one. To verify takes two HMACs at most a key.
+//! A rotated token of this epoch that comes back late is theft. One of an earlier epoch is only
+//! reported. Their hashes are forgotten by then, so the token itself must say which it is, and its
+//! form has no room. So the MAC also carries the low two bits of the epoch: HMAC-SHA-256 over id,
+//! secret and the upper bit gives two halves of 128 bits, and the lower bit selects one of them.
+//! To verify a token takes at most two HMACs for each key. An attacker gains a factor of four
+//! against 2^128.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -67,9 +69,9 @@ pub(crate) struct Presented {
 /// What the MAC of a token says, once a key has verified it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signature {
-    /// The epoch in which it was issued.
+    /// The epoch in which the token was issued.
     pub(crate) epoch: EpochBits,
-    /// A key verified it that is not the newest one.
+    /// The key that verified it is not the newest one.
     pub(crate) old_key: bool,
 }
 
@@ -103,16 +105,11 @@ impl Tokens {
         text
     }
 
-    /// Reads a token; `None` if it has not the right form or no key verifies it.
+    /// Reads a token; `None` if its form is wrong or no key verifies it.
     pub(crate) fn read(&self, text: &str) -> Option<Presented> {
         let text = text.as_bytes();
         let signed = !self.macs.is_empty();
-        let length = if signed {
-            PLAIN_CHARS + MAC_CHARS
-        } else {
-            PLAIN_CHARS
-        };
-        if text.len() != length {
+        if text.len() != PLAIN_CHARS + if signed { MAC_CHARS } else { 0 } {
             return None;
         }
         let (head, tail) = text.split_at(PLAIN_CHARS);
@@ -137,7 +134,7 @@ impl Tokens {
                 let odd = odd.ct_eq(given);
                 if bool::from(even.ct_eq(given) | odd) {
                     return Some(Signature {
-                        epoch: EpochBits::from_halves(upper, odd.unwrap_u8()),
+                        epoch: EpochBits::new(upper, odd.unwrap_u8()),
                         old_key: position > 0,
                     });
                 }

@@ -83,7 +83,7 @@ impl TokenMaintenance {
 
 /// The low two bits of an epoch: what the MAC of a token says of it.
 ///
-/// So a token of exactly 4, 8, .. renewals ago counts as one of this epoch.
+/// A token that is exactly 4, 8, .. renewals old therefore counts as one of this epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EpochBits(u8);
 
@@ -92,8 +92,8 @@ impl EpochBits {
         Self((epoch & 3) as u8)
     }
 
-    pub(crate) const fn from_halves(upper: u8, lower: u8) -> Self {
-        Self((upper << 1 | lower) & 3)
+    pub(crate) const fn new(upper: u8, lower: u8) -> Self {
+        Self(upper << 1 | lower)
     }
 
     pub(crate) const fn upper(self) -> u8 {
@@ -106,21 +106,26 @@ impl EpochBits {
 }
 
 impl TokenHistory {
-    /// Judges the token of this hash by the time at which its request arrived, however late
-    /// somebody asks (law 13). `signed` is what its MAC says, which shows that it was issued.
+    /// Judges the token of this hash by what it was when its request arrived, however late the
+    /// handler asks (law 13). `signed` is the epoch by the token's MAC, which shows that the token
+    /// was issued. Without a MAC a forgotten token cannot be told from one that never was.
     ///
-    /// | hash | epoch | when the request arrived | verdict | law |
-    /// |---|---|---|---|---|
-    /// | known | this one | not superseded | `Accepted(Current)` | 10 |
-    /// | known | this one | superseded for less than `overlap`, or since; among the last `keep` | `Accepted(Superseded)` | 10 |
-    /// | known | this one | the same, but not among the last `keep` | `Surplus` | 10, 13 |
-    /// | known | this one | superseded for `overlap` or longer | `Reused` | 12 |
-    /// | known | an earlier one | retired for less than a minute, or since | `Renewed` | 11, 13 |
-    /// | known | an earlier one | retired for longer | `Former` | 11, 12 |
-    /// | forgotten | this one, by its MAC | may have been accepted | `Undecidable` | 13 |
-    /// | forgotten | this one, by its MAC | superseded for `overlap` or longer | `Reused` | 12 |
-    /// | forgotten | an earlier one, by its MAC | | `Former` | 12 |
-    /// | unknown, without a MAC | | | `Unknown` | 3 |
+    /// ```text
+    /// hash      epoch    when the request arrived, the token was    verdict               law
+    /// ──────────────────────────────────────────────────────────────────────────────────────────
+    /// known     this     not superseded, even now                   Accepted(Current)     10
+    /// known     this     not yet superseded, or for less than the   Accepted(Superseded)  10, 13
+    ///                    overlap, and among the last `keep`
+    /// known     this     superseded for less than the overlap,      Surplus               10
+    ///                    and not among the last `keep`
+    /// known     this     superseded for the overlap or longer       Reused(Some(when))    12
+    /// known     earlier  not yet retired, or for less than 60 s     Renewed               11, 13
+    /// known     earlier  retired for 60 s or longer                 Former                11, 12
+    /// no, MAC   this     perhaps accepted: nobody remembers         Undecidable           13
+    /// no, MAC   this     superseded for the overlap or longer       Reused(None)          12
+    /// no, MAC   earlier  retired for 60 s or longer                 Former                11, 12
+    /// no MAC    -        unknown                                    Unknown               3
+    /// ```
     pub(crate) fn judge(
         &self,
         hash: &[u8; 32],
@@ -133,7 +138,8 @@ impl TokenHistory {
             let Some(epoch) = signed else {
                 return Verdict::Unknown;
             };
-            // Without rotation no token of this epoch was ever superseded, so it is four epochs old.
+            // Where nothing rotates no token of this epoch is ever forgotten: the same two bits are
+            // those of an epoch that is four renewals old, or eight.
             if epoch != EpochBits::of(rules.epoch) || rules.successor_after.is_none() {
                 return Verdict::Former;
             }
