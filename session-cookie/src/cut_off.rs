@@ -6,22 +6,23 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use session_core::{Record, StoreError, Timestamp};
 
-/// Says since when the sessions of a principal count: "nothing issued before", kept by the
-/// application in a place of its own, such as a column beside the password. To set it to the
-/// present is to sign out everywhere.
+/// Says since when the sessions of a principal count: "nothing issued before". The application
+/// keeps that instant in a place of its own, such as a column next to the password. To set it to
+/// the present is to sign out everywhere.
 ///
-/// It is asked when a sealed session with a principal is opened, and again before it is sealed
-/// anew, so that a request under way cannot carry a session over the cut. A first sealing (a new
-/// session) asks nobody. What counts is when the principal signed in: no activity moves that. A
-/// token that was cut off shows as an unknown one ([`Refused`](session_core::EventKind::Refused)).
+/// The store asks when it opens a sealed session with a principal, and again before it seals that
+/// session again, so that a request under way cannot carry a session over the cut. The first
+/// sealing of a new session asks nobody. What counts is when the principal signed in: no activity
+/// moves that. A token that was cut off shows as an unknown one
+/// ([`Refused`](session_core::EventKind::Refused)).
 ///
-/// The session of the request that sets it is cut too: call
+/// The session of the request that sets the instant is cut off too: call
 /// [`sign_in`](session_core::Session::sign_in) again in that request to keep it. Take the instant
-/// from the application's clock and keep its milliseconds; rounded down to seconds, sessions signed
-/// in within that second survive.
+/// from the application's clock and keep its milliseconds. If it is rounded down to seconds,
+/// sessions that signed in within that second survive.
 ///
-/// Any function from a principal to an instant is one; where the answer takes a query, implement
-/// the trait.
+/// Any function from a principal to an instant is a cut-off. Implement the trait where the answer
+/// takes a query.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -47,13 +48,12 @@ use session_core::{Record, StoreError, Timestamp};
 /// ```
 #[async_trait]
 pub trait CutOff: Send + Sync + 'static {
-    /// The instant before which nothing counts that was issued for this principal; `None` if there
-    /// is none.
+    /// The instant since which the sessions of this principal count; `None` if all do.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] if that cannot be found out now: the request then fails, and
-    /// nobody is let in.
+    /// [`StoreError::Unavailable`] if that cannot be found out now. The request then fails and
+    /// lets nobody in.
     async fn not_before(&self, principal: &str) -> Result<Option<Timestamp>, StoreError>;
 }
 

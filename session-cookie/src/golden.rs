@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use session_core::{Codec, Key, KeyRing, Lifetime, Record, SessionId, SessionStore, Timestamp};
 
+use crate::seal::Sealing;
 use crate::seal::{NONCE, Suite, hint};
-use crate::{CookieStore, Sealing};
+use crate::store::CookieStore;
 
 const SIGNED: &str = include_str!("../tests/golden/signed.txt");
 const ENCRYPTED: &str = include_str!("../tests/golden/encrypted.txt");

@@ -1,18 +1,20 @@
 //! The keys of each scope, derived once.
+//!
+//! The key of a sealed session names its scope, so one store serves several layers, and each layer
+//! has keys of its own.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytestring::ByteString;
 use session_core::{KeyRing, Timestamp};
 
-use crate::Sealing;
-use crate::seal::{NONCE, Opened, Suite, hint};
+use crate::seal::{NONCE, Opened, Sealing, Suite, hint};
 
-/// Scopes come from the application, which has one or a few. The bound is for the one that
-/// makes them up as it goes.
+/// Scopes come from the application, which has one or a few. The bound is for an application that
+/// invents new ones all the time.
 const MOST_SCOPES: usize = 64;
 
-/// The keys of every scope that was asked for of late.
+/// The keys of the scopes that were used last.
 pub(crate) struct Scopes {
     keys: KeyRing,
     /// What may be opened; the first one seals.
@@ -48,7 +50,7 @@ impl Scopes {
         self.keys.len()
     }
 
-    /// No code panics while it holds the lock, so poison means nothing.
+    /// The keys of this scope. No code panics while it holds the lock, so poison means nothing.
     pub(crate) fn get(&self, name: &str) -> Arc<Scope> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(scope) = find(&known, name) {
@@ -107,11 +109,10 @@ impl Scope {
     /// Opens a token that a key of this scope sealed, by an algorithm that may be opened.
     pub(crate) fn open(&self, token: &[u8]) -> Option<Opened> {
         let (sealing, id) = hint(token)?;
-        let suite = self
-            .suites
-            .iter()
-            .find(|suite| suite.sealing() == sealing)?;
-        suite.open(id, token)
+        let mut suites = self.suites.iter();
+        suites
+            .find(|suite| suite.sealing() == sealing)?
+            .open(id, token)
     }
 }
 

@@ -53,7 +53,7 @@ impl Sealing {
     }
 
     /// Bytes before the record.
-    const fn front(self) -> usize {
+    const fn prefix(self) -> usize {
         match self {
             Self::Signed => HEADER,
             Self::Encrypted => HEADER + NONCE,
@@ -61,7 +61,7 @@ impl Sealing {
     }
 
     /// Bytes after the record: the MAC or the tag.
-    const fn tail(self) -> usize {
+    const fn suffix(self) -> usize {
         match self {
             Self::Signed => 32,
             Self::Encrypted => 16,
@@ -70,7 +70,7 @@ impl Sealing {
 
     /// Bytes that sealing adds to a record.
     pub(crate) const fn overhead(self) -> usize {
-        self.front() + self.tail()
+        self.prefix() + self.suffix()
     }
 
     /// Characters of the token that holds a record of this many bytes.
@@ -142,8 +142,8 @@ impl Suite {
         self.sealing
     }
 
-    /// Seals a record with the newest key; `None` only if it is too long for the cipher. The
-    /// nonce must be a new one; a signature takes none.
+    /// Seals a record with the newest key; `None` only if it is too long for the cipher. Encryption
+    /// needs a nonce that was never used; a signature uses none.
     pub(crate) fn seal(
         &self,
         payload: &[u8],
@@ -182,7 +182,8 @@ impl Suite {
             return None;
         }
         let expires = u64::from_be_bytes(sealed.get(EXPIRY)?.try_into().ok()?);
-        let payload = self.context.len() + self.sealing.front()..buffer.len() - self.sealing.tail();
+        let payload =
+            self.context.len() + self.sealing.prefix()..buffer.len() - self.sealing.suffix();
         keys.find_map(|key| key.cipher.open(&mut buffer, &payload))?;
         Some(Opened {
             buffer,
@@ -193,13 +194,11 @@ impl Suite {
 }
 
 impl SealKey {
-    /// Both take any key of 32 bytes, so there is always one.
+    /// Both algorithms take any key of 32 bytes, so there is always one.
     fn new(sealing: Sealing, key: &DerivedKey) -> Option<Self> {
         let cipher = match sealing {
             Sealing::Signed => Cipher::Hmac(Hmac::new_from_slice(key.bytes()).ok()?),
-            Sealing::Encrypted => {
-                Cipher::Aead(XChaCha20Poly1305::new_from_slice(key.bytes()).ok()?)
-            }
+            Sealing::Encrypted => Cipher::Aead(KeyInit::new_from_slice(key.bytes()).ok()?),
         };
         Some(Self {
             id: key.id(),
@@ -228,8 +227,8 @@ impl Cipher {
         Some(())
     }
 
-    /// Authenticates the buffer and makes its payload readable. What is not authentic
-    /// leaves the buffer as it was, for the next key to try.
+    /// Authenticates the buffer and makes its payload readable. If that fails, the buffer is as it
+    /// was, for the next key to try.
     fn open(&self, buffer: &mut [u8], payload: &Range<usize>) -> Option<()> {
         match self {
             Self::Hmac(hmac) => {

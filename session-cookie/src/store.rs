@@ -10,10 +10,9 @@ use session_core::{
     SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
 };
 
-use crate::Sealing;
 use crate::cut_off::{Cut, CutOff};
 use crate::scope::Scopes;
-use crate::seal::{NONCE, Opened};
+use crate::seal::{NONCE, Opened, Sealing};
 
 /// Characters that one cookie may hold: what every browser takes.
 const COOKIE: usize = 4096;
@@ -59,9 +58,11 @@ impl CookieStore {
     /// # use session_core::{KeyRing, Lifetime, Record, SessionId, SessionStore, Timestamp};
     /// # use std::sync::Arc;
     /// # let now = Timestamp::from_millis(1_000);
-    /// # let record = Arc::new(Record::new(SessionId::random().unwrap(), "id", Lifetime::default(), now));
+    /// # let id = SessionId::random().unwrap();
+    /// # let record = Arc::new(Record::new(id, "id", Lifetime::default(), now));
     /// let store = CookieStore::encrypted(KeyRing::new([1; 32]).unwrap());
-    /// let [one, two] = [store.create(&record, now).await.unwrap(), store.create(&record, now).await.unwrap()];
+    /// let one = store.create(&record, now).await.unwrap();
+    /// let two = store.create(&record, now).await.unwrap();
     /// assert_ne!(one, two); // a new nonce each time, so not even equality shows
     /// assert_eq!(store.load(&one, now).await.unwrap(), store.load(&two, now).await.unwrap());
     /// # });
@@ -108,15 +109,16 @@ impl CookieStore {
         Ok(Self { cookies, ..self })
     }
 
-    /// Also opens what was sealed this way, so that a site can move from one to the other.
-    /// Writes are sealed the way that the store was made with.
+    /// Also opens sessions that were sealed this way, so that a site can move from one way to the
+    /// other. Writes are sealed in the way that the store was made with.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// # use session_core::{Lifetime, Record, SessionId, SessionStore, Timestamp};
     /// # use std::sync::Arc;
     /// # let now = Timestamp::from_millis(1_000);
-    /// # let record = Arc::new(Record::new(SessionId::random().unwrap(), "id", Lifetime::default(), now));
+    /// # let id = SessionId::random().unwrap();
+    /// # let record = Arc::new(Record::new(id, "id", Lifetime::default(), now));
     /// use session_cookie::{CookieStore, Sealing};
     /// use session_core::KeyRing;
     ///
@@ -138,8 +140,9 @@ impl CookieStore {
         }
     }
 
-    /// Asks, for each sealed session with a principal, since when its sessions count: to sign them
-    /// out everywhere. Default: nobody is asked, and what was sealed opens until it expires.
+    /// Asks, for each sealed session with a principal, since when the sessions of that principal
+    /// count, so that they can be signed out everywhere. By default nobody is asked, and a sealed
+    /// session opens until it expires.
     ///
     /// [`CutOff`] has an example.
     #[must_use]
@@ -178,7 +181,7 @@ impl CookieStore {
             getrandom::fill(&mut nonce).map_err(StoreError::unavailable)?;
         }
         let scope = self.scopes.get(record.scope());
-        // A ring has a key and the size is checked, so there is always a token.
+        // A ring is never empty, and the size is checked, so sealing does not fail.
         let token = scope
             .seal(&payload, now, record.expires(), &nonce)
             .ok_or_else(|| StoreError::unavailable("the session could not be sealed"))?;
@@ -187,6 +190,16 @@ impl CookieStore {
             token: token.into(),
         })
     }
+}
+
+macro_rules! unsupported {
+    ($operation:literal) => {
+        Err(StoreError::Unsupported(concat!(
+            $operation,
+            ", since only clients hold them; use a store on the server, or \
+             `CookieStore::with_cut_off` to end all of them"
+        )))
+    };
 }
 
 #[async_trait]
@@ -199,7 +212,7 @@ impl SessionStore for CookieStore {
         }
     }
 
-    /// It waits for nothing but a [cut-off](Self::with_cut_off), which is the application's.
+    /// Nothing is waited for but a [cut-off](Self::with_cut_off), which is the application's.
     fn deadline(&self) -> Option<Duration> {
         self.cut.0.is_none().then_some(Duration::ZERO)
     }
@@ -209,18 +222,19 @@ impl SessionStore for CookieStore {
         Durability::Durable
     }
 
-    /// An expired one too if it is genuine, so that its expiry can be told.
+    /// Hands back an expired session too if it is genuine, so that its expiry can be told.
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(opened) = self.open(key) else {
             return Ok(None);
         };
         let expired = now >= opened.expires();
         let record = match Record::decode(opened.into_payload()) {
-            // Nobody would be let in by it anyway.
+            // It would let nobody in anyway, so nobody has to hear that it is damaged.
             Err(_) if expired => return Ok(None),
             decoded => decoded?,
         };
-        // What has expired must not look live, whatever the record in it says.
+        // The seal and the record each have an expiry. A session whose seal has expired must not
+        // look live by its record.
         let ours = is_for(key, &record) && !(expired && record.is_live(now));
         Ok((ours && self.cut.passes(&record).await?).then(|| Arc::new(record)))
     }
@@ -258,24 +272,15 @@ impl SessionStore for CookieStore {
     }
 
     async fn list(&self, _: &str, _: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        Err(StoreError::Unsupported(
-            "listing the sessions of a principal, since only clients hold them; \
-             use a store on the server, or `CookieStore::with_cut_off` to end all of them",
-        ))
+        unsupported!("listing the sessions of a principal")
     }
 
     async fn delete_one(&self, _: &str, _: SessionId, _: Ended) -> Result<bool, StoreError> {
-        Err(StoreError::Unsupported(
-            "ending a session of a principal, since only clients hold them; \
-             use a store on the server, or `CookieStore::with_cut_off` to end all of them",
-        ))
+        unsupported!("ending a session of a principal")
     }
 
     async fn delete_all(&self, _: &str, _: Option<SessionId>, _: Ended) -> Result<u64, StoreError> {
-        Err(StoreError::Unsupported(
-            "ending the sessions of a principal, since only clients hold them; \
-             use a store on the server, or `CookieStore::with_cut_off` to end all of them",
-        ))
+        unsupported!("ending the sessions of a principal")
     }
 
     async fn delete_expired(&self, _: Timestamp) -> Result<u64, StoreError> {

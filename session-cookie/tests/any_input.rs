@@ -47,7 +47,8 @@ prop_compose! {
         let lifetime = Lifetime::new(millis(idle), millis(idle + more)).unwrap();
         let lifetime = if persistent { lifetime.persistent() } else { lifetime };
         let id = SessionId::from_bytes(id);
-        let mut record = Record::new(id, scope, lifetime, Timestamp::from_millis(now)).with_version(version);
+        let now = Timestamp::from_millis(now);
+        let mut record = Record::new(id, scope, lifetime, now).with_version(version);
         if let Some(principal) = principal {
             record = record.with_principal(principal);
         }

@@ -309,6 +309,7 @@ async fn nothing_secret_shows() {
             "{:?}",
             CookieStore::signed(ring(1)).also_open(Sealing::Encrypted)
         ),
-        "CookieStore { sealing: Signed, opens: [Signed, Encrypted], cookies: 1, cut_off: none, keys: 1, .. }"
+        "CookieStore { sealing: Signed, opens: [Signed, Encrypted], cookies: 1, cut_off: none, \
+         keys: 1, .. }"
     );
 }

@@ -1,20 +1,58 @@
-//! The settings of a store.
+//! From settings to a store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::RawDocumentBuf;
-use mongodb::options::{Acknowledgment, SelectionCriteria, WriteConcern};
+use mongodb::options::{
+    Acknowledgment, CollectionOptions, ReadConcern, SelectionCriteria, WriteConcern,
+};
 use mongodb::{Client, Collection, Database};
 use session_core::ConfigError;
 
-use crate::settings::{check_concern, check_names, check_reads};
-use crate::store::{Inner, MongoStore, PRIMARY};
-use crate::{ConnectError, uri};
+use crate::error::ConnectError;
+use crate::sessions::{PRIMARY, Sessions};
+use crate::settings::{Indexes, check_concern, check_names, check_reads, server_wait};
+use crate::store::MongoStore;
+use crate::uri;
 
 const DATABASE: &str = "sessions";
 const COLLECTION: &str = "sessions";
 const DEADLINE: Duration = Duration::from_millis(1500);
+
+impl MongoStore {
+    /// A store with default settings over what a URI names.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), session_mongo::ConnectError> {
+    /// use session_mongo::MongoStore;
+    ///
+    /// let store = MongoStore::connect("mongodb://127.0.0.1:27017/shop").await?;
+    /// # let _ = store;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`], which says what to do.
+    pub async fn connect(uri: impl AsRef<str>) -> Result<Self, ConnectError> {
+        Self::builder(uri.as_ref()).connect().await
+    }
+
+    /// A store with settings.
+    pub fn builder(source: impl Into<Source>) -> MongoStoreBuilder {
+        MongoStoreBuilder {
+            source: source.into(),
+            database: None,
+            collection: None,
+            deadline: DEADLINE,
+            writes: None,
+            touches: WriteConcern::nodes(1),
+            reads: PRIMARY,
+            indexes: Indexes::Made,
+        }
+    }
+}
 
 /// Where the sessions are: a URI, or a client, database or collection that the application has.
 ///
@@ -90,25 +128,12 @@ pub struct MongoStoreBuilder {
     collection: Option<String>,
     deadline: Duration,
     writes: Option<WriteConcern>,
-    touches: Option<WriteConcern>,
+    touches: WriteConcern,
     reads: SelectionCriteria,
-    indexes: bool,
+    indexes: Indexes,
 }
 
 impl MongoStoreBuilder {
-    pub(crate) fn new(source: Source) -> Self {
-        Self {
-            source,
-            database: None,
-            collection: None,
-            deadline: DEADLINE,
-            writes: None,
-            touches: None,
-            reads: PRIMARY,
-            indexes: true,
-        }
-    }
-
     /// The database; that of the URI if not set, else `sessions`.
     pub fn database(mut self, name: impl Into<String>) -> Self {
         self.database = Some(name.into());
@@ -145,7 +170,7 @@ impl MongoStoreBuilder {
     /// The same for a write of activity alone, which may be lost without harm; one node if not set.
     /// It is acknowledged too, or active people would be signed out without anybody knowing why.
     pub fn touch_write_concern(mut self, concern: WriteConcern) -> Self {
-        self.touches = Some(concern);
+        self.touches = concern;
         self
     }
 
@@ -164,7 +189,7 @@ impl MongoStoreBuilder {
     /// [`delete_expired`](session_core::SessionStore::delete_expired), and those of a principal are
     /// looked for in all.
     pub fn without_indexes(mut self) -> Self {
-        self.indexes = false;
+        self.indexes = Indexes::Skipped;
         self
     }
 
@@ -180,10 +205,10 @@ impl MongoStoreBuilder {
     pub async fn connect(self) -> Result<MongoStore, ConnectError> {
         let indexes = self.indexes;
         let store = self.lazy().await?;
-        store.look_at_clock(indexes).await?;
-        store.examine().await?;
-        store.try_out(!indexes).await?;
-        if indexes {
+        store.check_clock(indexes).await?;
+        store.check_collection().await?;
+        store.probe(indexes).await?;
+        if indexes == Indexes::Made {
             store.make_indexes().await?;
         }
         Ok(store)
@@ -200,43 +225,43 @@ impl MongoStoreBuilder {
     /// A setting that is wrong, or a name that does not resolve in a `mongodb+srv` URI.
     pub async fn lazy(self) -> Result<MongoStore, ConfigError> {
         if self.deadline < Duration::from_millis(1) || self.deadline > Duration::from_secs(60) {
-            let text = format!(
+            return Err(ConfigError::new(format!(
                 "deadline must be between 1 ms and 60 s, not {:?}",
                 self.deadline
-            );
-            return Err(ConfigError::new(text));
+            )));
         }
         check_reads(&self.reads)?;
-        let touches = self
-            .touches
-            .clone()
-            .unwrap_or_else(|| WriteConcern::nodes(1));
-        check_concern("touch_write_concern", &touches)?;
+        check_concern("touch_write_concern", &self.touches)?;
         if let Some(writes) = &self.writes {
             check_concern("write_concern", writes)?;
         }
-        let sessions = self.sessions().await?;
-        let space = sessions.namespace();
+        let given = self.named_collection().await?;
+        let space = given.namespace();
         check_names(&space.db, &space.coll)?;
-        let writes = match self.writes {
-            Some(writes) => Some(writes),
-            None => sessions.write_concern().cloned(),
-        };
+        let writes = self
+            .writes
+            .or_else(|| given.write_concern().cloned())
+            .unwrap_or_default();
         let writes = completed(writes, Acknowledgment::Majority, self.deadline);
         check_concern("the write concern in the URI, or of the client", &writes)?;
+        let options = CollectionOptions::builder()
+            .selection_criteria(self.reads)
+            // Reads see what a majority does not have yet, or a request might not see what the one
+            // before it has saved.
+            .read_concern(ReadConcern::local())
+            .write_concern(writes)
+            .build();
+        let database = given.client().database(&space.db);
         Ok(MongoStore {
-            inner: Arc::new(Inner {
-                sessions,
+            sessions: Arc::new(Sessions {
+                collection: database.collection_with_options(&space.coll, options),
                 deadline: self.deadline,
-                writes,
-                touches: completed(Some(touches), Acknowledgment::Nodes(1), self.deadline),
-                reads: self.reads,
+                touches: completed(self.touches, Acknowledgment::Nodes(1), self.deadline),
             }),
         })
     }
 
-    async fn sessions(&self) -> Result<Collection<RawDocumentBuf>, ConfigError> {
-        let named = self.collection.as_deref().unwrap_or(COLLECTION);
+    async fn named_collection(&self) -> Result<Collection<RawDocumentBuf>, ConfigError> {
         let database = match &self.source.0 {
             Kind::Uri(uri) => self.database_of(&uri::client(uri, self.deadline).await?)?,
             Kind::Client(client) => self.database_of(client)?,
@@ -252,19 +277,19 @@ impl MongoStoreBuilder {
                 ));
             }
         };
-        Ok(database.collection(named))
+        Ok(database.collection(self.collection.as_deref().unwrap_or(COLLECTION)))
     }
 
-    /// The URI's database may be meant for the login alone.
     fn database_of(&self, client: &Client) -> Result<Database, ConfigError> {
-        let named = match &self.database {
-            Some(name) => return Ok(client.database(name)),
-            None => client.default_database(),
-        };
-        match named {
+        if let Some(name) = &self.database {
+            return Ok(client.database(name));
+        }
+        match client.default_database() {
+            // It may be there for the login alone.
             Some(database) if ["admin", "local", "config"].contains(&database.name()) => {
                 Err(ConfigError::new(
-                    "the database in the MongoDB URI is one of the server's own; name another with `database`, and this one as authSource",
+                    "the database in the MongoDB URI is one of the server's own; name another \
+                     with `database`, and this one as authSource",
                 ))
             }
             Some(database) => Ok(database),
@@ -273,22 +298,12 @@ impl MongoStoreBuilder {
     }
 }
 
-/// With `nodes`, where nothing else is stated. The server, too, waits no longer than it matters: a
-/// write that its nodes do not take would hold its connection until they do.
-fn completed(
-    stated: Option<WriteConcern>,
-    nodes: Acknowledgment,
-    deadline: Duration,
-) -> WriteConcern {
-    let mut concern = stated.unwrap_or_default();
+/// The write concern, with these nodes where it states none. The server, too, waits no longer than
+/// the answer matters: a write that its nodes do not take holds its connection until they do.
+fn completed(mut concern: WriteConcern, nodes: Acknowledgment, deadline: Duration) -> WriteConcern {
     concern.w.get_or_insert(nodes);
-    concern.w_timeout.get_or_insert(share(deadline));
+    concern.w_timeout.get_or_insert(server_wait(deadline));
     concern
-}
-
-/// What may be waited for, so that there is time to tell of it before the deadline.
-pub(crate) fn share(deadline: Duration) -> Duration {
-    deadline * 4 / 5
 }
 
 #[cfg(test)]

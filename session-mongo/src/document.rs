@@ -1,42 +1,54 @@
-//! How a session lies in MongoDB: a document, and what is in it.
+//! A session as a document in MongoDB, and back.
+//!
+//! - **JSON is text**, not BSON: a value comes back byte for byte as it was written, whatever its
+//!   numbers and the order of its keys.
+//! - **The end of a session is stored twice.** Updates look at `ends`, which has no index, because
+//!   a condition on an indexed field beside `_id` makes an update cost half as much again.
+//!   `expires`, a minute later, has the TTL index.
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use mongodb::bson::raw::CStr;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{
     Binary, Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc,
 };
-use session_core::{ByteString, Codec, Record, SessionId, StoreError, Timestamp, Value, Values};
+use session_core::{ByteString, Codec, Record, SessionId, StoreError, Value, Values};
 
+use crate::bson::{date, number, timestamp};
 use crate::mark;
-use crate::store::GRACE;
+
+/// How much longer than the session the server keeps its document: clocks differ.
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
+
+/// The filter for one document.
+pub(crate) fn by_id(id: SessionId) -> Document {
+    doc! { "_id": id.encode() }
+}
 
 /// The whole document of a record.
 pub(crate) fn of_record(record: &Record) -> Document {
-    let mut data = Document::new();
-    for (key, value) in record.values().iter() {
-        data.insert(escape(key), bson_of(value));
-    }
-    let mut document = doc! { "_id": record.id().encode() };
+    let mut document = by_id(record.id());
     document.extend(counts(record));
     document.extend(activity(record));
-    document.extend(head(record));
-    document.insert("data", data);
+    document.extend(metadata(record));
+    document.insert("data", data(record.values().iter()));
     document
 }
 
-/// What every update moves: version and sizes.
+/// What every update writes: version and sizes.
 pub(crate) fn counts(record: &Record) -> Document {
     doc! {
         "v": number(record.version()),
-        "size": number_of(size_of(record)),
-        "keys": number_of(record.values().len()),
+        "size": number(record.limited_size()),
+        "keys": number(record.values().len()),
     }
 }
 
-/// What a touch moves.
+/// What a touch writes.
 pub(crate) fn activity(record: &Record) -> Document {
     doc! {
         "seen": date(record.last_seen()),
@@ -45,8 +57,8 @@ pub(crate) fn activity(record: &Record) -> Document {
     }
 }
 
-/// What only a replacement of the metadata moves. A principal that is none is left out.
-pub(crate) fn head(record: &Record) -> Document {
+/// What a replacement of the metadata writes. Without a principal there is no such field.
+pub(crate) fn metadata(record: &Record) -> Document {
     let mut document = doc! {
         "epoch": number(record.epoch()),
         "created": date(record.created()),
@@ -61,37 +73,21 @@ pub(crate) fn head(record: &Record) -> Document {
 }
 
 pub(crate) fn idle(record: &Record) -> i64 {
-    i64::try_from(record.lifetime().idle().as_millis()).unwrap_or(i64::MAX)
+    number(record.lifetime().idle().as_millis())
 }
 
-/// What [`Limits`](session_core::Limits) are about.
-pub(crate) fn size_of(record: &Record) -> usize {
-    record.limited_size()
+/// The fields of values.
+pub(crate) fn data<'a>(values: impl Iterator<Item = (&'a str, &'a Value)>) -> Document {
+    values
+        .map(|(key, value)| (escape(key).into_owned(), bson_of(value)))
+        .collect()
 }
 
-pub(crate) fn number(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-pub(crate) fn number_of(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// The last date of BSON stands for all later ones.
-pub(crate) fn date(at: Timestamp) -> DateTime {
-    DateTime::from_millis(number(at.as_millis()))
-}
-
-/// JSON is text that people can read; other values are their codec's tag and their bytes.
+/// JSON is text that people can read; another value is its codec's tag and its bytes.
 pub(crate) fn bson_of(value: &Value) -> Bson {
     match (value.codec(), std::str::from_utf8(value.bytes())) {
         (Codec::Json, Ok(text)) => Bson::String(text.to_owned()),
-        (codec, _) => {
-            let mut tagged = Vec::with_capacity(1 + value.bytes().len());
-            tagged.push(codec.tag());
-            tagged.extend_from_slice(value.bytes());
-            binary(tagged)
-        }
+        (codec, _) => binary([&[codec.tag()], value.bytes()].concat()),
     }
 }
 
@@ -135,9 +131,8 @@ fn unescape(name: &str) -> Option<Cow<'_, str>> {
     if name == "%" {
         return Some("".into());
     }
-    let mut key = String::with_capacity(name.len());
     let mut parts = name.split('%');
-    key.push_str(parts.next()?);
+    let mut key = parts.next()?.to_owned();
     for part in parts {
         let (code, rest) = part.split_at_checked(2)?;
         key.push(match code {
@@ -176,8 +171,8 @@ pub(crate) fn read(id: SessionId, document: RawDocumentBuf) -> Result<Arc<Record
             "data" => fields.data = value.as_document(),
             "ended" => fields.ended = value.as_str(),
             "at" => fields.at = value.as_datetime(),
-            // A condition on an array holds if it does for one of its items; then the server could
-            // not add to it.
+            // A condition on an array holds if it does for one of its items, so an update would
+            // match, and then the server could not add to the array.
             "size" | "keys" if value.as_array().is_some() => return Err(damaged("the size")),
             _ => {}
         }
@@ -185,11 +180,9 @@ pub(crate) fn read(id: SessionId, document: RawDocumentBuf) -> Result<Arc<Record
     if let Some(ended) = fields.ended {
         return Ok(Arc::new(mark::read(id, ended, fields.at)));
     }
-    let record = fields
-        .record(&bytes)
-        .ok_or_else(|| damaged("a field of the metadata"))??;
-    // What the server decides by is what the record says: an update that finds out why nothing
-    // matched relies on that.
+    let record = fields.record(&bytes)?;
+    // The server decides by these fields, `apply_to` by the record. If they differed, an update
+    // that matched nothing would be tried again until its deadline.
     let agree = fields.epoch == Some(number(record.epoch()))
         && fields.ends == Some(date(record.expires()))
         && fields.principal.map(|principal| principal.as_str()) == record.principal().map(Some)
@@ -206,6 +199,8 @@ fn damaged(what: &'static str) -> StoreError {
     StoreError::corrupt(format!("{what} is not what was written"))
 }
 
+/// The fields of a session or of a mark. One that is missing or of another type is `None`, except
+/// for the principal: a session without one is in order, so its type is kept to be looked at.
 #[derive(Default)]
 struct Fields<'a> {
     version: Option<i64>,
@@ -217,50 +212,58 @@ struct Fields<'a> {
     principal: Option<RawBsonRef<'a>>,
     metadata: Option<&'a [u8]>,
     data: Option<&'a RawDocument>,
-    /// Of the mark of a session that has ended.
+    /// Of a mark alone, as is `at`.
     ended: Option<&'a str>,
     at: Option<DateTime>,
 }
 
 impl Fields<'_> {
-    /// `None` if a field is missing or of another type.
-    fn record(&self, bytes: &Bytes) -> Option<Result<Record, StoreError>> {
-        let version = u64::try_from(self.version?).ok()?;
-        let seen = u64::try_from(self.seen?.timestamp_millis()).ok()?;
-        let metadata = bytes.slice_ref(self.metadata?);
-        let values = match values(bytes, self.data?) {
-            Ok(values) => values,
-            Err(error) => return Some(Err(error)),
+    fn record(&self, bytes: &Bytes) -> Result<Record, StoreError> {
+        let parts = || {
+            let version = u64::try_from(self.version?).ok()?;
+            Some((self.metadata?, version, timestamp(self.seen?)?, self.data?))
         };
-        let record = Record::from_parts(metadata, version, Timestamp::from_millis(seen), values);
-        Some(record.map_err(StoreError::from))
+        let (metadata, version, seen, data) =
+            parts().ok_or_else(|| damaged("a field of the metadata"))?;
+        let entry = |element: mongodb::bson::error::Result<_>| {
+            let (name, value) = element.map_err(|_| damaged("a value"))?;
+            entry(bytes, name, value)
+        };
+        let values = data.into_iter().map(entry).collect::<Result<Values, _>>()?;
+        Ok(Record::from_parts(
+            bytes.slice_ref(metadata),
+            version,
+            seen,
+            values,
+        )?)
     }
 }
 
-fn values(bytes: &Bytes, data: &RawDocument) -> Result<Values, StoreError> {
-    let value = |element: mongodb::bson::error::Result<_>| {
-        let (name, value): (&mongodb::bson::raw::CStr, RawBsonRef<'_>) =
-            element.map_err(|_| damaged("a value"))?;
-        let key = match unescape(name.as_str()).ok_or_else(|| damaged("the name of a value"))? {
-            Cow::Borrowed(name) => ByteString::try_from(bytes.slice_ref(name.as_bytes()))
-                .map_err(|_| damaged("the name of a value"))?,
-            Cow::Owned(name) => name.into(),
-        };
-        let value = match value {
-            RawBsonRef::String(text) => Value::new(Codec::Json, bytes.slice_ref(text.as_bytes())),
-            RawBsonRef::Binary(binary) => {
-                let (tag, content) = binary
-                    .bytes
-                    .split_first()
-                    .ok_or_else(|| damaged("a value"))?;
-                let codec = Codec::from_tag(*tag).ok_or_else(|| damaged("the codec of a value"))?;
-                Value::new(codec, bytes.slice_ref(content))
-            }
-            _ => return Err(damaged("the type of a value")),
-        };
-        Ok((key, value))
+fn entry(
+    bytes: &Bytes,
+    name: &CStr,
+    value: RawBsonRef<'_>,
+) -> Result<(ByteString, Value), StoreError> {
+    let key = match unescape(name.as_str()).ok_or_else(|| damaged("the name of a value"))? {
+        Cow::Borrowed(name) => ByteString::try_from(bytes.slice_ref(name.as_bytes()))
+            .map_err(|_| damaged("the name of a value"))?,
+        Cow::Owned(name) => name.into(),
     };
-    data.into_iter().map(value).collect()
+    let (codec, content) = match value {
+        RawBsonRef::String(text) => (Codec::Json, text.as_bytes()),
+        RawBsonRef::Binary(binary) => {
+            let (tag, content) = binary
+                .bytes
+                .split_first()
+                .ok_or_else(|| damaged("a value"))?;
+            (
+                Codec::from_tag(*tag).ok_or_else(|| damaged("the codec of a value"))?,
+                content,
+            )
+        }
+        _ => return Err(damaged("the type of a value")),
+    };
+    Ok((key, Value::new(codec, bytes.slice_ref(content))))
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ pub enum ConnectError {
     Config(#[from] ConfigError),
     /// An index of the same name or on the same field is there, with other options.
     #[error(
-        "the collection {collection} has another index on {field:?}; drop that one, or make the store `without_indexes` if it does as well"
+        "the collection {collection} has another index on {field:?}; drop that one, or make the \
+         store `without_indexes` if it does as well"
     )]
     #[non_exhaustive]
     OtherIndex {
@@ -38,7 +39,8 @@ pub enum ConnectError {
     /// The server removes by its own clock what has ended, and that is ahead of this machine's by
     /// more than the minute for which it waits: people would be signed out while they are active.
     #[error(
-        "the clock of the MongoDB server is {ahead:.1?} ahead of this machine's, so it would remove sessions before they end; synchronize the clocks of both, as by NTP"
+        "the clock of the MongoDB server is {ahead:.1?} ahead of this machine's, so it would \
+         remove sessions before they end; synchronize the clocks of both, as by NTP"
     )]
     #[non_exhaustive]
     Clock {

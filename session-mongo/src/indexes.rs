@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use mongodb::IndexModel;
-use mongodb::bson::{Document, doc};
-use mongodb::error::{Error, ErrorKind};
+use mongodb::bson::doc;
 use mongodb::options::IndexOptions;
 
 use session_core::StoreError;
 
-use crate::ConnectError;
+use crate::detach::within;
+use crate::error::ConnectError;
 use crate::fault;
+use crate::settings::Indexes;
 use crate::store::MongoStore;
 
-/// An index of these options is there under another name, or this name with other options.
+/// The server has an index with these options under another name, or one of this name with other
+/// options.
 const OTHER_OPTIONS: [i32; 2] = [85, 86];
 
 /// How long one index may take to be made: there may be many sessions already.
@@ -29,8 +31,8 @@ impl MongoStore {
     ///
     /// [`ConnectError`], which says what to do.
     pub async fn create_indexes(&self) -> Result<(), ConnectError> {
-        self.look_at_clock(true).await?;
-        self.examine().await?;
+        self.check_clock(Indexes::Made).await?;
+        self.check_collection().await?;
         self.make_indexes().await
     }
 
@@ -52,30 +54,27 @@ impl MongoStore {
         field: &'static str,
         options: IndexOptions,
     ) -> Result<(), ConnectError> {
-        let keys: Document = doc! { field: 1 };
-        let model = IndexModel::builder().keys(keys).options(options).build();
-        let sessions = self.inner.sessions.clone();
-        // By the store's own, which is known to be fit.
-        let mut concern = self.inner.writes.clone();
+        let model = IndexModel::builder()
+            .keys(doc! { field: 1 })
+            .options(options)
+            .build();
+        let collection = self.sessions.collection.clone();
+        let mut concern = collection.write_concern().cloned().unwrap_or_default();
         concern.w_timeout = Some(LIMIT);
-        let made = self
-            .once(LIMIT, async move {
-                sessions.create_index(model).write_concern(concern).await
-            })
-            .await;
-        match made {
+        let creation = async move { collection.create_index(model).write_concern(concern).await };
+        match within(LIMIT, creation).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) if is_other(&error) => Err(ConnectError::OtherIndex {
-                collection: self.inner.sessions.namespace().to_string(),
-                field,
-            }),
-            Ok(Err(error)) => Err(ConnectError::failed(&fault::of_read(&error))),
-            // It goes on being built.
+            Ok(Err(error))
+                if fault::code(&error).is_some_and(|code| OTHER_OPTIONS.contains(&code)) =>
+            {
+                Err(ConnectError::OtherIndex {
+                    collection: self.sessions.collection.namespace().to_string(),
+                    field,
+                })
+            }
+            Ok(Err(error)) => Err(ConnectError::failed(&fault::of_read(error))),
+            // The server goes on to build it.
             Err(late) => Err(ConnectError::failed(&StoreError::unavailable(late))),
         }
     }
-}
-
-fn is_other(error: &Error) -> bool {
-    matches!(&*error.kind, ErrorKind::Command(command) if OTHER_OPTIONS.contains(&command.code))
 }

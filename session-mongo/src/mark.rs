@@ -1,15 +1,18 @@
-//! How the end of a session is kept: a small document in the place of the session's, for a minute.
+//! The mark of a session that has ended: a small document that takes the place of the session's for
+//! a minute, so that a late request is known as one.
+//!
+//! A mark is a document of its own form. It holds nothing of its session except `_id`, so one
+//! `update` can put marks in the place of all sessions of a principal. It has no principal, so the
+//! index of principals does not hold it. It has no grace: the server may remove it once it is over.
 
 use mongodb::bson::{DateTime, Document, doc};
 use session_core::{EndReason, Ended, Record, SessionId, Timestamp};
 
-use crate::document::date;
+use crate::bson::{date, timestamp};
 
-/// The fields of a mark after `_id`. It has none that belongs to the session, and no principal, so
-/// the index of principals does not hold it. It has no grace: late requests are known by it for as
-/// long as the clocks agree.
+/// The fields of a mark, without `_id`.
 pub(crate) fn fields(ended: Ended) -> Document {
-    // When it is over does not depend on the id.
+    // When a mark is over does not depend on the id.
     let over = date(ended.mark(SessionId::from_bytes([0; 16])).expires());
     doc! {
         "ended": name(ended.reason),
@@ -19,16 +22,14 @@ pub(crate) fn fields(ended: Ended) -> Document {
     }
 }
 
-/// What stands for a session of this id that has ended: who sees only that takes it for one that
-/// ended long ago.
+/// The record that a mark stands for. A mark without a time counts as one that is long over.
 pub(crate) fn read(id: SessionId, ended: &str, at: Option<DateTime>) -> Record {
-    let at = at.and_then(|at| u64::try_from(at.timestamp_millis()).ok());
-    let at = Timestamp::from_millis(at.unwrap_or_default());
-    Ended::new(reason(ended), at).mark(id)
+    let at = at.and_then(timestamp);
+    Ended::new(reason(ended), at.unwrap_or(Timestamp::from_millis(0))).mark(id)
 }
 
-/// What no mark matches. A session may be damaged in any way, and matches.
-pub(crate) fn none() -> Document {
+/// The condition on `ended` that no mark meets. Every session meets it, however damaged it is.
+pub(crate) fn absent() -> Document {
     doc! { "$not": { "$type": "string" } }
 }
 
@@ -40,12 +41,12 @@ const NAMES: [(EndReason, &str); 5] = [
     (EndReason::Reused, "reused"),
 ];
 
+/// A reason that this version does not know is kept, and read, as a revocation.
 fn name(reason: EndReason) -> &'static str {
     let known = NAMES.iter().find(|(known, _)| *known == reason);
     known.map_or("revoked", |(_, name)| name)
 }
 
-/// A newer version of this program may know more of them.
 fn reason(name: &str) -> EndReason {
     let known = NAMES.iter().find(|(_, known)| *known == name);
     known.map_or(EndReason::Revoked, |(reason, _)| *reason)

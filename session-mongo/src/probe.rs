@@ -1,5 +1,8 @@
 //! A session that is written and removed again, to see whether the server takes what the store
 //! writes.
+//!
+//! A validator, a kind of collection or a write concern may refuse it; that would show with the
+//! first session otherwise. It costs a few commands once.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -11,24 +14,24 @@ use session_core::{
     SessionStore, StoreError, Timestamp, Update, Updated, Value,
 };
 
-use crate::ConnectError;
-use crate::fault::{self, Reason};
-use crate::operations::name;
-use crate::store::MongoStore;
+use crate::delete::Deleted;
+use crate::document::by_id;
+use crate::error::ConnectError;
+use crate::fault::{self, UNAUTHORIZED};
+use crate::settings::Indexes;
+use crate::store::{Access, MongoStore};
 
-/// The scope, the principal and a key of what is written: nobody else's.
+/// The scope, the principal and a key of the session: nobody else has them.
 const PROBE: &str = "session-mongo probe";
 
-const UNAUTHORIZED: i32 = 13;
-
-const VALIDATOR: &str = "its validator refuses what the store writes; let it allow the fields that session-mongo documents, \
-                         with a principal and without, and those of marks, or take it away";
+const VALIDATOR: &str = "its validator refuses what the store writes; let it allow the fields \
+     that session-mongo documents, with a principal and without, and those of marks, or take it \
+     away";
 
 impl MongoStore {
-    /// Reads, and writes what sessions are written as: a validator may refuse it, the user may not
-    /// be allowed to, or the server may have no nodes as they are asked for. A user who only reads
-    /// may do so where nothing else is wanted.
-    pub(crate) async fn try_out(&self, only_reads: bool) -> Result<(), ConnectError> {
+    /// Reads, and writes in each way that sessions are written. A user who may only read passes
+    /// where the store makes no indexes.
+    pub(crate) async fn probe(&self, indexes: Indexes) -> Result<(), ConnectError> {
         let id = SessionId::random()
             .map_err(|error| ConnectError::failed(&StoreError::unavailable(error)))?;
         let now = SystemTime::now().into();
@@ -36,42 +39,40 @@ impl MongoStore {
         read.map_err(|error| ConnectError::failed(&error))?;
         let bare = Record::new(id, PROBE, Lifetime::aal3(), now);
         if let Err(error) = self.create(&Arc::new(bare.clone()), now).await {
-            return match code(&error) {
-                Some(UNAUTHORIZED) if only_reads => Ok(()),
-                _ => {
-                    self.remove(id).await.ok();
-                    Err(self.refused(&error, "write_concern", &self.inner.writes))
-                }
-            };
+            if indexes == Indexes::Skipped && fault::code_of(&error) == Some(UNAUTHORIZED) {
+                return Ok(());
+            }
+            self.remove(id).await.ok();
+            return Err(self.refused_write(&error));
         }
         let changed = self.change(&bare, now).await;
-        // In any case; it would be removed with what has ended.
+        // It is removed in any case; if that fails, the server will remove it as one that ended.
         let removed = self.remove(id).await;
         changed?;
-        removed.map_err(|error| self.refused(&error, "write_concern", &self.inner.writes))
+        removed.map_err(|error| self.refused_write(&error))
     }
 
     async fn change(&self, bare: &Record, now: Timestamp) -> Result<(), ConnectError> {
         let value = Value::new(Codec::Postcard, vec![1]);
-        let changes = Changes::new()
+        let sign_in = Changes::new()
             .set(PROBE, Value::new(Codec::Json, "1"))
-            .set("", value);
-        let signed_in = changes.clone().with_metadata(Metadata::Replaced);
-        let after = signed_in.apply(&bare.clone().with_principal(PROBE));
-        let changed = self.put(&after, &signed_in, now).await;
-        changed.map_err(|error| self.refused(&error, "write_concern", &self.inner.writes))?;
+            .set("", value)
+            .with_metadata(Metadata::Replaced);
+        let after = sign_in.apply(&bare.clone().with_principal(PROBE));
+        let signed_in = self.put(&after, &sign_in, now).await;
+        signed_in.map_err(|error| self.refused_write(&error))?;
         let touch = Changes::new().with_metadata(Metadata::Touched(now));
         let touched = self.put(&touch.apply(&after), &touch, now).await;
-        touched
-            .map_err(|error| self.refused(&error, "touch_write_concern", &self.inner.touches))?;
-        let (id, ended) = (bare.id(), Ended::new(EndReason::Destroyed, now));
-        let marked = self
-            .within_writes(move |inner| async move { inner.end(id, ended).await })
-            .await;
-        match marked {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.unfit(VALIDATOR)),
-            Err(error) => Err(self.refused(&error, "write_concern", &self.inner.writes)),
+        let touches = &self.sessions.touches;
+        touched.map_err(|error| self.refused(&error, "touch_write_concern", touches))?;
+        let ended = Ended::new(EndReason::Destroyed, now);
+        match self
+            .call(Access::Write, self.sessions().delete(bare.id(), ended))
+            .await
+        {
+            Ok(Deleted::Marked(_)) => Ok(()),
+            Ok(Deleted::Unmarked(_)) => Err(self.unfit(VALIDATOR)),
+            Err(error) => Err(self.refused_write(&error)),
         }
     }
 
@@ -91,39 +92,49 @@ impl MongoStore {
         match self.update(&Key::Id(record.id()), update, now).await? {
             Updated::Saved { .. } => Ok(()),
             _ => Err(StoreError::unavailable(
-                "a session that was just written is not there; does another program remove documents from the collection?",
+                "a session that was just written is not there; does another program remove \
+                 documents from the collection?",
             )),
         }
     }
 
     async fn remove(&self, id: SessionId) -> Result<(), StoreError> {
-        self.within_writes(move |inner| async move {
-            let deleted = inner
-                .sessions
-                .delete_one(name(id))
-                .write_concern(inner.writes.clone());
-            deleted
+        let sessions = self.sessions();
+        let removal = async move {
+            sessions
+                .collection
+                .delete_one(by_id(id))
                 .await
-                .map(drop)
-                .map_err(|error| fault::of_write(&error))
-        })
-        .await
+                .map_err(fault::of_write)
+        };
+        self.call(Access::Write, removal).await.map(drop)
     }
 
-    /// What the server has refused, by name.
+    fn refused_write(&self, error: &StoreError) -> ConnectError {
+        let writes = self
+            .sessions
+            .collection
+            .write_concern()
+            .cloned()
+            .unwrap_or_default();
+        self.refused(error, "write_concern", &writes)
+    }
+
+    /// Names what the server has refused: what was written, or the write concern of this setting.
     fn refused(&self, error: &StoreError, setting: &str, concern: &WriteConcern) -> ConnectError {
+        // A server that takes writes at all takes this one.
         let plain = matches!(
             concern.w,
             Some(Acknowledgment::Majority | Acknowledgment::Nodes(1))
         ) && concern.journal != Some(true);
-        match code(error) {
+        match fault::code_of(error) {
             Some(fault::INVALID) => self.unfit(VALIDATOR),
-            Some(code) if !plain && fault::is_of_concern(code) => {
+            Some(code) if !plain && fault::is_of_write_concern(code) => {
                 let reason = error.source().map(ToString::to_string).unwrap_or_default();
+                let concern = as_text(concern);
                 ConnectError::Failed {
                     text: format!(
-                        "its {setting}, {}, is none that this server takes: {reason}",
-                        said(concern)
+                        "its {setting}, {concern}, is none that this server takes: {reason}"
                     ),
                     cause: Arc::new(error.clone()),
                 }
@@ -133,7 +144,7 @@ impl MongoStore {
     }
 }
 
-fn said(concern: &WriteConcern) -> String {
+fn as_text(concern: &WriteConcern) -> String {
     let w = match &concern.w {
         Some(Acknowledgment::Nodes(nodes)) => nodes.to_string(),
         Some(Acknowledgment::Custom(mode)) => mode.clone(),
@@ -142,18 +153,5 @@ fn said(concern: &WriteConcern) -> String {
     match concern.journal {
         Some(true) => format!("w={w} and j=true"),
         _ => format!("w={w}"),
-    }
-}
-
-fn code(error: &StoreError) -> Option<i32> {
-    let (StoreError::Unavailable(cause)
-    | StoreError::OutcomeUnknown(cause)
-    | StoreError::Corrupt(cause)) = error
-    else {
-        return None;
-    };
-    match (**cause).downcast_ref::<Reason>()? {
-        Reason::Refused { code, .. } => Some(*code),
-        _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Which settings a store cannot work with, whatever the server is.
+//! Which settings a store can work with, whatever the server is.
 
 use std::time::Duration;
 
@@ -14,9 +14,22 @@ const LONGEST_DATABASE: usize = 63;
 /// The bytes of database and collection, with a dot between them.
 const LONGEST_NAMESPACE: usize = 255;
 
-/// Refuses what could not tell whether a session was written, and what no server takes.
-///
-/// `origin` says where the write concern was set.
+/// Whether the store makes its indexes. With them the server removes what has ended, by its own
+/// clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Indexes {
+    Made,
+    /// The user may not make them, or may only read.
+    Skipped,
+}
+
+/// How long the server may be waited for, so that there is time left to say so before the deadline.
+pub(crate) fn server_wait(deadline: Duration) -> Duration {
+    deadline * 4 / 5
+}
+
+/// Refuses a write concern that leaves open whether a session was written, and one that no server
+/// takes. `origin` says where it was set.
 pub(crate) fn check_concern(origin: &str, concern: &WriteConcern) -> Result<(), ConfigError> {
     let fault = match &concern.w {
         Some(Acknowledgment::Nodes(0)) => {
@@ -27,11 +40,13 @@ pub(crate) fn check_concern(origin: &str, concern: &WriteConcern) -> Result<(), 
             "w is more than 50, and a replica set has no more nodes than that; use a majority"
         }
         Some(Acknowledgment::Custom(name)) if name.trim().is_empty() => {
-            "w is empty; use a majority, a number of nodes, or the name of a mode of the replica set"
+            "w is empty; use a majority, a number of nodes, or the name of a mode of the replica \
+             set"
         }
         _ => match concern.w_timeout {
             Some(limit) if i32::try_from(limit.as_millis()).is_err() => {
-                "wtimeout is more than the 24 days that a server takes; it should be less than the deadline"
+                "wtimeout is more than the 24 days that a server takes; it should be less than the \
+                 deadline"
             }
             _ => return Ok(()),
         },
@@ -53,14 +68,14 @@ pub(crate) fn check_reads(criteria: &SelectionCriteria) -> Result<(), ConfigErro
         | ReadPreference::Nearest { options } => options.as_ref(),
         _ => None,
     };
-    // Zero is none.
-    let staleness = options
-        .and_then(|options| options.max_staleness)
-        .filter(|staleness| !staleness.is_zero());
-    match staleness {
-        Some(staleness) if staleness < LEAST_STALENESS => Err(ConfigError::new(format!(
-            "read_from cannot be used: its max_staleness is {staleness:?}, and MongoDB takes 90 s or more"
-        ))),
+    match options.and_then(|options| options.max_staleness) {
+        // The driver takes zero for no limit.
+        Some(staleness) if !staleness.is_zero() && staleness < LEAST_STALENESS => {
+            Err(ConfigError::new(format!(
+                "read_from cannot be used: its max_staleness is {staleness:?}, and MongoDB takes \
+                 90 s or more"
+            )))
+        }
         _ => Ok(()),
     }
 }
@@ -70,12 +85,14 @@ pub(crate) fn check_names(database: &str, collection: &str) -> Result<(), Config
     let fault = match (database, collection) {
         ("", _) => "the name of the database is empty",
         ("local", _) => {
-            "the database `local` is never replicated: a fail-over would end all sessions; name another one"
+            "the database `local` is never replicated: a fail-over would end all sessions; name \
+             another one"
         }
         ("config", _) => "the database `config` is the server's own; name another one",
         _ if database.len() > LONGEST_DATABASE => "the name of the database has more than 63 bytes",
         _ if database.contains(['/', '\\', '.', '"', '$', ' ']) => {
-            "the name of the database contains one of / \\ . \" $ and space, which MongoDB does not allow"
+            "the name of the database contains one of / \\ . \" $ and space, which MongoDB does \
+             not allow"
         }
         (_, "") => "the name of the collection is empty",
         _ if collection.contains('$') => {
@@ -95,7 +112,8 @@ pub(crate) fn check_names(database: &str, collection: &str) -> Result<(), Config
             .chain(collection.chars())
             .any(char::is_control) =>
         {
-            "the name of the database or collection contains a control character; was a line break read with it?"
+            "the name of the database or collection contains a control character; was a line \
+             break read with it?"
         }
         _ => return Ok(()),
     };

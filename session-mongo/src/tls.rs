@@ -1,4 +1,4 @@
-//! Files of certificates that cannot do what they are named for.
+//! Files of certificates that cannot serve the purpose they are named for.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use session_core::ConfigError;
 
-/// Refuses files in which there is no certificate: the driver skips over what is none, and would
-/// then trust no server.
+/// Refuses files without a certificate: the driver skips what is none, and would then trust no
+/// server.
 pub(crate) fn check(options: &TlsOptions) -> Result<(), ConfigError> {
     if let Some(file) = &options.ca_file_path {
         let certificates = read("tlsCAFile", file)?;
@@ -17,8 +17,8 @@ pub(crate) fn check(options: &TlsOptions) -> Result<(), ConfigError> {
         let (added, _) = trusted.add_parsable_certificates(certificates);
         if added == 0 {
             return Err(ConfigError::new(format!(
-                "tlsCAFile cannot be used: there is no certificate in {}, so no server would be trusted; it holds \
-                 `-----BEGIN CERTIFICATE-----`, and what is in that is base64",
+                "tlsCAFile cannot be used: there is no certificate in {}, so no server would be \
+                 trusted; it holds `-----BEGIN CERTIFICATE-----`, and what is in that is base64",
                 file.display()
             )));
         }
@@ -27,7 +27,8 @@ pub(crate) fn check(options: &TlsOptions) -> Result<(), ConfigError> {
         && read("tlsCertificateKeyFile", file)?.is_empty()
     {
         return Err(ConfigError::new(format!(
-            "tlsCertificateKeyFile cannot be used: there is no certificate in {}; it holds the client's certificate and its key, both as PEM",
+            "tlsCertificateKeyFile cannot be used: there is no certificate in {}; it holds the \
+             client's certificate and its key, both as PEM",
             file.display()
         )));
     }

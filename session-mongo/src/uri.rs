@@ -7,7 +7,8 @@ use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{ClientOptions, Tls};
 use session_core::ConfigError;
 
-use crate::{builder::share, tls};
+use crate::settings::server_wait;
+use crate::tls;
 
 pub(crate) async fn client(uri: &str, deadline: Duration) -> Result<Client, ConfigError> {
     if uri.starts_with("mongodb+srv://") && !cfg!(feature = "dns") {
@@ -38,15 +39,17 @@ pub(crate) async fn client(uri: &str, deadline: Duration) -> Result<Client, Conf
         .get_or_insert(Duration::from_secs(1));
     options
         .server_selection_timeout
-        .get_or_insert(share(deadline));
+        .get_or_insert(server_wait(deadline));
     Client::with_options(options).map_err(|_| {
         ConfigError::new(
-            "the settings in the MongoDB URI cannot be used: a certificate file that cannot be read, or some that contradict each other",
+            "the settings in the MongoDB URI cannot be used: a certificate file that cannot be \
+             read, or some that contradict each other",
         )
     })
 }
 
-/// What the driver says, by words of it that quote nothing of the URI, and what is said here.
+/// Words of the driver's texts, and what is wrong where they occur. A later row may have words that
+/// occur with those of an earlier one.
 const FAULTS: [(&str, &str); 30] = [
     (
         "w=0 and j=true",
@@ -54,7 +57,8 @@ const FAULTS: [(&str, &str); 30] = [
     ),
     (
         "illegal character in database name",
-        "the name of the database contains one of / \\ \" $ and space, percent-encoded or not, which MongoDB does not allow",
+        "the name of the database contains one of / \\ \" $ and space, percent-encoded or not, \
+         which MongoDB does not allow",
     ),
     (
         "database name must be URL encoded",
@@ -74,11 +78,13 @@ const FAULTS: [(&str, &str); 30] = [
     ),
     (
         "the port must be an integer",
-        "a port is no number from 1 to 65535, or one of : / ? # [ ] @ in the username or password is not percent-encoded",
+        "a port is no number from 1 to 65535, or one of : / ? # [ ] @ in the username or password \
+         is not percent-encoded",
     ),
     (
         "the hostname cannot be empty",
-        "a host is missing; the path of a Unix socket is percent-encoded, as in mongodb://%2Frun%2Fmongodb.sock/shop",
+        "a host is missing; the path of a Unix socket is percent-encoded, as in \
+         mongodb://%2Frun%2Fmongodb.sock/shop",
     ),
     (
         "unix domain sockets must be URL-encoded",
@@ -98,7 +104,8 @@ const FAULTS: [(&str, &str); 30] = [
     ),
     (
         "is not a 'key=value' pair",
-        "an option is not of the form name=value; a ? or & in the username or password is percent-encoded",
+        "an option is not of the form name=value; a ? or & in the username or password is \
+         percent-encoded",
     ),
     (
         "repeated options are not allowed",
@@ -122,7 +129,8 @@ const FAULTS: [(&str, &str); 30] = [
     ),
     (
         "taleness",
-        "the option maxStalenessSeconds has a wrong value; it is 90 or more, and needs a readPreference of secondaries",
+        "the option maxStalenessSeconds has a wrong value; it is 90 or more, and needs a \
+         readPreference of secondaries",
     ),
     (
         "heartbeat_freq",
@@ -153,7 +161,8 @@ const FAULTS: [(&str, &str); 30] = [
     ),
     (
         "SRV",
-        "mongodb+srv goes with one name of a host, without a port and directConnection; srvServiceName and srvMaxHosts with it alone",
+        "mongodb+srv goes with one name of a host, without a port and directConnection; \
+         srvServiceName and srvMaxHosts with it alone",
     ),
     (
         "mongodb+srv",
@@ -161,7 +170,7 @@ const FAULTS: [(&str, &str); 30] = [
     ),
 ];
 
-/// Says what is wrong without a word of the URI: there may be a password anywhere in it.
+/// Says what is wrong and quotes nothing of the URI: there may be a password anywhere in it.
 fn wrong(error: &Error) -> ConfigError {
     let text = match &*error.kind {
         ErrorKind::InvalidArgument { message, .. } => fault(message),
@@ -169,18 +178,19 @@ fn wrong(error: &Error) -> ConfigError {
         _ => None,
     };
     let text = text.unwrap_or_else(|| {
-        "an option has a wrong value or one that this driver was built without, a name does not resolve, or : / ? # [ ] @ in the username or \
-         password are not percent-encoded"
+        "an option has a wrong value or one that this driver was built without, a name does not \
+         resolve, or : / ? # [ ] @ in the username or password are not percent-encoded"
             .to_owned()
     });
     ConfigError::new(format!(
-        "the MongoDB URI is wrong: {text}; it is like mongodb://user:password@host:27017/database?authSource=admin"
+        "the MongoDB URI is wrong: {text}; it is like \
+         mongodb://user:password@host:27017/database?authSource=admin"
     ))
 }
 
 fn fault(message: &str) -> Option<String> {
     if message.contains("is an invalid option") {
-        // Of the driver's own list.
+        // The driver takes the similar name from its own list, so it is none of the URI's words.
         let alike = message.split_once("An option with a similar name exists: ");
         return Some(match alike {
             Some((_, alike)) => format!("an option is not known; is it meant to be {alike}?"),
@@ -191,7 +201,7 @@ fn fault(message: &str) -> Option<String> {
     if let Some((_, text)) = known {
         return Some((*text).to_owned());
     }
-    // So the driver quotes its own names of options.
+    // Here the driver quotes its own name of the option.
     let (_, rest) = message.split_once("connection string `")?;
     let (option, _) = rest.split_once('`')?;
     Some(format!("the option {option} has a wrong value"))

@@ -94,7 +94,7 @@ fn the_sample_in_the_documentation() {
     assert_eq!(bench.update(&base, &changes, true), Done);
     let found = bench.document(found).unwrap();
     println!("{found}");
-    let sample = include_str!("../../../../session-mongo/src/lib.rs");
+    let sample = include_str!("../../../../session-mongo/docs/manual.md");
     let sample = sample
         .split("findOne()\n")
         .nth(1)
@@ -103,7 +103,7 @@ fn the_sample_in_the_documentation() {
         .next()
         .unwrap();
     let field = |line: &str| {
-        let line = line.strip_prefix("//!   ")?;
+        let line = line.strip_prefix("  ")?;
         let (name, value) = line.split_once(": ")?;
         Some((name.to_owned(), value.trim_end_matches(',').to_owned()))
     };

@@ -1,0 +1,103 @@
+//! Deleting sessions: a mark takes the place of the document, in one command.
+//!
+//! Where a validator of the collection refuses the mark, the document is removed without one: a
+//! session is deleted all the same.
+
+use std::sync::Arc;
+
+use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::error::Error;
+use mongodb::options::Hint;
+use mongodb::results::UpdateResult;
+use session_core::{Ended, SessionId, StoreError};
+
+use crate::document::by_id;
+use crate::fault;
+use crate::mark;
+use crate::sessions::{Sessions, byte_by_byte};
+
+/// How many sessions were deleted, and how.
+pub(crate) enum Deleted {
+    Marked(u64),
+    /// A validator refuses marks.
+    Unmarked(u64),
+}
+
+impl Deleted {
+    pub(crate) const fn count(&self) -> u64 {
+        match self {
+            Self::Marked(count) | Self::Unmarked(count) => *count,
+        }
+    }
+}
+
+impl Sessions {
+    /// Deletes one session. A mark that is there already stays as it is.
+    pub(crate) async fn delete(
+        self: Arc<Self>,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<Deleted, StoreError> {
+        let mut unmarked = by_id(id);
+        unmarked.insert("ended", mark::absent());
+        let replacement = self.collection.replace_one(unmarked, replacement(ended)?);
+        self.or_remove(replacement.await, by_id(id)).await
+    }
+
+    /// Deletes one session if it is this principal's. A mark is nobody's.
+    pub(crate) async fn delete_one(
+        self: Arc<Self>,
+        principal: String,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<Deleted, StoreError> {
+        let mut theirs = by_id(id);
+        theirs.insert("principal", principal);
+        let replacement = self
+            .collection
+            .replace_one(theirs.clone(), replacement(ended)?)
+            // Not by the index of principals: this one may have many sessions.
+            .hint(Hint::Keys(doc! { "_id": 1 }))
+            .collation(byte_by_byte());
+        self.or_remove(replacement.await, theirs).await
+    }
+
+    /// Deletes all sessions of a principal.
+    pub(crate) async fn delete_all(
+        self: Arc<Self>,
+        principal: String,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<Deleted, StoreError> {
+        let mut theirs = doc! { "principal": principal };
+        if let Some(except) = except {
+            theirs.insert("_id", doc! { "$ne": except.encode() });
+        }
+        let mut mark = doc! { "_id": "$_id" };
+        mark.extend(mark::fields(ended));
+        let replacement = self
+            .collection
+            .update_many(theirs.clone(), vec![doc! { "$replaceWith": mark }])
+            .collation(byte_by_byte());
+        self.or_remove(replacement.await, theirs).await
+    }
+
+    async fn or_remove(
+        &self,
+        replaced: Result<UpdateResult, Error>,
+        filter: Document,
+    ) -> Result<Deleted, StoreError> {
+        match replaced {
+            Ok(replaced) => Ok(Deleted::Marked(replaced.matched_count)),
+            Err(error) if fault::is_invalid(&error) => {
+                self.remove(filter).await.map(Deleted::Unmarked)
+            }
+            Err(error) => Err(fault::of_write(error)),
+        }
+    }
+}
+
+fn replacement(ended: Ended) -> Result<RawDocumentBuf, StoreError> {
+    RawDocumentBuf::try_from(mark::fields(ended))
+        .map_err(|_| StoreError::corrupt("the mark is no document"))
+}

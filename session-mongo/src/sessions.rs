@@ -1,0 +1,153 @@
+//! The collection of sessions, and the operations on it that change no session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use mongodb::Collection;
+use mongodb::action::Action;
+use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::options::{Collation, ReadPreference, SelectionCriteria, WriteConcern};
+use session_core::{Key, LimitExceeded, Listed, Record, SessionId, StoreError, Timestamp};
+
+use crate::bson::date;
+use crate::document::{self, GRACE, by_id};
+use crate::fault;
+
+pub(crate) const PRIMARY: SelectionCriteria =
+    SelectionCriteria::ReadPreference(ReadPreference::Primary);
+
+/// The collection. Its own options are those of the store, so that no operation can forget one:
+/// write concern, read preference and read concern.
+pub(crate) struct Sessions {
+    pub(crate) collection: Collection<RawDocumentBuf>,
+    pub(crate) deadline: Duration,
+    /// For writes of activity alone.
+    pub(crate) touches: WriteConcern,
+}
+
+impl Sessions {
+    /// The session for a request, or its mark. An expired session is handed back while it is there,
+    /// so that its expiry can be told. A mark that is over is not: the server may be slow to remove
+    /// it.
+    pub(crate) async fn load(
+        self: Arc<Self>,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
+        let found = self.find(id, None).await?;
+        Ok(found.filter(|record| record.ended().is_none() || record.is_live(now)))
+    }
+
+    /// The record of an id, read as the store is set, or from another node.
+    pub(crate) async fn find(
+        &self,
+        id: SessionId,
+        criteria: impl Into<Option<SelectionCriteria>>,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
+        let found = self
+            .collection
+            .find_one(by_id(id))
+            .optional(criteria.into(), |find, from| find.selection_criteria(from));
+        let found = found.await.map_err(fault::of_read)?;
+        // By the collection's collation the id of the document may be another text.
+        let found = found.filter(|found| document::id_of(found) == Some(id));
+        found.map(|found| document::read(id, found)).transpose()
+    }
+
+    /// The live sessions of a principal, oldest first.
+    pub(crate) async fn list(
+        self: Arc<Self>,
+        principal: String,
+        now: Timestamp,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let mut found = self
+            .collection
+            .find(doc! { "principal": principal })
+            .collation(byte_by_byte())
+            .await
+            .map_err(fault::of_read)?;
+        let mut listed = Vec::new();
+        while let Some(document) = found.try_next().await.map_err(fault::of_read)? {
+            // A document without an id of ours is no session: another program has put it there.
+            let Some(id) = document::id_of(&document) else {
+                continue;
+            };
+            match document::read(id, document) {
+                Ok(record) if record.is_live(now) => listed.push(Listed::Record(record)),
+                Ok(_) => {}
+                Err(error) => listed.push(Listed::Unreadable { id, error }),
+            }
+        }
+        listed.sort_by_key(|listed| (listed.record().map(|record| record.created()), listed.id()));
+        Ok(listed)
+    }
+
+    /// Inserts a session. Where the id is taken by one that has expired and is not removed yet,
+    /// that one is removed, and the session inserted again.
+    pub(crate) async fn create(
+        self: Arc<Self>,
+        record: Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Key, StoreError> {
+        fits(&record)?;
+        let document = RawDocumentBuf::try_from(document::of_record(&record))
+            .map_err(|_| StoreError::corrupt("the record is no document"))?;
+        let id = record.id();
+        if self.insert(&document).await? {
+            return Ok(Key::Id(id));
+        }
+        let mut expired = by_id(id);
+        expired.insert("ends", doc! { "$lte": date(now) });
+        let deletion = self.collection.delete_one(expired).await;
+        let deleted = deletion.map_err(fault::of_write)?.deleted_count > 0;
+        match deleted && self.insert(&document).await? {
+            true => Ok(Key::Id(id)),
+            false => Err(StoreError::IdTaken),
+        }
+    }
+
+    /// `false` if the id is taken.
+    async fn insert(&self, document: &RawDocumentBuf) -> Result<bool, StoreError> {
+        match self.collection.insert_one(document).await {
+            Ok(_) => Ok(true),
+            Err(error) if fault::is_duplicate(&error) => Ok(false),
+            Err(error) => Err(fault::of_write(error)),
+        }
+    }
+
+    /// Removes what ended by this time; says how many documents that were.
+    pub(crate) async fn remove_expired(self: Arc<Self>, now: Timestamp) -> Result<u64, StoreError> {
+        // `expires` has the index. In a session it is the end and the grace; a mark has no grace,
+        // so one that is not over yet is told by `ends`.
+        self.remove(doc! {
+            "expires": { "$lte": date(now.plus(GRACE)) },
+            "ends": { "$not": { "$gt": date(now) } },
+        })
+        .await
+    }
+
+    /// Removes documents, without a mark; says how many.
+    pub(crate) async fn remove(&self, filter: Document) -> Result<u64, StoreError> {
+        let deletion = self
+            .collection
+            .delete_many(filter)
+            .collation(byte_by_byte());
+        Ok(deletion.await.map_err(fault::of_write)?.deleted_count)
+    }
+}
+
+/// Texts are equal if their bytes are, whatever the collection's collation says. `connect` refuses
+/// another collation; a lazy store, which has not looked, still takes no principal for another.
+pub(crate) fn byte_by_byte() -> Collation {
+    Collation::builder().locale("simple").build()
+}
+
+/// A document holds 16 MiB; names of fields and the like need some of it.
+pub(crate) fn fits(record: &Record) -> Result<(), StoreError> {
+    const LIMIT: usize = 15 * 1024 * 1024;
+    match record.size() {
+        ..=LIMIT => Ok(()),
+        size => Err(LimitExceeded::RecordBytes { size, limit: LIMIT }.into()),
+    }
+}
