@@ -28,7 +28,8 @@ pub enum Error {
     NoSuchName(String),
     /// Two layers of the same name have different stores or settings.
     #[error(
-        "two session layers named {0:?} differ; share one layer by cloning it, or give them different names"
+        "two session layers named {0:?} differ; share one layer by cloning it, or give them \
+         different names"
     )]
     TwoManagers(String),
     /// The session failed.
@@ -37,9 +38,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status that fits: 503 where the same request may succeed later, 409 where a principal
-    /// has too many sessions to sign in once more, 501 where the store cannot do that at all,
-    /// else 500.
+    /// The status that fits: 503 if the same request may succeed later, 409 if a principal has too
+    /// many sessions to sign in once more, 501 if the store cannot do that at all, else 500.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Session(error) if error.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
@@ -54,9 +54,9 @@ impl Error {
 
 /// Makes the response to a request whose session failed.
 ///
-/// [`DefaultResponse`] does where the body has a default; a function or closure `Fn(&Error) ->
-/// Response<B>`, given to [`SessionLayer::on_error`](crate::SessionLayer::on_error), does for every
-/// body.
+/// [`DefaultResponse`] implements it for bodies that have a default. A function or closure
+/// `Fn(&Error) -> Response<B>`, given to
+/// [`SessionLayer::on_error`](crate::SessionLayer::on_error), implements it for every body.
 #[diagnostic::on_unimplemented(
     message = "the session layer cannot make a response with the body `{B}`",
     note = "give it one with `SessionLayer::on_error`, or use a body that is `Default`"
@@ -75,8 +75,8 @@ where
     }
 }
 
-/// The response where the application gives none of its own: [`Error::status`], not to
-/// be cached, with the body's default, which is empty for all usual bodies.
+/// The response if the application gives none of its own: [`Error::status`], not to be cached, with
+/// the body's default, which is empty for all usual bodies.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DefaultResponse;
 
@@ -92,7 +92,7 @@ impl<B: Default> OnError<B> for DefaultResponse {
     }
 }
 
-/// Marks a response that is nothing but an [`Error`] handed on, where a framework knows no error
-/// of a service (axum): the layer shapes it as it would an `Err`.
+/// Marks a response that is nothing but an [`Error`] handed on, where a framework passes on no
+/// error of a service (axum). The layer replaces it as it would an `Err`.
 #[derive(Clone, Copy)]
 pub(crate) struct HandedOn;

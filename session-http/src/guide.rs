@@ -6,7 +6,7 @@
 //! - [`handlers`]: requests that take long, values whose type changes, large sessions, timeouts.
 //! - [`stores`]: writing a store.
 //! - [`security`]: what standards ask of sessions, and where it is met.
-//! - [`operating`]: what to watch, how much room sessions take, how keys are changed.
+//! - [`operating`]: what to watch, how much space sessions take, how to change keys.
 
 #[doc = include_str!("../docs/backends.md")]
 pub mod backends {}

@@ -20,43 +20,46 @@
 //!
 //! # When it saves
 //!
-//! After the handler, before the head of the response leaves, if the response means success: not a
-//! 5xx, a 408 or a failed gRPC call ([`LayerBuilder::commit_if`]). A handler that fails, panics or
-//! is cancelled leaves the session as it was. A commit that fails turns the response into an error
-//! ([`Error::status`]) that [`SessionLayer::on_error`] shapes. On a 101 or 304 nothing is created,
-//! renewed or rotated, since such responses carry no cookie; of a sealed session nothing is written
-//! at all, since every write of it is a new cookie.
+//! The layer saves the session after the handler and before the head of the response leaves, if the
+//! response means success. A 5xx, a 408 and a failed gRPC call do not
+//! ([`LayerBuilder::commit_if`]). A handler that fails, panics or is cancelled leaves the session
+//! as it was. A commit that fails turns the response into an error ([`Error::status`]), which
+//! [`SessionLayer::on_error`] shapes.
 //!
-//! # When it tells the client
+//! On a 101 or 304 nothing is created, renewed or rotated, since such a response carries no cookie.
+//! A sealed session is not written at all then, since every write of it is a new cookie.
 //!
-//! When a session is created, renewed or [rotated](LayerBuilder::rotation), or its Max-Age moves,
-//! the response brings the token; when this request destroyed it, the response says to forget it.
-//! Of requests in parallel at the instant of a rotation one response brings the new token, and all
-//! are served. Where tokens rotate none is sent twice.
+//! # When the client gets a token
 //!
-//! No cache may keep a response that carries a token, or says to forget one. The layer sets its
-//! `Cache-Control: no-store`, whatever the handler said, and removes what some caches prefer to
-//! that: every header whose name ends in `-Cache-Control`, such as `CDN-Cache-Control`, and
-//! `Surrogate-Control`, `Edge-Control`, `X-Accel-Expires` and `Expires`. On every other response
-//! the handler decides. Where its session was read, `Vary` tells caches that the response depends
-//! on the client's token.
+//! The response carries a token when the session was created, renewed or
+//! [rotated](LayerBuilder::rotation), or when the cookie's Max-Age moves. When this request
+//! destroyed the session, the response tells the client to forget its token. Of several requests at
+//! the instant of a rotation, one response carries the new token, and all are served. Where tokens
+//! rotate, none is sent twice.
 //!
-//! A service that returns an `Err` gets no response from this layer, unless its session could not
-//! be loaded; hyper then cuts the connection. Make responses of your other errors, such as
+//! No cache may keep a response that carries a token or tells the client to forget one. The layer
+//! sets `Cache-Control: no-store` on it, whatever the handler set. It also removes the headers that
+//! some caches prefer to that: every header whose name ends in `-Cache-Control`, such as
+//! `CDN-Cache-Control`, and `Surrogate-Control`, `Edge-Control`, `X-Accel-Expires` and `Expires`.
+//! On every other response the handler decides. If its session was read, the layer adds a `Vary`
+//! header, which tells caches that the response depends on the client's token.
+//!
+//! If a service returns an `Err`, this layer makes no response of it, unless the session could not
+//! be loaded. hyper then cuts the connection. So turn your other errors into responses, such as
 //! [`core::Error::Limit`] and [`core::Error::Decode`].
 //!
-//! A handle that lives on (a WebSocket, a stream, a spawned task) can still
+//! After the response, a handle that is still held (by a WebSocket, a stream or a spawned task) can
 //! [`save`](core::Session::save) data of a session that the client knows. A save also counts as
-//! activity, and returns [`core::Error::Gone`] once the session has ended, though nothing was
-//! changed: call it whenever the client has sent something. To create, renew or destroy one then is
-//! [`core::Error::Detached`].
+//! activity, and returns [`core::Error::Gone`] once the session was deleted, expired or was
+//! renewed, even if nothing was changed. Call it whenever the client has sent something. Such a
+//! handle cannot create, renew or destroy a session: that is [`core::Error::Detached`].
 //!
 //! # Which layer goes where
 //!
-//! Layers that cancel or retry requests belong outside of this one. The same layer twice does its
-//! work once; layers of different names give several sessions ([`SessionExt::session_named`]). A
-//! clone of a request that is sent through the layer again after its response is a request like any
-//! other.
+//! Put layers that cancel or retry requests outside of this one. The same layer twice does its work
+//! once. Layers of different names give a request several sessions
+//! ([`SessionExt::session_named`]). A clone of a request that is sent through the layer again after
+//! its response is a request like any other.
 //!
 //! # Further reading
 //!
@@ -68,9 +71,9 @@
 //! - `hyper`: [`SessionService`] and [`WithSession`] are hyper services too.
 //! - `axum`: an extractor.
 //! - `cookie`: the sealed cookie as the store.
-//! - `redis`: Redis or Valkey as the store; with `redis-cluster`, `redis-sentinel` and `redis-tls`
-//!   for those who need them.
-//! - `mongo`: MongoDB as the store; with `mongo-dns` for `mongodb+srv` URIs.
+//! - `redis`: Redis or Valkey as the store. `redis-cluster`, `redis-sentinel` and `redis-tls` add
+//!   what their names say.
+//! - `mongo`: MongoDB as the store. `mongo-dns` adds `mongodb+srv` URIs.
 
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]

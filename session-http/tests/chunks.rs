@@ -64,7 +64,11 @@ async fn the_largest_session_of_one_cookie() {
         let error = jar.write(&layer, largest + 1).await.unwrap_err();
         let limit = LARGEST - layer.name().len();
         assert!(
-            matches!(error, Error::Limit(LimitExceeded::TokenBytes { size, limit: said }) if said == limit && size > limit),
+            matches!(
+                error,
+                Error::Limit(LimitExceeded::TokenBytes { size, limit: said })
+                    if said == limit && size > limit
+            ),
             "{error}"
         );
         let text = error.to_string();
@@ -97,9 +101,10 @@ async fn the_largest_session_of_several_cookies() {
         assert_eq!(jar.read(&layer).await, Some(largest));
         let error = jar.write(&layer, largest + 1).await.unwrap_err();
         let limit = chunks * (LARGEST - "__Host-id~1".len());
-        assert!(
-            matches!(error, Error::Limit(LimitExceeded::TokenBytes { limit: said, .. }) if said == limit)
-        );
+        assert!(matches!(
+            error,
+            Error::Limit(LimitExceeded::TokenBytes { limit: said, .. }) if said == limit
+        ));
         assert_eq!(jar.read(&layer).await, Some(largest));
     }
 }

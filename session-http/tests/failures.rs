@@ -49,13 +49,18 @@ async fn a_handler_may_answer_itself_and_nothing_is_written() {
     let token = stored(&layer).await;
     store.fail(Call::Load, Fault::Down);
     store.calls();
-    let response = run(&layer, holding(&token), async |request: Request<()>| -> Answer {
-        for _ in 0..3 {
-            // The failure stays; the store is not asked again.
-            assert!(matches!(request.session().await, Err(Error::Session(error)) if error.is_temporary()));
-        }
-        fine()
-    })
+    let response = run(
+        &layer,
+        holding(&token),
+        async |request: Request<()>| -> Answer {
+            for _ in 0..3 {
+                // The failure stays; the store is not asked again.
+                let session = request.session().await;
+                assert!(matches!(session, Err(Error::Session(error)) if error.is_temporary()));
+            }
+            fine()
+        },
+    )
     .await
     .unwrap();
     assert_eq!(

@@ -34,8 +34,8 @@ impl Form {
         let urlencoded = is_urlencoded(request.headers());
         let (head, body) = request.into_parts();
         // The body first: it may take long, and a session that was loaded before it would be old by
-        // then. The layer judges the request by when its head arrived, so a token that was good
-        // then is good now. A body that is refused costs no command of the store.
+        // then. The layer judges the request by the time at which its head arrived, so a token that
+        // was valid then is valid now. A body that is refused costs no command of the store.
         let whole = Limited::new(body, LARGEST_BODY).collect();
         let body = tokio::select! {
             body = whole => match body {
@@ -62,7 +62,8 @@ impl Form {
             _ => Err(page::apology(
                 StatusCode::FORBIDDEN,
                 "This page is out of date",
-                "You signed in or out since it was opened, or it never came from here. Reload it and try again.",
+                "You signed in or out since it was opened, or it never came from here. Reload it \
+                 and try again.",
             )
             .into()),
         }

@@ -62,8 +62,8 @@ impl Options {
         while let Some(flag) = args.next() {
             if !["--listen", "--connections", "--store", "--rotate"].contains(&flag.as_str()) {
                 return Err(format!(
-                    "{flag} is not an option; there are --listen ADDR, --connections N, --store NAME, \
-                     --rotate SECONDS and --help"
+                    "{flag} is not an option; there are --listen ADDR, --connections N, \
+                     --store NAME, --rotate SECONDS and --help"
                 )
                 .into());
             }
@@ -140,7 +140,8 @@ impl Options {
             }
             other => {
                 return Err(format!(
-                    "{other:?} is not a store; there are memory, cookie, failing and URLs of Redis and MongoDB"
+                    "{other:?} is not a store; there are memory, cookie, failing and URLs of Redis \
+                     and MongoDB"
                 )
                 .into());
             }

@@ -14,22 +14,36 @@ use session_http::Error;
 /// A response with a body that is at hand.
 pub(crate) type Page = Response<Full<Bytes>>;
 
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
+                      base-uri 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = "
-:root { color-scheme: light dark; --ink: #1d2430; --paper: #fbfaf7; --line: #d9d5cb; --accent: #2f5d50; --soft: #6b7280 }
+:root {
+  color-scheme: light dark;
+  --ink: #1d2430; --paper: #fbfaf7; --line: #d9d5cb; --accent: #2f5d50; --soft: #6b7280
+}
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e8e6e1; --paper: #16191f; --line: #343a46; --accent: #8cc7b5; --soft: #9aa3b2 }
 }
 * { box-sizing: border-box }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 1.05rem/1.6 system-ui, sans-serif }
+body {
+  margin: 0; background: var(--paper); color: var(--ink);
+  font: 1.05rem/1.6 system-ui, sans-serif
+}
 main { max-width: 38rem; margin: 0 auto; padding: 3rem 1.25rem }
-header { display: flex; flex-wrap: wrap; gap: .75rem; align-items: baseline; justify-content: space-between }
+header, header div { display: flex; flex-wrap: wrap; gap: .75rem; align-items: baseline }
+header { justify-content: space-between }
 h1 { margin: 0; font-size: 1.9rem; letter-spacing: -.02em }
 .soft { color: var(--soft); margin: .25rem 0 }
 form { display: flex; gap: .5rem; margin: 1rem 0 }
-input { flex: 1; min-width: 0; padding: .6rem .8rem; font: inherit; color: inherit; background: transparent; border: 1px solid var(--line); border-radius: .5rem }
-button { padding: .6rem 1rem; font: inherit; color: var(--paper); background: var(--accent); border: 1px solid var(--accent); border-radius: .5rem; cursor: pointer }
+input {
+  flex: 1; min-width: 0; padding: .6rem .8rem; font: inherit; color: inherit;
+  background: transparent; border: 1px solid var(--line); border-radius: .5rem
+}
+button {
+  padding: .6rem 1rem; font: inherit; color: var(--paper); background: var(--accent);
+  border: 1px solid var(--accent); border-radius: .5rem; cursor: pointer
+}
 button.quiet { color: var(--accent); background: transparent; border-color: var(--line) }
 ol { padding: 0; margin: 1.5rem 0; list-style: none; border-top: 1px solid var(--line) }
 li { padding: .7rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere }
@@ -37,10 +51,12 @@ section { margin-top: 2rem }
 a { color: var(--accent) }
 .wide { overflow-x: auto; margin: 1.5rem 0 .5rem }
 table { width: 100%; border-collapse: collapse; border-top: 1px solid var(--line) }
-th, td { padding: .7rem .75rem .7rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line) }
+th, td {
+  padding: .7rem .75rem .7rem 0; text-align: left; vertical-align: top;
+  border-bottom: 1px solid var(--line)
+}
 th, em, time { color: var(--soft); font-weight: normal; font-style: normal; font-size: .9rem }
 td:last-child { padding-right: 0 }
-header div { display: flex; flex-wrap: wrap; gap: .75rem; align-items: baseline }
 td form, header form { margin: 0; justify-content: flex-end }
 td button, header button { padding: .2rem .7rem }
 time, td button, header button { white-space: nowrap }
@@ -62,7 +78,8 @@ pub(crate) fn guestbook(
     };
     let times = if visits == 1 { "visit" } else { "visits" };
     let mut body = format!(
-        "<header><h1>Guestbook</h1><div class=soft><span id=who>{who}</span>{sign_out}</div></header>\
+        "<header><h1>Guestbook</h1>\
+         <div class=soft><span id=who>{who}</span>{sign_out}</div></header>\
          <p class=soft><span id=visits>{visits}</span> {times} in this session</p>\
          <form method=post action=/entries>{hidden}\
          <input name=entry placeholder=\"Write something\" aria-label=Entry required maxlength=500>\
@@ -85,7 +102,8 @@ pub(crate) fn guestbook(
         let _ = write!(
             body,
             "<form method=post action=/sign-in>{hidden}\
-             <input name=name placeholder=\"Your name\" aria-label=Name required maxlength=60 autocomplete=username>\
+             <input name=name placeholder=\"Your name\" aria-label=Name required maxlength=60 \
+             autocomplete=username>\
              <button class=quiet>Sign in</button></form>"
         );
     }
@@ -117,7 +135,8 @@ pub(crate) fn button_for(action: &str, text: &str, name: &str, csrf: &str) -> St
         false => format!(" aria-label=\"{}\"", escape(name)),
     };
     format!(
-        "<form method=post action={action}>{hidden}<button class=quiet{label}>{text}</button></form>"
+        "<form method=post action={action}>{hidden}\
+         <button class=quiet{label}>{text}</button></form>"
     )
 }
 
@@ -139,12 +158,14 @@ pub(crate) fn of_error(error: &Error) -> Page {
         StatusCode::CONFLICT => apology(
             StatusCode::CONFLICT,
             "Signed in too often",
-            "You are signed in on as many devices as one person may be. Sign out on one of them, then try again.",
+            "You are signed in on as many devices as one person may be. Sign out on one of them, \
+             then try again.",
         ),
         StatusCode::NOT_IMPLEMENTED => apology(
             StatusCode::NOT_IMPLEMENTED,
             "Only this browser knows",
-            "Sessions of this store live in their browsers, so nobody can list or end them from elsewhere.",
+            "Sessions of this store live in their browsers, so nobody can list or end them from \
+             elsewhere.",
         ),
         _ => failed(),
     }
@@ -155,7 +176,8 @@ fn unavailable() -> Page {
     let mut response = apology(
         StatusCode::SERVICE_UNAVAILABLE,
         "Back in a moment",
-        "The guestbook cannot reach its sessions. Your last change may not have been saved; try again shortly.",
+        "The guestbook cannot reach its sessions. Your last change may not have been saved; try \
+         again shortly.",
     );
     response
         .headers_mut()

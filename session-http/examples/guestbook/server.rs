@@ -92,7 +92,9 @@ pub(crate) async fn serve(options: &Options, sessions: SessionLayer) -> Result<(
                 ended = connection => if let Err(error) = ended {
                     debug!(%error, "a connection ended early");
                 },
-                () = too_quiet(&requests, &patience) => debug!("closed a connection that asked nothing"),
+                () = too_quiet(&requests, &patience) => {
+                    debug!("closed a connection that asked nothing");
+                }
             }
             drop(place);
         });

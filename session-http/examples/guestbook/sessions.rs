@@ -124,7 +124,8 @@ fn signed_in(session: &Session) -> Result<String, Refusal> {
         page::apology(
             StatusCode::FORBIDDEN,
             "You are not signed in",
-            "Sign in on the front page to see where else you are. Somebody may just have signed you out from another device.",
+            "Sign in on the front page to see where else you are. Somebody may just have signed \
+             you out from another device.",
         )
         .into()
     })
@@ -139,7 +140,8 @@ fn table(principal: &str, items: &[Item], notice: Option<&str>, csrf: &str) -> P
         let _ = write!(body, "<p id=notice role=status>{}</p>", escape(notice));
     }
     body.push_str(
-        "<div class=wide><table id=sessions><thead><tr><th>Where<th>Created<th>Last seen<th aria-label=\"Sign out\"></tr></thead><tbody>",
+        "<div class=wide><table id=sessions><thead>\
+         <tr><th>Where<th>Created<th>Last seen<th aria-label=\"Sign out\"></tr></thead><tbody>",
     );
     for item in items {
         let name = item.label.as_deref().unwrap_or("Unknown program");
@@ -167,7 +169,8 @@ fn table(principal: &str, items: &[Item], notice: Option<&str>, csrf: &str) -> P
         );
     }
     body.push_str(
-        "</tbody></table></div><p class=soft>Times are in UTC; the last one may be a minute behind.</p>",
+        "</tbody></table></div>\
+         <p class=soft>Times are in UTC; the last one may be a minute behind.</p>",
     );
     if items.iter().any(|item| !item.current) {
         body.push_str(&page::button(

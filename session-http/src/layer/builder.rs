@@ -50,7 +50,8 @@ impl LayerBuilder {
         self
     }
 
-    /// Carries the token in a header instead of a cookie, for clients without cookies.
+    /// Carries the token in a header instead of a cookie, for clients without cookies. Default: a
+    /// cookie.
     #[must_use]
     pub fn header(mut self, header: HeaderConfig) -> Self {
         self.transport = Box::new(header);
@@ -58,57 +59,61 @@ impl LayerBuilder {
     }
 
     /// Signs tokens, so that forged ones never reach the store, and so that theft shows
-    /// ([`on_reuse`](Self::on_reuse)): an old token that comes back is told from a forged one
-    /// however old it is; without keys only the last few are. CSRF tokens are made with them
-    /// too, so that whoever can read the store can make none. (A cookie store has keys of its own;
-    /// over one `build` refuses these.)
+    /// ([`on_reuse`](Self::on_reuse)). With keys, the manager recognizes every rotated token that a
+    /// client presents again, however old it is; without keys only the last few. CSRF tokens are
+    /// made with the keys too, so that somebody who can read the store can make none. Default: no
+    /// keys. A cookie store has keys of its own, and `build` refuses these over it.
     #[must_use]
     pub fn keys(self, keys: KeyRing) -> Self {
         self.manager(|manager| manager.keys(keys))
     }
 
-    /// How long sessions live. Default 2 hours idle, 14 days absolute, ending with the browser.
+    /// How long sessions live. Default: 2 hours idle, 14 days absolute, and a cookie that ends with
+    /// the browser.
     #[must_use]
     pub fn lifetime(self, lifetime: Lifetime) -> Self {
         self.manager(|manager| manager.lifetime(lifetime))
     }
 
-    /// Replaces tokens on a schedule: a response that is sent anyway brings the client the next
-    /// one. Default [`Rotation::off`]. (Over a cookie store `build` refuses it.)
+    /// Replaces tokens on a schedule. The client gets its next token with a response that is sent
+    /// anyway. Default: [`Rotation::off`]. Over a cookie store `build` refuses a rotation.
     #[must_use]
     pub fn rotation(self, rotation: Rotation) -> Self {
         self.manager(|manager| manager.rotation(rotation))
     }
 
-    /// What to do when a client presents a token that was already rotated away. Default
-    /// [`OnReuse::Report`]. Without a [`rotation`](Self::rotation), and over a store that can lose
-    /// acknowledged writes ([`SessionStore::durability`]), `build` refuses [`OnReuse::Revoke`].
+    /// What to do when a client presents a token that was already rotated away, which means that it
+    /// was probably stolen. Default: [`OnReuse::Report`]. `build` refuses [`OnReuse::Revoke`]
+    /// without a [`rotation`](Self::rotation), and over a store that can lose acknowledged writes
+    /// ([`SessionStore::durability`]).
     #[must_use]
     pub fn on_reuse(self, policy: OnReuse) -> Self {
         self.manager(|manager| manager.on_reuse(policy))
     }
 
-    /// How many live sessions a principal may have in this scope, and what becomes of a sign-in
-    /// beyond that. Default any number.
+    /// How many live sessions a principal may have in this scope, and what happens to a sign-in
+    /// beyond that. Default: any number.
     ///
-    /// It holds exactly once all sign-ins that run at the same time have returned, if the store
-    /// answered them. A sign-in costs two more listings, and fails over a store that cannot
-    /// [list](SessionStore::list); over a cookie store `build` refuses it.
+    /// While sign-ins are in flight the limit can be exceeded briefly. Once they have all returned,
+    /// and the store answered them, it holds exactly. A sign-in costs two more listings. Over a
+    /// store that cannot [list](SessionStore::list) it fails, and over a cookie store `build`
+    /// refuses the limit.
+    ///
     /// With [`OnMaxSessions::Refuse`] the handler's `sign_in` succeeds and the commit fails, with
-    /// 409 and an empty body: give it a page with [`SessionLayer::on_error`]. A sign-in that is
-    /// cancelled half-way may leave a session that counts and of which no client knows.
+    /// 409 and an empty body. [`SessionLayer::on_error`] can give it a page. A sign-in that is
+    /// cancelled half-way can leave a session that counts although no client has its token.
     #[must_use]
     pub fn max_sessions(self, most: usize, beyond: OnMaxSessions) -> Self {
         self.manager(|manager| manager.max_sessions(most, beyond))
     }
 
-    /// Who is told of each event. Default nobody; the log is written in any case.
+    /// Who is notified of each event. Default: nobody. The log is written in any case.
     #[must_use]
     pub fn observer(self, observer: impl Observer) -> Self {
         self.manager(|manager| manager.observer(observer))
     }
 
-    /// How values are written. Default JSON.
+    /// How values are written. Default: JSON.
     #[must_use]
     pub fn codec(self, codec: Codec) -> Self {
         self.manager(|manager| manager.codec(codec))
@@ -132,8 +137,8 @@ impl LayerBuilder {
         self
     }
 
-    /// Whether a response with this head means that the request succeeded, so that its
-    /// session is saved. Default: [`commit_by_default`].
+    /// Whether a response with this head means that the request succeeded, so that its session is
+    /// saved. Default: [`commit_by_default`].
     #[must_use]
     pub fn commit_if(
         mut self,
@@ -181,10 +186,9 @@ impl fmt::Debug for LayerBuilder {
     }
 }
 
-/// The commit policy where none is given: whether a response with this head means that the request
-/// succeeded.
+/// The default commit policy: whether a response with this head means that the request succeeded.
 ///
-/// It does unless it is a 5xx, a 408, or has a `grpc-status` header other than 0.
+/// It does, unless it is a 5xx or a 408, or has a `grpc-status` header other than 0.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};

@@ -15,8 +15,8 @@ use crate::request::SessionExt;
 
 /// A service of one handler that is given the request and its session.
 ///
-/// The session is loaded before the handler runs; where that fails, the layer's error
-/// response is the answer and the handler does not run.
+/// The session is loaded before the handler runs. If that fails, the handler does not run, and the
+/// layer's error response is the answer.
 ///
 /// ```
 /// use http::{Request, Response};

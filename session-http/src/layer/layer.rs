@@ -11,11 +11,13 @@ use crate::request::Shared;
 
 /// Wraps a service so that its requests have sessions.
 ///
-/// Works for tower services and, with the feature `hyper`, for hyper's own; the wrapped service is
-/// of the same kind. Cheap to clone; clones share everything, so one layer serves all connections.
-/// Its commit is done before the head of the response leaves. Put layers that cancel or
-/// retry requests (timeouts, load shedding) outside of this one, or they see a request
-/// that was cut off half-way.
+/// It works for tower services and, with the feature `hyper`, for hyper's own. The wrapped service
+/// is of the same kind. A clone is cheap and shares everything, so one layer serves all
+/// connections.
+///
+/// The commit is done before the head of the response leaves. Put layers that cancel or retry
+/// requests (timeouts, load shedding) outside of this one. Inside, they would cut off a request
+/// half-way.
 ///
 /// ```
 /// use session_core::MemoryStore;
@@ -36,7 +38,8 @@ use crate::request::Shared;
 /// let cookie = first.headers()["set-cookie"].to_str().unwrap();
 /// assert!(cookie.starts_with("__Host-id="));
 ///
-/// let request = Request::builder().header("cookie", cookie.split(';').next().unwrap()).body(()).unwrap();
+/// let pair = cookie.split(';').next().unwrap();
+/// let request = Request::builder().header("cookie", pair).body(()).unwrap();
 /// assert_eq!(service.oneshot(request).await.unwrap().body(), "visit 2");
 /// # });
 /// ```
@@ -52,14 +55,14 @@ impl<H> SessionLayer<H> {
         self.shared.transport.name()
     }
 
-    /// The manager behind it, to open and commit sessions without a request.
+    /// The manager of its sessions, to open and commit them without a request.
     pub fn manager(&self) -> &SessionManager {
         &self.shared.manager
     }
 
-    /// Answers with `respond` where a session fails: where the commit fails, and where the
-    /// service returns an error after its session could not be loaded. The body needs no
-    /// `Default` then.
+    /// Answers with `respond` where a session fails: where the commit fails, and where the service
+    /// returns an error after its session could not be loaded. With this, the body needs no
+    /// `Default`.
     ///
     /// ```
     /// use http::Response;

@@ -9,9 +9,9 @@
 //!
 //! `layer.rs` is the layer, `builder.rs` has its settings, `handler.rs` serves a single handler.
 //!
-//! **An `Err` of the service stays an `Err`**, unless its session could not be loaded. axum knows no
-//! errors of services. So the refusal of its extractor is marked in the response (`HandedOn`), and
-//! is replaced as an `Err` would be.
+//! **An `Err` of the service stays an `Err`**, unless its session could not be loaded. axum passes
+//! on no errors of services. So the refusal of its extractor is marked in the response
+//! (`HandedOn`), and is replaced as an `Err` would be.
 //!
 //! **`with_session` boxes its future**, because on a failed load it must answer without knowing the
 //! handler's error type.

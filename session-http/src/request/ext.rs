@@ -13,13 +13,14 @@ use crate::request::slot::Slot;
 /// The future borrows nothing, so the request can be taken apart while it runs, and
 /// handlers are `Send` whatever the body is. [`SessionLayer`](crate::SessionLayer) has an example.
 pub trait SessionExt {
-    /// The request's session: loaded when first asked for, once. With several
-    /// layers, that of the innermost which has work to do (the same layer a second time has none).
+    /// The request's session. It is loaded once, when it is first asked for. With several layers
+    /// this is the session of the innermost layer that has work to do (the same layer a second time
+    /// has none).
     ///
     /// # Errors
     ///
-    /// [`Error::MissingLayer`], or [`Error::Session`] if the store failed. A layer answers for
-    /// a service that hands this error on.
+    /// [`Error::MissingLayer`], or [`Error::Session`] if the store failed. If the service returns
+    /// this error, the layer answers with its error response.
     fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send + 'static;
 
     /// The session of the layer whose cookie or header has this name. The case of letters counts in
@@ -31,9 +32,12 @@ pub trait SessionExt {
     /// use session_http::{CookieConfig, SessionExt, SessionLayer};
     /// use tower::{ServiceExt, service_fn};
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let users = SessionLayer::new(MemoryStore::new());
-    /// let admins = SessionLayer::builder(MemoryStore::new()).cookie(CookieConfig::new("__Host-admin")).build().unwrap();
+    /// let admins = SessionLayer::builder(MemoryStore::new())
+    ///     .cookie(CookieConfig::new("__Host-admin"))
+    ///     .build()
+    ///     .unwrap();
     /// let service = users.layer(admins.layer(service_fn(async |request: Request<()>| {
     ///     request.session_named("__Host-id").await?.insert("who", "a user")?;
     ///     request.session_named("__Host-admin").await?.insert("who", "an admin")?;

@@ -3,8 +3,8 @@
 //! | file | one idea |
 //! |---|---|
 //! | `ext.rs` | what a handler calls: `request.session()` |
-//! | `slot.rs` | the place in the request's extensions, from its arrival until its response has left |
-//! | `load.rs` | a load that belongs to the request, and not to one of the futures that wait for it |
+//! | `slot.rs` | the place in the request's extensions, until the response has left |
+//! | `load.rs` | a load that belongs to the request, not to one of the futures that wait |
 //!
 //! **The load belongs to its request.** A handler may leave a future of `session()` unpolled, as
 //! `select!` over `&mut future` does, or drop it. So the slot keeps the load: whoever waits for it
@@ -14,8 +14,8 @@
 //! session, detached. The same request, sent again, gets a slot of its own.
 //!
 //! **A response may take the place of another**, when the commit of an outer layer failed. What
-//! inner layers have announced to the client is kept in the extensions of the response in which they
-//! did, and is repeated in the new one. Nothing else of the dropped response survives.
+//! inner layers have announced to the client is kept in the extensions of the response that
+//! announced it, and is repeated in the new one. Nothing else of the dropped response survives.
 
 mod ext;
 mod load;

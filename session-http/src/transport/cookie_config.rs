@@ -12,10 +12,10 @@ pub use cookie::SameSite;
 
 /// The cookie that carries a token: name and attributes.
 ///
-/// The default is `__Host-id` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`. It ends with
-/// the browser unless the session's [`Lifetime`](session_core::Lifetime) is persistent. Attributes
-/// that contradict each other are refused when the layer is built, not when a browser drops the
-/// cookie.
+/// The default is `__Host-id` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`. The cookie
+/// ends with the browser unless the session's [`Lifetime`](session_core::Lifetime) is persistent.
+/// Attributes that contradict each other are refused when the layer is built. Otherwise a browser
+/// would drop the cookie without a word.
 ///
 /// ```
 /// use session_http::{CookieConfig, SameSite, SessionLayer};
@@ -67,7 +67,7 @@ impl CookieConfig {
         &self.name
     }
 
-    /// Under which path it is sent. Default `/`.
+    /// Under which path it is sent. Default: `/`.
     ///
     /// Write it as it is in the address that a browser requests: percent-encoded, and without a
     /// query. `build` refuses a path that no request can have.
@@ -102,29 +102,30 @@ impl CookieConfig {
         self
     }
 
-    /// Whether it goes along with requests from other sites. Default [`SameSite::Lax`].
+    /// Whether it goes along with requests from other sites. Default: [`SameSite::Lax`].
     #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Whether it is sent over secure connections only. Default `true`. Chromium and Firefox count
-    /// `http://localhost` as secure; to any other address over plain HTTP the cookie is not kept.
+    /// Whether it is sent over secure connections only. Default: `true`. Chromium and Firefox treat
+    /// `http://localhost` as secure. From any other address over plain HTTP they keep no such
+    /// cookie.
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
         self
     }
 
-    /// Whether scripts are kept from it. Default `true`.
+    /// Whether scripts cannot read it. Default: `true`.
     #[must_use]
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.http_only = http_only;
         self
     }
 
-    /// Whether there is one for each top-level site (CHIPS). Default `false`.
+    /// Whether there is one for each top-level site (CHIPS). Default: `false`.
     #[must_use]
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;

@@ -66,8 +66,8 @@ pub(super) fn cut<'a>(
 
 /// How many pieces a token was cut into, and the text of the first; `None` if it is in one.
 ///
-/// A first piece of several is full. One that is not is never put together with the others:
-/// otherwise a request with a few large pieces and many small first ones would take a lot of memory.
+/// A first piece of several is full. One that is not full is never put together with the others.
+/// Otherwise a request with a few large pieces and many small first ones would take much memory.
 pub(super) fn first_of_several<'a>(
     value: &'a str,
     max_pieces: usize,

@@ -84,7 +84,7 @@ impl HeaderConfig {
         }
     }
 
-    /// Whether a token is taken from `Authorization: Bearer` too. Default `false`.
+    /// Whether a token is taken from `Authorization: Bearer` too. Default: `false`.
     #[must_use]
     pub const fn bearer(mut self, bearer: bool) -> Self {
         self.bearer = bearer;

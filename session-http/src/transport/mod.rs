@@ -3,7 +3,7 @@
 //! | file | one idea |
 //! |---|---|
 //! | `transport.rs` | the trait, and what both transports need |
-//! | `cookie.rs`, `header.rs` | the two transports; `header.rs` has the settings of the header too |
+//! | `cookie.rs`, `header.rs` | the two transports (and, in `header.rs`, its settings) |
 //! | `cookie_config.rs`, `place.rs` | the settings of the cookie; where a browser can send one |
 //! | `grammar.rs` | the texts of `Cookie` and `Set-Cookie`, and the pieces of a large session |
 //! | `caching.rs` | no cache keeps a response that carries a token |
