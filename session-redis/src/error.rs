@@ -1,7 +1,8 @@
 //! Why there is no store.
 
-use session_core::{Cause, ConfigError, StoreError};
 use std::sync::Arc;
+
+use session_core::{Cause, ConfigError, StoreError};
 
 /// Why a store could not be connected.
 ///
@@ -18,21 +19,21 @@ pub enum ConnectError {
     Failed {
         /// What happened, and what to do.
         text: String,
-        /// What lay beneath.
+        /// The error beneath.
         #[source]
         cause: Cause,
     },
 }
 
 impl ConnectError {
-    pub(crate) fn failed(error: &StoreError) -> Self {
+    pub(crate) fn failed(error: StoreError) -> Self {
         let cause = match error {
-            StoreError::Unavailable(reason) | StoreError::OutcomeUnknown(reason) => {
-                Arc::clone(reason)
-            }
-            other => Arc::new(other.clone()),
+            StoreError::Unavailable(reason) | StoreError::OutcomeUnknown(reason) => reason,
+            other => Arc::new(other),
         };
-        let text = cause.to_string();
-        Self::Failed { text, cause }
+        Self::Failed {
+            text: cause.to_string(),
+            cause,
+        }
     }
 }

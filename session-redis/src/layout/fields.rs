@@ -1,4 +1,4 @@
-//! A session as a hash: names of fields, and what is in them.
+//! A session as a hash: the names of its fields, and what they hold.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -9,53 +9,48 @@ use session_core::{
     ByteString, Codec, FormatError, Record, SessionId, StoreError, Timestamp, Value, Values,
 };
 
-use super::{Parts, damaged, numbers, unexpected};
+use super::arguments::{Parts, put_written};
+use super::layout::unexpected;
+use super::numbers::{contradiction, damaged, numbers};
 
 /// Before the key of each value, in the name of its field; nothing else begins with it.
 const VALUE: u8 = b'.';
-/// The metadata, in pieces; what is too long for that lies in the first.
+/// The metadata, in pieces. What is too long for that is all in the first one.
 const METADATA: [&str; 4] = ["m", "m1", "m2", "m3"];
-/// The server keeps a hash in half the memory whose fields are all this short, unless it is told
-/// otherwise.
+/// The server needs half the memory for a hash whose fields are all this short, by its default
+/// settings.
 const PIECE: usize = 64;
 const STATE: &str = "s";
 const HEAD: &str = "h";
 const PRINCIPAL: &str = "p";
-/// What a value begins with that is no JSON: no JSON does. Its codec's tag follows.
+/// The first byte of a value that is not JSON, since no JSON begins with it. The codec's tag follows.
 const TAGGED: u8 = 0;
 
-/// What the scripts decide by, as a text of numbers.
-pub(crate) enum Told<'a> {
-    /// Beside the metadata that the server does not read: epoch, deadline, idle timeout, and the
-    /// size without values.
+/// The texts of numbers that the scripts decide by.
+pub(crate) enum Summary<'a> {
+    /// The field `h`: epoch, deadline, idle timeout, and the size without values.
     Head(&'a Record),
-    /// What every update moves: version, time last seen, size and number of the values.
+    /// The field `s`, which every update moves: version, time last seen, size and number of values.
     State(&'a Record),
-    /// How the state begins of the version that a record was made from, which was active when this
-    /// one was.
+    /// How the state began in the version that a record was made from. Its time last seen is the
+    /// record's.
     StateBefore(&'a Record, u64),
 }
 
-impl ToRedisArgs for Told<'_> {
+impl ToRedisArgs for Summary<'_> {
     fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
-        let mut text = out.writer_for_next_arg();
-        // It goes to memory, so it cannot fail.
-        let written = self.write(&mut text);
-        debug_assert!(written.is_ok());
+        put_written(out, |text| self.write(text));
     }
 }
 
-impl Told<'_> {
-    fn write(&self, text: &mut impl Write) -> std::io::Result<()> {
+impl Summary<'_> {
+    fn write(&self, text: &mut dyn Write) -> std::io::Result<()> {
         match self {
             Self::Head(record) => {
                 let (epoch, deadline) = (record.epoch(), record.deadline().as_millis());
+                let idle = record.lifetime().idle().as_millis();
                 let size = record.limited_size() - size_of(record.values());
-                write!(
-                    text,
-                    "{epoch} {deadline} {} {size}",
-                    record.lifetime().idle().as_millis()
-                )
+                write!(text, "{epoch} {deadline} {idle} {size}")
             }
             Self::State(record) => {
                 let values = record.values();
@@ -76,10 +71,10 @@ fn size_of(values: &Values) -> usize {
         .sum()
 }
 
-/// Adds all fields of a session to a command, names and values by turns.
-pub(crate) fn put_record(record: &Record, command: &mut Cmd) {
-    command.arg(STATE).arg(Told::State(record));
-    command.arg(HEAD).arg(Told::Head(record));
+/// Adds all fields of a session to a command: each name, then its value.
+pub(super) fn put_record(record: &Record, command: &mut Cmd) {
+    command.arg(STATE).arg(Summary::State(record));
+    command.arg(HEAD).arg(Summary::Head(record));
     let metadata = record.encode_metadata();
     for (name, piece) in METADATA.iter().zip(pieces(&metadata)) {
         command.arg(*name).arg(piece);
@@ -93,7 +88,7 @@ pub(crate) fn put_record(record: &Record, command: &mut Cmd) {
     }
 }
 
-/// What the fields of the metadata hold, one after the other.
+/// The metadata as its fields hold it.
 pub(crate) fn pieces(metadata: &[u8]) -> impl ExactSizeIterator<Item = &[u8]> {
     match metadata.len() <= PIECE * METADATA.len() {
         true => metadata.chunks(PIECE),
@@ -115,8 +110,8 @@ fn whole(pieces: [Option<Bytes>; METADATA.len()]) -> Option<Bytes> {
     Some(whole.into())
 }
 
-/// How many arguments and bytes [`put_record`] adds, about.
-pub(crate) fn sizes(record: &Record) -> (usize, usize) {
+/// About how many arguments and bytes [`put_record`] adds.
+pub(super) fn sizes(record: &Record) -> (usize, usize) {
     (16 + 2 * record.values().len(), 160 + record.size())
 }
 
@@ -125,7 +120,7 @@ pub(crate) fn put_name(key: &str, command: &mut Cmd) {
     command.arg(Parts([&[VALUE], key.as_bytes()]));
 }
 
-/// Adds a value: JSON as it is, so that people and other languages can read it.
+/// Adds a value. JSON is stored as it is, so that people and other languages can read it.
 pub(crate) fn put_value(value: &Value, command: &mut Cmd) {
     let bytes = value.bytes();
     if value.codec() == Codec::Json && bytes.first() != Some(&TAGGED) {
@@ -135,33 +130,32 @@ pub(crate) fn put_value(value: &Value, command: &mut Cmd) {
     }
 }
 
-/// The record in a reply of all fields; `None` if nothing that makes a session is among them.
-pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Record>>, StoreError> {
-    let mut found = Found::default();
-    // Pairs of field and content: a map to a new protocol, a flat list to an old one and from
-    // scripts.
+/// The record in an answer of all fields, or `None` if no field of a session is among them.
+pub(super) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Record>>, StoreError> {
+    let mut fields = RawFields::default();
+    // Pairs of name and content: a map in RESP3, a flat list in RESP2 and from scripts.
     match reply {
         Reply::Map(pairs) => {
-            found.values.reserve(pairs.len());
+            fields.values.reserve(pairs.len());
             for (name, content) in pairs {
-                found.put(bytes(name)?, bytes(content)?);
+                fields.put(bytes(name)?, bytes(content)?);
             }
         }
         Reply::Array(items) => {
-            found.values.reserve(items.len() / 2);
+            fields.values.reserve(items.len() / 2);
             let mut items = items.into_iter();
             while let (Some(name), Some(content)) = (items.next(), items.next()) {
-                found.put(bytes(name)?, bytes(content)?);
+                fields.put(bytes(name)?, bytes(content)?);
             }
         }
         _ => return Err(unexpected()),
     }
-    found.record(id)
+    fields.record(id)
 }
 
-/// What was among the fields.
+/// The fields of an answer, not checked against each other yet.
 #[derive(Default)]
-struct Found {
+struct RawFields {
     metadata: [Option<Bytes>; METADATA.len()],
     state: Option<Bytes>,
     head: Option<Bytes>,
@@ -171,7 +165,7 @@ struct Found {
     failure: Option<StoreError>,
 }
 
-impl Found {
+impl RawFields {
     fn put(&mut self, name: Bytes, content: Bytes) {
         if name.first() == Some(&VALUE) {
             match (key(name), value(content)) {
@@ -186,7 +180,7 @@ impl Found {
             b"s" => self.state = Some(content),
             b"h" => self.head = Some(content),
             b"p" => self.principal = Some(content),
-            // What other programs add is theirs.
+            // Fields that other programs add are ignored.
             name => {
                 if let Some(at) = METADATA.iter().position(|known| known.as_bytes() == name) {
                     self.metadata[at] = Some(content);
@@ -199,10 +193,10 @@ impl Found {
         let none = self.state.is_none()
             && self.head.is_none()
             && self.metadata.iter().all(Option::is_none);
-        let (Some(metadata), Some(state), Some(expected)) =
+        let (Some(metadata), Some(state), Some(head)) =
             (whole(self.metadata), self.state, self.head)
         else {
-            // What other programs leave under a session's name is none, unless it was one.
+            // A hash that other programs left under a session's name is no session.
             return match none {
                 true => Ok(None),
                 false => Err(StoreError::corrupt("a field of the metadata is missing")),
@@ -215,15 +209,15 @@ impl Found {
         let seen = Timestamp::from_millis(seen);
         let values = self.values.into_iter().collect();
         let record = Record::from_parts(metadata, version, seen, values)?;
-        let [epoch, deadline, idle, _size] = all_numbers(&expected)?;
-        let told = (
+        let [epoch, deadline, idle, _size] = all_numbers(&head)?;
+        let summary = (
             record.epoch(),
             record.deadline().as_millis(),
             record.lifetime().idle().as_millis(),
         );
         let owned = record.principal().map(str::as_bytes) == self.principal.as_deref();
-        if record.id() != id || told != (epoch, deadline, u128::from(idle)) || !owned {
-            return Err(StoreError::corrupt("the metadata contradicts itself"));
+        if record.id() != id || summary != (epoch, deadline, u128::from(idle)) || !owned {
+            return Err(contradiction());
         }
         Ok(Some(Arc::new(record)))
     }
@@ -232,10 +226,7 @@ impl Found {
 /// Four numbers and nothing else.
 fn all_numbers(mut text: &[u8]) -> Result<[u64; 4], StoreError> {
     let numbers = numbers(&mut text)?;
-    match text.is_empty() {
-        true => Ok(numbers),
-        false => Err(damaged()),
-    }
+    text.is_empty().then_some(numbers).ok_or_else(damaged)
 }
 
 fn bytes(reply: Reply) -> Result<Bytes, StoreError> {

@@ -1,9 +1,9 @@
-//! A session as one text: a line that the scripts decide by, the principal, and the record.
+//! A session as one text: the line that the scripts decide by, the principal, and the record.
 //!
 //! `0 4 1795316260737 0 1796525860737 7200000 7`, a line break, `user:42`, and [`Record::encode`].
-//! The line: with which version its probation began, or 0; version, time last seen, epoch,
-//! deadline, idle timeout; and how long the principal is, or nothing. The scripts put a number in
-//! the place of the 0, so it comes first.
+//! The numbers of the line are: the version with which probation began, or 0; version; time last
+//! seen; epoch; deadline; idle timeout; the length of the principal, or nothing if there is none.
+//! The 0 comes first because the scripts put a version in its place.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -12,12 +12,13 @@ use bytes::Bytes;
 use redis::{Cmd, RedisWrite, ToRedisArgs};
 use session_core::{Record, SessionId, StoreError};
 
-use super::{damaged, number_of, numbers};
+use super::arguments::put_written;
+use super::numbers::{contradiction, damaged, number_of, numbers};
 
-/// The line is shorter, whatever the numbers.
+/// The line is shorter than this, whatever the numbers are.
 const LINE: usize = 128;
 
-/// How many arguments and bytes [`put_record`] adds, about.
+/// About how many arguments and bytes [`put_record`] adds.
 pub(super) fn sizes(record: &Record) -> (usize, usize) {
     (
         1,
@@ -27,61 +28,49 @@ pub(super) fn sizes(record: &Record) -> (usize, usize) {
 
 /// Adds a session to a command, off probation.
 pub(super) fn put_record(record: &Record, command: &mut Cmd) {
-    command.arg(Text {
-        record,
-        version: record.version(),
-        whole: true,
-    });
+    command.arg(Text::Whole(record));
 }
 
-/// Adds how the text of a session begins, off probation: all that the scripts decide by.
+/// Adds how the text of a session begins, off probation, in this version. The scripts decide by
+/// nothing else.
 pub(crate) fn put_beginning(record: &Record, version: u64, command: &mut Cmd) {
-    command.arg(Text {
-        record,
-        version,
-        whole: false,
-    });
+    command.arg(Text::Beginning(record, version));
 }
 
-struct Text<'a> {
-    record: &'a Record,
-    version: u64,
-    whole: bool,
+enum Text<'a> {
+    Whole(&'a Record),
+    Beginning(&'a Record, u64),
 }
 
 impl ToRedisArgs for Text<'_> {
     fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
-        let mut text = out.writer_for_next_arg();
-        // It goes to memory, so it cannot fail.
-        let written = self.write(&mut text);
-        debug_assert!(written.is_ok());
+        put_written(out, |text| self.write(text));
     }
 }
 
 impl Text<'_> {
-    fn write(&self, text: &mut impl Write) -> std::io::Result<()> {
-        let Self {
-            record, version, ..
-        } = self;
-        let (seen, deadline) = (
-            record.last_seen().as_millis(),
-            record.deadline().as_millis(),
-        );
-        let (epoch, idle) = (record.epoch(), record.lifetime().idle().as_millis());
-        write!(text, "0 {version} {seen} {epoch} {deadline} {idle} ")?;
-        match record.principal() {
-            Some(principal) => write!(text, "{}\n{principal}", principal.len())?,
-            None => text.write_all(b"\n")?,
-        }
-        match self.whole {
-            true => text.write_all(&record.encode()),
-            false => Ok(()),
+    fn write(&self, text: &mut dyn Write) -> std::io::Result<()> {
+        match *self {
+            Self::Whole(record) => {
+                Self::Beginning(record, record.version()).write(text)?;
+                text.write_all(&record.encode())
+            }
+            Self::Beginning(record, version) => {
+                let seen = record.last_seen().as_millis();
+                let (epoch, deadline) = (record.epoch(), record.deadline().as_millis());
+                let idle = record.lifetime().idle().as_millis();
+                write!(text, "0 {version} {seen} {epoch} {deadline} {idle} ")?;
+                match record.principal() {
+                    Some(principal) => write!(text, "{}\n{principal}", principal.len()),
+                    None => text.write_all(b"\n"),
+                }
+            }
         }
     }
 }
 
-/// The record in a text. Its line says the same as the record, or the scripts would decide by
-/// something else.
+/// The record in a text. Its line has to say the same as the record: the scripts decide by the
+/// line.
 pub(super) fn read_record(id: SessionId, text: &Bytes) -> Result<Arc<Record>, StoreError> {
     let mut rest = &text[..];
     let [_probation, version, seen, epoch, deadline, idle] = numbers(&mut rest)?;
@@ -98,7 +87,7 @@ pub(super) fn read_record(id: SessionId, text: &Bytes) -> Result<Arc<Record>, St
         rest = rest.strip_prefix(b"\n").ok_or_else(damaged)?;
     }
     let record = Record::decode(text.slice_ref(rest))?;
-    let told = (
+    let line = (
         record.version(),
         record.last_seen().as_millis(),
         record.epoch(),
@@ -106,8 +95,8 @@ pub(super) fn read_record(id: SessionId, text: &Bytes) -> Result<Arc<Record>, St
         record.lifetime().idle().as_millis(),
     );
     let owned = record.principal().map(str::as_bytes) == principal;
-    if record.id() != id || told != (version, seen, epoch, deadline, u128::from(idle)) || !owned {
-        return Err(StoreError::corrupt("the metadata contradicts itself"));
+    if record.id() != id || line != (version, seen, epoch, deadline, u128::from(idle)) || !owned {
+        return Err(contradiction());
     }
     Ok(Arc::new(record))
 }

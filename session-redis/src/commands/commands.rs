@@ -1,0 +1,46 @@
+//! What all commands need.
+
+use std::time::Duration;
+
+use session_core::{Record, Timestamp};
+use tokio::time::Instant;
+
+use crate::connection::Link;
+use crate::layout::{KeyNames, Layout};
+
+/// The server keeps a session this much longer than it lives: clocks differ, and commands take
+/// their time.
+pub(super) const GRACE: Duration = Duration::from_secs(60);
+/// As long as the server can count, for a session that never ends.
+const LONGEST: u64 = 1 << 52;
+
+/// The commands of a store. The methods are in the files of this folder.
+#[derive(Debug)]
+pub(crate) struct Commands {
+    pub(crate) link: Link,
+    pub(crate) names: KeyNames,
+    pub(crate) layout: Layout,
+}
+
+impl Commands {
+    /// When an operation that begins now has to be over.
+    pub(crate) fn until(&self) -> Instant {
+        self.link.until()
+    }
+
+    /// How long one operation may take.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.link.timing().deadline
+    }
+}
+
+/// Milliseconds for which the server keeps a record.
+pub(super) fn ttl(record: &Record, now: Timestamp) -> u64 {
+    millis(record.expires().since(now) + GRACE)
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis())
+        .unwrap_or(LONGEST)
+        .min(LONGEST)
+}

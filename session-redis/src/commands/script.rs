@@ -1,0 +1,77 @@
+//! The scripts that run on the server, and how they are called.
+
+use std::sync::LazyLock;
+
+use redis::{Arg, Cmd, Value};
+use tokio::time::Instant;
+
+use crate::connection::{Fault, Idempotency, Link};
+use crate::layout::KeyName;
+
+/// A script of these files, joined.
+macro_rules! script {
+    ($($name:literal),+) => {
+        LazyLock::new(|| Script::new(concat!($(include_str!(concat!("../lua/", $name, ".lua"))),+)))
+    };
+}
+
+pub(super) static CREATE: LazyLock<Script> = script!("look", "create");
+pub(super) static READ: LazyLock<Script> = script!("look", "read");
+pub(super) static REPLACE: LazyLock<Script> = script!("same", "look", "replace");
+pub(super) static DELETE: LazyLock<Script> = script!("look", "delete");
+pub(super) static OWNER: LazyLock<Script> = script!("look", "owner");
+pub(super) static SETTLE: LazyLock<Script> = script!("look", "settle");
+pub(super) static UPDATE: LazyLock<Script> = script!("plain", "update");
+pub(super) static INDEX: LazyLock<Script> = script!("index");
+pub(super) static CONFIRM: LazyLock<Script> = script!("confirm");
+pub(super) static HEAL: LazyLock<Script> = script!("heal");
+
+/// A script over one key. It is called by its hash, and sent whole to a server that does not know
+/// it.
+pub(super) struct Script {
+    code: &'static str,
+    hash: String,
+}
+
+impl Script {
+    fn new(code: &'static str) -> Self {
+        Self {
+            code,
+            hash: redis::Script::new(code).get_hash().to_owned(),
+        }
+    }
+
+    /// A call on `key` without its arguments. `arguments` is about how many they are, `size` how many
+    /// bytes they take.
+    pub(super) fn on(&self, key: &KeyName<'_>, arguments: usize, size: usize) -> Cmd {
+        let mut call = Cmd::with_capacity(4 + arguments, 48 + self.hash.len() + key.len() + size);
+        call.arg("EVALSHA").arg(&self.hash).arg(1).arg(key);
+        call
+    }
+
+    /// Makes a call that [`on`](Self::on) began. A server that does not know the script has done
+    /// nothing, so it is safe to call it again with the code.
+    pub(super) async fn run(
+        &self,
+        link: &Link,
+        call: &Cmd,
+        idempotency: Idempotency,
+        until: Instant,
+    ) -> Result<Value, Fault> {
+        match link.call(call, idempotency, until).await {
+            Err(Fault::NoScript) => link.call(&self.whole(call), idempotency, until).await,
+            answer => answer,
+        }
+    }
+
+    fn whole(&self, call: &Cmd) -> Cmd {
+        let mut whole = Cmd::new();
+        whole.arg("EVAL").arg(self.code);
+        for argument in call.args_iter().skip(2) {
+            if let Arg::Simple(bytes) = argument {
+                whole.arg(bytes);
+            }
+        }
+        whole
+    }
+}

@@ -1,0 +1,170 @@
+//! The commands on a session, except updates.
+
+use std::sync::Arc;
+
+use redis::{Cmd, Value as Reply};
+use session_core::{Ended, Record, SessionId, StoreError, Timestamp};
+use tokio::time::{Duration, Instant};
+
+use super::commands::{Commands, GRACE, millis, ttl};
+use super::script::{CREATE, DELETE, OWNER, READ, SETTLE};
+use crate::connection::{Fault, Idempotency};
+use crate::layout::{put_optional, put_principal, read_record};
+
+/// What a deletion found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Deletion {
+    Deleted {
+        principal: Option<String>,
+    },
+    /// Nothing, or the mark of a session that was deleted before.
+    Absent,
+    /// A session that names another principal. It is still there.
+    OfAnother,
+    /// Something that names no principal. It is still there.
+    Unowned,
+}
+
+impl Commands {
+    /// An expired session too, while it is there.
+    pub(crate) async fn load(
+        &self,
+        id: SessionId,
+        until: Instant,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
+        let name = self.names.session(id);
+        let mut command = Cmd::with_capacity(2, 8 + name.len());
+        command.arg(self.layout.read_command()).arg(&name);
+        let reply = match self
+            .link
+            .call(&command, Idempotency::Idempotent, until)
+            .await
+        {
+            // It has the other layout.
+            Err(Fault::WrongType) => {
+                let call = READ.on(&name, 0, 0);
+                Box::pin(READ.run(&self.link, &call, Idempotency::Idempotent, until)).await
+            }
+            reply => reply,
+        };
+        read_record(id, reply.map_err(Fault::into_read_error)?)
+    }
+
+    /// Adds a session. With a probation it lives only that long.
+    pub(crate) async fn create(
+        &self,
+        record: &Record,
+        now: Timestamp,
+        probation: Option<Duration>,
+        until: Instant,
+    ) -> Result<(), StoreError> {
+        let (arguments, size) = self.layout.sizes(record);
+        let mut call = CREATE.on(&self.names.session(record.id()), 4 + arguments, 64 + size);
+        call.arg(now.as_millis());
+        call.arg(probation.map_or_else(|| ttl(record, now), millis));
+        put_optional(probation.map(|_| record.version()), &mut call);
+        self.layout.put_record(record, &mut call);
+        let reply = CREATE
+            .run(&self.link, &call, Idempotency::AtMostOnce, until)
+            .await;
+        match reply.map_err(Fault::into_write_error)? {
+            Reply::Int(1) => Ok(()),
+            Reply::Int(0) => Err(StoreError::IdTaken),
+            _ => Err(Fault::strange().into_write_error()),
+        }
+    }
+
+    /// Deletes a session, and leaves a mark in its place. With a principal, only if the session is
+    /// theirs.
+    pub(crate) async fn delete(
+        &self,
+        id: SessionId,
+        principal: Option<&str>,
+        ended: Ended,
+        until: Instant,
+    ) -> Result<Deletion, Fault> {
+        let mark = ended.mark(id);
+        let (arguments, size) = self.layout.sizes(&mark);
+        let size = 64 + size + principal.map_or(0, str::len);
+        let mut call = DELETE.on(&self.names.session(id), 4 + arguments, size);
+        call.arg(self.layout.hint());
+        put_principal(principal, &mut call);
+        // A session that ended at the beginning of time is not to be remembered.
+        if ended.at == Timestamp::default() {
+            call.arg("");
+        } else {
+            call.arg(mark.expires().as_millis());
+            call.arg(mark.lifetime().absolute().as_millis());
+            self.layout.put_record(&mark, &mut call);
+        }
+        match DELETE
+            .run(&self.link, &call, Idempotency::Idempotent, until)
+            .await?
+        {
+            Reply::Array(parts) => Deletion::of(parts).ok_or_else(Fault::strange),
+            _ => Err(Fault::strange()),
+        }
+    }
+
+    /// The principal that a session names, if it is there and names one.
+    pub(crate) async fn owner(
+        &self,
+        id: SessionId,
+        until: Instant,
+    ) -> Result<Option<String>, StoreError> {
+        let mut call = OWNER.on(&self.names.session(id), 1, 8);
+        call.arg(self.layout.hint());
+        let owner = OWNER
+            .run(&self.link, &call, Idempotency::Idempotent, until)
+            .await;
+        owner.map(text).map_err(Fault::into_read_error)
+    }
+
+    /// Takes a session off the probation that began with this version. Returns whether the session
+    /// is there. The probation of another version stays: its writer ends it.
+    pub(crate) async fn end_probation(
+        &self,
+        id: SessionId,
+        version: u64,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<bool, Fault> {
+        let mut call = SETTLE.on(&self.names.session(id), 4, 48);
+        call.arg(version).arg(now.as_millis()).arg(millis(GRACE));
+        call.arg(self.layout.hint());
+        let there = SETTLE
+            .run(&self.link, &call, Idempotency::Idempotent, until)
+            .await?;
+        Ok(there == Reply::Int(1))
+    }
+}
+
+impl Deletion {
+    fn of(parts: Vec<Reply>) -> Option<Self> {
+        let mut parts = parts.into_iter();
+        let Reply::Int(count) = parts.next()? else {
+            return None;
+        };
+        let principal = parts.next().and_then(text);
+        Some(match (count, parts.next()) {
+            (1.., _) => Self::Deleted { principal },
+            (_, Some(Reply::Int(1))) => Self::Unowned,
+            _ if principal.is_some() => Self::OfAnother,
+            _ => Self::Absent,
+        })
+    }
+
+    /// How many sessions were deleted.
+    pub(crate) fn count(&self) -> u64 {
+        u64::from(matches!(self, Self::Deleted { .. }))
+    }
+}
+
+/// A text that may be missing.
+pub(super) fn text(reply: Reply) -> Option<String> {
+    match reply {
+        Reply::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        Reply::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,111 @@
+//! Redis Cluster.
+//!
+//! The driver's Cluster client is made without retries of its own. It cannot know which commands
+//! are safe to send again; [`Link`](super::Link) does.
+
+use std::fmt;
+
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::{Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
+
+use crate::config::{Certificates, Timing};
+
+/// The nodes that are asked for all others.
+pub(crate) struct Cluster {
+    client: ClusterClient,
+    nodes: String,
+}
+
+impl Cluster {
+    pub(super) fn new(
+        nodes: Vec<ConnectionInfo>,
+        timing: Timing,
+        certificates: &Certificates,
+    ) -> RedisResult<Self> {
+        let names: Vec<_> = nodes.iter().map(|node| node.addr().to_string()).collect();
+        let tcp = nodes
+            .first()
+            .map(|node| node.tcp_settings().clone())
+            .unwrap_or_default();
+        let builder = ClusterClientBuilder::new(nodes)
+            .retries(0)
+            // While the driver looks for the nodes, all calls wait. It tries a node that hangs
+            // twice.
+            .connection_timeout(timing.connect / 2)
+            .response_timeout(timing.deadline / 3)
+            .overall_response_timeout(None)
+            .tcp_settings(tcp);
+        let client = certificates.put_into(builder).build()?;
+        Ok(Self {
+            client,
+            nodes: names.join(", "),
+        })
+    }
+
+    pub(super) fn of_client(client: ClusterClient) -> Self {
+        Self {
+            client,
+            nodes: "the application's Cluster client".to_owned(),
+        }
+    }
+
+    pub(super) async fn connect(&self) -> RedisResult<ClusterConnection> {
+        self.client.get_async_connection().await
+    }
+}
+
+impl fmt::Display for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.nodes)
+    }
+}
+
+/// Sends a command to the primary of its key. Reads go there too: a replica may not know yet that a
+/// session was deleted.
+pub(super) async fn send(connection: &ClusterConnection, command: &Cmd) -> RedisResult<Value> {
+    let mut words = command.args_iter().filter_map(|word| match word {
+        redis::Arg::Simple(word) => Some(word),
+        _ => None,
+    });
+    let key = match words.next() {
+        Some(b"EVALSHA" | b"EVAL") => words.nth(2),
+        _ => words.next(),
+    };
+    let route = Route::with_key(key.unwrap_or_default(), SlotAddr::Master);
+    let route = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
+    connection
+        .clone()
+        .route_command(command.clone(), route)
+        .await
+}
+
+/// Sends a command to the node that imports its slot, behind `ASKING`, which allows it. Both go on
+/// one connection, one after the other.
+pub(super) async fn send_asking(
+    connection: &ClusterConnection,
+    command: &Cmd,
+    node: &str,
+) -> RedisResult<Value> {
+    let unknown = || RedisError::from((ErrorKind::Client, "a node without an address"));
+    let (host, port) = node.rsplit_once(':').ok_or_else(unknown)?;
+    let port = port.parse().map_err(|_| unknown())?;
+    let route = SingleNodeRoutingInfo::ByAddress {
+        host: host.into(),
+        port,
+    };
+    let mut asking = redis::Pipeline::with_capacity(2);
+    asking.cmd("ASKING").add_command(command.clone());
+    let mut connection = connection.clone();
+    let answers = connection.route_pipeline(asking, 0, 2, route).await?;
+    answers.into_iter().next_back().ok_or_else(unknown)
+}
+
+/// Whether a command was not sent, since the driver has no connection to the node of this address.
+/// It connects only to nodes that have slots. Other errors of this kind say nothing about commands
+/// under way.
+pub(super) fn is_unknown_node(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::ClusterConnectionNotFound
+        && error.to_string().contains("Requested connection not found")
+}

@@ -1,0 +1,156 @@
+//! Where connections come from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Client, RedisError, RedisResult};
+use session_core::ConfigError;
+
+#[cfg(feature = "cluster")]
+use super::cluster::Cluster;
+use super::connection::{Connection, NewConnection, connect_single};
+#[cfg(feature = "sentinel")]
+use super::sentinel::Sentinel;
+use crate::config::{
+    ApplicationConnection, ConnectionSettings, Credentials, Servers, Source, SourceKind,
+    install_provider_for, tuned,
+};
+
+/// What makes connections to the servers of a store.
+pub(crate) enum Connector {
+    Client(Box<Client>),
+    Application(Arc<dyn ApplicationConnection>),
+    #[cfg(feature = "cluster")]
+    Cluster(Box<Cluster>),
+    #[cfg(feature = "sentinel")]
+    Sentinel(Arc<Sentinel>),
+}
+
+impl Connector {
+    /// Sends nothing yet.
+    pub(crate) fn new(source: &Source, settings: &ConnectionSettings) -> Result<Self, ConfigError> {
+        let ConnectionSettings {
+            credentials,
+            certificates,
+            ..
+        } = settings;
+        match &source.0 {
+            SourceKind::Url(url) => {
+                let servers = Servers::of_url(url)?;
+                #[cfg(feature = "tls")]
+                certificates.check()?;
+                let servers = servers.with_credentials(settings)?;
+                Self::to(servers, settings).map_err(|error| contradiction(&error.to_string()))
+            }
+            _ if !credentials.is_empty() || !certificates.is_empty() => Err(ConfigError::new(
+                "username, password, database and certificates go with a URL; a client brings its \
+                 own",
+            )),
+            SourceKind::Client(client) => {
+                let info = client.get_connection_info().clone();
+                Credentials::check(&info)?;
+                install_provider_for(&info);
+                let client = Client::open(tuned(info)).map_err(|error| of_client(&error))?;
+                Ok(Self::Client(Box::new(client)))
+            }
+            SourceKind::Connection(connection) => Ok(Self::Application(Arc::clone(connection))),
+            #[cfg(feature = "cluster")]
+            SourceKind::Cluster(client) => {
+                crate::config::install_provider();
+                let client = client.as_ref().map_err(of_client)?;
+                Ok(Self::Cluster(Box::new(Cluster::of_client(
+                    (**client).clone(),
+                ))))
+            }
+        }
+    }
+
+    fn to(servers: Servers, settings: &ConnectionSettings) -> RedisResult<Self> {
+        let certificates = &settings.certificates;
+        match servers {
+            Servers::One(info) => Ok(Self::Client(Box::new(certificates.client(info)?))),
+            #[cfg(feature = "cluster")]
+            Servers::Cluster(nodes) => {
+                let cluster = Cluster::new(nodes, settings.timing, certificates)?;
+                Ok(Self::Cluster(Box::new(cluster)))
+            }
+            #[cfg(feature = "sentinel")]
+            Servers::Sentinel {
+                sentinels,
+                name,
+                server,
+            } => {
+                let sentinels = sentinels.into_iter().map(|info| certificates.client(info));
+                Ok(Self::Sentinel(Arc::new(Sentinel {
+                    sentinels: sentinels.collect::<RedisResult<_>>()?,
+                    name,
+                    server: certificates.client(server)?.get_connection_info().clone(),
+                })))
+            }
+        }
+    }
+
+    pub(crate) fn is_behind_sentinel(&self) -> bool {
+        match self {
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(_) => true,
+            _ => false,
+        }
+    }
+
+    /// A new connection. `on_drop` is called when it is known to be dead, if the driver tells.
+    pub(super) async fn connect(
+        &self,
+        limit: Duration,
+        on_drop: impl Fn() + Send + Sync + 'static,
+    ) -> RedisResult<NewConnection> {
+        match self {
+            Self::Client(client) => Ok(connect_single(client, limit, on_drop).await?.into()),
+            Self::Application(connection) => {
+                Ok(Connection::Application(Arc::clone(connection)).into())
+            }
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => Ok(Connection::Cluster(cluster.connect().await?).into()),
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(sentinel) => sentinel.connect(limit, on_drop).await,
+        }
+    }
+
+    /// How long an attempt to connect may take, if one server may take `limit`. Several servers
+    /// come one after the other.
+    pub(super) fn limit(&self, limit: Duration) -> Duration {
+        match self {
+            Self::Client(_) | Self::Application(_) => limit,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => limit * 4,
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(_) => limit * 3,
+        }
+    }
+}
+
+fn contradiction(text: &str) -> ConfigError {
+    ConfigError::new(format!(
+        "the settings for Redis contradict each other: {text}"
+    ))
+}
+
+/// The driver's text names settings, and in front of ` - ` no secret.
+fn of_client(error: &RedisError) -> ConfigError {
+    contradiction(error.to_string().split(" - ").next().unwrap_or_default())
+}
+
+impl fmt::Display for Connector {
+    /// The servers' addresses, and no password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(client) => client.get_connection_info().addr().fmt(f),
+            Self::Application(_) => f.write_str("the application's connection"),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.fmt(f),
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(sentinel) => sentinel.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! One connection for all calls of a store, and what happens when it fails.
+//!
+//! The store has a connection of its own instead of the driver's connection manager, which knows
+//! nothing of a server that hangs, of Sentinel, or of a Cluster. The files, from the bottom up:
+//! [`redacted`], [`cluster`] and [`connection`] speak to the driver; [`sentinel`] finds the
+//! primary; [`connector`] makes a connection of any kind; [`fault`] says what is known of a command
+//! that failed; [`active`] watches one connection; [`state`] and [`reconnect`] replace it;
+//! [`link`] sends commands.
+//!
+//! # Reconnecting
+//!
+//! ```text
+//!                        a call needs a connection
+//!          ┌─────────────────────────────────────────────────┐
+//!          │                                                 ▼
+//!    ┌─ Down ◄──────── the task's runtime ends ──────── Connecting ◄─┐
+//!    │     ▲                                                 │       │
+//!    │     │ the runtime of the connection ends              │       │ one server: it was
+//!    │     │                                                 │       │ closed, is silent, or
+//!    │     └───────────────────── Up ◄──── a task connects ──┘       │ is a replica
+//!    │                           │  ▲ │                              │
+//!    │              many nodes:  ▼  │ └──────────────────────────────┘
+//!    │              it failed   Replacing ── the runtime of the connection ends ──► Connecting
+//!    └── the store is dropped: every state becomes Down
+//! ```
+//!
+//! 1. Whoever finds that the connection is of no use takes it away and begins **one task** that
+//!    makes another: a call that got an error or gave up, the driver's hook, a sentinel, or the end
+//!    of the runtime that served it. What they found concerns the connection of one **number**; if
+//!    another one is in its place by now, nothing happens.
+//! 2. Calls wait for the task, within their own deadline and for `connect_timeout` from the
+//!    beginning of the outage. After that they fail at once, until there is a connection.
+//! 3. The task pauses, connects, and pauses again after a failure. What was reported of a
+//!    connection while it was being made counts too: one that was closed, or that leads to a former
+//!    primary, is not handed to calls.
+//! 4. A task that makes no progress for longer than any attempt takes is in a runtime that nobody
+//!    drives. The next call begins another one. The number in the state tells the old task that it
+//!    has been superseded.
+//!
+//! A connection to many nodes stays in use until there is another one, since most of its nodes may
+//! be well, and it is not replaced more than once in a second.
+//!
+//! A call that gives up looks whether the connection **hangs**: whether nothing was heard on it for
+//! two thirds of the deadline of the store. The times of impatient calls are added up. With many
+//! nodes it is only known how long these calls waited.
+//!
+//! # What is sent again
+//!
+//! [`Link::call`] decides that, and nothing else in this crate or in the driver sends a command
+//! again.
+//!
+//! - A command that was refused did nothing. If the refusal may pass (`TRYAGAIN`, `LOADING`, ..) it
+//!   is sent again.
+//! - A command whose answer was lost is sent again only if it is idempotent. A write is
+//!   [`OutcomeUnknown`](session_core::StoreError::OutcomeUnknown).
+//! - A script that the server does not know is sent again with its code.
+//!
+//! # What holds what
+//!
+//! The calls of a store hold a [`Link`]. The task that connects, the driver's hooks and the task
+//! that listens to the sentinels hold what the link shares with them. When the link is dropped, it
+//! takes the connection out of the state, which ends the hooks, and stops the tasks.
+
+mod active;
+#[cfg(feature = "cluster")]
+mod cluster;
+mod connection;
+mod connector;
+mod fault;
+mod link;
+mod reconnect;
+mod redacted;
+#[cfg(feature = "sentinel")]
+mod sentinel;
+mod state;
+
+pub(crate) use self::connector::Connector;
+pub(crate) use self::fault::{Fault, Reason};
+pub(crate) use self::link::{Idempotency, Link};
