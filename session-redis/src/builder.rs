@@ -97,13 +97,13 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sets how long one operation may take with all that it waits for, a connection included; 1.5 s
-    /// if not set.
+    /// Sets how long one operation may take with all that it waits for, a connection included;
+    /// 1.5 s if not set.
     ///
     /// It should be less than [`Deadlines::call`](session_core::Deadlines::call) of the session
     /// manager (2 s), which knows less of what happened. A connection that leaves commands
-    /// unanswered for two thirds of it is replaced. A node of a Cluster has a third of it to answer,
-    /// since the driver holds up all other nodes when one hangs.
+    /// unanswered for two thirds of it is replaced. A node of a Cluster has a third of it to
+    /// answer, since the driver holds up all other nodes when one hangs.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.timing.deadline = deadline;
         self
@@ -137,7 +137,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sets the user that the sentinels know; the default one if not set. The URL's is the server's.
+    /// Sets the user that the sentinels know; the default one if not set. The URL's is the
+    /// server's.
     #[cfg(feature = "sentinel")]
     pub fn sentinel_username(mut self, username: impl Into<String>) -> Self {
         self.settings.sentinel_credentials.username = Some(username.into());
@@ -181,8 +182,8 @@ impl RedisStoreBuilder {
         Ok(store)
     }
 
-    /// Makes a store that connects when it is first used. Until the server can be reached, its calls
-    /// fail as [`StoreError::Unavailable`](session_core::StoreError::Unavailable).
+    /// Makes a store that connects when it is first used. Until the server can be reached, its
+    /// calls fail as [`StoreError::Unavailable`](session_core::StoreError::Unavailable).
     ///
     /// # Errors
     ///

@@ -41,8 +41,8 @@ impl Script {
         }
     }
 
-    /// A call on `key` without its arguments. `arguments` is about how many they are, `size` how many
-    /// bytes they take.
+    /// A call on `key` without its arguments. `arguments` is about how many they are, `size` how
+    /// many bytes they take.
     pub(super) fn on(&self, key: &KeyName<'_>, arguments: usize, size: usize) -> Cmd {
         let mut call = Cmd::with_capacity(4 + arguments, 48 + self.hash.len() + key.len() + size);
         call.arg("EVALSHA").arg(&self.hash).arg(1).arg(key);

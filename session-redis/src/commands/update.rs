@@ -1,4 +1,5 @@
-//! An update: as a call of the script that merges, or of the one that replaces; and what came of it.
+//! An update: as a call of the script that merges, or of the one that replaces; and what came of
+//! it.
 
 use std::sync::Arc;
 
@@ -161,8 +162,8 @@ impl Commands {
     }
 }
 
-/// The version that has to be there for the record to result. `None` if the update was made from one
-/// version and has to meet another.
+/// The version that has to be there for the record to result. `None` if the update was made from
+/// one version and has to meet another.
 fn required_version(update: &Update<'_>) -> Option<u64> {
     let base = update.base_version();
     update

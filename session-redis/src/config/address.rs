@@ -98,8 +98,8 @@ fn wrong(error: &redis::RedisError) -> ConfigError {
     let text = error.to_string();
     let text = text.split(" - ").next().unwrap_or_default();
     ConfigError::new(format!(
-        "the Redis URL is wrong ({text}); it is like redis://user:password@host:6379/0, with / ? # @ \
-         percent-encoded in user and password"
+        "the Redis URL is wrong ({text}); it is like redis://user:password@host:6379/0, with / ? # \
+         @ percent-encoded in user and password"
     ))
 }
 

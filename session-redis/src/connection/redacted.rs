@@ -220,15 +220,18 @@ mod tests {
                 "READONLY",
             ),
             (
-                "ERR Error running script (call to f_01): @user_script:25: @user_script: 25: -OOM command not allowed",
+                "ERR Error running script (call to f_01): @user_script:25: @user_script: 25: -OOM \
+                 command not allowed",
                 "OOM",
             ),
             (
-                "ERR Error running script (call to f_01): @user_script:7: -READONLY You can't write",
+                "ERR Error running script (call to f_01): @user_script:7: -READONLY You can't \
+                 write",
                 "READONLY",
             ),
             (
-                "ERR Error running script (call to f_01): @user_script: 7: WRONGTYPE Operation against a key",
+                "ERR Error running script (call to f_01): @user_script: 7: WRONGTYPE Operation \
+                 against a key",
                 "WRONGTYPE",
             ),
             (

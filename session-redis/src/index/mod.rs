@@ -51,8 +51,8 @@
 //! cost a sign-in its session, and nothing else.
 //!
 //! An index is read by rank, page by page, with an overlap ([`pages`]). A sign-in that makes an
-//! index longer looks at up to 16 old entries ([`tidy`]). So an index stays short without a job, and
-//! without a write to it when a session is used.
+//! index longer looks at up to 16 old entries ([`tidy`]). So an index stays short without a job,
+//! and without a write to it when a session is used.
 //!
 //! # Damaged sessions
 //!

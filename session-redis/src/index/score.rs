@@ -12,7 +12,8 @@ const REVOKED: i64 = -(1 << 52);
 /// How many bits of a mark are random, so that nobody else makes the same one in the same second.
 const DRAWN: u32 = 20;
 
-/// What a score says. No two marks are the same, so a mark that is there has been there all the time.
+/// What a score says. No two marks are the same, so a mark that is there has been there all the
+/// time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Score {
     /// The session's deadline, in milliseconds.

@@ -10,8 +10,8 @@ use session_core::{
 };
 
 use super::arguments::{Parts, put_written};
-use super::layout::unexpected;
-use super::numbers::{contradiction, damaged, numbers};
+use super::corrupt::{contradiction, damaged, unexpected};
+use super::numbers::numbers;
 
 /// Before the key of each value, in the name of its field; nothing else begins with it.
 const VALUE: u8 = b'.';
@@ -23,7 +23,8 @@ const PIECE: usize = 64;
 const STATE: &str = "s";
 const HEAD: &str = "h";
 const PRINCIPAL: &str = "p";
-/// The first byte of a value that is not JSON, since no JSON begins with it. The codec's tag follows.
+/// The first byte of a value that is not JSON, since no JSON begins with it. The codec's tag
+/// follows.
 const TAGGED: u8 = 0;
 
 /// The texts of numbers that the scripts decide by.

@@ -68,8 +68,3 @@ pub(crate) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Reco
         reply => fields::read_record(id, reply),
     }
 }
-
-/// An answer that no server gives to what was asked.
-pub(crate) fn unexpected() -> StoreError {
-    StoreError::corrupt("an answer of the server is not of the expected form")
-}

@@ -5,15 +5,16 @@
 //!
 //! - **What the server decides by is two short texts** (`s` and `h`, or the line of a packed
 //!   session). They repeat what the metadata says, because the server does not decode the metadata.
-//!   Several numbers in one field are one look-up for a script, and a person can read them. A record
-//!   whose texts and metadata differ is corrupt.
+//!   Several numbers in one field are one look-up for a script, and a person can read them. A
+//!   record whose texts and metadata differ is corrupt.
 //! - **Metadata is cut into pieces of 64 bytes.** The server needs half the memory for a hash whose
 //!   fields are all that short.
-//! - **A packed session is replaced by version, never merged.** The scripts would have to decode it.
-//!   The line before it is decimal, not binary: it takes a script more time to take binary numbers
-//!   apart than their shorter form would save.
+//! - **A packed session is replaced by version, never merged.** The scripts would have to decode
+//!   it. The line before it is decimal, not binary: it takes a script more time to take binary
+//!   numbers apart than their shorter form would save.
 
 mod arguments;
+mod corrupt;
 mod fields;
 mod keys;
 mod layout;
@@ -21,9 +22,9 @@ mod numbers;
 mod packed;
 
 pub(crate) use self::arguments::{put_optional, put_principal};
+pub(crate) use self::corrupt::{damaged, unexpected};
 pub(crate) use self::fields::{Summary, pieces, put_name, put_value};
 pub(crate) use self::keys::{KeyName, KeyNames};
 pub use self::layout::Layout;
-pub(crate) use self::layout::{read_record, unexpected};
-pub(crate) use self::numbers::damaged;
+pub(crate) use self::layout::read_record;
 pub(crate) use self::packed::put_beginning;

@@ -2,15 +2,7 @@
 
 use session_core::StoreError;
 
-/// What another program has changed.
-pub(crate) fn damaged() -> StoreError {
-    StoreError::corrupt("a field of the metadata is not what was written")
-}
-
-/// The texts that the server decides by differ from the metadata.
-pub(super) fn contradiction() -> StoreError {
-    StoreError::corrupt("the metadata contradicts itself")
-}
+use super::corrupt::damaged;
 
 /// Takes numbers with a space between two, and leaves what follows.
 pub(super) fn numbers<const N: usize>(text: &mut &[u8]) -> Result<[u64; N], StoreError> {

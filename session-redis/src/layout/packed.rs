@@ -13,7 +13,8 @@ use redis::{Cmd, RedisWrite, ToRedisArgs};
 use session_core::{Record, SessionId, StoreError};
 
 use super::arguments::put_written;
-use super::numbers::{contradiction, damaged, number_of, numbers};
+use super::corrupt::{contradiction, damaged};
+use super::numbers::{number_of, numbers};
 
 /// The line is shorter than this, whatever the numbers are.
 const LINE: usize = 128;

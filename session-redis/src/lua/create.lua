@@ -1,5 +1,8 @@
 -- Adds a session whose id is new. KEYS[1]: the session.
--- ARGV: 1 now, 2 time to live, 3 the version with which its probation begins or '', then the session, as `put` takes it.
+-- ARGV: 1 now
+--       2 time to live
+--       3 the version with which its probation begins, or ''
+--       then the session, as `put` takes it
 -- Answers 1, or 0 if the id is taken.
 local key = KEYS[1]
 if redis.call('EXISTS', key) == 1 then

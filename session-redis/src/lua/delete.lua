@@ -1,7 +1,11 @@
--- Ends a session, and leaves a mark in its place. KEYS[1]: the session.
--- ARGV: 1 'packed' if it is expected to be that, or '', 2 'p' and the principal that it must have, or '',
--- 3 until when the mark says that it ended, or '' for no mark; then 4 its time to live, and the mark, as `put` takes it.
--- Answers how many sessions that were, and the principal; and 1 if something is there that does not say whose it is.
+-- Deletes a session, and leaves a mark in its place. KEYS[1]: the session.
+-- ARGV: 1 'packed' if it is expected to be that, or ''
+--       2 'p' and the principal that it must have, or ''
+--       3 until when the mark says that it ended, or '' for no mark
+--       4 the mark's time to live
+--       then the mark, as `put` takes it
+-- Answers how many sessions were deleted, and the principal; and 1 if something is there that names
+-- no principal.
 local key = KEYS[1]
 local it = look(key, ARGV[1] ~= '')
 local principal = it.principal or false

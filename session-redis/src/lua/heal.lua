@@ -1,6 +1,9 @@
--- Marks entries of an index, or takes them out, where they are as they were read. KEYS[1]: the index.
--- ARGV, by threes: a session's id, the score that was read, and the mark, or '' to take the entry out.
--- Whoever signs in meanwhile changes the score, and so keeps the entry. Answers how many were taken out.
+-- Marks entries of an index, or removes them, if they have the score that was read.
+-- KEYS[1]: the index.
+-- ARGV, by threes: a session's id
+--                  the score that was read
+--                  the mark, or '' to remove the entry
+-- A sign-in meanwhile changes the score, and so keeps the entry. Answers how many were removed.
 local taken = 0
 for i = 1, #ARGV, 3 do
   local score = redis.call('ZSCORE', KEYS[1], ARGV[i])

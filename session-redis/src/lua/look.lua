@@ -1,4 +1,5 @@
--- Begins the scripts that know both layouts: a hash with `s`, `h`, `p` and `w`, and a text that begins with a line of the same.
+-- Begins the scripts that know both layouts: a hash with `s`, `h`, `p` and `w`, and a text that
+-- begins with a line of the same.
 
 -- Nothing if the key holds something of another kind. Any other refusal is one of the whole script.
 local function try(command, ...)
@@ -16,7 +17,8 @@ local function look_at_fields(key)
   if not old then
     return
   end
-  local it = {fields = true, absent = not old[1] and not old[2], principal = old[3], probation = old[4]}
+  local it = {fields = true, principal = old[3], probation = old[4]}
+  it.absent = not old[1] and not old[2]
   it.version, it.seen = string.match(old[1] or '', '^(%d+) (%d+) %d+ %d+$')
   if it.version then
     it.epoch, it.deadline, it.idle = string.match(old[2] or '', '^(%d+) (%d+) (%d+) %d+$')
@@ -49,8 +51,8 @@ local function look_at_text(key)
   return it
 end
 
--- What is decided by. Without an `epoch` it cannot be read; `absent`: nothing there says that it is a session. The layout
--- that is expected comes first.
+-- What the scripts decide by. Without an `epoch` it cannot be read; `absent`: nothing there says
+-- that it is a session. The layout that is expected is tried first.
 local function look(key, packed)
   if packed then
     return look_at_text(key) or look_at_fields(key) or {}
@@ -58,18 +60,22 @@ local function look(key, packed)
   return look_at_fields(key) or look_at_text(key) or {}
 end
 
--- Whether it is a mark that a session has left: no session has such an epoch, and none that is damaged all of this.
+-- Whether it is a mark that a session has left. No session has such an epoch, and no damaged one
+-- has all of this.
 local function is_mark(it)
   local reason = it.epoch and it.epoch - 70368744177664
-  return reason and reason >= 0 and reason < 65536 and it.idle == '60000' and it.deadline - it.seen == 60000
+  return reason and reason >= 0 and reason < 65536
+    and it.idle == '60000' and it.deadline - it.seen == 60000
 end
 
--- Writes where nothing is, or a text where anything is: the arguments from `first` on are a text, or fields and values by turns.
--- `probation`: with which version one begins, or has begun. Answers an error, or nothing.
+-- Writes where nothing is, or a text where anything is. The arguments from `first` on are a text,
+-- or fields, each followed by its value. `probation`: with which version one begins, or has begun.
+-- Answers an error, or nothing.
 local function put(key, first, ttl, probation)
   probation = probation and string.format('%.0f', probation)
   if first == #ARGV then
-    redis.call('SET', key, probation and probation .. string.sub(ARGV[first], 2) or ARGV[first], 'PX', ttl)
+    local text = ARGV[first]
+    redis.call('SET', key, probation and probation .. string.sub(text, 2) or text, 'PX', ttl)
     return
   end
   for from = first, #ARGV, 1000 do

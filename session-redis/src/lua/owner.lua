@@ -1,2 +1,3 @@
--- Whose a session is: the principal, or nothing. KEYS[1]: the session. ARGV: 1 'packed' if it is expected to be that, or ''.
+-- The principal that a session names, or nothing. KEYS[1]: the session.
+-- ARGV: 1 'packed' if it is expected to be that, or ''
 return look(KEYS[1], ARGV[1] ~= '').principal

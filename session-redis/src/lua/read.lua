@@ -1,4 +1,5 @@
--- Reads a session, whichever layout it has. KEYS[1]: the session. One step: it may be moving to and fro.
+-- Reads a session, whichever layout it has. KEYS[1]: the session.
+-- One step, since it may be moving to and fro.
 local text = try('GET', KEYS[1])
 if text ~= nil then
   return text

@@ -1,9 +1,20 @@
--- Puts a session into the place of one that is there, whichever layout that has, and never creates one. KEYS[1]: the session.
--- ARGV: 1 now, 2 epoch that was loaded, 3 version to meet or '' for none that there is, 4 time to live, 5 '' or, once its principal is indexed, 'indexed',
--- 6 'p' and the principal, or '', 7 deadline, 8 how the text that was loaded begins, if nothing of that changes but the version, or '',
--- then the session, as `put` takes it.
--- Answers the version; or the version and the principal that it had before; 0: gone;
--- -1 and the session: conflict; -3: index the principal first; -4: damaged.
+-- Puts a session into the place of one that is there, whichever layout that has, and never creates
+-- one. KEYS[1]: the session.
+-- ARGV: 1 now
+--       2 the epoch that was loaded
+--       3 the version to meet, or '' for one that is never there
+--       4 time to live
+--       5 'indexed' once its principal is indexed, or ''
+--       6 'p' and the principal, or ''
+--       7 deadline
+--       8 how the text that was loaded begins, if nothing of that changes but the version, or ''
+--       then the session, as `put` takes it
+-- Answers: the version
+--          the version, and the principal that it had before
+--          0: gone
+--          -1 and the session: conflict
+--          -3: index the principal first
+--          -4: damaged
 local key, packed = KEYS[1], #ARGV == 9
 local old = look(key, packed)
 if old.absent then
@@ -21,12 +32,14 @@ if old.version ~= ARGV[3] then
 end
 local principal = ARGV[6] ~= '' and string.sub(ARGV[6], 2)
 local indexed = ARGV[5] ~= ''
-if principal and not indexed and (principal ~= old.principal or tonumber(ARGV[7]) > tonumber(old.deadline)) then
+local later = tonumber(ARGV[7]) > tonumber(old.deadline)
+if principal and not indexed and (principal ~= old.principal or later) then
   return -3
 end
 
 local version = ARGV[3] + 1
--- Until its writer has looked at the index again a session lives for a while only, whoever else writes.
+-- Until its writer has looked at the index again, a session lives for a while only, whoever else
+-- writes.
 local ttl, probation = ARGV[4], indexed and version
 if principal and old.probation and not indexed then
   probation = old.probation

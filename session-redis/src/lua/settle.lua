@@ -1,6 +1,9 @@
 -- Takes a session off probation. KEYS[1]: the session.
--- ARGV: 1 the version with which its probation began, 2 now, 3 grace of the time to live, 4 'packed' if it is expected to be that, or ''.
--- Answers 1, or 0 if it is gone. Where somebody else's probation has begun, that one will end it.
+-- ARGV: 1 the version with which its probation began
+--       2 now
+--       3 grace of the time to live
+--       4 'packed' if it is expected to be that, or ''
+-- Answers 1, or 0 if it is gone. If somebody else's probation has begun, that writer ends it.
 local key = KEYS[1]
 local old = look(key, ARGV[4] ~= '')
 if not old.epoch or is_mark(old) then

@@ -1,12 +1,32 @@
 -- Changes a session that is there, and never creates one. KEYS[1]: the session.
--- ARGV: 1 now, 2 epoch that was loaded, 3 version to meet or '', 4 limit of bytes, 5 limit of keys,
--- 6 grace of the time to live, 7 time last seen or '', 8 size of the entries that are set,
--- 9 number of fields removed, 10 'clear', 'plain' or '', 11 new head or ''; with a new head
--- 12 'p' and the principal, or '', 13 time to live once the principal is indexed, or '', 14 number of pieces of
--- metadata, and these; 'plain': 12 how `s` begins if nobody wrote meanwhile, 13 what it is then afterwards, 14 `h`;
--- then the fields removed, then fields set and their values by turns.
--- Answers the version; or the version and the principal that it had before; 0: gone;
--- -1 and the session: conflict; -2, bytes, keys: too large; -3: index the principal first; -4: damaged.
+-- ARGV: 1 now
+--       2 the epoch that was loaded
+--       3 the version to meet, or ''
+--       4 limit of bytes
+--       5 limit of keys
+--       6 grace of the time to live
+--       7 time last seen, or ''
+--       8 size of the entries that are set
+--       9 number of fields removed
+--       10 'clear', 'plain' or ''
+--       11 the new head, or ''
+-- with a new head:
+--       12 'p' and the principal, or ''
+--       13 time to live, once the principal is indexed, or ''
+--       14 number of pieces of metadata
+--       then the pieces
+-- 'plain' (see `plain.lua`):
+--       12 how `s` begins if nobody wrote meanwhile
+--       13 what `s` is afterwards
+--       14 `h`
+-- then the fields removed, then the fields set, each followed by its value.
+-- Answers: the version
+--          the version, and the principal that it had before
+--          0: gone
+--          -1 and the session: conflict
+--          -2, bytes, keys: too large
+--          -3: index the principal first
+--          -4: damaged
 local key = KEYS[1]
 
 -- Calls a command with a long list: Lua hands over some thousand arguments at most.
@@ -108,7 +128,8 @@ else
     gone[#gone + 1] = ARGV[i]
   end
 end
--- Until its writer has looked at the index again a session lives for a while only, whoever else writes.
+-- Until its writer has looked at the index again, a session lives for a while only, whoever else
+-- writes.
 local indexed = replaced and principal and ARGV[13] ~= ''
 local probation = old[4] and not indexed
 if replaced then
