@@ -8,11 +8,6 @@
 //!   rules that it has for records: an update of a mark is gone by its epoch, and no format, field or
 //!   command is new. A version from before marks takes one for a session of another scope, which it
 //!   refuses. Every engine keeps these epochs exactly, as floating-point numbers too.
-//! - **What a record remembers of its tokens.** Tokens that a renewal retired: for a minute, 64 at
-//!   most. Tokens that were rotated away: the last `keep`, and the others for a minute beyond their
-//!   overlap, 48 at most, each with the time at which it was retired. So a request is judged by what
-//!   was valid when it arrived. If it arrived before what is remembered, nobody can tell: it is mute,
-//!   and no theft. Each of them makes a record up to 80 bytes larger.
 //! - **What the client is owed is stored.** A write may change what a client is to be told of its
 //!   token, and be unable to tell it: on a 304, in a `save` (the request may fail or be cancelled
 //!   later), after the response. Such a write sets `Record::owed`, once, as replaced metadata; the

@@ -23,13 +23,19 @@
 //!  FORGOTTEN: its hash is not stored any more
 //! ```
 //!
-//! Nobody knows which answers arrive. So a token is superseded by what a client presents, and
-//! never by what was sent to it: a lost answer strands nobody (law 10). Each token that a client
-//! presents for the first time is noted, so that each of two holders of one token shows (law 12).
-//!
-//! It lives beside [`Record`](crate::Record), which holds it, and below the setting
-//! [`Rotation`](crate::Rotation), which knows records. So the setting hands down the few numbers
-//! that count here, as [`TokenRules`].
+//! - **A successor is confirmed by being presented.** Nobody knows which answers arrive, and in
+//!   which order. So a token is superseded by what a client presents, and never by what was sent to
+//!   it: no answer that is lost, late or overtaken strands a client (law 10). Each token that a
+//!   client presents for the first time is noted, so of two holders of one token each shows (law
+//!   12).
+//! - **What a record remembers of its tokens.** Tokens that a renewal retired: for a minute, 64 at
+//!   most. Tokens that a rotation superseded: the last `keep`, and the others for a minute beyond
+//!   their overlap, 48 at most. Each is kept with the time at which it was retired, so a request is
+//!   judged by what was valid when it arrived (law 13). If it arrived before what is remembered,
+//!   nobody can tell: it is mute, and no theft. Each token makes a record up to 80 bytes larger.
+//! - **The history lives beside the record**, which holds it, and so below the setting
+//!   [`Rotation`](crate::Rotation), which knows records. The setting hands down the few numbers
+//!   that count here, as [`TokenRules`].
 
 mod verdict;
 
@@ -61,9 +67,10 @@ pub struct TokenHash {
 }
 
 impl TokenHash {
-    /// Whether it is of this epoch, and no other token has superseded it.
-    fn is_current(&self, epoch: u64) -> bool {
-        self.epoch == epoch && self.retired.is_none()
+    /// Whether no other token has taken its place. It is then of the session's epoch, because a
+    /// renewal retires all others.
+    fn is_current(&self) -> bool {
+        self.retired.is_none()
     }
 
     /// When a rotation in this epoch superseded it.
@@ -145,7 +152,7 @@ impl TokenHistory {
         let latest_answer = rules.overlap.max(LATEST_ANSWER);
         for other in &mut self.0[..at] {
             let has_arrived = other.confirmed.is_some() || now.since(other.issued) >= latest_answer;
-            if other.is_current(rules.epoch) && has_arrived {
+            if other.is_current() && has_arrived {
                 other.retired = Some(now);
             }
         }

@@ -1,6 +1,12 @@
 //! What a client holds: the text of a token, how tokens rotate, and what a response sends of them.
 //!
 //! Which tokens are valid is decided a floor below, by the history that a record keeps of them.
+//!
+//! - **No token is sent twice where tokens rotate.** An answer that repeats a token could reach the
+//!   client after one that replaces it. So where a `Max-Age` has to move, or an older key signed,
+//!   the token is rotated.
+//! - **65 characters with keys**: the 43 without, and 22 of MAC. Each part has spare bits of its
+//!   own, which are zero.
 
 mod directive;
 mod rotation;

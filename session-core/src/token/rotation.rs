@@ -196,6 +196,7 @@ impl Rotation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::SessionId;
 
     const RULES: Rotation = Rotation {
         ttl: Duration::from_secs(5),
@@ -213,26 +214,74 @@ mod tests {
 
     #[test]
     fn settings_that_make_no_sense_are_refused() {
-        for (wrong, word) in [
-            (
-                Rotation {
-                    ttl: Duration::ZERO,
-                    ..RULES
-                },
-                "ttl",
-            ),
-            (Rotation { keep: 0, ..RULES }, "keep 1 to 8"),
-            (Rotation { keep: 9, ..RULES }, "keep 1 to 8"),
-            (
-                Rotation {
-                    overlap: Duration::ZERO,
-                    ..RULES
-                },
-                "overlap",
-            ),
+        let (hour, more) = (LONGEST_OVERLAP, LONGEST_OVERLAP + Duration::from_nanos(1));
+        let ttl = |ttl| Rotation { ttl, ..RULES };
+        let keep = |keep| Rotation { keep, ..RULES };
+        let overlap = |overlap| Rotation { overlap, ..RULES };
+        for (wrong, words) in [
+            (ttl(Duration::ZERO), "`Rotation::ttl` is 0 s;"),
+            (keep(0), "keep 1 to 8"),
+            (keep(9), "keep 1 to 8"),
+            (overlap(Duration::ZERO), "look like theft; use a longer one"),
+            (overlap(more), "theft would not show; use a shorter one"),
         ] {
             let error = wrong.check().unwrap_err().to_string();
-            assert!(error.contains(word), "{error}");
+            assert!(error.contains(words), "{error}");
         }
+        for right in [
+            keep(1),
+            keep(8),
+            overlap(hour),
+            ttl(Duration::from_millis(1)),
+        ] {
+            assert!(right.check().is_ok(), "{right:?}");
+        }
+    }
+
+    fn record(idle: u64, absolute: u64) -> Record {
+        let seconds = Duration::from_secs;
+        let lifetime = Lifetime::new(seconds(idle), seconds(absolute)).unwrap();
+        let id = SessionId::from_bytes([1; 16]);
+        let mut record = Record::new(id, "id", lifetime, Timestamp::from_millis(0));
+        record.epoch = 7;
+        record
+    }
+
+    fn persistent(idle: u64, absolute: u64) -> Record {
+        let mut record = record(idle, absolute);
+        record.lifetime = record.lifetime.persistent();
+        record
+    }
+
+    #[test]
+    fn a_token_that_outlives_the_browser_is_rotated_in_half_of_the_idle_timeout() {
+        let hourly = Rotation::hourly();
+        let after = |record| hourly.rules_for(&record).successor_after;
+        assert_eq!(after(record(1_000, 9_000)), Some(hourly.ttl));
+        assert_eq!(
+            after(persistent(1_000, 9_000)),
+            Some(Duration::from_secs(500))
+        );
+        assert_eq!(after(persistent(8_000, 9_000)), Some(hourly.ttl));
+        let off = Rotation::off().rules_for(&persistent(1_000, 9_000));
+        assert_eq!(off.successor_after, None);
+        let rules = RULES.rules_for(&record(1_000, 9_000));
+        assert_eq!((rules.epoch, rules.keep), (7, 2));
+        assert_eq!(rules.overlap, RULES.overlap);
+    }
+
+    #[test]
+    fn a_token_is_kept_until_its_session_expires_or_the_next_response_moves_that() {
+        let seconds = |rotation: Rotation, record: Record| {
+            let kept = rotation.max_age(&record, Timestamp::from_millis(10_000));
+            kept.map(|kept| kept.as_secs())
+        };
+        assert_eq!(seconds(RULES, record(1_000, 9_000)), None);
+        assert_eq!(
+            seconds(Rotation::off(), persistent(1_000, 9_000)),
+            Some(990)
+        );
+        assert_eq!(seconds(RULES, persistent(1_000, 9_000)), Some(995));
+        assert_eq!(seconds(RULES, persistent(1_000, 1_003)), Some(993));
     }
 }

@@ -122,6 +122,90 @@ fn of_two_successors_each_may_be_the_one_that_the_client_holds() {
     }
 }
 
+/// What became of a successor that nobody has presented when a later one is presented at `now`.
+fn overtaken_by(now: Timestamp, rules: &TokenRules) -> TokenMaintenance {
+    let (mut history, first) = begun();
+    let overtaken = rotate_in(rules, &mut history, &first, at(5));
+    let second = rotate_in(rules, &mut history, &first, at(10));
+    history.advance(&second, None, now, rules);
+    history.maintenance(&overtaken, rules)
+}
+
+#[test]
+fn a_successor_that_was_overtaken_waits_until_its_answer_cannot_come_any_more() {
+    assert!(!overtaken_by(milli(64_999), &RULES).is_superseded());
+    assert!(overtaken_by(at(65), &RULES).is_superseded());
+    let longer = TokenRules {
+        overlap: Duration::from_secs(100),
+        ..RULES
+    };
+    assert!(!overtaken_by(milli(104_999), &longer).is_superseded());
+    assert!(overtaken_by(at(105), &longer).is_superseded());
+}
+
+#[test]
+fn the_first_request_with_a_token_is_noted_and_no_later_one() {
+    let (mut history, first) = begun();
+    let second = rotate(&mut history, &first, at(5));
+    confirm(&mut history, &second, at(6));
+    rotate(&mut history, &second, at(10));
+    let confirmed: Vec<_> = history.as_slice().iter().map(|t| t.confirmed).collect();
+    assert_eq!(confirmed, [Some(at(5)), Some(at(6)), None]);
+    let before = history.clone();
+    history.advance(&drawn(), Some(drawn()), at(11), &RULES);
+    assert_eq!(history, before, "nothing is known of that one");
+}
+
+#[test]
+fn each_of_two_holders_is_noted_though_the_predecessors_are_superseded() {
+    let (mut history, first) = begun();
+    let one = rotate(&mut history, &first, at(5));
+    let other = rotate(&mut history, &first, at(10));
+    confirm(&mut history, &other, at(11));
+    assert!(history.maintenance(&first, &RULES).is_superseded());
+    confirm(&mut history, &one, at(12));
+}
+
+#[test]
+fn the_first_token_of_an_epoch_has_nothing_to_supersede() {
+    let (mut history, _) = begun();
+    history.retire(at(1), &RULES);
+    let renewed = drawn();
+    history.issue(renewed, 1, at(1));
+    assert!(!history.maintenance(&renewed, &in_epoch(1)).confirms());
+}
+
+#[test]
+fn every_byte_of_a_hash_counts() {
+    let (history, first) = begun();
+    for at in 0..32 {
+        let mut other = first;
+        other[at] ^= 1;
+        assert!(!is_known(&history, &other), "{at}");
+    }
+    assert!(is_known(&history, &first));
+}
+
+#[test]
+fn times_that_are_yet_to_come_become_the_present() {
+    let all = |issued, confirmed, retired| -> TokenHistory {
+        let token = TokenHash {
+            hash: [1; 32],
+            issued: at(issued),
+            epoch: 0,
+            confirmed: Some(at(confirmed)),
+            retired: Some(at(retired)),
+        };
+        [token].into_iter().collect()
+    };
+    let mut ahead = all(101, 102, 103);
+    ahead.bring_back(at(100));
+    assert_eq!(ahead, all(100, 100, 100));
+    let mut past = all(1, 2, 3);
+    past.bring_back(at(100));
+    assert_eq!(past, all(1, 2, 3));
+}
+
 #[test]
 fn no_more_is_kept_than_may_be_needed() {
     let (mut history, first) = begun();
@@ -279,6 +363,8 @@ fn a_token_is_among_the_last_by_what_was_superseded_when_its_request_arrived() {
         assert_eq!(judged(arrived), Verdict::Surplus, "{arrived}");
     }
     assert_eq!(judged(110_000), Verdict::Reused(Some(at(100))));
+    let last = history.judge(&hashes[2], None, at(101), at(150), &RULES);
+    assert_eq!(last, Verdict::Accepted(TokenMaintenance::Superseded));
 }
 
 #[test]

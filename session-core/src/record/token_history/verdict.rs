@@ -166,7 +166,7 @@ impl TokenHistory {
     /// What the token of this hash, which was accepted before, asks for.
     pub(crate) fn maintenance(&self, hash: &[u8; 32], rules: &TokenRules) -> TokenMaintenance {
         match self.position(hash) {
-            Some(at) if self.0[at].retired.is_none() => self.current(at, rules),
+            Some(at) if self.0[at].is_current() => self.current(at, rules),
             _ => TokenMaintenance::Superseded,
         }
     }
@@ -175,7 +175,7 @@ impl TokenHistory {
         let waiting = self
             .0
             .iter()
-            .filter(|token| token.is_current(rules.epoch) && token.confirmed.is_none());
+            .filter(|token| token.is_current() && token.confirmed.is_none());
         // Each of those that wait may be what a client holds: none is dropped, and no more of them
         // are issued.
         let newest = self.0.last().filter(|_| waiting.count() < MOST_WAITING);
