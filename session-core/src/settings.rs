@@ -1,11 +1,11 @@
 //! What every session of a manager goes by.
 
+use std::time::Duration;
+
 use bytestring::ByteString;
 
 use crate::error::Error;
 use crate::record::{Codec, Lifetime, LimitExceeded, Limits, Record, SessionId};
-use std::time::Duration;
-
 use crate::store::Capability;
 use crate::time::Timestamp;
 use crate::token::Rotation;
@@ -20,6 +20,9 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) rotation: Rotation,
     pub(crate) session_limit: Option<SessionLimit>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) on_corrupt: OnCorrupt,
+    pub(crate) on_reuse: OnReuse,
     pub(crate) capability: Capability,
     /// Characters that a sealed token may have.
     pub(crate) max_token: usize,

@@ -8,7 +8,7 @@ use crate::config_error::ConfigError;
 use crate::crypto::{KeyRing, Purpose};
 use crate::event::Events;
 use crate::event::{Audience, Observer};
-use crate::manager::{SessionManager, Shared};
+use crate::manager::{SessionManager, Shared, StoreCalls};
 use crate::record::{Codec, Lifetime, Limits};
 use crate::settings::OnReuse;
 use crate::settings::Settings;
@@ -20,6 +20,32 @@ use crate::token::Tokens;
 
 /// The scope where none is given: the name of the default cookie.
 const SCOPE: &str = "__Host-id";
+
+impl SessionManager {
+    /// A manager with the defaults. Its tokens carry no MAC: give it
+    /// [`keys`](ManagerBuilder::keys) where forged tokens should never reach the store.
+    pub fn new(store: impl SessionStore) -> Self {
+        Self::builder(store).make()
+    }
+
+    /// A manager with the defaults, for a transport of this name whose tokens may have so many
+    /// characters.
+    ///
+    /// ```
+    /// use session_core::{MemoryStore, SessionManager};
+    ///
+    /// let manager = SessionManager::for_transport(MemoryStore::new(), "__Host-shop", 4096);
+    /// assert_eq!(manager.scope(), "__Host-shop");
+    /// ```
+    pub fn for_transport(store: impl SessionStore, name: &str, max_token: usize) -> Self {
+        Self::builder(store).for_transport(name, max_token).make()
+    }
+
+    /// A manager with settings of your own.
+    pub fn builder(store: impl SessionStore) -> ManagerBuilder {
+        ManagerBuilder::new(Arc::new(store))
+    }
+}
 
 /// Settings of a [`SessionManager`]; made by [`SessionManager::builder`].
 ///
@@ -306,10 +332,11 @@ impl ManagerBuilder {
             .keys
             .as_ref()
             .map(|ring| ring.derive(Purpose::Csrf, &scope));
-        let csrf_keys = csrf_keys.unwrap_or_default();
+        let tokens = Tokens::new(self.keys.as_ref(), &scope);
+        let events = Events::new(self.audience);
         SessionManager {
             shared: Arc::new(Shared {
-                tokens: Tokens::new(self.keys.as_ref(), &scope),
+                calls: StoreCalls::new(self.store, self.clock, &self.deadlines, events),
                 settings: Settings {
                     fresh_metadata: Settings::fresh_metadata(&scope),
                     scope,
@@ -318,21 +345,15 @@ impl ManagerBuilder {
                     limits: self.limits,
                     rotation: self.rotation,
                     session_limit: self.session_limit,
+                    deadlines: self.deadlines,
+                    on_corrupt: self.on_corrupt,
+                    on_reuse: self.on_reuse,
                     capability,
                     max_token: self.max_token.unwrap_or(4096 * cookies),
                 },
-                keeps_time: self
-                    .store
-                    .deadline()
-                    .is_some_and(|time| time <= self.deadlines.call),
-                store: self.store,
-                clock: self.clock,
-                deadlines: self.deadlines,
-                on_corrupt: self.on_corrupt,
-                on_reuse: self.on_reuse,
+                tokens,
                 queues: Arc::default(),
-                events: Events::new(self.audience),
-                csrf_keys,
+                csrf_keys: csrf_keys.unwrap_or_default(),
             }),
         }
     }

@@ -60,11 +60,11 @@ pub(crate) struct Retry<'m> {
     pub(crate) count: u32,
     pub(crate) draws: u32,
     /// Few commits need one.
-    held: Option<Box<Held>>,
+    turn: Option<Box<OwnTurn>>,
 }
 
 /// The session's turn, once this commit has it.
-struct Held {
+struct OwnTurn {
     turn: Turn,
     /// The last time that the clock showed, and how many attempts there were since it moved.
     seen: Timestamp,
@@ -78,20 +78,20 @@ impl<'m> Retry<'m> {
             since: now,
             count: 0,
             draws: 0,
-            held: None,
+            turn: None,
         }
     }
 
     /// Whether an attempt would overtake others of this process that queue for the session.
     pub(crate) fn would_overtake(&self, id: SessionId) -> bool {
-        self.held.is_none() && self.manager.shared.queues.has(id)
+        self.turn.is_none() && self.manager.shared.queues.has(id)
     }
 
     /// Waits for its turn in the queue of the session; what the one before saved, if that is the
     /// newest that is known.
     pub(crate) async fn line_up(&mut self, record: &Record) -> Result<Option<Arc<Record>>, Error> {
         let left = self.left(record)?;
-        let clock = &*self.manager.shared.clock;
+        let clock = self.manager.calls().clock();
         let join = Box::pin(self.manager.shared.queues.join(record.id()));
         let Ok(mut turn) = within(clock, left, join).await else {
             return Err(self.give_up(record));
@@ -101,7 +101,7 @@ impl<'m> Retry<'m> {
         }
         let handed_over = turn.handed_over();
         let (seen, at_once) = (self.manager.now(), 0);
-        self.held = Some(Box::new(Held {
+        self.turn = Some(Box::new(OwnTurn {
             turn,
             seen,
             at_once,
@@ -117,29 +117,29 @@ impl<'m> Retry<'m> {
         fresh: Option<Arc<Record>>,
     ) -> Result<Option<Arc<Record>>, Error> {
         self.count += 1;
-        let Some(held) = &mut self.held else {
+        let Some(turn) = &mut self.turn else {
             let handed_over = self.line_up(record).await?;
             let known = [fresh, handed_over].into_iter().flatten();
             return Ok(known.max_by_key(|record| record.version()));
         };
         // Those of this process queue, so it was another one.
-        held.turn.met_another();
+        turn.turn.met_another();
         let left = self.left(record)?;
         let session_limit = (PAUSE_FIRST * 2u32.saturating_pow(self.count)).min(PAUSE_CAP);
         let share = u32::from_le_bytes(random_bytes()?);
         let pause = (session_limit / 1024) * (share % 1024);
         let pause = pause.max(PAUSE_FIRST).min(left);
-        self.manager.shared.clock.pause(pause).await;
+        self.manager.calls().clock().pause(pause).await;
         // What was fresh is old by now.
         Ok(None)
     }
 
     /// Leaves the saved record to the next one, if nothing else was merged into it.
     pub(crate) fn hand_over(&mut self, record: &Arc<Record>, version: u64) {
-        if let Some(held) = &mut self.held
+        if let Some(turn) = &mut self.turn
             && record.version() == version
         {
-            held.turn.hand_over(Arc::clone(record));
+            turn.turn.hand_over(Arc::clone(record));
         }
     }
 
@@ -148,10 +148,10 @@ impl<'m> Retry<'m> {
         let now = self.manager.now();
         // A clock that was set back begins again.
         self.since = self.since.min(now);
-        let at_once = self.held.as_mut().map_or(0, |held| held.at_once(now));
+        let at_once = self.turn.as_mut().map_or(0, |turn| turn.at_once(now));
         let left = self
             .manager
-            .shared
+            .settings()
             .deadlines
             .commit
             .saturating_sub(now.since(self.since));
@@ -165,13 +165,13 @@ impl<'m> Retry<'m> {
         let now = self.manager.now();
         let waited = now.since(self.since);
         let who = Who::of(record);
-        let events = &self.manager.shared.events;
+        let events = self.manager.events();
         events.contended(Some(&who), self.count, waited, now);
         Error::Contended
     }
 }
 
-impl Held {
+impl OwnTurn {
     /// How many attempts there were at this instant.
     fn at_once(&mut self, now: Timestamp) -> u32 {
         self.at_once = if now == self.seen {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, StoreError};
+use crate::error::Error;
 use crate::event::Who;
 use crate::manager::SessionManager;
 use crate::record::{EndReason, Record};
@@ -16,14 +16,12 @@ impl SessionManager {
     /// A rotated token came back, and no other one: somebody has a copy. Whether the session ended
     /// for it.
     pub(crate) async fn reused(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
-        let revokes = self.shared.on_reuse.revokes();
-        self.shared.events.reused(record, revokes, now);
+        let revokes = self.settings().on_reuse.revokes();
+        self.events().reused(record, revokes, now);
         if revokes && self.end_epoch(record, now).await? {
             let principal = record.principal();
             let reason = "a rotated token came back";
-            self.shared
-                .events
-                .revoked(record.id, principal, reason, now);
+            self.events().revoked(record.id, principal, reason, now);
         }
         Ok(revokes)
     }
@@ -33,7 +31,7 @@ impl SessionManager {
     /// the record by an update, which meets a version. Whether there was anything to end.
     async fn end_epoch(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
         let changes = Changes::new().clear().with_metadata(Metadata::Replaced);
-        let ended = self.ended(EndReason::Reused);
+        let ended = self.calls().ended(EndReason::Reused);
         let mut current = Arc::clone(record);
         for _ in 0..MOST_CLOSINGS {
             let mark = ended
@@ -47,13 +45,12 @@ impl SessionManager {
                 limits: &self.settings().limits,
             };
             let key = Key::Id(record.id);
-            let call = (*self.shared.store).update(&key, update, now);
-            let updated = self.in_time(call, StoreError::outcome_unknown).await;
-            let fresh = match self.noted(updated, now)? {
+            let updated = self.calls().update(&key, update, now).await?;
+            let fresh = match updated {
                 Updated::Saved { .. } => return Ok(true),
                 Updated::Gone => return Ok(false),
                 Updated::Conflict(Some(fresh)) => Some(fresh),
-                Updated::Conflict(None) => self.fetch(&key, now).await?,
+                Updated::Conflict(None) => self.calls().load(&key, now).await?,
             };
             match fresh {
                 Some(fresh) if fresh.epoch == record.epoch => current = fresh,
@@ -62,8 +59,7 @@ impl SessionManager {
         }
         let who = Who::of(record);
         let waited = self.now().since(now);
-        self.shared
-            .events
+        self.events()
             .contended(Some(&who), MOST_CLOSINGS, waited, self.now());
         Err(Error::Contended)
     }

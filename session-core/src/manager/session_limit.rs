@@ -6,7 +6,6 @@ use crate::manager::SessionManager;
 use crate::record::{EndReason, SessionId};
 use crate::settings::{OnMaxSessions, SessionLimit};
 use crate::state::Cell;
-use crate::state::State;
 use crate::store::Listed;
 
 const REASON: &str = "more sessions than a principal may have";
@@ -20,11 +19,7 @@ const REASON: &str = "more sessions than a principal may have";
 /// the first to end, and refuses no sign-in.
 impl SessionManager {
     /// Before a sign-in: refuses it where there is no room, and notes what it has to follow.
-    pub(crate) async fn make_room(
-        &self,
-        cell: &Cell,
-        session_limit: SessionLimit,
-    ) -> Result<(), Error> {
+    pub(crate) async fn make_room(&self, cell: &Cell, limit: SessionLimit) -> Result<(), Error> {
         let (principal, own, ending) = {
             let state = cell.state();
             let Some(principal) = state.metadata.sign_in.clone() else {
@@ -36,13 +31,10 @@ impl SessionManager {
         others.retain(|listed| Some(listed.id()) != own);
         let readable = others.iter().filter(|listed| listed.record().is_some());
         let staying = readable.filter(|listed| !ending.contains(&listed.id()));
-        if session_limit.beyond == OnMaxSessions::Refuse && staying.count() >= session_limit.most {
-            self.shared
-                .events
+        if limit.beyond == OnMaxSessions::Refuse && staying.count() >= limit.most {
+            self.events()
                 .sign_in_refused(own, &principal, REASON, self.now());
-            return Err(Error::TooManySessions {
-                most: session_limit.most,
-            });
+            return Err(Error::TooManySessions { most: limit.most });
         }
         let latest = others.last().and_then(Listed::record);
         if let Some(latest) = latest.and_then(|record| record.authenticated) {
@@ -55,30 +47,26 @@ impl SessionManager {
     pub(crate) async fn keep_to_limit(
         &self,
         cell: &Cell,
-        session_limit: SessionLimit,
+        limit: SessionLimit,
         who: &Who,
     ) -> Result<(), Error> {
         let Some(principal) = &who.principal else {
             return Ok(());
         };
         let ending = cell.state().ending();
-        let ended = self
-            .end_surplus(session_limit, principal, who.id, &ending)
-            .await;
+        let ended = self.end_surplus(limit, principal, who.id, &ending).await;
         match ended {
             Ok(false) => Ok(()),
             Ok(true) => {
                 cell.state().gone();
-                match session_limit.beyond {
+                match limit.beyond {
                     OnMaxSessions::RevokeOldest => Ok(()),
-                    OnMaxSessions::Refuse => Err(Error::TooManySessions {
-                        most: session_limit.most,
-                    }),
+                    OnMaxSessions::Refuse => Err(Error::TooManySessions { most: limit.most }),
                 }
             }
             // Who is signed in stays so. If there are too many, the next sign-in finds them.
             Err(error) => {
-                self.shared.events.unwritten(who, &error, self.now());
+                self.events().unwritten(who, &error, self.now());
                 Ok(())
             }
         }
@@ -87,16 +75,16 @@ impl SessionManager {
     /// Whether `own` was among those that had to end.
     async fn end_surplus(
         &self,
-        session_limit: SessionLimit,
+        limit: SessionLimit,
         principal: &str,
         own: SessionId,
         ending: &[SessionId],
     ) -> Result<bool, Error> {
         let mut sessions = self.in_order(principal).await?;
         sessions.retain(|listed| !ending.contains(&listed.id()));
-        let surplus = sessions.len().saturating_sub(session_limit.most);
+        let surplus = sessions.len().saturating_sub(limit.most);
         let unreadable = sessions.partition_point(|listed| listed.record().is_none());
-        let first = match session_limit.beyond {
+        let first = match limit.beyond {
             OnMaxSessions::RevokeOldest => surplus,
             OnMaxSessions::Refuse => surplus.min(unreadable),
         };
@@ -106,7 +94,8 @@ impl SessionManager {
         let refused = &rest[rest.len() - (surplus - first)..];
         let mut ends = false;
         for listed in ending.iter().chain(refused) {
-            self.end_one(principal, listed.id(), EndReason::TooMany, REASON)
+            self.calls()
+                .delete_one(principal, listed.id(), EndReason::TooMany, REASON)
                 .await?;
             ends |= listed.id() == own;
         }
@@ -116,7 +105,7 @@ impl SessionManager {
     /// The live sessions of a principal in this scope: those that cannot be read, of whatever scope
     /// they are, then the others, the one that signed in first at the front.
     async fn in_order(&self, principal: &str) -> Result<Vec<Listed>, Error> {
-        let mut sessions = self.list(principal).await?;
+        let mut sessions = self.calls().list(principal).await?;
         sessions.retain(|listed| {
             listed
                 .record()
@@ -128,15 +117,5 @@ impl SessionManager {
             (authenticated, *listed.id().as_bytes())
         });
         Ok(sessions)
-    }
-}
-
-impl State {
-    /// The sessions that end with this request: they take no place among those of a principal.
-    fn ending(&self) -> Vec<SessionId> {
-        self.deletions
-            .iter()
-            .map(|deletions| deletions.who.id)
-            .collect()
     }
 }

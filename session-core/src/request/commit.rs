@@ -1,16 +1,10 @@
 //! The end of a request: what it changed is written or dropped, and what the client is told.
 
-use std::time::Duration;
-
-use tokio::sync::MutexGuard;
-
 use crate::error::Error;
 use crate::manager::SessionManager;
 use crate::session::Session;
-use crate::state::Cell;
-use crate::state::Phase;
-use crate::state::SaveKind;
-use crate::time::{Elapsed, within};
+use crate::state::{Phase, SaveKind, State};
+use crate::time::Timestamp;
 use crate::token::Directive;
 
 impl SessionManager {
@@ -78,9 +72,9 @@ impl SessionManager {
 
     async fn conclude(&self, session: &Session, kind: SaveKind) -> Result<Directive, Error> {
         let cell = &session.inner.cell;
-        // Held to the end, so that no clone saves between what is written and what is told.
+        // Held to the end, so that no clone saves between what is written and what is sent.
         let _turn = self.turn_to_write(cell).await?;
-        match self.write_in_turn(cell, kind).await {
+        match self.save_in_turn(cell, kind).await {
             Ok(()) => self.confirm(cell).await?,
             Err(Error::Gone) => {}
             Err(error) => return Err(error),
@@ -90,47 +84,17 @@ impl SessionManager {
             self.delete_pending(cell, kind).await?;
             let now = self.now();
             let mut state = cell.state();
-            if state.next_deletion(kind == SaveKind::Commit).is_some() {
-                continue;
+            if state.next_deletion(kind).is_none() {
+                return Ok(self.close_with(&mut state, Phase::Closed, now));
             }
-            state.phase = Phase::Closed;
-            state.deletions.clear();
-            let directive = state.directive(now, &self.settings().rotation, |base| self.sign(base));
-            state.tell = false;
-            state.forget = false;
-            return Ok(directive);
         }
     }
 
-    /// The turn of a save or a commit, which fails without it.
-    pub(crate) async fn turn_to_write<'i>(
-        &self,
-        cell: &'i Cell,
-    ) -> Result<MutexGuard<'i, ()>, Error> {
-        let limit = self.shared.deadlines.commit;
-        let turn = self.turn(cell, limit).await;
-        turn.inspect_err(|_| {
-            let who = cell.state().who();
-            self.shared
-                .events
-                .contended(who.as_ref(), 0, limit, self.now());
-        })
-    }
-
-    /// Saves of one handle take turns. One that nobody polls any more must not hold up the
-    /// others for ever.
-    pub(crate) async fn turn<'i>(
-        &self,
-        cell: &'i Cell,
-        limit: Duration,
-    ) -> Result<MutexGuard<'i, ()>, Error> {
-        if let Ok(turn) = cell.turn.try_lock() {
-            return Ok(turn);
-        }
-        let turn = Box::pin(cell.turn.lock());
-        within(&*self.shared.clock, limit, turn)
-            .await
-            .map_err(|Elapsed| Error::Contended)
+    /// The request ends in this phase; what the client is told.
+    fn close_with(&self, state: &mut State, phase: Phase, now: Timestamp) -> Directive {
+        state.phase = phase;
+        state.deletions.clear();
+        state.announcement(now, &self.settings().rotation, |stored| self.sign(stored))
     }
 
     /// Drops what a failed request changed, but for what it saved and for the sessions that it
@@ -152,22 +116,74 @@ impl SessionManager {
     pub async fn abort(&self, session: &Session) -> Directive {
         let cell = &session.inner.cell;
         // Without the turn too, if a save that nobody polls has it.
-        let _turn = self.turn(cell, self.shared.deadlines.call).await;
-        cell.state().written = false;
+        let _turn = self.turn(cell, self.settings().deadlines.call).await;
+        cell.state().begin_save();
         let confirmed = self.confirm(cell).await.is_ok();
         loop {
             // A failure leaves an event; the response is an error already.
             let failed = self.delete_pending(cell, SaveKind::Save).await.is_err();
             let now = self.now();
             let mut state = cell.state();
-            if !failed && state.next_deletion(false).is_some() {
+            if !failed && state.next_deletion(SaveKind::Save).is_some() {
                 continue;
             }
-            state.tell &= confirmed;
+            if !confirmed {
+                state.withdraw_token();
+            }
             state.discard();
-            state.deletions.clear();
-            state.phase = Phase::Abandoned;
-            return state.directive(now, &self.settings().rotation, |base| self.sign(base));
+            return self.close_with(&mut state, Phase::Abandoned, now);
+        }
+    }
+    /// Whether there is nothing to commit. If so, that is settled: from here on the session cannot
+    /// create, renew or destroy, as after a [`commit`](Self::commit). So a layer can spare itself
+    /// the commit of a session that was only read.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// let session = manager.open(&[]).await?;
+    /// assert!(manager.close(&session)); // nothing to commit
+    /// assert!(matches!(session.renew(), Err(session_core::Error::Detached)));
+    ///
+    /// let session = manager.open(&[]).await?;
+    /// session.insert("colour", "blue")?;
+    /// assert!(!manager.close(&session)); // commit it
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn close(&self, session: &Session) -> bool {
+        let now = self.now();
+        let mut state = session.state();
+        let has_nothing = !state.needs_commit(now);
+        if has_nothing {
+            state.phase = Phase::Closed;
+        }
+        has_nothing
+    }
+
+    /// Takes note that the request is over, whatever came of it: from here on the session cannot
+    /// create, renew or destroy, since no client could be told. What it has changed and not saved
+    /// is kept for a [`save`](Session::save).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::new(MemoryStore::new());
+    /// # let session = manager.open(&[]).await?;
+    /// # session.insert("cart", 3)?;
+    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let session = manager.open(&[token.as_str()]).await?;
+    /// session.insert("cart", 4)?;
+    /// manager.detach(&session);
+    /// session.save().await?; // the client knows this session
+    /// assert_eq!(manager.open(&[token.as_str()]).await?.get("cart")?, Some(4));
+    /// assert!(matches!(session.renew(), Err(session_core::Error::Detached)));
+    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn detach(&self, session: &Session) {
+        let mut state = session.state();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Closed;
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, StoreError};
-use crate::manager::DeadlinePassed;
+use crate::error::Error;
 use crate::manager::SessionManager;
 use crate::record::{EndReason, Ended, Record, SessionId};
 use crate::session::Session;
@@ -118,7 +117,7 @@ impl SessionManager {
     /// [`StoreError::Unsupported`] by a store without an index of principals, as a sealed one; or a
     /// store that failed.
     pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, Error> {
-        let mut sessions = self.list(principal).await?;
+        let mut sessions = self.calls().list(principal).await?;
         let order = |listed: &Listed| {
             (
                 listed.record().map(|record| record.last_seen),
@@ -151,7 +150,8 @@ impl SessionManager {
     /// As [`sessions_of`](Self::sessions_of). Where it fails half-way some have ended; say it
     /// again.
     pub async fn sign_out_everywhere(&self, principal: &str) -> Result<u64, Error> {
-        self.end_all(principal, None, "signed out everywhere").await
+        let text = "signed out everywhere";
+        Ok(self.calls().delete_all(principal, None, text).await?)
     }
 
     /// Ends every other session of the principal who is signed in, of every scope; how many there
@@ -181,8 +181,8 @@ impl SessionManager {
     pub async fn sign_out_others(&self, session: &Session) -> Result<u64, Error> {
         match session.principal() {
             Some(principal) => {
-                self.end_all(&principal, session.id(), "signed out by another session")
-                    .await
+                let (but, text) = (session.id(), "signed out by another session");
+                Ok(self.calls().delete_all(&principal, but, text).await?)
             }
             None => Ok(0),
         }
@@ -210,8 +210,8 @@ impl SessionManager {
     ///
     /// As [`sessions_of`](Self::sessions_of).
     pub async fn end(&self, principal: &str, id: SessionId) -> Result<bool, Error> {
-        self.end_one(principal, id, EndReason::Revoked, "ended by its owner")
-            .await
+        let (reason, text) = (EndReason::Revoked, "ended by its owner");
+        Ok(self.calls().delete_one(principal, id, reason, text).await?)
     }
 
     /// When and why the session of this id ended, for a minute after its end; `None` if it has not
@@ -237,77 +237,8 @@ impl SessionManager {
     /// A store that failed.
     pub async fn why_ended(&self, id: SessionId) -> Result<Option<Ended>, Error> {
         let now = self.now();
-        let found = self.fetch(&Key::Id(id), now).await?;
+        let found = self.calls().load(&Key::Id(id), now).await?;
         let ended = found.and_then(|record| record.ended());
         Ok(ended.filter(|ended| ended.concerns(now)))
-    }
-
-    /// An end at this moment.
-    pub(crate) fn ended(&self, reason: EndReason) -> Ended {
-        Ended::new(reason, self.now())
-    }
-
-    /// The live sessions of a principal, and those that cannot be read.
-    pub(crate) async fn list(&self, principal: &str) -> Result<Vec<Listed>, Error> {
-        let now = self.now();
-        let call = (*self.shared.store).list(principal, now);
-        let mut sessions = self.of_many(call, StoreError::unavailable).await?;
-        sessions.retain(|listed| listed.record().is_none_or(|record| record.is_live(now)));
-        for listed in &sessions {
-            if let Listed::Unreadable { id, error } = listed {
-                self.shared
-                    .events
-                    .corrupt(Some(*id), Some(principal), error, now);
-            }
-        }
-        Ok(sessions)
-    }
-
-    pub(crate) async fn end_one(
-        &self,
-        principal: &str,
-        id: SessionId,
-        why: EndReason,
-        reason: &'static str,
-    ) -> Result<bool, Error> {
-        let call = (*self.shared.store).delete_one(principal, id, self.ended(why));
-        let ended = self.of_many(call, StoreError::outcome_unknown).await?;
-        if ended {
-            self.shared
-                .events
-                .revoked(id, Some(principal), reason, self.now());
-        }
-        Ok(ended)
-    }
-
-    async fn end_all(
-        &self,
-        principal: &str,
-        except: Option<SessionId>,
-        reason: &'static str,
-    ) -> Result<u64, Error> {
-        let call =
-            (*self.shared.store).delete_all(principal, except, self.ended(EndReason::Revoked));
-        let ended = self.of_many(call, StoreError::outcome_unknown).await?;
-        if ended > 0 {
-            self.shared
-                .events
-                .revoked_many(principal, ended, reason, self.now());
-        }
-        Ok(ended)
-    }
-
-    /// A call that may take many commands has the time of a commit.
-    async fn of_many<T>(
-        &self,
-        call: impl Future<Output = Result<T, StoreError>> + Unpin,
-        unanswered: fn(DeadlinePassed) -> StoreError,
-    ) -> Result<T, Error> {
-        let limit = self.shared.deadlines.commit;
-        let answer = self.answer_within(limit, call, unanswered).await;
-        answer.map_err(|error| {
-            self.shared.events.store_failed(&error, self.now());
-            error.into()
-        })
     }
 }

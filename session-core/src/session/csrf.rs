@@ -75,7 +75,7 @@ impl Session {
         };
         let seed = {
             let state = self.state();
-            let stored = state.base.as_ref().map(|base| base.record.csrf_seed);
+            let stored = state.record().map(|record| record.csrf_seed);
             stored.or(state.form_seed)
         };
         let Some(seed) = seed else {
@@ -91,10 +91,10 @@ impl Session {
     fn csrf_seed(&self) -> Result<[u8; 16], Error> {
         let mut state = self.state();
         let renews = state.metadata.renews();
-        match state.base.as_ref().filter(|_| !renews) {
-            Some(base) => Ok(base.record.csrf_seed),
+        match state.record().filter(|_| !renews) {
+            Some(record) => Ok(record.csrf_seed),
             None if state.phase != Phase::Open => Err(Error::Detached),
-            None if state.barred.is_some() && !renews => state.form_seed.ok_or(Error::Gone),
+            None if state.is_barred() && !renews => state.form_seed.ok_or(Error::Gone),
             None => state.metadata.draw_seed(),
         }
     }

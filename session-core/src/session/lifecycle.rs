@@ -4,7 +4,7 @@ use std::sync::MutexGuard;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::record::{Lifetime, SessionId};
+use crate::record::{Lifetime, Record, SessionId};
 use crate::session::Session;
 use crate::state::SaveKind;
 use crate::state::{Phase, State};
@@ -32,21 +32,21 @@ impl Session {
     ///
     /// [`id`](Self::id) has an example.
     pub fn is_new(&self) -> bool {
-        self.state().base.is_none()
+        self.state().stored().is_none()
     }
 
     /// When it was created; `None` while nothing is stored.
     ///
     /// [`id`](Self::id) has an example.
     pub fn created_at(&self) -> Option<Timestamp> {
-        self.state().base.as_ref().map(|base| base.record.created)
+        self.state().record().map(Record::created)
     }
 
     /// When it ends unless there is more activity; `None` while nothing is stored.
     ///
     /// [`id`](Self::id) has an example.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.state().base.as_ref().map(|base| base.record.expires())
+        self.state().record().map(Record::expires)
     }
 
     /// Who is signed in.
@@ -62,10 +62,7 @@ impl Session {
     /// ```
     pub fn principal(&self) -> Option<String> {
         let state = self.state();
-        let stored = state
-            .base
-            .as_ref()
-            .and_then(|base| base.record.principal.clone());
+        let stored = state.record().and_then(|record| record.principal.clone());
         state
             .metadata
             .sign_in
@@ -79,10 +76,7 @@ impl Session {
     ///
     /// [`authenticated_within`](Self::authenticated_within) has an example.
     pub fn authenticated_at(&self) -> Option<Timestamp> {
-        self.state()
-            .base
-            .as_ref()
-            .and_then(|base| base.record.authenticated)
+        self.state().record()?.authenticated
     }
 
     /// Binds the session to a principal who has just authenticated, such as `user:42`.
@@ -156,7 +150,7 @@ impl Session {
     /// [`Error::Detached`] if the response has left.
     pub fn renew(&self) -> Result<(), Error> {
         let mut state = self.open_state()?;
-        state.metadata.renew = state.base.is_some();
+        state.metadata.renew = state.stored().is_some();
         Ok(())
     }
 
@@ -221,7 +215,7 @@ impl Session {
     /// # Ok::<_, session_core::Error>(()) }).unwrap();
     /// ```
     pub fn set_lifetime(&self, lifetime: Lifetime) {
-        self.state().ask_lifetime(lifetime);
+        self.state().request_lifetime(lifetime);
     }
 
     /// Names the session for its owner, such as the name of a device. Call it after
@@ -248,7 +242,7 @@ impl Session {
     pub fn set_label(&self, label: &str) -> Result<(), Error> {
         let settings = self.settings();
         settings.limits.check_name(label)?;
-        Ok(self.state().ask_label(label, settings)?)
+        Ok(self.state().request_label(label, settings)?)
     }
 
     /// Writes what is unsaved now, whatever becomes of the request. Renewals and sign-ins
@@ -289,7 +283,7 @@ impl Session {
     pub async fn save(&self) -> Result<(), Error> {
         self.inner
             .manager
-            .write(&self.inner.cell, SaveKind::Save)
+            .save(&self.inner.cell, SaveKind::Save)
             .await
     }
 

@@ -62,7 +62,7 @@ impl Drop for Inner {
         if state.is_unsaved() {
             let now = self.manager.now();
             let who = state.who();
-            let events = &self.manager.shared.events;
+            let events = self.manager.events();
             events.unsaved(who.as_ref(), "the session was dropped before a commit", now);
         }
     }
@@ -274,7 +274,7 @@ impl Session {
     /// ```
     pub fn keys(&self) -> Vec<String> {
         let state = self.state();
-        state.edits.keys(state.stored())
+        state.edits.keys(state.stored_values())
     }
 
     /// How many values there are.

@@ -89,7 +89,7 @@ impl Session {
         }
         let manager = &self.inner.manager;
         let _turn = manager
-            .turn(&self.inner.cell, manager.shared.deadlines.commit)
+            .turn(&self.inner.cell, manager.settings().deadlines.commit)
             .await?;
         loop {
             let taking = match self.begin_taking::<T>(key)? {
@@ -98,7 +98,7 @@ impl Session {
                 Begun::Stored(taking) => taking,
             };
             manager
-                .write_in_turn(&self.inner.cell, SaveKind::Save)
+                .save_in_turn(&self.inner.cell, SaveKind::Save)
                 .await?;
             if taking.is_done()? {
                 let value = taking.removal.value();
@@ -125,7 +125,7 @@ impl Session {
             if state.view(key) != Some(&value) {
                 continue;
             }
-            if state.base.is_none() || state.edits.is_own(key) {
+            if state.stored().is_none() || state.edits.is_own(key) {
                 state.remove(key);
                 return Ok(Begun::Own(decoded));
             }
@@ -176,7 +176,7 @@ impl Taking<'_> {
         if !state.edits.acknowledge_removal(&self.key, &self.removal) {
             return Ok(false);
         }
-        match state.base {
+        match state.stored() {
             Some(_) => Ok(true),
             None => Err(Error::Gone),
         }

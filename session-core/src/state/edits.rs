@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use crate::record::entry_size;
 use crate::record::{Value, Values};
+use crate::state::Size;
 use crate::store::Changes;
 
 mod removal;
@@ -19,10 +19,10 @@ pub(crate) use steps::{Replay, UpdateFn};
 /// see each other, so a log for each key says as much as one log of all.
 #[derive(Clone, Default)]
 pub(crate) struct Edits {
-    /// Counts changes, so that a save can tell what came after it began.
-    seq: u64,
+    /// The last change, so that a save can tell what came after it began.
+    last: Mark,
     /// Stored keys without an entry are gone, since this change.
-    cleared: Option<u64>,
+    cleared: Option<Mark>,
     /// Sorted by key.
     entries: Vec<Entry>,
 }
@@ -31,14 +31,14 @@ pub(crate) struct Edits {
 struct Entry {
     key: ByteString,
     start: Start,
-    started: u64,
+    started: Mark,
     /// Applied in this order to what the entry starts from.
     then: Vec<Step>,
     /// How many of those the save that runs has applied.
     saving: usize,
     /// What comes out of it on the values as last loaded.
     current: Option<Value>,
-    changed: u64,
+    changed: Mark,
     /// A value that this request gave the key, and that is stored. Where the session turns out to
     /// be gone, a new one begins with it.
     kept: Option<Value>,
@@ -55,14 +55,37 @@ enum Start {
     Set,
 }
 
+/// Whether the values that this request gave to keys are remembered once they are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnValues {
+    /// Somebody may still sign in: where the session turns out to be gone, a new one gets them.
+    Keep,
+    /// Nobody can sign in any more.
+    Forget,
+}
+
 /// Which changes a save took: those up to this one, and the removals among them.
 #[derive(Clone, Default)]
 pub(crate) struct Savepoint {
-    seq: u64,
+    pub(crate) mark: Mark,
     removals: Vec<Arc<Removal>>,
 }
 
+/// A point in the changes of a request: each change has a later one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mark(u64);
+
 impl Edits {
+    /// The last change.
+    pub(crate) fn last(&self) -> Mark {
+        self.last
+    }
+
+    fn next_mark(&mut self) -> Mark {
+        self.last.0 += 1;
+        self.last
+    }
+
     /// Whether nothing of what is stored changes.
     pub(crate) fn is_empty(&self) -> bool {
         self.cleared.is_none() && self.entries.iter().all(Entry::is_idle)
@@ -112,35 +135,34 @@ impl Edits {
         keys
     }
 
-    /// Bytes and number of the entries that a handler sees.
-    pub(crate) fn measure(&self, stored: Option<&Values>) -> (usize, usize) {
+    /// The size of the entries that a handler sees.
+    pub(crate) fn measure(&self, stored: Option<&Values>) -> Size {
         let visible = self.visible(stored);
-        let mut size = visible.map_or(0, Values::size);
-        let mut count = visible.map_or(0, Values::len);
+        let mut size = visible.map_or(Size::default(), |values| Size {
+            bytes: values.size(),
+            count: values.len(),
+        });
         for entry in self.changing() {
-            if let Some(old) = visible.and_then(|values| values.get(&entry.key)) {
-                size -= entry_size(&entry.key, old);
-                count -= 1;
-            }
+            let key = &entry.key;
+            size = size.without(key, visible.and_then(|values| values.get(key)));
             if let Some(new) = &entry.current {
-                size += entry_size(&entry.key, new);
-                count += 1;
+                size = size.with(key, new);
             }
         }
-        (size, count)
+        size
     }
 
     /// Sets a key, or removes it.
     pub(crate) fn set(&mut self, key: ByteString, value: Option<Value>) {
-        self.seq += 1;
+        let mark = self.next_mark();
         let entry = Entry {
             key,
             start: Start::Set,
-            started: self.seq,
+            started: mark,
             then: Vec::new(),
             saving: 0,
             current: value,
-            changed: self.seq,
+            changed: mark,
             kept: None,
         };
         match self.position(&entry.key) {
@@ -151,12 +173,12 @@ impl Edits {
 
     /// Takes note that the request gave a key the value that is stored under it.
     pub(crate) fn keep(&mut self, key: ByteString, value: Value) {
-        self.seq += 1;
+        let mark = self.next_mark();
         match self.position(&key) {
             Ok(at) => self.entries[at].kept = Some(value),
             Err(at) => self
                 .entries
-                .insert(at, Entry::stored(key, self.seq, Some(value))),
+                .insert(at, Entry::stored(key, mark, Some(value))),
         }
     }
 
@@ -166,10 +188,9 @@ impl Edits {
     }
 
     fn add(&mut self, key: ByteString, step: Step, result: Option<Value>) {
-        self.seq += 1;
-        let seq = self.seq;
+        let mark = self.next_mark();
         let at = self.position(&key).unwrap_or_else(|at| {
-            let mut entry = Entry::stored(key, seq, None);
+            let mut entry = Entry::stored(key, mark, None);
             if self.cleared.is_some() {
                 entry.start = Start::Cleared;
             }
@@ -179,14 +200,13 @@ impl Edits {
         if let Some(entry) = self.entries.get_mut(at) {
             entry.then.push(step);
             entry.current = result;
-            entry.changed = seq;
+            entry.changed = mark;
         }
     }
 
     /// Removes every key.
     pub(crate) fn clear(&mut self) {
-        self.seq += 1;
-        self.cleared = Some(self.seq);
+        self.cleared = Some(self.next_mark());
         self.entries.clear();
     }
 
@@ -248,25 +268,29 @@ impl Edits {
         }
         let steps = self.entries.iter().flat_map(|entry| &entry.then);
         Savepoint {
-            seq: self.seq,
+            mark: self.last,
             removals: steps.filter_map(Step::removal).collect(),
         }
     }
 
     /// Takes note that this came out of what was saved; what came after it began stays, on top of
     /// it.
-    /// What this request gave a key is remembered while somebody may still sign in (`open`).
-    pub(crate) fn acknowledge(&mut self, savepoint: &Savepoint, saved: &Values, open: bool) {
+    pub(crate) fn acknowledge(
+        &mut self,
+        savepoint: &Savepoint,
+        saved: &Values,
+        own_values: OwnValues,
+    ) {
         savepoint
             .removals
             .iter()
             .for_each(|removal| removal.acknowledge());
-        let cleared = self.cleared.is_some_and(|seq| seq <= savepoint.seq);
+        let cleared = self.cleared.is_some_and(|mark| mark <= savepoint.mark);
         if cleared {
             self.cleared = None;
         }
         for entry in &mut self.entries {
-            if entry.started <= savepoint.seq && !entry.is_idle() {
+            if entry.started <= savepoint.mark && !entry.is_idle() {
                 let own = entry.kept.is_some() || !matches!(entry.start, Start::Stored);
                 entry.kept = saved.get(&entry.key).filter(|_| own).cloned();
                 entry.start = Start::Stored;
@@ -277,8 +301,10 @@ impl Edits {
             }
             entry.saving = 0;
         }
-        self.entries
-            .retain(|entry| entry.changed > savepoint.seq || (open && entry.kept.is_some()));
+        self.entries.retain(|entry| {
+            entry.changed > savepoint.mark
+                || (own_values == OwnValues::Keep && entry.kept.is_some())
+        });
     }
 
     /// Takes note that the stored session is gone: what this request put into it goes into a new
@@ -292,14 +318,14 @@ impl Edits {
 
     /// The same changes as they were in `earlier`, after which this request made others.
     pub(crate) fn restore(&mut self, earlier: &Self) {
-        let seq = self.seq + 1; // what a save took before is not what comes from now on
+        let mark = self.next_mark(); // what a save took before is not what comes from now on
         self.clone_from(earlier);
-        self.seq = seq;
+        self.last = mark;
     }
 
     /// Forgets everything.
     pub(crate) fn reset(&mut self) {
-        self.seq += 1; // what a save took before is not what comes from now on
+        self.next_mark(); // what a save took before is not what comes from now on
         self.cleared = None;
         self.entries.clear();
     }
@@ -356,15 +382,15 @@ impl Edits {
 }
 
 impl Entry {
-    fn stored(key: ByteString, seq: u64, kept: Option<Value>) -> Self {
+    fn stored(key: ByteString, mark: Mark, kept: Option<Value>) -> Self {
         Self {
             key,
             start: Start::Stored,
-            started: seq,
+            started: mark,
             then: Vec::new(),
             saving: 0,
             current: None,
-            changed: seq,
+            changed: mark,
             kept,
         }
     }

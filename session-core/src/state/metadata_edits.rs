@@ -6,19 +6,9 @@ use crate::crypto::random_bytes;
 use crate::error::Error;
 use crate::record::{Lifetime, Record};
 use crate::settings::Settings;
+use crate::state::SaveKind;
 use crate::time::Timestamp;
 use crate::token::Secret;
-
-/// What a save is part of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SaveKind {
-    /// The handler asked for it.
-    Save,
-    /// The request has succeeded.
-    Commit,
-    /// It has succeeded, with a response that must not carry a new token.
-    CommitKeepingToken,
-}
 
 /// Changes of metadata that the next commit makes.
 #[derive(Clone, Default)]
@@ -75,7 +65,7 @@ impl MetadataEdits {
     }
 
     /// The part that a save on this occasion may carry out: renewals wait for the commit.
-    pub(crate) fn due(&self, kind: SaveKind) -> Self {
+    pub(crate) fn allowed_by(&self, kind: SaveKind) -> Self {
         let renewing = kind == SaveKind::Commit;
         Self {
             renew: renewing && self.renew,

@@ -6,40 +6,29 @@ use crate::crypto::random_bytes_of_three;
 use crate::error::Error;
 use crate::record::{Record, SessionId};
 use crate::settings::Settings;
-use crate::state::PlannedWrite;
-use crate::state::Savepoint;
-use crate::state::Stored;
-use crate::state::{MetadataEdits, SaveKind};
-use crate::state::{Phase, State};
-use crate::store::{Changes, Key, Metadata};
+use crate::state::{
+    Basis, Current, Due, MetadataEdits, Phase, PlannedCreate, PlannedReload, PlannedUpdate,
+    SaveKind, Savepoint, State, Stored, TokenChange, TokenState,
+};
+use crate::store::Metadata;
 use crate::time::Timestamp;
 use crate::token::Secret;
 
 /// What a save has to do.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is savepoint apart where it was made; a box would cost every write an allocation"
-)]
 pub(crate) enum Plan {
     Nothing,
     /// There is something to store, and it may not be: say so.
     Withhold(&'static str),
-    Write(PlannedWrite),
+    Create(PlannedCreate),
+    Update(PlannedUpdate),
+    /// What was loaded cannot be relied on: load it again, and plan again.
+    Reload(PlannedReload),
     /// The session gets a lifetime that is over: it ends.
     End,
 }
 
-/// What is to be done with a client's token.
-struct Tokens {
-    /// It gets a successor.
-    rotate: bool,
-    /// It is told once more, unchanged.
-    again: bool,
-    /// The client is to hear of it, and this write cannot tell: a later one has to.
-    owed: bool,
-}
-
 const KEEPING_TOKEN: &str = "the response cannot carry a new token";
+const BARRED: &str = "its token was renewed, or it ended, since this request was sent";
 
 impl State {
     /// Decides what a save has to write.
@@ -49,32 +38,31 @@ impl State {
         kind: SaveKind,
         settings: &Settings,
     ) -> Result<Plan, Error> {
-        let mut metadata = self.metadata.due(kind);
-        if self.barred.is_some() && metadata.sign_in.is_none() {
-            let waits = kind == SaveKind::Save && self.metadata.sign_in.is_some();
-            return Ok(match waits || self.is_idle() {
-                true => Plan::Nothing,
-                false => Plan::Withhold(
-                    "its token was renewed, or it ended, since this request was sent",
-                ),
-            });
-        }
-        if self.base.is_some() && metadata.renews() {
-            metadata.csrf_seed = Some(self.metadata.draw_seed()?);
-        }
-        let mut plan = match &self.base {
-            Some(base) => self.plan_update(base, metadata, now, kind, settings)?,
-            None => self.plan_create(metadata, now, kind, settings)?,
+        let mut metadata = self.metadata.allowed_by(kind);
+        let mut plan = match &self.current {
+            Current::Barred(_) if metadata.sign_in.is_none() => {
+                let waits = kind == SaveKind::Save && self.metadata.sign_in.is_some();
+                return Ok(match waits || !self.has_edits() {
+                    true => Plan::Nothing,
+                    false => Plan::Withhold(BARRED),
+                });
+            }
+            Current::New | Current::Barred(_) => self.plan_create(metadata, now, kind, settings)?,
+            Current::Stored(stored) => {
+                if metadata.renews() {
+                    metadata.csrf_seed = Some(self.metadata.draw_seed()?);
+                }
+                self.plan_update(stored, metadata, now, kind, settings)?
+            }
         };
-        if let Plan::Write(job) = &mut plan {
-            job.savepoint = self.edits.take();
-            self.guest = None;
+        match &mut plan {
+            Plan::Create(PlannedCreate { savepoint, .. })
+            | Plan::Update(PlannedUpdate { savepoint, .. }) => *savepoint = self.edits.take(),
+            Plan::Reload(_) => {}
+            Plan::Nothing | Plan::Withhold(_) | Plan::End => return Ok(plan),
         }
+        self.guest = None;
         Ok(plan)
-    }
-
-    fn is_idle(&self) -> bool {
-        self.edits.is_empty() && self.metadata.is_empty()
     }
 
     fn plan_create(
@@ -96,22 +84,23 @@ impl State {
             SaveKind::CommitKeepingToken => return Ok(Plan::Withhold(KEEPING_TOKEN)),
             SaveKind::Save | SaveKind::Commit => {}
         }
-        let asked = &self.asked;
-        let lifetime = metadata
-            .lifetime
-            .or(asked.lifetime)
-            .unwrap_or(settings.lifetime);
+        let requested = &self.requested;
+        let lifetime = metadata.lifetime.or(requested.lifetime);
         // One call of the system for all of it.
         let [id, secret, seed] = random_bytes_of_three()?;
         let mut record = Record::new(
             SessionId::from_bytes(id),
             settings.scope.clone(),
-            lifetime,
+            lifetime.unwrap_or(settings.lifetime),
             now,
         );
         record.values = values;
         record.csrf_seed = *self.metadata.csrf_seed.get_or_insert(seed);
-        record.label = metadata.label.as_ref().or(asked.label.as_ref()).cloned();
+        record.label = metadata
+            .label
+            .as_ref()
+            .or(requested.label.as_ref())
+            .cloned();
         if let Some(principal) = &metadata.sign_in {
             record.principal = Some(principal.clone());
             record.authenticated = Some(metadata.authenticated(now));
@@ -121,57 +110,70 @@ impl State {
             record.tokens.issue(secret.hash(), record.epoch, now);
         }
         settings.check_record(&record)?;
-        Ok(Plan::Write(PlannedWrite {
-            creates: true,
-            key: Key::Id(record.id),
-            epoch: record.epoch,
+        Ok(Plan::Create(PlannedCreate {
             record: Arc::new(record),
             secret,
-            changes: Changes::new(),
-            expected: None,
-            reload: false,
-            generation: self.generation,
-            again: false,
-            savepoint: Savepoint::default(),
             metadata,
+            savepoint: Savepoint::default(),
         }))
     }
 
+    /// What a save of a stored session writes, all of it in one update:
+    ///
+    /// | what | which save writes it | how | laws |
+    /// |---|---|---|---|
+    /// | values | any | merges [1] | 1, 7 |
+    /// | label, lifetime | any | replaces | 7 |
+    /// | sign-in, renewal | a commit | replaces: next epoch, new secret | 3, 11 |
+    /// | last activity | a commit, one that writes anyway, any after the response [2] | merges | 6 |
+    /// | confirmation | a commit, one that writes anyway | replaces | 10, 12 |
+    /// | rotation | a commit [3] | replaces: a successor beside the token | 10 |
+    /// | token sent again | a commit [3], where tokens do not rotate | with what is written | 6 |
+    /// | token owed | one that should send it again and cannot | replaces | 6 |
+    /// | times ahead of the clock | with the last activity | replaces | 9 |
+    ///
+    /// To replace the metadata is to rely on what was loaded, so such an update meets the loaded
+    /// version. One that merges does not, and conflicts with nobody.
+    ///
+    /// 1. It meets the loaded version if a value was computed from a stored one.
+    /// 2. After the response no commit follows: to save is then what keeps a session alive.
+    /// 3. Not of a superseded token: its successor is what the client goes on with.
     fn plan_update(
         &self,
-        base: &Stored,
+        stored: &Stored,
         metadata: MetadataEdits,
         now: Timestamp,
         kind: SaveKind,
         settings: &Settings,
     ) -> Result<Plan, Error> {
-        let old = &*base.record;
+        let old = &*stored.record;
+        let due = stored.due(now);
         let changes = self.edits.changes(&old.values);
-        let asked = !changes.keeps_values() || !metadata.is_empty();
-        // A save before the response writes activity beside other changes only: the commit follows.
-        // After it, to save is what keeps a session alive.
-        let saves = kind != SaveKind::Save || asked;
-        let touched = (saves || self.phase != Phase::Open) && old.touch_due(now);
-        let upkeep = self.upkeep(base, &metadata, now, kind, touched, settings);
-        let set_back = touched && old.is_ahead(now);
-        let replaced = !metadata.is_empty()
-            || (saves && base.upkeep.confirms())
-            || upkeep.rotate
-            || upkeep.owed != old.owed
+        let has_edits = !changes.keeps_values() || !metadata.is_empty();
+        // A save before the response leaves maintenance to the commit, unless it writes anyway.
+        let maintains = kind != SaveKind::Save || has_edits;
+        let touches = due.touch && (maintains || self.phase != Phase::Open);
+        let step = self.token_step(stored, &metadata, due, kind, touches, settings);
+        let owed = step == TokenStep::Owe;
+        let set_back = touches && old.is_ahead(now);
+        let replaces = !metadata.is_empty()
+            || (maintains && due.confirm)
+            || step == TokenStep::Rotate
+            || owed != due.owed
             || set_back;
-        if !asked && !replaced && !touched {
+        if !(has_edits || replaces || touches) {
             return Ok(Plan::Nothing);
         }
-        let sealed = settings.is_sealed();
-        if sealed && (self.phase != Phase::Open || kind == SaveKind::CommitKeepingToken) {
-            // Every write of a sealed session is a new token.
-            return match (self.phase, !asked) {
-                (_, true) => Ok(Plan::Nothing),
-                (Phase::Open, false) => Ok(Plan::Withhold(KEEPING_TOKEN)),
-                (_, false) => Err(Error::Detached),
+        // Every write of a sealed session is a new token, which this save has to be able to send.
+        let sends = self.phase == Phase::Open && kind != SaveKind::CommitKeepingToken;
+        if settings.is_sealed() && !sends {
+            return match self.phase {
+                _ if !has_edits => Ok(Plan::Nothing),
+                Phase::Open => Ok(Plan::Withhold(KEEPING_TOKEN)),
+                Phase::Closed | Phase::Abandoned => Err(Error::Detached),
             };
         }
-        let changes = changes.with_metadata(match (replaced, touched) {
+        let changes = changes.with_metadata(match (replaces, touches) {
             (true, _) => Metadata::Replaced,
             (false, true) => Metadata::Touched(now),
             (false, false) => Metadata::Unchanged,
@@ -181,17 +183,24 @@ impl State {
             record.bring_back(now);
         }
         let mut secret = metadata.apply(&mut record, now, settings)?;
-        record.owed = upkeep.owed;
-        if replaced && secret.is_none() {
+        record.owed = owed;
+        if replaces && secret.is_none() {
             record.last_seen = record.last_seen.max(now);
-            secret = upkeep.rotate.then(Secret::random).transpose()?;
-            let current = base.presented && !base.upkeep.is_superseded();
-            if let Some(presented) = base.secret.as_ref().filter(|_| current) {
+            secret = (step == TokenStep::Rotate)
+                .then(Secret::random)
+                .transpose()?;
+            // A token that this request has issued, or one that is superseded, confirms nothing.
+            if let TokenState::Presented {
+                secret: presented,
+                maintenance,
+                ..
+            } = &stored.token
+                && !maintenance.is_superseded()
+            {
                 let rules = settings.rotation.rules_for(&record);
                 let successor = secret.as_ref().map(Secret::hash);
-                record
-                    .tokens
-                    .advance(&presented.hash(), successor, now, &rules);
+                let hash = presented.hash();
+                record.tokens.advance(&hash, successor, now, &rules);
             }
         }
         if old.is_live(now) && !record.is_live(now) {
@@ -200,57 +209,83 @@ impl State {
         if record.outgrows(old) {
             settings.check_record(&record)?;
         }
-        let versioned = replaced || self.edits.depends_on_stored();
-        Ok(Plan::Write(PlannedWrite {
-            creates: false,
-            key: base.key.clone(),
+        let meets_version = replaces || self.edits.depends_on_stored();
+        // What has expired was kept alive by another request, or is gone.
+        if (stored.stale && meets_version) || !old.is_live(now) {
+            return Ok(Plan::Reload(PlannedReload {
+                key: stored.key.clone(),
+                basis: Basis {
+                    epoch: old.epoch,
+                    mark: self.edits.last(),
+                },
+                is_maintenance: !has_edits,
+            }));
+        }
+        Ok(Plan::Update(PlannedUpdate {
+            key: stored.key.clone(),
             epoch: old.epoch,
+            expected: meets_version.then_some(old.version),
             record: Arc::new(record),
-            secret,
             changes,
-            expected: versioned.then_some(old.version),
-            // What has expired was kept alive by another request, or is gone.
-            reload: (base.stale && versioned) || !old.is_live(now),
-            generation: self.generation,
-            again: upkeep.again,
-            savepoint: Savepoint::default(),
+            token: match (secret, step) {
+                (Some(secret), _) => TokenChange::Replace(secret),
+                (None, TokenStep::SendAgain) => TokenChange::SendAgain,
+                (None, _) => TokenChange::Keep,
+            },
             metadata,
+            savepoint: Savepoint::default(),
         }))
     }
 
-    /// What beside the handler's changes is to be done with the client's token.
-    fn upkeep(
+    /// What is to be done with the client's token, apart from what a handler asked for.
+    fn token_step(
         &self,
-        base: &Stored,
+        stored: &Stored,
         metadata: &MetadataEdits,
-        now: Timestamp,
+        due: Due,
         kind: SaveKind,
-        touched: bool,
+        touches: bool,
         settings: &Settings,
-    ) -> Tokens {
+    ) -> TokenStep {
+        let maintenance = stored.token.maintenance();
         let rotates = settings.rotation.is_on();
-        let lifetime = metadata.lifetime.unwrap_or(base.record.lifetime);
-        let writes = touched || !metadata.is_empty();
+        let lifetime = metadata.lifetime.unwrap_or(stored.record.lifetime);
+        let writes = touches || !metadata.is_empty();
         // Another `Max-Age`, or the token signed with the newest key. Where tokens rotate, the
         // `Max-Age` moves with them.
-        let news = lifetime != base.record.lifetime
-            || writes && base.old_key && !base.upkeep.is_superseded()
+        let news = lifetime != stored.record.lifetime
+            || writes && stored.token.is_by_old_key() && !maintenance.is_superseded()
             || writes && lifetime.is_persistent() && !rotates;
-        let owed = base.record.owed || news;
-        // A save may be followed by no answer, so that it cannot tell.
-        let may_tell = kind == SaveKind::Commit && !base.upkeep.is_superseded();
-        // No token is told twice where tokens rotate: of two answers that overtake each other the
+        let owed = due.owed || news;
+        // A save may be followed by no answer, so that it cannot send anything.
+        let may_send = kind == SaveKind::Commit && !maintenance.is_superseded();
+        let may_rotate = may_send && self.phase == Phase::Open && maintenance.rotates();
+        if may_rotate && !metadata.renews() && (owed || due.rotate) {
+            return TokenStep::Rotate;
+        }
+        // No token is sent twice where tokens rotate: of two answers that overtake each other the
         // later one could bring back what the earlier one has replaced.
-        let may_rotate = may_tell && self.phase == Phase::Open && base.upkeep.rotates();
-        let again = may_tell && owed && !rotates;
-        let rotate = may_rotate && !metadata.renews() && (owed || base.upkeep.rotation_due(now));
-        // The client hears of a token that was created in this request, and of a sealed one, in any
-        // case.
-        let tells = again || rotate || metadata.renews() || self.tell || settings.is_sealed();
-        Tokens {
-            rotate,
-            again,
-            owed: owed && !tells,
+        if may_send && owed && !rotates {
+            return TokenStep::SendAgain;
+        }
+        // The client is sent a token that was renewed or created in this request, and a sealed one,
+        // in any case.
+        let sends = metadata.renews() || stored.is_announced() || settings.is_sealed();
+        match owed && !sends {
+            true => TokenStep::Owe,
+            false => TokenStep::Keep,
         }
     }
+}
+
+/// What becomes of the client's token in an update, apart from what a handler asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TokenStep {
+    Keep,
+    /// The client is to hear of it, and this write cannot send it: a later one has to.
+    Owe,
+    /// It is sent once more, unchanged.
+    SendAgain,
+    /// It gets a successor.
+    Rotate,
 }

@@ -4,44 +4,88 @@ use std::sync::Arc;
 
 use crate::event::Who;
 use crate::record::Record;
-use crate::state::Savepoint;
-use crate::state::{MetadataEdits, SaveKind};
+use crate::state::{Basis, MetadataEdits, SaveKind, Savepoint};
 use crate::store::{Changes, Key, Metadata};
 use crate::token::Secret;
 
-/// One write.
-pub(crate) struct PlannedWrite {
-    /// Whether the record is a new one.
-    pub(crate) creates: bool,
+/// The session becomes a new record.
+pub(crate) struct PlannedCreate {
     pub(crate) record: Arc<Record>,
+    /// What its token proves; none with a sealed store.
     pub(crate) secret: Option<Secret>,
-    /// What names the record that is updated.
-    pub(crate) key: Key,
-    pub(crate) changes: Changes,
-    pub(crate) expected: Option<u64>,
-    /// The epoch that was loaded.
-    pub(crate) epoch: u64,
-    /// The record is to be loaded again before it can be relied on.
-    pub(crate) reload: bool,
-    /// The handler's session that this is for: a destroyed one has another number.
-    pub(crate) generation: u32,
-    /// The client is to hear of its unchanged token again.
-    pub(crate) again: bool,
-    pub(crate) savepoint: Savepoint,
-    /// The intents that it carries out.
+    /// What it carries out.
     pub(crate) metadata: MetadataEdits,
+    pub(crate) savepoint: Savepoint,
 }
 
-impl PlannedWrite {
-    /// Whether it records activity, rotates, confirms a token, and does nothing that anybody asked
-    /// for.
-    pub(crate) fn is_upkeep(&self) -> bool {
+/// A stored session changes.
+pub(crate) struct PlannedUpdate {
+    /// What names the record.
+    pub(crate) key: Key,
+    /// The epoch that was loaded.
+    pub(crate) epoch: u64,
+    /// The version that the store has to have, if that matters.
+    pub(crate) expected: Option<u64>,
+    /// The record as this request leaves it.
+    pub(crate) record: Arc<Record>,
+    pub(crate) changes: Changes,
+    pub(crate) token: TokenChange,
+    /// What it carries out.
+    pub(crate) metadata: MetadataEdits,
+    pub(crate) savepoint: Savepoint,
+}
+
+/// A stored session has to be loaded again before it is known what to write.
+pub(crate) struct PlannedReload {
+    pub(crate) key: Key,
+    /// What it was planned for.
+    pub(crate) basis: Basis,
+    /// No handler asked for what is to be written.
+    pub(crate) is_maintenance: bool,
+}
+
+/// What an update does to the client's token.
+pub(crate) enum TokenChange {
+    Keep,
+    /// The same token is sent once more.
+    SendAgain,
+    /// The token of this secret takes its place, by a renewal or by rotation.
+    Replace(Secret),
+}
+
+impl PlannedCreate {
+    /// Who signs in by it.
+    pub(crate) fn signed_in(&self) -> Option<Who> {
+        let signs_in = self.metadata.sign_in.is_some();
+        signs_in.then(|| Who::of(&self.record))
+    }
+}
+
+impl PlannedReload {
+    /// Whether nothing is lost if it fails.
+    pub(crate) fn may_fail(&self, kind: SaveKind) -> bool {
+        self.is_maintenance && kind != SaveKind::Save
+    }
+}
+
+impl PlannedUpdate {
+    /// What it was planned for.
+    pub(crate) fn basis(&self) -> Basis {
+        Basis {
+            epoch: self.epoch,
+            mark: self.savepoint.mark,
+        }
+    }
+
+    /// Whether it records activity, rotates or confirms a token, and does nothing that a handler
+    /// asked for.
+    pub(crate) fn is_maintenance(&self) -> bool {
         self.changes.keeps_values() && self.metadata.is_empty()
     }
 
     /// Whether nothing is lost if it fails.
     pub(crate) fn may_fail(&self, kind: SaveKind) -> bool {
-        !self.creates && kind != SaveKind::Save && self.is_upkeep()
+        kind != SaveKind::Save && self.is_maintenance()
     }
 
     /// Whether it rotates or confirms a token.
@@ -57,13 +101,6 @@ impl PlannedWrite {
 
     /// Whether it puts a successor beside the token by the schedule.
     pub(crate) fn rotates(&self) -> bool {
-        !self.creates && self.secret.is_some() && self.renews().is_none()
-    }
-
-    /// Whether it renews, and whether that is a sign-in.
-    pub(crate) fn renews(&self) -> Option<bool> {
-        self.metadata
-            .renews()
-            .then_some(self.metadata.sign_in.is_some())
+        matches!(self.token, TokenChange::Replace(_)) && !self.metadata.renews()
     }
 }

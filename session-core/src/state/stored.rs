@@ -1,68 +1,179 @@
-//! The session of a request as the store has it, and those that the request has ended.
+//! The session of a request as the store has it.
 
 use std::sync::Arc;
 
 use crate::event::Who;
-use crate::record::{EndReason, Record, TokenMaintenance};
+use crate::record::{Record, TokenMaintenance};
+use crate::state::{DeletedBy, PendingDeletion};
 use crate::store::Key;
+use crate::time::Timestamp;
 use crate::token::{Rotation, Secret};
 
-/// The session as the store has it: loaded, or last saved.
+/// The session that this request works on.
+#[derive(Default)]
+pub(crate) enum Current {
+    /// Nothing is stored yet.
+    #[default]
+    New,
+    /// The request is anonymous and mute: it stores nothing and its response sends no token, unless
+    /// somebody signs in. Either its session ended or was renewed meanwhile, or its tokens open
+    /// several sessions: these, which end if somebody signs in or out.
+    Barred(Vec<Stored>),
+    /// The session is stored: it was loaded, or saved in this request.
+    Stored(Stored),
+}
+
+/// A session as it was loaded, or last saved.
 pub(crate) struct Stored {
     pub(crate) key: Key,
     pub(crate) record: Arc<Record>,
-    /// What the client's token proves; none with a sealed store.
-    pub(crate) secret: Option<Secret>,
-    /// The client presented a token of it.
-    pub(crate) held: bool,
-    /// The token was signed with an older key.
-    pub(crate) old_key: bool,
-    /// Others wrote too when this was last saved; load it before relying on its version.
+    pub(crate) token: TokenState,
+    pub(crate) announce: Announce,
+    /// The client presented a token of it. Where the session is destroyed, the client is told.
+    pub(crate) client_knows: bool,
+    /// Others wrote too when this was last saved: it has to be loaded before anything relies on its
+    /// version.
     pub(crate) stale: bool,
-    /// The client presented the token of this secret; it was not issued in this request.
-    pub(crate) presented: bool,
-    /// What a presented token asks of the commit.
-    pub(crate) upkeep: TokenMaintenance,
+}
+
+/// The client's token of a session.
+pub(crate) enum TokenState {
+    /// The sealed record itself, or none yet.
+    Sealed,
+    /// The client presented the token of this secret.
+    Presented {
+        secret: Secret,
+        /// It was signed with an older key.
+        old_key: bool,
+        /// What it asks of the commit.
+        maintenance: TokenMaintenance,
+    },
+    /// This request has issued the token of this secret.
+    Issued(Secret),
+}
+
+/// Whether the response sends the session's token to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Announce {
+    /// What the client holds is as good as before.
+    No,
+    /// The save that runs, or ran last, has written the session: the commit sends its token.
+    Written,
+    /// An earlier save has written it, and the token was not sent yet. Somebody else may have ended
+    /// the session since, so the commit has to look before it sends the token.
+    Confirm,
+}
+
+/// What is due by itself, without anything that a handler asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// The time of the last activity has to be written.
+    pub(crate) touch: bool,
+    /// The client is owed its token again: an earlier write could not send it.
+    pub(crate) owed: bool,
+    /// The presented token has to be noted as confirmed.
+    pub(crate) confirm: bool,
+    /// The token is to be rotated by the schedule.
+    pub(crate) rotate: bool,
+}
+
+impl Due {
+    pub(crate) fn is_any(self) -> bool {
+        self != Self::default()
+    }
 }
 
 impl Stored {
+    /// One that a client's token has opened.
+    pub(crate) fn opened(key: Key, record: Arc<Record>, token: TokenState) -> Self {
+        Self {
+            key,
+            record,
+            token,
+            announce: Announce::No,
+            client_knows: true,
+            stale: false,
+        }
+    }
+
+    /// One that this request has created.
+    pub(crate) fn created(key: Key, record: Arc<Record>, secret: Option<Secret>) -> Self {
+        Self {
+            key,
+            record,
+            token: secret.map_or(TokenState::Sealed, TokenState::Issued),
+            announce: Announce::Written,
+            client_knows: false,
+            stale: false,
+        }
+    }
+
+    /// Whether the client must be sent the token.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.announce != Announce::No
+    }
+
+    /// What is due at `now`.
+    pub(crate) fn due(&self, now: Timestamp) -> Due {
+        let maintenance = self.token.maintenance();
+        Due {
+            touch: self.record.touch_due(now),
+            owed: self.record.owed,
+            confirm: maintenance.confirms(),
+            rotate: maintenance.rotation_due(now),
+        }
+    }
+
     /// Takes note of another record of the session.
     pub(crate) fn replace(&mut self, record: Arc<Record>, rotation: &Rotation) {
         self.record = record;
-        self.upkeep = match &self.secret {
-            Some(secret) if self.presented => {
-                let rules = rotation.rules_for(&self.record);
-                self.record.tokens.maintenance(&secret.hash(), &rules)
-            }
-            _ => TokenMaintenance::default(),
-        };
+        if let TokenState::Presented {
+            secret,
+            maintenance,
+            ..
+        } = &mut self.token
+        {
+            let rules = rotation.rules_for(&self.record);
+            *maintenance = self.record.tokens.maintenance(&secret.hash(), &rules);
+        }
     }
 
-    pub(crate) fn deletions(self, implied: bool) -> PendingDeletion {
+    pub(crate) fn deletion(self, by: DeletedBy) -> PendingDeletion {
         PendingDeletion {
             who: Who::of(&self.record),
             key: self.key,
-            held: self.held,
-            implied,
+            client_knows: self.client_knows,
+            by,
         }
     }
 }
 
-/// A session that was destroyed.
-#[derive(Clone)]
-pub(crate) struct PendingDeletion {
-    pub(crate) key: Key,
-    pub(crate) who: Who,
-    pub(crate) held: bool,
-    /// Not by the handler's word, but because somebody else signed in: that waits for the commit.
-    pub(crate) implied: bool,
-}
+impl TokenState {
+    /// What the token proves; none with a sealed store.
+    pub(crate) const fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::Sealed => None,
+            Self::Presented { secret, .. } | Self::Issued(secret) => Some(secret),
+        }
+    }
 
-impl PendingDeletion {
-    pub(crate) const fn reason(&self) -> EndReason {
-        match self.implied {
-            true => EndReason::Exchanged,
-            false => EndReason::Destroyed,
+    /// What the token asks of the commit.
+    pub(crate) fn maintenance(&self) -> TokenMaintenance {
+        match self {
+            Self::Presented { maintenance, .. } => *maintenance,
+            Self::Sealed | Self::Issued(_) => TokenMaintenance::default(),
+        }
+    }
+
+    /// Whether the client presented it and it was signed with an older key.
+    pub(crate) const fn is_by_old_key(&self) -> bool {
+        matches!(self, Self::Presented { old_key: true, .. })
+    }
+
+    /// The token goes to the client, signed with the newest key.
+    pub(crate) fn sign_anew(&mut self) {
+        if let Self::Presented { old_key, .. } = self {
+            *old_key = false;
         }
     }
 }

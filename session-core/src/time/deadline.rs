@@ -11,37 +11,22 @@ use crate::time::{Clock, Sleep};
 #[derive(Debug)]
 pub(crate) struct Elapsed;
 
-/// Runs `future` for at most `limit`. The timer is made only once the future has to
-/// wait, so a store that answers at once pays nothing for its deadline.
+/// Runs `future` for at most `limit`.
 pub(crate) const fn within<F>(clock: &dyn Clock, limit: Duration, future: F) -> Within<'_, F> {
     Within {
         clock,
-        limit: Some(limit),
+        limit,
         future,
-        timer: None,
+        timer: Timer(None),
     }
 }
 
-/// What [`within`] is. It lies in the future of every handler, so it is no larger than it has to
-/// be.
+/// What [`within`] is.
 pub(crate) struct Within<'c, F> {
     clock: &'c dyn Clock,
-    limit: Option<Duration>,
+    limit: Duration,
     future: F,
-    timer: Option<Sleep>,
-}
-
-impl<'c, F> Within<'c, F> {
-    /// The same, for as long as it takes.
-    pub(crate) const fn unlimited(clock: &'c dyn Clock, future: F) -> Self {
-        let (limit, timer) = (None, None);
-        Self {
-            clock,
-            limit,
-            future,
-            timer,
-        }
-    }
+    timer: Timer,
 }
 
 impl<F: Future + Unpin> Future for Within<'_, F> {
@@ -52,11 +37,26 @@ impl<F: Future + Unpin> Future for Within<'_, F> {
         if let Poll::Ready(output) = Pin::new(&mut this.future).poll(context) {
             return Poll::Ready(Ok(output));
         }
-        let Some(limit) = this.limit else {
-            return Poll::Pending;
-        };
-        let timer = this.timer.get_or_insert_with(|| this.clock.sleep(limit));
-        timer.as_mut().poll(context).map(|()| Err(Elapsed))
+        let elapsed = this.timer.poll(this.clock, this.limit, context);
+        elapsed.map(|()| Err(Elapsed))
+    }
+}
+
+/// A timer that is made only once somebody has to wait for it, so a store that answers at once pays
+/// nothing for its deadline.
+#[derive(Default)]
+pub(crate) struct Timer(Option<Sleep>);
+
+impl Timer {
+    /// Ready once `limit` has passed since this was first called.
+    pub(crate) fn poll(
+        &mut self,
+        clock: &dyn Clock,
+        limit: Duration,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let timer = self.0.get_or_insert_with(|| clock.sleep(limit));
+        timer.as_mut().poll(context)
     }
 }
 

@@ -6,6 +6,6 @@ mod manual_clock;
 mod timestamp;
 
 pub use clock::{Clock, Sleep, SystemClock};
-pub(crate) use deadline::{Elapsed, Within, within};
+pub(crate) use deadline::{Elapsed, Timer, within};
 pub use manual_clock::ManualClock;
 pub use timestamp::Timestamp;

@@ -69,10 +69,6 @@ impl TokenMaintenance {
         self.rotate_at().is_some_and(|at| now >= at)
     }
 
-    pub(crate) fn due(self, now: Timestamp) -> bool {
-        self.confirms() || self.rotation_due(now)
-    }
-
     fn rotate_at(self) -> Option<Timestamp> {
         match self {
             Self::Current { rotate_at, .. } => rotate_at,

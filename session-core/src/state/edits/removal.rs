@@ -86,14 +86,14 @@ impl Edits {
         let Some((at, step)) = self.step(key, removal) else {
             return;
         };
+        let mark = self.next_mark();
         let entry = &mut self.entries[at];
         if step + 1 < entry.then.len() {
             return;
         }
-        self.seq += 1;
         entry.then.pop();
         entry.current = removal.value();
-        entry.changed = self.seq;
+        entry.changed = mark;
         if entry.is_idle() && entry.kept.is_none() {
             self.entries.remove(at);
         }
@@ -115,7 +115,7 @@ mod tests {
     use crate::record::Arena;
     use crate::record::Codec;
     use crate::record::Values;
-    use crate::state::UpdateFn;
+    use crate::state::{OwnValues, UpdateFn};
 
     fn json(text: &str) -> Value {
         Value::new(Codec::Json, text.to_owned())
@@ -176,11 +176,11 @@ mod tests {
         let early = edits.take();
         let removal = removal("1");
         edits.take_out("k".into(), Arc::clone(&removal));
-        edits.acknowledge(&early, &stored(), true);
+        edits.acknowledge(&early, &stored(), OwnValues::Keep);
         assert!(!removal.is_saved());
         let savepoint = edits.take();
         edits.set("k".into(), Some(json("8")));
-        edits.acknowledge(&savepoint, &Values::default(), true);
+        edits.acknowledge(&savepoint, &Values::default(), OwnValues::Keep);
         assert!(removal.is_saved());
         assert_eq!(seen(&edits), Some(json("8")), "what came after it stays");
         assert!(!edits.acknowledge_removal("k", &removal));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use super::Removal;
+use super::{Mark, Removal};
 use crate::error::Error;
 use crate::record::Arena;
 use crate::record::{Codec, Value};
@@ -36,7 +36,7 @@ impl Step {
 /// A key's steps with what they start from, to be computed outside of any lock.
 pub(crate) struct Replay {
     pub(super) key: ByteString,
-    pub(super) changed: u64,
+    pub(super) changed: Mark,
     pub(super) from: Option<Value>,
     pub(super) then: Vec<Step>,
 }

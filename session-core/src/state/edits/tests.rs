@@ -87,8 +87,14 @@ fn nothing_changed() {
     assert_eq!(edits.view(None, "a"), None);
     assert_eq!(edits.keys(Some(&values)), ["a"]);
     assert!(edits.keys(None).is_empty());
-    assert_eq!(edits.measure(Some(&values)), (11, 1));
-    assert_eq!(edits.measure(None), (0, 0));
+    assert_eq!(
+        edits.measure(Some(&values)),
+        Size {
+            bytes: 11,
+            count: 1
+        }
+    );
+    assert_eq!(edits.measure(None), Size { bytes: 0, count: 0 });
     assert!(edits.changes(&values).keeps_values());
     assert!(edits.fresh().is_empty());
     assert!(!edits.depends_on_stored());
@@ -107,9 +113,21 @@ fn what_the_handler_sees() {
     assert_eq!(seen(&edits, &values, "c"), Some("333"));
     assert_eq!(seen(&edits, &values, "d"), None);
     assert_eq!(edits.keys(Some(&values)), ["a", "b", "c"]);
-    assert_eq!(edits.measure(Some(&values)), (11 + 12 + 13, 3));
+    assert_eq!(
+        edits.measure(Some(&values)),
+        Size {
+            bytes: 11 + 12 + 13,
+            count: 3
+        }
+    );
     assert_eq!(edits.keys(None), ["b", "c"]);
-    assert_eq!(edits.measure(None), (12 + 13, 2));
+    assert_eq!(
+        edits.measure(None),
+        Size {
+            bytes: 12 + 13,
+            count: 2
+        }
+    );
     assert_eq!(written(&edits, &values), "+b=22 +c=333 -d");
     assert_eq!(edits.fresh(), stored(&[("b", "22"), ("c", "333")]));
 }
@@ -124,12 +142,18 @@ fn what_is_seen_is_what_is_measured_and_written() {
     assert_eq!(seen(&edits, &values, "a"), None);
     assert_eq!(seen(&edits, &values, "c"), None);
     assert!(edits.keys(Some(&values)).is_empty());
-    assert_eq!(edits.measure(Some(&values)), (0, 0));
+    assert_eq!(edits.measure(Some(&values)), Size { bytes: 0, count: 0 });
     assert_eq!(written(&edits, &values), "*");
     set(&mut edits, "b", "22");
     remove(&mut edits, "a");
     assert_eq!(edits.keys(Some(&values)), ["b"]);
-    assert_eq!(edits.measure(Some(&values)), (12, 1));
+    assert_eq!(
+        edits.measure(Some(&values)),
+        Size {
+            bytes: 12,
+            count: 1
+        }
+    );
     assert_eq!(written(&edits, &values), "* +b=22");
     assert_eq!(edits.fresh(), stored(&[("b", "22")]));
 }
@@ -224,7 +248,7 @@ fn a_save_takes_everything() {
     let saved = applied(&edits, &values);
     assert_eq!(saved, stored(&[("a", "9"), ("b", "-x")]));
     let savepoint = edits.take();
-    edits.acknowledge(&savepoint, &saved, true);
+    edits.acknowledge(&savepoint, &saved, OwnValues::Keep);
     assert!(edits.is_empty());
     assert_eq!(edits.keys(Some(&saved)), ["a", "b"]);
 }
@@ -266,7 +290,7 @@ fn what_was_changed_during_a_save_stays() {
             during(&mut edits, &values);
             let seen_then = seen(&edits, &values, "k").map(str::to_owned);
             let other_then = seen(&edits, &values, "other").map(str::to_owned);
-            edits.acknowledge(&savepoint, &saved, true);
+            edits.acknowledge(&savepoint, &saved, OwnValues::Keep);
             assert_eq!(seen(&edits, &saved, "k"), seen_then.as_deref(), "{case}");
             assert_eq!(
                 seen(&edits, &saved, "other"),
@@ -291,7 +315,7 @@ fn what_was_changed_during_a_save_stays() {
                 assert_eq!(seen(&edits, &newer, "k"), Some("Nb"), "{case}");
             }
             let savepoint = edits.take();
-            edits.acknowledge(&savepoint, &saved, true);
+            edits.acknowledge(&savepoint, &saved, OwnValues::Keep);
             assert!(edits.is_empty(), "{case}");
         }
     }
@@ -305,7 +329,7 @@ fn an_update_during_the_save_of_a_clear_never_loses() {
     edits.clear();
     let savepoint = edits.take();
     update(&mut edits, Some(&values), "k", "b");
-    edits.acknowledge(&savepoint, &saved, true);
+    edits.acknowledge(&savepoint, &saved, OwnValues::Keep);
     assert!(
         edits.depends_on_stored(),
         "the clear is stored, and others may write on it"
@@ -328,7 +352,7 @@ fn closures_of_both_sides_of_a_save() {
     let savepoint = edits.take();
     update(&mut edits, Some(&values), "k", "c");
     update(&mut edits, Some(&values), "m", "d");
-    edits.acknowledge(&savepoint, &saved, true);
+    edits.acknowledge(&savepoint, &saved, OwnValues::Keep);
     assert_eq!(saved, stored(&[("k", "0ab"), ("l", "0x"), ("m", "1")]));
     assert_eq!(written(&edits, &saved), "+k=0abc +m=1d");
     let newer = stored(&[("k", "K"), ("l", "L"), ("m", "M")]);
@@ -344,11 +368,11 @@ fn a_clear_outlives_a_save_that_began_before_it() {
     edits.clear();
     let savepoint = edits.take();
     edits.clear();
-    edits.acknowledge(&savepoint, &saved, true);
+    edits.acknowledge(&savepoint, &saved, OwnValues::Keep);
     assert!(!edits.is_empty());
     assert_eq!(written(&edits, &values), "*");
     let savepoint = edits.take();
-    edits.acknowledge(&savepoint, &saved, true);
+    edits.acknowledge(&savepoint, &saved, OwnValues::Keep);
     assert!(edits.is_empty());
 }
 
@@ -428,7 +452,7 @@ fn a_save_from_before_a_reset_settles_nothing_after_it() {
     edits.reset();
     assert!(edits.is_empty());
     edits.set("new".into(), Some(Value::new(Codec::Json, "1")));
-    edits.acknowledge(&savepoint, &saved, true);
+    edits.acknowledge(&savepoint, &saved, OwnValues::Keep);
     assert!(!edits.is_empty(), "it belongs to another session");
 }
 
@@ -464,7 +488,7 @@ fn a_new_session_has_what_the_request_put_into_the_one_that_is_gone() {
     set(&mut edits, "f", "7");
     assert_eq!(written(&edits, &values), "+c=3x +d=4y +f=7 -b");
     assert_eq!(edits.keys(Some(&values)), ["a", "c", "d", "e", "f"]);
-    assert_eq!(edits.measure(Some(&applied(&edits, &values))).1, 5);
+    assert_eq!(edits.measure(Some(&applied(&edits, &values))).count, 5);
 
     let mut unsaved = edits.clone();
     assert!(replay(&mut unsaved, None));
@@ -476,7 +500,7 @@ fn a_new_session_has_what_the_request_put_into_the_one_that_is_gone() {
     // What was saved before counts too, but for what was computed from what others had stored.
     let saved = applied(&edits, &values);
     let savepoint = edits.take();
-    edits.acknowledge(&savepoint, &saved, true);
+    edits.acknowledge(&savepoint, &saved, OwnValues::Keep);
     assert!(edits.is_empty());
     assert_eq!(written(&edits, &saved), "");
     let newer = stored(&[("a", "N")]);
@@ -507,11 +531,11 @@ fn a_clear_forgets_what_a_new_session_would_have_had() {
 #[test]
 fn after_the_response_nothing_is_kept_of_what_was_saved() {
     let mut edits = Edits::default();
-    for open in [true, false] {
+    for own_values in [OwnValues::Keep, OwnValues::Forget] {
         set(&mut edits, "a", "1");
         let saved = applied(&edits, &Values::default());
         let savepoint = edits.take();
-        edits.acknowledge(&savepoint, &saved, open);
-        assert_eq!(edits.has("a"), open);
+        edits.acknowledge(&savepoint, &saved, own_values);
+        assert_eq!(edits.has("a"), own_values == OwnValues::Keep);
     }
 }

@@ -1,13 +1,19 @@
-use super::*;
-use crate::error::Error;
-use crate::record::{Codec, Lifetime, Limits, TokenMaintenance};
-use crate::settings::Settings;
-use crate::state::Plan;
-use crate::state::PlannedWrite;
-use crate::state::{MetadataEdits, SaveKind};
-use crate::store::Capability;
-use bytestring::ByteString;
+//! The state as a whole: what is planned, and what becomes of what is written.
+
+use std::sync::Arc;
 use std::time::Duration;
+
+use bytestring::ByteString;
+
+use super::*;
+use crate::error::{Error, StoreError};
+use crate::record::{
+    Codec, Lifetime, LimitExceeded, Limits, Record, SessionId, TokenMaintenance, Value,
+};
+use crate::settings::{Deadlines, OnCorrupt, OnReuse, Settings};
+use crate::store::{Capability, Key, Metadata};
+use crate::time::Timestamp;
+use crate::token::{ClientToken, Directive, Rotation, Secret};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -30,6 +36,9 @@ fn settings() -> Settings {
         limits: Limits::default(),
         rotation: Rotation::off(),
         session_limit: None,
+        deadlines: Deadlines::default(),
+        on_corrupt: OnCorrupt::default(),
+        on_reuse: OnReuse::default(),
         capability: Capability::Server,
         max_token: 4096,
     }
@@ -52,46 +61,55 @@ fn record() -> Record {
     Record::new(id, "id", settings().lifetime, at(1_000)).with_value("a", json("1"))
 }
 
-fn base(record: Record) -> Stored {
-    Stored {
-        key: Key::Id(record.id),
-        record: Arc::new(record),
-        secret: None,
-        held: true,
-        old_key: false,
-        stale: false,
-        presented: false,
-        upkeep: TokenMaintenance::default(),
-    }
+fn stored(record: Record) -> Stored {
+    let key = Key::Id(record.id);
+    Stored::opened(key, Arc::new(record), TokenState::Sealed)
+}
+
+fn with(record: Record) -> State {
+    State::opened(Current::Stored(stored(record)))
 }
 
 fn opened() -> State {
-    State::opened(Some(base(record())), None)
+    with(record())
 }
 
 fn new() -> State {
-    State::opened(None, None)
+    State::opened(Current::New)
+}
+
+fn announce(state: &mut State, announce: Announce) {
+    state.stored_mut().unwrap().announce = announce;
+}
+
+fn is_announced(state: &State) -> bool {
+    state.stored().is_some_and(Stored::is_announced)
+}
+
+/// Whether it renews, and whether that is a sign-in.
+fn renews(metadata: &MetadataEdits) -> Option<bool> {
+    metadata.renews().then_some(metadata.sign_in.is_some())
 }
 
 fn put(state: &mut State, key: &'static str, text: &str) {
     state.put(key.into(), json(text), &settings()).unwrap();
 }
 
-fn created(state: &mut State, kind: SaveKind) -> PlannedWrite {
+fn created(state: &mut State, kind: SaveKind) -> PlannedCreate {
     match state.plan(at(1_001), kind, &settings()).unwrap() {
-        Plan::Write(job) if job.creates => job,
+        Plan::Create(planned) => planned,
         _ => panic!("not a creation"),
     }
 }
 
-fn updated_at(state: &mut State, now: Timestamp, kind: SaveKind) -> PlannedWrite {
+fn updated_at(state: &mut State, now: Timestamp, kind: SaveKind) -> PlannedUpdate {
     match state.plan(now, kind, &settings()).unwrap() {
-        Plan::Write(job) if !job.creates => job,
+        Plan::Update(planned) => planned,
         _ => panic!("not an update"),
     }
 }
 
-fn updated(state: &mut State, kind: SaveKind) -> PlannedWrite {
+fn updated(state: &mut State, kind: SaveKind) -> PlannedUpdate {
     updated_at(state, at(1_001), kind)
 }
 
@@ -115,15 +133,15 @@ fn activity_is_due_after_the_touch_interval() {
     assert!(!state.needs_commit(at(1_059)));
     assert!(state.needs_commit(at(1_060)));
     assert!(is_nothing(&mut state, at(1_059), SaveKind::Commit));
-    let job = updated_at(&mut state, at(1_060), SaveKind::Commit);
-    assert!(job.is_upkeep());
-    assert_eq!(job.changes.metadata(), Metadata::Touched(at(1_060)));
-    assert_eq!(job.expected, None);
+    let planned = updated_at(&mut state, at(1_060), SaveKind::Commit);
+    assert!(planned.is_maintenance());
+    assert_eq!(planned.changes.metadata(), Metadata::Touched(at(1_060)));
+    assert_eq!(planned.expected, None);
     assert!(
         is_nothing(&mut state, at(1_060), SaveKind::Save),
         "a save records no activity"
     );
-    assert!(updated_at(&mut state, at(1_060), SaveKind::CommitKeepingToken).is_upkeep());
+    assert!(updated_at(&mut state, at(1_060), SaveKind::CommitKeepingToken).is_maintenance());
 }
 
 #[test]
@@ -136,8 +154,8 @@ fn what_needs_a_commit() {
         |state| state.clear(),
         |state| state.metadata.renew = true,
         |state| state.metadata.label = Some("phone".into()),
-        |state| state.tell = true,
-        |state| state.forget = true,
+        |state| announce(state, Announce::Confirm),
+        |state| state.clear_client = true,
         |state| state.destroy(),
     ];
     for (position, change) in cases.into_iter().enumerate() {
@@ -152,7 +170,7 @@ fn what_would_be_lost() {
     assert!(!new().is_unsaved());
     assert!(!opened().is_unsaved());
     type Change = fn(&mut State);
-    let cases: [(Change, bool, bool); 8] = [
+    let cases: [(Change, bool, bool); 7] = [
         (|state| put(state, "b", "2"), true, true),
         (|state| put(state, "a", "1"), true, false), // it is there already
         (|state| state.clear(), false, true),
@@ -168,15 +186,14 @@ fn what_would_be_lost() {
             true,
         ),
         (|state| state.destroy(), false, true),
-        (|state| state.tell = true, false, false),
     ];
     for (position, (change, of_new, of_stored)) in cases.into_iter().enumerate() {
         for (mut state, expected) in [(new(), of_new), (opened(), of_stored)] {
             change(&mut state);
             assert_eq!(state.is_unsaved(), expected, "{position}");
-            state.barred = Some(Box::default());
+            let current = std::mem::replace(&mut state.current, Current::Barred(Vec::new()));
             assert!(!state.is_unsaved());
-            state.barred = None;
+            state.current = current;
             state.phase = Phase::Abandoned;
             assert!(!state.is_unsaved());
             state.phase = Phase::Closed;
@@ -191,8 +208,8 @@ fn a_creation() {
     assert!(is_nothing(&mut state, at(1_001), SaveKind::Commit));
     put(&mut state, "a", "1");
     state.metadata.label = Some("phone".into());
-    let job = created(&mut state, SaveKind::Save);
-    let record = &job.record;
+    let planned = created(&mut state, SaveKind::Save);
+    let record = &planned.record;
     assert_eq!((record.version, record.epoch), (1, 0));
     assert_eq!((record.created, record.last_seen), (at(1_001), at(1_001)));
     assert_eq!(record.lifetime, settings().lifetime);
@@ -201,7 +218,7 @@ fn a_creation() {
     assert_eq!((record.principal(), record.authenticated), (None, None));
     assert_eq!(record.values.get("a"), Some(&json("1")));
     assert_ne!(record.csrf_seed, [0; 16]);
-    let hash = job.secret.as_ref().unwrap().hash();
+    let hash = planned.secret.as_ref().unwrap().hash();
     let [token] = record.tokens() else {
         panic!("one token")
     };
@@ -210,16 +227,16 @@ fn a_creation() {
         (hash, at(1_001), 0)
     );
     assert_eq!((token.confirmed, token.retired), (None, None));
-    assert_eq!(job.renews(), None);
+    assert_eq!(renews(&planned.metadata), None);
 
-    let key = Key::Id(job.record.id);
-    state.created(job, key.clone());
-    assert!(state.tell);
+    let key = Key::Id(planned.record.id);
+    state.created(planned, key.clone());
+    assert!(is_announced(&state));
     assert!(state.edits.is_empty() && state.metadata.is_empty());
     assert_eq!(state.count(), 1);
-    let base = state.base.as_ref().unwrap();
+    let base = state.stored().unwrap();
     assert_eq!(base.key, key);
-    assert!(!base.held && !base.old_key && !base.stale);
+    assert!(!base.client_knows && !base.token.is_by_old_key() && !base.stale);
 }
 
 #[test]
@@ -231,12 +248,12 @@ fn a_creation_by_signing_in() {
         is_nothing(&mut state, at(1_001), SaveKind::Save),
         "it waits for the commit"
     );
-    let job = created(&mut state, SaveKind::Commit);
-    assert_eq!(job.record.principal(), Some("user"));
-    assert_eq!(job.record.authenticated, Some(at(1_001)));
-    assert_eq!(job.record.lifetime, Lifetime::aal3());
-    assert_eq!(job.record.deadline, at(1_001).plus(HOUR * 12));
-    assert_eq!(job.renews(), Some(true));
+    let planned = created(&mut state, SaveKind::Commit);
+    assert_eq!(planned.record.principal(), Some("user"));
+    assert_eq!(planned.record.authenticated, Some(at(1_001)));
+    assert_eq!(planned.record.lifetime, Lifetime::aal3());
+    assert_eq!(planned.record.deadline, at(1_001).plus(HOUR * 12));
+    assert_eq!(renews(&planned.metadata), Some(true));
     let reason = "the response cannot carry a new token";
     assert_eq!(
         withheld(&mut state, SaveKind::CommitKeepingToken, &settings()),
@@ -273,7 +290,7 @@ fn what_may_not_be_created() {
 
 #[test]
 fn a_muted_request_stores_nothing() {
-    let mut state = State::opened(None, Some(Box::default()));
+    let mut state = State::opened(Current::Barred(Vec::new()));
     let reason = "its token was renewed, or it ended, since this request was sent";
     for kind in [
         SaveKind::Save,
@@ -295,11 +312,11 @@ fn a_muted_request_stores_nothing() {
         is_nothing(&mut state, at(1_001), SaveKind::Save),
         "a sign-in waits for the commit"
     );
-    let job = created(&mut state, SaveKind::Commit);
-    assert_eq!(job.record.values.len(), 1);
-    state.created(job, Key::Id(SessionId::from_bytes([2; 16])));
+    let planned = created(&mut state, SaveKind::Commit);
+    assert_eq!(planned.record.values.len(), 1);
+    state.created(planned, Key::Id(SessionId::from_bytes([2; 16])));
     assert!(
-        state.barred.is_none(),
+        !state.is_barred(),
         "from here on it is a session like any other"
     );
 }
@@ -308,23 +325,23 @@ fn a_muted_request_stores_nothing() {
 fn an_update_of_values() {
     let mut state = opened();
     put(&mut state, "b", "2");
-    let job = updated(&mut state, SaveKind::Save);
-    assert!(!job.is_upkeep());
-    assert_eq!(job.changes.metadata(), Metadata::Unchanged);
-    assert_eq!(job.expected, None);
-    assert_eq!(job.record.version, 2);
-    assert_eq!(job.record.last_seen, at(1_000));
-    assert!(job.secret.is_none());
-    assert_eq!(job.renews(), None);
-    let job = updated_at(&mut state, at(1_060), SaveKind::Commit);
-    assert_eq!(job.changes.metadata(), Metadata::Touched(at(1_060)));
-    assert_eq!(job.record.last_seen, at(1_060));
-    assert!(!job.is_upkeep());
+    let planned = updated(&mut state, SaveKind::Save);
+    assert!(!planned.is_maintenance());
+    assert_eq!(planned.changes.metadata(), Metadata::Unchanged);
+    assert_eq!(planned.expected, None);
+    assert_eq!(planned.record.version, 2);
+    assert_eq!(planned.record.last_seen, at(1_000));
+    assert!(!matches!(planned.token, TokenChange::Replace(_)));
+    assert_eq!(renews(&planned.metadata), None);
+    let planned = updated_at(&mut state, at(1_060), SaveKind::Commit);
+    assert_eq!(planned.changes.metadata(), Metadata::Touched(at(1_060)));
+    assert_eq!(planned.record.last_seen, at(1_060));
+    assert!(!planned.is_maintenance());
 
-    let key = Key::Id(job.record.id);
-    state.updated(job, key, 2, &settings());
-    assert!(!state.tell);
-    assert!(!state.base.as_ref().unwrap().stale);
+    let key = Key::Id(planned.record.id);
+    state.updated(planned, key, 2, &settings());
+    assert!(!is_announced(&state));
+    assert!(!state.stored().unwrap().stale);
     assert!(state.edits.is_empty());
 }
 
@@ -332,9 +349,14 @@ fn an_update_of_values() {
 fn a_merged_update_leaves_a_stale_base() {
     let mut state = opened();
     put(&mut state, "b", "2");
-    let job = updated(&mut state, SaveKind::Save);
-    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 3, &settings());
-    assert!(state.base.as_ref().unwrap().stale);
+    let planned = updated(&mut state, SaveKind::Save);
+    state.updated(
+        planned,
+        Key::Id(SessionId::from_bytes([1; 16])),
+        3,
+        &settings(),
+    );
+    assert!(state.stored().unwrap().stale);
 }
 
 #[test]
@@ -357,11 +379,11 @@ fn a_renewal() {
             "it waits for the commit"
         );
     }
-    let job = updated(&mut state, SaveKind::Commit);
-    assert_eq!(job.renews(), Some(false));
-    assert_eq!(job.changes.metadata(), Metadata::Replaced);
-    assert_eq!(job.expected, Some(1));
-    let record = &job.record;
+    let planned = updated(&mut state, SaveKind::Commit);
+    assert_eq!(renews(&planned.metadata), Some(false));
+    assert_eq!(planned.changes.metadata(), Metadata::Replaced);
+    assert_eq!(planned.expected, Some(1));
+    let record = &planned.record;
     assert_eq!((record.version, record.epoch), (2, 1));
     assert_eq!((record.last_seen, record.deadline), (at(1_001), at(37_000)));
     assert_ne!(record.csrf_seed, [0; 16]);
@@ -369,39 +391,39 @@ fn a_renewal() {
     let [token] = record.tokens() else {
         panic!("one token")
     };
-    let hash = job.secret.as_ref().unwrap().hash();
+    let TokenChange::Replace(secret) = &planned.token else {
+        panic!("a new token")
+    };
+    let hash = secret.hash();
     assert_eq!(
         (token.hash, token.epoch, token.issued),
         (hash, 1, at(1_001))
     );
 
-    let key = Key::Id(job.record.id);
-    state.updated(job, key, 2, &settings());
-    assert!(state.tell);
+    let key = Key::Id(planned.record.id);
+    state.updated(planned, key, 2, &settings());
+    assert!(is_announced(&state));
     assert!(state.metadata.is_empty());
-    assert_eq!(
-        state.base.as_ref().unwrap().secret.as_ref().unwrap().hash(),
-        hash
-    );
+    assert_eq!(state.stored().unwrap().token.secret().unwrap().hash(), hash);
 }
 
 #[test]
 fn signing_in_starts_both_clocks_anew() {
     let mut state = opened();
     state.metadata.sign_in = Some("user".into());
-    let job = updated_at(&mut state, at(2_000), SaveKind::Commit);
-    assert_eq!(job.renews(), Some(true));
-    assert_eq!(job.record.principal(), Some("user"));
-    assert_eq!(job.record.authenticated, Some(at(2_000)));
-    assert_eq!(job.record.last_seen, at(2_000));
-    assert_eq!(job.record.deadline, at(38_000));
-    assert_eq!(job.record.epoch, 1);
+    let planned = updated_at(&mut state, at(2_000), SaveKind::Commit);
+    assert_eq!(renews(&planned.metadata), Some(true));
+    assert_eq!(planned.record.principal(), Some("user"));
+    assert_eq!(planned.record.authenticated, Some(at(2_000)));
+    assert_eq!(planned.record.last_seen, at(2_000));
+    assert_eq!(planned.record.deadline, at(38_000));
+    assert_eq!(planned.record.epoch, 1);
 }
 
 #[test]
 fn another_lifetime_only_shortens() {
     let apply = |record: Record, lifetime: Lifetime| {
-        let mut state = State::opened(Some(base(record)), None);
+        let mut state = with(record);
         state.metadata.lifetime = Some(lifetime);
         updated_at(&mut state, at(1_030), SaveKind::Save).record
     };
@@ -421,11 +443,11 @@ fn another_lifetime_only_shortens() {
 fn a_label_takes_the_place_of_another() {
     let mut state = opened();
     state.metadata.label = Some("phone".into());
-    let job = updated(&mut state, SaveKind::Save);
-    assert_eq!(job.record.label(), Some("phone"));
-    assert_eq!(job.record.epoch, 0);
-    assert!(job.secret.is_none());
-    assert_eq!(job.expected, Some(1));
+    let planned = updated(&mut state, SaveKind::Save);
+    assert_eq!(planned.record.label(), Some("phone"));
+    assert_eq!(planned.record.epoch, 0);
+    assert!(!matches!(planned.token, TokenChange::Replace(_)));
+    assert_eq!(planned.expected, Some(1));
 }
 
 #[test]
@@ -436,13 +458,20 @@ fn when_the_client_must_hear_of_its_token() {
         if persistent {
             record.lifetime = record.lifetime.persistent();
         }
-        let mut state = State::opened(Some(base(record)), None);
-        state.base.as_mut().unwrap().old_key = old_key;
+        let mut state = with(record);
+        state.stored_mut().unwrap().token = TokenState::Presented {
+            secret: Secret::from_bytes([3; 16]),
+            old_key,
+            maintenance: TokenMaintenance::default(),
+        };
         put(&mut state, "b", "2");
-        let job = updated_at(&mut state, at(seconds), SaveKind::Commit);
-        let key = Key::Id(job.record.id);
-        state.updated(job, key, 2, &settings);
-        (state.tell, state.base.unwrap().old_key)
+        let planned = updated_at(&mut state, at(seconds), SaveKind::Commit);
+        let key = Key::Id(planned.record.id);
+        state.updated(planned, key, 2, &settings);
+        (
+            is_announced(&state),
+            state.stored().unwrap().token.is_by_old_key(),
+        )
     };
     assert_eq!(touched(false, false, 1_001), (false, false));
     assert_eq!(touched(false, false, 1_060), (false, false));
@@ -461,11 +490,11 @@ fn when_the_client_must_hear_of_its_token() {
 
     let mut state = opened();
     state.metadata.lifetime = Some(Lifetime::aal3());
-    let job = updated(&mut state, SaveKind::Save);
-    let key = Key::Id(job.record.id);
-    state.updated(job, key, 2, &settings);
+    let planned = updated(&mut state, SaveKind::Save);
+    let key = Key::Id(planned.record.id);
+    state.updated(planned, key, 2, &settings);
     assert!(
-        !state.tell && state.base.as_ref().unwrap().record.owed,
+        !is_announced(&state) && state.stored().unwrap().record.owed,
         "no answer may follow"
     );
     assert!(state.needs_commit(at(1_001)));
@@ -474,11 +503,11 @@ fn when_the_client_must_hear_of_its_token() {
         at(1_001),
         SaveKind::CommitKeepingToken
     ));
-    let job = updated(&mut state, SaveKind::Commit);
-    let key = Key::Id(job.record.id);
-    state.updated(job, key, 3, &settings);
+    let planned = updated(&mut state, SaveKind::Commit);
+    let key = Key::Id(planned.record.id);
+    state.updated(planned, key, 3, &settings);
     assert!(
-        state.tell && !state.base.as_ref().unwrap().record.owed,
+        is_announced(&state) && !state.stored().unwrap().record.owed,
         "another lifetime"
     );
 }
@@ -494,16 +523,16 @@ fn what_is_owed_is_noted_once() {
             let mut record = record();
             record.lifetime = record.lifetime.persistent();
             record.owed = owed;
-            let mut state = State::opened(Some(base(record)), None);
+            let mut state = with(record);
             put(&mut state, "b", "2");
             assert!(matches!(
                 updated_at(&mut state, at(1_059), kind).changes.metadata(),
                 Metadata::Unchanged
             ));
-            let job = updated_at(&mut state, at(1_060), kind);
-            assert_eq!(job.changes.metadata(), metadata);
-            assert_eq!(job.expected.is_some(), !owed);
-            assert!(job.record.owed && !job.again);
+            let planned = updated_at(&mut state, at(1_060), kind);
+            assert_eq!(planned.changes.metadata(), metadata);
+            assert_eq!(planned.expected.is_some(), !owed);
+            assert!(planned.record.owed && matches!(planned.token, TokenChange::Keep));
         }
     }
 }
@@ -518,7 +547,7 @@ fn a_sealed_session_owes_nothing() {
     ] {
         let mut record = record();
         record.lifetime = record.lifetime.persistent();
-        let mut state = State::opened(Some(base(record)), None);
+        let mut state = with(record);
         if kind == SaveKind::CommitKeepingToken {
             assert!(matches!(
                 state.plan(at(1_060), kind, &sealed()),
@@ -527,12 +556,17 @@ fn a_sealed_session_owes_nothing() {
             continue;
         }
         put(&mut state, "b", "2");
-        let Ok(Plan::Write(job)) = state.plan(at(1_060), kind, &sealed()) else {
+        let Ok(Plan::Update(planned)) = state.plan(at(1_060), kind, &sealed()) else {
             panic!("a write")
         };
-        assert!(!job.record.owed);
-        state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &sealed());
-        assert!(state.tell);
+        assert!(!planned.record.owed);
+        state.updated(
+            planned,
+            Key::Id(SessionId::from_bytes([1; 16])),
+            2,
+            &sealed(),
+        );
+        assert!(is_announced(&state));
     }
 }
 
@@ -541,57 +575,51 @@ fn a_sealed_session_owes_nothing() {
 fn nothing_is_owed_of_a_token_that_is_told_anyway() {
     let mut record = record();
     record.lifetime = record.lifetime.persistent();
-    let mut state = State::opened(Some(base(record)), None);
-    state.tell = true;
+    let mut state = with(record);
+    announce(&mut state, Announce::Confirm);
     put(&mut state, "b", "2");
-    let job = updated_at(&mut state, at(1_060), SaveKind::Save);
-    assert!(!job.record.owed && job.expected.is_none());
+    let planned = updated_at(&mut state, at(1_060), SaveKind::Save);
+    assert!(!planned.record.owed && planned.expected.is_none());
 }
 
 #[test]
 fn what_the_client_is_told() {
     let sign = |_: &Stored| Some("token".to_owned());
-    let now = at(1_600);
-    let mut state = opened();
-    assert_eq!(
-        state.directive(now, &Rotation::off(), sign),
-        Directive::Nothing
-    );
-    state.tell = true;
+    let told = |state: &mut State| state.announcement(at(1_600), &Rotation::off(), sign);
     let hold = |max_age| Directive::Hold(ClientToken::new("token".to_owned(), max_age));
-    assert_eq!(state.directive(now, &Rotation::off(), sign), hold(None));
-    assert_eq!(
-        state.directive(now, &Rotation::off(), |_| None),
-        Directive::Nothing
-    );
+    let mut state = opened();
+    assert_eq!(told(&mut state), Directive::Nothing);
+    for announced in [Announce::Written, Announce::Confirm] {
+        announce(&mut state, announced);
+        assert_eq!(told(&mut state), hold(None));
+        assert_eq!(told(&mut state), Directive::Nothing, "it is told once");
+    }
+    announce(&mut state, Announce::Written);
+    let unsigned = state.announcement(at(1_600), &Rotation::off(), |_| None);
+    assert_eq!(unsigned, Directive::Nothing);
+
     let mut persistent = record();
     persistent.lifetime = persistent.lifetime.persistent();
-    state.base = Some(base(persistent));
-    assert_eq!(
-        state.directive(now, &Rotation::off(), sign),
-        hold(Some(SECOND * 3_000))
-    );
-    state.forget = true;
-    assert_eq!(
-        state.directive(now, &Rotation::off(), sign),
-        hold(Some(SECOND * 3_000))
-    );
-    state.tell = false;
-    assert_eq!(
-        state.directive(now, &Rotation::off(), sign),
-        Directive::Forget
-    );
-    state.base = None;
-    state.tell = true;
-    assert_eq!(
-        state.directive(now, &Rotation::off(), sign),
-        Directive::Forget
-    );
-    state.forget = false;
-    assert_eq!(
-        state.directive(now, &Rotation::off(), sign),
-        Directive::Nothing
-    );
+    for clear_client in [false, true] {
+        let mut state = with(persistent.clone());
+        state.clear_client = clear_client;
+        announce(&mut state, Announce::Written);
+        assert_eq!(told(&mut state), hold(Some(SECOND * 3_000)));
+    }
+    for mut state in [opened(), new()] {
+        state.clear_client = true;
+        assert_eq!(told(&mut state), Directive::Forget);
+        assert_eq!(told(&mut state), Directive::Nothing, "it is told once");
+    }
+}
+
+/// Where it is not known whether the session still is, its token is not sent.
+#[test]
+fn a_token_that_could_not_be_confirmed_is_withdrawn() {
+    let mut state = opened();
+    announce(&mut state, Announce::Confirm);
+    state.withdraw_token();
+    assert!(!is_announced(&state));
 }
 
 #[test]
@@ -599,18 +627,18 @@ fn the_end_of_a_session() {
     let mut state = opened();
     put(&mut state, "b", "2");
     state.metadata.renew = true;
-    state.tell = true;
+    announce(&mut state, Announce::Confirm);
     assert_eq!(state.id(), Some(SessionId::from_bytes([1; 16])));
     state.destroy();
     assert_eq!(state.id(), None);
-    assert!(!state.tell && !state.forget);
+    assert!(!is_announced(&state) && !state.clear_client);
     assert!(state.edits.is_empty() && state.metadata.is_empty());
     assert_eq!(state.count(), 0);
     let [deletions] = &state.deletions[..] else {
         panic!("one session")
     };
     assert_eq!(deletions.who.id, SessionId::from_bytes([1; 16]));
-    assert!(deletions.held);
+    assert!(deletions.client_knows);
     state.destroy();
     assert_eq!(state.deletions.len(), 1, "there is no other one");
 }
@@ -619,9 +647,9 @@ fn the_end_of_a_session() {
 fn a_session_that_is_gone() {
     let mut state = opened();
     put(&mut state, "b", "2");
-    state.tell = true;
+    announce(&mut state, Announce::Confirm);
     state.gone();
-    assert!(state.barred.is_some() && !state.tell && state.base.is_none());
+    assert!(state.is_barred() && !is_announced(&state) && state.stored().is_none());
     assert!(state.edits.is_empty());
     assert_eq!(state.count(), 0);
 
@@ -639,33 +667,69 @@ fn activity_that_could_not_be_written() {
     state.unknown = Some(StoreError::IdTaken);
     assert_eq!(state.unwritten().map(|who| who.id), state.id());
     assert!(state.unknown.is_none());
-    assert!(state.base.as_ref().unwrap().stale);
+    assert!(state.stored().unwrap().stale);
 }
 
 #[test]
 fn the_size_follows_every_change() {
     let mut state = opened();
-    assert_eq!(state.size, (11, 1));
+    assert_eq!(
+        state.size,
+        Size {
+            bytes: 11,
+            count: 1
+        }
+    );
     put(&mut state, "b", "22");
-    assert_eq!(state.size, (23, 2));
+    assert_eq!(
+        state.size,
+        Size {
+            bytes: 23,
+            count: 2
+        }
+    );
     put(&mut state, "a", "333");
-    assert_eq!(state.size, (25, 2));
+    assert_eq!(
+        state.size,
+        Size {
+            bytes: 25,
+            count: 2
+        }
+    );
     let update: UpdateFn = Arc::new(|_, _, _, _| Ok(json("")));
     state
         .update("b".into(), update, json("1"), &settings())
         .unwrap();
-    assert_eq!(state.size, (24, 2));
+    assert_eq!(
+        state.size,
+        Size {
+            bytes: 24,
+            count: 2
+        }
+    );
     assert_eq!(state.count(), 2);
     assert!(state.remove("a"));
     assert!(!state.remove("a"));
     assert!(!state.remove("c"));
-    assert_eq!(state.size, (11, 1));
+    assert_eq!(
+        state.size,
+        Size {
+            bytes: 11,
+            count: 1
+        }
+    );
     assert_eq!(state.view("a"), None);
     assert_eq!(state.view("b"), Some(&json("1")));
     state.clear();
-    assert_eq!(state.size, (0, 0));
+    assert_eq!(state.size, Size { bytes: 0, count: 0 });
     state.discard();
-    assert_eq!(state.size, (11, 1));
+    assert_eq!(
+        state.size,
+        Size {
+            bytes: 11,
+            count: 1
+        }
+    );
     assert_eq!(state.view("a"), Some(&json("1")));
 }
 
@@ -690,7 +754,14 @@ fn limits_at_an_insert() {
     assert_eq!(error, LimitExceeded::RecordBytes { size, limit });
     let error = state.put("c".into(), json(""), &tight).unwrap_err();
     assert_eq!(error, LimitExceeded::Keys { count: 3, limit: 2 });
-    assert_eq!(state.size, (22, 2), "nothing was changed");
+    assert_eq!(
+        state.size,
+        Size {
+            bytes: 22,
+            count: 2
+        },
+        "nothing was changed"
+    );
     assert_eq!(state.view("b"), Some(&json("3")));
 
     let fresh = settings().fresh_metadata;
@@ -775,11 +846,11 @@ fn every_write_of_a_sealed_session_is_a_new_token() {
     let plan = |state: &mut State, now, kind| state.plan(now, kind, &settings);
     let mut state = opened();
     put(&mut state, "b", "2");
-    let Ok(Plan::Write(job)) = plan(&mut state, at(1_001), SaveKind::Commit) else {
+    let Ok(Plan::Update(planned)) = plan(&mut state, at(1_001), SaveKind::Commit) else {
         panic!("not an update")
     };
-    assert!(job.secret.is_none());
-    assert!(job.record.tokens().is_empty());
+    assert!(!matches!(planned.token, TokenChange::Replace(_)));
+    assert!(planned.record.tokens().is_empty());
     let reason = "the response cannot carry a new token";
     assert_eq!(
         withheld(&mut state, SaveKind::CommitKeepingToken, &settings),
@@ -799,7 +870,7 @@ fn every_write_of_a_sealed_session_is_a_new_token() {
     ));
     assert!(matches!(
         plan(&mut idle, at(1_060), SaveKind::Commit),
-        Ok(Plan::Write(PlannedWrite { creates: false, .. }))
+        Ok(Plan::Update(_))
     ));
     idle.phase = Phase::Closed;
     assert!(matches!(
@@ -807,8 +878,13 @@ fn every_write_of_a_sealed_session_is_a_new_token() {
         Ok(Plan::Nothing)
     ));
     state.phase = Phase::Open;
-    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &settings);
-    assert!(state.tell);
+    state.updated(
+        planned,
+        Key::Id(SessionId::from_bytes([1; 16])),
+        2,
+        &settings,
+    );
+    assert!(is_announced(&state));
 }
 
 #[test]
@@ -848,12 +924,12 @@ fn intents_are_settled_one_by_one() {
         rest.acknowledge(&MetadataEdits::default());
         assert!(!rest.is_empty(), "what was not done is still to do");
     }
-    let save = all.due(SaveKind::Save);
+    let save = all.allowed_by(SaveKind::Save);
     assert!(!save.renew && save.sign_in.is_none());
     assert_eq!((save.lifetime, &save.label), (all.lifetime, &all.label));
-    let commit = all.due(SaveKind::Commit);
+    let commit = all.allowed_by(SaveKind::Commit);
     assert!(commit.renew && commit.sign_in == all.sign_in);
-    assert!(!all.due(SaveKind::CommitKeepingToken).renew);
+    assert!(!all.allowed_by(SaveKind::CommitKeepingToken).renew);
 
     let mut renewed = MetadataEdits {
         renew: true,
@@ -878,7 +954,7 @@ fn intents_are_settled_one_by_one() {
 #[test]
 fn keys_share_the_stored_bytes() {
     let mut state = opened();
-    let stored = state.stored().unwrap().key("a").unwrap().as_ptr();
+    let stored = state.stored_values().unwrap().key("a").unwrap().as_ptr();
     assert_eq!(state.shared_key("a").as_ptr(), stored);
     assert_eq!(&*state.shared_key("b"), "b");
     assert!(new().stored().is_none());
@@ -888,20 +964,25 @@ fn keys_share_the_stored_bytes() {
 fn what_comes_back_for_a_destroyed_session_is_not_taken_for_the_next() {
     let mut state = opened();
     put(&mut state, "b", "2");
-    let job = updated(&mut state, SaveKind::Save);
+    let planned = updated(&mut state, SaveKind::Save);
     state.destroy();
     put(&mut state, "c", "3");
-    state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &settings());
-    assert!(state.base.is_none() && !state.tell);
+    state.updated(
+        planned,
+        Key::Id(SessionId::from_bytes([1; 16])),
+        2,
+        &settings(),
+    );
+    assert!(state.stored().is_none() && !is_announced(&state));
     assert_eq!(state.view("c"), Some(&json("3")));
 
     let mut state = new();
     put(&mut state, "a", "1");
-    let job = created(&mut state, SaveKind::Save);
-    let id = job.record.id;
+    let planned = created(&mut state, SaveKind::Save);
+    let id = planned.record.id;
     state.destroy();
-    state.created(job, Key::Id(id));
-    assert!(state.base.is_none() && !state.tell);
+    state.created(planned, Key::Id(id));
+    assert!(state.stored().is_none() && !is_announced(&state));
     assert_eq!(
         state.deletions.len(),
         1,
@@ -914,13 +995,17 @@ fn what_comes_back_for_a_destroyed_session_is_not_taken_for_the_next() {
 fn a_token_from_an_earlier_save_is_to_be_confirmed() {
     let mut state = opened();
     assert_eq!(state.to_confirm(), None, "there is nothing to tell");
-    state.tell = true;
-    let id = SessionId::from_bytes([1; 16]);
-    assert_eq!(state.to_confirm(), Some((Key::Id(id), 0, 0)));
-    state.written = true;
+    announce(&mut state, Announce::Written);
     assert_eq!(state.to_confirm(), None, "it was written just now");
-    state.written = false;
-    state.tell = false;
+    state.begin_save();
+    let basis = Basis {
+        epoch: 0,
+        mark: state.edits.last(),
+    };
+    let key = Key::Id(SessionId::from_bytes([1; 16]));
+    assert_eq!(state.to_confirm(), Some((key, basis)));
+    announce(&mut state, Announce::No);
+    state.begin_save();
     assert_eq!(state.to_confirm(), None);
 }
 
@@ -931,13 +1016,22 @@ fn who_signs_in_while_a_save_is_under_way_begins_an_empty_session() {
         let mut state = opened();
         state.sign_in("1", &settings()).unwrap();
         put(&mut state, "mail", "1");
-        let job = saves.then(|| updated(&mut state, SaveKind::Save));
+        let planned = saves.then(|| updated(&mut state, SaveKind::Save));
         state.sign_in("2", &settings()).unwrap();
         assert_eq!(state.view("mail"), None);
-        assert_eq!(state.base.is_none(), saves, "the guest's session is left");
+        assert_eq!(
+            state.stored().is_none(),
+            saves,
+            "the guest's session is left"
+        );
         assert_eq!(state.deletions.len(), usize::from(saves));
-        if let Some(job) = job {
-            state.updated(job, Key::Id(SessionId::from_bytes([1; 16])), 2, &settings());
+        if let Some(planned) = planned {
+            state.updated(
+                planned,
+                Key::Id(SessionId::from_bytes([1; 16])),
+                2,
+                &settings(),
+            );
         }
         assert_eq!(state.view("mail"), None);
         assert_eq!(state.metadata.sign_in.as_deref(), Some("2"));
@@ -957,7 +1051,7 @@ fn a_sign_in_that_is_refused_changes_nothing() {
     let mut state = new();
     state.sign_in("1", &settings()).unwrap();
     state.put("mail".into(), json("1"), &settings()).unwrap();
-    state.ask_label("tab", &settings()).unwrap();
+    state.request_label("tab", &settings()).unwrap();
     assert!(state.sign_in(&"x".repeat(60), &settings()).is_err());
     assert_eq!(state.view("mail"), Some(&json("1")));
     assert_eq!(state.count(), 1);

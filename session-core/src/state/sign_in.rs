@@ -2,23 +2,10 @@
 
 use bytestring::ByteString;
 
-use crate::record::{Lifetime, LimitExceeded};
+use crate::record::{Lifetime, LimitExceeded, Record};
 use crate::settings::Settings;
-use crate::state::Edits;
-use crate::state::Flashes;
-use crate::state::MetadataEdits;
-use crate::state::State;
+use crate::state::{DeletedBy, Guest, MetadataEdits, State};
 use crate::time::Timestamp;
-
-/// What a request had changed before it signed somebody in. Whoever signs in next in the same
-/// request gets this, and nothing that was set for the one before.
-#[derive(Clone)]
-pub(crate) struct Guest {
-    edits: Edits,
-    flashes: Option<Flashes>,
-    /// To be written, and asked for.
-    labels: [Option<ByteString>; 2],
-}
 
 impl State {
     /// Signs a principal in with the next commit. Where another one is signed in, their session is
@@ -29,7 +16,7 @@ impl State {
         settings: &Settings,
     ) -> Result<(), LimitExceeded> {
         let differs = |other: &str| other != principal;
-        let stored = self.base.as_ref().and_then(|base| base.record.principal());
+        let stored = self.record().and_then(Record::principal);
         let earlier = self.metadata.sign_in.as_deref();
         if stored.is_some_and(differs) {
             return self.exchange(principal, settings);
@@ -38,7 +25,7 @@ impl State {
             if earlier.is_none() && stored.is_none() {
                 self.guest = Some(Box::new(self.as_guest()));
             }
-            return self.intend_sign_in(principal, settings);
+            return self.request_sign_in(principal, settings);
         }
         // What was stored since may be the other one's.
         let Some(guest) = self.guest.take() else {
@@ -46,7 +33,7 @@ impl State {
         };
         let before = self.as_guest();
         self.become_guest(&guest);
-        let signed = self.intend_sign_in(principal, settings);
+        let signed = self.request_sign_in(principal, settings);
         if signed.is_err() {
             self.become_guest(&before);
         }
@@ -55,27 +42,27 @@ impl State {
     }
 
     /// Asks for another lifetime.
-    pub(crate) fn ask_lifetime(&mut self, lifetime: Lifetime) {
-        let stored = self.base.as_ref().map(|base| base.record.lifetime);
+    pub(crate) fn request_lifetime(&mut self, lifetime: Lifetime) {
+        let stored = self.record().map(|record| record.lifetime);
         self.metadata.lifetime = Some(lifetime).filter(|_| stored != Some(lifetime));
-        self.asked.lifetime = Some(lifetime);
+        self.requested.lifetime = Some(lifetime);
     }
 
     /// Asks for another label.
-    pub(crate) fn ask_label(
+    pub(crate) fn request_label(
         &mut self,
         label: &str,
         settings: &Settings,
     ) -> Result<(), LimitExceeded> {
-        let stored = self.base.as_ref().and_then(|base| base.record.label());
+        let stored = self.record().and_then(Record::label);
         let differs = stored != Some(label);
         let label = ByteString::from(label);
         let metadata = MetadataEdits {
             label: Some(label.clone()).filter(|_| differs),
             ..self.metadata.clone()
         };
-        self.intend(metadata, settings)?;
-        self.asked.label = Some(label);
+        self.change_metadata(metadata, settings)?;
+        self.requested.label = Some(label);
         Ok(())
     }
 
@@ -83,16 +70,16 @@ impl State {
     /// asked for.
     fn exchange(&mut self, principal: &str, settings: &Settings) -> Result<(), LimitExceeded> {
         settings.check(settings.fresh_metadata + principal.len(), 0)?;
-        let lifetime = self.asked.lifetime;
-        self.leave(true);
+        let lifetime = self.requested.lifetime;
+        self.leave(DeletedBy::SignIn);
         if let Some(lifetime) = lifetime {
-            self.ask_lifetime(lifetime);
+            self.request_lifetime(lifetime);
         }
         self.guest = Some(Box::new(self.as_guest()));
-        self.intend_sign_in(principal, settings)
+        self.request_sign_in(principal, settings)
     }
 
-    fn intend_sign_in(
+    fn request_sign_in(
         &mut self,
         principal: &str,
         settings: &Settings,
@@ -102,21 +89,21 @@ impl State {
             after: Timestamp::default(),
             ..self.metadata.clone()
         };
-        self.intend(metadata, settings)
+        self.change_metadata(metadata, settings)
     }
 
     fn as_guest(&self) -> Guest {
         Guest {
             edits: self.edits.clone(),
             flashes: self.flashes.clone(),
-            labels: [self.metadata.label.clone(), self.asked.label.clone()],
+            labels: [self.metadata.label.clone(), self.requested.label.clone()],
         }
     }
 
     fn become_guest(&mut self, guest: &Guest) {
         self.edits.restore(&guest.edits);
         self.flashes.clone_from(&guest.flashes);
-        [self.metadata.label, self.asked.label] = guest.labels.clone();
+        [self.metadata.label, self.requested.label] = guest.labels.clone();
         self.measure();
     }
 }

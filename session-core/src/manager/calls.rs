@@ -1,0 +1,241 @@
+//! Every call of the store: each within its deadline, and its failure noted.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::error::StoreError;
+use crate::event::{Events, Who};
+use crate::record::{EndReason, Ended, Record, SessionId};
+use crate::settings::Deadlines;
+use crate::store::{Key, Listed, SessionStore, Update, Updated};
+use crate::time::{Clock, Timer, Timestamp};
+
+/// The store, and the only holder of it: whoever calls it has to come here, so no call goes
+/// without a deadline, and none fails without an event.
+///
+/// A method returns the future of a call. A read that gets no answer is
+/// [`Unavailable`](StoreError::Unavailable); a write that gets none may have been applied, so it is
+/// [`OutcomeUnknown`](StoreError::OutcomeUnknown).
+pub(crate) struct StoreCalls {
+    store: Arc<dyn SessionStore>,
+    clock: Arc<dyn Clock>,
+    /// The limit of a call of one record. There is none where the store keeps it by itself.
+    one: Option<Duration>,
+    /// The limit of a call that may take many commands: that of a commit.
+    many: Duration,
+    events: Events,
+}
+
+impl StoreCalls {
+    pub(crate) fn new(
+        store: Arc<dyn SessionStore>,
+        clock: Arc<dyn Clock>,
+        deadlines: &Deadlines,
+        events: Events,
+    ) -> Self {
+        let keeps_time = store.deadline().is_some_and(|own| own <= deadlines.call);
+        Self {
+            store,
+            clock,
+            one: (!keeps_time).then_some(deadlines.call),
+            many: deadlines.commit,
+            events,
+        }
+    }
+
+    pub(crate) fn store(&self) -> &dyn SessionStore {
+        &*self.store
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The record of a key as the store has it, expired or not.
+    pub(crate) fn load<'c>(
+        &'c self,
+        key: &'c Key,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Arc<Record>>, StoreError>> + 'c {
+        self.bounded(Kind::Read, self.store().load(key, now))
+    }
+
+    pub(crate) fn create<'c>(
+        &'c self,
+        record: &'c Arc<Record>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Key, StoreError>> + 'c {
+        self.bounded(Kind::Write, self.store().create(record, now))
+    }
+
+    pub(crate) fn update<'c>(
+        &'c self,
+        key: &'c Key,
+        update: Update<'c>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Updated, StoreError>> + 'c {
+        self.bounded(Kind::Write, self.store().update(key, update, now))
+    }
+
+    /// Ends a session. To do so twice does no harm.
+    pub(crate) fn delete<'c>(
+        &'c self,
+        key: &'c Key,
+        who: &'c Who,
+        reason: EndReason,
+    ) -> impl Future<Output = Result<(), StoreError>> + 'c {
+        let call = self.store().delete(key, self.ended(reason));
+        self.bounded(Kind::Deletion(who), call)
+    }
+
+    /// The live sessions of a principal, and those that cannot be read.
+    pub(crate) async fn list(&self, principal: &str) -> Result<Vec<Listed>, StoreError> {
+        let now = self.now();
+        let call = self.store().list(principal, now);
+        let mut sessions = self.bounded(Kind::ReadOfMany, call).await?;
+        sessions.retain(|listed| listed.record().is_none_or(|record| record.is_live(now)));
+        for listed in &sessions {
+            if let Listed::Unreadable { id, error } = listed {
+                self.events.corrupt(Some(*id), Some(principal), error, now);
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// Ends one session of a principal; whether there was such a one. `text` is the event's.
+    pub(crate) async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        reason: EndReason,
+        text: &'static str,
+    ) -> Result<bool, StoreError> {
+        let call = self.store().delete_one(principal, id, self.ended(reason));
+        let ended = self.bounded(Kind::WriteOfMany, call).await?;
+        if ended {
+            self.events.revoked(id, Some(principal), text, self.now());
+        }
+        Ok(ended)
+    }
+
+    /// Ends the sessions of a principal; how many there were. `text` is the event's.
+    pub(crate) async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        text: &'static str,
+    ) -> Result<u64, StoreError> {
+        let ended = self.ended(EndReason::Revoked);
+        let call = self.store().delete_all(principal, except, ended);
+        let count = self.bounded(Kind::WriteOfMany, call).await?;
+        if count > 0 {
+            self.events.revoked_many(principal, count, text, self.now());
+        }
+        Ok(count)
+    }
+
+    /// An end at this moment.
+    pub(crate) fn ended(&self, reason: EndReason) -> Ended {
+        Ended::new(reason, self.now())
+    }
+
+    fn bounded<'c, F>(&'c self, kind: Kind<'c>, call: F) -> Call<'c, F> {
+        Call {
+            calls: self,
+            kind,
+            call,
+            timer: Timer::default(),
+        }
+    }
+}
+
+impl fmt::Debug for StoreCalls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.fmt(f)
+    }
+}
+
+/// What kind of call it is: that decides for how long it may run, and what it means that it is not
+/// answered.
+#[derive(Clone, Copy)]
+enum Kind<'c> {
+    Read,
+    Write,
+    /// The end of a session that the application asked for: its failure is an event of its own.
+    Deletion(&'c Who),
+    ReadOfMany,
+    WriteOfMany,
+}
+
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the store did not answer within its deadline")]
+struct DeadlinePassed;
+
+/// A call, its deadline and its failure. It lies in the future of every handler, so it is no
+/// larger than it has to be: an `async fn` would hold its arguments twice.
+struct Call<'c, F> {
+    calls: &'c StoreCalls,
+    kind: Kind<'c>,
+    call: F,
+    timer: Timer,
+}
+
+impl<T, F: Future<Output = Result<T, StoreError>> + Unpin> Future for Call<'_, F> {
+    type Output = Result<T, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let answer = match Pin::new(&mut this.call).poll(context) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => {
+                let limit = match this.kind {
+                    Kind::Read | Kind::Write | Kind::Deletion(_) => this.calls.one,
+                    Kind::ReadOfMany | Kind::WriteOfMany => Some(this.calls.many),
+                };
+                let Some(limit) = limit else {
+                    return Poll::Pending;
+                };
+                if this
+                    .timer
+                    .poll(this.calls.clock(), limit, context)
+                    .is_pending()
+                {
+                    return Poll::Pending;
+                }
+                Err(this.unanswered())
+            }
+        };
+        Poll::Ready(answer.inspect_err(|error| this.note(error)))
+    }
+}
+
+impl<F> Call<'_, F> {
+    fn unanswered(&self) -> StoreError {
+        match self.kind {
+            Kind::Read | Kind::ReadOfMany => StoreError::unavailable(DeadlinePassed),
+            Kind::Write | Kind::Deletion(_) | Kind::WriteOfMany => {
+                StoreError::outcome_unknown(DeadlinePassed)
+            }
+        }
+    }
+
+    fn note(&self, error: &StoreError) {
+        let (events, now) = (&self.calls.events, self.calls.now());
+        match self.kind {
+            Kind::Deletion(who) => events.delete_failed(who, error, now),
+            _ => events.store_failed(error, now),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What one token opens.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+
+use crate::event::Refusal;
+use crate::manager::SessionManager;
+use crate::record::{LATE, REMEMBERED, Record, Verdict};
+use crate::state::{Stored, TokenState};
+use crate::store::{Capability, Key};
+use crate::time::Timestamp;
+use crate::token::Presented;
+
+/// When a request arrived, and when its tokens are judged.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    arrived: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+impl Arrival {
+    pub(super) fn new(arrived: Timestamp, now: Timestamp) -> Self {
+        Self {
+            arrived: arrived.min(now),
+            now,
+        }
+    }
+
+    /// What the request may have missed is not remembered any more.
+    fn is_late(self) -> bool {
+        self.now.since(self.arrived) >= LATE
+    }
+}
+
+/// What one token opens.
+pub(super) enum Opens {
+    Session(Stored),
+    /// Its session was renewed, rotated or ended a moment ago, or since the request arrived: the
+    /// request is answered as anonymous, and stores nothing.
+    Barred,
+    /// It was rotated away, and its overlap was over when the request arrived.
+    Reused {
+        record: Arc<Record>,
+        /// That was a moment ago, so that the request is barred too.
+        barred: bool,
+    },
+    Expired,
+    Nothing,
+}
+
+impl SessionManager {
+    /// The key that a token names, and what it proves; `None` for one that is not ours.
+    pub(super) fn read(&self, token: &str, now: Timestamp) -> Option<(Key, Option<Presented>)> {
+        let read = self.parse(token);
+        if read.is_none() {
+            self.events().refused(Refusal::Malformed, now);
+        }
+        read
+    }
+
+    fn parse(&self, token: &str) -> Option<(Key, Option<Presented>)> {
+        match self.settings().capability {
+            Capability::Server => {
+                let presented = self.shared.tokens.read(token)?;
+                Some((Key::Id(presented.id), Some(presented)))
+            }
+            Capability::Client { .. } => {
+                let fits = !token.is_empty() && token.len() <= self.settings().max_token;
+                let scope = self.settings().scope.clone();
+                (fits && is_base64url(token)).then(|| {
+                    let token = ByteString::from(token);
+                    (Key::Sealed { scope, token }, None)
+                })
+            }
+        }
+    }
+
+    /// Whether a token that does not open may be a sealed session all the same: under another key,
+    /// or in pieces.
+    pub(super) fn may_be_sealed(&self, token: &str) -> bool {
+        match self.settings().capability {
+            Capability::Server => false,
+            Capability::Client { overhead, .. } => token.len() >= (overhead * 4).div_ceil(3),
+        }
+    }
+
+    /// What a token opens, given what the store has under its key.
+    ///
+    /// A request is judged by the time at which it arrived: a token that was good then is no theft.
+    /// What has ended or was renewed since bars it, so that it cannot undo that. A request that
+    /// comes to its session late may have missed more than is remembered: where nothing is known of
+    /// its token, it is barred too.
+    pub(super) fn judge(
+        &self,
+        key: Key,
+        presented: Option<Presented>,
+        record: Option<Arc<Record>>,
+        arrival: Arrival,
+    ) -> Opens {
+        let Arrival { arrived, now } = arrival;
+        let events = self.events();
+        let unknown = || {
+            let (refusal, opens) = match arrival.is_late() {
+                true => (Refusal::Late, Opens::Barred),
+                false => (Refusal::Unknown, Opens::Nothing),
+            };
+            events.refused(refusal, now);
+            opens
+        };
+        let Some(record) = record else {
+            return unknown();
+        };
+        let refused = |refusal, opens| {
+            events.refused_by(&record, refusal, now);
+            opens
+        };
+        match record.ended() {
+            Some(ended) if ended.concerns(arrived) => {
+                return refused(Refusal::Ended(ended.reason), Opens::Barred);
+            }
+            Some(_) => return unknown(),
+            None => {}
+        }
+        if record.scope() != self.scope() {
+            return refused(Refusal::Scope, Opens::Nothing);
+        }
+        let verdict = presented.as_ref().map(|presented| {
+            let rules = self.settings().rotation.rules_for(&record);
+            let signed = presented.signature.map(|signature| signature.epoch);
+            let hash = presented.secret.hash();
+            record.tokens.judge(&hash, signed, arrived, now, &rules)
+        });
+        if !record.is_live(now) {
+            // A stranger's token does not learn that there was a session.
+            if verdict == Some(Verdict::Unknown) {
+                return unknown();
+            }
+            events.expired(&record, now);
+            // Under way when it expired: somebody else may have signed in since.
+            return match record.is_live(arrived) {
+                true => Opens::Barred,
+                false => Opens::Expired,
+            };
+        }
+        let maintenance = match verdict {
+            None => None,
+            Some(Verdict::Accepted(maintenance)) => Some(maintenance),
+            Some(Verdict::Reused(since)) => {
+                let barred = since.is_some_and(|since| arrived.since(since) < REMEMBERED);
+                return Opens::Reused { record, barred };
+            }
+            Some(Verdict::Renewed) => return refused(Refusal::Renewed, Opens::Barred),
+            Some(Verdict::Surplus) => return refused(Refusal::Surplus, Opens::Barred),
+            Some(Verdict::Undecidable) => return refused(Refusal::Late, Opens::Barred),
+            Some(Verdict::Former) if arrival.is_late() => {
+                return refused(Refusal::Late, Opens::Barred);
+            }
+            Some(Verdict::Former) => return refused(Refusal::Former, Opens::Nothing),
+            Some(Verdict::Unknown) => return unknown(),
+        };
+        let token = match presented.zip(maintenance) {
+            Some((presented, maintenance)) => TokenState::Presented {
+                secret: presented.secret,
+                old_key: presented.signature.is_some_and(|by| by.old_key),
+                maintenance,
+            },
+            None => TokenState::Sealed,
+        };
+        Opens::Session(Stored::opened(key, record, token))
+    }
+}
+
+/// Looks at all characters, without leaving off at one that is wrong: so the compiler takes many at
+/// once.
+fn is_base64url(text: &str) -> bool {
+    text.bytes().fold(true, |all, byte| {
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let digit = byte.wrapping_sub(b'0') < 10;
+        all & (letter | digit | (byte == b'-') | (byte == b'_'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_of_base64url_and_no_others() {
+        for character in (0..=u8::MAX).map(char::from) {
+            let plain = character.is_ascii_alphanumeric() || "-_".contains(character);
+            assert_eq!(
+                is_base64url(&format!("a{character}b")),
+                plain,
+                "{character:?}"
+            );
+        }
+        let long = "Az09-_".repeat(200);
+        assert!(is_base64url(&long) && !is_base64url(&format!("{long}={long}")));
+    }
+}

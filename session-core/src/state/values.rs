@@ -1,0 +1,137 @@
+//! The dictionary that a handler sees: the stored values under the changes of this request.
+
+use bytestring::ByteString;
+
+use crate::record::{LimitExceeded, Record, Value};
+use crate::settings::Settings;
+use crate::state::{Flashes, MetadataEdits, Size, State, UpdateFn};
+
+impl State {
+    pub(crate) fn view(&self, key: &str) -> Option<&Value> {
+        self.edits.view(self.stored_values(), key)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.size.count
+    }
+
+    /// `key` as shared bytes.
+    pub(crate) fn shared_key(&mut self, key: &str) -> ByteString {
+        let stored = self.stored_values().and_then(|values| values.key(key));
+        stored.cloned().unwrap_or_else(|| self.arena.text(key))
+    }
+
+    /// Sets a key, unless the session would then hold too much.
+    pub(crate) fn put(
+        &mut self,
+        key: ByteString,
+        value: Value,
+        settings: &Settings,
+    ) -> Result<(), LimitExceeded> {
+        if !self.edits.changes_key(&key) && self.view(&key) == Some(&value) {
+            self.edits.keep(key, value);
+            return Ok(());
+        }
+        self.size = self.size_with(&key, &value, settings)?;
+        self.edits.set(key, Some(value));
+        Ok(())
+    }
+
+    /// Adds a closure to a key's changes, unless the session would then hold too much.
+    pub(crate) fn update(
+        &mut self,
+        key: ByteString,
+        update: UpdateFn,
+        result: Value,
+        settings: &Settings,
+    ) -> Result<(), LimitExceeded> {
+        self.size = self.size_with(&key, &result, settings)?;
+        self.edits.update(key, update, result);
+        Ok(())
+    }
+
+    /// Removes a key; whether it was there.
+    pub(crate) fn remove(&mut self, key: &str) -> bool {
+        let there = self.view(key).is_some();
+        if there {
+            self.size = self.size.without(key, self.view(key));
+            let key = self.shared_key(key);
+            self.edits.set(key, None);
+        }
+        there
+    }
+
+    /// Removes every key.
+    pub(crate) fn clear(&mut self) {
+        self.edits.clear();
+        self.size = Size::default();
+        self.flashes = Some(Flashes::default());
+    }
+
+    /// Takes note of changed metadata, unless the session would then be too large.
+    pub(crate) fn change_metadata(
+        &mut self,
+        metadata: MetadataEdits,
+        settings: &Settings,
+    ) -> Result<(), LimitExceeded> {
+        let before = std::mem::replace(&mut self.metadata, metadata);
+        let checked = self.check(self.size, settings);
+        if checked.is_err() {
+            self.metadata = before;
+        }
+        checked
+    }
+
+    /// Counts what the handler sees again: the stored values are others now.
+    pub(crate) fn measure(&mut self) {
+        self.size = self.edits.measure(self.stored_values());
+    }
+
+    fn size_with(
+        &self,
+        key: &str,
+        value: &Value,
+        settings: &Settings,
+    ) -> Result<Size, LimitExceeded> {
+        let size = self.size.without(key, self.view(key)).with(key, value);
+        self.check(size, settings)?;
+        Ok(size)
+    }
+
+    /// Whether entries of this size and number may be stored: what was stored under other limits
+    /// may stay, change and shrink.
+    fn check(&self, size: Size, settings: &Settings) -> Result<(), LimitExceeded> {
+        let bytes = size.bytes + self.metadata_size(settings);
+        let outgrows = |old: &Record| bytes > old.limited_size() || size.count > old.values.len();
+        match self.record() {
+            Some(record) if !outgrows(record) => Ok(()),
+            _ => settings.check(bytes, size.count),
+        }
+    }
+
+    fn metadata_size(&self, settings: &Settings) -> usize {
+        let stored = match self.record() {
+            Some(record) => record.limited_size() - record.values.size(),
+            None => settings.fresh_metadata,
+        };
+        stored + self.metadata.growth(self.record())
+    }
+
+    /// The flash values of earlier requests: those that this one sets are not among them.
+    pub(crate) fn flashes(&mut self) -> &mut Flashes {
+        if self.flashes.is_none() {
+            self.flashes = Some(Flashes::of(self.stored_values()));
+        }
+        self.flashes.get_or_insert_default()
+    }
+
+    /// Removes the flash values of earlier requests, since they are shown now.
+    pub(crate) fn use_up_flashes(&mut self) {
+        for (key, value) in self.flashes().show() {
+            // What a handler has set under the key since stays for the next request.
+            if !self.edits.has(&key) && self.view(&key) == Some(&value) {
+                self.remove(&key);
+            }
+        }
+    }
+}
