@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use common::*;
 use http::{HeaderValue, Request, StatusCode};
 use session_core::Error as SessionError;
-use session_http::{CookieConfig, SessionExt, SessionLayer};
+use session_http::{CookieConfig, Error, SessionExt, SessionLayer};
 use tower::{Service, ServiceExt, service_fn};
 
 fn named(name: &str, store: &Arc<TestStore>) -> SessionLayer {
@@ -72,15 +72,17 @@ async fn a_future_that_is_kept_after_its_response_holds_no_slot() {
     let (layer, store) = layer();
     let token = stored(&layer).await;
     for request in [plain(), holding(&token)] {
-        for act in [true, false] {
+        for inserts in [None, Some(false), Some(true)] {
             let kept = Arc::default();
             let keep = keeping(&kept);
             let mut first = layer.layer(service_fn(move |request| {
                 let request = keep(request);
                 async move {
-                    let session = request.session().await?;
-                    if act {
-                        session.insert("first", true)?;
+                    if let Some(inserts) = inserts {
+                        let session = request.session().await?;
+                        if inserts {
+                            session.insert("first", true)?;
+                        }
                     }
                     fine()
                 }
@@ -97,6 +99,48 @@ async fn a_future_that_is_kept_after_its_response_holds_no_slot() {
             assert_eq!((creates + updates), 1, "it is written");
         }
     }
+}
+
+/// A clone of a request that went through two layers is sent through one of them again.
+#[tokio::test]
+async fn a_layer_whose_response_has_left_is_not_found_by_its_name() {
+    let store = TestStore::new();
+    let (outer, inner) = (named("outer", &store), named("inner", &store));
+    let kept = Arc::default();
+    let keep = keeping(&kept);
+    let service = outer.layer(inner.layer(service_fn(move |request| count(keep(request)))));
+    service.oneshot(plain()).await.unwrap();
+    let again = kept.lock().unwrap().remove(0);
+    let service = outer.layer(service_fn(async |request: Request<()>| {
+        let inner = request.session_named("inner").await;
+        assert!(matches!(inner, Err(Error::NoSuchName(name)) if name == "inner"));
+        fine()
+    }));
+    service.oneshot(again).await.unwrap();
+}
+
+/// A layer in between is still at work, and its request goes through the outer one again.
+#[tokio::test]
+async fn a_layer_further_out_whose_response_has_left_works_anew() {
+    let store = TestStore::new();
+    let (outer, inner) = (named("outer", &store), named("inner", &store));
+    let again = outer.layer(service_fn(async |request: Request<()>| {
+        let session = request.session_named("outer").await?;
+        session.insert("late", true)?;
+        fine()
+    }));
+    let inner = inner.layer(service_fn(move |request| again.clone().oneshot(request)));
+    let kept = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&kept);
+    let service = outer.layer(service_fn(move |request| {
+        *keep.lock().unwrap() = Some(inner.clone().call(request));
+        async { fine() }
+    }));
+    service.oneshot(plain()).await.unwrap();
+    assert_eq!(store.len(), 0);
+    let late = kept.lock().unwrap().take().unwrap();
+    late.await.unwrap();
+    assert_eq!(store.len(), 1);
 }
 
 /// A layer that tries again, around ours: the request it kept has seen no layer.

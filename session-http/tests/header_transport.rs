@@ -39,6 +39,15 @@ async fn seen(layer: &SessionLayer, request: Request<()>) -> Option<String> {
     found.into_inner().unwrap()
 }
 
+/// Headers with such names are removed from the response, since caches could go by them.
+#[tokio::test]
+async fn a_token_in_a_header_for_caches_is_sent_all_the_same() {
+    let name = HeaderName::from_static("app-cache-control");
+    let (layer, _) = header_layer(HeaderConfig::new(name));
+    let token = stored_by_header(&layer).await;
+    assert_eq!(token.len(), 43);
+}
+
 #[tokio::test]
 async fn there_and_back() {
     let (layer, store) = header_layer(HeaderConfig::default());

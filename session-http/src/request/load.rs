@@ -291,4 +291,37 @@ mod tests {
         let mut two = Asker::new(&load, || Box::pin(async { Err(Error::MissingLayer) }));
         assert!(two.is_ready());
     }
+
+    #[test]
+    fn a_panic_wakes_those_who_wait() {
+        let load = SharedLoad::default();
+        let start = || -> Load {
+            let mut has_begun = false;
+            Box::pin(poll_fn(move |_| {
+                assert!(!mem::replace(&mut has_begun, true), "on purpose");
+                Poll::Pending
+            }))
+        };
+        let [mut one, mut two] = [(); 2].map(|()| Asker::new(&load, start));
+        assert!(!one.is_ready());
+        assert!(catch_unwind(AssertUnwindSafe(|| two.is_ready())).is_err());
+        assert_eq!(one.woken(), 1);
+    }
+
+    #[test]
+    fn a_load_that_has_begun_or_ended_is_not_begun_at_once() {
+        let load = SharedLoad::default();
+        let (sender, start) = answered();
+        let mut one = Asker::new(&load, start);
+        let try_at_once = || {
+            let tried = pin!(load.try_at_once(|| -> Load { panic!("it has begun") }));
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(tried.poll(&mut context).is_ready());
+        };
+        assert!(!one.is_ready());
+        try_at_once();
+        sender.send(()).unwrap();
+        assert!(one.is_ready());
+        try_at_once();
+    }
 }

@@ -1,7 +1,8 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
-use http::HeaderValue;
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue};
 use session_core::Capability;
 
 use crate::transport::CookieConfig;
@@ -115,6 +116,8 @@ fn only_the_count_that_was_written_is_read() {
     assert_eq!(read("2", "; id~1=b; id~2=c"), [format!("{a}b")]);
     assert_eq!(read("3", "; id~1=b; id~2=c"), [format!("{a}bc")]);
     assert_eq!(read("3", "; id~1=b"), [format!("{a}b")]);
+    // Of several with one name the first counts.
+    assert_eq!(read("2", "; id~1=b; id~1=c"), [format!("{a}b")]);
     for count in [
         "0",
         "1",
@@ -165,6 +168,17 @@ fn many_cookies_of_one_name_are_read_a_few_times() {
     let headers = [&flood].into_iter().inspect(|_| reads.set(reads.get() + 1));
     transport.read(headers);
     assert!(reads.get() <= 2, "read {} times", reads.get());
+}
+
+#[test]
+fn a_client_that_sent_no_cookie_is_told_to_forget_it_all_the_same() {
+    for cookies in [1, 3] {
+        let mut response = HeaderMap::new();
+        transport("id", cookies).clear(&[], &mut response);
+        let removals: Vec<_> = response.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(removals.len(), 1);
+        assert!(removals[0].as_bytes().starts_with(b"id=;"));
+    }
 }
 
 #[test]
