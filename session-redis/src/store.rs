@@ -90,10 +90,10 @@ impl SessionStore for RedisStore {
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
         let until = self.commands.until();
         if let Some(principal) = record.principal() {
-            let index = Index::of(principal, &self.commands);
+            let index = Index::of(principal, &self.commands, until);
             // Boxed, as everything that few calls need: the future of each call is on the heap, and
             // no larger than it has to be.
-            return Box::pin(index.create(Arc::clone(record), now, until)).await;
+            return Box::pin(index.create(Arc::clone(record), now)).await;
         }
         self.commands.create(record, now, None, until).await?;
         Ok(Key::Id(record.id()))
@@ -112,8 +112,8 @@ impl SessionStore for RedisStore {
         match self.commands.update(id, &update, now, None, until).await? {
             UpdateOutcome::Saved { version, former } => {
                 if let Some(former) = former {
-                    let index = Index::of(&former, &self.commands);
-                    Box::pin(index.remove_departed(id, until)).await;
+                    let index = Index::of(&former, &self.commands, until);
+                    Box::pin(index.remove_departed(id)).await;
                 }
                 Ok(Updated::Saved {
                     key: key.clone(),
@@ -124,8 +124,8 @@ impl SessionStore for RedisStore {
             UpdateOutcome::Gone => Ok(Updated::Gone),
             UpdateOutcome::IndexFirst => {
                 let principal = update.record.principal().unwrap_or_default();
-                let index = Index::of(principal, &self.commands);
-                Box::pin(index.update(id, update.into(), now, until)).await
+                let index = Index::of(principal, &self.commands, until);
+                Box::pin(index.update(id, update.into(), now)).await
             }
         }
     }
@@ -139,15 +139,16 @@ impl SessionStore for RedisStore {
             principal: Some(principal),
         } = deleted
         {
-            Index::of(&principal, &self.commands)
-                .remove_deleted(id, until)
+            Index::of(&principal, &self.commands, until)
+                .remove_deleted(id)
                 .await;
         }
         Ok(())
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        Index::of(principal, &self.commands).list(now).await
+        let until = self.commands.until();
+        Index::of(principal, &self.commands, until).list(now).await
     }
 
     /// If an answer was lost the store asks again. A session that the first attempt has deleted is
@@ -159,8 +160,8 @@ impl SessionStore for RedisStore {
         ended: Ended,
     ) -> Result<bool, StoreError> {
         let until = self.commands.until();
-        Index::of(principal, &self.commands)
-            .delete_one(id, ended, until)
+        Index::of(principal, &self.commands, until)
+            .delete_one(id, ended)
             .await
     }
 
@@ -170,7 +171,8 @@ impl SessionStore for RedisStore {
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        Index::of(principal, &self.commands)
+        let until = self.commands.until();
+        Index::of(principal, &self.commands, until)
             .delete_all(except, ended)
             .await
     }

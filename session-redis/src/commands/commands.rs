@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use redis::{Cmd, Value};
 use session_core::{Record, Timestamp};
 use tokio::time::Instant;
 
-use crate::connection::Link;
+use crate::connection::{Fault, Idempotency, Link};
 use crate::layout::{KeyNames, Layout};
 
 /// The server keeps a session this much longer than it lives: clocks differ, and commands take
@@ -26,6 +27,13 @@ impl Commands {
     /// When an operation that begins now has to be over.
     pub(crate) fn until(&self) -> Instant {
         self.link.until()
+    }
+
+    /// Sends a plain command. Those that are used here are all idempotent.
+    pub(super) async fn send(&self, command: &Cmd, until: Instant) -> Result<Value, Fault> {
+        self.link
+            .call(command, Idempotency::Idempotent, until)
+            .await
     }
 
     /// How long one operation may take.

@@ -6,7 +6,7 @@ use tokio::time::{Duration, Instant};
 
 use super::commands::{Commands, millis};
 use super::script::{CONFIRM, HEAL, INDEX};
-use crate::connection::{Fault, Idempotency};
+use crate::connection::Fault;
 use crate::layout::unexpected;
 
 /// An index stays this much longer than its sessions, and so does each entry: it is not renewed
@@ -62,10 +62,7 @@ impl Commands {
         call.arg(record.id().encode())
             .arg(record.deadline().as_millis());
         call.arg(now.as_millis()).arg(millis(GRACE));
-        match INDEX
-            .run(&self.link, &call, Idempotency::Idempotent, until)
-            .await?
-        {
+        match INDEX.run(&self.link, &call, until).await? {
             Reply::Int(1) => Ok(Growth::Grown),
             _ => Ok(Growth::NotGrown),
         }
@@ -82,9 +79,7 @@ impl Commands {
         let mut call = CONFIRM.on(&self.names.index(principal), 2, 48);
         call.arg(record.id().encode())
             .arg(record.deadline().as_millis());
-        let kept = CONFIRM
-            .run(&self.link, &call, Idempotency::Idempotent, until)
-            .await?;
+        let kept = CONFIRM.run(&self.link, &call, until).await?;
         Ok(kept == Reply::Int(1))
     }
 
@@ -101,10 +96,7 @@ impl Commands {
         for entry in entries {
             command.arg(mark).arg(entry.id.encode());
         }
-        self.link
-            .call(&command, Idempotency::Idempotent, until)
-            .await
-            .map(drop)
+        self.send(&command, until).await.map(drop)
     }
 
     /// Returns how many entries were removed.
@@ -127,10 +119,7 @@ impl Commands {
                 Repair::Remove(_) => call.arg(""),
             };
         }
-        match HEAL
-            .run(&self.link, &call, Idempotency::Idempotent, until)
-            .await?
-        {
+        match HEAL.run(&self.link, &call, until).await? {
             Reply::Int(removed) => Ok(usize::try_from(removed).unwrap_or(0)),
             _ => Ok(0),
         }
@@ -145,10 +134,7 @@ impl Commands {
     ) -> Result<(), Fault> {
         let mut command = self.on_index("ZREM", principal);
         command.arg(id.encode());
-        self.link
-            .call(&command, Idempotency::Idempotent, until)
-            .await
-            .map(drop)
+        self.send(&command, until).await.map(drop)
     }
 
     pub(crate) async fn has_entry(
@@ -159,10 +145,7 @@ impl Commands {
     ) -> Result<bool, StoreError> {
         let mut command = self.on_index("ZSCORE", principal);
         command.arg(id.encode());
-        let score = self
-            .link
-            .call(&command, Idempotency::Idempotent, until)
-            .await;
+        let score = self.send(&command, until).await;
         Ok(score.map_err(Fault::into_read_error)? != Reply::Nil)
     }
 
@@ -195,10 +178,7 @@ impl Commands {
     }
 
     async fn entries(&self, command: Cmd, until: Instant) -> Result<Vec<RawEntry>, StoreError> {
-        let reply = self
-            .link
-            .call(&command, Idempotency::Idempotent, until)
-            .await;
+        let reply = self.send(&command, until).await;
         let reply = reply.map_err(Fault::into_read_error)?;
         FromRedisValue::from_redis_value(reply).map_err(|_| unexpected())
     }

@@ -10,34 +10,40 @@ use crate::layout::KeyName;
 
 /// A script of these files, joined.
 macro_rules! script {
-    ($($name:literal),+) => {
-        LazyLock::new(|| Script::new(concat!($(include_str!(concat!("../lua/", $name, ".lua"))),+)))
+    ($idempotency:ident, $($name:literal),+) => {
+        LazyLock::new(|| {
+            let code = concat!($(include_str!(concat!("../lua/", $name, ".lua"))),+);
+            Script::new(code, Idempotency::$idempotency)
+        })
     };
 }
 
-pub(super) static CREATE: LazyLock<Script> = script!("look", "create");
-pub(super) static READ: LazyLock<Script> = script!("look", "read");
-pub(super) static REPLACE: LazyLock<Script> = script!("same", "look", "replace");
-pub(super) static DELETE: LazyLock<Script> = script!("look", "delete");
-pub(super) static OWNER: LazyLock<Script> = script!("look", "owner");
-pub(super) static SETTLE: LazyLock<Script> = script!("look", "settle");
-pub(super) static UPDATE: LazyLock<Script> = script!("plain", "update");
-pub(super) static INDEX: LazyLock<Script> = script!("index");
-pub(super) static CONFIRM: LazyLock<Script> = script!("confirm");
-pub(super) static HEAL: LazyLock<Script> = script!("heal");
+pub(super) static CREATE: LazyLock<Script> = script!(AtMostOnce, "look", "create");
+pub(super) static READ: LazyLock<Script> = script!(Idempotent, "look", "read");
+pub(super) static REPLACE: LazyLock<Script> = script!(AtMostOnce, "same", "look", "replace");
+pub(super) static DELETE: LazyLock<Script> = script!(Idempotent, "look", "delete");
+pub(super) static OWNER: LazyLock<Script> = script!(Idempotent, "look", "owner");
+pub(super) static SETTLE: LazyLock<Script> = script!(Idempotent, "look", "settle");
+pub(super) static UPDATE: LazyLock<Script> = script!(AtMostOnce, "plain", "update");
+pub(super) static INDEX: LazyLock<Script> = script!(Idempotent, "index");
+pub(super) static CONFIRM: LazyLock<Script> = script!(Idempotent, "confirm");
+pub(super) static HEAL: LazyLock<Script> = script!(Idempotent, "heal");
 
 /// A script over one key. It is called by its hash, and sent whole to a server that does not know
 /// it.
 pub(super) struct Script {
     code: &'static str,
     hash: String,
+    idempotency: Idempotency,
 }
 
 impl Script {
-    fn new(code: &'static str) -> Self {
+    fn new(code: &'static str, idempotency: Idempotency) -> Self {
+        let hash = redis::Script::new(code).get_hash().to_owned();
         Self {
             code,
-            hash: redis::Script::new(code).get_hash().to_owned(),
+            hash,
+            idempotency,
         }
     }
 
@@ -55,11 +61,10 @@ impl Script {
         &self,
         link: &Link,
         call: &Cmd,
-        idempotency: Idempotency,
         until: Instant,
     ) -> Result<Value, Fault> {
-        match link.call(call, idempotency, until).await {
-            Err(Fault::NoScript) => link.call(&self.whole(call), idempotency, until).await,
+        match link.call(call, self.idempotency, until).await {
+            Err(Fault::NoScript) => link.call(&self.whole(call), self.idempotency, until).await,
             answer => answer,
         }
     }

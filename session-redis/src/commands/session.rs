@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant};
 
 use super::commands::{Commands, GRACE, millis, ttl};
 use super::script::{CREATE, DELETE, OWNER, READ, SETTLE};
-use crate::connection::{Fault, Idempotency};
+use crate::connection::Fault;
 use crate::layout::{put_optional, put_principal, read_record};
 
 /// What a deletion found.
@@ -35,15 +35,11 @@ impl Commands {
         let name = self.names.session(id);
         let mut command = Cmd::with_capacity(2, 8 + name.len());
         command.arg(self.layout.read_command()).arg(&name);
-        let reply = match self
-            .link
-            .call(&command, Idempotency::Idempotent, until)
-            .await
-        {
+        let reply = match self.send(&command, until).await {
             // It has the other layout.
             Err(Fault::WrongType) => {
                 let call = READ.on(&name, 0, 0);
-                Box::pin(READ.run(&self.link, &call, Idempotency::Idempotent, until)).await
+                Box::pin(READ.run(&self.link, &call, until)).await
             }
             reply => reply,
         };
@@ -64,9 +60,7 @@ impl Commands {
         call.arg(probation.map_or_else(|| ttl(record, now), millis));
         put_optional(probation.map(|_| record.version()), &mut call);
         self.layout.put_record(record, &mut call);
-        let reply = CREATE
-            .run(&self.link, &call, Idempotency::AtMostOnce, until)
-            .await;
+        let reply = CREATE.run(&self.link, &call, until).await;
         match reply.map_err(Fault::into_write_error)? {
             Reply::Int(1) => Ok(()),
             Reply::Int(0) => Err(StoreError::IdTaken),
@@ -97,10 +91,7 @@ impl Commands {
             call.arg(mark.lifetime().absolute().as_millis());
             self.layout.put_record(&mark, &mut call);
         }
-        match DELETE
-            .run(&self.link, &call, Idempotency::Idempotent, until)
-            .await?
-        {
+        match DELETE.run(&self.link, &call, until).await? {
             Reply::Array(parts) => Deletion::of(parts).ok_or_else(Fault::strange),
             _ => Err(Fault::strange()),
         }
@@ -114,9 +105,7 @@ impl Commands {
     ) -> Result<Option<String>, StoreError> {
         let mut call = OWNER.on(&self.names.session(id), 1, 8);
         call.arg(self.layout.hint());
-        let owner = OWNER
-            .run(&self.link, &call, Idempotency::Idempotent, until)
-            .await;
+        let owner = OWNER.run(&self.link, &call, until).await;
         owner.map(text).map_err(Fault::into_read_error)
     }
 
@@ -132,9 +121,7 @@ impl Commands {
         let mut call = SETTLE.on(&self.names.session(id), 4, 48);
         call.arg(version).arg(now.as_millis()).arg(millis(GRACE));
         call.arg(self.layout.hint());
-        let there = SETTLE
-            .run(&self.link, &call, Idempotency::Idempotent, until)
-            .await?;
+        let there = SETTLE.run(&self.link, &call, until).await?;
         Ok(there == Reply::Int(1))
     }
 }

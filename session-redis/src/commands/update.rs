@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 use super::commands::{Commands, GRACE, millis, ttl};
 use super::script::{REPLACE, UPDATE};
 use super::session::text;
-use crate::connection::{Fault, Idempotency};
+use crate::connection::Fault;
 use crate::layout::{
     Layout, Summary, damaged, pieces, put_beginning, put_name, put_optional, put_principal,
     put_value, read_record,
@@ -45,19 +45,14 @@ impl Commands {
     ) -> Result<UpdateOutcome, StoreError> {
         if self.layout == Layout::Fields {
             let call = self.merge(id, update, now, probation);
-            match UPDATE
-                .run(&self.link, &call, Idempotency::AtMostOnce, until)
-                .await
-            {
+            match UPDATE.run(&self.link, &call, until).await {
                 // It is packed, so it cannot be merged. It is written whole, as fields.
                 Err(Fault::WrongType) => {}
                 reply => return UpdateOutcome::of(id, update.limits, reply),
             }
         }
         let call = self.replace(id, update, now, probation);
-        let reply = REPLACE
-            .run(&self.link, &call, Idempotency::AtMostOnce, until)
-            .await;
+        let reply = REPLACE.run(&self.link, &call, until).await;
         UpdateOutcome::of(id, update.limits, reply)
     }
 

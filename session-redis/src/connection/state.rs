@@ -227,3 +227,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,5 @@
 //! All sessions of a principal.
 
-use std::collections::HashSet;
-
 use session_core::{Listed, StoreError, Timestamp};
 
 use super::index::Index;
@@ -11,27 +9,21 @@ use super::score::repairs_of_missing;
 impl Index {
     /// Page by page, each with a deadline of its own: somebody may have very many. What has no
     /// session leaves the index on the way, so the next call has less to read.
-    pub(crate) async fn list(&self, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        let (mut listed, mut seen) = (Vec::new(), HashSet::new());
+    pub(crate) async fn list(mut self, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        let mut listed = Vec::new();
         let mut pages = Pages::default();
-        while let Some(mut entries) = pages.next(self, self.commands.until()).await? {
-            let until = self.commands.until();
-            entries.retain(|entry| seen.insert(entry.id));
-            let found = self.each(
-                &entries,
-                |index, id| async move { index.find(id, until).await },
-            );
-            let mut missing = HashSet::new();
-            for (id, found) in found.await? {
+        while let Some(entries) = pages.next(&mut self).await? {
+            let found = self.each(entries, |index, id| async move { index.find(id).await });
+            let mut missing = Vec::new();
+            for (entry, found) in found.await? {
                 match found? {
                     // The server removes it before long.
                     Some(Listed::Record(record)) if !record.is_live(now) => {}
                     Some(found) => listed.push(found),
-                    None => drop(missing.insert(id)),
+                    None => missing.push(entry),
                 }
             }
-            entries.retain(|entry| missing.contains(&entry.id));
-            match self.repair(&repairs_of_missing(&entries, now), until).await {
+            match self.repair(&repairs_of_missing(&missing, now)).await {
                 Ok(removed) => pages.removed(removed),
                 Err(error) => {
                     tracing::debug!(

@@ -1,7 +1,8 @@
 //! An index, page by page: no answer of the server is long, however many entries there are.
 
-use session_core::StoreError;
-use tokio::time::Instant;
+use std::collections::HashSet;
+
+use session_core::{SessionId, StoreError};
 
 use super::index::Index;
 use crate::commands::{Entry, RawEntry, session_entries};
@@ -17,28 +18,35 @@ pub(super) struct Pages {
     /// The last entry that was read.
     last: Option<RawEntry>,
     done: bool,
+    /// What was returned. A page may be read again in part.
+    seen: HashSet<SessionId>,
 }
 
 impl Pages {
-    /// The sessions of the next page, or `None` after the last page.
+    /// The sessions of the next page that were in no page before, or `None` after the last page.
+    /// Reading a page has a deadline of its own, and so has what follows.
     ///
     /// Others remove entries meanwhile, and then those that follow move forward. So each page
     /// begins with the last entry of the page before. If it does not, it is read again from further
     /// ahead. An entry may be read twice, but none that stays in its place is passed over.
     pub(super) async fn next(
         &mut self,
-        index: &Index,
-        until: Instant,
+        index: &mut Index,
     ) -> Result<Option<Vec<Entry>>, StoreError> {
         if self.done {
             return Ok(None);
         }
+        index.until = index.commands.until();
         let mut back = 1;
         loop {
             let from = self.first.saturating_sub(back);
-            let (commands, principal) = (&index.commands, &index.principal);
+            let Index {
+                commands,
+                principal,
+                until,
+            } = &*index;
             let entries = commands
-                .entries_by_rank(principal, from, PAGE, until)
+                .entries_by_rank(principal, from, PAGE, *until)
                 .await?;
             let gap = match (&self.last, entries.first()) {
                 (Some(last), Some(first)) => from > 0 && is_before(last, first),
@@ -54,7 +62,10 @@ impl Pages {
             if let Some(last) = entries.last() {
                 self.last = Some(last.clone());
             }
-            return Ok(Some(session_entries(entries)));
+            let mut entries = session_entries(entries);
+            entries.retain(|entry| self.seen.insert(entry.id));
+            index.until = index.commands.until();
+            return Ok(Some(entries));
         }
     }
 

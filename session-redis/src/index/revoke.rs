@@ -1,9 +1,6 @@
 //! Ending one session of a principal, or all of them.
 
-use std::collections::HashSet;
-
 use session_core::{Ended, SessionId, StoreError};
-use tokio::time::Instant;
 
 use super::index::Index;
 use super::pages::Pages;
@@ -14,21 +11,20 @@ use crate::connection::Fault;
 impl Index {
     /// Deletes a session if it is this principal's. One that is damaged and names no principal is
     /// theirs if it is in their index.
-    pub(crate) async fn delete_one(
-        &self,
-        id: SessionId,
-        ended: Ended,
-        until: Instant,
-    ) -> Result<bool, StoreError> {
-        let deleted = self.delete_own(id, ended, until).await?;
-        let count = match deleted {
-            Deletion::Unowned if self.commands.has_entry(&self.principal, id, until).await? => {
-                self.delete_damaged(id, ended, until).await?
+    pub(crate) async fn delete_one(&self, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        let count = match self.delete_own(id, ended).await? {
+            Deletion::Unowned
+                if self
+                    .commands
+                    .has_entry(&self.principal, id, self.until)
+                    .await? =>
+            {
+                self.delete_damaged(id, ended).await?
             }
-            _ => deleted.count(),
+            deleted => deleted.count(),
         };
         if count > 0 {
-            self.remove_deleted(id, until).await;
+            self.remove_deleted(id).await;
         }
         Ok(count > 0)
     }
@@ -36,36 +32,33 @@ impl Index {
     /// Page by page, each with a deadline of its own. What was done stays done, and the next call
     /// goes on from there.
     pub(crate) async fn delete_all(
-        &self,
+        mut self,
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        let (mut total, mut seen) = (0, HashSet::new());
+        let mut total = 0;
         let mut pages = Pages::default();
-        while let Some(mut entries) = pages.next(self, self.commands.until()).await? {
-            let until = self.commands.until();
-            entries.retain(|entry| Some(entry.id) != except && seen.insert(entry.id));
+        while let Some(mut entries) = pages.next(&mut self).await? {
+            entries.retain(|entry| Some(entry.id) != except);
             if entries.is_empty() {
                 continue;
             }
-            self.mark_revoked(&mut entries, until).await?;
-            let deleted = self.each(&entries, |index, id| async move {
-                index.delete_indexed(id, ended, until).await
+            self.mark_revoked(&mut entries).await?;
+            let deleted = self.each(entries, |index, id| async move {
+                index.delete_indexed(id, ended).await
             });
-            let (mut failure, mut done) = (None, HashSet::new());
-            for (id, deleted) in deleted.await? {
+            let (mut failure, mut repairs) = (None, Vec::new());
+            for (entry, deleted) in deleted.await? {
                 match deleted {
                     Ok(count) => {
                         total += count;
-                        done.insert(id);
+                        repairs.push(Repair::Remove(entry));
                     }
                     // The others are deleted all the same.
                     Err(error) => failure = Some(error),
                 }
             }
-            entries.retain(|entry| done.contains(&entry.id));
-            let repairs: Vec<_> = entries.into_iter().map(Repair::Remove).collect();
-            match self.repair(&repairs, until).await {
+            match self.repair(&repairs).await {
                 Ok(removed) => pages.removed(removed),
                 // Somebody has to change a setting, and must learn that.
                 Err(fault) if fault.is_lasting() => return Err(fault.into_read_error()),
@@ -87,13 +80,9 @@ impl Index {
     /// Marks entries as those of sessions that are about to be deleted. If the server has no room
     /// for that they keep their scores: to delete a session makes room, and nobody signs in on a
     /// server that is full.
-    async fn mark_revoked(&self, entries: &mut [Entry], until: Instant) -> Result<(), StoreError> {
+    async fn mark_revoked(&self, entries: &mut [Entry]) -> Result<(), StoreError> {
         let mark = Score::revoked()?;
-        match self
-            .commands
-            .mark_entries(&self.principal, entries, mark, until)
-            .await
-        {
+        match self.mark(entries, mark).await {
             Ok(()) => entries
                 .iter_mut()
                 .for_each(|entry| entry.score = mark as f64),
@@ -103,41 +92,26 @@ impl Index {
         Ok(())
     }
 
-    async fn delete_own(
-        &self,
-        id: SessionId,
-        ended: Ended,
-        until: Instant,
-    ) -> Result<Deletion, StoreError> {
+    async fn delete_own(&self, id: SessionId, ended: Ended) -> Result<Deletion, StoreError> {
         let deleted = self
             .commands
-            .delete(id, Some(&self.principal), ended, until)
+            .delete(id, Some(&self.principal), ended, self.until)
             .await;
         deleted.map_err(Fault::into_write_error)
     }
 
     /// Deletes the session of an entry of this index; a damaged one whatever principal it names.
-    async fn delete_indexed(
-        &self,
-        id: SessionId,
-        ended: Ended,
-        until: Instant,
-    ) -> Result<u64, StoreError> {
-        match self.delete_own(id, ended, until).await? {
-            Deletion::Unowned | Deletion::OfAnother => self.delete_damaged(id, ended, until).await,
+    async fn delete_indexed(&self, id: SessionId, ended: Ended) -> Result<u64, StoreError> {
+        match self.delete_own(id, ended).await? {
+            Deletion::Unowned | Deletion::OfAnother => self.delete_damaged(id, ended).await,
             deleted => Ok(deleted.count()),
         }
     }
 
-    async fn delete_damaged(
-        &self,
-        id: SessionId,
-        ended: Ended,
-        until: Instant,
-    ) -> Result<u64, StoreError> {
-        match self.commands.load(id, until).await {
+    async fn delete_damaged(&self, id: SessionId, ended: Ended) -> Result<u64, StoreError> {
+        match self.commands.load(id, self.until).await {
             Err(StoreError::Corrupt(_)) => {
-                let deleted = self.commands.delete(id, None, ended, until).await;
+                let deleted = self.commands.delete(id, None, ended, self.until).await;
                 deleted
                     .map(|deleted| deleted.count())
                     .map_err(Fault::into_write_error)

@@ -36,15 +36,16 @@ impl Index {
         self,
         record: Arc<Record>,
         now: Timestamp,
-        until: Instant,
     ) -> Result<Key, StoreError> {
-        finish(until, async move {
-            let growth = self.add(&record, now, until).await?;
+        finish(self.until, async move {
+            let growth = self.add(&record, now).await?;
             let probation = Some(self.probation());
-            self.commands.create(&record, now, probation, until).await?;
+            self.commands
+                .create(&record, now, probation, self.until)
+                .await?;
             let confirmation = self.confirm(&record, record.version(), now).await?;
             if growth == Growth::Grown {
-                self.tidy(&record, now, until).await;
+                self.tidy(&record, now).await;
             }
             match confirmation {
                 Confirmation::Kept => Ok(Key::Id(record.id())),
@@ -61,16 +62,15 @@ impl Index {
         id: SessionId,
         owned: OwnedUpdate,
         now: Timestamp,
-        until: Instant,
     ) -> Result<Updated, StoreError> {
-        finish(until, async move {
+        finish(self.until, async move {
             let update = owned.as_update();
             let record = update.record;
-            let growth = self.add(record, now, until).await?;
+            let growth = self.add(record, now).await?;
             let probation = Some(self.probation());
             let updated = self
                 .commands
-                .update(id, &update, now, probation, until)
+                .update(id, &update, now, probation, self.until)
                 .await?;
             let (version, former) = match updated {
                 UpdateOutcome::Saved { version, former } => (version, former),
@@ -80,12 +80,12 @@ impl Index {
             };
             let confirmation = self.confirm(record, version, now).await?;
             if let Some(former) = former {
-                Self::of(&former, &self.commands)
-                    .remove_departed(id, until)
+                Self::of(&former, &self.commands, self.until)
+                    .remove_departed(id)
                     .await;
             }
             if growth == Growth::Grown {
-                self.tidy(record, now, until).await;
+                self.tidy(record, now).await;
             }
             Ok(match confirmation {
                 Confirmation::Kept => Updated::Saved {
@@ -100,21 +100,16 @@ impl Index {
 
     /// Step 1. An entry without a session does no harm, so a failure means that nothing was
     /// written.
-    async fn add(
-        &self,
-        record: &Record,
-        now: Timestamp,
-        until: Instant,
-    ) -> Result<Growth, StoreError> {
+    async fn add(&self, record: &Record, now: Timestamp) -> Result<Growth, StoreError> {
         let added = self
             .commands
-            .add_entry(&self.principal, record, now, until)
+            .add_entry(&self.principal, record, now, self.until)
             .await;
         added.map_err(Fault::into_read_error)
     }
 
     /// Steps 3 and 4. They are tried for almost as long as the probation lasts, since it would end
-    /// what the session held before.
+    /// what the session held before. The operation may be over by then.
     async fn confirm(
         &self,
         record: &Record,

@@ -5,8 +5,6 @@
 //! looks at more than one, to mark or to remove it. So the entries without a session stay few,
 //! whatever the lifetimes are, and whether or not anybody ever lists them.
 
-use std::collections::HashSet;
-
 use session_core::{Record, SessionId, StoreError, Timestamp};
 use tokio::time::Instant;
 
@@ -58,45 +56,39 @@ impl Place {
 impl Index {
     /// Removes entries whose sessions have been missing for a while, and marks those that are
     /// missing now. If that fails, the next sign-in does it.
-    pub(super) async fn tidy(&self, record: &Record, now: Timestamp, until: Instant) {
-        let left = until.saturating_duration_since(Instant::now());
-        let until = Instant::now() + left / SHARE;
+    pub(super) async fn tidy(mut self, record: &Record, now: Timestamp) {
+        let left = self.until.saturating_duration_since(Instant::now());
+        self.until = Instant::now() + left / SHARE;
         let place = Place::draw(getrandom::u64().unwrap_or_default(), record, now);
-        if let Err(error) = self.tidy_at(&place, now, until).await {
+        if let Err(error) = self.tidy_at(&place, now).await {
             tracing::debug!(target: "session::redis", ?error, "an index could not be healed");
         }
     }
 
-    async fn tidy_at(
-        &self,
-        place: &Place,
-        now: Timestamp,
-        until: Instant,
-    ) -> Result<(), StoreError> {
+    async fn tidy_at(&self, place: &Place, now: Timestamp) -> Result<(), StoreError> {
         let Place { scores, skip } = place;
-        let entries = self
-            .commands
-            .entries_by_score(&self.principal, scores, *skip, FEW, until);
-        let mut entries = session_entries(entries.await?);
-        let looks = self.each(&entries, |index, id| async move {
-            index.is_theirs(id, until).await
+        let (commands, principal) = (&self.commands, &self.principal);
+        let entries = commands
+            .entries_by_score(principal, scores, *skip, FEW, self.until)
+            .await?;
+        let looks = self.each(session_entries(entries), |index, id| async move {
+            index.is_theirs(id).await
         });
-        let mut missing = HashSet::new();
-        for (id, theirs) in looks.await? {
+        let mut missing = Vec::new();
+        for (entry, theirs) in looks.await? {
             if !theirs? {
-                missing.insert(id);
+                missing.push(entry);
             }
         }
-        entries.retain(|entry| missing.contains(&entry.id));
-        let repaired = self.repair(&repairs_of_missing(&entries, now), until).await;
+        let repaired = self.repair(&repairs_of_missing(&missing, now)).await;
         repaired.map(drop).map_err(Fault::into_read_error)
     }
 
-    async fn is_theirs(&self, id: SessionId, until: Instant) -> Result<bool, StoreError> {
-        match self.commands.owner(id, until).await? {
+    async fn is_theirs(&self, id: SessionId) -> Result<bool, StoreError> {
+        match self.commands.owner(id, self.until).await? {
             Some(owner) => Ok(*owner == *self.principal),
             // As a rule it is not there. One that is damaged names no principal.
-            None => Ok(self.find(id, until).await?.is_some()),
+            None => Ok(self.find(id).await?.is_some()),
         }
     }
 }
