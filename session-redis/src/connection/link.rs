@@ -24,7 +24,7 @@ pub(crate) enum Idempotency {
 
 /// Sends commands. Dropping it closes the connection.
 pub(crate) struct Link {
-    shared: Arc<Reconnecting>,
+    pub(super) shared: Arc<Reconnecting>,
 }
 
 impl Link {

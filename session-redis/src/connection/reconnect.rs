@@ -319,3 +319,6 @@ pub(super) fn jitter(pause: Duration) -> Duration {
     let part = getrandom::u32().map_or(1.0, |n| f64::from(n) / f64::from(u32::MAX));
     pause.mul_f64(0.5 + part / 2.0)
 }
+
+#[cfg(test)]
+mod tests;

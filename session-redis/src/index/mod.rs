@@ -66,6 +66,8 @@ mod pages;
 mod revoke;
 mod score;
 mod sign_in;
+#[cfg(test)]
+mod tests;
 mod tidy;
 
 pub(crate) use self::index::Index;

@@ -19,7 +19,7 @@ const MARGIN: Duration = Duration::from_secs(2);
 
 /// What a writer finds after it has written a session on probation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Confirmation {
+pub(super) enum Confirmation {
     Kept,
     /// It was ended together with all others of its principal, or deleted.
     Ended,
@@ -110,7 +110,7 @@ impl Index {
 
     /// Steps 3 and 4. They are tried for almost as long as the probation lasts, since it would end
     /// what the session held before. The operation may be over by then.
-    async fn confirm(
+    pub(super) async fn confirm(
         &self,
         record: &Record,
         version: u64,
