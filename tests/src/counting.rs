@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use async_trait::async_trait;
-use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated,
-};
+use session_core::StoreError;
+
+use crate::{Around, Call, Hook};
 
 /// Counts each kind of call of the store in it.
-#[derive(Debug)]
-pub struct CountingStore<S> {
-    inner: S,
+pub type CountingStore<S> = Around<S, Counters>;
+
+/// The calls so far.
+#[derive(Debug, Default)]
+pub struct Counters {
     loads: AtomicU64,
     creates: AtomicU64,
     updates: AtomicU64,
@@ -70,100 +69,37 @@ impl Counts {
 impl<S> CountingStore<S> {
     /// Nothing counted yet.
     pub fn new(inner: S) -> Arc<Self> {
-        Arc::new(Self {
-            inner,
-            loads: AtomicU64::new(0),
-            creates: AtomicU64::new(0),
-            updates: AtomicU64::new(0),
-            deletes: AtomicU64::new(0),
-            others: AtomicU64::new(0),
-        })
+        let hook = Counters::default();
+        Arc::new(Self { inner, hook })
     }
 
     /// The calls since this was last asked.
     pub fn take(&self) -> Counts {
         let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
         Counts {
-            loads: take(&self.loads),
-            creates: take(&self.creates),
-            updates: take(&self.updates),
-            deletes: take(&self.deletes),
-            others: take(&self.others),
+            loads: take(&self.hook.loads),
+            creates: take(&self.hook.creates),
+            updates: take(&self.hook.updates),
+            deletes: take(&self.hook.deletes),
+            others: take(&self.hook.others),
         }
     }
 }
 
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<S: SessionStore> SessionStore for CountingStore<S> {
-    fn capability(&self) -> Capability {
-        self.inner.capability()
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        self.inner.deadline()
-    }
-
-    fn durability(&self) -> Durability {
-        self.inner.durability()
-    }
-
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        count(&self.loads);
-        self.inner.load(key, now).await
-    }
-
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
-        count(&self.creates);
-        self.inner.create(record, now).await
-    }
-
-    async fn update(
+impl Hook for Counters {
+    async fn around<T: Send>(
         &self,
-        key: &Key,
-        update: Update<'_>,
-        now: Timestamp,
-    ) -> Result<Updated, StoreError> {
-        count(&self.updates);
-        self.inner.update(key, update, now).await
-    }
-
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
-        count(&self.deletes);
-        self.inner.delete(key, ended).await
-    }
-
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        count(&self.others);
-        self.inner.list(principal, now).await
-    }
-
-    async fn delete_one(
-        &self,
-        principal: &str,
-        id: SessionId,
-        ended: Ended,
-    ) -> Result<bool, StoreError> {
-        count(&self.others);
-        self.inner.delete_one(principal, id, ended).await
-    }
-
-    async fn delete_all(
-        &self,
-        principal: &str,
-        except: Option<SessionId>,
-        ended: Ended,
-    ) -> Result<u64, StoreError> {
-        count(&self.others);
-        self.inner.delete_all(principal, except, ended).await
-    }
-
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        count(&self.others);
-        self.inner.delete_expired(now).await
+        call: Call,
+        inner: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let counter = match call {
+            Call::Load => &self.loads,
+            Call::Create => &self.creates,
+            Call::Update => &self.updates,
+            Call::Delete => &self.deletes,
+            Call::List | Call::DeleteMany => &self.others,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        inner.await
     }
 }

@@ -1,25 +1,24 @@
 //! A store that keeps each value by itself.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use session_core::{
-    ByteString, Capability, Changes, Durability, Ended, Key, LimitExceeded, Listed, Metadata,
-    Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated, Value, Values,
+    ByteString, Changes, LimitExceeded, Metadata, Record, StoreError, Timestamp, Update, Value,
+    Values,
 };
+
+use crate::map::{Entry, MapStore};
 
 /// Keeps sessions as a Redis hash or a MongoDB document would: a field for each value, and the
 /// metadata as bytes that are not read on the server, beside what it decides updates by. Updates
 /// merge field by field.
-#[derive(Debug, Default)]
-pub struct FieldStore {
-    hashes: Mutex<HashMap<SessionId, Hash>>,
-}
+pub type FieldStore = MapStore<Hash>;
 
+/// The fields of one session.
 #[derive(Debug)]
-struct Hash {
+pub struct Hash {
     version: u64,
     last_seen: Timestamp,
     head: Head,
@@ -58,38 +57,6 @@ impl Head {
 }
 
 impl Hash {
-    fn new(record: &Record) -> Self {
-        let head = Head::new(record);
-        let values = record.values().iter();
-        Self {
-            version: record.version(),
-            last_seen: record.last_seen(),
-            size: record.limited_size() - head.size,
-            head,
-            values: values
-                .map(|(key, value)| (key.into(), value.clone()))
-                .collect(),
-        }
-    }
-
-    fn is_live(&self, now: Timestamp) -> bool {
-        now < self.last_seen.plus(self.head.idle).min(self.head.deadline)
-    }
-
-    fn is_of(&self, principal: &str) -> bool {
-        self.head.principal.as_deref() == Some(principal)
-    }
-
-    fn record(&self) -> Result<Arc<Record>, StoreError> {
-        let values = self.values.iter();
-        let values = values
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        let metadata = self.head.metadata.clone();
-        let record = Record::from_parts(metadata, self.version, self.last_seen, values)?;
-        Ok(Arc::new(record))
-    }
-
     /// Size and number of the values once these changes are made.
     fn measure(&self, changes: &Changes) -> (usize, usize) {
         let (mut size, mut count) = match changes.is_clear() {
@@ -142,132 +109,51 @@ impl Hash {
     }
 }
 
-impl FieldStore {
-    /// An empty store.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn hashes(&self) -> MutexGuard<'_, HashMap<SessionId, Hash>> {
-        self.hashes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn retain(&self, kept: impl Fn(&SessionId, &Hash) -> bool) -> u64 {
-        let mut hashes = self.hashes();
-        let before = hashes.len();
-        hashes.retain(|id, hash| kept(id, hash));
-        (before - hashes.len()) as u64
-    }
-
-    /// Puts marks in the place of some, and says how many those were.
-    fn end(&self, ends: impl Fn(&SessionId, &Hash) -> bool, ended: Ended) -> u64 {
-        let mut hashes = self.hashes();
-        let ending = hashes.iter_mut().filter(|(id, hash)| ends(id, hash));
-        ending
-            .map(|(id, hash)| *hash = Hash::new(&ended.mark(*id)))
-            .count() as u64
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl SessionStore for FieldStore {
-    fn capability(&self) -> Capability {
-        Capability::Server
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        None
-    }
-
-    fn durability(&self) -> Durability {
-        Durability::Durable
-    }
-
-    async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        let Some(id) = key.id() else { return Ok(None) };
-        let hashes = self.hashes();
-        // An expired one too, so that its expiry can be told.
-        hashes.get(&id).map(Hash::record).transpose()
-    }
-
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
-        let mut hashes = self.hashes();
-        if hashes
-            .get(&record.id())
-            .is_some_and(|taken| taken.is_live(now))
-        {
-            return Err(StoreError::IdTaken);
+impl Entry for Hash {
+    fn new(record: &Arc<Record>) -> Self {
+        let head = Head::new(record);
+        let values = record.values().iter();
+        Self {
+            version: record.version(),
+            last_seen: record.last_seen(),
+            size: record.limited_size() - head.size,
+            head,
+            values: values
+                .map(|(key, value)| (key.into(), value.clone()))
+                .collect(),
         }
-        hashes.insert(record.id(), Hash::new(record));
-        Ok(Key::Id(record.id()))
     }
 
-    async fn update(
-        &self,
-        key: &Key,
-        update: Update<'_>,
-        now: Timestamp,
-    ) -> Result<Updated, StoreError> {
-        let Some(id) = key.id() else {
-            return Ok(Updated::Gone);
-        };
-        let mut hashes = self.hashes();
-        let found = hashes.get_mut(&id);
-        let live = found.filter(|hash| hash.is_live(now) && hash.head.epoch == update.epoch);
-        let Some(hash) = live else {
-            return Ok(Updated::Gone);
-        };
+    fn is_live(&self, now: Timestamp) -> bool {
+        now < self.last_seen.plus(self.head.idle).min(self.head.deadline)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.head.epoch
+    }
+
+    fn principal(&self) -> Option<&str> {
+        self.head.principal.as_deref()
+    }
+
+    fn record(&self) -> Result<Arc<Record>, StoreError> {
+        let values = self.values.iter();
+        let values = values
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let metadata = self.head.metadata.clone();
+        let record = Record::from_parts(metadata, self.version, self.last_seen, values)?;
+        Ok(Arc::new(record))
+    }
+
+    fn update(&mut self, update: Update<'_>) -> Result<Option<u64>, StoreError> {
         if update
             .expected
-            .is_some_and(|version| version != hash.version)
+            .is_some_and(|version| version != self.version)
         {
-            return Ok(Updated::Conflict(None));
+            return Ok(None);
         }
-        hash.merge(update)?;
-        Ok(Updated::Saved {
-            key: key.clone(),
-            version: hash.version,
-        })
-    }
-
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
-        if let Some(id) = key.id() {
-            self.end(|other, _| *other == id, ended);
-        }
-        Ok(())
-    }
-
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        let hashes = self.hashes();
-        let theirs = hashes
-            .values()
-            .filter(|hash| hash.is_of(principal) && hash.is_live(now));
-        theirs.map(|hash| hash.record().map(Listed::from)).collect()
-    }
-
-    async fn delete_one(
-        &self,
-        principal: &str,
-        id: SessionId,
-        ended: Ended,
-    ) -> Result<bool, StoreError> {
-        Ok(self.end(|other, hash| *other == id && hash.is_of(principal), ended) > 0)
-    }
-
-    async fn delete_all(
-        &self,
-        principal: &str,
-        except: Option<SessionId>,
-        ended: Ended,
-    ) -> Result<u64, StoreError> {
-        Ok(self.end(
-            |id, hash| hash.is_of(principal) && Some(*id) != except,
-            ended,
-        ))
-    }
-
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        Ok(self.retain(|_, hash| hash.is_live(now)))
+        self.merge(update)?;
+        Ok(Some(self.version))
     }
 }

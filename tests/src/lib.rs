@@ -1,7 +1,7 @@
 //! What the tests of the whole workspace are made of.
 //!
 //! - [`sim`]: polls any number of tasks in an order drawn by a seed, on a clock that stands still.
-//! - Stores that wrap another: [`YieldStore`] gives way at every call, [`SlowStore`] takes its
+//! - Stores that wrap another, each an [`Around`] with a [`Hook`]: [`YieldStore`] gives way at every call, [`SlowStore`] takes its
 //!   time, [`CountingStore`] counts calls, [`FaultStore`] fails on purpose, [`TimelessStore`] lets
 //!   nothing expire.
 //! - [`ReplaceStore`]: the simplest store on a server, which can only replace a record by its
@@ -23,12 +23,14 @@
     reason = "what fails in here fails the test"
 )]
 
+mod around;
 mod backend;
 mod client;
 mod counting;
 mod fault;
 mod fields;
 pub mod load;
+mod map;
 mod migrating;
 mod pausing;
 mod proxy;
@@ -37,20 +39,24 @@ mod rng;
 pub mod script;
 pub mod servers;
 pub mod sim;
+mod stage;
 pub mod story;
 mod timeless;
 
+pub use around::{Around, Call, Hook};
 pub use backend::Backend;
 pub use client::{anonymous, create, numbers, open, sign_in, token_of};
 pub use counting::{CountingStore, Counts};
-pub use fault::{Call, Fault, FaultStore};
+pub use fault::{Fault, FaultStore};
 pub use fields::FieldStore;
+pub use map::{Entry, MapStore};
 pub use migrating::{MigratingSite, Node};
-pub use pausing::{PausingStore, SlowStore, YieldStore};
+pub use pausing::{SlowStore, YieldStore};
 pub use proxy::Proxy;
 pub use replace::ReplaceStore;
 pub use rng::Rng;
 pub use sim::Sim;
+pub use stage::{Counted, PATIENCE, PATIENT, patient, stage};
 pub use timeless::TimelessStore;
 
 /// README's examples compile, and those that end are run.

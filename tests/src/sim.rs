@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use session_core::{ManualClock, Timestamp};
+use session_core::{ManualClock, SessionManager, SessionStore, Timestamp};
 
 use crate::Rng;
 
@@ -101,6 +101,12 @@ impl Sim {
     /// The clock, for managers.
     pub fn clock(&self) -> Arc<ManualClock> {
         Arc::clone(&self.clock)
+    }
+
+    /// A manager by this clock.
+    pub fn manager(&self, store: impl SessionStore) -> SessionManager {
+        let builder = SessionManager::builder(store).clock(self.clock());
+        builder.build().unwrap()
     }
 
     /// The numbers by which tasks are drawn; tests may take theirs from it too.

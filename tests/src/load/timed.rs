@@ -1,14 +1,12 @@
 //! A store that takes down how long each of its calls took and what came of it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated,
-};
+use session_core::StoreError;
+
+use crate::{Around, Call as Kind, Hook};
 
 /// What came of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +37,11 @@ pub struct Call {
 }
 
 /// Takes down every call of the store in it.
-#[derive(Debug)]
-pub struct TimedStore<S> {
-    inner: S,
-    calls: Mutex<Calls>,
-}
+pub type TimedStore<S> = Around<S, Timed>;
+
+/// All calls so far, under a lock.
+#[derive(Debug, Default)]
+pub struct Timed(Mutex<Calls>);
 
 /// All calls so far.
 #[derive(Debug, Default)]
@@ -64,29 +62,26 @@ impl Calls {
 
 impl<S> TimedStore<S> {
     /// Nothing taken down yet.
-    pub const fn new(inner: S) -> Self {
-        Self {
-            inner,
-            calls: Mutex::new(Calls {
-                over: Vec::new(),
-                running: BTreeSet::new(),
-                numbers: 0,
-            }),
-        }
+    pub fn new(inner: S) -> Self {
+        let hook = Timed::default();
+        Self { inner, hook }
     }
 
     /// All calls so far.
     pub fn calls(&self) -> MutexGuard<'_, Calls> {
-        lock(&self.calls)
+        lock(&self.hook.0)
     }
+}
 
-    async fn timed<T>(
+impl Hook for Timed {
+    async fn around<T: Send>(
         &self,
-        is_load: bool,
-        call: impl Future<Output = Result<T, StoreError>>,
+        call: Kind,
+        inner: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let mut running = Running::begin(&self.calls, is_load);
-        let answer = call.await;
+        let is_load = matches!(call, Kind::Load | Kind::List);
+        let mut running = Running::begin(&self.0, is_load);
+        let answer = inner.await;
         running.outcome = match &answer {
             Ok(_) => Outcome::Done,
             Err(StoreError::Unavailable(_)) => Outcome::Unavailable,
@@ -137,69 +132,4 @@ impl Drop for Running<'_> {
 
 fn lock(calls: &Mutex<Calls>) -> MutexGuard<'_, Calls> {
     calls.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<S: SessionStore> SessionStore for TimedStore<S> {
-    fn capability(&self) -> Capability {
-        self.inner.capability()
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        self.inner.deadline()
-    }
-
-    fn durability(&self) -> Durability {
-        self.inner.durability()
-    }
-
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        self.timed(true, self.inner.load(key, now)).await
-    }
-
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
-        self.timed(false, self.inner.create(record, now)).await
-    }
-
-    async fn update(
-        &self,
-        key: &Key,
-        update: Update<'_>,
-        now: Timestamp,
-    ) -> Result<Updated, StoreError> {
-        self.timed(false, self.inner.update(key, update, now)).await
-    }
-
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
-        self.timed(false, self.inner.delete(key, ended)).await
-    }
-
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        self.timed(true, self.inner.list(principal, now)).await
-    }
-
-    async fn delete_one(
-        &self,
-        principal: &str,
-        id: SessionId,
-        ended: Ended,
-    ) -> Result<bool, StoreError> {
-        self.timed(false, self.inner.delete_one(principal, id, ended))
-            .await
-    }
-
-    async fn delete_all(
-        &self,
-        principal: &str,
-        except: Option<SessionId>,
-        ended: Ended,
-    ) -> Result<u64, StoreError> {
-        self.timed(false, self.inner.delete_all(principal, except, ended))
-            .await
-    }
-
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.timed(false, self.inner.delete_expired(now)).await
-    }
 }

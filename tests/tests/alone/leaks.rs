@@ -141,7 +141,7 @@ fn battery(backend: Backend, page: &Page, secrets: &mut Secrets) {
         server => server.store(),
     };
     // Without a sense of time, so that the manager finds what has expired.
-    let store = FaultStore::new(TimelessStore(inner));
+    let store = FaultStore::new(TimelessStore::new(inner));
     let builder = builder(Arc::clone(&store), backend.is_sealed())
         .clock(sim.clock())
         .lifetime(Lifetime::default().persistent());

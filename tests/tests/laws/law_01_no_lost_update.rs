@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Deadlines, Error, MemoryStore, SessionManager, SessionStore};
+use session_core::{Deadlines, Error, MemoryStore, SessionManager};
 use session_tests::script::{Numbers, draw, outcomes};
 use session_tests::sim::pause;
 use session_tests::{
@@ -14,20 +14,13 @@ use session_tests::{
     create, numbers, open, token_of,
 };
 
-fn manager(sim: &Sim, store: impl SessionStore) -> SessionManager {
-    SessionManager::builder(store)
-        .clock(sim.clock())
-        .build()
-        .unwrap()
-}
-
 /// Requests of one session at once must leave what some order of them would have left.
 fn interleave(backend: Backend, seed: u64, clears: bool) {
     let mut sim = Sim::new(seed);
     let store = Arc::new(YieldStore::new(backend.store(), seed));
     let processes = [
-        manager(&sim, Arc::clone(&store)),
-        manager(&sim, Arc::clone(&store)),
+        sim.manager(Arc::clone(&store)),
+        sim.manager(Arc::clone(&store)),
     ];
     let count = 2 + sim.rng().below(3);
     let names: Vec<_> = (0..count).map(|who| format!("own{who}")).collect();
@@ -83,7 +76,7 @@ fn hundred_at_once(backend: Backend, processes: usize, seed: u64) -> Counts {
     let mut sim = Sim::new(seed);
     let store = CountingStore::new(YieldStore::new(backend.store(), seed));
     let managers: Vec<_> = (0..processes)
-        .map(|_| manager(&sim, Arc::clone(&store)))
+        .map(|_| sim.manager(Arc::clone(&store)))
         .collect();
     let token = sim.block_on(create(&managers[0], [("n", 0)]));
     store.take();
@@ -136,7 +129,7 @@ fn hundred_at_once_on_a_slow_store(
     let mut sim = Sim::new(latency.as_millis() as u64);
     let slow = Arc::new(SlowStore::new(backend.store(), sim.clock(), latency));
     let managers: Vec<_> = (0..processes)
-        .map(|_| manager(&sim, Arc::clone(&slow)))
+        .map(|_| sim.manager(Arc::clone(&slow)))
         .collect();
     let token = sim.block_on(create(&managers[0], [("n", 0)]));
     let begin = sim.clock().now();
@@ -179,7 +172,7 @@ fn update_now_returns_the_final_value() {
     for backend in Backend::SERVER {
         for seed in 0..50 {
             let mut sim = Sim::new(seed);
-            let manager = manager(&sim, YieldStore::new(backend.store(), seed));
+            let manager = sim.manager(YieldStore::new(backend.store(), seed));
             let token = sim.block_on(create(&manager, [("n", 0)]));
             let outputs: Vec<_> = (0..12)
                 .map(|_| {
@@ -203,7 +196,7 @@ fn update_now_returns_the_final_value() {
 fn the_last_of_plain_inserts_wins() {
     for backend in Backend::SERVER {
         let mut sim = Sim::new(1);
-        let manager = manager(&sim, backend.store());
+        let manager = sim.manager(backend.store());
         sim.block_on(async {
             let token = create(&manager, [("n", 0)]).await;
             let first = open(&manager, &token).await;
@@ -301,7 +294,7 @@ fn the_deadline_of_a_commit_ends_a_wait_in_the_queue() {
 fn a_closure_that_uses_the_session_does_not_deadlock() {
     let mut sim = Sim::new(1);
     for backend in Backend::SERVER {
-        let manager = manager(&sim, backend.store());
+        let manager = sim.manager(backend.store());
         sim.block_on(async {
             let token = create(&manager, [("n", 0), ("step", 5)]).await;
             let session = open(&manager, &token).await;
@@ -378,7 +371,7 @@ fn an_insert_after_an_update_is_not_undone_by_its_replay() {
     // The log is: update, then insert. So the inserted value is what must remain.
     for backend in Backend::SERVER {
         let mut sim = Sim::new(1);
-        let manager = manager(&sim, backend.store());
+        let manager = sim.manager(backend.store());
         sim.block_on(async {
             let token = create(&manager, [("n", 0)]).await;
             let session = open(&manager, &token).await;
@@ -404,7 +397,7 @@ fn an_update_made_while_a_clear_is_saved_loses_to_nobody() {
     for backend in Backend::SERVER {
         let mut sim = Sim::new(1);
         let store = FaultStore::new(backend.store());
-        let manager = manager(&sim, Arc::clone(&store));
+        let manager = sim.manager(Arc::clone(&store));
         sim.block_on(async {
             let token = create(&manager, [("n", 1), ("old", 1)]).await;
             let session = open(&manager, &token).await;
@@ -434,7 +427,7 @@ fn an_update_made_while_a_clear_is_saved_loses_to_nobody() {
 fn a_second_save_builds_on_what_the_first_one_was_merged_with() {
     for backend in Backend::SERVER {
         let mut sim = Sim::new(1);
-        let manager = manager(&sim, backend.store());
+        let manager = sim.manager(backend.store());
         sim.block_on(async {
             let token = create(&manager, [("n", 0)]).await;
             let session = open(&manager, &token).await;

@@ -8,21 +8,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Directive, Ended, Error, Key, Lifetime, MemoryStore, SessionId, SessionManager, SessionStore,
-    Timestamp,
+    Directive, Ended, Error, Key, Lifetime, MemoryStore, SessionId, SessionManager, Timestamp,
 };
 use session_tests::sim::pause;
 use session_tests::{
     Backend, Call, Fault, FaultStore, Rng, Sim, TimelessStore, YieldStore, anonymous, create,
     numbers, open, token_of,
 };
-
-fn manager(sim: &Sim, store: impl SessionStore) -> SessionManager {
-    SessionManager::builder(store)
-        .clock(sim.clock())
-        .build()
-        .unwrap()
-}
 
 fn add_one(n: Option<u64>) -> u64 {
     n.unwrap_or(0) + 1
@@ -156,7 +148,7 @@ fn an_expired_or_swept_session_is_not_brought_back_by_writes_under_way() {
 fn a_save_of_a_session_that_has_ended_is_gone_and_a_commit_passes_without_a_token() {
     for backend in Backend::SERVER {
         let mut sim = Sim::new(1);
-        let manager = manager(&sim, backend.store());
+        let manager = sim.manager(backend.store());
         sim.block_on(async {
             let token = create(&manager, [("n", 1)]).await;
             let [saving, updating, renewing, ending] =
@@ -190,7 +182,7 @@ fn a_save_of_a_session_that_has_ended_is_gone_and_a_commit_passes_without_a_toke
 fn a_sign_in_whose_commit_finds_the_session_gone_starts_another() {
     for backend in Backend::SERVER {
         let mut sim = Sim::new(1);
-        let manager = manager(&sim, backend.store());
+        let manager = sim.manager(backend.store());
         sim.block_on(async {
             let token = create(&manager, [("old", 1)]).await;
             let session = open(&manager, &token).await;
@@ -217,7 +209,7 @@ fn a_write_does_not_revive_an_expired_session_in_a_store_that_ignores_time() {
     // Expiry is the manager's to enforce, so it may not depend on the store's answer.
     for backend in [Backend::Memory, Backend::Replace] {
         let mut sim = Sim::new(1);
-        let manager = manager(&sim, TimelessStore(backend.store()));
+        let manager = sim.manager(TimelessStore::new(backend.store()));
         let clock = sim.clock();
         sim.block_on(async {
             let token = create(&manager, [("n", 1)]).await;
@@ -240,7 +232,7 @@ fn a_write_does_not_revive_an_expired_session_in_a_store_that_ignores_time() {
 fn a_commit_yields_no_token_for_a_session_that_has_expired_since_it_was_saved() {
     for backend in Backend::ALL {
         let mut sim = Sim::new(1);
-        let manager = manager(&sim, backend.store());
+        let manager = sim.manager(backend.store());
         let clock = sim.clock();
         sim.block_on(async {
             let session = anonymous(&manager).await;
@@ -258,7 +250,7 @@ fn a_destroy_while_the_session_is_being_created_ends_it() {
     for backend in Backend::SERVER {
         let mut sim = Sim::new(1);
         let store = FaultStore::new(backend.store());
-        let manager = manager(&sim, Arc::clone(&store));
+        let manager = sim.manager(Arc::clone(&store));
         sim.block_on(async {
             let session = anonymous(&manager).await;
             session.insert("n", 1).unwrap();
@@ -281,7 +273,7 @@ fn a_destroy_is_not_forgotten_when_a_save_of_it_fails_or_is_cancelled() {
     for fault in [Fault::Unavailable, Fault::LostRequest, Fault::Hang] {
         let mut sim = Sim::new(1);
         let store = FaultStore::new(MemoryStore::new());
-        let manager = manager(&sim, Arc::clone(&store));
+        let manager = sim.manager(Arc::clone(&store));
         sim.block_on(async {
             let token = create(&manager, [("n", 1)]).await;
             let session = open(&manager, &token).await;
@@ -302,7 +294,7 @@ fn a_destroy_whose_commit_failed_is_carried_out_by_the_abort() {
     for fault in [Fault::Unavailable, Fault::LostRequest] {
         let mut sim = Sim::new(1);
         let store = FaultStore::new(MemoryStore::new());
-        let manager = manager(&sim, Arc::clone(&store));
+        let manager = sim.manager(Arc::clone(&store));
         sim.block_on(async {
             let token = create(&manager, [("n", 1)]).await;
             let session = open(&manager, &token).await;
@@ -320,7 +312,7 @@ fn a_destroy_whose_commit_failed_is_carried_out_by_the_abort() {
 fn anew_during_a_save(ended_by_another: bool) {
     let mut sim = Sim::new(1);
     let store = FaultStore::new(MemoryStore::new());
-    let manager = manager(&sim, Arc::clone(&store));
+    let manager = sim.manager(Arc::clone(&store));
     sim.block_on(async {
         let token = create(&manager, [("n", 1)]).await;
         let session = open(&manager, &token).await;
@@ -368,7 +360,7 @@ fn a_new_session_is_not_taken_for_the_one_that_was_gone() {
 fn no_closure_runs_for_a_session_that_is_gone() {
     for backend in Backend::SERVER {
         let mut sim = Sim::new(1);
-        let manager = manager(&sim, backend.store());
+        let manager = sim.manager(backend.store());
         sim.block_on(async {
             let token = create(&manager, [("n", 1)]).await;
             let session = open(&manager, &token).await;
@@ -392,7 +384,7 @@ fn no_closure_runs_for_a_session_that_is_gone() {
 fn a_retry_does_not_outlive_the_session() {
     // Between a conflict and the next attempt the session ends by time.
     let mut sim = Sim::new(1);
-    let store = FaultStore::new(TimelessStore(MemoryStore::new()));
+    let store = FaultStore::new(TimelessStore::new(MemoryStore::new()));
     let hour = Duration::from_secs(3600);
     let lifetime = Lifetime::new(Duration::from_millis(1), hour).unwrap();
     let manager = SessionManager::builder(Arc::clone(&store))

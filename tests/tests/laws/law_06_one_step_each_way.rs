@@ -4,29 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Error, Lifetime, ManualClock, SessionManager, StoreError};
+use session_core::{Directive, Error, Lifetime, SessionManager, StoreError};
 use session_tests::story::clock;
 use session_tests::{
-    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, anonymous, create, open, token_of,
+    Backend, Call, Counts, Fault, FaultStore, Sim, anonymous, create, open, stage, token_of,
 };
-
-type Counted = Arc<CountingStore<Arc<dyn session_core::SessionStore>>>;
-
-fn counted(backend: Backend, lifetime: Lifetime) -> (SessionManager, Counted, Arc<ManualClock>) {
-    let store = CountingStore::new(backend.store());
-    let clock = clock();
-    let manager = SessionManager::builder(Arc::clone(&store))
-        .clock(Arc::clone(&clock))
-        .lifetime(lifetime)
-        .build()
-        .unwrap();
-    (manager, store, clock)
-}
 
 #[test]
 fn a_reading_request_costs_one_command_a_writing_one_two_an_untouched_one_none() {
     for backend in Backend::ALL {
-        let (manager, store, _) = counted(backend, Lifetime::default());
+        let (manager, store, _) = stage(backend.store(), |builder| {
+            builder.lifetime(Lifetime::default())
+        });
         let run = async {
             let token = create(&manager, [("n", 1)]).await;
             assert_eq!(store.take(), Counts::CREATE);
@@ -66,7 +55,9 @@ fn a_reading_request_costs_one_command_a_writing_one_two_an_untouched_one_none()
 #[test]
 fn a_sign_in_on_a_new_session_is_one_creation_and_on_a_stored_one_one_update() {
     for backend in Backend::ALL {
-        let (manager, store, _) = counted(backend, Lifetime::default());
+        let (manager, store, _) = stage(backend.store(), |builder| {
+            builder.lifetime(Lifetime::default())
+        });
         let run = async {
             let session = anonymous(&manager).await;
             session.sign_in("user:1").unwrap();
@@ -87,7 +78,7 @@ fn a_sign_in_on_a_new_session_is_one_creation_and_on_a_stored_one_one_update() {
 /// Reads once a second for so long; how many writes that makes.
 fn touches(backend: Backend, idle: Duration, step: Duration, steps: u32) -> u64 {
     let lifetime = Lifetime::new(idle, Duration::from_secs(365 * 86_400)).unwrap();
-    let (manager, store, clock) = counted(backend, lifetime);
+    let (manager, store, clock) = stage(backend.store(), |builder| builder.lifetime(lifetime));
     let run = async {
         let mut token = create(&manager, [("n", 1)]).await;
         store.take();
@@ -147,7 +138,9 @@ fn activity_is_written_at_most_once_per_touch_interval() {
 #[test]
 fn activity_travels_with_other_changes() {
     for backend in Backend::ALL {
-        let (manager, store, clock) = counted(backend, Lifetime::default());
+        let (manager, store, clock) = stage(backend.store(), |builder| {
+            builder.lifetime(Lifetime::default())
+        });
         let run = async {
             let token = create(&manager, [("n", 1)]).await;
             clock.advance(Duration::from_secs(60));

@@ -3,26 +3,19 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Error, Lifetime, SessionManager, SessionStore};
+use session_core::{Directive, Error, Lifetime, SessionManager};
 use session_tests::sim::pause;
 use session_tests::{
     Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create,
     numbers, open, token_of,
 };
 
-fn manager(sim: &Sim, store: impl SessionStore) -> SessionManager {
-    SessionManager::builder(store)
-        .clock(sim.clock())
-        .build()
-        .unwrap()
-}
-
 #[test]
 fn a_commit_is_one_step_for_everyone_who_looks() {
     for backend in Backend::SERVER {
         for seed in 0..700 {
             let mut sim = Sim::new(seed);
-            let manager = manager(&sim, YieldStore::new(backend.store(), seed));
+            let manager = sim.manager(YieldStore::new(backend.store(), seed));
             let start = [("a", 0), ("b", 0), ("c", 0), ("0", 0)];
             let token = sim.block_on(create(&manager, start));
             for writer in 1..=2 {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Lifetime, ManualClock, Session, SessionManager, SessionStore};
+use session_core::{Directive, Lifetime, ManagerBuilder, ManualClock, Session, SessionManager};
 use session_tests::story::clock;
-use session_tests::{Backend, TimelessStore, anonymous, create, open, token_of};
+use session_tests::{Backend, TimelessStore, anonymous, create, open, stage, token_of};
 
 const IDLE: Duration = Duration::from_millis(10_007);
 const ABSOLUTE: Duration = Duration::from_millis(30_011);
@@ -16,24 +16,18 @@ fn lifetime() -> Lifetime {
     Lifetime::new(IDLE, ABSOLUTE).unwrap()
 }
 
-fn stage(store: impl SessionStore) -> (SessionManager, Arc<ManualClock>) {
-    let clock = clock();
-    let manager = SessionManager::builder(store)
-        .clock(Arc::clone(&clock))
-        .lifetime(lifetime())
-        .build()
-        .unwrap();
-    (manager, clock)
+fn living(builder: ManagerBuilder) -> ManagerBuilder {
+    builder.lifetime(lifetime())
 }
 
 /// Every store as it is, and as one that leaves all deadlines to others.
 fn stages() -> Vec<(String, SessionManager, Arc<ManualClock>)> {
     let with_time = Backend::ALL.map(|backend| {
-        let (manager, clock) = stage(backend.store());
+        let (manager, _, clock) = stage(backend.store(), living);
         (format!("{backend:?}"), manager, clock)
     });
     let timeless = Backend::ALL.map(|backend| {
-        let (manager, clock) = stage(TimelessStore(backend.store()));
+        let (manager, _, clock) = stage(TimelessStore::new(backend.store()), living);
         (format!("{backend:?} that ignores time"), manager, clock)
     });
     with_time.into_iter().chain(timeless).collect()

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Directive, Event, EventKind, KeyRing, Lifetime, ManagerBuilder, ManualClock, OnReuse, Rotation,
+    Directive, Event, EventKind, KeyRing, Lifetime, ManagerBuilder, OnReuse, Rotation,
     SessionManager,
 };
 use session_tests::sim::pause;
 use session_tests::story::clock;
 use session_tests::{
-    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, create, open,
-    token_of,
+    Backend, Call, Counts, Fault, FaultStore, Sim, YieldStore, create, open, stage, token_of,
 };
 
 const TTL: Duration = Duration::from_secs(5);
@@ -207,18 +206,6 @@ fn a_browser_over_a_bad_network_is_never_thrown_out() {
     }
 }
 
-type Counted = Arc<CountingStore<Arc<dyn session_core::SessionStore>>>;
-
-fn stage(
-    backend: Backend,
-    set: impl FnOnce(ManagerBuilder) -> ManagerBuilder,
-) -> (SessionManager, Counted, Arc<ManualClock>) {
-    let store = CountingStore::new(backend.store());
-    let clock = clock();
-    let builder = SessionManager::builder(Arc::clone(&store)).clock(Arc::clone(&clock));
-    (set(builder).build().unwrap(), store, clock)
-}
-
 async fn read(manager: &SessionManager, token: &str) -> Directive {
     let session = open(manager, token).await;
     assert!(!session.is_new());
@@ -228,7 +215,7 @@ async fn read(manager: &SessionManager, token: &str) -> Directive {
 #[test]
 fn a_request_costs_what_it_did_but_for_one_write_where_a_rotation_is_due() {
     for backend in Backend::SERVER {
-        let (manager, store, clock) = stage(backend, rotating);
+        let (manager, store, clock) = stage(backend.store(), rotating);
         let run = async {
             let token = create(&manager, [("n", 1)]).await;
             store.take();
@@ -274,7 +261,7 @@ fn a_very_long_ttl_writes_nothing() {
             ttl: Duration::from_secs(10 * 365 * 24 * 3600),
             ..Rotation::default()
         };
-        let (manager, store, clock) = stage(backend, |builder| builder.rotation(long));
+        let (manager, store, clock) = stage(backend.store(), |builder| builder.rotation(long));
         let run = async {
             let token = create(&manager, [("n", 1)]).await;
             store.take();
@@ -295,7 +282,7 @@ fn a_very_long_ttl_writes_nothing() {
 #[test]
 fn rotation_moves_neither_deadline_nor_epoch_nor_csrf_token_nor_data() {
     for backend in Backend::SERVER {
-        let (manager, _, clock) = stage(backend, rotating);
+        let (manager, _, clock) = stage(backend.store(), rotating);
         let run = async {
             let session = manager.open(&[]).await.unwrap();
             session.insert("n", 1).unwrap();
@@ -334,7 +321,7 @@ fn rotation_moves_neither_deadline_nor_epoch_nor_csrf_token_nor_data() {
 #[test]
 fn nothing_is_rotated_where_no_token_can_be_told() {
     for backend in Backend::SERVER {
-        let (manager, store, clock) = stage(backend, rotating);
+        let (manager, store, clock) = stage(backend.store(), rotating);
         let run = async {
             let token = create(&manager, [("n", 1)]).await;
             clock.advance(TTL);
@@ -371,7 +358,7 @@ fn nothing_is_rotated_where_no_token_can_be_told() {
 #[test]
 fn a_token_is_never_told_twice_where_tokens_rotate() {
     for backend in Backend::SERVER {
-        let (manager, _, clock) = stage(backend, |builder| {
+        let (manager, _, clock) = stage(backend.store(), |builder| {
             rotating(builder)
                 .rotation(Rotation {
                     ttl: 10_000 * TTL,

@@ -1,30 +1,18 @@
 //! Law 11: renewal strands nobody and admits nobody (S8).
 
+use std::convert::identity;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Error, ManualClock, SessionManager};
+use session_core::{Directive, Error, SessionManager};
 use session_tests::sim::pause;
-use session_tests::story::clock;
 use session_tests::{
-    Backend, CountingStore, Counts, Sim, YieldStore, anonymous, create, numbers, open, token_of,
+    Backend, Counts, Sim, YieldStore, anonymous, create, numbers, open, stage, token_of,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
 const GRACE: Duration = Duration::from_secs(60);
-
-type Counted = Arc<CountingStore<Arc<dyn session_core::SessionStore>>>;
-
-fn stage(backend: Backend) -> (SessionManager, Counted, Arc<ManualClock>) {
-    let store = CountingStore::new(backend.store());
-    let clock = clock();
-    let manager = SessionManager::builder(Arc::clone(&store))
-        .clock(Arc::clone(&clock))
-        .build()
-        .unwrap();
-    (manager, store, clock)
-}
 
 async fn renew(manager: &SessionManager, token: &str) -> String {
     let session = open(manager, token).await;
@@ -35,7 +23,7 @@ async fn renew(manager: &SessionManager, token: &str) -> String {
 #[test]
 fn what_was_loaded_before_a_renewal_cannot_write_after_it() {
     for backend in Backend::SERVER {
-        let (manager, _, _) = stage(backend);
+        let (manager, _, _) = stage(backend.store(), identity);
         let run = async {
             let token = create(&manager, [("n", 1)]).await;
             let writing = open(&manager, &token).await;
@@ -70,7 +58,7 @@ fn what_was_loaded_before_a_renewal_cannot_write_after_it() {
 #[test]
 fn a_token_that_was_just_retired_is_answered_as_anonymous_and_stores_nothing() {
     for backend in Backend::SERVER {
-        let (manager, store, clock) = stage(backend);
+        let (manager, store, clock) = stage(backend.store(), identity);
         let run = async {
             let old = create(&manager, [("n", 1)]).await;
             let new = renew(&manager, &old).await;
@@ -107,7 +95,7 @@ fn a_token_that_was_just_retired_is_answered_as_anonymous_and_stores_nothing() {
 #[test]
 fn a_retired_token_beside_the_new_one_does_no_harm() {
     for backend in Backend::SERVER {
-        let (manager, _, _) = stage(backend);
+        let (manager, _, _) = stage(backend.store(), identity);
         let run = async {
             let old = create(&manager, [("n", 1)]).await;
             let new = renew(&manager, &old).await;
@@ -128,7 +116,7 @@ fn a_retired_token_beside_the_new_one_does_no_harm() {
 #[test]
 fn a_sign_in_with_a_retired_token_starts_a_session_with_this_requests_inserts() {
     for backend in Backend::SERVER {
-        let (manager, _, _) = stage(backend);
+        let (manager, _, _) = stage(backend.store(), identity);
         let run = async {
             let old = create(&manager, [("theirs", 1)]).await;
             let former = open(&manager, &old).await.id();
@@ -150,7 +138,7 @@ fn a_sign_in_with_a_retired_token_starts_a_session_with_this_requests_inserts() 
 #[test]
 fn a_sign_in_retires_every_former_token_at_once() {
     for backend in Backend::SERVER {
-        let (manager, _, clock) = stage(backend);
+        let (manager, _, clock) = stage(backend.store(), identity);
         let run = async {
             let first = create(&manager, [("basket", 1)]).await;
             let second = renew(&manager, &first).await;
@@ -179,7 +167,7 @@ fn a_sign_in_retires_every_former_token_at_once() {
 #[test]
 fn another_principal_inherits_nothing() {
     for backend in Backend::ALL {
-        let (manager, _, _) = stage(backend);
+        let (manager, _, _) = stage(backend.store(), identity);
         let run = async {
             let session = anonymous(&manager).await;
             session.insert("secret", 1).unwrap();
@@ -277,7 +265,7 @@ fn parallel_renewals_and_writers_leave_one_live_token_in_any_interleaving() {
 #[test]
 fn a_renewal_keeps_what_others_wrote_before_it() {
     for backend in Backend::SERVER {
-        let (manager, _, _) = stage(backend);
+        let (manager, _, _) = stage(backend.store(), identity);
         let run = async {
             let token = create(&manager, [("n", 1)]).await;
             let renewing = open(&manager, &token).await;
@@ -300,7 +288,7 @@ fn a_renewal_keeps_what_others_wrote_before_it() {
 
 #[test]
 fn retired_tokens_are_known_for_a_minute() {
-    let (manager, _, clock) = stage(Backend::Memory);
+    let (manager, _, clock) = stage(Backend::Memory.store(), identity);
     let run = async {
         let mut tokens = vec![create(&manager, [("n", 1)]).await];
         for _ in 0..8 {

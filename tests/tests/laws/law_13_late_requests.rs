@@ -10,12 +10,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use session_core::{
     Directive, EndReason, Event, EventKind, Key, KeyRing, ManagerBuilder, ManualClock,
-    OnMaxSessions, OnReuse, Rotation, Session, SessionManager, SessionStore, Timestamp,
+    OnMaxSessions, OnReuse, Rotation, Session, SessionManager, Timestamp,
 };
 use session_tests::sim::pause;
 use session_tests::story::clock;
 use session_tests::{
-    Backend, CountingStore, Counts, Sim, YieldStore, anonymous, create, open, sign_in, token_of,
+    Backend, Counted, Counts, Sim, YieldStore, anonymous, create, open, sign_in, stage, token_of,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -242,10 +242,9 @@ fn a_late_request_with_a_token_that_was_over_when_it_arrived_is_theft() {
 }
 
 fn plain(backend: Backend, set: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Stage {
-    let (clock, store) = (clock(), CountingStore::new(backend.store()));
-    let builder = SessionManager::builder(Arc::clone(&store)).clock(Arc::clone(&clock));
+    let (manager, store, clock) = stage(backend.store(), set);
     Stage {
-        manager: set(builder).build().unwrap(),
+        manager,
         store,
         clock,
     }
@@ -253,7 +252,7 @@ fn plain(backend: Backend, set: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -
 
 struct Stage {
     manager: SessionManager,
-    store: Arc<CountingStore<Arc<dyn SessionStore>>>,
+    store: Counted,
     clock: Arc<ManualClock>,
 }
 

@@ -7,23 +7,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Directive, Error, ManagerBuilder, ManualClock, OnMaxSessions, Session, SessionId,
-    SessionManager, StoreError,
+    Directive, Error, ManualClock, OnMaxSessions, Session, SessionId, SessionManager, StoreError,
 };
 use session_tests::sim::pause;
-use session_tests::story::clock;
-use session_tests::{Backend, Sim, YieldStore, anonymous, open, sign_in, token_of};
+use session_tests::{Backend, Sim, YieldStore, anonymous, open, sign_in, stage, token_of};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn stage(
-    backend: Backend,
-    set: impl FnOnce(ManagerBuilder) -> ManagerBuilder,
-) -> (SessionManager, Arc<ManualClock>) {
-    let clock = clock();
-    let builder = SessionManager::builder(backend.store()).clock(Arc::clone(&clock));
-    (set(builder).build().unwrap(), clock)
-}
 
 async fn ids(manager: &SessionManager, name: &str) -> Vec<SessionId> {
     let sessions = manager.sessions_of(name).await.unwrap();
@@ -33,7 +22,7 @@ async fn ids(manager: &SessionManager, name: &str) -> Vec<SessionId> {
 #[test]
 fn a_listing_tells_what_an_owner_wants_to_know() {
     for backend in Backend::SERVER {
-        let (manager, clock) = stage(backend, |builder| builder);
+        let (manager, _, clock) = stage(backend.store(), |builder| builder);
         let run = async {
             let began = clock.now();
             let session = anonymous(&manager).await;
@@ -72,7 +61,7 @@ fn a_listing_tells_what_an_owner_wants_to_know() {
 #[test]
 fn revocation_takes_effect_on_the_very_next_request() {
     for backend in Backend::SERVER {
-        let (manager, _) = stage(backend, |builder| builder);
+        let (manager, _, _) = stage(backend.store(), |builder| builder);
         let run = async {
             let (phone, _) = sign_in(&manager, "user:1").await;
             let (laptop, laptop_id) = sign_in(&manager, "user:1").await;
@@ -119,7 +108,7 @@ fn revocation_takes_effect_on_the_very_next_request() {
 #[test]
 fn others_are_signed_out_by_who_has_just_signed_in() {
     for backend in Backend::SERVER {
-        let (manager, _) = stage(backend, |builder| builder);
+        let (manager, _, _) = stage(backend.store(), |builder| builder);
         let run = async {
             sign_in(&manager, "user:1").await;
             // A change of password: sign in anew, and everywhere else out.
@@ -140,7 +129,7 @@ fn others_are_signed_out_by_who_has_just_signed_in() {
 #[test]
 fn a_sealed_store_says_that_it_cannot() {
     for backend in [Backend::Signed, Backend::Encrypted] {
-        let (manager, _) = stage(backend, |builder| builder);
+        let (manager, _, _) = stage(backend.store(), |builder| builder);
         let run = async {
             let unsupported = |error: Error| {
                 assert!(
@@ -168,7 +157,7 @@ fn a_sealed_store_says_that_it_cannot() {
 #[test]
 fn the_oldest_session_makes_room() {
     for backend in Backend::SERVER {
-        let (manager, clock) = stage(backend, |builder| {
+        let (manager, _, clock) = stage(backend.store(), |builder| {
             builder.max_sessions(2, OnMaxSessions::RevokeOldest)
         });
         let run = async {
@@ -208,7 +197,7 @@ fn the_oldest_session_makes_room() {
 #[test]
 fn a_sign_in_too_many_is_refused() {
     for backend in Backend::SERVER {
-        let (manager, clock) = stage(backend, |builder| {
+        let (manager, _, clock) = stage(backend.store(), |builder| {
             builder.max_sessions(2, OnMaxSessions::Refuse)
         });
         let run = async {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use serde::{Serialize, Serializer};
 use session_core::{Codec, Directive, Session, SessionManager};
-use session_tests::{Backend, CountingStore, Counts, anonymous, open, token_of};
+use session_tests::{Backend, Counted, CountingStore, Counts, anonymous, open, stage, token_of};
 
 type Prefs = HashMap<String, u64>;
 
@@ -33,15 +33,13 @@ fn rehashed(prefs: Option<Prefs>) -> Prefs {
 }
 
 struct Fixture {
-    store: Arc<CountingStore<Arc<dyn session_core::SessionStore>>>,
+    store: Counted,
     manager: SessionManager,
     token: String,
 }
 
 fn fixture(backend: Backend, codec: Codec) -> Fixture {
-    let store = CountingStore::new(backend.store());
-    let builder = SessionManager::builder(Arc::clone(&store)).codec(codec);
-    let manager = builder.build().unwrap();
+    let (manager, store, _) = stage(backend.store(), |builder| builder.codec(codec));
     let token = async {
         let session = anonymous(&manager).await;
         session.insert("prefs", forth()).unwrap();

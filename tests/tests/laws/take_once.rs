@@ -13,13 +13,6 @@ use session_tests::{
     numbers, open,
 };
 
-fn manager(sim: &Sim, store: impl SessionStore) -> SessionManager {
-    SessionManager::builder(store)
-        .clock(sim.clock())
-        .build()
-        .unwrap()
-}
-
 /// What a request beside those that take does to the session.
 async fn disturb(session: &Session, what: usize, who: u64) {
     match what {
@@ -44,8 +37,8 @@ fn race(backend: Backend, seed: u64) -> (Vec<u64>, Vec<String>) {
     let mut sim = Sim::new(seed);
     let store = Arc::new(YieldStore::new(backend.store(), seed));
     let processes = [
-        manager(&sim, Arc::clone(&store)),
-        manager(&sim, Arc::clone(&store)),
+        sim.manager(Arc::clone(&store)),
+        sim.manager(Arc::clone(&store)),
     ];
     let token = sim.block_on(create(&processes[0], [("code", 7), ("kept", 1), ("n", 0)]));
     let takers = 2 + sim.rng().below(3);
@@ -97,10 +90,10 @@ fn one_gets_it_while_the_session_moves_to_another_store() {
             let mut sim = Sim::new(seed);
             let from = Arc::new(YieldStore::new(old.store(), seed));
             let to = Arc::new(YieldStore::new(new.store(), seed));
-            let token = sim.block_on(create(&manager(&sim, Arc::clone(&from)), [("code", 7)]));
+            let token = sim.block_on(create(&sim.manager(Arc::clone(&from)), [("code", 7)]));
             let moving = [0, 1].map(|_| {
                 let store = MigratingStore::new(Arc::clone(&to), Arc::clone(&from)).unwrap();
-                manager(&sim, store)
+                sim.manager(store)
             });
             let taken: Vec<_> = (0..4)
                 .map(|who| {
@@ -136,8 +129,8 @@ fn race_with_faults(backend: Backend, seed: u64) {
     let faults = FaultStore::new(backend.store());
     let store = Arc::new(YieldStore::new(Arc::clone(&faults), seed));
     let processes = [
-        manager(&sim, Arc::clone(&store)),
-        manager(&sim, Arc::clone(&store)),
+        sim.manager(Arc::clone(&store)),
+        sim.manager(Arc::clone(&store)),
     ];
     let token = sim.block_on(create(&processes[0], [("code", 100)]));
     for _ in 0..6 {
@@ -213,7 +206,7 @@ impl Fixture {
         let mut sim = Sim::new(1);
         let faults = FaultStore::new(backend.store());
         let counts = CountingStore::new(Arc::clone(&faults));
-        let manager = manager(&sim, Arc::clone(&counts));
+        let manager = sim.manager(Arc::clone(&counts));
         let token = sim.block_on(create(&manager, [("code", 7), ("kept", 1)]));
         counts.take();
         Self {

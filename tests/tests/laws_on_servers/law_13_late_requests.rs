@@ -9,22 +9,14 @@ use session_core::{Directive, EndReason, Session, SessionManager, SessionStore};
 use session_mongo::MongoStore;
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, MongoServer, RedisCluster, RedisServer};
-use session_tests::{Rng, open, sign_in};
+use session_tests::{PATIENCE, Rng, open, patient, sign_in};
 
 const ROUNDS: u64 = 400;
-/// Machines may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 type Managers = [SessionManager; 2];
 
 fn managers(stores: [Arc<dyn SessionStore>; 2]) -> Managers {
-    stores.map(|store| {
-        let builder = SessionManager::builder(store).deadlines(session_core::Deadlines {
-            call: PATIENCE,
-            commit: PATIENCE,
-        });
-        builder.build().unwrap()
-    })
+    stores.map(patient)
 }
 
 async fn redis(url: &str, layout: Layout) -> Managers {

@@ -5,25 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use session_core::conformance::Suite;
-use session_core::{Deadlines, MigratingStore, SessionManager, SessionStore};
+use session_core::{MigratingStore, SessionManager, SessionStore};
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, MongoServer, RedisServer};
-use session_tests::{MigratingSite, anonymous, open, token_of};
+use session_tests::{MigratingSite, PATIENCE, anonymous, open, patient, token_of};
 
 const VISITORS: usize = 40;
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn manager(store: impl SessionStore) -> SessionManager {
-    let patient = Deadlines {
-        call: PATIENCE,
-        commit: PATIENCE,
-    };
-    SessionManager::builder(store)
-        .deadlines(patient)
-        .build()
-        .unwrap()
-}
 
 /// One person's browser, two tabs of it, until the site has moved.
 async fn visit(
@@ -85,14 +73,14 @@ async fn from_mongo_to_redis_under_load_nobody_is_signed_out() {
         )
     };
     let managers = Arc::new(vec![
-        manager(old().await),
-        manager(
+        patient(old().await),
+        patient(
             MigratingStore::new(new().await, old().await)
                 .unwrap()
                 .standing_by(),
         ),
-        manager(MigratingStore::new(new().await, old().await).unwrap()),
-        manager(new().await),
+        patient(MigratingStore::new(new().await, old().await).unwrap()),
+        patient(new().await),
     ]);
     let (phase, stop) = (
         Arc::new(AtomicU64::new(0)),

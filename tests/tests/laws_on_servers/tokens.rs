@@ -15,12 +15,10 @@ use session_core::{
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, MongoServer, RedisCluster, RedisServer};
-use session_tests::{anonymous, open, sign_in, token_of};
+use session_tests::{PATIENCE, PATIENT, anonymous, open, sign_in, token_of};
 
 const TTL: Duration = Duration::from_secs(5);
 const OVERLAP: Duration = Duration::from_secs(10);
-/// Machines may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The system's clock, some time ahead.
 #[derive(Clone, Debug, Default)]
@@ -66,10 +64,7 @@ impl Site {
         [0, 1].map(|at| {
             let builder = SessionManager::builder(Arc::clone(&self.stores[at]))
                 .clock(self.clock.clone())
-                .deadlines(session_core::Deadlines {
-                    call: PATIENCE,
-                    commit: PATIENCE,
-                })
+                .deadlines(PATIENT)
                 .keys(KeyRing::new([7; 32]).unwrap());
             set(builder).build().unwrap()
         })

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use session_core::{
-    Clock, Codec, Deadlines, Directive, Ended, Error, Key, SessionId, SessionManager, SystemClock,
+    Clock, Codec, Directive, Ended, Error, Key, SessionId, SessionManager, SystemClock,
 };
-use session_tests::{Rng, anonymous, open, token_of};
+use session_tests::{PATIENT, Rng, anonymous, open, token_of};
 use tokio::task::JoinSet;
 
 use super::client::Client;
@@ -49,13 +49,8 @@ struct World {
 }
 
 pub(crate) async fn manager(site: &Site, codec: Codec) -> SessionManager {
-    let long = Duration::from_secs(30);
-    let deadlines = Deadlines {
-        call: long,
-        commit: long,
-    };
     let builder = SessionManager::builder(site.store(PREFIX).await);
-    builder.codec(codec).deadlines(deadlines).build().unwrap()
+    builder.codec(codec).deadlines(PATIENT).build().unwrap()
 }
 
 /// Every other session is never ended, so that what was acknowledged adds up; the rest are renewed

@@ -10,9 +10,8 @@ use mongodb::{Client, Collection};
 use session_core::conformance::Suite;
 use session_core::{Ended, Lifetime, Record, SessionId, SessionStore, Timestamp};
 use session_mongo::{ConnectError, MongoStore, MongoStoreBuilder};
+use session_tests::PATIENCE;
 use session_tests::servers::{MongoReplicaSet, MongoServer};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn builder(server: &MongoServer, collection: &str) -> MongoStoreBuilder {
     MongoStore::builder(server.uri())

@@ -9,11 +9,10 @@ use mongodb::options::IndexOptions;
 use mongodb::{Client, Collection, IndexModel};
 use session_core::{Ended, Lifetime, Record, SessionId, SessionStore, Timestamp};
 use session_mongo::{ConnectError, MongoStore, MongoStoreBuilder};
+use session_tests::PATIENCE;
 use session_tests::servers::MongoServer;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn builder(uri: impl Into<session_mongo::Source>) -> MongoStoreBuilder {
     MongoStore::builder(uri).deadline(PATIENCE)

@@ -9,6 +9,8 @@ use session_core::{Ended, SessionId, SessionStore};
 use session_redis::{Layout, RedisStore, RedisStoreBuilder};
 use session_tests::servers::{Builder, Engine, RedisCluster, RedisSentinel, RedisServer};
 
+use crate::patient;
+
 /// What the store sends, and what its scripts call, where sessions are hashes.
 const COMMANDS: [&str; 16] = [
     "eval",
@@ -72,8 +74,7 @@ fn set_user(server: &RedisServer, user: &str, rules: &[String]) {
 
 fn builder(url: &str) -> RedisStoreBuilder {
     let builder = RedisStore::builder(url).username("shop").password("secret");
-    let patience = Duration::from_secs(10);
-    builder.deadline(patience).connect_timeout(patience)
+    patient(builder)
 }
 
 async fn suite(url: &str, layout: Layout, rounds: u32) -> Report {

@@ -9,6 +9,8 @@ use session_core::conformance::{Outcome, Suite, cases};
 use session_redis::{Layout, RedisStore, RedisStoreBuilder, Source};
 use session_tests::servers::{Engine, RedisCluster, RedisSentinel, RedisServer, plain_redis};
 
+use crate::connect;
+
 /// For another kind of server.
 const MANY: u32 = 64;
 /// For another way to one that is known.
@@ -27,11 +29,7 @@ async fn layout_keeps_the_contract(
     rounds: u32,
     builder: impl Fn() -> RedisStoreBuilder,
 ) {
-    let suite = Suite::new(|| {
-        let patience = Duration::from_secs(10);
-        let builder = builder().deadline(patience).connect_timeout(patience);
-        async move { builder.connect().await.unwrap() }
-    });
+    let suite = Suite::new(|| connect(builder()));
     let report = suite
         .rounds(rounds)
         .time_limit(Duration::from_secs(300))

@@ -13,13 +13,13 @@ use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisCluster, RedisServer};
 use session_tests::{Rng, create, numbers, open};
 
+use crate::connect;
+
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const LAYOUTS: [Layout; 2] = [Layout::Fields, Layout::Packed];
 
 async fn store(url: &str, layout: Layout) -> RedisStore {
-    let patience = Duration::from_secs(20);
-    let builder = RedisStore::builder(url).layout(layout).deadline(patience);
-    builder.connect_timeout(patience).connect().await.unwrap()
+    connect(RedisStore::builder(url).layout(layout)).await
 }
 
 async fn both(url: &str) -> (RedisStore, RedisStore) {

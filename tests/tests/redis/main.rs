@@ -16,9 +16,20 @@ mod faults_cluster;
 mod faults_sentinel;
 mod faults_writes;
 mod index;
-mod index_packed;
 mod layouts;
 mod link;
 mod load;
 mod marks;
 mod sizes;
+
+use session_redis::{RedisStore, RedisStoreBuilder};
+use session_tests::PATIENCE;
+
+/// A store for which no busy machine is too slow.
+async fn connect(builder: RedisStoreBuilder) -> RedisStore {
+    patient(builder).connect().await.unwrap()
+}
+
+fn patient(builder: RedisStoreBuilder) -> RedisStoreBuilder {
+    builder.deadline(PATIENCE).connect_timeout(PATIENCE)
+}

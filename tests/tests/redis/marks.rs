@@ -10,13 +10,12 @@ use session_core::{
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 
+use crate::connect;
+
 const LAYOUTS: [Layout; 2] = [Layout::Fields, Layout::Packed];
 
 async fn over(server: &RedisServer, layout: Layout) -> RedisStore {
-    let patience = Duration::from_secs(10);
-    let builder = RedisStore::builder(server.url()).layout(layout);
-    let builder = builder.deadline(patience).connect_timeout(patience);
-    builder.connect().await.unwrap()
+    connect(RedisStore::builder(server.url()).layout(layout)).await
 }
 
 async fn create(store: &RedisStore, principal: Option<&str>, now: Timestamp) -> SessionId {

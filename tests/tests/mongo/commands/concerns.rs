@@ -10,16 +10,15 @@ use mongodb::options::{
 use session_core::{Ended, ManualClock, Session, SessionId, SessionManager, SessionStore};
 use session_mongo::{MongoStore, MongoStoreBuilder, Source};
 use session_tests::servers::MongoReplicaSet;
-use session_tests::{anonymous, open, token_of};
+use session_tests::{PATIENCE, PATIENT, anonymous, open, patient, token_of};
 
 use super::watch::{Sent, Watch};
-use super::{PATIENCE, manager, patient};
 
 /// One of each write: its name and its write concern.
 async fn writes(watch: &Watch, store: MongoStore) -> Vec<(&'static str, Option<Document>)> {
     let clock = ManualClock::new(SystemTime::now().into());
     let builder = SessionManager::builder(store.clone()).clock(clock.clone());
-    let manager = builder.deadlines(patient()).build().unwrap();
+    let manager = builder.deadlines(PATIENT).build().unwrap();
     let mut writes = Vec::new();
     let mut take = |what| {
         let sent = watch.take();
@@ -134,7 +133,7 @@ async fn loaded(
     builder: MongoStoreBuilder,
 ) -> (Sent, ServerAddress) {
     let store = builder.deadline(PATIENCE).connect().await.unwrap();
-    let manager = manager(&store);
+    let manager = patient(store.clone());
     // On all three, so that any of them can answer.
     let token = session_tests::create(&manager, [("a", 1)]).await;
     watch.take();

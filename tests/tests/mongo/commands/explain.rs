@@ -5,11 +5,11 @@ use mongodb::{Client, Database};
 use session_core::SessionStore;
 use session_core::conformance::Suite;
 use session_core::{Clock, Ended, SystemClock};
-use session_tests::anonymous;
 use session_tests::servers::MongoServer;
+use session_tests::{anonymous, patient};
 
 use super::watch::Sent;
-use super::{manager, watched};
+use super::watched;
 
 /// What belongs to the connection and not to the command.
 const OF_THE_DRIVER: [&str; 6] = [
@@ -51,7 +51,7 @@ fn number(stats: &Document, field: &str) -> i64 {
 async fn site() -> (MongoServer, Client, super::Watch, session_mongo::MongoStore) {
     let server = MongoServer::start();
     let (client, watch, store) = watched(&server.uri()).await;
-    let manager = manager(&store);
+    let manager = patient(store.clone());
     for n in 0..40 {
         let session = anonymous(&manager).await;
         session.insert("n", n).unwrap();
@@ -111,7 +111,7 @@ async fn one_session_is_found_by_its_id_alone() {
 #[tokio::test]
 async fn an_update_examines_one_key_and_one_document() {
     let (_server, client, watch, store) = site().await;
-    let manager = manager(&store);
+    let manager = patient(store.clone());
     let token = session_tests::create(&manager, [("a", 1)]).await;
     let database = client.database("sessions");
     for exact in [false, true] {

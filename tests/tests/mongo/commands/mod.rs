@@ -6,16 +6,11 @@ mod explain;
 mod requests;
 mod watch;
 
-use std::time::Duration;
-
 use mongodb::Client;
-use session_core::{Deadlines, SessionManager};
 use session_mongo::MongoStore;
+use session_tests::PATIENCE;
 
 use watch::Watch;
-
-/// A busy machine is no reason to fail.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A store on the server at `uri` that has its indexes, and all that it sends from now on.
 async fn watched(uri: &str) -> (Client, Watch, MongoStore) {
@@ -24,16 +19,4 @@ async fn watched(uri: &str) -> (Client, Watch, MongoStore) {
     let store = builder.connect().await.unwrap();
     watch.take();
     (client, watch, store)
-}
-
-fn patient() -> Deadlines {
-    Deadlines {
-        call: PATIENCE * 2,
-        commit: PATIENCE * 2,
-    }
-}
-
-fn manager(store: &MongoStore) -> SessionManager {
-    let builder = SessionManager::builder(store.clone()).deadlines(patient());
-    builder.build().unwrap()
 }

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use session_core::{Directive, Ended, KeyRing, ManualClock, Session, SessionManager, SessionStore};
 use session_tests::servers::MongoServer;
-use session_tests::{anonymous, numbers, open, token_of};
+use session_tests::{PATIENT, anonymous, numbers, open, patient, token_of};
 
-use super::{manager, patient, watched};
+use super::watched;
 
 const WRITTEN: &str = "find update";
 
@@ -21,7 +21,7 @@ async fn the_commands_of_each_request() {
     let clock = ManualClock::new(SystemTime::now().into());
     let builder = SessionManager::builder(store.clone())
         .clock(clock.clone())
-        .deadlines(patient());
+        .deadlines(PATIENT);
     let manager = builder.keys(KeyRing::generate().unwrap()).build().unwrap();
     let commit = async |session: &Session| manager.commit(session).await.unwrap();
 
@@ -136,7 +136,7 @@ async fn the_commands_of_each_request() {
 async fn the_commands_of_two_at_once() {
     let server = MongoServer::start();
     let (_, watch, store) = watched(&server.uri()).await;
-    let [one, two] = [manager(&store), manager(&store)];
+    let [one, two] = [patient(store.clone()), patient(store.clone())];
     let token = session_tests::create(&one, [("n", 0)]).await;
     let more = |number: Option<u64>| number.unwrap_or(0) + 1;
 

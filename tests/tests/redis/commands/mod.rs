@@ -5,12 +5,10 @@ mod bench;
 mod packed;
 mod requests;
 
-use std::time::Duration;
-
-use session_core::{Deadlines, Session, SessionManager};
+use session_core::{Session, SessionManager};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
-use session_tests::{anonymous, open, token_of};
+use session_tests::{PATIENT, anonymous, open, token_of};
 
 use bench::Bench;
 
@@ -22,17 +20,7 @@ async fn connect(server: &RedisServer) -> RedisStore {
 }
 
 async fn connect_with(server: &RedisServer, layout: Layout) -> RedisStore {
-    let patience = Duration::from_secs(10);
-    let builder = RedisStore::builder(server.url()).layout(layout);
-    let builder = builder.deadline(patience).connect_timeout(patience);
-    builder.connect().await.unwrap()
-}
-
-fn patient() -> Deadlines {
-    Deadlines {
-        call: Duration::from_secs(20),
-        commit: Duration::from_secs(20),
-    }
+    crate::connect(RedisStore::builder(server.url()).layout(layout)).await
 }
 
 fn insert(session: &Session, key: &str, number: u64) {
@@ -45,7 +33,7 @@ async fn a_script_is_sent_once() {
         let server = RedisServer::start(engine);
         let store = connect(&server).await;
         let manager = SessionManager::builder(store)
-            .deadlines(patient())
+            .deadlines(PATIENT)
             .build()
             .unwrap();
         let bench = Bench::new(&server);

@@ -6,17 +6,17 @@ use session_core::conformance::Suite;
 use session_core::{Directive, Ended, KeyRing, ManualClock, Session, SessionManager, SessionStore};
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, RedisServer};
-use session_tests::{anonymous, open, token_of};
+use session_tests::{PATIENT, anonymous, open, token_of};
 
 use super::bench::Bench;
-use super::{CREATE, connect, insert, patient};
+use super::{CREATE, connect, insert};
 
 /// Every script once, so that the server knows them all.
 pub(super) async fn warm_up(store: &RedisStore) {
     let report = Suite::new(|| async { store.clone() }).rounds(1).run().await;
     assert!(report.is_success(), "{report}");
     let manager = SessionManager::builder(store.clone())
-        .deadlines(patient())
+        .deadlines(PATIENT)
         .build()
         .unwrap();
     let session = anonymous(&manager).await;

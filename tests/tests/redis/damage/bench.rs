@@ -1,7 +1,7 @@
 //! A server, a store on it, and another program that damages what is there.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use redis::{Connection, ToRedisArgs};
 use session_core::{
@@ -11,6 +11,8 @@ use session_core::{
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 use tokio::runtime::Runtime;
+
+use crate::connect;
 
 pub(super) const OWNER: &str = "user:1";
 
@@ -45,12 +47,8 @@ impl Bench {
     pub(super) fn over(engine: Engine, layout: Layout) -> Self {
         let server = RedisServer::start(engine);
         let runtime = Runtime::new().unwrap();
-        let patience = Duration::from_secs(10);
-        let builder = RedisStore::builder(server.url())
-            .layout(layout)
-            .deadline(patience)
-            .connect_timeout(patience);
-        let store = runtime.block_on(builder.connect()).unwrap();
+        let builder = RedisStore::builder(server.url()).layout(layout);
+        let store = runtime.block_on(connect(builder));
         let client = redis::Client::open(server.url()).unwrap();
         Self {
             runtime,

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use session_core::{Ended, Key, SessionId, SessionStore, StoreError};
-use session_redis::RedisStore;
-use session_tests::servers::RedisServer;
+use session_redis::{Layout, RedisStore};
 use session_tests::{Proxy, Rng};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
 use super::held::Words;
-use super::site::{PROBATION, Site, Truth};
+use super::site::{PROBATION, Site};
 use super::steps::{anonymous, create, heal, id, of, of_later, sign_in};
 
 /// What is interrupted.
@@ -105,10 +104,10 @@ const DEADLINE: Duration = Duration::from_millis(600);
 const SHORT: i64 = 11_200;
 
 /// A store by way of the proxy, which does not wait long.
-async fn hasty(proxy: &Proxy, prefix: &str) -> RedisStore {
+async fn hasty(proxy: &Proxy, prefix: &str, layout: Layout) -> RedisStore {
     let store = RedisStore::builder(proxy.url())
         .prefix(prefix)
-        .layout(super::LAYOUT)
+        .layout(layout)
         .deadline(DEADLINE);
     // The answer to the first call may take long on a busy machine; what comes after is about what
     // is cut.
@@ -122,7 +121,7 @@ async fn hasty(proxy: &Proxy, prefix: &str) -> RedisStore {
 
 /// One operation that is interrupted at one step, under a prefix of its own.
 async fn interrupt(
-    server: &RedisServer,
+    site: &Site,
     words: &Words,
     direct: RedisStore,
     prefix: &str,
@@ -132,9 +131,9 @@ async fn interrupt(
 ) {
     let case = format!("{act:?} at {step}, {cut:?}");
     let session = act.prepare(&direct).await;
-    let before = truth(server, prefix);
-    let proxy = Proxy::start(server.address()).await;
-    let store = hasty(&proxy, prefix).await;
+    let before = site.truth(prefix);
+    let proxy = Proxy::start(site.masters()[0].address()).await;
+    let store = hasty(&proxy, prefix, site.layout).await;
     let bytes = match step {
         "last" => format!("\r\n{SHORT}\r\n").into_bytes(),
         name => words.get(name).to_vec(),
@@ -157,7 +156,7 @@ async fn interrupt(
         "{case}: this step was not taken: {outcome:?}"
     );
 
-    let truth = truth(server, prefix);
+    let truth = site.truth(prefix);
     let stored = truth.sessions.get(&session);
     let told = format!("{case}: {outcome:?}, {truth:?}");
     assert!(
@@ -185,20 +184,14 @@ async fn interrupt(
         (Err(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)), _) => {}
         (Err(_), _) => panic!("another error: {told}"),
     }
-    check_healed(server, &direct, prefix, &case).await;
-}
-
-fn truth(server: &RedisServer, prefix: &str) -> Truth {
-    let mut truth = Truth::default();
-    truth.read(server, prefix);
-    truth
+    check_healed(site, &direct, prefix, &case).await;
 }
 
 /// Whoever looks next leaves no entry without a session.
-async fn check_healed(server: &RedisServer, store: &RedisStore, prefix: &str, case: &str) {
+async fn check_healed(site: &Site, store: &RedisStore, prefix: &str, case: &str) {
     for principal in ["ann", "bob"] {
         let listed = heal(store, principal).await;
-        let truth = truth(server, prefix);
+        let truth = site.truth(prefix);
         let entries: Vec<_> = truth.entries(principal).into_iter().collect();
         assert_eq!(
             entries.len(),
@@ -216,7 +209,7 @@ async fn check_healed(server: &RedisServer, store: &RedisStore, prefix: &str, ca
             .await
             .unwrap();
     }
-    let left = truth(server, prefix);
+    let left = site.truth(prefix);
     assert!(left.indexes.is_empty(), "{case}: {left:?}");
     // What it leaves was on probation and outside of the index, or never signed in.
     let stays = |ttl: i64| !(0..=PROBATION).contains(&ttl);
@@ -230,10 +223,11 @@ async fn check_healed(server: &RedisServer, store: &RedisStore, prefix: &str, ca
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_is_cut_at_any_step_leaves_no_live_session_outside_of_its_index() {
-    let site = std::sync::Arc::new(Site::one());
-    let words = std::sync::Arc::new(Words::of(site.masters()[0]));
+async fn a_connection_that_is_cut_at_any_step_leaves_no_live_session_outside_of_its_index(
+    layout: Layout,
+) {
+    let site = std::sync::Arc::new(Site::one(layout));
+    let words = std::sync::Arc::new(Words::of(site.masters()[0], layout));
     let mut cases = Vec::new();
     for act in ACTS {
         for step in act.steps() {
@@ -252,7 +246,7 @@ async fn a_connection_that_is_cut_at_any_step_leaves_no_live_session_outside_of_
         tasks.spawn(async move {
             let prefix = format!("cut{number}:");
             let direct = site.store(&prefix).await;
-            interrupt(site.masters()[0], &words, direct, &prefix, act, step, cut).await;
+            interrupt(&site, &words, direct, &prefix, act, step, cut).await;
         });
     }
     while let Some(done) = tasks.join_next().await {
@@ -261,16 +255,15 @@ async fn a_connection_that_is_cut_at_any_step_leaves_no_live_session_outside_of_
     println!("{count} cuts");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_steps_that_are_cut_are_all_there_are() {
-    let site = Site::one();
+async fn the_steps_that_are_cut_are_all_there_are(layout: Layout) {
+    let site = Site::one(layout);
     let server = site.masters()[0];
-    Words::of(server);
+    Words::of(server, layout);
     for act in ACTS {
         let direct = site.store("all:").await;
         let session = act.prepare(&direct).await;
-        let proxy = Proxy::start(server.address()).await;
-        let store = hasty(&proxy, "all:").await;
+        let proxy = Proxy::start(site.masters()[0].address()).await;
+        let store = hasty(&proxy, "all:", layout).await;
         proxy.forget();
         // To sign in one first looks.
         let looks = usize::from(matches!(act, Act::SignIn | Act::SignInAgain | Act::Move));
@@ -376,12 +369,25 @@ fn die(site: &Site, deaths: usize, seed: u64) {
     assert!(!outside.is_empty(), "nothing died half-way");
 }
 
-#[test]
-fn a_process_that_dies_at_any_moment_leaves_no_live_session_outside_of_its_index() {
-    die(&Site::one(), 400, 1);
+async fn a_process_that_dies_at_any_moment_leaves_no_live_session_outside_of_its_index(
+    layout: Layout,
+) {
+    spawn_blocking(move || die(&Site::one(layout), 400, 1))
+        .await
+        .unwrap();
 }
 
-#[test]
-fn a_process_that_dies_in_a_cluster_leaves_no_live_session_outside_of_its_index() {
-    die(&Site::cluster(), 150, 2);
+async fn a_process_that_dies_in_a_cluster_leaves_no_live_session_outside_of_its_index(
+    layout: Layout,
+) {
+    spawn_blocking(move || die(&Site::cluster(layout), 150, 2))
+        .await
+        .unwrap();
+}
+
+in_both_layouts! {
+    a_connection_that_is_cut_at_any_step_leaves_no_live_session_outside_of_its_index,
+    the_steps_that_are_cut_are_all_there_are,
+    a_process_that_dies_at_any_moment_leaves_no_live_session_outside_of_its_index,
+    a_process_that_dies_in_a_cluster_leaves_no_live_session_outside_of_its_index,
 }

@@ -8,7 +8,6 @@ use session_redis::{Layout, RedisStore};
 use session_tests::Proxy;
 use session_tests::servers::RedisServer;
 
-use super::LAYOUT;
 use super::site::{PROBATION, Site, patient};
 use super::steps::{
     LATER, NOW, anonymous, create, heal, id, leave_an_entry, of, of_later, replace, sign_in, touch,
@@ -28,13 +27,13 @@ pub(crate) struct Words(Vec<(&'static str, Vec<u8>)>);
 
 impl Words {
     /// Has the server know all scripts, so that calls name them by their hash.
-    pub(crate) fn of(server: &RedisServer) -> Self {
+    pub(crate) fn of(server: &RedisServer, layout: Layout) -> Self {
         let scripts = [
             ("create", script!("look", "create")),
             ("delete", script!("look", "delete")),
             ("owner", script!("look", "owner")),
             ("settle", script!("look", "settle")),
-            match LAYOUT {
+            match layout {
                 Layout::Packed => ("update", script!("same", "look", "replace")),
                 _ => ("update", script!("plain", "update")),
             },
@@ -66,9 +65,9 @@ struct Held {
 }
 
 impl Held {
-    async fn new(server: &RedisServer) -> Self {
+    async fn new(server: &RedisServer, layout: Layout) -> Self {
         let proxy = Proxy::start(server.address()).await;
-        let store = patient(RedisStore::builder(proxy.url()), PREFIX).await;
+        let store = patient(RedisStore::builder(proxy.url()), PREFIX, layout).await;
         Self { proxy, store }
     }
 
@@ -101,10 +100,10 @@ impl Held {
 }
 
 /// A server, a store of a process that nobody holds, and what steps look like.
-async fn all() -> (Site, RedisStore, Words) {
-    let site = Site::one();
+async fn all(layout: Layout) -> (Site, RedisStore, Words) {
+    let site = Site::one(layout);
     let store = site.store(PREFIX).await;
-    let words = Words::of(site.masters()[0]);
+    let words = Words::of(site.masters()[0], layout);
     (site, store, words)
 }
 
@@ -129,11 +128,10 @@ fn assert_not_lost(site: &Site, id: SessionId) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_all_leaves_the_entry_of_who_signs_in_meanwhile() {
-    let (site, store, words) = all().await;
+async fn the_end_of_all_leaves_the_entry_of_who_signs_in_meanwhile(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     let id = half_signed_in(&store).await;
-    let held = Held::new(site.masters()[0]).await;
+    let held = Held::new(site.masters()[0], layout).await;
     let ending = held.store.clone();
     // All is marked and deleted; now the entries are about to go.
     let ending = held.begin(words.get("heal"), async move {
@@ -153,12 +151,11 @@ async fn the_end_of_all_leaves_the_entry_of_who_signs_in_meanwhile() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_signs_in_while_all_is_ended_is_told_that_it_was_in_vain() {
-    let (site, store, words) = all().await;
+async fn who_signs_in_while_all_is_ended_is_told_that_it_was_in_vain(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     let id = id();
     create(&store, anonymous(id)).await.unwrap();
-    let held = Held::new(site.masters()[0]).await;
+    let held = Held::new(site.masters()[0], layout).await;
     let signing = held.store.clone();
     let signing = held.begin(words.get("confirm"), async move {
         sign_in(&signing, of(id, "ann")).await
@@ -174,11 +171,10 @@ async fn who_signs_in_while_all_is_ended_is_told_that_it_was_in_vain() {
     assert!(site.truth(PREFIX).sessions.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_signs_in_while_that_session_is_ended_is_told_that_it_was_in_vain() {
-    let (site, store, words) = all().await;
+async fn who_signs_in_while_that_session_is_ended_is_told_that_it_was_in_vain(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     for step in ["confirm", "settle"] {
-        let held = Held::new(site.masters()[0]).await;
+        let held = Held::new(site.masters()[0], layout).await;
         let (id, creating) = (id(), held.store.clone());
         let act = async move { create(&creating, of(id, "ann")).await };
         let creating = held.begin(words.get(step), act).await;
@@ -200,12 +196,11 @@ async fn who_signs_in_while_that_session_is_ended_is_told_that_it_was_in_vain() 
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_a_session_that_has_moved_leaves_it_and_its_entry() {
-    let (site, store, words) = all().await;
+async fn the_end_of_a_session_that_has_moved_leaves_it_and_its_entry(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     let id = id();
     create(&store, of(id, "ann")).await.unwrap();
-    let held = Held::new(site.masters()[0]).await;
+    let held = Held::new(site.masters()[0], layout).await;
     let ending = held.store.clone();
     let act = async move { ending.delete_one("ann", id, Ended::default()).await };
     let ending = held.begin(words.get("delete"), act).await;
@@ -218,14 +213,13 @@ async fn the_end_of_a_session_that_has_moved_leaves_it_and_its_entry() {
     assert!(site.truth(PREFIX).indexes.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_looks_with_another_clock_leaves_the_entry_of_who_signs_in_meanwhile() {
-    let (site, store, words) = all().await;
+async fn who_looks_with_another_clock_leaves_the_entry_of_who_signs_in_meanwhile(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     let id = half_signed_in(&store).await;
     // Both have looked for the session, and are about to say that it is missing.
     let [slow, ahead] = [
-        Held::new(site.masters()[0]).await,
-        Held::new(site.masters()[0]).await,
+        Held::new(site.masters()[0], layout).await,
+        Held::new(site.masters()[0], layout).await,
     ];
     let mut looks = Vec::new();
     for (held, now) in [(&slow, NOW), (&ahead, NOW.plus(LATER))] {
@@ -246,10 +240,9 @@ async fn who_looks_with_another_clock_leaves_the_entry_of_who_signs_in_meanwhile
     assert_not_lost(&site, id);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_is_looked_for_before_it_is_written_stays() {
-    let (site, store, words) = all().await;
-    let held = Held::new(site.masters()[0]).await;
+async fn a_session_that_is_looked_for_before_it_is_written_stays(layout: Layout) {
+    let (site, store, words) = all(layout).await;
+    let held = Held::new(site.masters()[0], layout).await;
     let (id, creating) = (id(), held.store.clone());
     // Indexed, written, and not confirmed; then as if it had not been written yet.
     let creating = held.begin(words.get("confirm"), async move {
@@ -273,13 +266,12 @@ async fn a_session_that_is_looked_for_before_it_is_written_stays() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_comes_back_to_its_principal_keeps_its_entry() {
-    let (site, store, words) = all().await;
+async fn a_session_that_comes_back_to_its_principal_keeps_its_entry(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     for step in ["ZADD", "owner", "heal"] {
         let id = id();
         create(&store, of(id, "ann")).await.unwrap();
-        let held = Held::new(site.masters()[0]).await;
+        let held = Held::new(site.masters()[0], layout).await;
         let moving = held.store.clone();
         let act = async move { sign_in(&moving, of(id, "bob")).await };
         let moving = held.begin(words.get(step), act).await;
@@ -301,13 +293,12 @@ async fn a_session_that_comes_back_to_its_principal_keeps_its_entry() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_moves_survives_the_end_of_its_former_principal_only() {
-    let (site, store, words) = all().await;
+async fn a_session_that_moves_survives_the_end_of_its_former_principal_only(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     for step in ["delete", "heal"] {
         let id = id();
         create(&store, of(id, "ann")).await.unwrap();
-        let held = Held::new(site.masters()[0]).await;
+        let held = Held::new(site.masters()[0], layout).await;
         let ending = held.store.clone();
         let ending = held.begin(words.get(step), async move {
             ending.delete_all("ann", None, Ended::default()).await
@@ -328,14 +319,13 @@ async fn a_session_that_moves_survives_the_end_of_its_former_principal_only() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_interrupted_end_of_all_has_marked_is_healed() {
-    let (site, store, words) = all().await;
+async fn what_an_interrupted_end_of_all_has_marked_is_healed(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     let ids = [id(), id()];
     for id in ids {
         create(&store, of(id, "ann")).await.unwrap();
     }
-    let held = Held::new(site.masters()[0]).await;
+    let held = Held::new(site.masters()[0], layout).await;
     let ending = held.store.clone();
     let ending = held.begin(words.get("delete"), async move {
         ending.delete_all("ann", None, Ended::default()).await
@@ -353,12 +343,11 @@ async fn what_an_interrupted_end_of_all_has_marked_is_healed() {
     assert!(site.truth(PREFIX).entries("ann").is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_signs_in_again_after_an_interrupted_end_of_all_stays_in() {
-    let (site, store, words) = all().await;
+async fn who_signs_in_again_after_an_interrupted_end_of_all_stays_in(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     let id = id();
     create(&store, of(id, "ann")).await.unwrap();
-    let held = Held::new(site.masters()[0]).await;
+    let held = Held::new(site.masters()[0], layout).await;
     let ending = held.store.clone();
     let ending = held.begin(words.get("delete"), async move {
         ending.delete_all("ann", None, Ended::default()).await
@@ -369,12 +358,11 @@ async fn who_signs_in_again_after_an_interrupted_end_of_all_stays_in() {
     assert_eq!(heal(&store, "ann").await, [id]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_cannot_undo_a_sign_in_does_not_say_that_nothing_was_written() {
-    let (site, store, words) = all().await;
+async fn who_cannot_undo_a_sign_in_does_not_say_that_nothing_was_written(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     let (id, server) = (id(), site.masters()[0]);
     create(&store, anonymous(id)).await.unwrap();
-    let held = Held::new(server).await;
+    let held = Held::new(server, layout).await;
     let signing = held.store.clone();
     let act = async move { sign_in(&signing, of(id, "ann")).await };
     let signing = held.begin(words.get("confirm"), act).await;
@@ -402,12 +390,11 @@ async fn who_cannot_undo_a_sign_in_does_not_say_that_nothing_was_written() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_other_writer_ends_a_probation() {
-    let (site, store, words) = all().await;
+async fn no_other_writer_ends_a_probation(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     let id = id();
     create(&store, anonymous(id)).await.unwrap();
-    let held = Held::new(site.masters()[0]).await;
+    let held = Held::new(site.masters()[0], layout).await;
     let signing = held.store.clone();
     let signing = held.begin(words.get("confirm"), async move {
         sign_in(&signing, of(id, "ann")).await
@@ -431,12 +418,11 @@ async fn no_other_writer_ends_a_probation() {
     assert!(ttl.integer() > 2 * 3_600_000 - 60_000, "{ttl}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_gives_a_principal_up_leaves_the_entry_of_who_signs_in_meanwhile() {
-    let (site, store, words) = all().await;
+async fn who_gives_a_principal_up_leaves_the_entry_of_who_signs_in_meanwhile(layout: Layout) {
+    let (site, store, words) = all(layout).await;
     let id = id();
     create(&store, of(id, "ann")).await.unwrap();
-    let held = Held::new(site.masters()[0]).await;
+    let held = Held::new(site.masters()[0], layout).await;
     let leaving = held.store.clone();
     // The session is nobody's; now the entry is about to go.
     let leaving = held.begin(words.get("ZADD"), async move {
@@ -454,4 +440,20 @@ async fn who_gives_a_principal_up_leaves_the_entry_of_who_signs_in_meanwhile() {
             .unwrap(),
         1
     );
+}
+
+in_both_layouts! {
+    the_end_of_all_leaves_the_entry_of_who_signs_in_meanwhile,
+    who_signs_in_while_all_is_ended_is_told_that_it_was_in_vain,
+    who_signs_in_while_that_session_is_ended_is_told_that_it_was_in_vain,
+    the_end_of_a_session_that_has_moved_leaves_it_and_its_entry,
+    who_looks_with_another_clock_leaves_the_entry_of_who_signs_in_meanwhile,
+    a_session_that_is_looked_for_before_it_is_written_stays,
+    a_session_that_comes_back_to_its_principal_keeps_its_entry,
+    a_session_that_moves_survives_the_end_of_its_former_principal_only,
+    what_an_interrupted_end_of_all_has_marked_is_healed,
+    who_signs_in_again_after_an_interrupted_end_of_all_stays_in,
+    who_cannot_undo_a_sign_in_does_not_say_that_nothing_was_written,
+    no_other_writer_ends_a_probation,
+    who_gives_a_principal_up_leaves_the_entry_of_who_signs_in_meanwhile,
 }

@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use session_core::Ended;
 use session_core::SessionStore;
-use session_redis::RedisStore;
+use session_redis::{Layout, RedisStore};
 
 use super::site::Site;
 use super::steps::{NOW, create, id, of};
 
 const PREFIX: &str = "many:";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_are_ended_however_many_there_are() {
-    let site = Site::one();
+async fn all_are_ended_however_many_there_are(layout: Layout) {
+    let site = Site::one(layout);
     let server = site.masters()[0];
     let store = site.store(PREFIX).await;
     let mut sessions = Vec::new();
@@ -36,7 +35,7 @@ async fn all_are_ended_however_many_there_are() {
     // No single step may take as long as all of them.
     let hasty = RedisStore::builder(server.url())
         .prefix(PREFIX)
-        .layout(super::LAYOUT);
+        .layout(layout);
     let hasty = hasty
         .deadline(Duration::from_secs(1))
         .connect()
@@ -64,4 +63,8 @@ async fn all_are_ended_however_many_there_are() {
         1
     );
     assert_eq!(server.command(&["EXISTS", &index]).integer(), 0);
+}
+
+in_both_layouts! {
+    all_are_ended_however_many_there_are,
 }

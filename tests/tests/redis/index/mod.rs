@@ -5,6 +5,24 @@
 //! probation and so ends soon by itself. What is in the index and has no session is found and taken
 //! out by whoever lists.
 
+/// Makes a test of each of these functions in each layout.
+macro_rules! in_both_layouts {
+    ($($test:ident,)+) => {
+        in_both_layouts!(fields Fields $($test,)+);
+        in_both_layouts!(packed Packed $($test,)+);
+    };
+    ($module:ident $layout:ident $($test:ident,)+) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(session_redis::Layout::$layout).await;
+                }
+            )+
+        }
+    };
+}
+
 mod cut;
 mod held;
 mod many;
@@ -13,6 +31,3 @@ mod racing;
 pub(crate) mod site;
 mod stale;
 mod steps;
-
-/// How sessions lie there. `index_packed` runs the same over the other layout.
-const LAYOUT: session_redis::Layout = session_redis::Layout::Fields;

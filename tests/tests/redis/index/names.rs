@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use session_core::{Ended, Key, Lifetime, Record, SessionId, SessionStore, Timestamp};
+use session_redis::Layout;
 
 use super::site::Site;
 use super::steps::{NOW, create, heal, id, of, sign_in};
@@ -92,14 +93,12 @@ async fn any_name(site: &Site) {
     }
 }
 
-#[tokio::test]
-async fn a_principal_may_have_any_name() {
-    any_name(&Site::one()).await;
+async fn a_principal_may_have_any_name(layout: Layout) {
+    any_name(&Site::one(layout)).await;
 }
 
-#[tokio::test]
-async fn a_principal_may_have_any_name_in_a_cluster() {
-    any_name(&Site::cluster()).await;
+async fn a_principal_may_have_any_name_in_a_cluster(layout: Layout) {
+    any_name(&Site::cluster(layout)).await;
 }
 
 fn lasting(id: SessionId, absolute: Duration, now: Timestamp) -> Record {
@@ -111,9 +110,8 @@ fn left(site: &Site, key: &str) -> i64 {
     site.masters()[0].command(&["PTTL", key]).integer()
 }
 
-#[tokio::test]
-async fn an_entry_follows_the_deadline_and_never_ends_before_the_session() {
-    let site = Site::one();
+async fn an_entry_follows_the_deadline_and_never_ends_before_the_session(layout: Layout) {
+    let site = Site::one(layout);
     let store = site.store("t:").await;
     let id = id();
     let score = || site.truth("t:").indexes["ann"][&id];
@@ -165,9 +163,8 @@ async fn an_entry_follows_the_deadline_and_never_ends_before_the_session() {
     assert!(site.truth("t:").indexes.is_empty());
 }
 
-#[tokio::test]
-async fn clocks_that_differ_by_less_than_a_minute_lose_no_entry() {
-    let site = Site::one();
+async fn clocks_that_differ_by_less_than_a_minute_lose_no_entry(layout: Layout) {
+    let site = Site::one(layout);
     let store = site.store("t:").await;
     let (first, second) = (id(), id());
     create(&store, lasting(first, 10 * MINUTE, NOW))
@@ -192,9 +189,8 @@ async fn clocks_that_differ_by_less_than_a_minute_lose_no_entry() {
     );
 }
 
-#[tokio::test]
-async fn entries_beyond_their_deadline_go_with_the_next_sign_in() {
-    let site = Site::one();
+async fn entries_beyond_their_deadline_go_with_the_next_sign_in(layout: Layout) {
+    let site = Site::one(layout);
     let store = site.store("t:").await;
     let (old, new) = (id(), id());
     create(&store, lasting(old, MINUTE, NOW)).await.unwrap();
@@ -209,4 +205,12 @@ async fn entries_beyond_their_deadline_go_with_the_next_sign_in() {
             .collect::<Vec<_>>(),
         [new]
     );
+}
+
+in_both_layouts! {
+    a_principal_may_have_any_name,
+    a_principal_may_have_any_name_in_a_cluster,
+    an_entry_follows_the_deadline_and_never_ends_before_the_session,
+    clocks_that_differ_by_less_than_a_minute_lose_no_entry,
+    entries_beyond_their_deadline_go_with_the_next_sign_in,
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use session_core::{Ended, Key, SessionId, SessionStore, StoreError};
-use session_redis::RedisStore;
+use session_redis::{Layout, RedisStore};
 use session_tests::Rng;
 use tokio::task::JoinSet;
 
@@ -346,12 +346,15 @@ async fn race(site: &Site, pairs: usize, seed: u64) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_race_leaves_a_live_session_outside_of_its_index() {
-    race(&Site::one(), 20_000, 1).await;
+async fn no_race_leaves_a_live_session_outside_of_its_index(layout: Layout) {
+    race(&Site::one(layout), 20_000, 1).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_race_in_a_cluster_leaves_a_live_session_outside_of_its_index() {
-    race(&Site::cluster(), 10_000, 2).await;
+async fn no_race_in_a_cluster_leaves_a_live_session_outside_of_its_index(layout: Layout) {
+    race(&Site::cluster(layout), 10_000, 2).await;
+}
+
+in_both_layouts! {
+    no_race_leaves_a_live_session_outside_of_its_index,
+    no_race_in_a_cluster_leaves_a_live_session_outside_of_its_index,
 }

@@ -1,63 +1,70 @@
 //! Servers, and what is really on them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use session_core::SessionId;
 use session_redis::{Layout, RedisStore, RedisStoreBuilder};
 use session_tests::servers::{Engine, RedisCluster, RedisServer, Reply};
 
-use super::LAYOUT;
+use crate::connect;
 
-/// What stores are over.
-pub(crate) enum Site {
+/// What stores are over, and how sessions are stored there.
+pub(crate) struct Site {
+    servers: Servers,
+    pub(crate) layout: Layout,
+}
+
+enum Servers {
     One(Box<RedisServer>),
+    /// With the places of its masters.
     Cluster(RedisCluster, Vec<usize>),
 }
 
 impl Site {
-    pub(crate) fn one() -> Self {
-        Self::One(Box::new(RedisServer::start(Engine::Redis7)))
+    pub(crate) fn one(layout: Layout) -> Self {
+        let servers = Servers::One(Box::new(RedisServer::start(Engine::Redis7)));
+        Self { servers, layout }
     }
 
-    pub(crate) fn cluster() -> Self {
+    pub(crate) fn cluster(layout: Layout) -> Self {
         let cluster = RedisCluster::start(Engine::Redis7);
         let is_master = |node: &RedisServer| {
             let role = node.command(&["INFO", "replication"]).field("role");
             role.as_deref() == Some("master")
         };
         let masters = (0..6).filter(|i| is_master(&cluster.nodes()[*i])).collect();
-        Self::Cluster(cluster, masters)
+        let servers = Servers::Cluster(cluster, masters);
+        Self { servers, layout }
     }
 
     pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::One(_) => "standalone",
-            Self::Cluster(..) => "cluster",
+        match &self.servers {
+            Servers::One(_) => "standalone",
+            Servers::Cluster(..) => "cluster",
         }
     }
 
     /// Those that hold keys.
     pub(crate) fn masters(&self) -> Vec<&RedisServer> {
-        match self {
-            Self::One(server) => vec![server],
-            Self::Cluster(cluster, masters) => {
+        match &self.servers {
+            Servers::One(server) => vec![server],
+            Servers::Cluster(cluster, masters) => {
                 masters.iter().map(|i| &cluster.nodes()[*i]).collect()
             }
         }
     }
 
     fn url(&self) -> String {
-        match self {
-            Self::One(server) => server.url(),
-            Self::Cluster(cluster, _) => cluster.url(),
+        match &self.servers {
+            Servers::One(server) => server.url(),
+            Servers::Cluster(cluster, _) => cluster.url(),
         }
     }
 
     /// A store with connections of its own, as another process has. It is patient: machines may be
     /// busy.
     pub(crate) async fn store(&self, prefix: &str) -> RedisStore {
-        patient(RedisStore::builder(self.url()), prefix).await
+        patient(RedisStore::builder(self.url()), prefix, self.layout).await
     }
 
     pub(crate) fn empty(&self) {
@@ -69,18 +76,19 @@ impl Site {
     pub(crate) fn truth(&self, prefix: &str) -> Truth {
         let mut truth = Truth::default();
         for node in self.masters() {
-            truth.read(node, prefix);
+            truth.read(node, prefix, self.layout);
         }
         truth
     }
 }
 
 /// A store for which no busy machine is too slow.
-pub(crate) async fn patient(builder: RedisStoreBuilder, prefix: &str) -> RedisStore {
-    let long = Duration::from_secs(20);
-    let builder = builder.prefix(prefix).layout(LAYOUT);
-    let builder = builder.deadline(long).connect_timeout(long);
-    builder.connect().await.unwrap()
+pub(crate) async fn patient(
+    builder: RedisStoreBuilder,
+    prefix: &str,
+    layout: Layout,
+) -> RedisStore {
+    connect(builder.prefix(prefix).layout(layout)).await
 }
 
 /// Of a patient store: twice its deadline, and 10 s. Any session that lives longer is here to stay.
@@ -109,13 +117,13 @@ pub(crate) struct Stored {
 }
 
 impl Truth {
-    pub(crate) fn read(&mut self, node: &RedisServer, prefix: &str) {
+    pub(crate) fn read(&mut self, node: &RedisServer, prefix: &str, layout: Layout) {
         let keys = node.command(&["KEYS", &format!("{prefix}*")]);
         let keys: Vec<_> = keys.items().iter().map(Reply::text).collect();
         let index = format!("{prefix}principal:");
         let (indexes, sessions): (Vec<_>, Vec<_>) =
             keys.iter().partition(|key| key.starts_with(&index));
-        let owned: Vec<_> = match LAYOUT {
+        let owned: Vec<_> = match layout {
             Layout::Packed => sessions.iter().map(|key| vec!["GET", key]).collect(),
             _ => sessions.iter().map(|key| vec!["HGET", key, "p"]).collect(),
         };
@@ -126,7 +134,7 @@ impl Truth {
         for ((key, owner), ttl) in sessions.iter().zip(owners).zip(node.commands(&asked)) {
             let principal = match owner {
                 Reply::Nil => None,
-                text if LAYOUT == Layout::Packed => packed_principal(&text.text()),
+                text if layout == Layout::Packed => packed_principal(&text.text()),
                 owner => Some(owner.text()),
             };
             let ttl = ttl.integer();

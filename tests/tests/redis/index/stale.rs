@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use session_core::{Ended, Key, Record, SessionId, SessionStore, Timestamp};
+use session_redis::Layout;
 use session_tests::servers::RedisServer;
 
 use super::site::Site;
@@ -34,9 +35,8 @@ async fn sign_in(store: &dyn SessionStore, now: Timestamp) -> SessionId {
     id
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_hourly_sign_in_leaves_few_entries_beside_those_of_live_sessions() {
-    for site in [Site::one(), Site::cluster()] {
+async fn an_hourly_sign_in_leaves_few_entries_beside_those_of_live_sessions(layout: Layout) {
+    for site in [Site::one(layout), Site::cluster(layout)] {
         let store = site.store(PREFIX).await;
         let mut live = Vec::new();
         let mut most = 0;
@@ -64,9 +64,8 @@ async fn an_hourly_sign_in_leaves_few_entries_beside_those_of_live_sessions() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_that_live_long_hide_no_stale_entries_behind_them() {
-    let site = Site::one();
+async fn sessions_that_live_long_hide_no_stale_entries_behind_them(layout: Layout) {
+    let site = Site::one(layout);
     let store = site.store(PREFIX).await;
     let mut old = Vec::new();
     for _ in 0..60 {
@@ -98,10 +97,9 @@ fn add(server: &RedisServer, members: impl Iterator<Item = (u64, String)>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_end_beside_members_of_other_programs_and_sessions_of_others() {
+async fn all_end_beside_members_of_other_programs_and_sessions_of_others(layout: Layout) {
     for foreign in [1, 499, 500, 501, 1_300] {
-        let site = Site::one();
+        let site = Site::one(layout);
         let server = site.masters()[0];
         let store = site.store(PREFIX).await;
         let mut ids = Vec::new();
@@ -147,9 +145,8 @@ async fn all_end_beside_members_of_other_programs_and_sessions_of_others() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_listing_of_very_many_entries_holds_nobody_up_and_heals() {
-    let site = Site::one();
+async fn a_listing_of_very_many_entries_holds_nobody_up_and_heals(layout: Layout) {
+    let site = Site::one(layout);
     let server = site.masters()[0];
     let store = site.store(PREFIX).await;
     let live = sign_in(&store, NOW).await;
@@ -189,9 +186,8 @@ fn fill(site: &Site) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_end_on_a_server_that_is_out_of_memory() {
-    for site in [Site::one(), Site::cluster()] {
+async fn sessions_end_on_a_server_that_is_out_of_memory(layout: Layout) {
+    for site in [Site::one(layout), Site::cluster(layout)] {
         let store = site.store(PREFIX).await;
         let mut ids = Vec::new();
         for _ in 0..700 {
@@ -243,4 +239,12 @@ async fn sessions_end_on_a_server_that_is_out_of_memory() {
             "{name}"
         );
     }
+}
+
+in_both_layouts! {
+    an_hourly_sign_in_leaves_few_entries_beside_those_of_live_sessions,
+    sessions_that_live_long_hide_no_stale_entries_behind_them,
+    all_end_beside_members_of_other_programs_and_sessions_of_others,
+    a_listing_of_very_many_entries_holds_nobody_up_and_heals,
+    sessions_end_on_a_server_that_is_out_of_memory,
 }

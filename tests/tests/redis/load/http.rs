@@ -9,9 +9,10 @@ use ::http::header::{COOKIE, SET_COOKIE};
 use ::http::{Request, Response};
 use hyper::service::{Service, service_fn};
 use session_core::{Clock, SystemClock};
-use session_core::{Deadlines, Key, SessionId};
+use session_core::{Key, SessionId};
 use session_http::{SessionExt, SessionLayer};
-use session_tests::{Rng, numbers, open};
+use session_redis::Layout;
+use session_tests::{PATIENT, Rng, numbers, open};
 use tokio::task::JoinSet;
 
 use super::is_session;
@@ -45,14 +46,9 @@ async fn handler(request: Request<String>) -> Result<Response<String>, BoxError>
 }
 
 async fn layer(site: &Site) -> SessionLayer {
-    let long = std::time::Duration::from_secs(30);
-    let deadlines = Deadlines {
-        call: long,
-        commit: long,
-    };
     let builder = SessionLayer::builder(site.store(PREFIX).await);
     builder
-        .manager(|manager| manager.deadlines(deadlines))
+        .manager(|manager| manager.deadlines(PATIENT))
         .build()
         .unwrap()
 }
@@ -126,7 +122,7 @@ async fn task(layers: Arc<Vec<SessionLayer>>, clients: Arc<Vec<Client>>, who: u6
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_over_http_lose_nothing_and_bring_nothing_back() {
-    let site = Site::one();
+    let site = Site::one(Layout::Fields);
     let layers = [layer(&site).await, layer(&site).await];
     let mut clients = Vec::new();
     let mut ids: Vec<SessionId> = Vec::new();

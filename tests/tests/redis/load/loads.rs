@@ -1,6 +1,7 @@
 //! The loads.
 
 use session_core::Codec;
+use session_redis::Layout;
 
 use super::load::seeds;
 use super::site::Site;
@@ -15,7 +16,7 @@ async fn nothing_is_lost_and_nothing_is_back() {
         (2, 4, 2_000, Codec::Postcard),
         (1, 4, 2_000, Codec::Json),
     ];
-    seeds(&Site::one(), loads).await;
+    seeds(&Site::one(Layout::Fields), loads).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,5 +26,5 @@ async fn nothing_is_lost_and_nothing_is_back_in_a_cluster() {
         (2, 40, 10_000, Codec::Json),
         (4, 4, 2_000, Codec::Json),
     ];
-    seeds(&Site::cluster(), loads).await;
+    seeds(&Site::cluster(Layout::Fields), loads).await;
 }

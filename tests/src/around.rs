@@ -1,0 +1,134 @@
+//! A store around another: all its calls are passed on, and a hook sees each of them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use session_core::{
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
+};
+
+/// A kind of call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// `load`.
+    Load,
+    /// `create`.
+    Create,
+    /// `update`.
+    Update,
+    /// `delete`.
+    Delete,
+    /// `list`.
+    List,
+    /// `delete_one`, `delete_all` or `delete_expired`.
+    DeleteMany,
+}
+
+/// What happens around the calls of a store.
+pub trait Hook: fmt::Debug + Send + Sync + 'static {
+    /// One call, which `inner` makes.
+    fn around<T: Send>(
+        &self,
+        call: Call,
+        inner: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send;
+
+    /// What to answer to the next update without making it, if anything.
+    fn instead_of_update(&self) -> Option<Updated> {
+        None
+    }
+
+    /// The deadline of a call, by that of the store.
+    fn deadline(&self, inner: Option<Duration>) -> Option<Duration> {
+        inner
+    }
+
+    /// The time that the store is given.
+    fn now(&self, now: Timestamp) -> Timestamp {
+        now
+    }
+}
+
+/// A store with a hook around it.
+#[derive(Debug)]
+pub struct Around<S, H> {
+    pub(crate) inner: S,
+    pub(crate) hook: H,
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: SessionStore, H: Hook> SessionStore for Around<S, H> {
+    fn capability(&self) -> Capability {
+        self.inner.capability()
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.hook.deadline(self.inner.deadline())
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability()
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let inner = self.inner.load(key, self.hook.now(now));
+        self.hook.around(Call::Load, inner).await
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        let inner = self.inner.create(record, self.hook.now(now));
+        self.hook.around(Call::Create, inner).await
+    }
+
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
+        if let Some(answer) = self.hook.instead_of_update() {
+            return Ok(answer);
+        }
+        let inner = self.inner.update(key, update, self.hook.now(now));
+        self.hook.around(Call::Update, inner).await
+    }
+
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        let inner = self.inner.delete(key, ended);
+        self.hook.around(Call::Delete, inner).await
+    }
+
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        let inner = self.inner.list(principal, self.hook.now(now));
+        self.hook.around(Call::List, inner).await
+    }
+
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
+        let inner = self.inner.delete_one(principal, id, ended);
+        self.hook.around(Call::DeleteMany, inner).await
+    }
+
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        let inner = self.inner.delete_all(principal, except, ended);
+        self.hook.around(Call::DeleteMany, inner).await
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let inner = self.inner.delete_expired(self.hook.now(now));
+        self.hook.around(Call::DeleteMany, inner).await
+    }
+}

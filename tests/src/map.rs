@@ -1,0 +1,180 @@
+//! Stores in a map, which differ in what an entry is and in how one is updated.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use session_core::{
+    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
+    Timestamp, Update, Updated,
+};
+
+/// What is kept of one session.
+pub trait Entry: fmt::Debug + Send + Sized + 'static {
+    /// What is kept of this record.
+    fn new(record: &Arc<Record>) -> Self;
+
+    /// Whether it is neither expired nor a mark.
+    fn is_live(&self, now: Timestamp) -> bool;
+
+    /// The epoch of its token.
+    fn epoch(&self) -> u64;
+
+    /// Whose it is.
+    fn principal(&self) -> Option<&str>;
+
+    /// The whole record.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be put together.
+    fn record(&self) -> Result<Arc<Record>, StoreError>;
+
+    /// Updates it, unless another write came first; the version that it then has.
+    ///
+    /// # Errors
+    ///
+    /// If it would exceed a limit.
+    fn update(&mut self, update: Update<'_>) -> Result<Option<u64>, StoreError>;
+}
+
+/// A map of sessions under one lock.
+#[derive(Debug)]
+pub struct MapStore<E> {
+    entries: Mutex<HashMap<SessionId, E>>,
+    /// Whether a conflict comes with the stored record.
+    hands_back: bool,
+}
+
+impl<E: Entry> MapStore<E> {
+    /// An empty store. Its conflicts come without the stored record, so that it has to be loaded.
+    pub fn new() -> Self {
+        Self {
+            entries: Mutex::default(),
+            hands_back: false,
+        }
+    }
+
+    /// An empty store, whose conflicts come with the stored record.
+    pub fn that_hands_back() -> Self {
+        Self {
+            hands_back: true,
+            ..Self::new()
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<SessionId, E>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts marks in the place of some, and says how many those were.
+    fn end(&self, ends: impl Fn(&SessionId, &E) -> bool, ended: Ended) -> u64 {
+        let mut entries = self.entries();
+        let ending = entries.iter_mut().filter(|(id, entry)| ends(id, entry));
+        let marked = ending.map(|(id, entry)| *entry = E::new(&Arc::new(ended.mark(*id))));
+        marked.count() as u64
+    }
+}
+
+impl<E: Entry> Default for MapStore<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<E: Entry> SessionStore for MapStore<E> {
+    fn capability(&self) -> Capability {
+        Capability::Server
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Durable
+    }
+
+    async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let Some(id) = key.id() else { return Ok(None) };
+        // An expired one too, so that its expiry can be told.
+        self.entries().get(&id).map(E::record).transpose()
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        let (id, mut entries) = (record.id(), self.entries());
+        if entries.get(&id).is_some_and(|taken| taken.is_live(now)) {
+            return Err(StoreError::IdTaken);
+        }
+        entries.insert(id, E::new(record));
+        Ok(Key::Id(id))
+    }
+
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
+        let mut entries = self.entries();
+        let found = key.id().and_then(|id| entries.get_mut(&id));
+        let live = found.filter(|entry| entry.is_live(now) && entry.epoch() == update.epoch);
+        let Some(entry) = live else {
+            return Ok(Updated::Gone);
+        };
+        match entry.update(update)? {
+            Some(version) => Ok(Updated::Saved {
+                key: key.clone(),
+                version,
+            }),
+            None if self.hands_back => Ok(Updated::Conflict(Some(entry.record()?))),
+            None => Ok(Updated::Conflict(None)),
+        }
+    }
+
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.end(|id, _| Some(*id) == key.id(), ended);
+        Ok(())
+    }
+
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        let entries = self.entries();
+        let theirs = entries
+            .values()
+            .filter(|entry| entry.principal() == Some(principal) && entry.is_live(now));
+        theirs
+            .map(|entry| entry.record().map(Listed::from))
+            .collect()
+    }
+
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
+        let is_it = |other: &_, entry: &E| *other == id && entry.principal() == Some(principal);
+        Ok(self.end(is_it, ended) > 0)
+    }
+
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        let ends = |id: &_, entry: &E| entry.principal() == Some(principal) && Some(*id) != except;
+        Ok(self.end(ends, ended))
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut entries = self.entries();
+        let before = entries.len();
+        entries.retain(|_, entry| entry.is_live(now));
+        Ok((before - entries.len()) as u64)
+    }
+}
