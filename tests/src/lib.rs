@@ -1,9 +1,10 @@
 //! What the tests of the whole workspace are made of.
 //!
 //! - [`sim`]: polls any number of tasks in an order drawn by a seed, on a clock that stands still.
-//! - Stores that wrap another, each an [`Around`] with a [`Hook`]: [`YieldStore`] gives way at every call, [`SlowStore`] takes its
-//!   time, [`CountingStore`] counts calls, [`FaultStore`] fails on purpose, [`TimelessStore`] lets
-//!   nothing expire.
+//! - Stores that wrap another, each an [`Around`] with a [`Hook`]: [`YieldStore`] gives way at
+//!   every call, [`SlowStore`] takes its time, [`CountingStore`] counts calls, [`FaultStore`] fails
+//!   on purpose, [`TimelessStore`] lets nothing expire.
+//! - [`stage`] and [`patient`]: managers over them.
 //! - [`ReplaceStore`]: the simplest store on a server, which can only replace a record by its
 //!   version.
 //! - [`FieldStore`]: keeps each value by itself and merges updates field by field, as engines with
@@ -25,6 +26,7 @@
 
 mod around;
 mod backend;
+mod cases;
 mod client;
 mod counting;
 mod fault;
@@ -45,6 +47,7 @@ mod timeless;
 
 pub use around::{Around, Call, Hook};
 pub use backend::Backend;
+pub use cases::cases;
 pub use client::{anonymous, create, numbers, open, sign_in, token_of};
 pub use counting::{CountingStore, Counts};
 pub use fault::{Fault, FaultStore};

@@ -62,7 +62,8 @@ impl Report {
         static HEAD: Once = Once::new();
         HEAD.call_once(|| {
             println!(
-                "| scenario | calls | Unavailable | OutcomeUnknown | longest call | well after | acknowledged | lost | of sessions that are gone | |"
+                "| scenario | calls | Unavailable | OutcomeUnknown | longest call | well after \
+                 | acknowledged | lost | of sessions that are gone | |"
             );
             println!("|---|---|---|---|---|---|---|---|---|---|");
         });

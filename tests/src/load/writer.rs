@@ -105,7 +105,8 @@ impl Writer {
         } = self.tally;
         assert!(
             stored <= acknowledged + unknown,
-            "{stored} writes are there of {acknowledged} acknowledged and {unknown} unknown ones: some were applied twice"
+            "{stored} writes are there of {acknowledged} acknowledged and {unknown} unknown ones: \
+             some were applied twice"
         );
         (self.tally.clone(), acknowledged.saturating_sub(stored))
     }

@@ -11,7 +11,10 @@ pub(super) fn find(variable: &str, usual: Option<PathBuf>) -> PathBuf {
         .map(PathBuf::from);
     let found = named.or(usual).filter(|path| path.is_file());
     found.unwrap_or_else(|| {
-        panic!("{variable} names no file, and none lies in its usual place: run tests/run, which gets it and sets this")
+        panic!(
+            "{variable} names no file, and none is in its usual place: \
+             run tests/run, which gets it and sets this"
+        )
     })
 }
 

@@ -98,7 +98,12 @@ impl MongoBuilder {
         let Some(Login { user, password }) = &self.login else {
             return;
         };
-        let make = doc! { "createUser": user, "pwd": password, "roles": ["root"], "writeConcern": { "j": true } };
+        let make = doc! {
+            "createUser": user,
+            "pwd": password,
+            "roles": ["root"],
+            "writeConcern": { "j": true },
+        };
         server.ask_as_nobody("admin", make).unwrap();
     }
 }

@@ -61,7 +61,8 @@ impl MongoReplicaSet {
         doc! {
             "_id": NAME,
             "members": members,
-            // A majority is enough: each write would wait for the disks of two nodes, which are one disk here.
+            // A majority is enough: each write would wait for the disks of two nodes, which are one
+            // disk here.
             "writeConcernMajorityJournalDefault": false,
             "settings": {
                 "electionTimeoutMillis": 2000,

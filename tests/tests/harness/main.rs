@@ -1,4 +1,5 @@
-//! What the other tests rely on is what they take it for: servers, the proxy, stores, README's copy.
+//! What the other tests rely on is what they take it for: servers, the proxy, stores, README's
+//! copy.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,6 +1,7 @@
 //! README shows the store that the suite passes, to the letter.
 
-/// Put README's copy in order with `UPDATE_README=1 cargo test -p session-tests --test harness readme`.
+/// Put README's copy in order with
+/// `UPDATE_README=1 cargo test -p session-tests --test harness readme`.
 #[test]
 fn the_custom_store_is_the_one_that_was_tested() {
     let source = include_str!("../../../session-core/tests/custom_store.rs");

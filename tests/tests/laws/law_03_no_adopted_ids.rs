@@ -3,6 +3,7 @@
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use session_core::{Directive, SessionManager};
+use session_tests::cases;
 use session_tests::story::{Step, clock, play};
 use session_tests::{
     Backend, Call, CountingStore, Counts, Fault, FaultStore, anonymous, create, open, token_of,
@@ -30,7 +31,7 @@ fn backend() -> impl Strategy<Value = Backend> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(1500))]
 
     #[test]
     fn every_id_that_is_sent_was_drawn_by_us_or_loaded_in_this_request(
@@ -49,7 +50,10 @@ proptest! {
     fn after_a_destroy_an_insert_starts_a_new_session(
         backend in backend(),
         before in prop::collection::vec(step(), 0..12),
-        between in prop::collection::vec(prop_oneof![Just(Step::Clear), Just(Step::Renew), Just(Step::Save)], 0..3),
+        between in prop::collection::vec(
+            prop_oneof![Just(Step::Clear), Just(Step::Renew), Just(Step::Save)],
+            0..3,
+        ),
     ) {
         let mut steps = before;
         steps.push(Step::None);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use session_core::{Directive, SessionManager};
+use session_tests::cases;
 use session_tests::story::{Step, clock, play};
 use session_tests::{Backend, Call, Fault, FaultStore, anonymous, create, open, token_of};
 
@@ -28,7 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(1500))]
 
     #[test]
     fn forget_is_said_only_by_the_request_that_destroyed_the_session(
@@ -39,7 +40,9 @@ proptest! {
             let ended_mine = told.loaded.is_some_and(|id| told.destroyed.contains(&id));
             match told.directive {
                 Directive::Forget => prop_assert!(ended_mine, "{told:?}"),
-                Directive::Nothing => prop_assert!(!ended_mine, "a destroyed session was kept: {told:?}"),
+                Directive::Nothing => {
+                    prop_assert!(!ended_mine, "a destroyed session was kept: {told:?}");
+                }
                 Directive::Hold(_) => {}
             }
         }

@@ -512,8 +512,8 @@ fn a_sealed_session_cannot_and_says_so() {
         assert!(!refused.is_temporary());
         assert_eq!(
             refused.to_string(),
-            "this session store does not support taking a value once, because a client can present an older \
-             copy of its session again; keep such values in a store on the server"
+            "this session store does not support taking a value once, because a client can \
+             present an older copy of its session again; keep such values in a store on the server"
         );
         assert_eq!(session.get("code").unwrap(), Some(7));
         assert_eq!(fixture.commit(&session).unwrap(), Directive::Nothing);

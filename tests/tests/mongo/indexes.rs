@@ -51,7 +51,10 @@ fn indexes(server: &MongoServer) -> Vec<Document> {
 fn assert_made(server: &MongoServer) {
     let expected = [
         doc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" },
-        doc! { "v": 2, "key": { "expires": 1 }, "name": "session_expires", "expireAfterSeconds": 0 },
+        doc! {
+            "v": 2, "key": { "expires": 1 }, "name": "session_expires",
+            "expireAfterSeconds": 0,
+        },
         doc! {
             "v": 2, "key": { "principal": 1 }, "name": "session_principal",
             "partialFilterExpression": { "principal": { "$exists": true } },

@@ -169,8 +169,8 @@ pub(super) fn damages() -> Vec<Damage> {
         Damage {
             name: "a document of another program",
             done: doc! { "$unset": {
-                "v": "", "size": "", "keys": "", "seen": "", "ends": "", "expires": "", "epoch": "", "created": "",
-                "deadline": "", "idle": "", "meta": "", "principal": "", "data": "",
+                "v": "", "size": "", "keys": "", "seen": "", "ends": "", "expires": "", "epoch": "",
+                "created": "", "deadline": "", "idle": "", "meta": "", "principal": "", "data": "",
             } },
             load: Corrupt,
             updates: read,

@@ -1,8 +1,9 @@
 //! Any name of a value comes back as it was written.
 
 use proptest::prelude::any;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
 use session_core::{Changes, Record, SessionId};
+use session_tests::cases;
 
 use super::bench::{Bench, Done, json};
 
@@ -113,12 +114,7 @@ fn any_name() {
     for name in names() {
         check(&bench, &name);
     }
-    let config = Config {
-        cases: 60,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    let ran = TestRunner::new(config).run(&any::<String>(), |name| {
+    let ran = TestRunner::new(cases(60)).run(&any::<String>(), |name| {
         check(&bench, &name);
         Ok(())
     });

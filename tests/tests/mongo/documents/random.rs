@@ -7,7 +7,8 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Decimal128, Document, Regex, doc};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_oneof};
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
+use session_tests::cases;
 
 use super::bench::{Bench, Done, set};
 use super::damages::bytes;
@@ -86,13 +87,8 @@ fn field() -> impl Strategy<Value = String> {
 fn random_bson_in_random_fields_does_no_harm() {
     let bench = Bench::new();
     let outcomes = RefCell::new(BTreeMap::new());
-    let config = Config {
-        cases: 1_000,
-        failure_persistence: None,
-        ..Config::default()
-    };
     let damage = (vec((field(), bson()), 1..4), any::<bool>(), any::<bool>());
-    let ran = TestRunner::new(config).run(&damage, |(fields, exact, clear)| {
+    let ran = TestRunner::new(cases(1_000)).run(&damage, |(fields, exact, clear)| {
         let record = bench.create();
         let id = record.id();
         for (name, value) in &fields {

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use proptest::prelude::{any, prop_assert};
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
 use session_core::{Changes, SessionStore, StoreError};
 use session_redis::Layout;
+use session_tests::cases;
 use session_tests::servers::Engine;
 
 use super::bench::key as session_key;
@@ -179,11 +180,6 @@ fn what_is_no_text_and_no_hash() {
 fn random_bytes_in_a_text_do_no_harm() {
     let bench = RefCell::new(Bench::over(Engine::Redis7, Layout::Packed));
     let outcomes = RefCell::new(BTreeMap::new());
-    let config = Config {
-        cases: 3_000,
-        failure_persistence: None,
-        ..Config::default()
-    };
     let damage = (
         0..3_u8,
         any::<u16>(),
@@ -191,7 +187,7 @@ fn random_bytes_in_a_text_do_no_harm() {
         any::<u8>(),
         any::<bool>(),
     );
-    let ran = TestRunner::new(config).run(&damage, |(what, at, in_line, byte, exact)| {
+    let ran = TestRunner::new(cases(3_000)).run(&damage, |(what, at, in_line, byte, exact)| {
         let mut bench = bench.borrow_mut();
         let record = bench.create();
         let (id, key) = (record.id(), key(record.id()));

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_oneof};
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
+use session_tests::cases;
 use session_tests::servers::Engine;
 
 use super::bench::{Bench, Done, TooLarge, key, set};
@@ -76,13 +77,8 @@ impl Damage {
 fn random_bytes_in_random_fields_do_no_harm() {
     let bench = RefCell::new(Bench::new(Engine::Redis7));
     let outcomes = RefCell::new(BTreeMap::new());
-    let config = Config {
-        cases: 3_000,
-        failure_persistence: None,
-        ..Config::default()
-    };
     let damage = (vec((field(), damage()), 1..4), any::<bool>(), any::<bool>());
-    let ran = TestRunner::new(config).run(&damage, |(fields, exact, clear)| {
+    let ran = TestRunner::new(cases(3_000)).run(&damage, |(fields, exact, clear)| {
         let mut bench = bench.borrow_mut();
         let record = bench.create();
         let (id, key) = (record.id(), key(record.id()));

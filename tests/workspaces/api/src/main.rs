@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     match differ.is_empty() {
         true => Ok(()),
         false => Err(format!(
-            "the public face has changed: {}; if that is meant, say so in CHANGELOG.md and run .ci/api --bless",
+            "the public face has changed: {}; if that is meant, say so in CHANGELOG.md and run \
+             .ci/api --bless",
             differ.join(", ")
         )
         .into()),

@@ -386,7 +386,8 @@ async fn twenty_fetches_while_the_token_rotates() {
             .to_owned(),
     ];
     let fetches = "const done = arguments[arguments.length - 1];\
-        const ask = n => fetch('/session.json?' + n, {cache: 'no-store'}).then(a => a.json()).then(a => a.principal);\
+        const ask = n => fetch('/session.json?' + n, {cache: 'no-store'})\
+            .then(a => a.json()).then(a => a.principal);\
         Promise.all([...Array(20).keys()].map(ask)).then(done, error => done([String(error)]))";
     for round in 0..4 {
         tokio::time::sleep(Duration::from_millis(1100)).await;
