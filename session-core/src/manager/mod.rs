@@ -3,6 +3,18 @@
 //! [`StoreCalls`] is the only holder of the store. A [`Save`](save) plans with the state, writes
 //! through it, and tries again on a conflict; [`Queues`] let the requests of one process that
 //! conflict over a session go one after the other.
+//!
+//! - **Deadlines twice.** A store keeps its own and knows what its driver needs. The manager's is
+//!   for stores that do not: it makes no timer if a store says that its own deadline is no later
+//!   (`SessionStore::deadline`), nor for a call that answers at once.
+//! - **A revocation for reuse is an update to a mark.** The session was judged by a record that may
+//!   be old, and a `delete` would end whatever is there by now. A sign-in that was faster has an
+//!   epoch of its own and must stay. So the mark is written as metadata that replaces all, which
+//!   states the epoch and the version that it meets. A conflict within the epoch is tried again.
+//! - **The limit of sessions is kept by a common order**: the time of authentication, then the id.
+//!   Each sign-in looks again after it is stored. So of many at once the last one sees them all,
+//!   and all agree on which are too many. A sign-in takes a time after all that it has seen, so
+//!   clocks that differ do not make the newest one the oldest.
 
 mod builder;
 mod calls;

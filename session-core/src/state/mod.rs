@@ -3,6 +3,31 @@
 //! [`Cell`] has the lock around the [`State`]. A handler changes [`Edits`] (values) and
 //! [`MetadataEdits`]; `State::plan` decides what a save writes; `outcome` takes in what the store
 //! answered and says what the client is told.
+//!
+//! - **Changes by key instead of one log.** A closure of `update` sees the value of its own key
+//!   only, so logs of different keys commute, and one short log for each key says as much as one of
+//!   all. To replay means to run the closures of the keys that started from a stored value. An
+//!   insert ends what came before it for its key; `clear` starts all keys from nothing.
+//! - **A session that is destroyed stays on a list until it is deleted.** A save that fails or is
+//!   cancelled leaves the deletion to the commit, and the commit leaves it to the abort. To delete
+//!   twice is fine.
+//! - **A sign-in as another principal keeps the old session until the new one is stored.** Only
+//!   then the old one is deleted; a request that fails leaves it as it was. An explicit `destroy`
+//!   is carried out in any case.
+//! - **Only a stored principal makes a switch.** Of several sign-ins in one request the last one
+//!   wins and keeps the guest's session: what was set since the first one is put back as it was.
+//!   Once any of that was stored, the session is left instead.
+//! - **What is stored already is remembered too.** An insert, a label or a lifetime equal to what
+//!   is stored writes nothing, and is not defended against others. But if the session turns out to
+//!   be gone and somebody signs in, the new session has it. Otherwise a shorter lifetime that the
+//!   handler asked for would be lost. So what the request asked for is kept until the request is
+//!   over.
+//! - **Generations.** A clone of the handle may destroy the session while a save of another is
+//!   under way. Each write carries the number of the handler's session that it is for. What comes
+//!   back for an older one is deleted or ignored, and never taken for the next.
+//! - **A save whose outcome is unknown is final for its session** in that request, also if it was
+//!   cancelled. To send absolute values again would do no harm, but closures would be applied
+//!   twice. One rule is easier to trust.
 
 mod cell;
 mod deletion;

@@ -1,4 +1,16 @@
 //! From one store to another, with nobody signed out.
+//!
+//! - **A place in the new store, then a frozen record in the old one.** To copy and then delete
+//!   would let the copy undo a logout in between. So an empty place that opens for nobody is
+//!   reserved first. One versioned update freezes the record and names the place. Then only that
+//!   place can be filled, once. Places and frozen records have epochs that no session reaches, so
+//!   every store keeps them without knowing of it.
+//! - **`delete_one` meets a version**, so that of many calls one reports the end. After four rounds
+//!   lost to writers it deletes in both stores without one.
+//! - **What a move leaves in the old store is a mark that is over from the start**, and counts at
+//!   no time.
+//! - **An unfrozen record in the old store is the session**, whatever the new one has. So while the
+//!   new store is down, sessions that have not moved are read and written in the old one.
 
 mod both;
 mod forms;

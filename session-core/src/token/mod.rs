@@ -7,6 +7,8 @@
 //!   the token is rotated.
 //! - **65 characters with keys**: the 43 without, and 22 of MAC. Each part has spare bits of its
 //!   own, which are zero.
+//! - **A rotation alone gives way.** If another request wrote first, the rotation is dropped
+//!   instead of tried again: that request has rotated, or the next one will.
 
 mod directive;
 mod rotation;
