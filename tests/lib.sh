@@ -28,7 +28,8 @@ published=(session-core session-cookie session-redis session-mongo session-http)
 
 # Where cargo puts what it builds.
 target_directory() {
-    cargo metadata --no-deps --format-version 1 --locked | sed -E 's/.*"target_directory":"([^"]*)".*/\1/'
+    cargo metadata --no-deps --format-version 1 --locked |
+        sed -E 's/.*"target_directory":"([^"]*)".*/\1/'
 }
 
 # bring WHAT PACKAGE: installs PACKAGE, where there is a way to.

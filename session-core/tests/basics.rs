@@ -58,7 +58,8 @@ mod ids {
         }
         assert_eq!(
             MalformedId.to_string(),
-            "not a session id: expected 22 characters of base64url without padding, as `SessionId::encode` makes them"
+            "not a session id: expected 22 characters of base64url without padding, as \
+             `SessionId::encode` makes them"
         );
     }
 
@@ -256,7 +257,8 @@ mod records {
         };
         assert_eq!(
             format!("{token:?}"),
-            "TokenHash { issued: Timestamp(1), epoch: 2, confirmed: None, retired: Some(Timestamp(3)), .. }"
+            "TokenHash { issued: Timestamp(1), epoch: 2, confirmed: None, retired: \
+             Some(Timestamp(3)), .. }"
         );
     }
 }
@@ -285,7 +287,8 @@ mod texts {
         let cases = [
             (
                 LimitExceeded::RecordBytes { size, limit },
-                "the session would be 11 bytes, the limit is 10; store less, or keep it elsewhere and store its name",
+                "the session would be 11 bytes, the limit is 10; store less, or keep it elsewhere \
+                 and store its name",
             ),
             (
                 LimitExceeded::Keys { count, limit },
@@ -293,11 +296,13 @@ mod texts {
             ),
             (
                 LimitExceeded::KeyBytes { size, limit },
-                "a name of 11 bytes is longer than the limit of 10; use a shorter key, principal or label",
+                "a name of 11 bytes is longer than the limit of 10; use a shorter key, principal \
+                 or label",
             ),
             (
                 LimitExceeded::TokenBytes { size, limit },
-                "the sealed session would be 11 bytes, the limit is 10; store less, allow more chunks, or use a store on the server",
+                "the sealed session would be 11 bytes, the limit is 10; store less, allow more \
+                 chunks, or use a store on the server",
             ),
         ];
         for (error, text) in cases {
@@ -317,7 +322,8 @@ mod texts {
             ),
             (
                 StoreError::corrupt("why"),
-                "the stored session record cannot be read; delete it if it is damaged, update this program if a newer one has written it",
+                "the stored session record cannot be read; delete it if it is damaged, update \
+                 this program if a newer one has written it",
                 Some("why"),
             ),
             (
@@ -327,7 +333,8 @@ mod texts {
             ),
             (
                 StoreError::outcome_unknown("why"),
-                "the session store did not say whether a write was applied; load the session again before relying on it",
+                "the session store did not say whether a write was applied; load the session \
+                 again before relying on it",
                 Some("why"),
             ),
             (
@@ -363,7 +370,8 @@ mod texts {
         let cases = [
             (
                 Error::Gone,
-                "the session has ended since this request loaded it; nothing was written, let the client begin anew",
+                "the session has ended since this request loaded it; nothing was written, let the \
+                 client begin anew",
             ),
             (
                 Error::Contended,
@@ -375,7 +383,8 @@ mod texts {
                     type_name,
                     fault,
                 },
-                "the value of type u8 for key \"a\\\"b\" cannot be encoded; insert one that its codec can write",
+                "the value of type u8 for key \"a\\\"b\" cannot be encoded; insert one that its \
+                 codec can write",
             ),
             (
                 Error::Decode {
@@ -383,15 +392,18 @@ mod texts {
                     type_name,
                     fault,
                 },
-                "the value under key \"a\\\"b\" is not a u8; ask for the type that was inserted, or remove the key",
+                "the value under key \"a\\\"b\" is not a u8; ask for the type that was inserted, \
+                 or remove the key",
             ),
             (
                 Error::Detached,
-                "the response has already left; create, renew or destroy a session before the handler returns",
+                "the response has already left; create, renew or destroy a session before the \
+                 handler returns",
             ),
             (
                 Error::Random,
-                "the operating system's random source failed; try again, and look at the machine if it stays so",
+                "the operating system's random source failed; try again, and look at the machine \
+                 if it stays so",
             ),
         ];
         for (error, text) in cases {

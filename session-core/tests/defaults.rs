@@ -53,7 +53,8 @@ async fn what_is_not_implemented_is_unsupported() {
             .unwrap_err();
         assert_eq!(
             ended.to_string(),
-            "this session store does not support ending a session of a principal; implement `SessionStore::delete_one`"
+            "this session store does not support ending a session of a principal; implement \
+             `SessionStore::delete_one`"
         );
         let ended = store
             .delete_all("user:1", None, Ended::default())
@@ -61,7 +62,8 @@ async fn what_is_not_implemented_is_unsupported() {
             .unwrap_err();
         assert_eq!(
             ended.to_string(),
-            "this session store does not support ending the sessions of a principal; implement `SessionStore::delete_all`"
+            "this session store does not support ending the sessions of a principal; implement \
+             `SessionStore::delete_all`"
         );
         assert_eq!(
             store.delete_expired(now).await.unwrap(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::ops::Not;
 
+use proptest::num;
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::ser::SerializeSeq;
@@ -144,8 +145,8 @@ proptest! {
 
     #[test]
     fn every_finite_float_comes_back(
-        one in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL | proptest::num::f64::ZERO,
-        short in proptest::num::f32::NORMAL | proptest::num::f32::SUBNORMAL | proptest::num::f32::ZERO,
+        one in num::f64::NORMAL | num::f64::SUBNORMAL | num::f64::ZERO,
+        short in num::f32::NORMAL | num::f32::SUBNORMAL | num::f32::ZERO,
     ) {
         float_comes_back(one, short);
     }
@@ -467,8 +468,7 @@ mod in_a_session {
     }
 
     #[tokio::test]
-    async fn a_closure_that_comes_to_such_a_value_on_a_conflict_fails_the_commit_and_nothing_is_written()
-     {
+    async fn a_closure_that_comes_to_such_a_value_on_a_conflict_fails_the_commit() {
         let (manager, session, token) = stored().await;
         session
             .update("r", |r: Option<f64>| 1.0 / r.unwrap_or(0.0))

@@ -42,7 +42,8 @@ fn keys_have_at_least_32_bytes() {
         assert_eq!(
             error.to_string(),
             format!(
-                "key 1 has {length} bytes, at least 32 are needed; make one with `openssl rand -base64 32`"
+                "key 1 has {length} bytes, at least 32 are needed; make one with `openssl rand \
+                 -base64 32`"
             )
         );
     }
@@ -211,7 +212,8 @@ fn keys_in_the_environment() {
     assert!(matches!(&error, KeyError::NoVariable(name) if name == NAME));
     assert_eq!(
         error.to_string(),
-        "the environment variable SESSION_CORE_TEST_KEYS is not set; set it to base64 keys, newest first, separated by commas"
+        "the environment variable SESSION_CORE_TEST_KEYS is not set; set it to base64 keys, \
+         newest first, separated by commas"
     );
     let run = |value: &str| {
         Command::new(std::env::current_exe().unwrap())
@@ -310,6 +312,7 @@ fn nothing_of_a_key_is_shown() {
     assert_eq!(format!("{:?}", derived[0]), "DerivedKey { .. }");
     assert_eq!(
         KeyError::Random.to_string(),
-        "the operating system's random source failed; try again, and look at the machine if it stays so"
+        "the operating system's random source failed; try again, and look at the machine if it \
+         stays so"
     );
 }

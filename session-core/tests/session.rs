@@ -193,7 +193,8 @@ async fn a_value_of_another_type() {
     for error in errors {
         assert_eq!(
             error.to_string(),
-            "the value under key \"a\" is not a u8; ask for the type that was inserted, or remove the key"
+            "the value under key \"a\" is not a u8; ask for the type that was inserted, or remove \
+             the key"
         );
         let Error::Decode {
             key,

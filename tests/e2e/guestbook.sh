@@ -57,10 +57,12 @@ signing_in() {
     has 'the name is shown' "$page" '<strong>A &amp; B</strong>'
     is 'the entries are still there' "$(entries <<<"$page")" 1
     page=$(bare "$old" /)
-    is 'the old token opens a page without entries' "$(visits <<<"$page") $(entries <<<"$page")" '1 0'
+    is 'the old token opens a page without entries' "$(visits <<<"$page") $(entries <<<"$page")" \
+        '1 0'
     lacks 'and sets no cookie over the new one' "$(head_of)" set-cookie
     is 'signing out' "$(post /sign-out '')" "303 $base/"
-    has 'removes the cookie' "$(head_of)" 'set-cookie: __Host-id=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0'
+    has 'removes the cookie' "$(head_of)" \
+        'set-cookie: __Host-id=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0'
     is 'from the jar too' "$(token)" ''
     page=$(bare "$new" /)
     is 'the session has ended on the server' "$(visits <<<"$page") $(entries <<<"$page")" '1 0'
@@ -98,12 +100,14 @@ hostile() {
 
 forms() {
     client forms
-    is 'a form that is too large, of nobody' "$(head -c 65537 /dev/zero | code /entries --data-binary @-)" 413
+    is 'a form that is too large, of nobody' \
+        "$(head -c 65537 /dev/zero | code /entries --data-binary @-)" 413
     is 'a form without a token, of nobody' "$(code /entries -d 'entry=1')" 403
     is 'neither begins a session' "$(token)" ''
     local big=$work/form csrf
     csrf=$(csrf)
-    { printf 'csrf=%s&entry=' "$csrf"; head -c 65537 /dev/zero | tr '\0' a; } | head -c 65537 >"$big"
+    { printf 'csrf=%s&entry=' "$csrf"; head -c 65537 /dev/zero | tr '\0' a; } | head -c 65537 \
+        >"$big"
     is 'a form that is too large' "$(code /entries --data-binary "@$big")" 413
     is 'and in chunks' "$(code /entries --data-binary "@$big" -H 'Transfer-Encoding: chunked')" 413
     head -c 65536 "$big" >"$big.fits"
@@ -127,7 +131,8 @@ forgery() {
     old=$(csrf)
     differ 'each token is another' "$old" "$(csrf)"
     has 'none is kept by a cache' "$(head_of)" 'cache-control: no-store'
-    for path in /entries /sign-in /clear /sign-out /sessions/revoke-others /sessions/AAAAAAAAAAAAAAAAAAAAAA/revoke; do
+    for path in /entries /sign-in /clear /sign-out /sessions/revoke-others \
+        /sessions/AAAAAAAAAAAAAAAAAAAAAA/revoke; do
         is "$path without a token" "$(code $path -d 'entry=1&name=Eve')" 403
         is 'with a wrong one' "$(code $path -d "csrf=${old:0:42}&entry=1&name=Eve")" 403
         is 'with that of another session' "$(code $path -d "csrf=$foreign&entry=1&name=Eve")" 403
@@ -143,7 +148,8 @@ forgery() {
 }
 
 firefox='Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
-edge='Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Safari/537.36 Edg/139.0.0.0'
+edge='Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) '
+edge+='Chrome/139.0.0.0 Safari/537.36 Edg/139.0.0.0'
 
 # enter NAME BROWSER [CURL OPTION...]: signs in with a browser of its own.
 enter() {
@@ -154,8 +160,9 @@ enter() {
 # What nobody looks at: not counted, and what is shown once is not used up.
 unseen() {
     local path option page
-    local asking=(-I 'Sec-Purpose: prefetch' 'Sec-Purpose: prefetch;prerender' 'sec-purpose: PREFETCH;anonymous-client-ip'
-        'Purpose: prefetch' 'X-Purpose: preview' 'X-Moz: prefetch' 'Sec-Fetch-Dest: image' 'Sec-Fetch-Dest: empty')
+    local asking=(-I 'Sec-Purpose: prefetch' 'Sec-Purpose: prefetch;prerender'
+        'sec-purpose: PREFETCH;anonymous-client-ip' 'Purpose: prefetch' 'X-Purpose: preview'
+        'X-Moz: prefetch' 'Sec-Fetch-Dest: image' 'Sec-Fetch-Dest: empty')
     start '' "$@"
     client newcomer
     for path in / /sessions /csrf /session.json /ping /favicon.ico /nowhere; do
@@ -167,7 +174,8 @@ unseen() {
     ask /favicon.ico >/dev/null
     is 'nor does an image, OPTIONS or the favicon begin a session' "$(token) $(created)" ' 0'
     page=$(ask / -H 'Sec-Purpose: prefetch' | sed -nE 's/.*name=csrf value=([^>]+)>.*/\1/p')
-    is 'the forms of a page that was fetched ahead work' "$(code /entries -d "csrf=$page&entry=1")" 303
+    is 'the forms of a page that was fetched ahead work' \
+        "$(code /entries -d "csrf=$page&entry=1")" 303
 
     client looker
     is 'a visit' "$(ask / -H 'Sec-Fetch-Dest: document' | visits)" 1
@@ -197,14 +205,19 @@ large() {
     printf -v text '%2000s' ''
     printf 'csrf=%s&entry=' "$csrf" >"$work/large"
     sed 's/ /%3C/g' <<<"$text" | tr -d '\n' >>"$work/large"
-    for n in $(seq 60); do curl -sS -o /dev/null -H "Cookie: __Host-id=$own" --data-binary "@$work/large" "$base/entries"; done
+    for n in $(seq 60); do
+        curl -sS -o /dev/null -H "Cookie: __Host-id=$own" --data-binary "@$work/large" \
+            "$base/entries"
+    done
     is 'of long entries the newest are kept' "$(ask / | entries)" 16
     is 'on a page of less than 200 KB' "$(($(wc -c <"$work/body") < 200000))" 1
-    seq 150 | xargs -I{} curl -sS -o /dev/null -H "Cookie: __Host-id=$own" -d "csrf=$csrf&entry=number {}" "$base/entries"
+    seq 150 | xargs -I{} curl -sS -o /dev/null -H "Cookie: __Host-id=$own" \
+        -d "csrf=$csrf&entry=number {}" "$base/entries"
     is 'of short ones too' "$(ask / | entries)" 100
     has 'up to the last' "$(ask /)" '<li>number 150</li>'
     lacks 'and not the one before them' "$(ask /)" '<li>number 50</li>'
-    is 'one that is too long is refused' "$(code /entries -d "csrf=$csrf&entry=$(printf 'a%.0s' $(seq 2001))")" 400
+    is 'one that is too long is refused' \
+        "$(code /entries -d "csrf=$csrf&entry=$(printf 'a%.0s' $(seq 2001))")" 400
     is 'a long name too' "$(code /sign-in -d "csrf=$csrf&name=$(printf 'a%.0s' $(seq 241))")" 400
     printf 'csrf=%s&entry=' "$csrf" >"$work/large"
     sed 's/ /%01/g' <<<"$text" | tr -d '\n' >>"$work/large"
@@ -240,7 +253,8 @@ own_sessions() {
     has 'the second' "$page" '<td>Edge on Windows<td>'
     has 'and this one' "$page" '<td>curl<br><em>this one</em><td>'
     is 'each with a button, and one for all others' "$(grep -o '<button' <<<"$page" | wc -l)" 4
-    has 'whose buttons can be told apart' "$page" 'aria-label="Sign out Firefox on Linux, last seen '
+    has 'whose buttons can be told apart' "$page" \
+        'aria-label="Sign out Firefox on Linux, last seen '
     has 'that of this one too' "$page" 'aria-label="Sign out curl, this one"'
     list=$(listed)
     has 'programs get JSON' "$(head_of)" 'content-type: application/json'
@@ -282,7 +296,8 @@ own_sessions() {
     enter Mallory intruder
     foreign=$(listed | id_of)
     is "somebody else's session is not there" "$(post "/sessions/$own/revoke" '')" '404 '
-    for id in x '' AAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAAB %00 "$foreign=" "$foreign/x" "$(printf 'A%.0s' $(seq 5000))"; do
+    for id in x '' AAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAAB %00 "$foreign=" "$foreign/x" \
+        "$(printf 'A%.0s' $(seq 5000))"; do
         is "nor is '${id:0:30}'" "$(post "/sessions/$id/revoke" '')" '404 '
     done
     is 'his own is' "$(post "/sessions/$foreign/revoke" '')" "303 $base/"
@@ -296,7 +311,8 @@ own_sessions() {
     has 'a program without a name' "$(ask /sessions)" '<td>Unknown program<br>'
 
     jar=$work/jar.desktop
-    is 'who was signed out from elsewhere can sign in again at once' "$(post /sign-in 'name=Grace & co')" "303 $base/"
+    is 'who was signed out from elsewhere can sign in again at once' \
+        "$(post /sign-in 'name=Grace & co')" "303 $base/"
     has 'and is in' "$(ask /session.json)" '"principal":"user:Grace & co"'
 }
 
@@ -305,8 +321,10 @@ at_once() {
     ask / >/dev/null
     local own csrf
     own=$(token) csrf=$(csrf)
-    seq 50 | xargs -P 16 -I{} curl -sS -o /dev/null -H "Cookie: __Host-id=$own" -d "csrf=$csrf&entry=number {}" "$base/entries"
-    is '50 entries at once are all there' "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
+    seq 50 | xargs -P 16 -I{} curl -sS -o /dev/null -H "Cookie: __Host-id=$own" \
+        -d "csrf=$csrf&entry=number {}" "$base/entries"
+    is '50 entries at once are all there' \
+        "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
 }
 
 # slow SECONDS: a form of this browser that takes this long to arrive, while the same browser asks
@@ -315,8 +333,10 @@ slow() {
     local port=${base##*:} csrf line end
     csrf=$(csrf)
     exec 4<>"/dev/tcp/127.0.0.1/$port"
-    printf 'POST /entries HTTP/1.1\r\nHost: x\r\nCookie: __Host-id=%s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\ncsrf=%s&entry' \
-        "$(token)" $((${#csrf} + 16)) "$csrf" >&4
+    printf '%s\r\n' 'POST /entries HTTP/1.1' 'Host: x' "Cookie: __Host-id=$(token)" \
+        'Content-Type: application/x-www-form-urlencoded' \
+        "Content-Length: $((${#csrf} + 16))" '' >&4
+    printf 'csrf=%s&entry' "$csrf" >&4
     end=$((SECONDS + $1))
     while [ $SECONDS -lt $end ]; do
         ask /session.json >/dev/null
@@ -336,7 +356,8 @@ slow_forms() {
         (
             enter "Slow $seconds" "slow$seconds"
             is "a form of $seconds s is taken" "$(slow $seconds)" 303
-            has 'its sender is still in, with it' "$(ask /session.json)" "\"entries\":[\"slow\"],\"principal\":\"user:Slow $seconds\""
+            has 'its sender is still in, with it' "$(ask /session.json)" \
+                "\"entries\":[\"slow\"],\"principal\":\"user:Slow $seconds\""
         ) >"$work/slow.$seconds" &
         senders+=("$!")
     done
@@ -358,7 +379,8 @@ rotation() {
     has 'with a cookie that is not cached' "$(head_of)" 'cache-control: no-store'
     second=$(token)
     differ 'of another token' "$first" "$second"
-    has 'the old one still works right then' "$(bare "$first" /session.json)" '"principal":"user:Ada"'
+    has 'the old one still works right then' "$(bare "$first" /session.json)" \
+        '"principal":"user:Ada"'
     lacks 'and brings no third one' "$(head_of)" set-cookie
     is 'a form from before is good' "$(code /entries -d "csrf=$form&entry=1")" 303
     own=$(token)
@@ -367,7 +389,8 @@ rotation() {
         rm -f "$work"/many.*
         curl -sS --max-time 20 -Z --parallel-immediate --parallel-max 20 -i -o "$work/many.#1" \
             -H "Cookie: __Host-id=$own" "$base/session.json?[1-20]" 2>"$work/progress"
-        is "20 requests at once, round $round, are all signed in" "$(grep -l '"principal":"user:Ada"' "$work"/many.* | wc -l)" 20
+        is "20 requests at once, round $round, are all signed in" \
+            "$(grep -l '"principal":"user:Ada"' "$work"/many.* | wc -l)" 20
         is 'one brings a cookie' "$(grep -hi '^set-cookie: ' "$work"/many.* | wc -l)" 1
         second=$(sed -nE 's/^set-cookie: __Host-id=([^;]+);.*/\1/p' "$work"/many.*)
         echo "$second" >>"$work/tokens"
@@ -375,10 +398,12 @@ rotation() {
         has 'as is the one from before' "$(bare "$own" /session.json)" '"principal":"user:Ada"'
         own=$second
     done
-    is 'one session is left' "$(bare "$own" /sessions -H 'Accept: application/json' | grep -o '"id"' | wc -l)" 1
+    is 'one session is left' \
+        "$(bare "$own" /sessions -H 'Accept: application/json' | grep -o '"id"' | wc -l)" 1
     is 'of one that was made' "$(created)" 1
     sleep 8 # beyond the overlap of the first token
-    has 'a token that comes back much later opens nothing' "$(bare "$first" /session.json)" '"new":true'
+    has 'a token that comes back much later opens nothing' "$(bare "$first" /session.json)" \
+        '"new":true'
     has 'and ends the session, since there are keys' "$(bare "$own" /session.json)" '"new":true'
     enter Bob turner
     first=$(token)
@@ -437,7 +462,8 @@ cookie_store() {
     has 'and the page says why' "$(ask /sessions)" 'live in their browsers'
     stop
     start "$first" --store cookie
-    has 'it survives a restart' "$(ask /session.json)" '"visits":2,"entries":["sealed"],"principal":"user:Ada"'
+    has 'it survives a restart' "$(ask /session.json)" \
+        '"visits":2,"entries":["sealed"],"principal":"user:Ada"'
     stop
     start "$second,$first" --store cookie
     is 'and a new key in front' "$(ask / | visits)" 3
@@ -448,7 +474,8 @@ cookie_store() {
     is 'removes the sealed cookie' "$(token)" ''
     stop
     start '' --store cookie
-    has 'without keys a warning says what follows' "$(cat "$log")" 'the sessions end with this process'
+    has 'without keys a warning says what follows' "$(cat "$log")" \
+        'the sessions end with this process'
     client brief
     is 'they begin' "$(ask / | visits) $(ask / | visits)" '1 2'
     stop
@@ -486,7 +513,8 @@ failing() {
         has 'that says when to come back' "$(head_of)" 'retry-after: 5'
         lacks 'and sets no cookie' "$(head_of)" set-cookie
         is 'a client with a cookie' "$(bare "$own" / "$version" -o /dev/null -w '%{http_code}')" 503
-        is 'the summary' "$(bare "$own" /session.json "$version" -o /dev/null -w '%{http_code}')" 503
+        is 'the summary' "$(bare "$own" /session.json "$version" -o /dev/null -w '%{http_code}')" \
+            503
         is 'what needs no session' "$(bare "$own" /ping "$version")" pong
     done
     stop
@@ -522,8 +550,10 @@ shutdown() {
     client half
     csrf=$(csrf)
     exec 3<>"/dev/tcp/127.0.0.1/$port"
-    printf 'POST /entries HTTP/1.1\r\nHost: x\r\nCookie: __Host-id=%s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\ncsrf=%s&entry' \
-        "$(token)" $((${#csrf} + 16)) "$csrf" >&3
+    printf '%s\r\n' 'POST /entries HTTP/1.1' 'Host: x' "Cookie: __Host-id=$(token)" \
+        'Content-Type: application/x-www-form-urlencoded' \
+        "Content-Length: $((${#csrf} + 16))" '' >&3
+    printf 'csrf=%s&entry' "$csrf" >&3
     ask /ping >/dev/null # answered after the half request was taken up
     kill -TERM "$pid"
     await 'stopping'
@@ -538,7 +568,8 @@ bad_keys() {
     local text output code
     for text in 'c2VjcmV0LXRleHQ=' 'not!base64!secret-text' ',' '' $'\xffsecret'; do
         code=0
-        output=$(SESSION_KEYS=$text timeout -s KILL 5 "$GUESTBOOK" --listen 127.0.0.1:0 2>&1) || code=$?
+        output=$(SESSION_KEYS=$text timeout -s KILL 5 "$GUESTBOOK" --listen 127.0.0.1:0 2>&1) ||
+            code=$?
         is "SESSION_KEYS=$(printf %q "$text") ends the program" "$code" 1
         has 'with an error that names it' "$output" SESSION_KEYS
         lacks 'and holds no key' "$output" secret
@@ -549,7 +580,8 @@ bad_keys() {
 # refused PART OPTION...: the program ends with an error that says so.
 refused() {
     local output code=0
-    output=$(env -u SESSION_KEYS timeout -s KILL 5 "$GUESTBOOK" --listen 127.0.0.1:0 "${@:2}" 2>&1) || code=$?
+    output=$(env -u SESSION_KEYS timeout -s KILL 5 \
+        "$GUESTBOOK" --listen 127.0.0.1:0 "${@:2}" 2>&1) || code=$?
     is "${*:2} ends the program" "$code" 1
     has 'and says why' "$output" "$1"
 }
@@ -561,7 +593,9 @@ bad_options() {
     refused '--rotate takes a number of seconds' --rotate often
     refused '--rotate needs a value' --rotate
     refused '--turn is not an option' --turn 5
-    for n in 0 -1 many 100001; do refused '--connections takes a number from 1 to 100000' --connections "$n"; done
+    for n in 0 -1 many 100001; do
+        refused '--connections takes a number from 1 to 100000' --connections "$n"
+    done
 }
 
 usage() {

@@ -1,7 +1,7 @@
-# shellcheck shell=bash
-# What the scripts here share: servers of the guestbook example, a browser made of curl and a cookie jar, checks.
-# GUESTBOOK names the example's binary. Prints "ok ..." or "not ok ..." for each check. Needs curl 7.79 or
-# newer, which takes 127.0.0.1 for secure as browsers do.
+# shellcheck shell=bash What the scripts here share: servers of the guestbook example, a browser
+# made of curl and a cookie jar, checks. GUESTBOOK names the example's binary. Prints "ok ..." or
+# "not ok ..." for each check. Needs curl 7.79 or newer, which takes 127.0.0.1 for secure as
+# browsers do.
 
 # The servers log all they can, and no token may be in it.
 export RUST_LOG=trace
@@ -84,7 +84,8 @@ bare() { curl -sS --max-time 20 -H "Cookie: __Host-id=$1" -D "$work/head" "${@:3
 
 # post PATH FIELD [CURL OPTION...]: sends a form, as from a page that was just opened.
 post() {
-    ask "$1" --data-urlencode "csrf=$(csrf)" ${2:+--data-urlencode "$2"} -o /dev/null -w '%{http_code} %{redirect_url}' "${@:3}"
+    ask "$1" --data-urlencode "csrf=$(csrf)" ${2:+--data-urlencode "$2"} -o /dev/null \
+        -w '%{http_code} %{redirect_url}' "${@:3}"
 }
 
 code() { ask "$1" -o /dev/null -w '%{http_code}' "${@:2}"; }
@@ -94,7 +95,8 @@ visits() { sed -nE 's/.*<span id=visits>([0-9]+)<.*/\1/p'; }
 entries() { grep -o '<li>' | wc -l; }
 # listed: this person's sessions, one a line, this one last.
 listed() {
-    local item='\{"id":"[^"]+","label":("[^"]*"|null),"created":"[^"]+","last_seen":"[^"]+","current":(true|false)\}'
+    local item='\{"id":"[^"]+","label":("[^"]*"|null),"created":"[^"]+",'
+    item+='"last_seen":"[^"]+","current":(true|false)\}'
     ask /sessions -H 'Accept: application/json' | grep -oE "$item" | sort -t, -k5
 }
 id_of() { sed -E 's/.*"id":"([^"]+)".*/\1/'; }

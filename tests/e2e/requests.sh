@@ -18,7 +18,7 @@ good, secure = True, []
 
 
 class AsBrowsers(DefaultCookiePolicy):
-    """Browsers send Secure cookies to their own machine over plain HTTP; requests makes jars anew, which do not."""
+    """Browsers send Secure cookies to their own machine over HTTP. Jars of requests do not."""
 
     def set_ok(self, cookie, request):
         secure.append(cookie.secure)
@@ -50,7 +50,8 @@ def send(path, **form):
 
 
 same("nothing at first", (summary()["new"], len(client.cookies)), (True, 0))
-same("a form without a token is refused", client.post(base + "/entries", data={"entry": "x"}).status_code, 403)
+answer = client.post(base + "/entries", data={"entry": "x"})
+same("a form without a token is refused", answer.status_code, 403)
 same("an entry is taken", send("/entries", entry="by requests"), 200)
 cookies = list(client.cookies)
 same("one cookie", [cookie.name for cookie in cookies], ["__Host-id"])

@@ -45,7 +45,8 @@ is 'signing out there' "$(post /sign-out '')" "303 $base/"
 for server in 0 1; do
     on $server
     lacks "the session has ended on server $server" "$(bare "$member" /)" '<strong>Ada</strong>'
-    has "that of the second browser goes on, on server $server" "$(bare "$second" /)" '<strong>Ada</strong>'
+    has "that of the second browser goes on, on server $server" "$(bare "$second" /)" \
+        '<strong>Ada</strong>'
 done
 
 # She signs in here again, and ends the other session there.
@@ -69,7 +70,8 @@ for n in 3 4; do
     is "browser $n signs in" "$(post /sign-in 'name=Ada')" "303 $base/"
 done
 on 1
-is 'revoking all others there' "$(jar=$work/jar.shared post /sessions/revoke-others '')" "303 $base/sessions"
+is 'revoking all others there' "$(jar=$work/jar.shared post /sessions/revoke-others '')" \
+    "303 $base/sessions"
 has 'ends both' "$(jar=$work/jar.shared ask /sessions)" 'Signed out 2 other sessions.'
 for server in 0 1; do
     on $server
@@ -85,8 +87,10 @@ on 0
 ask / >/dev/null
 own=$(token) csrf=$(csrf)
 seq 50 | while read -r n; do echo "$n" "${bases[n % 2]}"; done |
-    xargs -P 16 -L 1 bash -c 'curl -sS -o /dev/null -H "Cookie: __Host-id=$1" -d "csrf=$2&entry=number $3" "$4/entries"' _ "$own" "$csrf"
-is '50 entries at once on both are all there' "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
+    xargs -P 16 -L 1 bash -c 'curl -sS -o /dev/null -H "Cookie: __Host-id=$1" \
+        -d "csrf=$2&entry=number $3" "$4/entries"' _ "$own" "$csrf"
+is '50 entries at once on both are all there' \
+    "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
 
 # What another version of the program has stored: every page opens, and its place is taken when
 # something new is written.
@@ -97,7 +101,8 @@ if [[ $store == unix://* ]]; then
     key=session:$(ask /session.json | id_of)
     redis HSET "$key" .visits '{"count":7}' .entries '{"v2":["after"]}' >/dev/null
     page=$(ask /)
-    is 'a value of another version is none: the page opens' "$(visits <<<"$page") $(entries <<<"$page")" '1 0'
+    is 'a value of another version is none: the page opens' \
+        "$(visits <<<"$page") $(entries <<<"$page")" '1 0'
     has 'and the log says so' "$(cat "$log")" 'the value under key "entries" is not a'
     lacks 'without the value' "$(cat "$log")" after
     is 'what is only read stays' "$(redis HGET "$key" .entries)" '{"v2":["after"]}'
@@ -120,7 +125,8 @@ stop
 on 0
 stop
 start '' --store "$store"
-is 'after a restart of both the session is there' "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
+is 'after a restart of both the session is there' \
+    "$(ask / | grep -oE '<li>number [0-9]+</li>' | sort -u | wc -l)" 50
 stop
 
 # Redis may forget a rotation at a fail-over, and then an owner looks like a thief: reuse is logged
@@ -135,7 +141,8 @@ if [[ $store == unix://* ]]; then
         ask /session.json >/dev/null
     done
     sleep 10.5 # beyond the overlap of the first token
-    has 'a token that comes back much later opens nothing' "$(bare "$first" /session.json)" '"principal":null'
+    has 'a token that comes back much later opens nothing' "$(bare "$first" /session.json)" \
+        '"principal":null'
     has 'and is logged' "$(cat "$log")" 'that was rotated away came back'
     has 'its session goes on' "$(ask /session.json)" '"principal":"user:Ida"'
     stop

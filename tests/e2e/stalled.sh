@@ -146,7 +146,8 @@ check("who never reads is cut off", max(answers) < 4000, answers)
 check("others are answered all the while", max(waits) < 2, f"{max(waits):.1f} s")
 sys.exit(not good)
 PYTHON
-    has 'and a form that never came whole leaves the session as it was' "$(ask /session.json)" '"entries":["kept"]'
+    has 'and a form that never came whole leaves the session as it was' "$(ask /session.json)" \
+        '"entries":["kept"]'
 }
 
 # crowd WHAT TEXT: many more connections than there may be, each of which sends TEXT and stalls.
@@ -172,7 +173,8 @@ with socket.create_connection((host, int(port)), timeout=60) as client:
         answer += data
 wait = time.monotonic() - at
 right = answer.endswith(b"pong") and wait < 20
-print(f"ok who comes after many {what} is answered" if right else f"not ok {what}: {wait:.1f} s, {answer}")
+said = f"ok who comes after many {what} is answered"
+print(said if right else f"not ok {what}: {wait:.1f} s, {answer}")
 sys.exit(not right)
 PYTHON
     has 'and the log says that it was full' "$(cat "$log")" 'connections are open'
