@@ -6,17 +6,13 @@ use bytestring::ByteString;
 
 use crate::config_error::ConfigError;
 use crate::crypto::{KeyRing, Purpose};
-use crate::event::Events;
-use crate::event::{Audience, Observer};
+use crate::event::{Audience, Events, Observer};
 use crate::manager::{SessionManager, Shared, StoreCalls};
 use crate::record::{Codec, Lifetime, Limits};
-use crate::settings::OnReuse;
-use crate::settings::Settings;
-use crate::settings::{Deadlines, OnCorrupt, OnMaxSessions, SessionLimit};
+use crate::settings::{Deadlines, OnCorrupt, OnMaxSessions, OnReuse, SessionLimit, Settings};
 use crate::store::{Capability, Durability, SessionStore};
 use crate::time::{Clock, SystemClock};
-use crate::token::Rotation;
-use crate::token::Tokens;
+use crate::token::{Rotation, Tokens};
 
 /// The scope where none is given: the name of the default cookie.
 const SCOPE: &str = "__Host-id";

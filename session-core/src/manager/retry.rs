@@ -6,12 +6,10 @@ use std::time::Duration;
 use crate::crypto::random_bytes;
 use crate::error::{Error, StoreError};
 use crate::event::Who;
-use crate::manager::SessionManager;
-use crate::manager::Turn;
+use crate::manager::{SessionManager, Turn};
 use crate::record::{Record, SessionId};
 use crate::state::Cell;
-use crate::time::Timestamp;
-use crate::time::within;
+use crate::time::{Timestamp, within};
 
 /// Attempts of one commit in which no time passes: a clock that stands still ends no commit.
 const MOST_AT_ONCE: u32 = 256;

@@ -6,8 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::crypto::DerivedKey;
-use crate::crypto::{decode_exact, random_bytes};
+use crate::crypto::{DerivedKey, decode_exact, random_bytes};
 use crate::error::Error;
 use crate::session::Session;
 use crate::state::Phase;

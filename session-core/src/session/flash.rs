@@ -4,8 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::session::Session;
-use crate::session::decode;
+use crate::session::{Session, decode};
 use crate::state::FLASH_PREFIX;
 
 impl Session {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::record::{Lifetime, Record, SessionId};
 use crate::session::Session;
-use crate::state::SaveKind;
-use crate::state::{Phase, State};
+use crate::state::{Phase, SaveKind, State};
 use crate::time::Timestamp;
 
 impl Session {

@@ -14,8 +14,7 @@ use crate::state::UpdateFn;
 use crate::error::Error;
 use crate::record::Value;
 use crate::settings::Settings;
-use crate::state::Cell;
-use crate::state::State;
+use crate::state::{Cell, State};
 
 /// The session of one request: a dictionary, loaded once, saved when the request is committed.
 ///

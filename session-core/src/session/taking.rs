@@ -5,11 +5,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, StoreError};
-use crate::session::Session;
-use crate::session::decode;
-use crate::state::Removal;
-use crate::state::SaveKind;
-use crate::state::State;
+use crate::session::{Session, decode};
+use crate::state::{Removal, SaveKind, State};
 
 const SEALED: &str = "taking a value once, because a client can present an older copy of its session again; \
      keep such values in a store on the server";

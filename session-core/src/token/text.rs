@@ -18,8 +18,7 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-use crate::crypto::{KeyRing, Purpose};
-use crate::crypto::{decode_exact, random_bytes};
+use crate::crypto::{KeyRing, Purpose, decode_exact, random_bytes};
 use crate::error::Error;
 use crate::record::{EpochBits, SessionId};
 

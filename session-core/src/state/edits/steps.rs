@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use super::{Mark, Removal};
 use crate::error::Error;
-use crate::record::Arena;
-use crate::record::{Codec, Value};
+use crate::record::{Arena, Codec, Value};
+use crate::state::edits::{Mark, Removal};
 
 /// One application of a closure that [`Session::update`](crate::Session::update) was given.
 pub(crate) type UpdateFn =

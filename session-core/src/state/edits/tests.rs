@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::error::Error;
-use crate::record::Arena;
-use crate::record::Codec;
+use crate::record::{Arena, Codec, Value, Values};
+use crate::state::Size;
 
 fn json(text: &str) -> Value {
     Value::new(Codec::Json, text.to_owned())

@@ -6,14 +6,8 @@ use bytestring::ByteString;
 
 use crate::record::{Value, Values};
 use crate::state::Size;
+use crate::state::edits::{Entry, Mark, Removal, Replay, Start, Step, UpdateFn};
 use crate::store::Changes;
-
-mod removal;
-mod steps;
-
-pub(crate) use removal::Removal;
-use steps::Step;
-pub(crate) use steps::{Replay, UpdateFn};
 
 /// Changes by key, on top of the values that are stored. Changes of different keys do not
 /// see each other, so a log for each key says as much as one log of all.
@@ -24,35 +18,7 @@ pub(crate) struct Edits {
     /// Stored keys without an entry are gone, since this change.
     cleared: Option<Mark>,
     /// Sorted by key.
-    entries: Vec<Entry>,
-}
-
-#[derive(Clone)]
-struct Entry {
-    key: ByteString,
-    start: Start,
-    started: Mark,
-    /// Applied in this order to what the entry starts from.
-    then: Vec<Step>,
-    /// How many of those the save that runs has applied.
-    saving: usize,
-    /// What comes out of it on the values as last loaded.
-    current: Option<Value>,
-    changed: Mark,
-    /// A value that this request gave the key, and that is stored. Where the session turns out to
-    /// be gone, a new one begins with it.
-    kept: Option<Value>,
-}
-
-/// What a key's changes begin with.
-#[derive(Clone)]
-enum Start {
-    /// Whatever is stored when they are applied.
-    Stored,
-    /// Nothing, because this request cleared all keys.
-    Cleared,
-    /// A value that this request gave it, or took away.
-    Set,
+    pub(super) entries: Vec<Entry>,
 }
 
 /// Whether the values that this request gave to keys are remembered once they are stored.
@@ -71,18 +37,14 @@ pub(crate) struct Savepoint {
     removals: Vec<Arc<Removal>>,
 }
 
-/// A point in the changes of a request: each change has a later one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Mark(u64);
-
 impl Edits {
     /// The last change.
     pub(crate) fn last(&self) -> Mark {
         self.last
     }
 
-    fn next_mark(&mut self) -> Mark {
-        self.last.0 += 1;
+    pub(super) fn next_mark(&mut self) -> Mark {
+        self.last = self.last.next();
         self.last
     }
 
@@ -187,7 +149,7 @@ impl Edits {
         self.add(key, Step::Update(update), Some(result));
     }
 
-    fn add(&mut self, key: ByteString, step: Step, result: Option<Value>) {
+    pub(super) fn add(&mut self, key: ByteString, step: Step, result: Option<Value>) {
         let mark = self.next_mark();
         let at = self.position(&key).unwrap_or_else(|at| {
             let mut entry = Entry::stored(key, mark, None);
@@ -371,33 +333,13 @@ impl Edits {
         self.entries.iter().filter(|entry| !entry.is_idle())
     }
 
-    fn active(&self, key: &str) -> Option<&Entry> {
+    pub(super) fn active(&self, key: &str) -> Option<&Entry> {
         let at = self.position(key).ok()?;
         Some(&self.entries[at]).filter(|entry| !entry.is_idle())
     }
 
-    fn position(&self, key: &str) -> Result<usize, usize> {
+    pub(super) fn position(&self, key: &str) -> Result<usize, usize> {
         self.entries.binary_search_by(|entry| (*entry.key).cmp(key))
-    }
-}
-
-impl Entry {
-    fn stored(key: ByteString, mark: Mark, kept: Option<Value>) -> Self {
-        Self {
-            key,
-            start: Start::Stored,
-            started: mark,
-            then: Vec::new(),
-            saving: 0,
-            current: None,
-            changed: mark,
-            kept,
-        }
-    }
-
-    /// Whether it leaves the stored value as it is.
-    fn is_idle(&self) -> bool {
-        matches!(self.start, Start::Stored) && self.then.is_empty()
     }
 }
 
@@ -409,6 +351,3 @@ fn same(current: Option<&Value>, stored: Option<&Value>) -> bool {
         _ => false,
     }
 }
-
-#[cfg(test)]
-mod tests;
