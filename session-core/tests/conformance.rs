@@ -279,16 +279,3 @@ fn the_contract_and_the_cases_agree() {
     let all: BTreeSet<_> = cases().iter().map(|case| case.name()).collect();
     assert_eq!(named, all);
 }
-
-#[test]
-fn the_manual_has_each_case_with_its_sentence() {
-    let manual = include_str!("../src/store/conformance/mod.rs");
-    let rows: Vec<_> = manual
-        .lines()
-        .filter(|line| line.starts_with("//! | `"))
-        .collect();
-    let right = cases()
-        .iter()
-        .map(|case| format!("//! | `{}` | {} |", case.name(), case.sentence()));
-    assert_eq!(rows, right.collect::<Vec<_>>());
-}

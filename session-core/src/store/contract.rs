@@ -218,7 +218,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let _ = (principal, now);
         Err(StoreError::Unsupported(
-            "listing the sessions of a principal; implement `SessionStore::list`, `delete_one` and `delete_all`",
+            "listing the sessions of a principal; implement `SessionStore::list`, `delete_one` \
+             and `delete_all`",
         ))
     }
 

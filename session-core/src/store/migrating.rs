@@ -55,7 +55,8 @@ const MOST_MEETINGS: usize = 4;
 /// session.insert("cart", 3)?;
 /// let Directive::Hold(token) = before.commit(&session).await? else { unreachable!() };
 ///
-/// let manager = SessionManager::new(MigratingStore::new(Arc::clone(&new), Arc::clone(&old)).unwrap());
+/// let store = MigratingStore::new(Arc::clone(&new), Arc::clone(&old)).unwrap();
+/// let manager = SessionManager::new(store);
 /// let session = manager.open(&[token.as_str()]).await?;
 /// assert_eq!(session.get("cart")?, Some(3)); // read in the old store
 /// session.insert("paid", true)?;
@@ -180,7 +181,8 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     pub fn new(new: N, old: O) -> Result<Self, ConfigError> {
         if new.capability() != Capability::Server || old.capability() != Capability::Server {
             return Err(ConfigError::new(
-                "sessions that are sealed into cookies cannot be moved; use a store that keeps them on the server on both sides",
+                "sessions that are sealed into cookies cannot be moved; use a store that keeps \
+                 them on the server on both sides",
             ));
         }
         let moving = true;
@@ -385,7 +387,10 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
             };
             if done {
                 if self.delete(&key, ended).await.is_err() {
-                    tracing::debug!(target: "session", "a session has ended; what is left of it was not deleted");
+                    tracing::debug!(
+                        target: "session",
+                        "a session has ended; what is left of it was not deleted"
+                    );
                 }
                 return Ok(true);
             }

@@ -7,10 +7,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::edit::Edit;
-use super::principals::{expect_listed, needs_index};
 use super::rng::Rng;
 use super::sample::{number, same, token};
-use super::schedule::{cut_short, interleave, task};
+use super::schedule::{cut_short, run_all, task};
 use super::trial::{Check, Stop, Trial, describe, ensure, failed, name_of};
 use super::writer::Writer;
 use crate::error::StoreError;
@@ -18,7 +17,7 @@ use crate::record::Record;
 use crate::store::{Changes, Key, Updated};
 
 pub(super) async fn cancelled(trial: &Trial) -> Check {
-    let indexed = match needs_index(trial).await {
+    let indexed = match trial.needs_index().await {
         Ok(()) => true,
         Err(Stop::LeftOut(_)) => false,
         Err(stop) => return Err(stop),
@@ -68,20 +67,17 @@ async fn creation(trial: &Trial, rng: &mut Rng, indexed: bool) -> Check {
             ));
         }
     }
-    same(
-        &record,
-        trial.load(&key).await?,
-        "after a cancelled `create` and another one",
-    )?;
+    trial
+        .expect(&key, &record, "after a cancelled `create` and another one")
+        .await?;
     if indexed {
-        expect_listed(trial, &name, trial.now(), &[record]).await?;
+        trial.expect_listed(&name, trial.now(), &[record]).await?;
     }
     Ok(())
 }
 
 async fn write(trial: &Trial, rng: &mut Rng) -> Check {
-    let record = Arc::new(trial.record()?);
-    let key = trial.create(&record).await?;
+    let (key, record) = trial.created().await?;
     let pair = Changes::new()
         .set("left", number(1))
         .set("right", number(1))
@@ -105,10 +101,7 @@ async fn write(trial: &Trial, rng: &mut Rng) -> Check {
             Ok(None)
         }),
     ];
-    let answers = interleave(rng, tasks)
-        .await
-        .into_iter()
-        .collect::<Check<Vec<_>>>()?;
+    let answers = run_all(rng, tasks).await?;
     let whole = |found: &Record, others: Changes| {
         let expected = others.apply(&record);
         let expected = if found.values().get("left").is_some() {
@@ -164,22 +157,27 @@ async fn renewal(trial: &Trial, rng: &mut Rng, indexed: bool) -> Check {
     ensure!(saved.is_some(), "`update` after a cancelled one says gone");
     let renewed = saved == Some(edit.record.version() + 1);
     let expected = Arc::new(next.apply(if renewed { &edit.record } else { &record }));
-    same(
-        &expected,
-        trial.load(&key).await?,
-        "after a cancelled renewal and a versioned update",
-    )?;
+    trial
+        .expect(
+            &key,
+            &expected,
+            "after a cancelled renewal and a versioned update",
+        )
+        .await?;
     if indexed {
         let [former, latter] = [usize::from(!renewed), usize::from(renewed)];
-        expect_listed(trial, &names[latter], trial.now(), &[expected]).await?;
-        expect_listed(trial, &names[former], trial.now(), &[]).await?;
+        trial
+            .expect_listed(&names[latter], trial.now(), &[expected])
+            .await?;
+        trial
+            .expect_listed(&names[former], trial.now(), &[])
+            .await?;
     }
     Ok(())
 }
 
 async fn deletion(trial: &Trial, rng: &mut Rng) -> Check {
-    let record = Arc::new(trial.record()?);
-    let key = trial.create(&record).await?;
+    let (key, record) = trial.created().await?;
     let answer = drop_halfway(trial, rng, "delete", trial.delete(&key))
         .await
         .transpose()?;
@@ -191,10 +189,11 @@ async fn deletion(trial: &Trial, rng: &mut Rng) -> Check {
         .await
         .transpose()?;
     trial.delete(&key).await?;
-    let found = trial.load(&key).await?;
-    ensure!(
-        found.is_none(),
-        "`load` finds a record that was deleted after a cancelled `delete`"
-    );
+    trial
+        .expect_none(
+            &key,
+            "`load` finds a record that was deleted after a cancelled `delete`",
+        )
+        .await?;
     Ok(())
 }

@@ -46,64 +46,115 @@ impl fmt::Debug for Case {
     }
 }
 
-/// All cases, in the order in which they run: simple ones first.
-pub fn cases() -> &'static [Case] {
-    CASES
-}
-
+/// The list of cases, and the table of them in the documentation of [`cases`].
 macro_rules! cases {
     ($($needs:ident $module:ident::$name:ident $sentence:literal,)*) => {
-        &[$(Case {
+        static CASES: &[Case] = &[$(Case {
             name: stringify!($name),
             sentence: $sentence,
             needs: Needs::$needs,
             run: |trial| Box::pin($module::$name(trial)),
-        }),*]
+        }),*];
+
+        /// All cases, in the order in which they run: simple ones first.
+        ///
+        /// | case | what it shows |
+        /// |---|---|
+        $(#[doc = concat!("| `", stringify!($name), "` | ", $sentence, " |")])*
+        pub fn cases() -> &'static [Case] {
+            CASES
+        }
     };
 }
 
-static CASES: &[Case] = cases![
-    Server reading::load_absent "To load what is not there is `None`.",
-    Server reading::update_absent "To update what is not there is `Gone`, and creates nothing.",
-    Server reading::delete_absent "To delete what is not there is `Ok`.",
-    AnyStore reading::key "`create` and `update` hand back the key of the very record: on the server, its id.",
-    AnyStore keeping::round_trip "`load` returns the very record that was written, all metadata and every value.",
-    AnyStore keeping::any_key_name "Keys of any name and values of any bytes are kept.",
-    AnyStore keeping::large_record "A record within the default limits is kept whole, or refused as too large.",
-    AnyStore reading::malformed_key "A key that this store could not have handed out is as good as absent.",
-    AnyStore reading::load_expired "From the instant on at which a record expires `load` says `None`, or hands it back as it was.",
-    AnyStore reading::update_expired "From the instant on at which a record expires `update` says `Gone`.",
-    Server ending::create_taken "`create` never overwrites: a live record of the same id stays as it was.",
-    Server ending::neighbours "What is done to one record touches no other, however alike their ids are.",
-    AnyStore writing::version_met "An update of the loaded version is applied, and the version is one more.",
-    Server writing::version_not_met "An update that must meet another version says `Conflict` and writes nothing.",
-    Server writing::conflict_record "A record that comes with `Conflict` is the stored one.",
-    Server writing::stale_base "Changes of a stale base are merged or refused; what others wrote is never lost.",
-    AnyStore writing::set_remove "Keys that are set or removed are so afterwards, and no others.",
-    AnyStore writing::clear "A clear removes every key that is not set beside it.",
-    AnyStore writing::touch "A touch moves the time last seen, and with it the expiry, never back.",
-    AnyStore writing::replace_metadata "Metadata that is replaced is so afterwards, beside changes of values.",
-    AnyStore writing::replaced_lifetime "A lifetime that is replaced counts at once, be it shorter or longer.",
-    Server writing::other_epoch "An update by who loaded another epoch is `Gone`, whatever version it must meet.",
-    Server writing::merged_limits "A merged record that passes the limits is refused as too large.",
-    Server ending::delete "After `delete` there is nothing to load, and no update creates it.",
-    AnyStore ending::delete_twice "To delete twice is fine.",
-    Server ending::ended "`delete` leaves the mark that says when and why a session ended, and no update writes to it.",
-    Server ending::ended_expires "A mark is over after a minute, and an end that is long over leaves none.",
-    Server ending::ended_of_principal "`delete_one` and `delete_all` leave marks, and leave them alone.",
-    AnyStore writing::large_version "Versions and epochs above 2^32 are kept and counted on.",
-    Server principals::list "`list` returns the live records of a principal and no others.",
-    Server principals::delete_all "`delete_all` ends the records of a principal but one, and says how many.",
-    Server principals::delete_one "`delete_one` ends the record of this id if it is the principal's, and says whether it was.",
-    Server principals::principal_changes "`list`, `delete_all` and `delete_one` follow a record whose principal changes.",
-    AnyStore ending::delete_expired "`delete_expired` removes expired records only, and says how many.",
-    Server racing::create_race "Of many creations of one id at once exactly one succeeds.",
-    Server racing::no_lost_update "Updates of one record at once all survive.",
-    Server racing::no_torn_read "Who reads sees each update entirely or not at all, and never an older version again.",
-    Server vanishing::no_resurrection "Once `delete` has returned, no update that was under way brings the record back.",
-    Server vanishing::delete_race "What is deleted among writers stays deleted, and what is not keeps their writes.",
-    Server vanishing::delete_all_race "Once `delete_all` has returned, no update that was under way brings a record back.",
-    Server contested::delete_one_race "What `delete_one` says that it ended stays so; what it says was not theirs is another's.",
-    Server vanishing::sweep_race "A record that a touch has kept alive is not swept.",
-    Server cancelled::cancelled "What is dropped half-way has happened entirely or not at all, and the store goes on.",
-];
+cases! {
+    Server reading::load_absent
+        "To load what is not there is `None`.",
+    Server reading::update_absent
+        "To update what is not there is `Gone`, and creates nothing.",
+    Server reading::delete_absent
+        "To delete what is not there is `Ok`.",
+    AnyStore reading::key
+        "`create` and `update` hand back the key of the very record: on the server, its id.",
+    AnyStore keeping::round_trip
+        "`load` returns the very record that was written, all metadata and every value.",
+    AnyStore keeping::any_key_name
+        "Keys of any name and values of any bytes are kept.",
+    AnyStore keeping::large_record
+        "A record within the default limits is kept whole, or refused as too large.",
+    AnyStore reading::malformed_key
+        "A key that this store could not have handed out is as good as absent.",
+    AnyStore reading::load_expired
+        "From the instant on at which a record expires `load` says `None`, or hands it back as \
+         it was.",
+    AnyStore reading::update_expired
+        "From the instant on at which a record expires `update` says `Gone`.",
+    Server ending::create_taken
+        "`create` never overwrites: a live record of the same id stays as it was.",
+    Server ending::neighbours
+        "What is done to one record touches no other, however alike their ids are.",
+    AnyStore writing::version_met
+        "An update of the loaded version is applied, and the version is one more.",
+    Server writing::version_not_met
+        "An update that must meet another version says `Conflict` and writes nothing.",
+    Server writing::conflict_record
+        "A record that comes with `Conflict` is the stored one.",
+    Server writing::stale_base
+        "Changes of a stale base are merged or refused; what others wrote is never lost.",
+    AnyStore writing::set_remove
+        "Keys that are set or removed are so afterwards, and no others.",
+    AnyStore writing::clear
+        "A clear removes every key that is not set beside it.",
+    AnyStore writing::touch
+        "A touch moves the time last seen, and with it the expiry, never back.",
+    AnyStore writing::replace_metadata
+        "Metadata that is replaced is so afterwards, beside changes of values.",
+    AnyStore writing::replaced_lifetime
+        "A lifetime that is replaced counts at once, be it shorter or longer.",
+    Server writing::other_epoch
+        "An update by who loaded another epoch is `Gone`, whatever version it must meet.",
+    Server writing::merged_limits
+        "A merged record that passes the limits is refused as too large.",
+    Server ending::delete
+        "After `delete` there is nothing to load, and no update creates it.",
+    AnyStore ending::delete_twice
+        "To delete twice is fine.",
+    Server ending::ended
+        "`delete` leaves the mark that says when and why a session ended, and no update writes \
+         to it.",
+    Server ending::ended_expires
+        "A mark is over after a minute, and an end that is long over leaves none.",
+    Server ending::ended_of_principal
+        "`delete_one` and `delete_all` leave marks, and leave them alone.",
+    AnyStore writing::large_version
+        "Versions and epochs above 2^32 are kept and counted on.",
+    Server principals::list
+        "`list` returns the live records of a principal and no others.",
+    Server principals::delete_all
+        "`delete_all` ends the records of a principal but one, and says how many.",
+    Server principals::delete_one
+        "`delete_one` ends the record of this id if it is the principal's, and says whether it \
+         was.",
+    Server principals::principal_changes
+        "`list`, `delete_all` and `delete_one` follow a record whose principal changes.",
+    AnyStore ending::delete_expired
+        "`delete_expired` removes expired records only, and says how many.",
+    Server racing::create_race
+        "Of many creations of one id at once exactly one succeeds.",
+    Server racing::no_lost_update
+        "Updates of one record at once all survive.",
+    Server racing::no_torn_read
+        "Who reads sees each update entirely or not at all, and never an older version again.",
+    Server vanishing::no_resurrection
+        "Once `delete` has returned, no update that was under way brings the record back.",
+    Server vanishing::delete_race
+        "What is deleted among writers stays deleted, and what is not keeps their writes.",
+    Server vanishing::delete_all_race
+        "Once `delete_all` has returned, no update that was under way brings a record back.",
+    Server contested::delete_one_race
+        "What `delete_one` says that it ended stays so; what it says was not theirs is another's.",
+    Server vanishing::sweep_race
+        "A record that a touch has kept alive is not swept.",
+    Server cancelled::cancelled
+        "What is dropped half-way has happened entirely or not at all, and the store goes on.",
+}

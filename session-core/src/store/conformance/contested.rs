@@ -3,13 +3,10 @@
 use std::sync::Arc;
 
 use super::edit::Edit;
-use super::principals::{end_one, expect_listed, needs_index};
-use super::reading::expect_gone;
 use super::rng::Rng;
 use super::sample::{number, number_at};
-use super::schedule::{interleave, task, turn};
+use super::schedule::{interleave, take_turns, task};
 use super::trial::{Check, Trial, ensure, failed};
-use super::vanishing::{any_edit, expect_ended};
 use super::writer::Writer;
 use crate::record::Record;
 use crate::store::{Changes, Key};
@@ -26,7 +23,7 @@ struct Contested {
 }
 
 pub(super) async fn delete_one_race(trial: &Trial) -> Check {
-    needs_index(trial).await?;
+    trial.needs_index().await?;
     for mut rng in trial.rounds() {
         let (former, to) = (trial.principal()?, trial.principal()?);
         let from = (rng.below(4) > 0).then_some(former);
@@ -83,14 +80,15 @@ async fn contend(trial: &Trial, contested: &Contested, rng: &mut Rng) -> Check {
             !moved || contested.by == contested.to,
             "`delete_one` ended a record that had become another principal's"
         );
-        let edit = any_edit(trial, &contested.record, rng);
-        expect_gone(
-            &trial.update(&contested.key, &edit).await?,
-            "of a record that `delete_one` ended",
-        )?;
-        expect_ended(trial, &contested.key, "`delete_one` among writers").await?;
+        let edit = Edit::any(trial, &contested.record, rng);
+        trial
+            .expect_gone(&contested.key, &edit, "of a record that `delete_one` ended")
+            .await?;
+        trial
+            .expect_deleted(&contested.key, "`delete_one` among writers")
+            .await?;
         for name in names.into_iter().flatten() {
-            expect_listed(trial, name, trial.now(), &[]).await?;
+            trial.expect_listed(name, trial.now(), &[]).await?;
         }
         return Ok(());
     }
@@ -111,22 +109,16 @@ async fn contend(trial: &Trial, contested: &Contested, rng: &mut Rng) -> Check {
     }
     for name in names.into_iter().flatten() {
         let theirs = (*name == contested.to).then_some(&found);
-        expect_listed(
-            trial,
-            name,
-            trial.now(),
-            theirs.map_or(&[], std::slice::from_ref),
-        )
-        .await?;
+        trial
+            .expect_listed(name, trial.now(), theirs.map_or(&[], std::slice::from_ref))
+            .await?;
     }
     Ok(())
 }
 
 async fn change_hands(trial: &Trial, contested: &Contested, mut rng: Rng) -> Check<Told> {
     let mut writer = Writer::new(trial, &contested.key, &contested.record);
-    for _ in 0..rng.below(6) {
-        turn().await;
-    }
+    take_turns(rng.below(6)).await;
     let to = &contested.to;
     let hand = |base: &Record| {
         Edit::replacing(base, Changes::new(), |record| {
@@ -146,9 +138,7 @@ async fn write_beside(
     let mut writer = Writer::new(trial, &contested.key, &contested.record);
     let own = format!("writer-{name}");
     let meets = rng.coin();
-    for _ in 0..rng.below(6) {
-        turn().await;
-    }
+    take_turns(rng.below(6)).await;
     let set = |base: &Record| {
         let edit = Edit::of(base, Changes::new().set(own.clone(), number(1)));
         if meets {
@@ -162,17 +152,14 @@ async fn write_beside(
 }
 
 async fn end_theirs(trial: &Trial, contested: &Contested, turns: usize) -> Check<Told> {
-    for _ in 0..turns {
-        turn().await;
-    }
-    let ended = end_one(trial, &contested.by, contested.record.id()).await?;
-    if ended {
-        expect_ended(
-            trial,
-            &contested.key,
-            "`delete_one` has said that it ended it",
-        )
+    take_turns(turns).await;
+    let ended = trial
+        .delete_one(&contested.by, contested.record.id())
         .await?;
+    if ended {
+        trial
+            .expect_deleted(&contested.key, "`delete_one` has said that it ended it")
+            .await?;
     } else if contested.by != contested.to {
         // Another may have ended it; else it has changed hands.
         let found = trial.load(&contested.key).await?;

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::edit::Edit;
-use super::principals::{end_all, end_one, expect_listed, needs_index};
-use super::reading::expect_gone;
 use super::sample::{just_before, number, same};
 use super::trial::{Check, Trial, describe, ensure, failed, name_of};
 use crate::error::StoreError;
@@ -14,25 +12,20 @@ use crate::store::{Changes, Key, Updated};
 use crate::time::Timestamp;
 
 pub(super) async fn create_taken(trial: &Trial) -> Check {
-    let first = Arc::new(trial.record()?);
-    let key = trial.create(&first).await?;
+    let (key, first) = trial.created().await?;
     let other = Arc::new(trial.record_of(first.id()).with_value("other", number(2)));
     refuses(trial, &other).await?;
-    same(
-        &first,
-        trial.load(&key).await?,
-        "after `create` found the id taken",
-    )?;
+    trial
+        .expect(&key, &first, "after `create` found the id taken")
+        .await?;
 
     let edit = Edit::of(&first, Changes::new().set("a", number(1)));
     let key = trial.save(&key, &edit).await?;
     for again in [&first, &other] {
         refuses(trial, again).await?;
-        same(
-            &edit.record,
-            trial.load(&key).await?,
-            "after `create` found the id taken",
-        )?;
+        trial
+            .expect(&key, &edit.record, "after `create` found the id taken")
+            .await?;
     }
     Ok(())
 }
@@ -51,26 +44,23 @@ async fn refuses(trial: &Trial, record: &Arc<Record>) -> Check {
 }
 
 pub(super) async fn delete(trial: &Trial) -> Check {
-    let record = Arc::new(trial.record()?);
-    let key = trial.create(&record).await?;
+    let (key, record) = trial.created().await?;
     trial.delete(&key).await?;
-    let found = trial.load(&key).await?;
-    ensure!(found.is_none(), "`load` finds a record that was deleted");
+    trial
+        .expect_none(&key, "`load` finds a record that was deleted")
+        .await?;
     for edit in [
         Edit::of(&record, Changes::new().set("a", number(1))),
         Edit::of(&record, Changes::new()).meeting(record.version()),
         Edit::touching(&record, trial.now().plus(Duration::from_secs(60))),
         Edit::replacing(&record, Changes::new(), |record| record.epoch += 1),
     ] {
-        expect_gone(
-            &trial.update(&key, &edit).await?,
-            "of a record that was deleted",
-        )?;
-        let found = trial.load(&key).await?;
-        ensure!(
-            found.is_none(),
-            "`update` brought back a record that was deleted"
-        );
+        trial
+            .expect_gone(&key, &edit, "of a record that was deleted")
+            .await?;
+        trial
+            .expect_none(&key, "`update` brought back a record that was deleted")
+            .await?;
     }
     Ok(())
 }
@@ -83,11 +73,12 @@ pub(super) async fn delete_twice(trial: &Trial) -> Check {
     if trial.is_sealed() {
         return Ok(());
     }
-    let found = trial.load(&key).await?;
-    ensure!(
-        found.is_none(),
-        "`load` finds a record that was deleted more than once"
-    );
+    trial
+        .expect_none(
+            &key,
+            "`load` finds a record that was deleted more than once",
+        )
+        .await?;
     Ok(())
 }
 
@@ -113,10 +104,9 @@ pub(super) async fn ended(trial: &Trial) -> Check {
         )?;
         for epoch in [0, record.epoch(), record.epoch() + 1] {
             let edit = Edit::of(&record, Changes::new().set("late", number(1))).of_epoch(epoch);
-            expect_gone(
-                &trial.update(&key, &edit).await?,
-                "of a session that has ended",
-            )?;
+            trial
+                .expect_gone(&key, &edit, "of a session that has ended")
+                .await?;
         }
         expect_mark(
             trial,
@@ -151,15 +141,14 @@ async fn ended_by_update(trial: &Trial) -> Check {
     );
     expect_mark(trial, &key, right, "an `update` to it").await?;
     let late = Edit::of(&record, Changes::new().set("late", number(1)));
-    expect_gone(
-        &trial.update(&key, &late).await?,
-        "of a session that has ended",
-    )?;
+    trial
+        .expect_gone(&key, &late, "of a session that has ended")
+        .await?;
     refuses(trial, &record).await
 }
 
 pub(super) async fn ended_of_principal(trial: &Trial) -> Check {
-    needs_index(trial).await?;
+    trial.needs_index().await?;
     let name = trial.principal()?;
     let mut keys = Vec::new();
     for _ in 0..3 {
@@ -167,14 +156,14 @@ pub(super) async fn ended_of_principal(trial: &Trial) -> Check {
         keys.push(trial.create(&record).await?);
     }
     let ids: Vec<_> = keys.iter().filter_map(Key::id).collect();
-    end_one(trial, &name, ids[0]).await?;
+    trial.delete_one(&name, ids[0]).await?;
     expect_mark(trial, &keys[0], trial.ended(), "`delete_one`").await?;
-    let again = end_one(trial, &name, ids[0]).await?;
+    let again = trial.delete_one(&name, ids[0]).await?;
     ensure!(
         !again,
         "`delete_one` says that it ended a session that had ended before"
     );
-    let ended = end_all(trial, &name, Some(ids[1])).await?;
+    let ended = trial.delete_all(&name, Some(ids[1])).await?;
     ensure!(
         ended == 1,
         "`delete_all` counts a session that had ended before"
@@ -186,13 +175,12 @@ pub(super) async fn ended_of_principal(trial: &Trial) -> Check {
         "`delete_all` marked the session that it had to except"
     );
     let left = [trial.find(&keys[1]).await?];
-    expect_listed(trial, &name, trial.now(), &left).await
+    trial.expect_listed(&name, trial.now(), &left).await
 }
 
 pub(super) async fn ended_expires(trial: &Trial) -> Check {
     let minute = Duration::from_secs(60);
-    let record = Arc::new(trial.record()?);
-    let key = trial.create(&record).await?;
+    let (key, _record) = trial.created().await?;
     trial.delete(&key).await?;
     let last = just_before(trial.now().plus(minute));
     let found = trial.mark_at(&key, last).await?;
@@ -216,14 +204,14 @@ pub(super) async fn ended_expires(trial: &Trial) -> Check {
     );
 
     // What has only moved ended long ago.
-    let record = Arc::new(trial.record()?);
-    let key = trial.create(&record).await?;
+    let (key, _record) = trial.created().await?;
     let ended = Ended::new(EndReason::Revoked, before(trial.now(), 60_000));
     trial.delete_as(&key, ended).await?;
     let found = trial.mark_at(&key, trial.now()).await?;
     ensure!(found.is_none(), "an end that is long over left a mark");
-    let found = trial.load(&key).await?;
-    ensure!(found.is_none(), "an end that is long over ended nothing");
+    trial
+        .expect_none(&key, "an end that is long over ended nothing")
+        .await?;
     Ok(())
 }
 
@@ -235,7 +223,8 @@ async fn expect_mark(trial: &Trial, key: &Key, right: Ended, after: &str) -> Che
     let found = trial.mark_at(key, trial.now()).await?;
     ensure!(
         found == Some(right),
-        "after {after} `load` has to return the mark that says when and why the session ended, but it says {found:?}"
+        "after {after} `load` has to return the mark that says when and why the session ended, \
+         but it says {found:?}"
     );
     Ok(())
 }
@@ -252,19 +241,15 @@ pub(super) async fn neighbours(trial: &Trial) -> Check {
     let edit = Edit::of(&record, Changes::new().clear().set("a", number(1)));
     let key = trial.save(&key, &edit).await?;
     for (key, record) in &near {
-        same(
-            record,
-            trial.load(key).await?,
-            "after an update of a record with a similar id",
-        )?;
+        trial
+            .expect(key, record, "after an update of a record with a similar id")
+            .await?;
     }
     trial.delete(&key).await?;
     for (key, record) in &near {
-        same(
-            record,
-            trial.load(key).await?,
-            "after a record with a similar id was deleted",
-        )?;
+        trial
+            .expect(key, record, "after a record with a similar id was deleted")
+            .await?;
     }
     Ok(())
 }

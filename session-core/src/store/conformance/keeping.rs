@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::edit::Edit;
-use super::sample::{any_value, same};
-use super::trial::{Check, Trial, describe, ensure, failed, name_of};
+use super::sample::any_value;
+use super::trial::{Check, Trial, describe, failed, name_of};
 use crate::error::StoreError;
 use crate::record::{Codec, Value};
 use crate::store::{Changes, Key, Updated};
@@ -14,12 +14,10 @@ pub(super) async fn round_trip(trial: &Trial) -> Check {
     for mut rng in trial.rounds().take(16) {
         let record = Arc::new(trial.rich(&mut rng)?);
         let key = trial.create(&record).await?;
-        same(&record, trial.load(&key).await?, "after `create`")?;
-        same(
-            &record,
-            trial.load(&key).await?,
-            "after `create` and a `load`",
-        )?;
+        trial.expect(&key, &record, "after `create`").await?;
+        trial
+            .expect(&key, &record, "after `create` and a `load`")
+            .await?;
     }
     Ok(())
 }
@@ -84,7 +82,7 @@ pub(super) async fn any_key_name(trial: &Trial) -> Check {
         }
         let mut record = Arc::new(record);
         let mut key = trial.create(&record).await?;
-        same(&record, trial.load(&key).await?, "after `create`")?;
+        trial.expect(&key, &record, "after `create`").await?;
 
         let set = |changes: Changes, name: &&str| changes.set(*name, any_value(&mut rng));
         let odd = names.iter().skip(1).step_by(2);
@@ -96,8 +94,7 @@ pub(super) async fn any_key_name(trial: &Trial) -> Check {
                 .fold(Changes::new(), |changes, name| changes.remove(*name)),
         ] {
             let edit = Edit::of(&record, changes);
-            key = trial.save(&key, &edit).await?;
-            same(&edit.record, trial.load(&key).await?, "after `update`")?;
+            key = trial.save_and_expect(&key, &edit, "after `update`").await?;
             record = edit.record;
         }
     }
@@ -116,17 +113,18 @@ pub(super) async fn large_record(trial: &Trial) -> Check {
     large.values = (0..1_000).map(named).collect();
     let large = Arc::new(large);
     match trial.try_create(&large).await {
-        Ok(key) => same(
-            &large,
-            trial.load(&key).await?,
-            "after `create` of a large record",
-        )?,
+        Ok(key) => {
+            trial
+                .expect(&key, &large, "after `create` of a large record")
+                .await?
+        }
         Err(StoreError::TooLarge(_)) => {
-            let found = trial.load(&Key::Id(large.id())).await?;
-            ensure!(
-                found.is_none(),
-                "`create` refused a large record and kept it all the same"
-            );
+            trial
+                .expect_none(
+                    &Key::Id(large.id()),
+                    "`create` refused a large record and kept it all the same",
+                )
+                .await?;
         }
         Err(error) => {
             return failed(format!(
@@ -136,23 +134,22 @@ pub(super) async fn large_record(trial: &Trial) -> Check {
         }
     }
 
-    let small = Arc::new(trial.record()?);
-    let key = trial.create(&small).await?;
+    let (key, small) = trial.created().await?;
     let changes = (0..1_000)
         .map(named)
         .fold(Changes::new(), |all, (key, value)| all.set(key, value));
     let edit = Edit::of(&small, changes);
     match trial.try_update(&key, &edit).await {
-        Ok(Updated::Saved { key, .. }) => same(
-            &edit.record,
-            trial.load(&key).await?,
-            "after a large `update`",
-        ),
-        Err(StoreError::TooLarge(_)) => same(
-            &small,
-            trial.load(&key).await?,
-            "after `update` was refused as too large",
-        ),
+        Ok(Updated::Saved { key, .. }) => {
+            trial
+                .expect(&key, &edit.record, "after a large `update`")
+                .await
+        }
+        Err(StoreError::TooLarge(_)) => {
+            trial
+                .expect(&key, &small, "after `update` was refused as too large")
+                .await
+        }
         Ok(other) => failed(format!(
             "a large `update` has to be saved or too large, but the store says {}",
             name_of(&other)

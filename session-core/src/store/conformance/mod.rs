@@ -25,51 +25,8 @@
 //!
 //! # The cases
 //!
-//! | case | what it shows |
-//! |---|---|
-//! | `load_absent` | To load what is not there is `None`. |
-//! | `update_absent` | To update what is not there is `Gone`, and creates nothing. |
-//! | `delete_absent` | To delete what is not there is `Ok`. |
-//! | `key` | `create` and `update` hand back the key of the very record: on the server, its id. |
-//! | `round_trip` | `load` returns the very record that was written, all metadata and every value. |
-//! | `any_key_name` | Keys of any name and values of any bytes are kept. |
-//! | `large_record` | A record within the default limits is kept whole, or refused as too large. |
-//! | `malformed_key` | A key that this store could not have handed out is as good as absent. |
-//! | `load_expired` | From the instant on at which a record expires `load` says `None`, or hands it back as it was. |
-//! | `update_expired` | From the instant on at which a record expires `update` says `Gone`. |
-//! | `create_taken` | `create` never overwrites: a live record of the same id stays as it was. |
-//! | `neighbours` | What is done to one record touches no other, however alike their ids are. |
-//! | `version_met` | An update of the loaded version is applied, and the version is one more. |
-//! | `version_not_met` | An update that must meet another version says `Conflict` and writes nothing. |
-//! | `conflict_record` | A record that comes with `Conflict` is the stored one. |
-//! | `stale_base` | Changes of a stale base are merged or refused; what others wrote is never lost. |
-//! | `set_remove` | Keys that are set or removed are so afterwards, and no others. |
-//! | `clear` | A clear removes every key that is not set beside it. |
-//! | `touch` | A touch moves the time last seen, and with it the expiry, never back. |
-//! | `replace_metadata` | Metadata that is replaced is so afterwards, beside changes of values. |
-//! | `replaced_lifetime` | A lifetime that is replaced counts at once, be it shorter or longer. |
-//! | `other_epoch` | An update by who loaded another epoch is `Gone`, whatever version it must meet. |
-//! | `merged_limits` | A merged record that passes the limits is refused as too large. |
-//! | `delete` | After `delete` there is nothing to load, and no update creates it. |
-//! | `delete_twice` | To delete twice is fine. |
-//! | `ended` | `delete` leaves the mark that says when and why a session ended, and no update writes to it. |
-//! | `ended_expires` | A mark is over after a minute, and an end that is long over leaves none. |
-//! | `ended_of_principal` | `delete_one` and `delete_all` leave marks, and leave them alone. |
-//! | `large_version` | Versions and epochs above 2^32 are kept and counted on. |
-//! | `list` | `list` returns the live records of a principal and no others. |
-//! | `delete_all` | `delete_all` ends the records of a principal but one, and says how many. |
-//! | `delete_one` | `delete_one` ends the record of this id if it is the principal's, and says whether it was. |
-//! | `principal_changes` | `list`, `delete_all` and `delete_one` follow a record whose principal changes. |
-//! | `delete_expired` | `delete_expired` removes expired records only, and says how many. |
-//! | `create_race` | Of many creations of one id at once exactly one succeeds. |
-//! | `no_lost_update` | Updates of one record at once all survive. |
-//! | `no_torn_read` | Who reads sees each update entirely or not at all, and never an older version again. |
-//! | `no_resurrection` | Once `delete` has returned, no update that was under way brings the record back. |
-//! | `delete_race` | What is deleted among writers stays deleted, and what is not keeps their writes. |
-//! | `delete_all_race` | Once `delete_all` has returned, no update that was under way brings a record back. |
-//! | `delete_one_race` | What `delete_one` says that it ended stays so; what it says was not theirs is another's. |
-//! | `sweep_race` | A record that a touch has kept alive is not swept. |
-//! | `cancelled` | What is dropped half-way has happened entirely or not at all, and the store goes on. |
+//! [`cases`] lists them, each with the sentence that it shows. The contract of [`SessionStore`]
+//! names the case of each of its sentences.
 //!
 //! # The store under test
 //!
@@ -92,13 +49,13 @@
 //! # How to read a failure
 //!
 //! ```text
-//! FAILED set_remove: Keys that are set or removed are so afterwards, and no others.
-//!     after keys were set and removed: the record is not the one expected: the key "a" is lost (round 3)
+//! FAILED clear: A clear removes every key that is not set beside it.
+//!     after a clear: the record is not the one expected: the key "a" is lost (round 3)
 //!     calls, in the order of their answers:
 //!       create SessionId(5f0c21b7) -> created
-//!       update Key(5f0c21b7) {base 1, set "a", remove "b"} -> saved as version 2
+//!       update Key(5f0c21b7) {base 1, clear, set "a"} -> saved as version 2
 //!       load Key(5f0c21b7) -> version 2
-//!     again: .seed(9341).rounds(64).only("set_remove")
+//!     again: .seed(9341).rounds(64).only("clear")
 //! ```
 //!
 //! Of each update the log names the version it was made from (`base`), the one it must
@@ -144,6 +101,7 @@ mod vanishing;
 mod writing;
 
 mod edit;
+mod expect;
 mod rng;
 mod sample;
 mod schedule;

@@ -1,20 +1,16 @@
 //! The records of one principal.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::edit::Edit;
-use super::reading::expect_gone;
 use super::sample::{just_before, number, same};
-use super::trial::{Check, Stop, Trial, describe, ensure, failed};
-use crate::error::StoreError;
-use crate::record::{Record, SessionId};
-use crate::store::{Changes, Key, Listed};
-use crate::time::Timestamp;
+use super::trial::{Check, Trial, ensure};
+use crate::record::SessionId;
+use crate::store::{Changes, Key};
 
 pub(super) async fn list(trial: &Trial) -> Check {
-    needs_index(trial).await?;
+    trial.needs_index().await?;
     let name = trial.principal()?;
     let others = similar(&name);
     let mut theirs = vec![
@@ -28,30 +24,30 @@ pub(super) async fn list(trial: &Trial) -> Check {
     for other in &others {
         let record = Arc::new(trial.record()?.with_principal(other.clone()));
         trial.create(&record).await?;
-        expect_listed(trial, other, trial.now(), &[record]).await?;
+        trial.expect_listed(other, trial.now(), &[record]).await?;
     }
     let brief = Arc::new(trial.brief()?.with_principal(name.clone()));
     trial.create(&brief).await?;
     theirs.push(brief);
 
-    expect_listed(trial, &name, just_before(trial.soon()), &theirs).await?;
+    trial
+        .expect_listed(&name, just_before(trial.soon()), &theirs)
+        .await?;
     theirs.pop();
-    expect_listed(trial, &name, trial.soon(), &theirs).await?;
+    trial.expect_listed(&name, trial.soon(), &theirs).await?;
     let edit = Edit::of(&theirs[0], Changes::new().set("a", number(1)));
     trial.save(&Key::Id(theirs[0].id()), &edit).await?;
     theirs[0] = edit.record;
-    expect_listed(
-        trial,
-        &name,
-        trial.now().plus(Duration::from_secs(120)),
-        &theirs,
-    )
-    .await?;
+    trial
+        .expect_listed(&name, trial.now().plus(Duration::from_secs(120)), &theirs)
+        .await?;
     trial.delete(&Key::Id(theirs[1].id())).await?;
     theirs.pop();
-    expect_listed(trial, &name, trial.soon(), &theirs).await?;
-    expect_listed(trial, &name, theirs[0].expires(), &[]).await?;
-    expect_listed(trial, &trial.principal()?, trial.now(), &[]).await
+    trial.expect_listed(&name, trial.soon(), &theirs).await?;
+    trial.expect_listed(&name, theirs[0].expires(), &[]).await?;
+    trial
+        .expect_listed(&trial.principal()?, trial.now(), &[])
+        .await
 }
 
 /// Names that a careless comparison takes for this one.
@@ -66,7 +62,7 @@ fn similar(name: &str) -> [String; 5] {
 }
 
 pub(super) async fn delete_all(trial: &Trial) -> Check {
-    needs_index(trial).await?;
+    trial.needs_index().await?;
     let name = trial.principal()?;
     let mut theirs = Vec::new();
     for _ in 0..4 {
@@ -85,12 +81,12 @@ pub(super) async fn delete_all(trial: &Trial) -> Check {
         (Some(other.id()), 1, &[][..]),
         (None, 0, &[][..]),
     ] {
-        let count = end_all(trial, &name, except).await?;
+        let count = trial.delete_all(&name, except).await?;
         ensure!(
             count == ended,
             "`delete_all` says that it ended {count} records, it has to be {ended}"
         );
-        expect_listed(trial, &name, trial.now(), left).await?;
+        trial.expect_listed(&name, trial.now(), left).await?;
         for record in &theirs {
             let found = trial.load(&Key::Id(record.id())).await?;
             if left.contains(record) {
@@ -104,17 +100,19 @@ pub(super) async fn delete_all(trial: &Trial) -> Check {
         }
     }
     for record in [other, nobody] {
-        same(
-            &record,
-            trial.load(&Key::Id(record.id())).await?,
-            "a record that is not of the principal",
-        )?;
+        trial
+            .expect(
+                &Key::Id(record.id()),
+                &record,
+                "a record that is not of the principal",
+            )
+            .await?;
     }
     Ok(())
 }
 
 pub(super) async fn delete_one(trial: &Trial) -> Check {
-    needs_index(trial).await?;
+    trial.needs_index().await?;
     let name = trial.principal()?;
     let mut theirs = Vec::new();
     for _ in 0..3 {
@@ -130,11 +128,13 @@ pub(super) async fn delete_one(trial: &Trial) -> Check {
     for record in &others {
         trial.create(record).await?;
         expect_not_theirs(trial, &name, record.id()).await?;
-        same(
-            record,
-            trial.load(&Key::Id(record.id())).await?,
-            "after `delete_one` of another principal",
-        )?;
+        trial
+            .expect(
+                &Key::Id(record.id()),
+                record,
+                "after `delete_one` of another principal",
+            )
+            .await?;
     }
     expect_not_theirs(trial, "", nobody.id()).await?;
     expect_not_theirs(trial, &name, trial.id()?).await?;
@@ -142,36 +142,35 @@ pub(super) async fn delete_one(trial: &Trial) -> Check {
     let edit = Edit::of(&theirs[1], Changes::new().set("a", number(1)));
     trial.save(&Key::Id(theirs[1].id()), &edit).await?;
     theirs[1] = edit.record;
-    expect_listed(trial, &name, trial.now(), &theirs).await?;
+    trial.expect_listed(&name, trial.now(), &theirs).await?;
     while let Some(record) = theirs.pop() {
         let key = Key::Id(record.id());
-        let ended = end_one(trial, &name, record.id()).await?;
+        let ended = trial.delete_one(&name, record.id()).await?;
         ensure!(
             ended,
             "`delete_one` says that a record of the principal is not theirs"
         );
         let edit = Edit::of(&record, Changes::new().set("late", number(1)));
-        expect_gone(
-            &trial.update(&key, &edit).await?,
-            "of a record that `delete_one` ended",
-        )?;
+        trial
+            .expect_gone(&key, &edit, "of a record that `delete_one` ended")
+            .await?;
         for again in [false, true] {
-            let found = trial.load(&key).await?;
-            ensure!(
-                found.is_none(),
-                "`load` finds a record that `delete_one` ended"
-            );
-            expect_listed(trial, &name, trial.now(), &theirs).await?;
+            trial
+                .expect_none(&key, "`load` finds a record that `delete_one` ended")
+                .await?;
+            trial.expect_listed(&name, trial.now(), &theirs).await?;
             if !again {
                 expect_not_theirs(trial, &name, record.id()).await?;
             }
         }
         for record in theirs.iter().chain(&others) {
-            same(
-                record,
-                trial.load(&Key::Id(record.id())).await?,
-                "after `delete_one` of another record",
-            )?;
+            trial
+                .expect(
+                    &Key::Id(record.id()),
+                    record,
+                    "after `delete_one` of another record",
+                )
+                .await?;
         }
     }
     Ok(())
@@ -179,7 +178,7 @@ pub(super) async fn delete_one(trial: &Trial) -> Check {
 
 /// `delete_one` must not say that it has ended this.
 async fn expect_not_theirs(trial: &Trial, name: &str, id: SessionId) -> Check {
-    let ended = end_one(trial, name, id).await?;
+    let ended = trial.delete_one(name, id).await?;
     ensure!(
         !ended,
         "`delete_one` says that it ended a record that {name:?} does not have"
@@ -188,7 +187,7 @@ async fn expect_not_theirs(trial: &Trial, name: &str, id: SessionId) -> Check {
 }
 
 pub(super) async fn principal_changes(trial: &Trial) -> Check {
-    needs_index(trial).await?;
+    trial.needs_index().await?;
     let names = [trial.principal()?, trial.principal()?];
     let mut record = Arc::new(trial.record()?);
     let key = trial.create(&record).await?;
@@ -205,117 +204,38 @@ pub(super) async fn principal_changes(trial: &Trial) -> Check {
             } else {
                 &[]
             };
-            expect_listed(trial, name, trial.now(), listed).await?;
+            trial.expect_listed(name, trial.now(), listed).await?;
         }
         let former = next.map_or(0, |at| 1 - at);
-        let ended = end_all(trial, &names[former], None).await?;
+        let ended = trial.delete_all(&names[former], None).await?;
         ensure!(
             ended == 0,
             "`delete_all` ended a record that is no longer of the principal"
         );
         expect_not_theirs(trial, &names[former], record.id()).await?;
-        same(
-            &record,
-            trial.load(&key).await?,
-            "after `delete_all` and `delete_one` of a former principal",
-        )?;
+        trial
+            .expect(
+                &key,
+                &record,
+                "after `delete_all` and `delete_one` of a former principal",
+            )
+            .await?;
     }
-    let ended = end_all(trial, &names[0], None).await?;
+    let ended = trial.delete_all(&names[0], None).await?;
     ensure!(
         ended == 1,
         "`delete_all` missed the record that has become the principal's"
     );
 
-    let record = Arc::new(trial.record()?);
-    let key = trial.create(&record).await?;
+    let (key, record) = trial.created().await?;
     let edit = Edit::replacing(&record, Changes::new(), |record| {
         record.principal = Some(names[1].clone().into());
     });
     trial.save(&key, &edit).await?;
-    let ended = end_one(trial, &names[1], record.id()).await?;
+    let ended = trial.delete_one(&names[1], record.id()).await?;
     ensure!(
         ended,
         "`delete_one` missed the record that has become the principal's"
     );
-    expect_listed(trial, &names[1], trial.now(), &[]).await
-}
-
-/// Leaves the case out where none of the three is supported.
-pub(super) async fn needs_index(trial: &Trial) -> Check {
-    let name = trial.principal()?;
-    let listed = trial.try_list(&name, trial.now()).await;
-    let all = trial.try_delete_all(&name, None).await;
-    let one = trial.try_delete_one(&name, trial.id()?).await;
-    let nothing = [
-        ("list", listed.map(|listed| listed.is_empty())),
-        ("delete_all", all.map(|ended| ended == 0)),
-        ("delete_one", one.map(|ended| !ended)),
-    ];
-    let (without, with): (Vec<_>, Vec<_>) = nothing
-        .into_iter()
-        .partition(|(_, answer)| matches!(answer, Err(StoreError::Unsupported(_))));
-    match (without.first(), with.first()) {
-        (Some(_), None) => {
-            let reason = "`list`, `delete_all` and `delete_one` are unsupported";
-            return Err(Stop::LeftOut(reason.into()));
-        }
-        (Some((missing, _)), Some((there, _))) => {
-            return failed(format!("`{missing}` is unsupported, but `{there}` is not"));
-        }
-        (None, _) => {}
-    }
-    for (call, answer) in with {
-        match answer {
-            Err(error) => return failed(format!("`{call}` failed: {}", describe(&error))),
-            Ok(nothing) => ensure!(
-                nothing,
-                "a principal that was never used has records, says `{call}`"
-            ),
-        }
-    }
-    Ok(())
-}
-
-pub(super) async fn end_one(trial: &Trial, name: &str, id: SessionId) -> Check<bool> {
-    let ended = trial.try_delete_one(name, id).await;
-    ended.or_else(|error| failed(format!("`delete_one` failed: {}", describe(&error))))
-}
-
-pub(super) async fn end_all(trial: &Trial, name: &str, except: Option<SessionId>) -> Check<u64> {
-    let ended = trial.try_delete_all(name, except).await;
-    ended.or_else(|error| failed(format!("`delete_all` failed: {}", describe(&error))))
-}
-
-/// `list` has to name these records, in any order.
-pub(super) async fn expect_listed(
-    trial: &Trial,
-    name: &str,
-    now: Timestamp,
-    expected: &[Arc<Record>],
-) -> Check {
-    let listed = trial.try_list(name, now).await;
-    let listed = listed.or_else(|error| failed(format!("`list` failed: {}", describe(&error))))?;
-    if let Some(Listed::Unreadable { error, .. }) =
-        listed.iter().find(|listed| listed.record().is_none())
-    {
-        return failed(format!(
-            "`list` cannot read a record that the store has written: {}",
-            describe(error)
-        ));
-    }
-    let ids: BTreeSet<_> = listed.iter().map(Listed::id).collect();
-    let right: BTreeSet<_> = expected.iter().map(|record| record.id()).collect();
-    ensure!(
-        ids == right && listed.len() == right.len(),
-        "`list` of {name:?} returns {} records, {} of them right; it has to be {}",
-        listed.len(),
-        ids.intersection(&right).count(),
-        right.len()
-    );
-    for record in expected {
-        let found = listed.iter().find(|found| found.id() == record.id());
-        let found = found.and_then(Listed::record).cloned();
-        same(record, found, "as `list` returns it")?;
-    }
-    Ok(())
+    trial.expect_listed(&names[1], trial.now(), &[]).await
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::edit::Edit;
 use super::rng::Rng;
-use super::sample::{difference, number, number_at, same};
-use super::schedule::{interleave, task, turn};
+use super::sample::{difference, number, number_at};
+use super::schedule::{interleave, run_all, task, turn};
 use super::trial::{Check, Trial, describe, ensure, failed, lock};
 use super::writer::Writer;
 use crate::error::StoreError;
@@ -45,11 +45,9 @@ pub(super) async fn create_race(trial: &Trial) -> Check {
             rivals.len()
         );
         for (record, key) in winners {
-            same(
-                record,
-                trial.load(&key).await?,
-                "the record of the one who won",
-            )?;
+            trial
+                .expect(&key, record, "the record of the one who won")
+                .await?;
         }
     }
     Ok(())
@@ -85,7 +83,9 @@ pub(super) async fn no_lost_update(trial: &Trial) -> Check {
         );
         expected.version += versions.len() as u64;
         let expected = expected.with_value("counter", number(counter));
-        same(&expected, trial.load(&key).await?, "when all have written")?;
+        trial
+            .expect(&key, &expected, "when all have written")
+            .await?;
     }
     Ok(())
 }
@@ -191,10 +191,7 @@ pub(super) async fn no_torn_read(trial: &Trial) -> Check {
         for _ in 0..rng.between(1, 3) {
             tasks.push(task(read_pairs(trial, &key, rng.fork(), &seen)));
         }
-        interleave(&mut rng, tasks)
-            .await
-            .into_iter()
-            .collect::<Check>()?;
+        run_all(&mut rng, tasks).await?;
         read_pairs(trial, &key, rng, &seen).await?;
     }
     Ok(())

@@ -10,11 +10,12 @@ use crate::record::{Lifetime, Record};
 use crate::store::{Changes, Key, Updated};
 
 pub(super) async fn load_absent(trial: &Trial) -> Check {
-    let found = trial.load(&Key::Id(trial.id()?)).await?;
-    ensure!(
-        found.is_none(),
-        "`load` found a record under an id that was never used"
-    );
+    trial
+        .expect_none(
+            &Key::Id(trial.id()?),
+            "`load` found a record under an id that was never used",
+        )
+        .await?;
     Ok(())
 }
 
@@ -27,15 +28,12 @@ pub(super) async fn update_absent(trial: &Trial) -> Check {
         plain.meeting(record.version()),
         Edit::touching(&record, trial.now()),
     ] {
-        expect_gone(
-            &trial.update(&key, &edit).await?,
-            "of a record that was never there",
-        )?;
-        let found = trial.load(&key).await?;
-        ensure!(
-            found.is_none(),
-            "`update` created the record that it did not find"
-        );
+        trial
+            .expect_gone(&key, &edit, "of a record that was never there")
+            .await?;
+        trial
+            .expect_none(&key, "`update` created the record that it did not find")
+            .await?;
     }
     Ok(())
 }
@@ -43,11 +41,9 @@ pub(super) async fn update_absent(trial: &Trial) -> Check {
 pub(super) async fn delete_absent(trial: &Trial) -> Check {
     let key = Key::Id(trial.id()?);
     trial.delete(&key).await?;
-    let found = trial.load(&key).await?;
-    ensure!(
-        found.is_none(),
-        "there is a record after `delete` of an unused id"
-    );
+    trial
+        .expect_none(&key, "there is a record after `delete` of an unused id")
+        .await?;
     Ok(())
 }
 
@@ -80,16 +76,17 @@ pub(super) async fn key(trial: &Trial) -> Check {
             }
         }
     }
-    same(
-        &edit.record,
-        trial.load(&saved).await?,
-        "under the key that `update` handed back",
-    )
+    trial
+        .expect(
+            &saved,
+            &edit.record,
+            "under the key that `update` handed back",
+        )
+        .await
 }
 
 pub(super) async fn malformed_key(trial: &Trial) -> Check {
-    let record = Arc::new(trial.record()?);
-    let key = trial.create(&record).await?;
+    let (key, record) = trial.created().await?;
     let edit = Edit::of(&record, Changes::new().set("a", number(1)));
     for malformed in malformed_keys(trial, &record, &key)? {
         let found = trial.load(&malformed).await?;
@@ -98,18 +95,18 @@ pub(super) async fn malformed_key(trial: &Trial) -> Check {
             "`load` accepts the malformed key {}",
             spell(&malformed)
         );
-        let answer = trial.update(&malformed, &edit).await?;
-        expect_gone(
-            &answer,
-            &format!("under the malformed key {}", spell(&malformed)),
-        )?;
+        trial
+            .expect_gone(
+                &malformed,
+                &edit,
+                &format!("under the malformed key {}", spell(&malformed)),
+            )
+            .await?;
         trial.delete(&malformed).await?;
     }
-    same(
-        &record,
-        trial.load(&key).await?,
-        "after all calls with malformed keys",
-    )
+    trial
+        .expect(&key, &record, "after all calls with malformed keys")
+        .await
 }
 
 /// Keys that no store has handed out; for a sealed store, forgeries of `key`.
@@ -176,8 +173,7 @@ fn spell(key: &Key) -> String {
 }
 
 pub(super) async fn load_expired(trial: &Trial) -> Check {
-    let idle = Arc::new(trial.record()?);
-    let key = trial.create(&idle).await?;
+    let (key, idle) = trial.created().await?;
     dies_on_time(trial, &idle, &key, "idle for too long").await?;
 
     let hour = Duration::from_secs(3600);
@@ -208,8 +204,7 @@ async fn dies_on_time(trial: &Trial, record: &Record, key: &Key, what: &str) -> 
 }
 
 pub(super) async fn update_expired(trial: &Trial) -> Check {
-    let record = Arc::new(trial.record()?);
-    let key = trial.create(&record).await?;
+    let (key, record) = trial.created().await?;
     let edit = Edit::of(&record, Changes::new().set("a", number(1)));
     let late = [
         edit.clone(),
@@ -221,8 +216,9 @@ pub(super) async fn update_expired(trial: &Trial) -> Check {
         }),
     ];
     for edit in &late {
-        let answer = trial.update_at(&key, edit, record.expires()).await?;
-        expect_gone(&answer, "of a record that has expired")?;
+        trial
+            .expect_gone_at(&key, edit, record.expires(), "of a record that has expired")
+            .await?;
         let found = trial.load(&key).await?;
         let changed = found.and_then(|found| difference(&record, &found));
         ensure!(
@@ -232,8 +228,7 @@ pub(super) async fn update_expired(trial: &Trial) -> Check {
         );
     }
 
-    let record = Arc::new(trial.record()?);
-    let key = trial.create(&record).await?;
+    let (key, record) = trial.created().await?;
     let touch = Edit::touching(&record, just_before(record.expires()));
     match trial
         .update_at(&key, &touch, just_before(record.expires()))
@@ -245,13 +240,4 @@ pub(super) async fn update_expired(trial: &Trial) -> Check {
             name_of(&other)
         )),
     }
-}
-
-pub(super) fn expect_gone(answer: &Updated, of: &str) -> Check {
-    let said = name_of(answer);
-    ensure!(
-        matches!(answer, Updated::Gone),
-        "`update` {of} has to be gone, but the store says {said}"
-    );
-    Ok(())
 }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures_util::task::AtomicWaker;
 
 use super::rng::Rng;
+use super::trial::Check;
 
 pub(super) type Task<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -42,6 +43,14 @@ pub(super) fn interleave<'a, T: Unpin>(
         parent,
         children,
     }
+}
+
+/// Runs all tasks likewise; fails if one of them does.
+pub(super) async fn run_all<T: Unpin>(
+    rng: &mut Rng,
+    tasks: Vec<Task<'_, Check<T>>>,
+) -> Check<Vec<T>> {
+    interleave(rng, tasks).await.into_iter().collect()
 }
 
 /// What [`interleave`] returns.
@@ -168,6 +177,13 @@ pub(super) async fn turn() {
         Poll::Pending
     })
     .await;
+}
+
+/// Gives the other tasks this many turns.
+pub(super) async fn take_turns(count: usize) {
+    for _ in 0..count {
+        turn().await;
+    }
 }
 
 #[cfg(test)]

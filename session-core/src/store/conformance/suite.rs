@@ -25,7 +25,8 @@ const EARLIEST: Timestamp = Timestamp::from_millis(24 * 3600 * 1000);
 /// The suite over one store: what to run, and how.
 ///
 /// ```
-/// # futures_executor(async {
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// # runtime.block_on(async {
 /// use session_core::MemoryStore;
 /// use session_core::conformance::{Outcome, Suite};
 ///
@@ -37,8 +38,6 @@ const EARLIEST: Timestamp = Timestamp::from_millis(24 * 3600 * 1000);
 ///     .await;
 /// assert_eq!(report.outcome("no_lost_update"), Some(&Outcome::Passed));
 /// # });
-/// # fn futures_executor(f: impl Future<Output = ()>) { tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(f) }
-/// # use std::future::Future;
 /// ```
 #[must_use = "a suite does nothing until it is `run`"]
 pub struct Suite<F> {

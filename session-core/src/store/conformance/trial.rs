@@ -35,6 +35,11 @@ pub(super) fn failed<T>(reason: impl Into<String>) -> Check<T> {
     Err(Stop::Failed(reason.into()))
 }
 
+/// The answer of a call that has to succeed.
+pub(super) fn succeeded<T>(call: &str, answer: Result<T, StoreError>) -> Check<T> {
+    answer.or_else(|error| failed(format!("`{call}` failed: {}", describe(&error))))
+}
+
 pub(super) struct Trial {
     store: Box<dyn SessionStore>,
     case: &'static str,
@@ -112,15 +117,18 @@ impl Trial {
 
     /// What the store answers, which may be an expired record.
     pub(super) async fn load_raw(&self, key: &Key, now: Timestamp) -> Check<Option<Arc<Record>>> {
-        let answer = (*self.store).load(key, now).await;
-        self.note(format_args!("load {key:?}"), now, || match &answer {
-            Ok(Some(record)) if record.ended().is_some() => "a mark".into(),
-            Ok(Some(record)) if record.is_live(now) => format!("version {}", record.version()),
-            Ok(Some(record)) => format!("version {}, expired", record.version()),
-            Ok(None) => "none".into(),
-            Err(error) => describe(error),
-        });
-        answer.or_else(|error| failed(format!("`load` failed: {}", describe(&error))))
+        let answer = |found: &Option<Arc<Record>>| match found {
+            Some(record) if record.ended().is_some() => "a mark".into(),
+            Some(record) if record.is_live(now) => format!("version {}", record.version()),
+            Some(record) => format!("version {}, expired", record.version()),
+            None => "none".into(),
+        };
+        let call = format!("load {key:?}");
+        succeeded(
+            "load",
+            self.logged(call, now, self.store.load(key, now), answer)
+                .await,
+        )
     }
 
     /// A load that has to find something.
@@ -133,23 +141,14 @@ impl Trial {
 
     /// Creates a record that is not there yet.
     pub(super) async fn create(&self, record: &Arc<Record>) -> Check<Key> {
-        match self.try_create(record).await {
-            Ok(key) => Ok(key),
-            Err(error) => failed(format!("`create` failed: {}", describe(&error))),
-        }
+        succeeded("create", self.try_create(record).await)
     }
 
     pub(super) async fn try_create(&self, record: &Arc<Record>) -> Result<Key, StoreError> {
-        let answer = (*self.store).create(record, self.now).await;
-        self.note(
-            format_args!("create {:?}", record.id()),
-            self.now,
-            || match &answer {
-                Ok(_) => "created".into(),
-                Err(error) => describe(error),
-            },
-        );
-        answer
+        let call = format!("create {:?}", record.id());
+        let created = self.store.create(record, self.now);
+        self.logged(call, self.now, created, |_| "created".into())
+            .await
     }
 
     pub(super) async fn update(&self, key: &Key, edit: &Edit) -> Check<Updated> {
@@ -157,10 +156,7 @@ impl Trial {
     }
 
     pub(super) async fn update_at(&self, key: &Key, edit: &Edit, now: Timestamp) -> Check<Updated> {
-        match self.try_update_at(key, edit, now).await {
-            Ok(updated) => Ok(updated),
-            Err(error) => failed(format!("`update` failed: {}", describe(&error))),
-        }
+        succeeded("update", self.try_update_at(key, edit, now).await)
     }
 
     pub(super) async fn try_update(&self, key: &Key, edit: &Edit) -> Result<Updated, StoreError> {
@@ -173,16 +169,9 @@ impl Trial {
         edit: &Edit,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
-        let answer = (*self.store).update(key, edit.update(), now).await;
-        self.note(
-            format_args!("update {key:?} {edit:?}"),
-            now,
-            || match &answer {
-                Ok(updated) => name_of(updated),
-                Err(error) => describe(error),
-            },
-        );
-        answer
+        let call = format!("update {key:?} {edit:?}");
+        let updated = self.store.update(key, edit.update(), now);
+        self.logged(call, now, updated, name_of).await
     }
 
     /// An update that the store has to apply; hands back the key and checks the version.
@@ -208,12 +197,13 @@ impl Trial {
     }
 
     pub(super) async fn delete_as(&self, key: &Key, ended: Ended) -> Check {
-        let answer = (*self.store).delete(key, ended).await;
-        self.note(format_args!("delete {key:?}"), self.now, || match &answer {
-            Ok(()) => "deleted".into(),
-            Err(error) => describe(error),
-        });
-        answer.or_else(|error| failed(format!("`delete` failed: {}", describe(&error))))
+        let deleted = self.store.delete(key, ended);
+        let call = format!("delete {key:?}");
+        succeeded(
+            "delete",
+            self.logged(call, self.now, deleted, |()| "deleted".into())
+                .await,
+        )
     }
 
     pub(super) async fn try_list(
@@ -221,12 +211,14 @@ impl Trial {
         principal: &str,
         now: Timestamp,
     ) -> Result<Vec<Listed>, StoreError> {
-        let answer = (*self.store).list(principal, now).await;
-        self.note(format_args!("list {principal:?}"), now, || match &answer {
-            Ok(listed) => format!("{} records", listed.len()),
-            Err(error) => describe(error),
-        });
-        answer
+        let listed = self.store.list(principal, now);
+        let answer = |listed: &Vec<Listed>| format!("{} records", listed.len());
+        self.logged(format!("list {principal:?}"), now, listed, answer)
+            .await
+    }
+
+    pub(super) async fn delete_one(&self, principal: &str, id: SessionId) -> Check<bool> {
+        succeeded("delete_one", self.try_delete_one(principal, id).await)
     }
 
     pub(super) async fn try_delete_one(
@@ -234,17 +226,18 @@ impl Trial {
         principal: &str,
         id: SessionId,
     ) -> Result<bool, StoreError> {
-        let answer = (*self.store).delete_one(principal, id, self.ended()).await;
-        self.note(
-            format_args!("delete_one {principal:?} {id:?}"),
-            self.now,
-            || match &answer {
-                Ok(true) => "ended".into(),
-                Ok(false) => "not theirs".into(),
-                Err(error) => describe(error),
-            },
-        );
-        answer
+        let call = format!("delete_one {principal:?} {id:?}");
+        let deleted = self.store.delete_one(principal, id, self.ended());
+        let answer = |theirs: &bool| if *theirs { "ended" } else { "not theirs" }.into();
+        self.logged(call, self.now, deleted, answer).await
+    }
+
+    pub(super) async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+    ) -> Check<u64> {
+        succeeded("delete_all", self.try_delete_all(principal, except).await)
     }
 
     pub(super) async fn try_delete_all(
@@ -252,42 +245,46 @@ impl Trial {
         principal: &str,
         except: Option<SessionId>,
     ) -> Result<u64, StoreError> {
-        let answer = (*self.store)
-            .delete_all(principal, except, self.ended())
-            .await;
-        self.note(
-            format_args!("delete_all {principal:?} except {except:?}"),
-            self.now,
-            || match &answer {
-                Ok(ended) => format!("{ended} ended"),
-                Err(error) => describe(error),
-            },
-        );
-        answer
+        let call = format!("delete_all {principal:?} except {except:?}");
+        let deleted = self.store.delete_all(principal, except, self.ended());
+        self.logged(call, self.now, deleted, |count| format!("{count} ended"))
+            .await
     }
 
     pub(super) async fn delete_expired(&self, now: Timestamp) -> Check<u64> {
-        let answer = (*self.store).delete_expired(now).await;
-        self.note(format_args!("delete_expired"), now, || match &answer {
-            Ok(removed) => format!("{removed} removed"),
-            Err(error) => describe(error),
-        });
-        answer.or_else(|error| failed(format!("`delete_expired` failed: {}", describe(&error))))
+        let call = "delete_expired".into();
+        let removed = self.store.delete_expired(now);
+        let removed = self
+            .logged(call, now, removed, |count| format!("{count} removed"))
+            .await;
+        succeeded("delete_expired", removed)
+    }
+
+    /// The answer of the store to a call, which the log has then.
+    async fn logged<T: Send>(
+        &self,
+        mut line: String,
+        now: Timestamp,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+        in_words: impl FnOnce(&T) -> String + Send,
+    ) -> Result<T, StoreError> {
+        let answer = call.await;
+        let ahead = now.since(self.now);
+        if !ahead.is_zero() {
+            let _ = write!(line, ", {} ms later", ahead.as_millis());
+        }
+        let _ = write!(
+            line,
+            " -> {}",
+            answer.as_ref().map_or_else(describe, in_words)
+        );
+        self.remark(line);
+        answer
     }
 
     /// Adds a line to the log.
     pub(super) fn remark(&self, line: impl Into<String>) {
         self.log().push(line.into());
-    }
-
-    fn note(&self, call: std::fmt::Arguments<'_>, now: Timestamp, answer: impl FnOnce() -> String) {
-        let mut line = call.to_string();
-        let ahead = now.since(self.now);
-        if !ahead.is_zero() {
-            let _ = write!(line, ", {} ms later", ahead.as_millis());
-        }
-        let _ = write!(line, " -> {}", answer());
-        self.remark(line);
     }
 
     /// The reason with all that helps to find the fault.

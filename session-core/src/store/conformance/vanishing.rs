@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use super::edit::Edit;
-use super::principals::{end_all, expect_listed, needs_index};
-use super::reading::expect_gone;
 use super::rng::Rng;
 use super::sample::{just_before, number, same};
-use super::schedule::{Task, interleave, task, turn};
+use super::schedule::{Task, run_all, take_turns, task};
 use super::trial::{Check, Trial, ensure, failed, name_of};
 use super::writer::Writer;
 use crate::record::Record;
@@ -17,10 +14,9 @@ use crate::store::{Changes, Key, Updated};
 
 pub(super) async fn no_resurrection(trial: &Trial) -> Check {
     for mut rng in trial.rounds() {
-        let record = Arc::new(trial.record()?);
-        let key = trial.create(&record).await?;
+        let (key, record) = trial.created().await?;
         let edits: Vec<_> = (0..rng.between(1, 3))
-            .map(|_| any_edit(trial, &record, &mut rng))
+            .map(|_| Edit::any(trial, &record, &mut rng))
             .collect();
         let turns = rng.below(6);
         let mut tasks: Vec<Task<'_, Check>> = Vec::new();
@@ -28,51 +24,23 @@ pub(super) async fn no_resurrection(trial: &Trial) -> Check {
             tasks.push(task(async { trial.update(&key, edit).await.map(drop) }));
         }
         tasks.push(task(async {
-            for _ in 0..turns {
-                turn().await;
-            }
+            take_turns(turns).await;
             trial.delete(&key).await?;
-            expect_ended(trial, &key, "`delete` has returned").await
+            trial.expect_deleted(&key, "`delete` has returned").await
         }));
-        interleave(&mut rng, tasks)
-            .await
-            .into_iter()
-            .collect::<Check>()?;
-        expect_ended(
-            trial,
-            &key,
-            "`delete` and the updates under way have returned",
-        )
-        .await?;
+        run_all(&mut rng, tasks).await?;
+        trial
+            .expect_deleted(&key, "`delete` and the updates under way have returned")
+            .await?;
         for edit in &edits {
-            expect_gone(
-                &trial.update(&key, edit).await?,
-                "of a record that was deleted",
-            )?;
+            trial
+                .expect_gone(&key, edit, "of a record that was deleted")
+                .await?;
         }
-        expect_ended(trial, &key, "the updates were tried again").await?;
+        trial
+            .expect_deleted(&key, "the updates were tried again")
+            .await?;
     }
-    Ok(())
-}
-
-/// One of all kinds of updates.
-pub(super) fn any_edit(trial: &Trial, base: &Record, rng: &mut Rng) -> Edit {
-    let edit = Edit::of(base, Changes::new().set("late", number(1)));
-    match rng.below(5) {
-        0 => edit,
-        1 => edit.meeting(base.version()),
-        2 => Edit::of(base, Changes::new().clear()),
-        3 => Edit::touching(base, trial.now().plus(Duration::from_secs(60))),
-        _ => Edit::replacing(base, Changes::new(), |record| record.epoch += 1),
-    }
-}
-
-pub(super) async fn expect_ended(trial: &Trial, key: &Key, when: &str) -> Check {
-    let found = trial.load(key).await?;
-    ensure!(
-        found.is_none(),
-        "`load` finds a deleted record after {when}"
-    );
     Ok(())
 }
 
@@ -88,8 +56,7 @@ pub(super) async fn delete_race(trial: &Trial) -> Check {
     for mut rng in trial.rounds() {
         let mut all = Vec::new();
         for at in 0..3 {
-            let record = Arc::new(trial.record()?);
-            let key = trial.create(&record).await?;
+            let (key, record) = trial.created().await?;
             all.push(Fated {
                 key,
                 record,
@@ -106,10 +73,7 @@ pub(super) async fn delete_race(trial: &Trial) -> Check {
                 tasks.push(task(end(trial, fated, rng.below(12))));
             }
         }
-        interleave(&mut rng, tasks)
-            .await
-            .into_iter()
-            .collect::<Check>()?;
+        run_all(&mut rng, tasks).await?;
         for fated in &all {
             let found = trial.load(&fated.key).await?;
             if !fated.spared {
@@ -132,9 +96,7 @@ pub(super) async fn delete_race(trial: &Trial) -> Check {
 const STEPS: u64 = 3;
 
 async fn end(trial: &Trial, fated: &Fated, turns: usize) -> Check {
-    for _ in 0..turns {
-        turn().await;
-    }
+    take_turns(turns).await;
     trial.delete(&fated.key).await?;
     fated.deleted.store(true, Ordering::Relaxed);
     Ok(())
@@ -193,10 +155,7 @@ pub(super) async fn sweep_race(trial: &Trial) -> Check {
                     .map(Some)
             }));
         }
-        let answers = interleave(&mut rng, tasks)
-            .await
-            .into_iter()
-            .collect::<Check<Vec<_>>>()?;
+        let answers = run_all(&mut rng, tasks).await?;
         for ((key, touch), answer) in touches.iter().zip(answers.into_iter().flatten()) {
             let found = trial.load_at(key, soon).await?;
             match answer {
@@ -219,7 +178,7 @@ pub(super) async fn sweep_race(trial: &Trial) -> Check {
 }
 
 pub(super) async fn delete_all_race(trial: &Trial) -> Check {
-    needs_index(trial).await?;
+    trial.needs_index().await?;
     for mut rng in trial.rounds() {
         let name = trial.principal()?;
         let mut theirs = Vec::new();
@@ -247,20 +206,15 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
             tasks.push(task(async { trial.update(key, edit).await.map(|_| None) }));
         }
         tasks.push(task(async {
-            for _ in 0..turns {
-                turn().await;
-            }
-            end_all(trial, &name, spared).await.map(Some)
+            take_turns(turns).await;
+            trial.delete_all(&name, spared).await.map(Some)
         }));
         tasks.push(task(async {
             let answer = trial.update(&moving_key, &hand_over).await?;
             moved.store(matches!(answer, Updated::Saved { .. }), Ordering::Relaxed);
             Ok(None)
         }));
-        let answers = interleave(&mut rng, tasks)
-            .await
-            .into_iter()
-            .collect::<Check<Vec<_>>>()?;
+        let answers = run_all(&mut rng, tasks).await?;
         let moved = moved.into_inner();
         let found = trial.load(&moving_key).await?;
         match moved {
@@ -275,7 +229,9 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
             ),
         }
         let others = moved.then(|| Arc::clone(&hand_over.record));
-        expect_listed(trial, &other, trial.now(), others.as_slice()).await?;
+        trial
+            .expect_listed(&other, trial.now(), others.as_slice())
+            .await?;
         let ended: u64 = answers.into_iter().flatten().sum();
         let right = if spared.is_some() { 2 } else { 3 } + u64::from(!moved);
         ensure!(
@@ -299,7 +255,7 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
                 "`load` finds a record that `delete_all` ended while others wrote it"
             );
         }
-        expect_listed(trial, &name, trial.now(), &left).await?;
+        trial.expect_listed(&name, trial.now(), &left).await?;
     }
     Ok(())
 }

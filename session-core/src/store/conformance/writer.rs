@@ -64,7 +64,8 @@ impl<'a> Writer<'a> {
             }
         }
         failed(format!(
-            "`update` says conflict {ATTEMPTS} times in a row, each time with what was loaded just before"
+            "`update` says conflict {ATTEMPTS} times in a row, each time with what was loaded just \
+             before"
         ))
     }
 }

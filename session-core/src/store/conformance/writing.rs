@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::edit::Edit;
-use super::reading::expect_gone;
 use super::rng::Rng;
 use super::sample::{any_value, number, same, token};
 use super::trial::{Check, Trial, describe, ensure, failed, name_of};
@@ -19,32 +18,24 @@ pub(super) async fn large_version(trial: &Trial) -> Check {
     record.epoch = LARGE - 2;
     let mut record = Arc::new(record);
     let mut key = trial.create(&record).await?;
-    same(
-        &record,
-        trial.load(&key).await?,
-        "of a large version and epoch",
-    )?;
+    trial
+        .expect(&key, &record, "of a large version and epoch")
+        .await?;
     for at in 0..3 {
         let edit = Edit::of(&record, Changes::new().set("a", number(at)));
         let edit = match at {
             0 => edit,
             _ => edit.meeting(record.version()),
         };
-        key = trial.save(&key, &edit).await?;
+        key = trial
+            .save_and_expect(&key, &edit, "of a large version, after an update")
+            .await?;
         record = edit.record;
-        same(
-            &record,
-            trial.load(&key).await?,
-            "of a large version, after an update",
-        )?;
     }
     let renewed = Edit::replacing(&record, Changes::new(), |record| record.epoch += 1);
-    key = trial.save(&key, &renewed).await?;
-    same(
-        &renewed.record,
-        trial.load(&key).await?,
-        "of a large epoch, after a renewal",
-    )?;
+    trial
+        .save_and_expect(&key, &renewed, "of a large epoch, after a renewal")
+        .await?;
     Ok(())
 }
 
@@ -57,11 +48,12 @@ pub(super) async fn version_not_met(trial: &Trial) -> Check {
             let answer = trial.update(&key, &edit).await?;
             ensure!(
                 matches!(answer, Updated::Conflict(_)),
-                "`update` that must meet version {version} has to conflict with version {}, but the store says {}",
+                "`update` that must meet version {version} has to conflict with version {}, but \
+                 the store says {}",
                 stored.version(),
                 name_of(&answer)
             );
-            same(&stored, trial.load(&key).await?, "after a conflict")?;
+            trial.expect(&key, &stored, "after a conflict").await?;
         }
     }
     Ok(())
@@ -94,13 +86,10 @@ pub(super) async fn version_met(trial: &Trial) -> Check {
         } else {
             edit
         };
-        key = trial.save(&key, &edit).await?;
+        key = trial
+            .save_and_expect(&key, &edit, "after an update of the loaded version")
+            .await?;
         record = edit.record;
-        same(
-            &record,
-            trial.load(&key).await?,
-            "after an update of the loaded version",
-        )?;
     }
     Ok(())
 }
@@ -133,11 +122,9 @@ pub(super) async fn stale_base(trial: &Trial) -> Check {
                 return failed("`update` of a stale base says gone, but the record lives");
             }
         };
-        same(
-            &expected,
-            trial.load(&key).await?,
-            "after an update of a stale base",
-        )?;
+        trial
+            .expect(&key, &expected, "after an update of a stale base")
+            .await?;
     }
     Ok(())
 }
@@ -170,12 +157,9 @@ pub(super) async fn set_remove(trial: &Trial) -> Check {
                 };
             }
             let edit = Edit::of(&record, changes);
-            key = trial.save(&key, &edit).await?;
-            same(
-                &edit.record,
-                trial.load(&key).await?,
-                "after keys were set and removed",
-            )?;
+            key = trial
+                .save_and_expect(&key, &edit, "after keys were set and removed")
+                .await?;
             record = edit.record;
         }
     }
@@ -199,27 +183,21 @@ pub(super) async fn clear(trial: &Trial) -> Check {
         let record = Arc::new(record);
         let key = trial.create(&record).await?;
         let edit = Edit::of(&record, changes);
-        let key = trial.save(&key, &edit).await?;
-        same(&edit.record, trial.load(&key).await?, "after a clear")?;
+        let key = trial.save_and_expect(&key, &edit, "after a clear").await?;
         let again = Edit::of(&edit.record, Changes::new().set("first", number(5)));
-        let key = trial.save(&key, &again).await?;
-        same(
-            &again.record,
-            trial.load(&key).await?,
-            "after a clear and a set",
-        )?;
+        trial
+            .save_and_expect(&key, &again, "after a clear and a set")
+            .await?;
     }
     Ok(())
 }
 
 pub(super) async fn touch(trial: &Trial) -> Check {
     let minute = Duration::from_secs(60);
-    let record = Arc::new(trial.record()?);
-    let key = trial.create(&record).await?;
+    let (key, record) = trial.created().await?;
     let seen = trial.now().plus(minute * 2);
     let first = Edit::touching(&record, seen);
-    let key = trial.save(&key, &first).await?;
-    same(&first.record, trial.load(&key).await?, "after a touch")?;
+    let key = trial.save_and_expect(&key, &first, "after a touch").await?;
     let later = trial.load_at(&key, record.expires()).await?;
     same(
         &first.record,
@@ -231,20 +209,19 @@ pub(super) async fn touch(trial: &Trial) -> Check {
         .set("a", number(1))
         .with_metadata(Metadata::Touched(seen.plus(minute)));
     let second = Edit::of(&first.record, both);
-    let key = trial.save(&key, &second).await?;
-    same(
-        &second.record,
-        trial.load(&key).await?,
-        "after a touch and a set",
-    )?;
+    let key = trial
+        .save_and_expect(&key, &second, "after a touch and a set")
+        .await?;
 
     let behind = Edit::touching(&second.record, seen);
     let key = trial.save(&key, &behind).await?;
-    same(
-        &behind.record,
-        trial.load(&key).await?,
-        "after a touch of an earlier time, which moves nothing back",
-    )
+    trial
+        .expect(
+            &key,
+            &behind.record,
+            "after a touch of an earlier time, which moves nothing back",
+        )
+        .await
 }
 
 pub(super) async fn replace_metadata(trial: &Trial) -> Check {
@@ -260,19 +237,13 @@ pub(super) async fn replace_metadata(trial: &Trial) -> Check {
             _ => Changes::new().clear().set("new", any_value(&mut rng)),
         };
         let edit = Edit::replacing(&record, changes, |record| renew(record, &other, &mut rng));
-        let key = trial.save(&key, &edit).await?;
-        same(
-            &edit.record,
-            trial.load(&key).await?,
-            "after the metadata was replaced",
-        )?;
+        let key = trial
+            .save_and_expect(&key, &edit, "after the metadata was replaced")
+            .await?;
         let next = Edit::of(&edit.record, Changes::new().set("next", number(1)));
-        let key = trial.save(&key, &next).await?;
-        same(
-            &next.record,
-            trial.load(&key).await?,
-            "after the metadata was replaced and a key set",
-        )?;
+        trial
+            .save_and_expect(&key, &next, "after the metadata was replaced and a key set")
+            .await?;
     }
     Ok(())
 }
@@ -293,8 +264,7 @@ fn renew(record: &mut Record, other: &Record, rng: &mut Rng) {
 
 pub(super) async fn other_epoch(trial: &Trial) -> Check {
     let mut rng = trial.rng();
-    let loaded = Arc::new(trial.record()?);
-    let key = trial.create(&loaded).await?;
+    let (key, loaded) = trial.created().await?;
     let renewal = Edit::replacing(&loaded, Changes::new(), |record| {
         record.epoch += 1;
         record.tokens = [token(&mut rng, record.created)].into_iter().collect();
@@ -315,21 +285,18 @@ pub(super) async fn other_epoch(trial: &Trial) -> Check {
         Edit::touching(&loaded, trial.now().plus(Duration::from_secs(60))),
         replaced,
     ] {
-        let answer = trial.update(&key, &edit).await?;
-        expect_gone(&answer, "by a request that loaded another epoch")?;
-        same(
-            current,
-            trial.load(&key).await?,
-            "after an update of another epoch",
-        )?;
+        trial
+            .expect_gone(&key, &edit, "by a request that loaded another epoch")
+            .await?;
+        trial
+            .expect(&key, current, "after an update of another epoch")
+            .await?;
     }
     let edit = Edit::of(current, changes());
     let key = trial.save(&key, &edit).await?;
-    same(
-        &edit.record,
-        trial.load(&key).await?,
-        "after an update of the right epoch",
-    )
+    trial
+        .expect(&key, &edit.record, "after an update of the right epoch")
+        .await
 }
 
 pub(super) async fn merged_limits(trial: &Trial) -> Check {
@@ -344,8 +311,7 @@ pub(super) async fn merged_limits(trial: &Trial) -> Check {
         ..Limits::default()
     };
     for (limits, what) in [(few_keys, "too many keys"), (few_bytes, "too many bytes")] {
-        let loaded = Arc::new(trial.record()?);
-        let key = trial.create(&loaded).await?;
+        let (key, loaded) = trial.created().await?;
         let theirs = Edit::of(&loaded, Changes::new().set("theirs", bytes())).within(limits);
         let key = trial.save(&key, &theirs).await?;
         let stored = &theirs.record;
@@ -361,11 +327,13 @@ pub(super) async fn merged_limits(trial: &Trial) -> Check {
                 ));
             }
         }
-        same(
-            stored,
-            trial.load(&key).await?,
-            &format!("after a merge that would have had {what}"),
-        )?;
+        trial
+            .expect(
+                &key,
+                stored,
+                &format!("after a merge that would have had {what}"),
+            )
+            .await?;
 
         let fitting = Edit::of(
             &loaded,
@@ -379,11 +347,9 @@ pub(super) async fn merged_limits(trial: &Trial) -> Check {
                 return failed("`update` of a stale base says gone, but the record lives");
             }
         };
-        same(
-            &expected,
-            trial.load(&key).await?,
-            "after a merge that fits",
-        )?;
+        trial
+            .expect(&key, &expected, "after a merge that fits")
+            .await?;
     }
     Ok(())
 }
@@ -391,8 +357,7 @@ pub(super) async fn merged_limits(trial: &Trial) -> Check {
 pub(super) async fn replaced_lifetime(trial: &Trial) -> Check {
     let hour = Duration::from_secs(3600);
     let short = Lifetime::new(hour, hour * 2).or_else(|error| failed(error.to_string()))?;
-    let record = Arc::new(trial.record()?);
-    let key = trial.create(&record).await?;
+    let (key, record) = trial.created().await?;
     let edit = Edit::replacing(&record, Changes::new(), |record| {
         record.lifetime = short;
         record.deadline = record.created.plus(short.absolute());
@@ -404,8 +369,10 @@ pub(super) async fn replaced_lifetime(trial: &Trial) -> Check {
         "`load` goes by the lifetime from before it was shortened"
     );
     let late = Edit::of(&edit.record, Changes::new().set("a", number(1)));
-    let answer = trial.update_at(&key, &late, edit.record.expires()).await?;
-    expect_gone(&answer, "of a record whose lifetime was made shorter")?;
+    let of = "of a record whose lifetime was made shorter";
+    trial
+        .expect_gone_at(&key, &late, edit.record.expires(), of)
+        .await?;
 
     let longer = Edit::replacing(&edit.record, Changes::new(), |after| {
         after.lifetime = record.lifetime;

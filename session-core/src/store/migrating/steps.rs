@@ -168,7 +168,10 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
             && self.old.delete(key, NO_MARK).await.is_err()
         {
             // It is not looked at any more, and expires.
-            tracing::debug!(target: "session", "a session has moved; what is left of it in the old store was not deleted");
+            tracing::debug!(
+                target: "session",
+                "a session has moved; what is left of it in the old store was not deleted"
+            );
         }
         Ok(())
     }
