@@ -24,25 +24,26 @@ use async_trait::async_trait;
 
 use self::both::both;
 use self::forms::{is_frozen, is_place, thawed};
-use self::steps::{in_its_life, remembered};
+use self::steps::{while_it_lived, without_old_marks};
 use crate::config_error::ConfigError;
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
 use crate::store::{Capability, Durability, Key, Listed, SessionStore, Update, Updated};
 use crate::time::Timestamp;
 
-/// Rounds that one update goes before it gives up. A round is lost only to somebody who got
-/// further, and no session moves twice.
+/// Rounds after which an update gives up. A round is lost only to another call that got further,
+/// and no session moves twice.
 const MOST_ROUNDS: usize = 32;
-/// Rounds in which a session that is to move, or to end, tries to meet its version.
-const MOST_MEETINGS: usize = 4;
+/// Rounds in which a session is moved or deleted at the version that was read. After that it is
+/// written where it is, or deleted whatever its version is.
+const MOST_VERSIONED_ROUNDS: usize = 4;
 
 /// Moves sessions from one store to another while the site goes on, with nobody signed out.
 ///
-/// What is in the new store is read there; what is not, in the old one. Creations go to the new
-/// store, and a session moves with the next write to it: its data, a touch (at most a minute apart
-/// for who is active), a renewal. `delete`, `delete_one` and `delete_all` end sessions in both,
-/// `list` shows both.
+/// A session that is in the new store is read there, any other in the old one. Creations go to the
+/// new store. A session moves with the next write to it: of its data, of a touch (at most a minute
+/// apart while somebody is active), or of a renewal. `delete`, `delete_one` and `delete_all` delete
+/// sessions in both stores, and `list` returns those of both.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -70,44 +71,44 @@ const MOST_MEETINGS: usize = 4;
 /// 1. Give every node the store with [`standing_by`](Self::standing_by): it finds sessions in both
 ///    and still keeps them in the old one. A node without it would not find what others have moved.
 /// 2. When all nodes have it, give them the store without that. From now on sessions move.
-/// 3. Whatever the last node of step 1 wrote has moved or expired after one idle timeout, the
-///    longest where sessions differ, and a minute (by default 2 h 1 min). Give the nodes the new
-///    store alone.
+/// 3. After one idle timeout and a minute (by default 2 h 1 min), every session that a node of step
+///    1 wrote has moved or expired. Where idle timeouts differ, the longest counts. Give the nodes
+///    the new store alone.
 ///
-/// While sessions move, what is in the new store costs what it costs there: a read one command, a
-/// write one. What is still in the old one costs a read more, and its first write about seven
-/// commands, once. A token of no session costs three, a creation two.
+/// While sessions move, a session in the new store costs what it costs there: one command for a
+/// read, one for a write. A session in the old store costs one more for a read, and its first write
+/// costs about seven commands, once. A token of no session costs three, a creation two.
 ///
 /// # When a store is down
 ///
 /// Both stores are needed while sessions move.
 ///
-/// | what is down | what goes on | what fails |
+/// | what is down | what works | what fails |
 /// |---|---|---|
-/// | the old store | requests of sessions that have moved | creations, and requests of all others |
-/// | the new store, empty as it may be | requests of sessions that have not moved | creations, and requests of all others |
+/// | the old store | requests of sessions that have moved | creations and all others |
+/// | the new store, even if empty | requests of sessions that have not moved | the same |
 ///
-/// Creations need both, since an id must be taken in neither. `list` fails where one store is down.
-/// What ends sessions ends them in the store that is up, and then fails as
-/// [`StoreError::OutcomeUnknown`], because the other may hold more: call it again when both are up.
-/// `delete_one` succeeds where the session is in the store that is up.
+/// Creations need both, since an id must be taken in neither. `list` fails if one store is down.
+/// Deletions delete sessions in the store that is up, and then fail as
+/// [`StoreError::OutcomeUnknown`], because the other may hold more: call them again when both are
+/// up. `delete_one` succeeds if the session is in the store that is up.
 ///
 /// # Contract
 ///
-/// It keeps the contract of [`SessionStore`], if both stores do, under all conditions: any number
-/// of nodes, of requests of one session at the same time, and calls that are cancelled, fail or die
-/// at any point. Both stores must keep records on the server: what is sealed into cookies cannot be
-/// moved.
+/// It keeps the contract of [`SessionStore`], if both stores do, under all conditions: with any
+/// number of nodes, with any number of parallel requests of one session, and with calls that are
+/// cancelled, fail or die at any point. Both stores must keep records on the server: sessions that
+/// are sealed into cookies cannot be moved.
 ///
-/// How it does so is worth knowing to who changes it. A session has a record in the old store, `o`,
+/// This is how it does so, for those who change it. A session has a record in the old store, `o`,
 /// and one in the new store, `n`. It moves in four steps, each one atomic operation of one store:
 ///
 /// 1. *Reserve*: `create` puts an empty **place** where `n` will be. It has the session's
 ///    principal, no values and no tokens, and an epoch drawn at random from numbers that no session
 ///    reaches: no writer of the session meets it, and no two places of a session are alike.
 /// 2. *Freeze*: `update`, meeting the version that was read, puts the place's epoch on `o` and
-///    hides its tokens. The values stay. From here on whoever writes `o` is told `Gone` and looks
-///    again.
+///    hides its tokens. The values stay. From here on a write to `o` is `Gone`, and the writer
+///    looks again.
 /// 3. *Fill*: `update` of the place, meeting its epoch and version, makes it the record that was
 ///    frozen, with its own version and epoch.
 /// 4. *Clear away*: `delete` of `o`.
@@ -122,53 +123,63 @@ const MOST_MEETINGS: usize = 4;
 /// | a mark | nothing, a place or a mark | has ended |
 /// | frozen or nothing | a mark | has ended |
 ///
-/// A mark beside a record of the old store is that of a place: of a former principal's, or of an
-/// end that did not reach the old store. Nothing moves while it is there, and writes go to `o`.
+/// A mark alongside a record of the old store is that of a place: the place of a former principal,
+/// or one whose deletion did not reach the old store. Nothing moves while it is there, and writes
+/// go to `o`.
 ///
-/// A call that finds a mark and a place ends that too. A frozen record that is left over keeps the
-/// principal of then, and gets a mark when all sessions of that one end: that says nothing of `n`.
-/// What a move clears away leaves a mark that is over from the start: it counts as nothing.
+/// A call that finds a mark and a place deletes the place too. A frozen record that is left over
+/// keeps its principal of that time, and gets a mark when all sessions of that principal are
+/// deleted: that says nothing of `n`. Clearing away leaves a mark that is over from the start: it
+/// counts as nothing.
 ///
-/// `o` is never written after it was frozen and never comes back; `n` never becomes a place again
-/// but by ending. So who looks at `n`, or at `o` and then at `n`, sees the session as it was at one
-/// instant in between. Whoever finds a session between two steps takes the next one, so nobody
-/// waits for who died there; what a cancelled call has done moved the session a step and changed
-/// nothing that can be seen.
+/// `o` is never written after it was frozen, and never comes back. `n` becomes a place again only
+/// by being deleted. So a call that looks at `n`, or at `o` and then at `n`, sees the session as it
+/// was at one instant in between. A call that finds a session between two steps takes the next one,
+/// so none waits for one that died there. A cancelled call has moved the session a step, and has
+/// changed nothing that can be seen.
 ///
-/// - **No lost update.** Freezing meets a version, so nothing is written to `o` between what was
-///   read and what is moved. It happens once: of many who try, one meets version and epoch. The
-///   place is filled once: after that its epoch is another.
-/// - **No resurrection.** `delete` ends `o`, then `n`. Who had not frozen `o` before finds nothing
-///   to freeze, and leaves a place at most. Who had, fills the place before `n` is deleted, and
-///   then that is what is deleted, or finds it gone: an update does not create. A place that
-///   somebody late makes anew has another epoch, and no frozen record names it. `delete_all` is the
-///   same: the place has the principal, so it ends too. Who finds a place and nothing in the old
-///   store takes the place away before saying so, so nobody who is late fills it in between.
-/// - **`delete_one` ends a session in one step**, at the version whose owner was read: in `o` by
-///   freezing it for a place that there never is; in `n` by putting a place there that nothing
-///   names (`delete_one` of the new store would take the place of somebody late for a session, and
-///   say that it has ended one). What lies between is filled first. So of many who end a session
-///   one is told that it has, and `false` means that nothing of theirs was there: it was somebody
-///   else's, or had ended. Who has lost four rounds to writers deletes in both stores without
-///   meeting a version: that ends the session too, and only then what somebody late has left may
-///   count as one.
-/// - **What is left over does no harm.** A frozen record beside a record is not looked at; once
-///   that one has ended, be it by a timeout that was made shorter, it is *frozen and anything
-///   else*. An empty place opens for no token, and expires with the session that it was for.
+/// - **No lost update.** Freezing meets a version, so nothing is written to `o` between the read
+///   and the move. It happens once: of many calls that try, one meets version and epoch. The place
+///   is filled once: after that its epoch is another.
+/// - **No resurrection.** `delete` deletes `o`, then `n`. A mover that had not frozen `o` before
+///   finds nothing to freeze, and leaves a place at most. A mover that had frozen it either fills
+///   the place before `n` is deleted, and then the filled record is deleted, or finds the place
+///   gone: an update does not create. A place that a late mover reserves again has another epoch,
+///   and no frozen record names it. `delete_all` is the same: the place has the principal, so it is
+///   deleted too. A call that finds a place and nothing in the old store deletes the place before
+///   it says so, so no late mover fills it in between.
+/// - **`delete_one` deletes a session in one step**, at the version whose owner was read: in `o` by
+///   freezing it for a place that never exists, in `n` by putting a place there that nothing names.
+///   (`delete_one` of the new store would take the place of a late mover for a session, and say
+///   that it has deleted one.) A session between the two is filled first. So of many calls that
+///   delete a session one returns `true`, and `false` means that the principal had no such session:
+///   it was somebody else's, or had ended. A call that has lost four rounds to writers deletes in
+///   both stores without meeting a version. That deletes the session too; only then what a late
+///   mover has left may count as one.
+/// - **What is left over does no harm.** A frozen record alongside a record is not looked at. Once
+///   that record has ended, even by a timeout that was shortened, the frozen one is *frozen and
+///   anything else*. An empty place opens for no token, and expires with its session.
 pub struct MigratingStore<N, O> {
     new: N,
     old: O,
-    moving: bool,
+    phase: Phase,
 }
 
-/// Where a session was found.
-enum Found {
-    Nowhere,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Some nodes do not know the new store yet, so nothing moves.
+    StandingBy,
+    Moving,
+}
+
+/// Where a session is.
+enum Location {
+    Absent,
     New(Arc<Record>),
     Old(Arc<Record>),
-    /// Frozen, and its place is there.
-    Between(Arc<Record>),
-    /// It has ended: the mark that says so.
+    /// In the old store, and its place is in the new one.
+    Frozen(Arc<Record>),
+    /// The mark of a session that has ended.
     Ended(Arc<Record>),
 }
 
@@ -185,22 +196,29 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
                  them on the server on both sides",
             ));
         }
-        let moving = true;
-        Ok(Self { new, old, moving })
+        Ok(Self {
+            new,
+            old,
+            phase: Phase::Moving,
+        })
+    }
+
+    fn is_moving(&self) -> bool {
+        self.phase == Phase::Moving
     }
 
     /// The same for a site whose nodes do not all know the new store yet: finds sessions in both,
     /// moves none, and creates in the old one.
     #[must_use]
     pub fn standing_by(mut self) -> Self {
-        self.moving = false;
+        self.phase = Phase::StandingBy;
         self
     }
 }
 
-/// A step of the way that was not answered wrote nothing of what the caller wanted, and may be
-/// taken again.
-fn on_the_way(error: StoreError) -> StoreError {
+/// The error of a step that moves a session. One that was not answered wrote nothing of what the
+/// caller wanted, and may be taken again.
+fn as_unavailable(error: StoreError) -> StoreError {
     match error {
         StoreError::OutcomeUnknown(cause) => StoreError::Unavailable(cause),
         error => error,
@@ -228,13 +246,13 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        if self.moving {
+        if self.is_moving() {
             let new = match self.new.load(key, now).await {
-                // What is in the old store, and not frozen, is the session whatever the new one
-                // holds.
+                // An unfrozen record in the old store is the session, whatever the new one holds.
+                // So sessions that have not moved are still served.
                 Err(error @ StoreError::Unavailable(_)) => {
                     let old = self.old.load(key, now).await?;
-                    let old = remembered(old, now).filter(|record| !is_frozen(record));
+                    let old = without_old_marks(old, now).filter(|record| !is_frozen(record));
                     return old.map(Some).ok_or(error);
                 }
                 new => new?,
@@ -245,16 +263,16 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
             }
         }
         Ok(match self.find(key, now).await? {
-            Found::New(record) | Found::Old(record) => Some(record),
-            Found::Between(frozen) => Some(Arc::new(thawed(&frozen))),
-            Found::Ended(mark) => Some(mark),
-            Found::Nowhere => None,
+            Location::New(record) | Location::Old(record) => Some(record),
+            Location::Frozen(frozen) => Some(Arc::new(thawed(&frozen))),
+            Location::Ended(mark) => Some(mark),
+            Location::Absent => None,
         })
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
         let key = Key::Id(record.id);
-        if self.moving {
+        if self.is_moving() {
             match self.old.load(&key, now).await? {
                 Some(_) => Err(StoreError::IdTaken),
                 None => self.new.create(record, now).await,
@@ -274,9 +292,10 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         for round in 0..MOST_ROUNDS {
-            // A place and a frozen record are of epochs that no update has: to them it is gone.
-            // What finds no place, because a mark is where it would be, is written where it lies.
-            if !self.moving || round >= MOST_MEETINGS {
+            // Places and frozen records have epochs that no update has, so they answer `Gone`. A
+            // session that cannot move, because a mark is where its place would be, is written in
+            // the old store.
+            if !self.is_moving() || round >= MOST_VERSIONED_ROUNDS {
                 match self.old.update(key, update, now).await? {
                     Updated::Gone => {}
                     done => return Ok(done),
@@ -284,8 +303,8 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
             }
             match self.new.update(key, update, now).await {
                 Ok(Updated::Gone) => {}
-                // It cannot move now; what is in the old store is written there.
-                Err(error @ StoreError::Unavailable(_)) if self.moving => {
+                // It cannot move now, so it is written in the old store if it is there.
+                Err(error @ StoreError::Unavailable(_)) if self.is_moving() => {
                     return match self.old.update(key, update, now).await? {
                         Updated::Gone => Err(error),
                         done => Ok(done),
@@ -293,18 +312,20 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                 }
                 done => return done,
             }
-            let found = self.find(key, now).await.map_err(on_the_way)?;
+            let found = self.find(key, now).await.map_err(as_unavailable)?;
             let (record, epoch) = match &found {
-                Found::New(record) | Found::Old(record) => (record, record.epoch),
-                Found::Between(frozen) => (frozen, thawed(frozen).epoch),
-                Found::Ended(_) | Found::Nowhere => return Ok(Updated::Gone),
+                Location::New(record) | Location::Old(record) => (record, record.epoch),
+                Location::Frozen(frozen) => (frozen, thawed(frozen).epoch),
+                Location::Ended(_) | Location::Absent => return Ok(Updated::Gone),
             };
             // A store may hand back what has expired.
             if epoch != update.epoch || !record.is_live(now) {
                 return Ok(Updated::Gone);
             }
-            if self.moving || matches!(found, Found::Between(_)) {
-                self.go_on(key, found, now).await.map_err(on_the_way)?;
+            if self.is_moving() || matches!(found, Location::Frozen(_)) {
+                self.advance(key, found, now)
+                    .await
+                    .map_err(as_unavailable)?;
             }
         }
         Ok(Updated::Conflict(None))
@@ -316,7 +337,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        // In this order, so that what moves meanwhile is in one of them.
+        // In this order, so that a session that moves meanwhile is in one of the two.
         let old = self.old.list(principal, now).await?;
         let new = self.new.list(principal, now).await?;
         let is = |listed: &Listed, form: fn(&Record) -> bool| {
@@ -357,31 +378,32 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
     ) -> Result<bool, StoreError> {
         let (key, now) = (Key::Id(id), ended.at);
         for round in 0..MOST_ROUNDS {
-            let done = match self.find_to_end(&key, now).await {
-                // What is left over of it was no session any more; a store without an index says
-                // so.
-                Ok(Found::Ended(_) | Found::Nowhere) => {
+            let done = match self.find_to_delete(&key, now).await {
+                // It has ended, and only leftovers of it are deleted. They are deleted by
+                // `delete_one` all the same, so that a store without an index can say so.
+                Ok(Location::Ended(_) | Location::Absent) => {
                     return self
                         .delete_one_in_both(principal, id, ended)
                         .await
                         .map(|_| false);
                 }
-                // What cannot be read is to end all the same, as far as a store can be reached.
+                // A record that cannot be read, or a store that is down: each store that can be
+                // reached deletes what it has.
                 Err(_) => return self.delete_one_in_both(principal, id, ended).await,
-                Ok(Found::New(record) | Found::Old(record) | Found::Between(record))
+                Ok(Location::New(record) | Location::Old(record) | Location::Frozen(record))
                     if record.principal() != Some(principal) =>
                 {
                     return Ok(false);
                 }
-                // Others write it all the time: it is to end all the same.
-                Ok(Found::New(_) | Found::Old(_)) if round >= MOST_MEETINGS => {
+                // Writers were faster each time; without a version it is deleted in any case.
+                Ok(Location::New(_) | Location::Old(_)) if round >= MOST_VERSIONED_ROUNDS => {
                     self.delete_one_in_both(principal, id, ended).await?
                 }
-                Ok(Found::New(record)) => self.end_in_new(&key, &record).await?,
-                Ok(Found::Old(record)) => self.end_in_old(&key, &record).await?,
-                Ok(Found::Between(frozen)) => {
-                    let filled = self.fill(&key, &frozen, in_its_life(&frozen)).await;
-                    filled.map_err(on_the_way)?;
+                Ok(Location::New(record)) => self.delete_from_new(&key, &record).await?,
+                Ok(Location::Old(record)) => self.delete_from_old(&key, &record).await?,
+                Ok(Location::Frozen(frozen)) => {
+                    let filled = self.fill(&key, &frozen, while_it_lived(&frozen)).await;
+                    filled.map_err(as_unavailable)?;
                     false
                 }
             };
@@ -406,7 +428,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        // What is just moving is in both, and to be counted once.
+        // A session that is just moving is in both stores, and is counted once.
         let listed = match self.list(principal, ended.at).await {
             Ok(listed) => Some(
                 listed
@@ -414,7 +436,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                     .filter(|listed| Some(listed.id()) != except),
             ),
             Err(error @ StoreError::Unsupported(_)) => return Err(error),
-            // They are to end all the same, as far as a store can be reached.
+            // They are deleted all the same, in each store that can be reached.
             Err(_) => None,
         };
         let old = self.old.delete_all(principal, except, ended).await;
@@ -424,7 +446,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         };
         let mut count = 0;
         for listed in listed {
-            // One that has become another principal's meanwhile lives.
+            // A session that has become another principal's meanwhile lives, and is not counted.
             let found = self.load(&Key::Id(listed.id()), ended.at).await;
             let lives = |record: Arc<Record>| record.ended().is_none() && record.is_live(ended.at);
             count += u64::from(!found.is_ok_and(|found| found.is_some_and(lives)));
@@ -444,7 +466,7 @@ impl<N: std::fmt::Debug, O: std::fmt::Debug> std::fmt::Debug for MigratingStore<
         f.debug_struct("MigratingStore")
             .field("new", &self.new)
             .field("old", &self.old)
-            .field("moving", &self.moving)
+            .field("moving", &(self.phase == Phase::Moving))
             .finish()
     }
 }

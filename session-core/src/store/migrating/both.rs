@@ -1,9 +1,9 @@
-//! What it comes to where both stores were asked to end something.
+//! The answer of a call that deletes in both stores.
 
 use crate::error::StoreError;
 
-/// The answers of both, or the error that says most: where one of them has done its part, it is not
-/// true any more that nothing was written.
+/// The answers of both, or the error that says most. If one of them has done its part, the error of
+/// the other may no longer say that nothing was written.
 pub(super) fn both<T>(
     old: Result<T, StoreError>,
     new: Result<T, StoreError>,

@@ -5,11 +5,11 @@ use crate::record::{Record, SessionId, TokenHash, TokenHistory, Values};
 use crate::store::{Changes, Metadata};
 use crate::time::Timestamp;
 
-/// Epochs from here on are those of places. A session would have to be renewed as often; and with
-/// 45 bits they have 14 digits, which every engine keeps exactly.
+/// The first epoch of places. No session is renewed so many times, and an epoch of 14 digits is one
+/// that every engine keeps exactly.
 const FIRST: u64 = 1 << 45;
 
-/// An empty record in the new store, where a session will be. It stands for its epoch.
+/// An empty record in the new store, where a session will be; known by its epoch.
 #[derive(Clone, Copy)]
 pub(super) struct Place(u64);
 
@@ -23,7 +23,7 @@ impl Place {
         Ok(Self(FIRST + random % FIRST))
     }
 
-    /// The place that a record is, or, frozen, names.
+    /// The place that a record is, or that a frozen record names.
     pub(super) const fn of(record: &Record) -> Self {
         Self(record.epoch)
     }
@@ -32,7 +32,7 @@ impl Place {
         self.0
     }
 
-    /// The place as it is right for `record`: filling it makes its version that of the record.
+    /// The place that fits `record`: filling it makes its version that of the record.
     pub(super) fn for_record(self, record: &Record) -> Record {
         Record {
             epoch: self.0,
@@ -55,13 +55,13 @@ pub(super) const fn is_frozen(record: &Record) -> bool {
     is_epoch_of_place(record.epoch)
 }
 
-/// Above them are those of the marks of sessions that have ended.
+/// Epochs above those of places are those of marks.
 const fn is_epoch_of_place(epoch: u64) -> bool {
     epoch >= FIRST && epoch < 2 * FIRST
 }
 
-/// The record as it stays in the old store until it has moved. Its tokens are spoilt, so that who
-/// does not know of this finds nothing that they open; the first one keeps the epoch.
+/// The record as it stays in the old store until it has moved. Its tokens are spoilt, so that a
+/// node that knows only the old store lets nobody in. An additional first token keeps the epoch.
 pub(super) fn frozen(record: &Record, place: u64) -> Record {
     let epoch = TokenHash {
         hash: [0; 32],
@@ -98,8 +98,8 @@ fn inverted(token: &TokenHash) -> TokenHash {
     }
 }
 
-/// What makes `after` of `before`.
-pub(super) fn flipped(before: &Record, after: &Record) -> Changes {
+/// The changes that make `after` of `before`.
+pub(super) fn changes_between(before: &Record, after: &Record) -> Changes {
     let changes = Changes::new().with_metadata(Metadata::Replaced);
     if before.values == after.values {
         return changes;

@@ -1,10 +1,10 @@
-//! Finding a session on its way, and taking it further.
+//! Finding a session between the two stores, and the steps in which it moves.
 
 use std::sync::Arc;
 
 use super::both::both;
-use super::forms::{Place, flipped, frozen, is_frozen, is_place, thawed};
-use super::{Found, MOST_ROUNDS, MigratingStore};
+use super::forms::{Place, changes_between, frozen, is_frozen, is_place, thawed};
+use super::{Location, MOST_ROUNDS, MigratingStore};
 use crate::error::StoreError;
 use crate::record::{EndReason, Ended, Limits, Record, SessionId};
 use crate::store::{Key, SessionStore, Update, Updated};
@@ -12,68 +12,71 @@ use crate::time::Timestamp;
 
 impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     /// Looks at the old store, then at the new one where that says more.
-    pub(super) async fn find(&self, key: &Key, now: Timestamp) -> Result<Found, StoreError> {
-        let old = remembered(self.old.load(key, now).await?, now);
+    pub(super) async fn find(&self, key: &Key, now: Timestamp) -> Result<Location, StoreError> {
+        let old = without_old_marks(self.old.load(key, now).await?, now);
         let is_session = |record: &&Arc<Record>| !is_frozen(record) && record.ended().is_none();
         if let Some(record) = old.as_ref().filter(is_session) {
-            return Ok(Found::Old(Arc::clone(record)));
+            return Ok(Location::Old(Arc::clone(record)));
         }
-        let new = remembered(self.new.load(key, now).await?, now);
+        let new = without_old_marks(self.new.load(key, now).await?, now);
         Ok(match (old, new) {
-            // Whatever the old store says: what is left over there may have ended with others of a
-            // former principal.
+            // Whatever the old store says: a frozen record that is left over there may have been
+            // deleted with the sessions of a former principal.
             (_, Some(record)) if !is_place(&record) => match record.ended() {
-                Some(_) => Found::Ended(record),
-                None => Found::New(record),
+                Some(_) => Location::Ended(record),
+                None => Location::New(record),
             },
-            (Some(frozen), Some(place)) if place.epoch == frozen.epoch => Found::Between(frozen),
+            (Some(frozen), Some(place)) if place.epoch == frozen.epoch => Location::Frozen(frozen),
             (Some(mark), place) if mark.ended().is_some() => {
-                // Somebody who had frozen the record may be about to fill the place, before
-                // `delete` comes to it. Who says that the session has ended makes
-                // sure that it has.
+                // A call that had frozen the record may be about to fill the place, before `delete`
+                // comes to it. To say that the session has ended, this call makes sure of it.
                 if let (Some(_), Some(ended)) = (place, mark.ended()) {
                     self.new.delete(key, ended).await?;
                 }
-                Found::Ended(mark)
+                Location::Ended(mark)
             }
             (None, Some(_)) => {
-                // The same, where the mark is over.
-                self.new.delete(key, NO_MARK).await?;
-                Found::Nowhere
+                // Likewise, where the mark is over.
+                self.new.delete(key, MOVED).await?;
+                Location::Absent
             }
-            _ => Found::Nowhere,
+            _ => Location::Absent,
         })
     }
 
-    /// The same for who wants to end it. A session that is in the new store is there whatever the
-    /// old one says, so it can be ended while that one is down.
-    pub(super) async fn find_to_end(&self, key: &Key, now: Timestamp) -> Result<Found, StoreError> {
+    /// The same for a deletion. A session in the new store is there whatever the old store says, so
+    /// it can be deleted while the old one is down.
+    pub(super) async fn find_to_delete(
+        &self,
+        key: &Key,
+        now: Timestamp,
+    ) -> Result<Location, StoreError> {
         let found = self.find(key, now).await;
         let Err(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)) = found else {
             return found;
         };
         match self.new.load(key, now).await {
             Ok(Some(record)) if !is_place(&record) && record.ended().is_none() => {
-                Ok(Found::New(record))
+                Ok(Location::New(record))
             }
             _ => found,
         }
     }
 
-    /// Takes the steps that are left, as far as nobody else does.
-    pub(super) async fn go_on(
+    /// Takes the steps that are left, as long as no other call takes them.
+    pub(super) async fn advance(
         &self,
         key: &Key,
-        found: Found,
+        found: Location,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let frozen = match found {
-            Found::Old(record) => match self.reserve(key, &record, now).await? {
+            Location::Old(record) => match self.reserve(key, &record, now).await? {
                 Some(place) => self.freeze(key, &record, place, now).await?,
                 None => None,
             },
-            Found::Between(frozen) => Some(frozen),
-            Found::New(_) | Found::Ended(_) | Found::Nowhere => None,
+            Location::Frozen(frozen) => Some(frozen),
+            Location::New(_) | Location::Ended(_) | Location::Absent => None,
         };
         match frozen {
             Some(frozen) => self.fill(key, &frozen, now).await,
@@ -81,8 +84,8 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         }
     }
 
-    /// The epoch of a place in the new store that is right for `record`; `None` if that has moved
-    /// meanwhile.
+    /// Reserves: the epoch of a place in the new store that fits `record`; `None` if the session
+    /// has moved meanwhile.
     pub(super) async fn reserve(
         &self,
         key: &Key,
@@ -108,15 +111,16 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
             if there.version >= place.for_record(record).version {
                 return Ok(Some(place.epoch()));
             }
-            // Of an earlier version of the record, which was written since: one more, until it is
-            // right.
+            // It was reserved for an earlier version of the record. Each update adds one to its
+            // version, until it fits.
             let next = Arc::new(place.for_record(record).with_version(there.version + 1));
             replace(&self.new, key, &there, &next, now).await?;
         }
         Ok(None)
     }
 
-    /// `None` if somebody has written, frozen or ended the record meanwhile.
+    /// Freezes the record for the place of this epoch; `None` if another call has written, frozen
+    /// or deleted it meanwhile.
     pub(super) async fn freeze(
         &self,
         key: &Key,
@@ -129,20 +133,28 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         Ok(done.then_some(frozen))
     }
 
-    /// Ends what is in the old store by freezing it for a place that there never is; `false` if it
-    /// has changed meanwhile.
-    pub(super) async fn end_in_old(&self, key: &Key, record: &Record) -> Result<bool, StoreError> {
+    /// Deletes a record of the old store, by freezing it for a place that never exists; `false` if
+    /// it has changed meanwhile.
+    pub(super) async fn delete_from_old(
+        &self,
+        key: &Key,
+        record: &Record,
+    ) -> Result<bool, StoreError> {
         let frozen = frozen(record, Place::draw()?.epoch());
-        end(&self.old, key, record, frozen).await
+        delete_version(&self.old, key, record, frozen).await
     }
 
-    /// Ends what is in the new store by putting a place there that nothing names; `false` if it has
-    /// changed meanwhile.
-    pub(super) async fn end_in_new(&self, key: &Key, record: &Record) -> Result<bool, StoreError> {
+    /// Deletes a record of the new store, by putting a place there that nothing names; `false` if
+    /// it has changed meanwhile.
+    pub(super) async fn delete_from_new(
+        &self,
+        key: &Key,
+        record: &Record,
+    ) -> Result<bool, StoreError> {
         let place = Place::draw()?
             .for_record(record)
             .with_version(record.version + 1);
-        end(&self.new, key, record, place).await
+        delete_version(&self.new, key, record, place).await
     }
 
     pub(super) async fn delete_one_in_both(
@@ -156,6 +168,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         Ok(old || new)
     }
 
+    /// Fills the place with the record that was frozen for it, and clears away the frozen one.
     pub(super) async fn fill(
         &self,
         key: &Key,
@@ -165,9 +178,9 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         let record = thawed(frozen);
         let place = Place::of(frozen).for_record(&record);
         if replace(&self.new, key, &place, &Arc::new(record), now).await?
-            && self.old.delete(key, NO_MARK).await.is_err()
+            && self.old.delete(key, MOVED).await.is_err()
         {
-            // It is not looked at any more, and expires.
+            // No call looks at it any more, and it expires.
             tracing::debug!(
                 target: "session",
                 "a session has moved; what is left of it in the old store was not deleted"
@@ -177,32 +190,37 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     }
 }
 
-/// What moves has not ended: the mark that its deletion leaves is over at once.
-const NO_MARK: Ended = Ended::new(EndReason::Moved, Timestamp::from_millis(0));
+/// A session that has moved has not ended: the mark that its deletion in the old store leaves is
+/// over at once.
+const MOVED: Ended = Ended::new(EndReason::Moved, Timestamp::from_millis(0));
 
-/// Without a mark whose time is over, or that what has moved left behind.
-pub(super) fn remembered(loaded: Option<Arc<Record>>, now: Timestamp) -> Option<Arc<Record>> {
-    let is_kept = |record: &Record, ended| ended != NO_MARK && record.is_live(now);
+/// What was loaded, unless it is a mark that is over, or one that a move left behind.
+pub(super) fn without_old_marks(
+    loaded: Option<Arc<Record>>,
+    now: Timestamp,
+) -> Option<Arc<Record>> {
+    let is_kept = |record: &Record, ended| ended != MOVED && record.is_live(now);
     loaded.filter(|record| record.ended().is_none_or(|ended| is_kept(record, ended)))
 }
 
-/// When a record was last seen, and had not expired: whatever its end leaves behind is kept about
-/// as long as it would have been.
-pub(super) fn in_its_life(record: &Record) -> Timestamp {
+/// A time at which the record was live. An update at that time is applied even after the record has
+/// expired, and what it leaves is kept about as long as the record would have been.
+pub(super) fn while_it_lived(record: &Record) -> Timestamp {
     let last = record.expires().as_millis().saturating_sub(1);
     record.last_seen().min(Timestamp::from_millis(last))
 }
 
-/// Puts what is no session in the place of one; `false` if that has changed meanwhile.
-async fn end(
+/// Deletes one version of a session: puts `after`, which is no session, in its place. `false` if
+/// the session has changed meanwhile.
+async fn delete_version(
     store: &impl SessionStore,
     key: &Key,
     record: &Record,
     after: Record,
 ) -> Result<bool, StoreError> {
-    let (epoch, now) = (after.epoch, in_its_life(record));
+    let (epoch, now) = (after.epoch, while_it_lived(record));
     match replace(store, key, record, &Arc::new(after), now).await {
-        // Nobody else has drawn this epoch.
+        // No other call has drawn this epoch, so if it is there, this call was applied.
         Err(StoreError::OutcomeUnknown(cause)) => match store.load(key, now).await? {
             Some(there) if there.epoch == epoch => Ok(true),
             _ => Err(StoreError::OutcomeUnknown(cause)),
@@ -219,7 +237,7 @@ async fn replace(
     after: &Arc<Record>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    // What is moved was within limits once, and lowered limits lock nobody out.
+    // A session that moves was within limits once, and lowered limits lock nobody out.
     const MOST: usize = usize::MAX >> 12;
 
     let limits = Limits {
@@ -227,7 +245,7 @@ async fn replace(
         keys: MOST,
         key_bytes: MOST,
     };
-    let changes = flipped(before, after);
+    let changes = changes_between(before, after);
     let update = Update {
         record: after,
         changes: &changes,

@@ -17,6 +17,13 @@ type Moving = MigratingStore<Arc<MemoryStore>, Arc<MemoryStore>>;
 const NOW: Timestamp = Timestamp::from_millis(100_000);
 const ENDED: Ended = Ended::new(EndReason::Revoked, NOW);
 
+fn phase(standing_by: bool) -> Phase {
+    match standing_by {
+        true => Phase::StandingBy,
+        false => Phase::Moving,
+    }
+}
+
 fn stores() -> Moving {
     MigratingStore::new(Arc::default(), Arc::default()).unwrap()
 }
@@ -94,7 +101,7 @@ async fn who_is_late_fills_no_place_of_a_session_that_was_said_to_have_ended() {
 async fn no_place_fits_but_the_one_that_is_named() {
     for standing_by in [false, true] {
         let mut store = stores();
-        store.moving = !standing_by;
+        store.phase = phase(standing_by);
         let frozen = frozen_halfway(&store).await;
         // The session ended in the new store, long ago, and somebody who was late has made another
         // place.
@@ -113,7 +120,7 @@ async fn one_is_ended_wherever_it_lies() {
     for standing_by in [false, true] {
         for lies in 0..4 {
             let mut store = stores();
-            store.moving = !standing_by;
+            store.phase = phase(standing_by);
             match lies {
                 0 => drop(store.old.create(&Arc::new(record()), NOW).await.unwrap()),
                 1 => drop(store.new.create(&Arc::new(record()), NOW).await.unwrap()),
@@ -146,7 +153,7 @@ async fn of_many_who_end_what_has_moved_one_is_told_so() {
     let store = stores();
     store.old.create(&Arc::new(record()), NOW).await.unwrap();
     assert!(matches!(write(&store, NOW).await, Updated::Saved { .. }));
-    let Found::New(found) = store.find(&key(), NOW).await.unwrap() else {
+    let Location::New(found) = store.find(&key(), NOW).await.unwrap() else {
         panic!("it has moved");
     };
     assert!(store.delete_one("ann", record().id(), ENDED).await.unwrap());
@@ -157,7 +164,7 @@ async fn of_many_who_end_what_has_moved_one_is_told_so() {
             .unwrap()
             .is_none()
     );
-    assert!(!store.end_in_new(&key(), &found).await.unwrap());
+    assert!(!store.delete_from_new(&key(), &found).await.unwrap());
     expect_ended(&store).await;
 }
 
@@ -170,7 +177,7 @@ async fn what_has_moved_has_not_ended() {
         assert!(matches!(write(&store, NOW).await, Updated::Saved { .. }));
         assert!(matches!(
             store.find(&key(), now).await.unwrap(),
-            Found::New(_)
+            Location::New(_)
         ));
         assert_eq!((store.old.len(), store.new.len()), (0, 1));
     }
@@ -190,7 +197,7 @@ async fn what_is_left_over_ends_without_what_has_moved() {
         let store = MigratingStore {
             new: Arc::clone(&store.new),
             old: Arc::clone(&store.old),
-            moving: !standing_by,
+            phase: phase(standing_by),
         };
         assert_eq!(
             store.load(&key(), NOW).await.unwrap(),
@@ -198,7 +205,7 @@ async fn what_is_left_over_ends_without_what_has_moved() {
         );
         assert!(matches!(
             store.find(&key(), NOW).await.unwrap(),
-            Found::New(_)
+            Location::New(_)
         ));
     }
     assert!(store.delete_one("bob", record().id(), ENDED).await.unwrap());
@@ -213,8 +220,8 @@ async fn what_was_ended_in_either_store_and_still_lies_there_is_no_session() {
         let place = if moved { &store.new } else { &store.old };
         place.create(&Arc::new(record()), NOW).await.unwrap();
         let ended = match moved {
-            true => store.end_in_new(&key(), &record()).await,
-            false => store.end_in_old(&key(), &record()).await,
+            true => store.delete_from_new(&key(), &record()).await,
+            false => store.delete_from_old(&key(), &record()).await,
         };
         assert!(ended.unwrap());
         assert_eq!(store.new.len() + store.old.len(), 1);
