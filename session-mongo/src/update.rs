@@ -57,28 +57,20 @@ impl OneUpdate<'_> {
     async fn run(&self) -> Result<Updated, StoreError> {
         let until = Instant::now() + self.sessions.deadline;
         let Update {
-            record,
-            changes,
-            limits,
-            ..
+            record, expected, ..
         } = self.update;
-        let merges = self.update.expected.is_none() && changes.metadata() != Metadata::Replaced;
-        // Whether the result is too large depends on what is stored. An update that states its
-        // version knows that, and its caller has checked it; a merge has to read it.
-        let within_limits = limits
-            .check(record.limited_size(), record.values().len())
-            .is_ok();
-        if within_limits || !merges {
-            let version = self.update.expected.unwrap_or(self.update.base_version());
-            if self.replace(version, record).await? {
-                return Ok(self.saved(record.version()));
-            }
+        let version = expected.unwrap_or(self.update.base_version());
+        if self.replace(version, record).await? {
+            return Ok(self.saved(record.version()));
         }
-        if merges && let Some(version) = self.merge().await? {
+        if expected.is_none()
+            && let Some(version) = self.merge().await?
+        {
             return Ok(self.saved(version));
         }
         // The session is gone or of another version, a limit was near, or somebody changed the
-        // lifetime. Each round but the last means that somebody else was faster again.
+        // lifetime. The record tells. Where it can be written and is not, somebody else was faster
+        // again.
         while Instant::now() < until {
             let Some(current) = self.sessions.find(self.id, PRIMARY).await? else {
                 return Ok(Updated::Gone);

@@ -1,9 +1,13 @@
 //! The operations of the store on damaged sessions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mongodb::bson::doc;
-use session_core::{Changes, Ended, Error, OnCorrupt, SessionManager, SessionStore, StoreError};
+use session_core::{
+    Changes, Ended, Error, Lifetime, Limits, Metadata, OnCorrupt, Record, SessionManager,
+    SessionStore, StoreError, Update, Updated,
+};
 use session_tests::{anonymous, token_of};
 
 use super::bench::{Absent, Bench, Corrupt, Done, OWNER, json, set};
@@ -145,7 +149,7 @@ fn what_has_ended_is_gone_before_it_is_removed() {
             .runtime
             .block_on(bench.store.load(&record.id().into(), when))
             .unwrap();
-        let (set, limits) = (set(), session_core::Limits::default());
+        let (set, limits) = (set(), Limits::default());
         let both = [false, true].map(|exact| {
             let update = super::bench::update(&bench.store, &record, &set, exact, &limits, when);
             bench.runtime.block_on(update)
@@ -166,7 +170,7 @@ fn what_has_ended_is_gone_before_it_is_removed() {
     assert_eq!(block(before), [Done, super::bench::Conflict]);
     // Its id is free.
     let again = Arc::new(bench.record());
-    bench.keep(session_core::Record::clone(&again));
+    bench.keep(Record::clone(&again));
     let taken = bench
         .runtime
         .block_on(bench.store.create(&again, again.expires()));
@@ -210,4 +214,34 @@ fn a_request_with_a_damaged_session() {
                 .unwrap();
         });
     }
+}
+
+/// A touch reckons the end of the session by the lifetime that it knows. Where another request has
+/// shortened that since, the touch has to take the new one.
+#[test]
+fn a_touch_goes_by_the_lifetime_that_is_stored() {
+    let bench = Bench::new();
+    let base = bench.create();
+    let hour = Duration::from_secs(3600);
+    // With the same deadline, so that the idle time alone tells.
+    let lifetime = Lifetime::new(hour, base.lifetime().absolute()).unwrap();
+    let shortened = Record::new(base.id(), base.scope(), lifetime, bench.now)
+        .with_principal(OWNER)
+        .with_version(2);
+    let key = base.id().into();
+    let update = Update {
+        record: &Arc::new(shortened),
+        changes: &Changes::new().clear().with_metadata(Metadata::Replaced),
+        epoch: 0,
+        expected: Some(1),
+        limits: &Limits::default(),
+    };
+    let update = bench.store.update(&key, update, bench.now);
+    let updated = bench.runtime.block_on(update).unwrap();
+    assert!(matches!(updated, Updated::Saved { .. }), "{updated:?}");
+    let seen = bench.now.plus(hour / 2);
+    let touch = Changes::new().with_metadata(Metadata::Touched(seen));
+    assert_eq!(bench.update(&base, &touch, false), Done);
+    let found = bench.find(base.id()).unwrap().unwrap();
+    assert_eq!(found.expires(), seen.plus(hour));
 }
