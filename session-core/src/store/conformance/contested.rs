@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::edit::Edit;
 use super::rng::Rng;
-use super::sample::{number, number_at};
+use super::sample::{any_edit, number, number_at};
 use super::schedule::{interleave, take_turns, task};
 use super::trial::{Check, Trial, ensure, failed};
 use super::writer::Writer;
@@ -80,7 +80,7 @@ async fn contend(trial: &Trial, contested: &Contested, rng: &mut Rng) -> Check {
             !moved || contested.by == contested.to,
             "`delete_one` ended a record that had become another principal's"
         );
-        let edit = Edit::any(trial, &contested.record, rng);
+        let edit = any_edit(trial, &contested.record, rng);
         trial
             .expect_gone(&contested.key, &edit, "of a record that `delete_one` ended")
             .await?;

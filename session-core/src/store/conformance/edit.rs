@@ -2,11 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::rng::Rng;
-use super::sample::number;
-use super::trial::Trial;
 use crate::record::{Limits, Record};
 use crate::store::{Changes, Metadata, Update};
 use crate::time::Timestamp;
@@ -70,18 +66,6 @@ impl Edit {
     /// The same within these limits.
     pub(super) fn within(self, limits: Limits) -> Self {
         Self { limits, ..self }
-    }
-
-    /// An edit of any kind.
-    pub(super) fn any(trial: &Trial, base: &Record, rng: &mut Rng) -> Self {
-        let edit = Self::of(base, Changes::new().set("late", number(1)));
-        match rng.below(5) {
-            0 => edit,
-            1 => edit.meeting(base.version()),
-            2 => Self::of(base, Changes::new().clear()),
-            3 => Self::touching(base, trial.now().plus(Duration::from_secs(60))),
-            _ => Self::replacing(base, Changes::new(), |record| record.epoch += 1),
-        }
     }
 
     pub(super) fn update(&self) -> Update<'_> {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::edit::Edit;
 use super::rng::Rng;
 use super::trial::{Check, Trial, ensure, failed};
 use crate::record::{Codec, Lifetime, Record, SessionId, TokenHash, Value};
+use crate::store::Changes;
 use crate::time::Timestamp;
 
 const SCOPE: &str = "__Host-id";
@@ -102,6 +104,18 @@ pub(super) fn token(rng: &mut Rng, now: Timestamp) -> TokenHash {
         epoch: rng.next() % 3,
         confirmed: rng.coin().then_some(now),
         retired: rng.coin().then(|| now.plus(MINUTE)),
+    }
+}
+
+/// An update of any kind.
+pub(super) fn any_edit(trial: &Trial, base: &Record, rng: &mut Rng) -> Edit {
+    let edit = Edit::of(base, Changes::new().set("late", number(1)));
+    match rng.below(5) {
+        0 => edit,
+        1 => edit.meeting(base.version()),
+        2 => Edit::of(base, Changes::new().clear()),
+        3 => Edit::touching(base, trial.now().plus(MINUTE)),
+        _ => Edit::replacing(base, Changes::new(), |record| record.epoch += 1),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::edit::Edit;
 use super::rng::Rng;
-use super::sample::{just_before, number, same};
+use super::sample::{any_edit, just_before, number, same};
 use super::schedule::{Task, run_all, take_turns, task};
 use super::trial::{Check, Trial, ensure, failed, name_of};
 use super::writer::Writer;
@@ -16,7 +16,7 @@ pub(super) async fn no_resurrection(trial: &Trial) -> Check {
     for mut rng in trial.rounds() {
         let (key, record) = trial.created().await?;
         let edits: Vec<_> = (0..rng.between(1, 3))
-            .map(|_| Edit::any(trial, &record, &mut rng))
+            .map(|_| any_edit(trial, &record, &mut rng))
             .collect();
         let turns = rng.below(6);
         let mut tasks: Vec<Task<'_, Check>> = Vec::new();

@@ -7,10 +7,14 @@ mod outage;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::forms::{Place, frozen};
+use async_trait::async_trait;
+
+use super::forms::{Place, frozen, is_place};
 use super::*;
-use crate::record::{Codec, EndReason, Ended, Lifetime, Limits};
-use crate::store::{Changes, MemoryStore};
+use crate::error::StoreError;
+use crate::record::{Codec, EndReason, Ended, Lifetime, Limits, SessionId};
+use crate::store::{Changes, Key, Listed, MemoryStore, Update, Updated};
+use crate::time::Timestamp;
 
 type Moving = MigratingStore<Arc<MemoryStore>, Arc<MemoryStore>>;
 
