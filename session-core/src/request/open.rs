@@ -84,7 +84,8 @@ impl SessionManager {
     /// # use session_core::{Directive, ManualClock, MemoryStore, SessionManager, Timestamp};
     /// # use std::time::Duration;
     /// # let clock = ManualClock::new(Timestamp::from_millis(0));
-    /// let manager = SessionManager::builder(MemoryStore::new()).clock(clock.clone()).build().unwrap();
+    /// let builder = SessionManager::builder(MemoryStore::new());
+    /// let manager = builder.clock(clock.clone()).build().unwrap();
     /// let session = manager.open(&[]).await?;
     /// session.sign_in("user:42")?;
     /// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
@@ -94,7 +95,8 @@ impl SessionManager {
     /// manager.sign_out_everywhere("user:42").await?;
     /// let late = manager.open_at(&[token.as_str()], arrived).await?; // it is complete
     /// late.insert("upload", 1)?;
-    /// assert_eq!(manager.commit(&late).await?, Directive::Nothing); // nobody is given another session
+    /// // Nobody is given another session.
+    /// assert_eq!(manager.commit(&late).await?, Directive::Nothing);
     /// # Ok::<_, session_core::Error>(()) }).unwrap();
     /// ```
     ///

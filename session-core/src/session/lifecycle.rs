@@ -314,15 +314,18 @@ impl Session {
     /// # use session_core::{ManualClock, MemoryStore, SessionManager, Timestamp};
     /// # use std::time::Duration;
     /// # let clock = ManualClock::new(Timestamp::from_millis(0));
-    /// let manager = SessionManager::builder(MemoryStore::new()).clock(clock.clone()).build().unwrap();
+    /// let builder = SessionManager::builder(MemoryStore::new());
+    /// let manager = builder.clock(clock.clone()).build().unwrap();
     /// let session = manager.open(&[]).await?;
     /// session.sign_in("user:42")?;
     /// manager.commit(&session).await?;
     /// assert_eq!(session.authenticated_at(), Some(clock.now()));
     ///
     /// clock.advance(Duration::from_secs(300));
-    /// assert_eq!(session.authenticated_within(Duration::from_secs(600)), Some(Duration::from_secs(300)));
-    /// assert_eq!(session.authenticated_within(Duration::from_secs(60)), None); // ask for the password again
+    /// let ago = session.authenticated_within(Duration::from_secs(600));
+    /// assert_eq!(ago, Some(Duration::from_secs(300)));
+    /// let ago = session.authenticated_within(Duration::from_secs(60));
+    /// assert_eq!(ago, None); // ask for the password again
     /// # Ok::<_, session_core::Error>(()) }).unwrap();
     /// ```
     pub fn authenticated_within(&self, limit: Duration) -> Option<Duration> {

@@ -125,7 +125,7 @@ impl State {
     /// | values | any | merges [1] | 1, 7 |
     /// | label, lifetime | any | replaces | 7 |
     /// | sign-in, renewal | a commit | replaces: next epoch, new secret | 3, 11 |
-    /// | last activity | a commit, one that writes anyway, any after the response [2] | merges | 6 |
+    /// | last activity | a commit, one that writes anyway, a late one [2] | merges | 6 |
     /// | confirmation | a commit, one that writes anyway | replaces | 10, 12 |
     /// | rotation | a commit [3] | replaces: a successor beside the token | 10 |
     /// | token sent again | a commit [3], where tokens do not rotate | with what is written | 6 |
