@@ -87,7 +87,8 @@ impl RedisStoreBuilder {
     /// ```
     /// use session_redis::{Layout, RedisStore};
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// let store = RedisStore::builder("redis://127.0.0.1/").layout(Layout::Packed).lazy()?;
     /// assert!(format!("{store:?}").contains("Packed"));
     /// # Ok::<_, session_core::ConfigError>(()) }).unwrap();

@@ -15,7 +15,8 @@ impl SessionManager {
     /// event says so, and there is nothing to tell.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.open(&[]).await?;
@@ -45,7 +46,8 @@ impl SessionManager {
     /// client told.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;
@@ -101,7 +103,8 @@ impl SessionManager {
     /// destroyed, which are deleted. Says what the client must be told of those.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;
@@ -139,7 +142,8 @@ impl SessionManager {
     /// the commit of a session that was only read.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.open(&[]).await?;
@@ -166,7 +170,8 @@ impl SessionManager {
     /// is kept for a [`save`](Session::save).
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;

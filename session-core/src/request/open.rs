@@ -50,7 +50,8 @@ impl SessionManager {
     /// them all, so that the client has a way back.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;
@@ -80,7 +81,8 @@ impl SessionManager {
     /// happened meanwhile; a [`sign_in`](Session::sign_in) lifts that.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, ManualClock, MemoryStore, SessionManager, Timestamp};
     /// # use std::time::Duration;
     /// # let clock = ManualClock::new(Timestamp::from_millis(0));

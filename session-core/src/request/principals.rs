@@ -98,7 +98,8 @@ impl SessionManager {
     /// event of the kind [`Corrupt`](crate::EventKind::Corrupt).
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let phone = manager.open(&[]).await?;
@@ -133,7 +134,8 @@ impl SessionManager {
     /// under way at the same moment may come after it.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.open(&[]).await?;
@@ -162,7 +164,8 @@ impl SessionManager {
     /// [`renew`](Session::renew) too, for whoever may hold a copy of it.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let (phone, laptop) = (manager.open(&[]).await?, manager.open(&[]).await?);
@@ -193,7 +196,8 @@ impl SessionManager {
     /// the session at hand use [`sign_out`](Session::sign_out), so that its client is told.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let phone = manager.open(&[]).await?;
@@ -218,7 +222,8 @@ impl SessionManager {
     /// ended, has expired, or ended longer ago.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{EndReason, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;

@@ -31,7 +31,8 @@ impl Session {
     /// renewal.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.open(&[]).await?;

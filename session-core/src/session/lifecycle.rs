@@ -13,7 +13,8 @@ impl Session {
     /// The session's name; `None` while nothing is stored.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// assert!(session.is_new() && session.id().is_none());
@@ -51,7 +52,8 @@ impl Session {
     /// Who is signed in.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// assert_eq!(session.principal(), None);
@@ -95,7 +97,8 @@ impl Session {
     /// that this request has set, even where all that was stored already.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;
@@ -130,7 +133,8 @@ impl Session {
     /// stored has no token to renew.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;
@@ -163,7 +167,8 @@ impl Session {
     /// settings.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;
@@ -201,7 +206,8 @@ impl Session {
     /// belongs to the session that ends.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::Lifetime;
     /// # use std::time::Duration;
     /// # use session_core::{MemoryStore, SessionManager};
@@ -222,7 +228,8 @@ impl Session {
     /// no session.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;
@@ -262,7 +269,8 @@ impl Session {
     /// no change is applied twice or lost in silence.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;
@@ -290,7 +298,8 @@ impl Session {
     /// ([`SessionManager::close`](crate::SessionManager::close) asks and settles in one step.)
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;
@@ -310,7 +319,8 @@ impl Session {
     /// sign-in is committed.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{ManualClock, MemoryStore, SessionManager, Timestamp};
     /// # use std::time::Duration;
     /// # let clock = ManualClock::new(Timestamp::from_millis(0));

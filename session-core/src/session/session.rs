@@ -85,7 +85,8 @@ impl Session {
     /// The value under `key`, decoded; `None` if there is none.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// session.insert("colour", "blue")?;
@@ -106,7 +107,8 @@ impl Session {
     /// Sets `key`. The value is encoded now.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// session.insert("visits", 1)?;
@@ -160,7 +162,8 @@ impl Session {
     /// it.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
@@ -204,10 +207,12 @@ impl Session {
     /// unsaved. Returns the final value.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
-    /// let visits = session.update_now("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1).await?;
+    /// let more = |visits: Option<u64>| visits.unwrap_or(0) + 1;
+    /// let visits = session.update_now("visits", more).await?;
     /// assert_eq!(visits, 1);
     /// assert!(!session.is_new()); // stored already
     /// # Ok::<_, session_core::Error>(()) }).unwrap();
@@ -233,7 +238,8 @@ impl Session {
     /// removed with [`take_now`](Self::take_now).
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// session.insert("colour", "blue")?;
@@ -248,7 +254,8 @@ impl Session {
     /// Whether there is a value under `key`.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// session.insert("colour", "blue")?;
@@ -263,7 +270,8 @@ impl Session {
     /// All keys, sorted.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// session.insert("size", 40)?;
@@ -279,7 +287,8 @@ impl Session {
     /// How many values there are.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// assert!(session.is_empty());
@@ -301,7 +310,8 @@ impl Session {
     /// Removes every value. The session itself, its id and its principal stay.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// session.sign_in("user:42")?;

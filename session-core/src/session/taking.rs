@@ -9,7 +9,7 @@ use crate::session::{Session, decode};
 use crate::state::{Removal, SaveKind, State};
 
 const SEALED: &str = "taking a value once, because a client can present an older copy of its session again; \
-     keep such values in a store on the server";
+    keep such values in a store on the server";
 
 impl Session {
     /// Removes `key` and returns its value. **Two requests at the same time can both get it**,
@@ -19,7 +19,8 @@ impl Session {
     /// The removal is saved with the request's other changes.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
     /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// session.insert("notice", "your order is on its way")?;
@@ -59,7 +60,8 @@ impl Session {
     /// nobody else can have it.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// # use session_core::{Directive, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.open(&[]).await?;

@@ -1,8 +1,8 @@
 //! What a request has changed of the values and not yet saved.
 //!
-//! [`Edits`] has an [`Entry`] for each changed key, with the [`Step`]s that are applied to it. A save
-//! takes a [`Savepoint`]; what it has written is acknowledged, and what came after it stays. Where
-//! another request wrote meanwhile, the steps are replayed on what is stored by then (law 1).
+//! [`Edits`] has an [`Entry`] for each changed key, with the [`Step`]s that are applied to it. A
+//! save takes a [`Savepoint`]; what it has written is acknowledged, and what came after it stays.
+//! Where another request wrote meanwhile, the steps are replayed on what is stored by then (law 1).
 
 mod edits;
 mod entry;
