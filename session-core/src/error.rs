@@ -3,10 +3,10 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use crate::record::FormatError;
-use crate::record::{CodecFault, LimitExceeded};
+use crate::crypto::{RandomFailed, random_bytes};
+use crate::record::{CodecFault, FormatError, LimitExceeded, SessionId};
 
-/// What lay beneath an error; shared, so that errors can be cloned.
+/// The cause of an error. It is shared, so that errors can be cloned.
 pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
 
 /// Why a store could not do what it was asked.
@@ -21,20 +21,22 @@ pub enum StoreError {
     /// There is a record, but it cannot be read: damaged, written by another program, or
     /// of a newer version.
     #[error(
-        "the stored session record cannot be read; delete it if it is damaged, update this program if a newer one has written it"
+        "the stored session record cannot be read; delete it if it is damaged, update this \
+         program if a newer one has written it"
     )]
     Corrupt(#[source] Cause),
-    /// The store failed or could not be reached, and nothing was written. Trying again later is
-    /// safe.
+    /// The store failed or could not be reached, and nothing was written. It is safe to try again
+    /// later.
     #[error("the session store is unavailable; nothing was written, try again later")]
     Unavailable(#[source] Cause),
-    /// A write was sent and its answer never came: it may or may not have been applied.
-    /// Nobody sends it again.
+    /// A write was sent and not answered: it may or may not have been applied. It is not sent
+    /// again.
     #[error(
-        "the session store did not say whether a write was applied; load the session again before relying on it"
+        "the session store did not say whether a write was applied; load the session again before \
+         relying on it"
     )]
     OutcomeUnknown(#[source] Cause),
-    /// The store holds as many sessions as it may; nothing was written.
+    /// The store holds as many sessions as it can. Nothing was written.
     #[error(
         "the session store is full at {capacity} sessions; raise its capacity or shorten lifetimes"
     )]
@@ -109,18 +111,20 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The session ended, or its token was renewed, since this request loaded it:
-    /// nothing was written.
+    /// The session ended, or its token was renewed, since this request loaded it. Nothing was
+    /// written.
     #[error(
-        "the session has ended since this request loaded it; nothing was written, let the client begin anew"
+        "the session has ended since this request loaded it; nothing was written, let the client \
+         begin anew"
     )]
     Gone,
-    /// Too many writers of one session at once: nothing was written.
+    /// Too many requests write one session at once. Nothing was written.
     #[error("too many requests change this session at once; nothing was written, try again")]
     Contended,
     /// A value could not be encoded; the session is unchanged.
     #[error(
-        "the value of type {type_name} for key {key:?} cannot be encoded; insert one that its codec can write"
+        "the value of type {type_name} for key {key:?} cannot be encoded; insert one that its \
+         codec can write"
     )]
     Encode {
         /// The key.
@@ -133,7 +137,8 @@ pub enum Error {
     },
     /// A stored value is not of the type that was asked for.
     #[error(
-        "the value under key {key:?} is not a {type_name}; ask for the type that was inserted, or remove the key"
+        "the value under key {key:?} is not a {type_name}; ask for the type that was inserted, or \
+         remove the key"
     )]
     Decode {
         /// The key.
@@ -147,10 +152,11 @@ pub enum Error {
     /// The session would hold more than it may; it is unchanged.
     #[error(transparent)]
     Limit(#[from] LimitExceeded),
-    /// The response has left, so a client can no longer be told of a token: a session
-    /// cannot be created, renewed or destroyed by this handle any more.
+    /// The response has been sent, so the client cannot be sent a token any more: this handle can
+    /// no longer create, renew or destroy a session.
     #[error(
-        "the response has already left; create, renew or destroy a session before the handler returns"
+        "the response has already left; create, renew or destroy a session before the handler \
+         returns"
     )]
     Detached,
     /// The principal has as many sessions as one may have
@@ -165,14 +171,15 @@ pub enum Error {
     },
     /// The operating system's random source failed.
     #[error(
-        "the operating system's random source failed; try again, and look at the machine if it stays so"
+        "the operating system's random source failed; try again, and look at the machine if it \
+         stays so"
     )]
     Random,
 }
 
 impl Error {
-    /// Whether the same request may well succeed later: the store is down, slow, full or
-    /// contended. HTTP answers these with 503, the others with 500.
+    /// Whether the same request can succeed later, because the store is down, slow or full, or the
+    /// session contended. Over HTTP these are answered with 503, the others with 500.
     ///
     /// [`Error`](Self) has an example.
     pub const fn is_temporary(&self) -> bool {
@@ -191,5 +198,29 @@ impl Error {
 impl From<FormatError> for StoreError {
     fn from(error: FormatError) -> Self {
         Self::corrupt(error)
+    }
+}
+
+impl From<RandomFailed> for Error {
+    fn from(RandomFailed: RandomFailed) -> Self {
+        Self::Random
+    }
+}
+
+/// Here and not where ids are, because it raises [`Error`], which knows of them.
+impl SessionId {
+    /// Draws a new id.
+    ///
+    /// ```
+    /// use session_core::SessionId;
+    ///
+    /// assert_ne!(SessionId::random().unwrap(), SessionId::random().unwrap());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Random`] if the operating system's random source fails.
+    pub fn random() -> Result<Self, Error> {
+        Ok(Self::from_bytes(random_bytes()?))
     }
 }

@@ -9,7 +9,7 @@ pub(crate) fn decode_exact<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         return None;
     }
     let mut bytes = [0; N];
-    // So many characters, if they decode at all, are just `N` bytes.
+    // A text of this length that decodes at all decodes to exactly `N` bytes.
     URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
     Some(bytes)
 }

@@ -14,20 +14,20 @@ use zeroize::Zeroizing;
 
 const SHORTEST: usize = 32;
 
-/// Accepts padding or its absence; which alphabet is tried by the caller.
+/// Padding is optional. The caller tries both alphabets.
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// Secret keys, newest first: the first one signs and seals, all of them verify and open.
+/// Secret keys, newest first. The first one signs and seals; all of them verify and open.
 ///
-/// To rotate, put a new key in front and keep the old ones until everything that they
-/// signed has expired. A ring is shared when cloned, wiped when the last clone is dropped,
-/// and shows nothing of its keys in `Debug`.
+/// To rotate, put a new key in front, and keep the old ones until everything that they signed has
+/// expired. Clones share the keys. They are wiped when the last clone is dropped, and `Debug` shows
+/// nothing of them.
 ///
-/// Each use has a key of its own, derived by HKDF-SHA-256 (RFC 5869) over purpose and
-/// scope, so one ring can serve tokens, cookies and several scopes.
+/// Each use has its own key, which HKDF-SHA-256 (RFC 5869) derives from the purpose and the scope.
+/// So one ring can serve tokens, cookies and several scopes.
 ///
 /// ```
 /// use session_core::KeyRing;
@@ -38,7 +38,8 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 /// assert!(KeyRing::new(b"too short").is_err());
 ///
 /// // What SESSION_KEYS holds: base64, newest first, separated by commas.
-/// let text = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+/// let text = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=,
+///     AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
 /// assert_eq!(KeyRing::from_base64(text).unwrap().len(), 2);
 /// ```
 #[derive(Clone)]
@@ -62,7 +63,8 @@ impl KeyRing {
     /// use session_core::{KeyError, KeyRing};
     ///
     /// assert_eq!(KeyRing::from_keys([[1; 32], [2; 32]]).unwrap().len(), 2);
-    /// assert!(matches!(KeyRing::from_keys([[1; 16]]), Err(KeyError::TooShort { position: 1, bytes: 16 })));
+    /// let short = KeyRing::from_keys([[1; 16]]);
+    /// assert!(matches!(short, Err(KeyError::TooShort { position: 1, bytes: 16 })));
     /// assert!(matches!(KeyRing::from_keys::<[[u8; 32]; 0]>([]), Err(KeyError::Empty)));
     /// ```
     ///
@@ -92,7 +94,7 @@ impl KeyRing {
         }
     }
 
-    /// The same ring with an older key behind its others: it verifies and opens only.
+    /// The same ring with an older key after its others, which only verifies and opens.
     ///
     /// ```
     /// use session_core::{KeyRing, Purpose};
@@ -113,15 +115,16 @@ impl KeyRing {
         Self::from_keys(keys)
     }
 
-    /// A ring of one new key from the operating system's random source. What it signs
-    /// is worth nothing after the process has ended.
+    /// A ring of one new key from the operating system's random source. What it signs is worthless
+    /// after the process has ended.
     ///
     /// ```
     /// use session_core::{KeyRing, Purpose};
     ///
-    /// let [one, other] = [KeyRing::generate().unwrap(), KeyRing::generate().unwrap()];
+    /// let [one, other] = [(); 2].map(|()| KeyRing::generate().unwrap());
     /// assert_eq!(one.len(), 1);
-    /// assert_ne!(one.derive(Purpose::Token, "id")[0].bytes(), other.derive(Purpose::Token, "id")[0].bytes());
+    /// let [one, other] = [one, other].map(|ring| ring.derive(Purpose::Token, "id"));
+    /// assert_ne!(one[0].bytes(), other[0].bytes());
     /// ```
     ///
     /// # Errors
@@ -141,7 +144,8 @@ impl KeyRing {
     ///
     /// let ring = KeyRing::from_base64("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=").unwrap();
     /// assert_eq!(ring.len(), 1);
-    /// assert!(matches!(KeyRing::from_base64("a secret"), Err(KeyError::NotBase64 { position: 1 })));
+    /// let refused = KeyRing::from_base64("a secret");
+    /// assert!(matches!(refused, Err(KeyError::NotBase64 { position: 1 })));
     /// assert!(matches!(KeyRing::from_base64(""), Err(KeyError::Empty)));
     /// ```
     ///
@@ -172,8 +176,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::NoVariable`] if it is not set, otherwise as `from_base64`; what is not unicode
-    /// is no base64.
+    /// [`KeyError::NoVariable`] if it is not set, otherwise as `from_base64`. A value that is not
+    /// Unicode is not base64.
     pub fn from_env(variable: &str) -> Result<Self, KeyError> {
         let list = std::env::var(variable).map_err(|error| match error {
             VarError::NotPresent => KeyError::NoVariable(variable.to_owned()),
@@ -234,8 +238,8 @@ impl KeyRing {
     }
 }
 
-/// HKDF-Expand over the parts, each ended by a zero byte but the last. The outputs are
-/// far below HKDF's limit of 8,160 bytes, so it cannot fail.
+/// HKDF-Expand over the parts, separated by zero bytes. It cannot fail, because the outputs are far
+/// below HKDF's limit of 8,160 bytes.
 fn expand(hkdf: &Hkdf<Sha256>, parts: &[&[u8]], output: &mut [u8]) {
     let mut info = b"session-core v1".to_vec();
     for part in parts {
@@ -269,7 +273,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// The purpose's name in the derivation; never changes.
+    /// The purpose's name in the derivation, which never changes.
     pub const fn label(self) -> &'static [u8] {
         match self {
             Self::Token => b"token",
@@ -287,8 +291,8 @@ pub struct DerivedKey {
 }
 
 impl DerivedKey {
-    /// The id of the key that this one is derived from: the same for every purpose and scope, and
-    /// no secret.
+    /// The id of the key that this one is derived from. It is the same for every purpose and scope,
+    /// and not secret.
     pub const fn id(&self) -> [u8; 4] {
         self.id
     }
@@ -311,7 +315,8 @@ impl fmt::Debug for DerivedKey {
 pub enum KeyError {
     /// A key is shorter than 32 bytes.
     #[error(
-        "key {position} has {bytes} bytes, at least 32 are needed; make one with `openssl rand -base64 32`"
+        "key {position} has {bytes} bytes, at least 32 are needed; make one with `openssl rand \
+         -base64 32`"
     )]
     TooShort {
         /// Which key.
@@ -330,7 +335,8 @@ pub enum KeyError {
     Empty,
     /// The environment variable is not set.
     #[error(
-        "the environment variable {0} is not set; set it to base64 keys, newest first, separated by commas"
+        "the environment variable {0} is not set; set it to base64 keys, newest first, separated \
+         by commas"
     )]
     NoVariable(String),
     /// The key file could not be read.
@@ -338,7 +344,8 @@ pub enum KeyError {
     File(#[source] Arc<std::io::Error>),
     /// The operating system's random source failed.
     #[error(
-        "the operating system's random source failed; try again, and look at the machine if it stays so"
+        "the operating system's random source failed; try again, and look at the machine if it \
+         stays so"
     )]
     Random,
 }

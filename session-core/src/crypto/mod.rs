@@ -1,4 +1,7 @@
-//! Keys, random numbers and their spelling.
+//! Keys, random bytes, and strict base64url.
+//!
+//! It stands below everything that knows of sessions: what it returns are bytes and keys, and its
+//! errors name no session. It has no decision that ARCHITECTURE.md would list.
 
 mod base64url;
 mod keys;
@@ -6,4 +9,4 @@ mod random;
 
 pub(crate) use base64url::decode_exact;
 pub use keys::{DerivedKey, KeyError, KeyRing, Purpose};
-pub(crate) use random::{random_bytes, random_bytes_of_three};
+pub(crate) use random::{RandomFailed, random_bytes, random_bytes_of_three};

@@ -1,9 +1,13 @@
-//! Random numbers of the operating system.
+//! Random bytes from the operating system.
 
-use crate::error::Error;
+/// The operating system's random source failed.
+///
+/// It is no [`Error`](crate::Error): keys and ids know nothing of sessions. That converts from it.
+#[derive(Debug)]
+pub(crate) struct RandomFailed;
 
-/// What an id, a secret and a seed are made of, in one call of the system.
-pub(crate) fn random_bytes_of_three() -> Result<[[u8; 16]; 3], Error> {
+/// The bytes of an id, a secret and a seed, by one system call.
+pub(crate) fn random_bytes_of_three() -> Result<[[u8; 16]; 3], RandomFailed> {
     let bytes: [u8; 48] = random_bytes()?;
     Ok(std::array::from_fn(|part| {
         std::array::from_fn(|at| bytes[part * 16 + at])
@@ -11,8 +15,8 @@ pub(crate) fn random_bytes_of_three() -> Result<[[u8; 16]; 3], Error> {
 }
 
 /// Bytes from the operating system's random source.
-pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], RandomFailed> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| Error::Random)?;
+    getrandom::fill(&mut bytes).map_err(|_| RandomFailed)?;
     Ok(bytes)
 }

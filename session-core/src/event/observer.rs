@@ -1,4 +1,4 @@
-//! What an application may be told of its sessions, and how it listens.
+//! The events that an application can observe, and how it does.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,23 +21,23 @@ pub enum EventKind {
     Rotated,
     /// A token came back after it was rotated away: somebody has a copy.
     Reused,
-    /// A token opened no session, or a principal had too many sessions to sign in once more.
+    /// A token opened no session, or a principal had too many sessions to sign in again.
     Refused,
     /// The application ended it in one of its own requests.
     Destroyed,
-    /// A token came after its end by time. Told about once by each process.
+    /// A token was presented after it had expired. Each process reports that once.
     Expired,
-    /// It was ended from elsewhere: signed out by its owner, over the maximum, or because a token
-    /// was reused. Where several ended in one step there is one event, without a session.
+    /// It was ended from elsewhere: its owner signed it out, its principal had too many sessions,
+    /// or a token was reused. If several ended in one step there is one event, without a session.
     Revoked,
-    /// Another request changed it first: the commit goes round again, or leaves a rotation to the
-    /// other one.
+    /// Another request changed it first. The commit tries again, or leaves a rotation to the other
+    /// request.
     Conflict,
     /// A commit gave up with [`Error::Contended`](crate::Error::Contended), because other requests
     /// wrote the session all the time. [`Event::count`] says how many attempts it made,
     /// [`Event::waited`] for how long.
     Contended,
-    /// It ended, or was renewed, while a request was changing it. What the request wrote is
+    /// It ended, or was renewed, while a request was changing it. The changes of that request were
     /// dropped.
     Gone,
     /// Changes were not saved.
@@ -48,7 +48,7 @@ pub enum EventKind {
     Corrupt,
 }
 
-/// One turn in a session's life. It holds no token, key or value, and no whole id.
+/// Something that happened to a session. It holds no token, key or value, and no whole id.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {
@@ -58,25 +58,27 @@ pub struct Event<'a> {
     pub session: Option<ShortId>,
     /// Who was signed in.
     pub principal: Option<&'a str>,
-    /// Why, or how, in a few words for people; not to be matched on.
+    /// Why or how it happened, in a few words for people. Do not match on it.
     pub reason: &'a str,
-    /// How many sessions it is about: 1, or more where several sessions of a principal ended in
-    /// one step. Of [`EventKind::Contended`]: how many attempts to write were in vain.
+    /// The number of sessions: 1, or more if several sessions of a principal ended in one step. For
+    /// [`EventKind::Contended`], the number of attempts to write that failed.
     pub count: u64,
-    /// For how long a commit waited before it gave up ([`EventKind::Contended`]); zero for all
-    /// other kinds.
+    /// How long a commit waited before it gave up, for [`EventKind::Contended`]; zero for all other
+    /// kinds.
     pub waited: Duration,
     /// When it was noticed.
     pub at: Timestamp,
 }
 
-/// Is told of each [`Event`], to count them or to keep an audit trail.
+/// Receives each [`Event`], to count them or to keep an audit trail.
 ///
-/// It is called in the middle of requests, outside of all locks: it must be quick, and must neither
-/// block nor panic. Nothing is left out: a client can make as many `Refused` events as it sends
-/// requests. The log, target `session`, has the same events without the principal. It gets at most
-/// 60 lines a minute of each kind and each reason, and says how many were left out (`suppressed`).
-/// Only what is logged below `INFO` (`Loaded`, `Rotated`, `Conflict`) has no such limit.
+/// It is called in the middle of requests, outside of all locks. It must be quick, and must neither
+/// block nor panic. It receives every event: a client can cause as many `Refused` events as it
+/// sends requests.
+///
+/// The log, target `session`, has the same events without the principal. It gets at most 60 lines a
+/// minute of each kind and reason, with the number of lines before it that were left out
+/// (`suppressed`). Only events below `INFO` (`Loaded`, `Rotated`, `Conflict`) have no such limit.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -102,7 +104,7 @@ pub struct Event<'a> {
 /// # Ok::<_, session_core::Error>(()) }).unwrap();
 /// ```
 pub trait Observer: Send + Sync + 'static {
-    /// Takes note of an event.
+    /// Receives an event.
     fn observe(&self, event: &Event<'_>);
 }
 
@@ -114,9 +116,23 @@ impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
 
 /// The observer of a manager, if it has one.
 #[derive(Clone, Default)]
-pub(crate) struct Audience(pub(crate) Option<Arc<dyn Observer>>);
+pub(crate) struct OptionalObserver(pub(crate) Option<Arc<dyn Observer>>);
 
-impl fmt::Debug for Audience {
+impl OptionalObserver {
+    /// Makes the event and sends it, if there is an observer.
+    ///
+    /// There is none while the thread panics. Some events happen while a request that panicked is
+    /// dropped, and an observer that panics then would abort the process.
+    pub(super) fn notify<'a>(&self, event: impl FnOnce() -> Event<'a>) {
+        if let Some(observer) = &self.0
+            && !std::thread::panicking()
+        {
+            observer.observe(&event());
+        }
+    }
+}
+
+impl fmt::Debug for OptionalObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "one" } else { "none" })
     }

@@ -1,33 +1,34 @@
-//! Which sessions were found expired lately.
+//! The ids that were seen last, each once.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::record::SessionId;
 
-/// At least this many sessions that were found expired are remembered, to tell of each once.
-const EXPIRIES: usize = 4096;
+/// At least this many ids are remembered, and at most twice as many.
+const REMEMBERED: usize = 4096;
 
-/// The last ids, each once.
+/// A set of the ids that were inserted last.
 #[derive(Default)]
-pub(crate) struct Recent {
-    newer: std::collections::HashSet<SessionId>,
-    older: std::collections::HashSet<SessionId>,
+pub(crate) struct RecentIds {
+    newer: HashSet<SessionId>,
+    older: HashSet<SessionId>,
 }
 
-impl Recent {
-    /// Whether it is new.
-    pub(crate) fn add(&mut self, id: SessionId) -> bool {
+impl RecentIds {
+    /// Whether it was not among them.
+    pub(crate) fn insert(&mut self, id: SessionId) -> bool {
         if self.older.contains(&id) || !self.newer.insert(id) {
             return false;
         }
-        if self.newer.len() >= EXPIRIES {
+        if self.newer.len() >= REMEMBERED {
             self.older = std::mem::take(&mut self.newer);
         }
         true
     }
 }
 
-impl fmt::Debug for Recent {
+impl fmt::Debug for RecentIds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.newer.len() + self.older.len())
     }
@@ -44,13 +45,13 @@ mod tests {
             bytes[..8].copy_from_slice(&(n as u64).to_le_bytes());
             SessionId::from_bytes(bytes)
         };
-        let mut recent = Recent::default();
-        for n in 0..10 * EXPIRIES {
-            assert!(recent.add(id(n)));
-            for before in [n, n.saturating_sub(1), n.saturating_sub(EXPIRIES - 1)] {
-                assert!(!recent.add(id(before)), "{n} {before}");
+        let mut recent = RecentIds::default();
+        for n in 0..10 * REMEMBERED {
+            assert!(recent.insert(id(n)));
+            for before in [n, n.saturating_sub(1), n.saturating_sub(REMEMBERED - 1)] {
+                assert!(!recent.insert(id(before)), "{n} {before}");
             }
         }
-        assert!(recent.newer.len() + recent.older.len() <= 2 * EXPIRIES);
+        assert!(recent.newer.len() + recent.older.len() <= 2 * REMEMBERED);
     }
 }

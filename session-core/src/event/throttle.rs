@@ -1,4 +1,4 @@
-//! How much of each kind the log gets.
+//! How many lines of each kind the log gets.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,13 +7,13 @@ use crate::time::Timestamp;
 
 const WINDOW_MILLIS: u64 = 60_000;
 const PER_WINDOW: u64 = 60;
-/// As many kinds and reasons as there usually are, so that no event has to make room.
+/// Room for the usual number of kinds and reasons, so that an event allocates nothing.
 const USUAL: usize = 48;
 
-/// Admits 60 lines a minute of each kind and reason, and counts the others.
+/// Allows 60 lines a minute of each kind and reason, and counts the others.
 ///
-/// Each has a budget of its own: a client that provokes one of them by the thousand silences no
-/// other. The reasons are part of the program, so there are few.
+/// Each has its own budget, so a client that causes thousands of one kind suppresses no other.
+/// There are few, because the reasons are constants of the program.
 #[derive(Debug)]
 pub(crate) struct Throttles(Mutex<Vec<Throttle>>);
 
@@ -31,8 +31,8 @@ impl Default for Throttles {
 }
 
 impl Throttles {
-    /// `None` to stay silent; otherwise how many of this kind were silenced since the last line.
-    pub(crate) fn admit(
+    /// `None` if the line has to be suppressed; otherwise how many were since the last one.
+    pub(crate) fn allow(
         &self,
         kind: EventKind,
         reason: &'static str,
@@ -44,7 +44,7 @@ impl Throttles {
             .iter_mut()
             .find(|throttle| throttle.of == (kind, reason))
         {
-            Some(throttle) => throttle.admit(window),
+            Some(throttle) => throttle.allow(window),
             None => {
                 all.push(Throttle {
                     of: (kind, reason),
@@ -58,9 +58,9 @@ impl Throttles {
 }
 
 impl Throttle {
-    fn admit(&mut self, window: u64) -> Option<u64> {
-        // A thread that asked the clock a moment earlier is of this window. A clock that was set
-        // back begins another one.
+    fn allow(&mut self, window: u64) -> Option<u64> {
+        // A thread that read the clock a moment earlier belongs to this window. A clock that was
+        // set back starts a new one.
         if window == self.window || window + 1 == self.window {
             self.count += 1;
             return (self.count <= PER_WINDOW).then_some(0);
@@ -90,12 +90,12 @@ mod tests {
     fn a_flood_of_each_kind_is_cut_and_counted_and_silences_no_other() {
         let throttles = Throttles::default();
         for (kind, reason) in KINDS {
-            let admit = |minute| throttles.admit(kind, reason, at(minute));
+            let admit = |minute| throttles.allow(kind, reason, at(minute));
             let admitted = (0..1_000).filter(|_| admit(3).is_some()).count();
             assert_eq!(admitted, 60, "{kind:?} {reason}");
         }
         for (kind, reason) in KINDS {
-            let admit = |minute| throttles.admit(kind, reason, at(minute));
+            let admit = |minute| throttles.allow(kind, reason, at(minute));
             assert_eq!(admit(4), Some(940), "{kind:?} {reason}");
             assert_eq!(admit(4), Some(0));
             assert_eq!(admit(9), Some(0));
@@ -108,7 +108,7 @@ mod tests {
         let admitted = |minute| {
             let admit = |_: &u32| {
                 throttles
-                    .admit(EventKind::Created, "", at(minute))
+                    .allow(EventKind::Created, "", at(minute))
                     .is_some()
             };
             (0..100).filter(admit).count()
@@ -123,7 +123,7 @@ mod tests {
         let throttles = Throttles::default();
         let admit = |n: &u64| {
             throttles
-                .admit(EventKind::Created, "", at(7 + n % 2))
+                .allow(EventKind::Created, "", at(7 + n % 2))
                 .is_some()
         };
         assert_eq!((0..1_000).filter(admit).count(), 1 + 60);

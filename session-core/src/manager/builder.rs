@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::config_error::ConfigError;
 use crate::crypto::{KeyRing, Purpose};
-use crate::event::{Audience, Events, Observer};
+use crate::event::{Events, Observer, OptionalObserver};
 use crate::manager::{SessionManager, Shared, StoreCalls};
 use crate::record::{Codec, Lifetime, Limits};
 use crate::settings::{Deadlines, OnCorrupt, OnMaxSessions, OnReuse, SessionLimit, Settings};
@@ -73,7 +73,7 @@ pub struct ManagerBuilder {
     rotation: Rotation,
     on_reuse: OnReuse,
     session_limit: Option<SessionLimit>,
-    audience: Audience,
+    audience: OptionalObserver,
     max_token: Option<usize>,
 }
 
@@ -92,7 +92,7 @@ impl ManagerBuilder {
             rotation: Rotation::off(),
             on_reuse: OnReuse::default(),
             session_limit: None,
-            audience: Audience::default(),
+            audience: OptionalObserver::default(),
             max_token: None,
         }
     }
@@ -213,7 +213,7 @@ impl ManagerBuilder {
     /// Who is told of each event. Default nobody; the log is written in any case.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.audience = Audience(Some(Arc::new(observer)));
+        self.audience = OptionalObserver(Some(Arc::new(observer)));
         self
     }
 

@@ -1,21 +1,13 @@
-//! How values become bytes.
+//! How values are written, and why one cannot be.
 
 use std::fmt;
-use std::io::Write;
 
-use bytes::Bytes;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use crate::record::Refusal;
-use crate::record::same_json;
-
-/// How a value is written. Each stored [`Value`] says which codec wrote it, so a change
-/// of codec logs nobody out: old values are read by the old one.
+/// How a value is encoded. Each stored [`Value`](crate::Value) says which codec wrote it, so a
+/// change of codec logs nobody out: old values are read by the old codec.
 ///
-/// A codec gives back what it was given, or refuses it when it is inserted. What cannot be noticed
-/// when a value is written is listed for each codec below. [`round_trips`](crate::round_trips)
-/// checks your types in a test.
+/// A codec gives back what it was given, or refuses it when it is inserted. Losses that cannot be
+/// noticed when a value is written are listed for each codec below.
+/// [`round_trips`](crate::round_trips) checks your types in a test.
 ///
 /// ```
 /// use session_core::Codec;
@@ -31,14 +23,14 @@ use crate::record::same_json;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Codec {
-    /// JSON: a person and other languages can read it. The default.
+    /// JSON, which people and other languages can read. The default.
     ///
     /// Integers of up to 128 bits and finite floats come back bit for bit.
     ///
-    /// Two objects with the same entries are the same value, in whatever order: inserting a
+    /// Two objects with the same entries are the same value, whatever their order: to insert a
     /// `HashMap` that was read writes nothing. So an order that a map keeps, as `IndexMap` does, is
-    /// not part of its value; use a list of pairs where it matters. A `HashSet` becomes a list,
-    /// whose order does matter: use a `BTreeSet`, or inserting it again is a write.
+    /// not part of its value. Use a list of pairs where it matters. A `HashSet` becomes a list,
+    /// whose order does matter. Use a `BTreeSet`, or each insert of it is a write.
     ///
     /// An insert refuses:
     ///
@@ -89,7 +81,7 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// The number that stands for this codec in a stored record.
+    /// The number of this codec in a stored record.
     pub const fn tag(self) -> u8 {
         match self {
             Self::Json => 0,
@@ -112,127 +104,9 @@ impl Codec {
             _ => None,
         }
     }
-
-    /// Encodes `value`.
-    ///
-    /// [`Codec`] has an example.
-    ///
-    /// # Errors
-    ///
-    /// [`CodecFault`] if the codec cannot express the value, such as a map whose keys are lists in
-    /// JSON, or would not give it back, such as a float in JSON that is not finite.
-    pub fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Value, CodecFault> {
-        let mut buffer = Vec::with_capacity(64);
-        self.encode_into(value, &mut buffer)?;
-        Ok(Value::new(self, buffer.into_boxed_slice()))
-    }
-
-    /// Writes the encoded value to `writer`, which must not fail.
-    pub(crate) fn encode_into<T: Serialize + ?Sized>(
-        self,
-        value: &T,
-        writer: impl Write,
-    ) -> Result<(), CodecFault> {
-        let refusal = Refusal::default();
-        let faithful = refusal.of_unfaithful(self, value);
-        let written = match self {
-            Self::Json => serde_json::to_writer(writer, &faithful)
-                .map_err(|_| "a value that JSON cannot express"),
-            Self::Postcard => postcard::to_io(&faithful, writer)
-                .map(drop)
-                .map_err(|_| "a value that postcard cannot express"),
-        };
-        written.map_err(|category| CodecFault {
-            codec: self,
-            category: refusal.reason().unwrap_or(category),
-            position: None,
-        })
-    }
 }
 
-/// An encoded value and the codec that wrote it. Cloning shares the bytes.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Value {
-    codec: Codec,
-    bytes: Bytes,
-}
-
-impl Value {
-    /// A value that `codec` wrote as these bytes. They are not looked at until somebody
-    /// decodes them.
-    pub fn new(codec: Codec, bytes: impl Into<Bytes>) -> Self {
-        Self {
-            codec,
-            bytes: bytes.into(),
-        }
-    }
-
-    /// Whether what `codec` wrote as `bytes` is this value, as far as the codec can tell: a JSON
-    /// object is the same in whatever order its entries are.
-    pub(crate) fn is_same(&self, codec: Codec, bytes: &[u8]) -> bool {
-        let may_vary = codec == Codec::Json;
-        self.codec == codec && (self.bytes == bytes || (may_vary && same_json(&self.bytes, bytes)))
-    }
-
-    /// The codec that wrote it.
-    pub const fn codec(&self) -> Codec {
-        self.codec
-    }
-
-    /// The encoded bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The encoded bytes, shared.
-    pub const fn shared(&self) -> &Bytes {
-        &self.bytes
-    }
-
-    /// Decodes the value.
-    ///
-    /// ```
-    /// use session_core::{Codec, Value};
-    ///
-    /// let value = Value::new(Codec::Json, "[1,2]");
-    /// assert_eq!(value.decode::<Vec<u8>>().unwrap(), [1, 2]);
-    /// assert!(value.decode::<String>().is_err());
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`CodecFault`] if the bytes do not hold a `T`, or hold something after it.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CodecFault> {
-        match self.codec {
-            Codec::Json => {
-                // One look at all of it costs less than one at each text in it.
-                let decoded = match std::str::from_utf8(&self.bytes) {
-                    Ok(text) => serde_json::from_str(text),
-                    Err(_) => serde_json::from_slice(&self.bytes),
-                };
-                decoded.map_err(|fault| CodecFault::json(&fault))
-            }
-            Codec::Postcard => match postcard::take_from_bytes(&self.bytes) {
-                Ok((value, [])) => Ok(value),
-                Ok(_) => Err(CodecFault {
-                    codec: Codec::Postcard,
-                    category: "trailing bytes",
-                    position: None,
-                }),
-                Err(fault) => Err(CodecFault::postcard(&fault)),
-            },
-        }
-    }
-}
-
-impl fmt::Debug for Value {
-    /// Shows codec and size, never the content.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Value({:?}, {} bytes)", self.codec, self.bytes.len())
-    }
-}
-
-/// Why a value could not be encoded or decoded: category and position only, because the
+/// Why a value could not be encoded or decoded. It holds category and position only, because the
 /// text of a codec's error can quote the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodecFault {
@@ -242,6 +116,14 @@ pub struct CodecFault {
 }
 
 impl CodecFault {
+    pub(super) const fn new(codec: Codec, category: &'static str) -> Self {
+        Self {
+            codec,
+            category,
+            position: None,
+        }
+    }
+
     /// The codec.
     pub const fn codec(&self) -> Codec {
         self.codec
@@ -257,32 +139,26 @@ impl CodecFault {
         self.position
     }
 
-    fn json(fault: &serde_json::Error) -> Self {
+    pub(super) fn json(fault: &serde_json::Error) -> Self {
         use serde_json::error::Category;
         let category = match fault.classify() {
             Category::Io | Category::Syntax => "a syntax error",
             Category::Data => "data of another shape than the type",
             Category::Eof => "an unexpected end",
         };
-        let position = (fault.line() > 0).then(|| (fault.line(), fault.column()));
         Self {
-            codec: Codec::Json,
-            category,
-            position,
+            position: (fault.line() > 0).then(|| (fault.line(), fault.column())),
+            ..Self::new(Codec::Json, category)
         }
     }
 
-    fn postcard(fault: &postcard::Error) -> Self {
+    pub(super) fn postcard(fault: &postcard::Error) -> Self {
         let category = match fault {
             postcard::Error::DeserializeUnexpectedEnd => "an unexpected end",
             postcard::Error::WontImplement => "a type that postcard cannot express",
             _ => "data of another shape than the type",
         };
-        Self {
-            codec: Codec::Postcard,
-            category,
-            position: None,
-        }
+        Self::new(Codec::Postcard, category)
     }
 }
 

@@ -1,24 +1,24 @@
 //! When a session ended, and why: the mark that it leaves in its store.
 //!
-//! A request may have been under way when its session ended. It must not begin another session,
-//! whose cookie would replace the one that the client has been given since (law 13). So whoever
-//! ends a session leaves a mark in the place of the record. The mark is a record of its own kind:
-//! stores keep it as they keep any other, and it expires by itself.
+//! A request can be under way while its session ends. It must not begin another session, whose
+//! cookie would replace the one that the client has been sent since (law 13). So whatever ends a
+//! session puts a mark in the place of its record. The mark is a record too: stores keep it as they
+//! keep any other, and it expires.
 
 use std::time::Duration;
 
 use crate::record::{Lifetime, REMEMBERED, Record, SessionId};
 use crate::time::Timestamp;
 
-/// Marks have epochs from here on; no session is renewed that often. The epoch says why. It has at
-/// most 47 bits and 15 digits, which every engine keeps exactly.
+/// The epochs of marks begin here; no session is renewed that often. The epoch says why the session
+/// ended. It has at most 47 bits, or 15 digits, which every engine keeps exactly, also as a float.
 const FIRST: u64 = 1 << 46;
 
 /// Why a session ended before its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// Its own client ended it: [`Session::destroy`](crate::Session::destroy), a sign-out.
+    /// Its own client ended it, as a sign-out does: [`Session::destroy`](crate::Session::destroy).
     #[default]
     Destroyed,
     /// Another principal signed in in its place.
@@ -36,7 +36,7 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// Their places in this list are stored: new ones come last.
+    /// Their positions in this list are stored: a new reason comes last.
     const ALL: [Self; 6] = [
         Self::Destroyed,
         Self::Exchanged,
@@ -50,15 +50,18 @@ impl EndReason {
         match self {
             Self::Destroyed => "its session was destroyed; the request is answered as anonymous",
             Self::Exchanged => {
-                "another principal signed in in place of its session; the request is answered as anonymous"
+                "another principal signed in in place of its session; the request is answered as \
+                 anonymous"
             }
             Self::Revoked => "its session was revoked; the request is answered as anonymous",
             Self::Moved => "its session has moved; the request is answered as anonymous",
             Self::TooMany => {
-                "its principal had too many sessions, and it was revoked; the request is answered as anonymous"
+                "its principal had too many sessions, and it was revoked; the request is answered \
+                 as anonymous"
             }
             Self::Reused => {
-                "its session was revoked because a rotated token came back; the request is answered as anonymous"
+                "its session was revoked because a rotated token came back; the request is \
+                 answered as anonymous"
             }
         }
     }
@@ -66,9 +69,9 @@ impl EndReason {
 
 /// The end of a session: when, and why.
 ///
-/// A store is handed one with each deletion, and leaves its [`mark`](Self::mark) in the record's
+/// A store is passed one with each deletion, and puts its [`mark`](Self::mark) in the record's
 /// place. The mark expires a minute after [`at`](Self::at). Until then
-/// [`SessionManager::why_ended`](crate::SessionManager::why_ended) tells the reason.
+/// [`SessionManager::why_ended`](crate::SessionManager::why_ended) returns the reason.
 ///
 /// ```
 /// use session_core::{EndReason, Ended, SessionId, Timestamp};
@@ -97,9 +100,9 @@ impl Ended {
         Self { reason, at }
     }
 
-    /// What a store keeps in the place of the record that had this id: a record without principal,
-    /// values and tokens, which expires a minute after the end. Nothing can be written to it,
-    /// because its epoch is one that no session has.
+    /// What a store keeps in the place of the record that had this id. It is a record without
+    /// principal, values and tokens, which expires a minute after the end. Nothing can be written
+    /// to it, because no session has its epoch.
     ///
     /// [`Ended`] has an example.
     pub fn mark(&self, id: SessionId) -> Record {
@@ -116,13 +119,13 @@ impl Ended {
         }
     }
 
-    /// Whether a store still has to keep the mark. One from the future was left by a clock that has
-    /// been set back since.
+    /// Whether a store still has to keep the mark. A clock that was set back since may have left
+    /// one from the future.
     pub(crate) fn is_kept(&self, now: Timestamp) -> bool {
         self.concerns(now) && self.at.since(now) < REMEMBERED
     }
 
-    /// Whether a request that arrived then may still be one from before the end.
+    /// Whether a request that arrived then can have been sent before the end.
     pub(crate) fn concerns(&self, arrived: Timestamp) -> bool {
         self.reason != EndReason::Moved && arrived.since(self.at) < REMEMBERED
     }

@@ -2,12 +2,12 @@
 //!
 //! | bytes | content |
 //! |---|---|
-//! | 1 | format: 1, or 2 where the client has still to be told of its token |
-//! | .. | metadata: a postcard struct, fields in the order of [`Metadata`] |
+//! | 1 | format: 1, or 2 if the client is owed its token (`Record::owed`) |
+//! | .. | metadata: a postcard struct, fields in the order of [`StoredMetadata`] |
 //! | .. | values: a postcard sequence of (key, codec tag, bytes), sorted by key |
 //!
-//! Timestamps are milliseconds since the epoch, durations milliseconds. Golden files in
-//! `tests/golden` hold the format still.
+//! Timestamps are milliseconds since the Unix epoch; durations are milliseconds. Golden files in
+//! `tests/golden` pin the format.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ use crate::record::{Codec, Lifetime, Record, SessionId, TokenHistory, Value, Val
 use crate::time::Timestamp;
 
 const FORMAT: u8 = 1;
-/// The same of a record that says that the client has still to be told of its token. Records that
-/// do not are written as before, so that older versions read them.
+/// The same, of a record whose client is owed its token. Others are written as before, so that
+/// older versions read them.
 const FORMAT_OWED: u8 = 2;
 
 #[derive(Serialize, Deserialize)]
-struct Metadata<'a> {
+struct StoredMetadata<'a> {
     id: SessionId,
     #[serde(borrow)]
     scope: &'a str,
@@ -54,7 +54,8 @@ pub enum FormatError {
     Empty,
     /// The format is not one that this version reads.
     #[error(
-        "the record has format {0}, this version reads formats {FORMAT} and {FORMAT_OWED}; a newer version may have written it: update this one"
+        "the record has format {0}, this version reads formats {FORMAT} and {FORMAT_OWED}; a \
+         newer version may have written it: update this one"
     )]
     Version(u8),
     /// The bytes end too early, go on too long, or hold something else.
@@ -90,13 +91,15 @@ impl Record {
 
     /// The metadata alone as bytes, for a store that keeps each value by itself and merges updates.
     ///
-    /// It is to be written by `create`, and by an update whose metadata is
-    /// [`Metadata::Replaced`](crate::Metadata::Replaced); other updates must not touch it, or
-    /// they would undo what another request has replaced. What every update moves, the
-    /// [`version`](Self::version), and what a touch moves, [`last_seen`](Self::last_seen), the
-    /// store keeps beside it. To decide on an update it needs [`epoch`](Self::epoch), for the
-    /// expiry [`deadline`](Self::deadline) and the idle timeout, for the limits a running
-    /// [`limited_size`](Self::limited_size), and for an index the principal, beside it too.
+    /// A `create` writes it, and an update whose metadata is
+    /// [`Metadata::Replaced`](crate::Metadata::Replaced). No other update may write it: that would
+    /// undo what another request has replaced.
+    ///
+    /// The store keeps alongside it what other updates move: the [`version`](Self::version), and
+    /// [`last_seen`](Self::last_seen), which a touch moves. It also needs there the
+    /// [`epoch`](Self::epoch), to decide on an update; the [`deadline`](Self::deadline) and the
+    /// idle timeout, for the expiry; a running [`limited_size`](Self::limited_size), for the
+    /// limits; and the principal, for an index.
     ///
     /// [`from_parts`](Self::from_parts) has an example.
     pub fn encode_metadata(&self) -> Vec<u8> {
@@ -105,8 +108,8 @@ impl Record {
         bytes
     }
 
-    /// Reads what [`encode`](Self::encode) wrote. Names and values share the bytes
-    /// handed in, nothing is copied out of them.
+    /// Reads what [`encode`](Self::encode) wrote. Names and values share the given bytes; nothing
+    /// is copied.
     ///
     /// [`encode`](Self::encode) has an example.
     ///
@@ -141,8 +144,8 @@ impl Record {
         })
     }
 
-    /// Puts together what [`encode_metadata`](Self::encode_metadata) wrote and what was kept beside
-    /// it.
+    /// Reads what [`encode_metadata`](Self::encode_metadata) wrote, and adds what was kept
+    /// alongside it.
     ///
     /// ```
     /// use session_core::{Lifetime, Record, SessionId, Timestamp};
@@ -150,8 +153,9 @@ impl Record {
     /// # let id = SessionId::from_bytes([0; 16]);
     /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
     /// let metadata = record.encode_metadata();
-    /// let (version, seen, values) = (record.version(), record.last_seen(), record.values().clone());
-    /// assert_eq!(Record::from_parts(metadata, version, seen, values).unwrap(), record);
+    /// let values = record.values().clone();
+    /// let again = Record::from_parts(metadata, record.version(), record.last_seen(), values);
+    /// assert_eq!(again.unwrap(), record);
     /// ```
     ///
     /// # Errors
@@ -178,7 +182,7 @@ impl Record {
 
     fn metadata_into(&self, bytes: &mut Vec<u8>) {
         bytes.push(if self.owed { FORMAT_OWED } else { FORMAT });
-        let metadata = Metadata {
+        let metadata = StoredMetadata {
             id: self.id,
             scope: &self.scope,
             version: self.version,
@@ -195,15 +199,15 @@ impl Record {
             csrf_seed: self.csrf_seed,
             tokens: self.tokens.clone(),
         };
-        // postcard knows every length here and a vector grows, so this cannot fail.
+        // It cannot fail: postcard knows every length here, and a vector grows.
         let written = postcard::to_extend(&metadata, std::mem::take(bytes));
         debug_assert!(written.is_ok());
         *bytes = written.unwrap_or_default();
     }
 }
 
-/// Versions and epochs count from below and never come near this; beyond it lie numbers that other
-/// languages cannot tell apart.
+/// Versions and epochs count up from 1 and 0, and never come near this. Other languages cannot tell
+/// all larger numbers apart.
 const MOST_COUNTED: u64 = 1 << 53;
 
 fn counted(number: u64) -> Result<u64, FormatError> {
@@ -221,7 +225,8 @@ fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
         _ => return Err(FormatError::Version(format)),
     };
     let damaged = FormatError::Damaged("metadata");
-    let (metadata, rest) = postcard::take_from_bytes::<Metadata<'_>>(rest).map_err(|_| damaged)?;
+    let (metadata, rest) =
+        postcard::take_from_bytes::<StoredMetadata<'_>>(rest).map_err(|_| damaged)?;
     let idle = Duration::from_millis(metadata.idle);
     let lifetime =
         Lifetime::new(idle, Duration::from_millis(metadata.absolute)).map_err(|_| damaged)?;
@@ -249,8 +254,8 @@ fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
     Ok((record, rest))
 }
 
-/// A part of `bytes` as text that shares them. It was read out of them as `str`, so the
-/// conversion, which checks it once more, does not fail.
+/// A part of `bytes` as text that shares them. It was read from them as `str`, so the conversion,
+/// which checks it once more, does not fail.
 fn shared_str(bytes: &Bytes, part: &str) -> ByteString {
     ByteString::try_from(bytes.slice_ref(part.as_bytes())).unwrap_or_default()
 }

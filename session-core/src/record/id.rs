@@ -8,15 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::crypto::{decode_exact, random_bytes};
-use crate::error::Error;
+use crate::crypto::decode_exact;
 
-/// The name of a session: 128 bits from the operating system's random source, the same
-/// through the session's whole life, and the key of its record in a store.
+/// The name of a session: 128 bits from the operating system's random source. It stays the same
+/// through the session's whole life, and is the key of the session's record in a store.
 ///
-/// It is not a secret: who knows an id cannot open the session, that takes a token. So
-/// a "your devices" page may show it. `Debug` shows only [`short`](Self::short), which
-/// is what belongs in logs; [`encode`](Self::encode) gives the whole.
+/// It is not a secret: only a token opens a session. So a "your devices" page may show the id.
+/// `Debug` shows only [`short`](Self::short), which is what belongs in logs;
+/// [`encode`](Self::encode) returns the whole id.
 ///
 /// ```
 /// use session_core::SessionId;
@@ -31,21 +30,6 @@ use crate::error::Error;
 pub struct SessionId([u8; 16]);
 
 impl SessionId {
-    /// Draws a new id.
-    ///
-    /// ```
-    /// use session_core::SessionId;
-    ///
-    /// assert_ne!(SessionId::random().unwrap(), SessionId::random().unwrap());
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Random`] if the operating system's random source fails.
-    pub fn random() -> Result<Self, Error> {
-        Ok(Self(random_bytes()?))
-    }
-
     /// The id of these bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
@@ -61,7 +45,7 @@ impl SessionId {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// What logs show instead of the id: the first 8 hexadecimal digits of its SHA-256.
+    /// The form for logs: the first 8 hexadecimal digits of its SHA-256.
     ///
     /// ```
     /// use session_core::SessionId;
@@ -95,7 +79,8 @@ impl FromStr for SessionId {
 /// The text is not a session id: that is 22 characters of base64url without padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a session id: expected 22 characters of base64url without padding, as `SessionId::encode` makes them"
+    "not a session id: expected 22 characters of base64url without padding, as \
+     `SessionId::encode` makes them"
 )]
 pub struct MalformedId;
 

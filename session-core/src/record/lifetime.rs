@@ -5,16 +5,16 @@ use std::time::Duration;
 use crate::config_error::ConfigError;
 use crate::time::Timestamp;
 
-/// How long a session lives: an idle timeout, an absolute one, and whether the client
-/// should keep its token when the browser closes.
+/// How long a session lives: an idle timeout, an absolute timeout, and whether the client should
+/// keep its token when the browser closes.
 ///
-/// Both timeouts are enforced by the server, whatever the cookie says. Activity moves
-/// the idle clock; nothing but a fresh authentication
-/// ([`sign_in`](crate::Session::sign_in)) moves the absolute one.
-/// The default is 2 hours idle, 14 days absolute, and a token that ends with the browser.
+/// The server enforces both timeouts, whatever the cookie says. Activity restarts the idle timeout.
+/// Only a fresh authentication ([`sign_in`](crate::Session::sign_in)) restarts the absolute one.
+/// The default is 2 hours idle, 14 days absolute, and a token that the client drops when the
+/// browser closes.
 ///
-/// Activity is written at most once per [`touch_interval`](Self::touch_interval), so
-/// an idle timeout may strike early by up to that interval, never late.
+/// Activity is written at most once per [`touch_interval`](Self::touch_interval). So a session can
+/// expire early by up to that interval, and never late.
 ///
 /// ```
 /// use session_core::Lifetime;
@@ -43,7 +43,7 @@ impl Default for Lifetime {
 }
 
 impl Lifetime {
-    /// That of the mark which a session leaves when it ends.
+    /// The lifetime of the mark that a session leaves when it ends.
     pub(crate) const fn of_mark(time: Duration) -> Self {
         Self::preset(time, time)
     }
@@ -56,7 +56,8 @@ impl Lifetime {
         }
     }
 
-    /// A lifetime of these timeouts, cut to whole milliseconds, whose token ends with the browser.
+    /// A lifetime of these timeouts, truncated to whole milliseconds. The client drops its token
+    /// when the browser closes.
     ///
     /// # Errors
     ///
@@ -100,10 +101,10 @@ impl Lifetime {
 
     /// The same, with a token that the client keeps when the browser closes ("remember me").
     ///
-    /// Activity moves the end of the session, so the client has to be sent its token again with a
-    /// later `Max-Age`. Where the write that records the activity cannot do that, such as a
-    /// [`save`](crate::Session::save) or the commit of a `304`, the next response that may carry a
-    /// token does, at the cost of one write.
+    /// Activity moves the expiry, so the client has to be sent its token again with a later
+    /// `Max-Age`. If no response can carry it when the activity is written, as with a
+    /// [`save`](crate::Session::save) or the commit of a `304`, the next response that can does, at
+    /// the cost of one write.
     ///
     /// ```
     /// use session_core::Lifetime;
@@ -122,7 +123,7 @@ impl Lifetime {
         self.idle
     }
 
-    /// The longest life after creation or the last authentication.
+    /// The longest time after creation or the last authentication.
     pub const fn absolute(&self) -> Duration {
         self.absolute
     }
@@ -132,14 +133,14 @@ impl Lifetime {
         self.persistent
     }
 
-    /// How often activity is written at most: the smaller of 60 s and a quarter of the idle
-    /// timeout.
+    /// The shortest time between two writes of activity: the smaller of 60 s and a quarter of the
+    /// idle timeout.
     pub fn touch_interval(&self) -> Duration {
         (self.idle / 4).min(Duration::from_secs(60))
     }
 
-    /// When a session last seen at `seen` ends, with this absolute deadline: for a store that keeps
-    /// them apart.
+    /// When a session expires that was last seen at `seen` and has this absolute deadline. It is
+    /// for a store that keeps both.
     ///
     /// ```
     /// use session_core::{Lifetime, Timestamp};

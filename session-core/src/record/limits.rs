@@ -1,8 +1,7 @@
 //! What a session may hold.
 
-use crate::record::Record;
-/// How much a session may hold; checked when a handler inserts and again on what results.
-/// What is larger already, because the limits were lowered, may stay and shrink.
+/// How much a session may hold. It is checked when a handler inserts, and again on the record that
+/// results. A session that is larger already, because the limits were lowered, may stay and shrink.
 ///
 /// ```
 /// use session_core::Limits;
@@ -31,13 +30,14 @@ impl Default for Limits {
     }
 }
 
-/// Which limit was passed, with both sizes.
+/// Which limit would be exceeded, with both sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LimitExceeded {
     /// The record as a whole is too large.
     #[error(
-        "the session would be {size} bytes, the limit is {limit}; store less, or keep it elsewhere and store its name"
+        "the session would be {size} bytes, the limit is {limit}; store less, or keep it \
+         elsewhere and store its name"
     )]
     RecordBytes {
         /// Bytes that the record would have.
@@ -57,7 +57,8 @@ pub enum LimitExceeded {
     },
     /// A key, principal or label is too long.
     #[error(
-        "a name of {size} bytes is longer than the limit of {limit}; use a shorter key, principal or label"
+        "a name of {size} bytes is longer than the limit of {limit}; use a shorter key, principal \
+         or label"
     )]
     KeyBytes {
         /// Bytes of the name.
@@ -67,7 +68,8 @@ pub enum LimitExceeded {
     },
     /// The token that would hold the session (a sealed one) is too long for the client.
     #[error(
-        "the sealed session would be {size} bytes, the limit is {limit}; store less, allow more chunks, or use a store on the server"
+        "the sealed session would be {size} bytes, the limit is {limit}; store less, allow more \
+         chunks, or use a store on the server"
     )]
     TokenBytes {
         /// Characters of the token.
@@ -88,9 +90,9 @@ impl Limits {
         Ok(())
     }
 
-    /// Whether a record of so many bytes, as [`Record::limited_size`](crate::Record::limited_size)
-    /// counts them, and so many keys is within these limits: for a store that merges without
-    /// the whole record at hand.
+    /// Checks a record of this many bytes, as
+    /// [`Record::limited_size`](crate::Record::limited_size) counts them, and this many keys. It is
+    /// for a store that merges without the whole record at hand.
     ///
     /// ```
     /// use session_core::{LimitExceeded, Limits};
@@ -117,12 +119,6 @@ impl Limits {
             });
         }
         Ok(())
-    }
-}
-
-impl Limits {
-    pub(crate) fn check_record(&self, record: &Record) -> Result<(), LimitExceeded> {
-        self.check(record.limited_size(), record.values.len())
     }
 }
 

@@ -4,16 +4,18 @@ use std::fmt;
 
 use bytestring::ByteString;
 
-use crate::record::{Lifetime, SessionId, TokenHash, TokenHistory, Value, Values};
+use crate::record::{
+    Lifetime, LimitExceeded, Limits, SessionId, TokenHash, TokenHistory, Value, Values,
+};
 use crate::time::Timestamp;
 
 /// What a store keeps of a session: metadata, and the values, each already encoded.
 ///
-/// Metadata and values live in different name spaces; no key that a handler inserts can
-/// touch the metadata. Stores treat a record as a whole ([`encode`](Self::encode),
-/// [`decode`](Self::decode)) or keep metadata and values apart
-/// ([`encode_metadata`](Self::encode_metadata), [`from_parts`](Self::from_parts)), so that
-/// an update can merge with others field by field.
+/// Metadata and values have separate name spaces: no key that a handler inserts can touch the
+/// metadata. A store keeps a record as a whole ([`encode`](Self::encode),
+/// [`decode`](Self::decode)), or keeps metadata and values apart
+/// ([`encode_metadata`](Self::encode_metadata), [`from_parts`](Self::from_parts)) so that updates
+/// can merge field by field.
 ///
 /// Records of real sessions are made by the [`SessionManager`](crate::SessionManager);
 /// [`new`](Self::new) and the `with_` methods are for the tests of a store.
@@ -42,14 +44,14 @@ pub struct Record {
     pub(crate) label: Option<ByteString>,
     pub(crate) lifetime: Lifetime,
     pub(crate) csrf_seed: [u8; 16],
-    /// A write moved what the client is to hear of its token (another `Max-Age`, the signature of
-    /// a newer key), and nobody has told it yet.
+    /// The client has not been sent yet what a write has changed about its token: another
+    /// `Max-Age`, or the signature of a newer key.
     pub(crate) owed: bool,
     pub(crate) tokens: TokenHistory,
     pub(crate) values: Values,
 }
 
-/// What the metadata adds to the size of a record at most, beside the names in it.
+/// What the metadata adds to the size of a record at most, besides the names in it.
 const METADATA_SIZE: usize = 160;
 const TOKEN_SIZE: usize = 80;
 
@@ -119,8 +121,7 @@ impl Record {
         self
     }
 
-    /// Whether it is larger than `other` in what limits are about: what was stored under other
-    /// limits may stay, be touched and shrink.
+    /// Whether it is larger than `other` in what [`Limits`] bound.
     pub(crate) fn outgrows(&self, other: &Self) -> bool {
         self.limited_size() > other.limited_size() || self.values.len() > other.values.len()
     }
@@ -172,13 +173,13 @@ impl Record {
         self.last_seen
     }
 
-    /// When it ends for want of activity or at its deadline, whichever is first. A
-    /// record is expired from this instant on.
+    /// When it expires: the earlier of its deadline and the end of the idle timeout. It is expired
+    /// from this instant on.
     pub fn expires(&self) -> Timestamp {
         self.lifetime.expiry(self.last_seen, self.deadline)
     }
 
-    /// When it ends whatever happens, but for a fresh authentication.
+    /// When it expires whatever activity there is. Only a fresh authentication moves it.
     pub const fn deadline(&self) -> Timestamp {
         self.deadline
     }
@@ -193,7 +194,7 @@ impl Record {
         self.authenticated
     }
 
-    /// Who the session belongs to.
+    /// The principal that is signed in.
     pub fn principal(&self) -> Option<&str> {
         self.principal.as_deref()
     }
@@ -213,7 +214,7 @@ impl Record {
         &self.csrf_seed
     }
 
-    /// What is kept of its tokens, oldest first.
+    /// The hashes of its tokens, oldest first.
     pub fn tokens(&self) -> &[TokenHash] {
         self.tokens.as_slice()
     }
@@ -223,7 +224,7 @@ impl Record {
         &self.values
     }
 
-    /// How many bytes [`encode`](Self::encode) makes of it at most:
+    /// The most bytes that [`encode`](Self::encode) can return:
     /// [`limited_size`](Self::limited_size), and 80 for each token.
     ///
     /// ```
@@ -238,8 +239,8 @@ impl Record {
         self.limited_size() + self.tokens().len() * TOKEN_SIZE
     }
 
-    /// What [`Limits::record_bytes`](crate::Limits::record_bytes) is about: 160 bytes; those of
-    /// scope, principal and label; and for each entry its key, its value and 9. Tokens do not
+    /// The size that [`Limits::record_bytes`](crate::Limits::record_bytes) bounds: 160 bytes; those
+    /// of scope, principal and label; and for each entry its key, its value and 9. Tokens do not
     /// count, so a full session can still renew its own.
     pub fn limited_size(&self) -> usize {
         METADATA_SIZE
@@ -249,9 +250,15 @@ impl Record {
             + self.values.size()
     }
 
-    /// Whether activity at `now` is to be written.
+    /// Whether activity at `now` has to be written.
     pub(crate) fn touch_due(&self, now: Timestamp) -> bool {
         now.since(self.last_seen) >= self.lifetime.touch_interval() || self.is_ahead(now)
+    }
+}
+
+impl Limits {
+    pub(crate) fn check_record(&self, record: &Record) -> Result<(), LimitExceeded> {
+        self.check(record.limited_size(), record.values.len())
     }
 }
 

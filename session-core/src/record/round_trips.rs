@@ -10,8 +10,8 @@ use crate::record::{Codec, CodecFault};
 /// Checks that `codec` gives `value` back. Call it in a test, for every type that a session keeps,
 /// with values that differ: each variant of an enum, and each optional field absent and present.
 ///
-/// [`Session::insert`](crate::Session::insert) refuses what it can notice, but some types cannot
-/// be noticed when they are written. [`Codec`] lists them.
+/// [`Session::insert`](crate::Session::insert) refuses what it can notice, but the loss of some
+/// types cannot be noticed when they are written. [`Codec`] lists them.
 ///
 /// A value that is not equal to itself, such as a float that is not a number, never round-trips.
 ///
@@ -89,7 +89,8 @@ pub enum RoundTripError {
     },
     /// Another value comes back.
     #[error(
-        "another value of type {type_name} comes back from {codec:?}, {}; use another type, or another codec",
+        "another value of type {type_name} comes back from {codec:?}, {}; use another type, or \
+         another codec",
         described(*from)
     )]
     Differs {

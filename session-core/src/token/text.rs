@@ -31,7 +31,7 @@ pub(crate) struct Secret([u8; 16]);
 
 impl Secret {
     pub(crate) fn random() -> Result<Self, Error> {
-        random_bytes().map(Self)
+        Ok(Self(random_bytes()?))
     }
 
     pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {

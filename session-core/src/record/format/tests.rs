@@ -445,7 +445,8 @@ fn texts_of_the_errors() {
     );
     assert_eq!(
         FormatError::Version(7).to_string(),
-        "the record has format 7, this version reads formats 1 and 2; a newer version may have written it: update this one"
+        "the record has format 7, this version reads formats 1 and 2; a newer version may have \
+         written it: update this one"
     );
     assert_eq!(
         FormatError::Damaged("end").to_string(),
@@ -563,7 +564,9 @@ proptest! {
         let metadata = record.encode_metadata();
         prop_assert!(metadata.len() <= record.size() - record.values.size());
         prop_assert_eq!(metadata.capacity(), record.size() - record.values.size());
-        prop_assert_eq!(&Record::from_parts(metadata, record.version, record.last_seen, record.values.clone()).unwrap(), &record);
+        let values = record.values.clone();
+        let again = Record::from_parts(metadata, record.version, record.last_seen, values);
+        prop_assert_eq!(&again.unwrap(), &record);
         prop_assert_eq!(Record::decode(bytes).unwrap(), record);
     }
 

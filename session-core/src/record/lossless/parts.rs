@@ -1,4 +1,4 @@
-//! Lists, objects and structs, part by part.
+//! Lists, objects and structs: the parts of a value that is encoded.
 
 use serde::Serialize;
 use serde::ser::{
@@ -6,24 +6,23 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant,
 };
 
-use super::{Inside, Place};
+use super::place::{Nested, Place};
 
 const SKIPPED: &str =
     "a field that is skipped (skip_serializing_if), which postcard does not read back";
 const MISCOUNTED: &str = "a list or map of another length than it announces";
 
-/// A list, an object or a struct whose parts are being written.
+/// A list, an object or a struct whose parts are being encoded.
 pub(super) struct Parts<'r, C> {
     inner: C,
     place: Place<'r>,
-    /// How many parts the codec relies on.
+    /// The number of parts that the codec relies on.
     expected: Option<usize>,
     count: usize,
 }
 
 impl<'r, C> Parts<'r, C> {
-    /// `expected` parts, which postcard writes before them. `serde_json` only asks whether there
-    /// are any.
+    /// Parts whose number postcard writes before them. `serde_json` only asks whether it is zero.
     pub(super) fn counted(inner: C, place: Place<'r>, expected: Option<usize>) -> Self {
         let expected = expected.filter(|expected| !place.is_json() || *expected == 0);
         Self {
@@ -34,14 +33,14 @@ impl<'r, C> Parts<'r, C> {
         }
     }
 
-    /// Parts whose number is the type's, which no codec writes.
+    /// Parts whose number is known from the type; no codec writes it.
     pub(super) fn fixed(inner: C, place: Place<'r>, expected: usize) -> Self {
         Self::counted(inner, place, Some(expected).filter(|_| place.is_json()))
     }
 
-    fn part<'a, T: ?Sized>(&mut self, value: &'a T) -> Inside<'a, 'r, T> {
+    fn part<'a, T: ?Sized>(&mut self, value: &'a T) -> Nested<'a, 'r, T> {
         self.count += 1;
-        Inside {
+        Nested {
             value,
             place: self.place,
         }
@@ -49,16 +48,16 @@ impl<'r, C> Parts<'r, C> {
 
     fn end<E: Error>(self) -> Result<C, E> {
         let miscounted = self.expected.is_some_and(|expected| expected != self.count);
-        self.place.refuse_if(miscounted, MISCOUNTED)?;
+        self.place.reject_if(miscounted, MISCOUNTED)?;
         Ok(self.inner)
     }
 
     fn skip<E: Error>(&self) -> Result<(), E> {
-        self.place.refuse_if(!self.place.is_json(), SKIPPED)
+        self.place.reject_if(!self.place.is_json(), SKIPPED)
     }
 }
 
-/// Parts without a name.
+/// Parts without names.
 macro_rules! unnamed {
     ($($trait:ident $part:ident,)*) => {
         $(impl<C: $trait> $trait for Parts<'_, C> {
@@ -84,7 +83,7 @@ unnamed! {
     SerializeTupleVariant serialize_field,
 }
 
-/// Fields of structs.
+/// Fields with names.
 macro_rules! named {
     ($($trait:ident,)*) => {
         $(impl<C: $trait> $trait for Parts<'_, C> {
@@ -128,7 +127,7 @@ impl<C: SerializeMap> SerializeMap for Parts<'_, C> {
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
         let place = self.place;
-        self.inner.serialize_value(&Inside { value, place })
+        self.inner.serialize_value(&Nested { value, place })
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {

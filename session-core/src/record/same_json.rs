@@ -2,19 +2,20 @@
 
 use std::borrow::Cow;
 
-/// `serde_json` reads lists and objects within each other to this depth.
+/// `serde_json` reads lists and objects that are nested up to this depth.
 const DEEPEST: u8 = 127;
 
-/// Whether two texts that differ are the same value all the same: their objects have the same
-/// entries in another order, or they differ in white space or in escapes. Numbers are the same
-/// only if their text is, since `1` and `1.0` decode to other types.
+/// Whether two texts that differ are the same JSON value: their objects have the same entries in
+/// another order, or the texts differ only in white space or escapes. `false` also for a text that
+/// is no JSON, and for an object that has a key twice.
 ///
-/// `false` also for what cannot be told: a text that is no JSON, or an object that has a key twice.
+/// Numbers are compared as text. `1` and `1.0` decode to different types, and two large integers
+/// that differ can be the same float.
 ///
-/// Almost all texts that differ do so in what they hold: they are told apart by one look at their
-/// bytes. The others are parsed, which takes time and memory in proportion to their length.
-pub(crate) fn same_json(one: &[u8], other: &[u8]) -> bool {
-    let (first, second) = (Look::at(one), Look::at(other));
+/// Most texts that differ hold other characters, which a sum over their bytes shows. Only the
+/// others are parsed, which takes time and memory in proportion to their length.
+pub(crate) fn is_same_json(one: &[u8], other: &[u8]) -> bool {
+    let (first, second) = (Scan::of(one), Scan::of(other));
     let may_vary = first.varies || second.varies;
     let escapes = first.escapes || second.escapes;
     if !may_vary || (!escapes && first.held != second.held) {
@@ -26,26 +27,26 @@ pub(crate) fn same_json(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// So many bytes add up to what 16 bits hold.
+/// The sum of this many bytes fits into 16 bits.
 const CHUNK: usize = 256;
 
-/// What one look at a text shows.
+/// What one pass over a text shows.
 #[derive(Default)]
-struct Look {
-    /// The number and the sum of the bytes that are no white space: the same in whatever order.
+struct Scan {
+    /// The number and the sum of the bytes that are no white space. The order does not matter.
     held: (usize, u64),
-    /// It has an object, white space or an escape, and could be written in another way.
+    /// Whether it could be written in another way: it has an object, white space or an escape.
     varies: bool,
     escapes: bool,
 }
 
-impl Look {
-    fn at(text: &[u8]) -> Self {
-        text.chunks(CHUNK).fold(Self::default(), Self::over)
+impl Scan {
+    fn of(text: &[u8]) -> Self {
+        text.chunks(CHUNK).fold(Self::default(), Self::add)
     }
 
-    /// Small counters, so that the compiler looks at many bytes at once.
-    fn over(self, chunk: &[u8]) -> Self {
+    /// The counters are small, so that the compiler can use vector instructions.
+    fn add(self, chunk: &[u8]) -> Self {
         let (mut count, mut sum, mut escapes, mut objects) = (0_u16, 0_u16, 0_u8, 0_u8);
         for byte in chunk {
             let counts = u8::from(*byte > b' ');
@@ -70,7 +71,7 @@ impl Look {
 /// A value of JSON. Objects are sorted by key, and have each key once.
 #[derive(PartialEq)]
 enum Tree<'t> {
-    /// A number, `true`, `false` or `null`, as it is written.
+    /// The text of a number, `true`, `false` or `null`.
     Plain(&'t [u8]),
     Text(Cow<'t, str>),
     List(Vec<Self>),
@@ -86,7 +87,7 @@ impl<'t> Tree<'t> {
     }
 }
 
-/// What of a text is still to be parsed.
+/// The part of a text that is still to be parsed.
 struct Rest<'t>(&'t [u8]);
 
 impl<'t> Rest<'t> {
@@ -123,7 +124,7 @@ impl<'t> Rest<'t> {
         Some((key, self.value(depth)?))
     }
 
-    /// What stands between the bracket that comes next and `close`, separated by commas.
+    /// The parts, separated by commas, between the bracket that comes next and `close`.
     fn parts<T>(
         &mut self,
         close: u8,
@@ -167,7 +168,7 @@ impl<'t> Rest<'t> {
         }
     }
 
-    /// Takes `byte` if that comes next, after white space.
+    /// Takes `byte`, and white space before it, if that comes next.
     fn expect(&mut self, byte: u8) -> Option<()> {
         self.skip_space();
         self.0 = self.0.strip_prefix(&[byte])?;

@@ -1,25 +1,25 @@
-//! Records of a clock that was ahead, and was set back since.
+//! Records that were written by a clock that was ahead, and was set back since.
 //!
-//! Their times are yet to come. For that long a session would not be idle, no activity would be
-//! written and no token rotated, a token that was rotated away would stay valid, and a sign-in
-//! would count as recent. So the next commit writes such times as the present, once.
+//! Their times are in the future. Until then the session would not be idle, no activity would be
+//! written, no token rotated, a token that was rotated away would stay valid, and a sign-in would
+//! count as recent. So the next commit replaces such times by the present, once.
 
 use std::time::Duration;
 
 use crate::record::Record;
 use crate::time::Timestamp;
 
-/// Clocks of several machines may differ by less than this.
+/// The clocks of several machines differ by less than this.
 const SKEW: Duration = Duration::from_secs(300);
 
 impl Record {
-    /// Whether it was written by a clock that was ahead of this time. Each write that moves a time
-    /// moves the time last seen too.
+    /// Whether a clock that was ahead of `now` wrote it. Each write that moves a time moves the
+    /// time last seen too.
     pub(crate) fn is_ahead(&self, now: Timestamp) -> bool {
         self.last_seen.since(now) > SKEW
     }
 
-    /// Makes the present of every time that is yet to come.
+    /// Replaces every time in the future by the present.
     pub(crate) fn bring_back(&mut self, now: Timestamp) {
         self.created = self.created.min(now);
         self.last_seen = self.last_seen.min(now);

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use super::*;
 
 fn same(one: &str, other: &str) -> bool {
-    let forth = same_json(one.as_bytes(), other.as_bytes());
+    let forth = is_same_json(one.as_bytes(), other.as_bytes());
     assert_eq!(
         forth,
-        same_json(other.as_bytes(), one.as_bytes()),
+        is_same_json(other.as_bytes(), one.as_bytes()),
         "{one} {other}"
     );
     forth
@@ -131,7 +131,7 @@ fn what_cannot_be_told_is_another_value() {
     assert!(!same(r#"{"a":1,"\u0061":2}"#, r#"{"a":2,"\u0061":1}"#));
     // A raw control character is no JSON, and an insert repairs it.
     assert!(!same("{\"a\":\"\n\"}", r#"{"a":"\n"}"#));
-    assert!(!same_json(
+    assert!(!is_same_json(
         b"{\"a\":\"\xff\", \"b\":1}",
         b"{\"b\":1,\"a\":\"\xff\"}"
     ));
@@ -231,7 +231,11 @@ proptest! {
     }
 
     #[test]
-    fn values_are_the_same_only_if_they_are_equal(one in any_value(), other in any_value(), mut seed: u64) {
+    fn values_are_the_same_only_if_they_are_equal(
+        one in any_value(),
+        other in any_value(),
+        mut seed: u64,
+    ) {
         let texts = (one.to_string(), shuffled(&other, &mut seed));
         prop_assert!(!same(&texts.0, &texts.1) || one == other);
     }
@@ -240,11 +244,11 @@ proptest! {
     fn a_map_of_any_hasher_is_the_same(map: BTreeMap<String, Option<f32>>) {
         let other: HashMap<_, _> = map.clone().into_iter().collect();
         let (one, other) = (serde_json::to_vec(&map)?, serde_json::to_vec(&other)?);
-        prop_assert!(one == other || same_json(&one, &other));
+        prop_assert!(one == other || is_same_json(&one, &other));
     }
 
     #[test]
     fn any_bytes_are_looked_at_without_harm(one: Vec<u8>, other: Vec<u8>) {
-        same_json(&one, &other);
+        is_same_json(&one, &other);
     }
 }
