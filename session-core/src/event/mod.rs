@@ -10,8 +10,8 @@
 //! - **The observer gets the principal, the log does not**: logs are passed on further than an
 //!   audit trail.
 //! - **The observer gets every event, the log a bounded number.** A client or a broken store can
-//!   cause any number of them. So the log gets at most 60 lines a minute of each kind and reason, and
-//!   forged tokens cannot suppress other lines.
+//!   cause any number of them. So the log gets at most 60 lines a minute of each kind and reason,
+//!   and forged tokens cannot suppress other lines.
 //! - **Each process reports an expiry once**, though a client can present the token for ever.
 
 mod events;

@@ -4,18 +4,18 @@ use std::fmt;
 
 use bytestring::ByteString;
 
-use crate::record::Change;
-use crate::record::{Record, Value, Values};
+use crate::record::{Change, Record, Value, Values};
 use crate::time::Timestamp;
 
-/// What a request changed: keys set, keys removed, whether all others were cleared, and
-/// how the metadata moved. Applied to whatever version a store holds.
+/// What a request changed: the keys it set and removed, whether it cleared all others, and how it
+/// moved the metadata. They can be applied to any version that a store holds.
 ///
 /// ```
 /// use session_core::{Changes, Codec, Lifetime, Record, SessionId, Timestamp};
 ///
 /// let one = Codec::Json.encode(&1).unwrap();
-/// let record = Record::new(SessionId::from_bytes([0; 16]), "id", Lifetime::default(), Timestamp::from_millis(0))
+/// # let (id, now) = (SessionId::from_bytes([0; 16]), Timestamp::from_millis(0));
+/// let record = Record::new(id, "id", Lifetime::default(), now)
 ///     .with_value("a", one.clone())
 ///     .with_value("b", one.clone());
 ///
@@ -35,13 +35,13 @@ pub struct Changes {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Metadata {
-    /// Not at all, but for the version.
+    /// Not at all, except for the version.
     #[default]
     Unchanged,
-    /// The session was seen at this time. The later of two wins, so this merges.
+    /// The session was seen at this time. It merges: the later of two times stays.
     Touched(Timestamp),
-    /// It becomes the metadata of [`Update::record`]; such an update always states the
-    /// version it must meet.
+    /// It becomes the metadata of [`Update::record`](crate::Update::record). Such an update always
+    /// states the version that it must meet.
     Replaced,
 }
 
@@ -122,7 +122,7 @@ impl Changes {
         self
     }
 
-    /// Takes entries that are sorted by key and hold each key once.
+    /// From entries that are sorted by key, each key once.
     pub(crate) fn from_sorted(cleared: bool, values: Vec<Change>) -> Self {
         Self {
             cleared,
@@ -131,7 +131,7 @@ impl Changes {
         }
     }
 
-    /// Whether every key that is not set here goes away.
+    /// Whether every key that is not set here is removed.
     pub const fn is_clear(&self) -> bool {
         self.cleared
     }
@@ -161,18 +161,16 @@ impl Changes {
         !self.cleared && self.values.is_empty()
     }
 
-    /// The record that results from these changes to `record`: its version is one more.
-    /// [`Metadata::Replaced`] moves nothing here, because it never merges.
+    /// The record that results from these changes to `record`, with the next version.
+    /// [`Metadata::Replaced`] changes nothing here, because it never merges.
     ///
     /// [`Changes`] has an example.
     pub fn apply(&self, record: &Record) -> Record {
-        let values = if self.keeps_values() {
-            record.values.clone()
-        } else {
-            self.merged(&record.values)
-        };
         let mut after = Record {
-            values,
+            values: match self.cleared {
+                true => Values::default().with(&self.values),
+                false => record.values.with(&self.values),
+            },
             tokens: record.tokens.clone(),
             scope: record.scope.clone(),
             principal: record.principal.clone(),
@@ -184,13 +182,6 @@ impl Changes {
             after.last_seen = after.last_seen.max(seen);
         }
         after
-    }
-
-    fn merged(&self, old: &Values) -> Values {
-        match self.cleared {
-            true => Values::default().with(&self.values),
-            false => old.with(&self.values),
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What names a record to its store.
+//! The key of a record in its store.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use bytestring::ByteString;
 
 use crate::record::SessionId;
 
-/// What names a record to its store.
+/// The key of a record in its store.
 ///
-/// A store on the server is asked by [`Id`](Self::Id). For a sealed store the record itself,
-/// sealed, is the key, so each write hands back a new one.
+/// A store on the server uses [`Id`](Self::Id). For a sealed store the key is the sealed record
+/// itself, so each write returns a new one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     /// The id of the session.
     Id(SessionId),
     /// A sealed record, as the client presented it: hostile input.
     Sealed {
-        /// The scope that it should have been sealed for.
+        /// The scope for which it should have been sealed.
         scope: ByteString,
         /// The sealed record.
         token: ByteString,

@@ -1,4 +1,4 @@
-//! What a store lists: records, and those that cannot be read.
+//! What a store lists: records, and those of them that cannot be read.
 
 use std::sync::Arc;
 
@@ -30,8 +30,7 @@ use crate::record::{Record, SessionId};
 pub enum Listed {
     /// A live record.
     Record(Arc<Record>),
-    /// A record of the principal that is there and cannot be read. Whether it has expired is not
-    /// known.
+    /// A record of the principal that cannot be read. It may have expired.
     Unreadable {
         /// The id under which it is stored.
         id: SessionId,

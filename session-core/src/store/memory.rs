@@ -1,59 +1,62 @@
 //! Sessions in the memory of this process.
 
+mod index;
+mod lock;
 mod shard;
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytestring::ByteString;
 
+use self::index::PrincipalIndex;
+use self::lock::lock;
 use self::shard::{SWEEP_AFTER, Shard};
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
-use crate::store::Applied;
-use crate::store::{Capability, Durability, Key, Listed, SessionStore, Update, Updated};
+use crate::store::{Applied, Capability, Durability, Key, Listed, SessionStore, Update, Updated};
 use crate::time::Timestamp;
 
 const SHARDS: usize = 32;
 const CAPACITY: usize = 1_000_000;
-/// A full store looks for expired records at most this often.
+/// A full store sweeps at most this often.
 const FULL_SWEEP_MILLIS: u64 = 1_000;
-/// A time that is far from any other.
+/// A time that is far from the present.
 const NEVER: u64 = u64::MAX;
 
 /// Keeps sessions in the memory of this process: for tests, for one server, or to start with.
 ///
-/// Records are shared with their readers instead of copied. It holds a bounded number, a
-/// million by default; when it is full of live sessions, creation fails with
-/// [`StoreError::Full`] (a 503 over HTTP) and existing sessions go on: nobody is
-/// signed out to make room. Expired records are swept by the creations that
-/// follow, so no background task is needed; [`delete_expired`](SessionStore::delete_expired) sweeps
-/// at once.
+/// It shares records with their readers and does not copy them. It holds a bounded number, a
+/// million by default. When it is full of live sessions, creations fail with [`StoreError::Full`]
+/// (a 503 over HTTP) and existing sessions continue: no session is ended to make room.
+///
+/// Later creations sweep expired records, so no background task is needed.
+/// [`delete_expired`](SessionStore::delete_expired) sweeps at once.
 ///
 /// ```
-/// # futures_executor(async {
-/// use session_core::{EndReason, Ended, Key, Lifetime, MemoryStore, Record, SessionId, SessionStore, Timestamp};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # use session_core::{Lifetime, SessionId, Timestamp};
+/// use session_core::{EndReason, Ended, MemoryStore, Record, SessionStore};
 /// use std::sync::Arc;
 ///
 /// let store = MemoryStore::new();
 /// let now = Timestamp::from_millis(0);
-/// let record = Arc::new(Record::new(SessionId::random().unwrap(), "id", Lifetime::default(), now));
-/// let key = store.create(&record, now).await.unwrap();
-/// assert!(Arc::ptr_eq(&store.load(&key, now).await.unwrap().unwrap(), &record)); // no copy
-/// store.delete(&key, Ended::new(EndReason::Revoked, now)).await.unwrap();
-/// assert!(store.load(&key, now).await.unwrap().unwrap().ended().is_some()); // for a minute
-/// # });
-/// # fn futures_executor(f: impl Future<Output = ()>) { tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(f) }
-/// # use std::future::Future;
+/// let record = Record::new(SessionId::random()?, "id", Lifetime::default(), now);
+/// let record = Arc::new(record);
+/// let key = store.create(&record, now).await?;
+/// let loaded = store.load(&key, now).await?.unwrap();
+/// assert!(Arc::ptr_eq(&loaded, &record)); // no copy
+///
+/// store.delete(&key, Ended::new(EndReason::Revoked, now)).await?;
+/// let mark = store.load(&key, now).await?.unwrap(); // for a minute
+/// assert!(mark.ended().is_some());
+/// # Ok::<_, session_core::Error>(()) }).unwrap();
 /// ```
 pub struct MemoryStore {
     shards: Vec<Mutex<Shard>>,
-    /// Locked after a shard, never before one.
-    principals: Mutex<HashMap<ByteString, HashSet<SessionId>>>,
+    principals: PrincipalIndex,
     count: AtomicUsize,
     capacity: usize,
     /// When a full store was last swept, in milliseconds.
@@ -75,11 +78,12 @@ impl MemoryStore {
     /// A store of at most this many sessions.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # use session_core::{Lifetime, MemoryStore, Record, SessionId, SessionStore, StoreError, Timestamp};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use session_core::{Lifetime, MemoryStore, Record, SessionId, SessionStore, StoreError};
     /// # use std::sync::Arc;
-    /// # let now = Timestamp::from_millis(0);
-    /// # let record = |n| Arc::new(Record::new(SessionId::from_bytes([n; 16]), "id", Lifetime::default(), now));
+    /// # let now = session_core::Timestamp::from_millis(0);
+    /// # let id = |n| SessionId::from_bytes([n; 16]);
+    /// # let record = |n| Arc::new(Record::new(id(n), "id", Lifetime::default(), now));
     /// let store = MemoryStore::with_capacity(1);
     /// store.create(&record(1), now).await?;
     /// let refused = store.create(&record(2), now).await;
@@ -89,21 +93,22 @@ impl MemoryStore {
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            principals: Mutex::default(),
+            principals: PrincipalIndex::default(),
             count: AtomicUsize::new(0),
             capacity,
             full_sweep: AtomicU64::new(NEVER),
         }
     }
 
-    /// How many records there are, expired and not yet swept ones among them.
+    /// The number of records, including expired ones that were not swept yet.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # use session_core::{Lifetime, MemoryStore, Record, SessionId, SessionStore, Timestamp};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use session_core::{Lifetime, MemoryStore, Record, SessionId, SessionStore};
     /// # use std::sync::Arc;
-    /// # let now = Timestamp::from_millis(0);
-    /// # let record = |n| Arc::new(Record::new(SessionId::from_bytes([n; 16]), "id", Lifetime::default(), now));
+    /// # let now = session_core::Timestamp::from_millis(0);
+    /// # let id = |n| SessionId::from_bytes([n; 16]);
+    /// # let record = |n| Arc::new(Record::new(id(n), "id", Lifetime::default(), now));
     /// let store = MemoryStore::new();
     /// assert!(store.is_empty());
     /// store.create(&record(1), now).await?;
@@ -125,7 +130,7 @@ impl MemoryStore {
         lock(&self.shards[usize::from(id.as_bytes()[0]) % SHARDS])
     }
 
-    /// Takes one place, unless there is none.
+    /// Counts one more record, unless the store is full.
     fn reserve(&self) -> bool {
         self.count
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
@@ -134,7 +139,7 @@ impl MemoryStore {
             .is_ok()
     }
 
-    /// Ends a session: a mark takes the place of its record.
+    /// Ends a session: puts a mark in the place of its record.
     fn end(&self, shard: &mut Shard, id: SessionId, ended: Ended) -> bool {
         let ends = self.evict(shard, id);
         if ends {
@@ -143,13 +148,13 @@ impl MemoryStore {
         ends
     }
 
-    /// Takes a record out of its shard and of the index.
+    /// Removes a record from its shard and the index.
     fn evict(&self, shard: &mut Shard, id: SessionId) -> bool {
         let Some(record) = shard.records.remove(&id) else {
             return false;
         };
         self.count.fetch_sub(1, Ordering::Relaxed);
-        self.unindex(&record);
+        self.principals.remove(&record);
         true
     }
 
@@ -182,10 +187,10 @@ impl MemoryStore {
             .sum()
     }
 
-    /// Makes room in a full store, unless somebody has just tried.
+    /// Makes room in a full store, unless another call has just tried.
     fn sweep_full(&self, now: Timestamp) {
         let (last, now_millis) = (self.full_sweep.load(Ordering::Relaxed), now.as_millis());
-        // Both ways: after a clock was set back, the last time is one that is yet to come.
+        // In both directions: after a clock was set back, the last time is in the future.
         let mine = now_millis.abs_diff(last) >= FULL_SWEEP_MILLIS
             && self
                 .full_sweep
@@ -195,39 +200,6 @@ impl MemoryStore {
             self.sweep_all(now);
         }
     }
-
-    fn index(&self, record: &Record) {
-        if let Some(principal) = &record.principal {
-            lock(&self.principals)
-                .entry(principal.clone())
-                .or_default()
-                .insert(record.id);
-        }
-    }
-
-    fn unindex(&self, record: &Record) {
-        if let Some(principal) = &record.principal {
-            let mut principals = lock(&self.principals);
-            if let Some(ids) = principals.get_mut(principal) {
-                ids.remove(&record.id);
-                if ids.is_empty() {
-                    principals.remove(principal);
-                }
-            }
-        }
-    }
-
-    fn ids_of(&self, principal: &str) -> Vec<SessionId> {
-        lock(&self.principals)
-            .get(principal)
-            .map(|ids| ids.iter().copied().collect())
-            .unwrap_or_default()
-    }
-}
-
-/// No code panics while it holds one of these locks, so poison means nothing.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -249,7 +221,7 @@ impl SessionStore for MemoryStore {
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
         let shard = self.shard(id);
-        // An expired one too, so that its expiry can be told.
+        // An expired one too, so that the manager can report the expiry.
         let record = shard.records.get(&id).cloned();
         Ok(record.or_else(|| Some(Arc::new(shard.ended(id, now)?.mark(id)))))
     }
@@ -264,22 +236,21 @@ impl SessionStore for MemoryStore {
             }
         }
         let mut shard = self.shard(record.id);
-        if let Some(taken) = shard.records.get(&record.id) {
-            if taken.is_live(now) {
-                self.count.fetch_sub(1, Ordering::Relaxed);
-                return Err(StoreError::IdTaken);
-            }
-            self.evict(&mut shard, record.id);
-        } else if shard.ended(record.id, now).is_some() {
+        let taken = match shard.records.get(&record.id) {
+            Some(other) => other.is_live(now),
+            None => shard.ended(record.id, now).is_some(),
+        };
+        if taken {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return Err(StoreError::IdTaken);
         }
+        self.evict(&mut shard, record.id);
         if shard.created >= SWEEP_AFTER.max(shard.survivors) {
             self.sweep(&mut shard, now);
         }
         shard.created += 1;
         shard.records.insert(record.id, Arc::clone(record));
-        self.index(record);
+        self.principals.add(record);
         Ok(Key::Id(record.id))
     }
 
@@ -303,20 +274,15 @@ impl SessionStore for MemoryStore {
                 let version = after.version;
                 if let Some(ended) = after.ended() {
                     self.end(&mut shard, id, ended);
-                    return Ok(Updated::Saved {
-                        key: key.clone(),
-                        version,
-                    });
+                } else {
+                    let before = std::mem::replace(current, after);
+                    if before.principal != current.principal {
+                        self.principals.remove(&before);
+                        self.principals.add(current);
+                    }
                 }
-                let before = std::mem::replace(current, after);
-                if before.principal != current.principal {
-                    self.unindex(&before);
-                    self.index(current);
-                }
-                Ok(Updated::Saved {
-                    key: key.clone(),
-                    version,
-                })
+                let key = key.clone();
+                Ok(Updated::Saved { key, version })
             }
         }
     }
@@ -331,7 +297,8 @@ impl SessionStore for MemoryStore {
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let find = |id: SessionId| self.shard(id).records.get(&id).cloned();
         Ok(self
-            .ids_of(principal)
+            .principals
+            .ids(principal)
             .into_iter()
             .filter_map(find)
             .filter(|record| record.principal() == Some(principal) && record.is_live(now))
@@ -354,7 +321,7 @@ impl SessionStore for MemoryStore {
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        let mut ids = self.ids_of(principal);
+        let mut ids = self.principals.ids(principal);
         ids.retain(|id| Some(*id) != except);
         let theirs = ids
             .iter()

@@ -1,27 +1,34 @@
-//! The contract of a store, what a store is asked for, and the stores that need no server.
+//! The contract of a store, what it is asked for, and the stores that need no server.
 //!
-//! - **`Update::apply_to` decides.** Applied, conflict or gone is one function, which a store calls
-//!   under its lock. So a store of your own is some 80 lines, and cannot get the order of checks wrong.
-//! - **`Metadata` has three cases.** Unchanged and touched metadata merge. All other metadata is
-//!   replaced as a whole, and then the update states the version that it must meet. So a store need
-//!   not know the fields.
-//! - **Version and time last seen are kept beside the metadata** by a store that keeps fields
-//!   (`Record::from_parts`). They are what every update and every touch moves, and a merge must not
-//!   write the rest.
-//! - **The scope is part of `Key::Sealed`**, so that one sealed store serves several layers, each with
-//!   keys of its own.
-//! - **The store is handed the mark of an ended session** (`Ended`). It does not make one by its own
-//!   clock: a deletion knows the time and the reason by its argument alone.
-//! - **`load` may return an expired record.** Otherwise an expiry could not be told from a stranger's
-//!   token. The manager decides who is let in.
-//! - **Every call is handed the time**, `list` and `delete_expired` too. No store has a clock.
-//! - **Principals belong to the whole store**, not to a scope. Records have their scope, so a caller
-//!   that lists them can tell.
+//! A store knows records and nothing of requests: everything above this folder reaches it by the
+//! trait alone. `contract` is the trait, `forward` implements it for pointers. `key`, `update`,
+//! `changes` and `listed` are its arguments and results. `memory` and `migrating` are stores, and
+//! `conformance` is the suite that every store has to pass.
+//!
+//! # Decisions
+//!
+//! - **[`Update::apply_to`] decides between applied, conflict and gone**, in one function that a
+//!   store calls under its lock. So a custom store is some 80 lines, and cannot get the order of
+//!   the checks wrong.
+//! - **[`Metadata`] has three cases.** Unchanged and touched metadata merge. Everything else is
+//!   replaced as a whole, and states the version that it must meet. So a store need not know the
+//!   fields.
+//! - **The scope is part of [`Key::Sealed`]**, so that one cookie store serves several layers, each
+//!   with its own keys.
+//! - **The store is passed the mark** ([`Ended`](crate::Ended)) and does not make one by its own
+//!   clock: the arguments of `delete` alone decide the time and the reason. `list` and
+//!   `delete_expired` are passed the time for the same reason.
+//! - **`load` may return an expired record.** Otherwise an expiry could not be told from a token
+//!   that was never issued. The manager opens no session by it.
+//! - **Principals are of the whole store**, not of a scope: a record has its scope, so whoever
+//!   lists the sessions of a principal can tell them apart. `delete_one` ends one of them by its
+//!   id.
 
 mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
+mod forward;
 mod key;
 mod listed;
 mod memory;

@@ -1,4 +1,4 @@
-//! One write, as a store is asked for it.
+//! What a store is asked to write.
 
 use std::sync::Arc;
 
@@ -7,39 +7,46 @@ use crate::record::{Limits, Record};
 use crate::store::Changes;
 use crate::time::Timestamp;
 
-/// An update that a store is asked to carry out, in one atomic step.
+/// An update that a store has to carry out in one atomic step.
 ///
-/// A store that holds its records in memory, or reads one under a lock, leaves the
-/// decision to [`apply_to`](Self::apply_to). A store whose server decides compares
-/// [`epoch`](Self::epoch) and [`expected`](Self::expected) there.
+/// A store that holds its records in memory, or reads one under a lock, leaves the decision to
+/// [`apply_to`](Self::apply_to). A store whose server decides compares [`epoch`](Self::epoch) and
+/// [`expected`](Self::expected) there.
 #[derive(Clone, Copy, Debug)]
 pub struct Update<'a> {
-    /// The record as this request leaves it: right if nothing was written since it was
-    /// loaded. It is made from a record that was stored under
-    /// [`base_version`](Self::base_version); after a merge, whose result the request has not
-    /// seen, load again or keep the older base.
+    /// The record as this request leaves it. It is correct if nothing was written since the request
+    /// loaded the record, under [`base_version`](Self::base_version). A request has not seen the
+    /// result of a merge: before its next update load again, or keep the older base.
     pub record: &'a Arc<Record>,
     /// What this request changed.
     pub changes: &'a Changes,
-    /// The epoch that was loaded; a record of another one is gone for this request.
+    /// The epoch that was loaded. A record of another epoch is gone for this request.
     pub epoch: u64,
-    /// The version that the record must still have, where the changes cannot be merged.
+    /// The version that the record must still have, if the changes cannot be merged.
     pub expected: Option<u64>,
-    /// What the resulting record may hold.
+    /// The limits of the resulting record.
     pub limits: &'a Limits,
 }
 
-/// An [`Update`] that outlives its caller, for a store that carries it out in a task of its own.
+/// An [`Update`] that outlives its caller, for a store that carries it out in its own task.
 ///
 /// ```
-/// use session_core::{Changes, Lifetime, Limits, OwnedUpdate, Record, SessionId, Timestamp, Update};
+/// # use session_core::{Lifetime, SessionId, Timestamp};
+/// use session_core::{Changes, Limits, OwnedUpdate, Record, Update};
 /// use std::sync::Arc;
 ///
-/// # let loaded = Record::new(SessionId::from_bytes([0; 16]), "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+/// # let (id, now) = (SessionId::from_bytes([0; 16]), Timestamp::from_millis(0));
+/// # let loaded = Record::new(id, "__Host-id", Lifetime::default(), now);
 /// let changes = Changes::new().remove("a");
 /// let record = Arc::new(changes.apply(&loaded));
 /// let limits = Limits::default();
-/// let owned = OwnedUpdate::from(Update { record: &record, changes: &changes, epoch: 0, expected: Some(1), limits: &limits });
+/// let owned = OwnedUpdate::from(Update {
+///     record: &record,
+///     changes: &changes,
+///     epoch: 0,
+///     expected: Some(1),
+///     limits: &limits,
+/// });
 /// assert_eq!(owned.as_update().expected, Some(1));
 /// ```
 #[derive(Clone, Debug)]
@@ -76,38 +83,45 @@ impl From<Update<'_>> for OwnedUpdate {
     }
 }
 
-/// What an [`Update`] comes to on the record that a store holds.
+/// The result of an [`Update`] on the record that a store holds.
 #[derive(Clone, Debug)]
 pub enum Applied {
     /// Put this record in its place.
     Record(Arc<Record>),
-    /// It is not of the version that the update must meet.
+    /// It has not the version that the update must meet.
     Conflict,
-    /// It has expired, or is of another epoch.
+    /// It has expired, or has another epoch.
     Gone,
 }
 
 impl Update<'_> {
-    /// The version that was loaded: what a store that can only replace has to meet.
+    /// The version that was loaded. A store that can only replace records has to meet it.
     pub fn base_version(&self) -> u64 {
         self.record.version.saturating_sub(1)
     }
 
-    /// What this update comes to on `current`, the record that the store holds at `now`.
-    /// Where nothing was written since it was loaded, the result is [`record`](Self::record)
-    /// itself, not a copy.
+    /// The result of this update on `current`, the record that the store holds at `now`. If nothing
+    /// was written since it was loaded, that is [`record`](Self::record) itself, not a copy.
     ///
     /// ```
-    /// use session_core::{Applied, Changes, Codec, Lifetime, Limits, Record, SessionId, Timestamp, Update};
+    /// # use session_core::{Codec, Lifetime, SessionId, Timestamp};
+    /// use session_core::{Applied, Changes, Limits, Record, Update};
     /// use std::sync::Arc;
     ///
+    /// # let id = SessionId::from_bytes([0; 16]);
     /// # let now = Timestamp::from_millis(0);
-    /// # let loaded = Record::new(SessionId::from_bytes([0; 16]), "__Host-id", Lifetime::default(), now);
+    /// # let loaded = Record::new(id, "__Host-id", Lifetime::default(), now);
     /// # let one = Codec::Json.encode(&1).unwrap();
     /// # let limits = Limits::default();
     /// let changes = Changes::new().set("a", one.clone());
     /// let record = Arc::new(changes.apply(&loaded));
-    /// let update = Update { record: &record, changes: &changes, epoch: 0, expected: None, limits: &limits };
+    /// let update = Update {
+    ///     record: &record,
+    ///     changes: &changes,
+    ///     epoch: 0,
+    ///     expected: None,
+    ///     limits: &limits,
+    /// };
     /// let Ok(Applied::Record(after)) = update.apply_to(&loaded, now) else { unreachable!() };
     /// assert!(Arc::ptr_eq(&after, &record)); // nobody else wrote
     ///
@@ -122,14 +136,14 @@ impl Update<'_> {
     ///
     /// # Errors
     ///
-    /// [`StoreError::TooLarge`] if the resulting record passes the limits.
+    /// [`StoreError::TooLarge`] if the resulting record exceeds the limits.
     pub fn apply_to(&self, current: &Record, now: Timestamp) -> Result<Applied, StoreError> {
         if !current.is_live(now) || current.epoch != self.epoch {
             return Ok(Applied::Gone);
         }
         if self
             .expected
-            .is_some_and(|version| version != current.version)
+            .is_some_and(|expected| expected != current.version)
         {
             return Ok(Applied::Conflict);
         }

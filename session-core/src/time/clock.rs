@@ -1,4 +1,4 @@
-//! Time as an argument: instants, and where they come from.
+//! Where the time comes from, and how to wait.
 
 use std::fmt;
 use std::future::Future;
@@ -9,13 +9,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::time::Timestamp;
 
-/// A future that ends after some time; what [`Clock::sleep`] returns.
+/// A future that is ready after some time. [`Clock::sleep`] returns it.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
 /// Where the time comes from, and how to wait for it.
 ///
-/// [`SystemClock`] is the default. Tests take a [`ManualClock`](crate::ManualClock); a program on a
-/// runtime other than tokio brings its own implementation with that runtime's timer.
+/// [`SystemClock`] is the default. Tests use a [`ManualClock`](crate::ManualClock). A program on
+/// another runtime than tokio can implement it with the timer of that runtime.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
@@ -25,9 +25,9 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
     /// A pause of about `duration` between two attempts to write a session that others write too.
     ///
-    /// Unless implemented it is a [`sleep`](Self::sleep). A clock that stands still until a test
-    /// moves it lets a pause end by itself, as [`ManualClock`](crate::ManualClock) does: nobody
-    /// moves it in the middle of a commit.
+    /// By default it is a [`sleep`](Self::sleep). A clock that stands still until a test moves it
+    /// should let a pause end by itself, as [`ManualClock`](crate::ManualClock) does: no test moves
+    /// the clock in the middle of a commit.
     fn pause(&self, duration: Duration) -> Sleep {
         self.sleep(duration)
     }
@@ -35,13 +35,15 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
 /// The operating system's clock.
 ///
-/// Its [`sleep`](Clock::sleep) is tokio's inside a tokio runtime that has a time driver, as that of
-/// `#[tokio::main]` has. Elsewhere each sleep costs a thread, which is correct; a [`Clock`] over
-/// the timer of your runtime costs less there. tokio does not say whether a runtime has a time
-/// driver, it panics. So the first sleep in one that has none catches that panic, whose text goes
-/// to the panic hook. From then on all sleeps of the process are made with threads. (Where a panic
-/// aborts the process it cannot be caught: enable the time driver.) Sleeps are made only where a
-/// store does not answer at once.
+/// Within a tokio runtime that has a time driver, as that of `#[tokio::main]` does,
+/// [`sleep`](Clock::sleep) is tokio's. Elsewhere each sleep costs a thread. That is correct, but a
+/// [`Clock`] over the timer of your runtime costs less. A sleep is made only when a store does not
+/// answer at once.
+///
+/// tokio does not say whether a runtime has a time driver: it panics. The first sleep in a runtime
+/// that has none catches this panic, whose text goes to the panic hook. From then on all sleeps of
+/// the process use threads. If panics abort the process, this one cannot be caught: enable the time
+/// driver.
 ///
 /// ```
 /// use session_core::{Clock, SystemClock, Timestamp};
@@ -51,7 +53,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-/// Whether a tokio runtime without a time driver was met.
+/// Whether a tokio runtime without a time driver was found.
 static TIMELESS: AtomicBool = AtomicBool::new(false);
 
 impl Clock for SystemClock {
@@ -86,7 +88,7 @@ fn by_thread(duration: Duration) -> Sleep {
         drop(done);
     });
     Box::pin(async move {
-        // Without a thread there is no timer; to be over at once keeps the deadline.
+        // Without a thread there is no timer. To end at once keeps the deadline.
         if thread.is_ok() {
             let _ = over.await;
         }

@@ -1,4 +1,4 @@
-//! A future that gets only so much time.
+//! A future with a deadline.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::time::{Clock, Sleep};
 
-/// Why [`within`] gave up.
+/// The deadline has passed.
 #[derive(Debug)]
 pub(crate) struct Elapsed;
 
@@ -21,7 +21,7 @@ pub(crate) const fn within<F>(clock: &dyn Clock, limit: Duration, future: F) -> 
     }
 }
 
-/// What [`within`] is.
+/// The future that [`within`] returns.
 pub(crate) struct Within<'c, F> {
     clock: &'c dyn Clock,
     limit: Duration,

@@ -1,4 +1,4 @@
-//! A clock for tests: it stands still until it is told to move.
+//! A clock for tests, which stands still until it is moved.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::time::{Clock, Sleep, Timestamp};
 
-/// A clock that stands still until it is told to move: for tests.
+/// A clock for tests, which stands still until it is moved.
 ///
-/// A [`sleep`](Clock::sleep) ends once the clock was moved far enough. A [`pause`](Clock::pause)
-/// gives way to other tasks once, then moves the clock to its own end: nobody else would.
+/// A [`sleep`](Clock::sleep) ends when the clock was moved far enough. A [`pause`](Clock::pause)
+/// yields to other tasks once, and then moves the clock to its end, because no test does.
 ///
 /// ```
 /// use session_core::{Clock, ManualClock, Timestamp};
@@ -29,7 +29,7 @@ pub struct ManualClock {
 
 struct Manual {
     now: Timestamp,
-    /// By the time at which each ends, and a number of its own.
+    /// By the time at which each ends, and a unique number.
     sleeping: BTreeMap<(Timestamp, u64), Waker>,
     sleeps: u64,
 }
@@ -46,7 +46,7 @@ impl ManualClock {
         })
     }
 
-    /// Moves the clock forward and wakes every sleep that is over by then.
+    /// Moves the clock forward, and wakes every sleep that ends by then.
     pub fn advance(&self, by: Duration) {
         self.move_to(|now| now.plus(by));
     }
@@ -126,7 +126,7 @@ impl Future for ManualSleep {
         if state.now >= self.place.0 {
             return Poll::Ready(());
         }
-        // The last waker counts; the one before is let go of outside of the lock.
+        // The last waker counts. The one before is dropped without the lock.
         let before = state.sleeping.insert(self.place, context.waker().clone());
         drop(state);
         drop(before);

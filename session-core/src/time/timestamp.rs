@@ -1,4 +1,4 @@
-//! Instants, as arguments.
+//! Points in time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -33,7 +33,7 @@ impl Timestamp {
         self.0
     }
 
-    /// This instant moved forward, at most to the last one that can be represented.
+    /// This instant moved forward, at most to the last representable one.
     ///
     /// ```
     /// use session_core::Timestamp;

@@ -1,4 +1,4 @@
-//! A part of the records, behind one lock.
+//! A part of the records, which one lock protects.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,25 +6,25 @@ use std::sync::Arc;
 use crate::record::{Ended, Record, SessionId};
 use crate::time::Timestamp;
 
-/// A shard is swept after this many creations, or as many as survived the last sweep if that is
-/// more: so it is never twice as large as it has to be for long, and a creation costs little.
+/// A shard is swept after this many creations, or after as many as survived the last sweep if that
+/// is more. So it does not stay at twice the necessary size, and a creation costs little.
 pub(super) const SWEEP_AFTER: usize = 64;
 
 #[derive(Default)]
 pub(super) struct Shard {
     pub(super) records: HashMap<SessionId, Arc<Record>>,
-    /// When and why sessions ended that are remembered.
+    /// The marks: when and why sessions ended.
     pub(super) marks: HashMap<SessionId, Ended>,
-    /// The number of marks from which on those that are over are dropped.
+    /// From this number of marks on, those that are over are dropped.
     sweep_marks: usize,
     /// Creations since the last sweep.
     pub(super) created: usize,
-    /// What the last sweep left.
+    /// How many records the last sweep left.
     pub(super) survivors: usize,
 }
 
 impl Shard {
-    /// Remembers the end of a session, unless there are too many to remember.
+    /// Keeps the mark of a session, unless there are `most` already.
     pub(super) fn mark(&mut self, id: SessionId, ended: Ended, most: usize) {
         if self.marks.len() >= self.sweep_marks.max(SWEEP_AFTER) {
             self.marks.retain(|_, other| other.is_kept(ended.at));

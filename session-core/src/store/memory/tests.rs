@@ -10,7 +10,7 @@ fn of(id: u8, principal: &str) -> Arc<Record> {
 
 /// How many ids the index holds of each principal.
 fn index(store: &MemoryStore) -> Vec<(String, usize)> {
-    let principals = lock(&store.principals);
+    let principals = lock(&store.principals.0);
     let mut all: Vec<_> = principals
         .iter()
         .map(|(name, ids)| (name.to_string(), ids.len()))

@@ -1,0 +1,94 @@
+//! A pointer to a store is a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::error::StoreError;
+use crate::record::{Ended, Record, SessionId};
+use crate::store::{Capability, Durability, Key, Listed, SessionStore, Update, Updated};
+use crate::time::Timestamp;
+
+macro_rules! forward {
+    ($pointer:ty) => {
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: SessionStore + ?Sized> SessionStore for $pointer {
+            fn capability(&self) -> Capability {
+                (**self).capability()
+            }
+
+            fn deadline(&self) -> Option<Duration> {
+                (**self).deadline()
+            }
+
+            fn durability(&self) -> Durability {
+                (**self).durability()
+            }
+
+            async fn load(
+                &self,
+                key: &Key,
+                now: Timestamp,
+            ) -> Result<Option<Arc<Record>>, StoreError> {
+                (**self).load(key, now).await
+            }
+
+            async fn create(
+                &self,
+                record: &Arc<Record>,
+                now: Timestamp,
+            ) -> Result<Key, StoreError> {
+                (**self).create(record, now).await
+            }
+
+            async fn update(
+                &self,
+                key: &Key,
+                update: Update<'_>,
+                now: Timestamp,
+            ) -> Result<Updated, StoreError> {
+                (**self).update(key, update, now).await
+            }
+
+            async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+                (**self).delete(key, ended).await
+            }
+
+            async fn list(
+                &self,
+                principal: &str,
+                now: Timestamp,
+            ) -> Result<Vec<Listed>, StoreError> {
+                (**self).list(principal, now).await
+            }
+
+            async fn delete_one(
+                &self,
+                principal: &str,
+                id: SessionId,
+                ended: Ended,
+            ) -> Result<bool, StoreError> {
+                (**self).delete_one(principal, id, ended).await
+            }
+
+            async fn delete_all(
+                &self,
+                principal: &str,
+                except: Option<SessionId>,
+                ended: Ended,
+            ) -> Result<u64, StoreError> {
+                (**self).delete_all(principal, except, ended).await
+            }
+
+            async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+                (**self).delete_expired(now).await
+            }
+        }
+    };
+}
+
+forward!(Arc<S>);
+forward!(Box<S>);
+forward!(&'static S);

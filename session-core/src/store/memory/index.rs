@@ -1,0 +1,43 @@
+//! The ids of each principal's sessions.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+use bytestring::ByteString;
+
+use super::lock::lock;
+use crate::record::{Record, SessionId};
+
+/// Its lock is taken after that of a shard, never before.
+#[derive(Default)]
+pub(super) struct PrincipalIndex(pub(super) Mutex<HashMap<ByteString, HashSet<SessionId>>>);
+
+impl PrincipalIndex {
+    pub(super) fn add(&self, record: &Record) {
+        if let Some(principal) = &record.principal {
+            let mut principals = lock(&self.0);
+            principals
+                .entry(principal.clone())
+                .or_default()
+                .insert(record.id);
+        }
+    }
+
+    pub(super) fn remove(&self, record: &Record) {
+        if let Some(principal) = &record.principal {
+            let mut principals = lock(&self.0);
+            if let Some(ids) = principals.get_mut(principal) {
+                ids.remove(&record.id);
+                if ids.is_empty() {
+                    principals.remove(principal);
+                }
+            }
+        }
+    }
+
+    pub(super) fn ids(&self, principal: &str) -> Vec<SessionId> {
+        let principals = lock(&self.0);
+        let ids = principals.get(principal);
+        ids.into_iter().flatten().copied().collect()
+    }
+}
