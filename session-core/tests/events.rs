@@ -1,6 +1,7 @@
 //! What the observer is told of a session's life (S44).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -180,4 +181,25 @@ async fn an_expiry_is_told_once_however_often_its_token_comes() {
     let expired = told.iter().filter(|(kind, ..)| *kind == EventKind::Expired);
     let who: Vec<_> = expired.map(|(_, who, ..)| who.as_deref()).collect();
     assert_eq!(who, [Some("user:1")]);
+}
+
+/// An observer that panics while another panic unwinds would abort the process.
+#[tokio::test]
+async fn no_observer_is_notified_while_a_request_that_panicked_is_dropped() {
+    let (manager, _, seen) = stage();
+    let unsaved = || async {
+        let session = manager.open(&[]).await.unwrap();
+        session.insert("n", 1).unwrap();
+        session
+    };
+    drop(unsaved().await);
+    assert_eq!(kinds(&seen), [EventKind::Unsaved]);
+
+    let session = unsaved().await;
+    let handler = move || {
+        let _dropped = session;
+        resume_unwind(Box::new("the handler panics"));
+    };
+    assert!(catch_unwind(AssertUnwindSafe(handler)).is_err());
+    assert_eq!(kinds(&seen), []);
 }
