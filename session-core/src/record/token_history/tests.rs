@@ -97,6 +97,8 @@ fn a_successor_that_is_presented_supersedes_what_was_presented_before() {
         is_accepted(&history, &first, at(1_000)),
         "until then the first one is good"
     );
+    assert!(!due(history.maintenance(&first, &RULES), milli(9_999)));
+    assert!(due(history.maintenance(&first, &RULES), at(10)));
     assert!(due(history.maintenance(&second, &RULES), at(6)));
     confirm(&mut history, &second, at(6));
     assert!(history.maintenance(&first, &RULES).is_superseded());
@@ -216,7 +218,7 @@ fn no_more_is_kept_than_may_be_needed() {
     let (mut history, first) = begun();
     // Answers that are all lost.
     let mut n = 0;
-    while history.maintenance(&first, &RULES).rotates() {
+    while history.maintenance(&first, &RULES).rotates() && n < 20 {
         n += 1;
         rotate(&mut history, &first, at(5 * n));
     }
@@ -233,6 +235,20 @@ fn no_more_is_kept_than_may_be_needed() {
     let count = history.as_slice().len();
     assert!(count <= 2 + 14, "{count}");
     assert!(is_accepted(&history, &newest, at(9_000)));
+    assert!(history.maintenance(&newest, &RULES).rotates());
+}
+
+#[test]
+fn successors_that_are_superseded_wait_no_longer() {
+    let (mut history, first) = begun();
+    let waiting: Vec<_> = (1..=8)
+        .map(|n| rotate(&mut history, &first, at(5 * n)))
+        .collect();
+    let newest = waiting[7];
+    assert!(!history.maintenance(&newest, &RULES).rotates());
+    // One waits again, and seven that nobody has presented are superseded.
+    rotate(&mut history, &newest, at(1_000));
+    assert!(waiting[..7].iter().all(|hash| is_known(&history, hash)));
     assert!(history.maintenance(&newest, &RULES).rotates());
 }
 
@@ -275,7 +291,9 @@ fn tokens_of_a_former_epoch_go_after_their_grace() {
     assert_eq!(judge(at(80)), Verdict::Former);
     let next = rotate_in(&rules, &mut history, &renewed, at(79));
     assert!(is_known(&history, &second));
-    rotate_in(&rules, &mut history, &next, at(84));
+    history.forget(milli(79_999), &rules);
+    assert!(is_known(&history, &second));
+    rotate_in(&rules, &mut history, &next, at(80));
     assert!(!is_known(&history, &second));
 }
 
