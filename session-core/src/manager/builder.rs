@@ -189,7 +189,8 @@ impl ManagerBuilder {
     /// scope, and it refuses no sign-in.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
     /// use session_core::{MemoryStore, OnMaxSessions, SessionManager};
     ///
     /// let manager = SessionManager::builder(MemoryStore::new())
@@ -286,19 +287,22 @@ impl ManagerBuilder {
         }
         if self.on_reuse == OnReuse::Revoke && self.store.durability() != Durability::Durable {
             return Err(ConfigError::new(
-                "`OnReuse::Revoke` over a store that can lose acknowledged writes signs people out as thieves after a \
-                 fail-over; take `OnReuse::Report`, or accept that with `OnReuse::RevokeDespiteLostWrites` (a store of \
-                 your own that loses none says so in `SessionStore::durability`)",
+                "`OnReuse::Revoke` over a store that can lose acknowledged writes signs people \
+                 out as thieves after a fail-over; take `OnReuse::Report`, or accept that with \
+                 `OnReuse::RevokeDespiteLostWrites` (a store of your own that loses none says so \
+                 in `SessionStore::durability`)",
             ));
         }
         if sealed && self.rotation.is_on() {
             return Err(ConfigError::new(
-                "a sealed store cannot rotate tokens: what a client holds stays good until it expires; use a store on the server",
+                "a sealed store cannot rotate tokens: what a client holds stays good until it \
+                 expires; use a store on the server",
             ));
         }
         if sealed && self.session_limit.is_some() {
             return Err(ConfigError::new(
-                "a sealed store cannot count the sessions of a principal; use a store on the server",
+                "a sealed store cannot count the sessions of a principal; use a store on the \
+                 server",
             ));
         }
         if self

@@ -8,8 +8,8 @@ use crate::error::{Error, StoreError};
 use crate::session::{Session, decode};
 use crate::state::{Removal, SaveKind, State};
 
-const SEALED: &str = "taking a value once, because a client can present an older copy of its session again; \
-    keep such values in a store on the server";
+const SEALED: &str = "taking a value once, because a client can present an older copy of its \
+    session again; keep such values in a store on the server";
 
 impl Session {
     /// Removes `key` and returns its value. **Two requests at the same time can both get it**,
