@@ -23,18 +23,20 @@ fn stage() -> (SessionManager, Arc<ManualClock>, Seen) {
         .clock(Arc::clone(&clock))
         .keys(KeyRing::new([7; 32]).unwrap())
         .rotation(Rotation::hourly())
-        .observer(move |event: &Event<'_>| {
-            notes.lock().unwrap().push((
-                event.kind,
-                event.principal.map(str::to_owned),
-                event.reason.to_owned(),
-                event.count,
-                event.session.map(|id| id.to_string()),
-            ));
-        })
+        .observer(move |event: &Event<'_>| note(&notes, event))
         .build()
         .unwrap();
     (manager, clock, seen)
+}
+
+fn note(seen: &Seen, event: &Event<'_>) {
+    seen.lock().unwrap().push((
+        event.kind,
+        event.principal.map(str::to_owned),
+        event.reason.to_owned(),
+        event.count,
+        event.session.map(|id| id.to_string()),
+    ));
 }
 
 fn kinds(seen: &Seen) -> Vec<EventKind> {
@@ -202,4 +204,22 @@ async fn no_observer_is_notified_while_a_request_that_panicked_is_dropped() {
     };
     assert!(catch_unwind(AssertUnwindSafe(handler)).is_err());
     assert_eq!(kinds(&seen), []);
+}
+
+#[tokio::test]
+async fn a_full_store_is_a_store_that_failed() {
+    let seen = Seen::default();
+    let notes = Arc::clone(&seen);
+    let manager = SessionManager::builder(MemoryStore::with_capacity(0))
+        .observer(move |event: &Event<'_>| note(&notes, event))
+        .build()
+        .unwrap();
+    let session = manager.open(&[]).await.unwrap();
+    session.insert("n", 1).unwrap();
+    assert!(manager.commit(&session).await.is_err());
+    let [(kind, _, reason, ..), ..] = &seen.lock().unwrap()[..] else {
+        unreachable!("no event");
+    };
+    assert_eq!(*kind, EventKind::StoreFailed);
+    assert!(reason.contains("full at 0 sessions"), "{reason}");
 }
