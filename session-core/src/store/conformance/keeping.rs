@@ -116,7 +116,7 @@ pub(super) async fn large_record(trial: &Trial) -> Check {
         Ok(key) => {
             trial
                 .expect(&key, &large, "after `create` of a large record")
-                .await?
+                .await?;
         }
         Err(StoreError::TooLarge(_)) => {
             trial
