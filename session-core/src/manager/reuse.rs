@@ -1,4 +1,7 @@
 //! A token that was rotated away came back.
+//!
+//! **Reuse needs no hash.** With keys the MAC shows that a token was issued in this epoch, so the
+//! record need not remember each of them.
 
 use std::sync::Arc;
 
