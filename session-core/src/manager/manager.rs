@@ -16,7 +16,7 @@ use crate::token::Tokens;
 /// Opens sessions by the tokens that clients present, and commits them.
 ///
 /// It knows nothing of HTTP, so a WebSocket, a job queue or a test can drive it. Cheap to clone;
-/// clones share everything. [`Session`] has an example of a whole round.
+/// clones share everything. [`Session`](crate::Session) has an example of a whole round.
 ///
 /// ```
 /// use session_core::{Codec, KeyRing, Lifetime, MemoryStore, SessionManager};

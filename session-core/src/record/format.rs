@@ -115,7 +115,7 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`FormatError`]; it converts into [`StoreError::Corrupt`].
+    /// [`FormatError`]; it converts into [`StoreError::Corrupt`](crate::StoreError::Corrupt).
     pub fn decode(bytes: impl Into<Bytes>) -> Result<Self, FormatError> {
         let bytes = bytes.into();
         let (record, mut rest) = read_metadata(&bytes)?;
@@ -160,7 +160,7 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`FormatError`]; it converts into [`StoreError::Corrupt`].
+    /// [`FormatError`]; it converts into [`StoreError::Corrupt`](crate::StoreError::Corrupt).
     pub fn from_parts(
         metadata: impl Into<Bytes>,
         version: u64,

@@ -115,8 +115,8 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unsupported`] by a store without an index of principals, as a sealed one; or a
-    /// store that failed.
+    /// [`StoreError::Unsupported`](crate::StoreError::Unsupported) by a store without an index of
+    /// principals, as a sealed one; or a store that failed.
     pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, Error> {
         let mut sessions = self.calls().list(principal).await?;
         let order = |listed: &Listed| {

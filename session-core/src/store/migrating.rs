@@ -82,8 +82,9 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 ///
 /// Creations need both, since an id must be taken in neither. `list` fails if one store is down.
 /// Deletions delete sessions in the store that is up, and then fail as
-/// [`StoreError::OutcomeUnknown`], because the other may hold more: call them again when both are
-/// up. `delete_one` succeeds if the session is in the store that is up.
+/// [`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown), because the other may hold
+/// more: call them again when both are up. `delete_one` succeeds if the session is in the store
+/// that is up.
 ///
 /// # Contract
 ///
@@ -109,7 +110,7 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 /// |---|---|---|
 /// | a record | nothing, a place or a mark | lives, and is `o` |
 /// | frozen | the place that it names | lives, and is what was frozen |
-/// | frozen, a [mark](Ended::mark) or nothing | a record | lives, and is `n` |
+/// | frozen, a [mark](crate::Ended::mark) or nothing | a record | lives, and is `n` |
 /// | frozen | anything else | has ended |
 /// | nothing | nothing, or a place | has ended |
 /// | a mark | nothing, a place or a mark | has ended |

@@ -42,7 +42,31 @@ fn listed(json: &Path) -> Result<String, Box<dyn Error>> {
         .omit_auto_trait_impls(true)
         .omit_auto_derived_impls(true)
         .build()?;
-    Ok(api.items().map(|item| format!("{item}\n")).collect())
+    let own = json.file_stem().unwrap_or_default().to_string_lossy();
+    let lines = api
+        .items()
+        .map(|item| by_root(&item.to_string(), &own) + "\n");
+    Ok(lines.collect())
+}
+
+/// A line with the types of our other crates named as their users name them. rustdoc names those
+/// by the private module that has them, but each is re-exported at the root of its crate.
+fn by_root(line: &str, own: &str) -> String {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut named = String::new();
+    for part in line.split_inclusive(|c| !is_path(c)) {
+        let segments: Vec<_> = part.split("::").collect();
+        let item = segments
+            .iter()
+            .position(|name| name.starts_with(|c: char| c.is_uppercase()));
+        match item {
+            Some(at) if segments[0].starts_with("session_") && segments[0] != own => {
+                named += &[&segments[..1], &segments[at..]].concat().join("::");
+            }
+            _ => named += part,
+        }
+    }
+    named
 }
 
 /// What is new and what is gone.
