@@ -90,14 +90,15 @@ impl StoreCalls {
     }
 
     /// Ends a session. To do so twice does no harm.
-    pub(crate) fn delete<'c>(
-        &'c self,
-        key: &'c Key,
-        who: &'c Who,
+    pub(crate) async fn delete(
+        &self,
+        key: &Key,
+        who: &Who,
         reason: EndReason,
-    ) -> impl Future<Output = Result<(), StoreError>> + 'c {
+    ) -> Result<(), StoreError> {
         let call = self.store().delete(key, self.ended(reason));
-        self.bounded(Kind::Deletion(who), call)
+        let deleted = self.bounded(Kind::Deletion, call).await;
+        deleted.inspect_err(|error| self.events.delete_failed(who, error, self.now()))
     }
 
     /// The live sessions of a principal, and those that cannot be read.
@@ -151,7 +152,7 @@ impl StoreCalls {
         Ended::new(reason, self.now())
     }
 
-    fn bounded<'c, F>(&'c self, kind: Kind<'c>, call: F) -> Call<'c, F> {
+    fn bounded<'c, F>(&'c self, kind: Kind, call: F) -> Call<'c, F> {
         Call {
             calls: self,
             kind,
@@ -169,12 +170,12 @@ impl fmt::Debug for StoreCalls {
 
 /// What kind of call it is: that decides for how long it may run, and what it means that it is not
 /// answered.
-#[derive(Clone, Copy)]
-enum Kind<'c> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
     Read,
     Write,
-    /// The end of a session that the application asked for: its failure is an event of its own.
-    Deletion(&'c Who),
+    /// The end of a session that a handler asked for: its failure is an event of its own.
+    Deletion,
     ReadOfMany,
     WriteOfMany,
 }
@@ -187,7 +188,7 @@ struct DeadlinePassed;
 /// larger than it has to be: an `async fn` would hold its arguments twice.
 struct Call<'c, F> {
     calls: &'c StoreCalls,
-    kind: Kind<'c>,
+    kind: Kind,
     call: F,
     timer: Timer,
 }
@@ -201,7 +202,7 @@ impl<T, F: Future<Output = Result<T, StoreError>> + Unpin> Future for Call<'_, F
             Poll::Ready(answer) => answer,
             Poll::Pending => {
                 let limit = match this.kind {
-                    Kind::Read | Kind::Write | Kind::Deletion(_) => this.calls.one,
+                    Kind::Read | Kind::Write | Kind::Deletion => this.calls.one,
                     Kind::ReadOfMany | Kind::WriteOfMany => Some(this.calls.many),
                 };
                 let Some(limit) = limit else {
@@ -225,17 +226,15 @@ impl<F> Call<'_, F> {
     fn unanswered(&self) -> StoreError {
         match self.kind {
             Kind::Read | Kind::ReadOfMany => StoreError::unavailable(DeadlinePassed),
-            Kind::Write | Kind::Deletion(_) | Kind::WriteOfMany => {
+            Kind::Write | Kind::Deletion | Kind::WriteOfMany => {
                 StoreError::outcome_unknown(DeadlinePassed)
             }
         }
     }
 
     fn note(&self, error: &StoreError) {
-        let (events, now) = (&self.calls.events, self.calls.now());
-        match self.kind {
-            Kind::Deletion(who) => events.delete_failed(who, error, now),
-            _ => events.store_failed(error, now),
+        if self.kind != Kind::Deletion {
+            self.calls.events.store_failed(error, self.calls.now());
         }
     }
 }

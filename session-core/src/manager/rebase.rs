@@ -49,13 +49,13 @@ impl Save<'_> {
             self.cell.state().unwritten();
             return Ok(Attempt::Unneeded);
         }
-        let fresh = self.retry.wait(record, fresh).await?;
+        let fresh = self.retry.wait(self.manager, record, fresh).await?;
         self.rebase_on_newer(planned, fresh).await
     }
 
     /// Waits behind those that queue for the session, and gets what an attempt has to meet.
     pub(super) async fn line_up(&mut self, planned: &PlannedUpdate) -> Result<Attempt, Error> {
-        let handed_over = self.retry.line_up(&planned.record).await?;
+        let handed_over = self.retry.line_up(self.manager, &planned.record).await?;
         match handed_over {
             // What merges need not know what is there.
             _ if planned.expected.is_none() => Ok(Attempt::Again),

@@ -51,8 +51,7 @@ impl Drop for UnknownOnDrop<'_> {
 
 /// The attempts of one commit: the first one at once where nobody queues for the session, the
 /// others in its queue.
-pub(crate) struct Retry<'m> {
-    manager: &'m SessionManager,
+pub(crate) struct Retry {
     since: Timestamp,
     /// How many attempts were in vain.
     pub(crate) count: u32,
@@ -69,10 +68,9 @@ struct OwnTurn {
     at_once: u32,
 }
 
-impl<'m> Retry<'m> {
-    pub(crate) fn new(manager: &'m SessionManager, now: Timestamp) -> Self {
+impl Retry {
+    pub(crate) fn new(now: Timestamp) -> Self {
         Self {
-            manager,
             since: now,
             count: 0,
             draws: 0,
@@ -81,24 +79,28 @@ impl<'m> Retry<'m> {
     }
 
     /// Whether an attempt would overtake others of this process that queue for the session.
-    pub(crate) fn would_overtake(&self, id: SessionId) -> bool {
-        self.turn.is_none() && self.manager.shared.queues.has(id)
+    pub(crate) fn would_overtake(&self, manager: &SessionManager, id: SessionId) -> bool {
+        self.turn.is_none() && manager.shared.queues.has(id)
     }
 
     /// Waits for its turn in the queue of the session; what the one before saved, if that is the
     /// newest that is known.
-    pub(crate) async fn line_up(&mut self, record: &Record) -> Result<Option<Arc<Record>>, Error> {
-        let left = self.left(record)?;
-        let clock = self.manager.calls().clock();
-        let join = Box::pin(self.manager.shared.queues.join(record.id()));
+    pub(crate) async fn line_up(
+        &mut self,
+        manager: &SessionManager,
+        record: &Record,
+    ) -> Result<Option<Arc<Record>>, Error> {
+        let left = self.left(manager, record)?;
+        let clock = manager.calls().clock();
+        let join = Box::pin(manager.shared.queues.join(record.id()));
         let Ok(mut turn) = within(clock, left, join).await else {
-            return Err(self.give_up(record));
+            return Err(self.give_up(manager, record));
         };
         if turn.rests() {
-            clock.pause(REST.min(self.left(record)?)).await;
+            clock.pause(REST.min(self.left(manager, record)?)).await;
         }
         let handed_over = turn.handed_over();
-        let (seen, at_once) = (self.manager.now(), 0);
+        let (seen, at_once) = (manager.now(), 0);
         self.turn = Some(Box::new(OwnTurn {
             turn,
             seen,
@@ -111,23 +113,24 @@ impl<'m> Retry<'m> {
     /// where it is known: what the store has handed back, or the one before in the queue saved.
     pub(crate) async fn wait(
         &mut self,
+        manager: &SessionManager,
         record: &Record,
         fresh: Option<Arc<Record>>,
     ) -> Result<Option<Arc<Record>>, Error> {
         self.count += 1;
         let Some(turn) = &mut self.turn else {
-            let handed_over = self.line_up(record).await?;
+            let handed_over = self.line_up(manager, record).await?;
             let known = [fresh, handed_over].into_iter().flatten();
             return Ok(known.max_by_key(|record| record.version()));
         };
         // Those of this process queue, so it was another one.
         turn.turn.met_another();
-        let left = self.left(record)?;
+        let left = self.left(manager, record)?;
         let session_limit = (PAUSE_FIRST * 2u32.saturating_pow(self.count)).min(PAUSE_CAP);
         let share = u32::from_le_bytes(random_bytes()?);
         let pause = (session_limit / 1024) * (share % 1024);
         let pause = pause.max(PAUSE_FIRST).min(left);
-        self.manager.calls().clock().pause(pause).await;
+        manager.calls().clock().pause(pause).await;
         // What was fresh is old by now.
         Ok(None)
     }
@@ -142,28 +145,27 @@ impl<'m> Retry<'m> {
     }
 
     /// How much of the commit's time is left.
-    fn left(&mut self, record: &Record) -> Result<Duration, Error> {
-        let now = self.manager.now();
+    fn left(&mut self, manager: &SessionManager, record: &Record) -> Result<Duration, Error> {
+        let now = manager.now();
         // A clock that was set back begins again.
         self.since = self.since.min(now);
         let at_once = self.turn.as_mut().map_or(0, |turn| turn.at_once(now));
-        let left = self
-            .manager
+        let left = manager
             .settings()
             .deadlines
             .commit
             .saturating_sub(now.since(self.since));
         match left.is_zero() || at_once >= MOST_AT_ONCE {
-            true => Err(self.give_up(record)),
+            true => Err(self.give_up(manager, record)),
             false => Ok(left),
         }
     }
 
-    fn give_up(&self, record: &Record) -> Error {
-        let now = self.manager.now();
+    fn give_up(&self, manager: &SessionManager, record: &Record) -> Error {
+        let now = manager.now();
         let waited = now.since(self.since);
         let who = Who::of(record);
-        let events = self.manager.events();
+        let events = manager.events();
         events.contended(Some(&who), self.count, waited, now);
         Error::Contended
     }

@@ -1,11 +1,12 @@
 //! From a plan to one atomic write, and round again on a conflict.
 
+use std::sync::Arc;
+
 use crate::error::{Error, StoreError};
 use crate::event::Who;
 use crate::manager::{Retry, SessionManager, UnknownOnDrop};
-use crate::record::Record;
 use crate::settings::SessionLimit;
-use crate::state::{Cell, MetadataEdits, Phase, Plan, PlannedCreate, PlannedUpdate, SaveKind};
+use crate::state::{Cell, Phase, Plan, PlannedCreate, PlannedUpdate, Renewal, SaveKind};
 use crate::store::{Key, Update, Updated};
 use crate::time::Timestamp;
 
@@ -21,7 +22,7 @@ pub(crate) struct Save<'m> {
     pub(super) cell: &'m Cell,
     kind: SaveKind,
     pub(super) now: Timestamp,
-    pub(super) retry: Retry<'m>,
+    pub(super) retry: Retry,
 }
 
 /// What came of one attempt to write.
@@ -50,26 +51,12 @@ impl SessionManager {
     }
 
     /// [`save`](Self::save) by somebody who has the turn.
-    pub(crate) async fn save_in_turn(&self, cell: &Cell, kind: SaveKind) -> Result<(), Error> {
-        {
-            let mut state = cell.state();
-            state.begin_save();
-            if let Some(unknown) = &state.unknown {
-                return Err(unknown.clone().into());
-            }
-        }
-        if let Some(limit) = self.limit_of(kind) {
-            Box::pin(self.make_room(cell, limit)).await?;
-        }
-        let now = self.now();
-        let save = Save {
-            manager: self,
-            cell,
-            kind,
-            now,
-            retry: Retry::new(self, now),
-        };
-        save.run().await
+    pub(crate) fn save_in_turn<'m>(
+        &'m self,
+        cell: &'m Cell,
+        kind: SaveKind,
+    ) -> impl Future<Output = Result<(), Error>> + 'm {
+        Save::run(self, cell, kind)
     }
 
     /// The limit of sessions that a save of this kind has to look at: only a commit signs in.
@@ -79,62 +66,79 @@ impl SessionManager {
     }
 }
 
-impl Save<'_> {
-    async fn run(mut self) -> Result<(), Error> {
-        let (manager, cell) = (self.manager, self.cell);
+impl<'m> Save<'m> {
+    async fn run(manager: &'m SessionManager, cell: &'m Cell, kind: SaveKind) -> Result<(), Error> {
+        {
+            let mut state = cell.state();
+            state.begin_save();
+            if let Some(unknown) = &state.unknown {
+                return Err(unknown.clone().into());
+            }
+        }
+        if let Some(limit) = manager.limit_of(kind) {
+            Box::pin(manager.make_room(cell, limit)).await?;
+        }
+        let now = manager.now();
+        let retry = Retry::new(now);
+        let mut save = Self {
+            manager,
+            cell,
+            kind,
+            now,
+            retry,
+        };
         let mut look = Look::NotYet;
         loop {
             // Here and not where it is found out: the future would have room for a plan across it.
             if look == Look::Due {
                 look = Look::Done;
-                Box::pin(self.look_again()).await?;
-                self.now = manager.now();
+                Box::pin(save.look_again()).await?;
+                save.now = manager.now();
             }
             // Who signs in as another keeps the old session until the new one is there.
             if manager.delete_pending(cell, SaveKind::Save).await? {
-                self.now = manager.now();
+                save.now = manager.now();
             }
-            let plan = cell.state().plan(self.now, self.kind, manager.settings())?;
-            match plan {
-                Plan::Nothing if look == Look::NotYet && self.outlived_its_response() => {
+            let plan = cell.state().plan(save.now, save.kind, manager.settings())?;
+            // By reference: taken apart, the future would have room for two plans.
+            let written = match &plan {
+                Plan::Nothing if look == Look::NotYet && save.outlived_its_response() => {
                     look = Look::Due;
                     continue;
                 }
                 Plan::Nothing => return Ok(()),
-                Plan::Withhold(reason) => return self.withhold(reason),
+                Plan::Withhold(reason) => return save.withhold(reason),
                 Plan::End => {
                     cell.state().destroy();
                     continue;
                 }
-                Plan::Create(planned) => {
-                    if let Attempt::Wrote(key, _) = self.create(&planned).await? {
-                        let signed_in = planned.signed_in();
-                        self.created(planned, key);
-                        self.keep_to_limit(signed_in).await?;
-                        break;
+                Plan::Create(planned) => save.create(planned).await,
+                Plan::Update(planned) => save.update(planned).await,
+                Plan::Reload(planned) => Box::pin(save.reload(planned)).await,
+            };
+            match written {
+                Ok(Attempt::Wrote(key, version)) => {
+                    let counted = save.counted(&plan);
+                    save.acknowledge(plan, key, version);
+                    if let Some((limit, who)) = counted {
+                        Box::pin(manager.keep_to_limit(cell, limit, &who)).await?;
                     }
+                    break;
                 }
-                Plan::Update(planned) => match self.update(&planned).await {
-                    Ok(Attempt::Wrote(key, version)) => {
-                        let signed_in = planned.signed_in();
-                        self.updated(planned, key, version);
-                        self.keep_to_limit(signed_in).await?;
-                        break;
+                Ok(Attempt::Unneeded) => break,
+                Ok(Attempt::Again) => {}
+                Err(error) if plan.may_fail(save.kind) && !matches!(error, Error::Gone) => {
+                    let who = cell.state().unwritten();
+                    if let Some(who) = who {
+                        manager.events().unwritten(&who, &error, save.now);
                     }
-                    Ok(Attempt::Unneeded) => break,
-                    Ok(Attempt::Again) => {}
-                    Err(error) if planned.may_fail(self.kind) => return self.unwritten(error),
-                    Err(error) => return Err(error),
-                },
-                Plan::Reload(planned) => match Box::pin(self.reload(&planned)).await {
-                    Ok(_) => {}
-                    Err(error) if planned.may_fail(self.kind) => return self.unwritten(error),
-                    Err(error) => return Err(error),
-                },
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
             }
-            self.now = manager.now();
+            save.now = manager.now();
         }
-        manager.delete_pending(cell, self.kind).await.map(drop)
+        manager.delete_pending(cell, save.kind).await.map(drop)
     }
 
     /// Whether a handler saves after the response has left. If there is nothing to write, nobody
@@ -155,18 +159,6 @@ impl Save<'_> {
             state.who()
         };
         self.manager.events().unsaved(who.as_ref(), reason, now);
-        Ok(())
-    }
-
-    /// Maintenance that fails costs nobody their response.
-    fn unwritten(&self, error: Error) -> Result<(), Error> {
-        if matches!(error, Error::Gone) {
-            return Err(error);
-        }
-        let who = self.cell.state().unwritten();
-        if let Some(who) = who {
-            self.manager.events().unwritten(&who, &error, self.now);
-        }
         Ok(())
     }
 
@@ -196,7 +188,7 @@ impl Save<'_> {
 
     /// One attempt to update.
     async fn update(&mut self, planned: &PlannedUpdate) -> Result<Attempt, Error> {
-        if self.retry.would_overtake(planned.record.id) && !planned.is_maintenance() {
+        if self.retry.would_overtake(self.manager, planned.record.id) && !planned.is_maintenance() {
             return Box::pin(self.line_up(planned)).await;
         }
         let update = Update {
@@ -218,41 +210,35 @@ impl Save<'_> {
         }
     }
 
-    /// Takes note of a creation.
-    fn created(&self, planned: PlannedCreate, key: Key) {
-        let (record, metadata) = (planned.record.clone(), planned.metadata.clone());
-        self.cell.state().created(planned, key);
-        self.manager.events().created(&record, self.now);
-        self.note_renewal(&record, &metadata);
+    /// Who signs in by this plan, where the sessions of a principal are limited.
+    fn counted(&self, plan: &Plan) -> Option<(SessionLimit, Who)> {
+        self.manager.settings().session_limit.zip(plan.signed_in())
     }
 
-    /// Takes note of an update.
-    fn updated(&self, planned: PlannedUpdate, key: Key, version: u64) {
-        let (record, metadata) = (planned.record.clone(), planned.metadata.clone());
-        let rotates = planned.rotates();
-        let settings = self.manager.settings();
-        self.cell.state().updated(planned, key, version, settings);
-        self.note_renewal(&record, &metadata);
-        if rotates {
-            self.manager.events().rotated(&record, self.now);
-        }
-    }
-
-    fn note_renewal(&self, record: &Record, metadata: &MetadataEdits) {
-        if metadata.renews() {
-            let signed_in = metadata.sign_in.is_some();
-            self.manager.events().renewed(record, signed_in, self.now);
-        }
-    }
-
-    /// After a sign-in: ends the sessions of the principal that are too many.
-    async fn keep_to_limit(&self, signed_in: Option<Who>) -> Result<(), Error> {
-        match self.manager.settings().session_limit.zip(signed_in) {
-            Some((limit, who)) => {
-                let keeping = self.manager.keep_to_limit(self.cell, limit, &who);
-                Box::pin(keeping).await
+    /// Takes note of what was written.
+    fn acknowledge(&self, plan: Plan, key: Key, version: u64) {
+        let (events, now) = (self.manager.events(), self.now);
+        let (record, renewal) = match plan {
+            Plan::Create(planned) => {
+                let written = (Arc::clone(&planned.record), planned.metadata.renewal());
+                self.cell.state().created(planned, key);
+                events.created(&written.0, now);
+                written
             }
-            None => Ok(()),
+            Plan::Update(planned) => {
+                let written = (Arc::clone(&planned.record), planned.metadata.renewal());
+                let rotates = planned.rotates();
+                let settings = self.manager.settings();
+                self.cell.state().updated(planned, key, version, settings);
+                if rotates {
+                    events.rotated(&written.0, now);
+                }
+                written
+            }
+            Plan::Nothing | Plan::Withhold(_) | Plan::Reload(_) | Plan::End => return,
+        };
+        if let Some(renewal) = renewal {
+            events.renewed(&record, renewal == Renewal::SignIn, now);
         }
     }
 }

@@ -129,9 +129,7 @@ impl SessionManager {
         };
         let answer = self.calls().load(&key, arrival.now).await;
         let record = self.readable(&key, answer, arrival.now)?;
-        // Nothing but a flag is kept while a reuse is dealt with: every handler's future has room
-        // for it.
-        let barred = match self.judge(key, presented, record, *arrival) {
+        let (record, barred) = match self.judge(key, presented, record, *arrival) {
             Opens::Session(stored) => return Ok(Opened::live(stored)),
             Opens::Expired => {
                 return Ok(Opened {
@@ -139,17 +137,12 @@ impl SessionManager {
                     ..Opened::default()
                 });
             }
-            Opens::Reused { record, barred } => {
-                barred | Box::pin(self.reused(&record, arrival.now)).await?
-            }
-            Opens::Barred => true,
-            Opens::Nothing => false,
+            Opens::Barred => return Ok(self.nothing_live(&[token], true)),
+            Opens::Nothing => return Ok(self.nothing_live(&[token], false)),
+            Opens::Reused { record, barred } => (record, barred),
         };
-        Ok(Opened {
-            form_seed: self.form_seed(&[token], barred),
-            current: bar(barred),
-            expired: false,
-        })
+        let ended = Box::pin(self.reused(&record, arrival.now)).await?;
+        Ok(self.nothing_live(&[token], barred || ended))
     }
 
     async fn open_any(&self, tokens: &[&str], arrival: Arrival) -> Result<Opened, Error> {
@@ -210,11 +203,22 @@ impl SessionManager {
                 ..Opened::live(stored)
             },
             None => Opened {
-                form_seed: self.form_seed(&ours, barred),
-                current: bar(barred),
                 expired,
+                ..self.nothing_live(&ours, barred)
             },
         })
+    }
+
+    /// What these tokens open, where none opens a live session.
+    fn nothing_live(&self, tokens: &[&str], barred: bool) -> Opened {
+        Opened {
+            current: match barred {
+                true => Current::Barred(Vec::new()),
+                false => Current::New,
+            },
+            form_seed: self.form_seed(tokens, barred),
+            expired: false,
+        }
     }
 
     /// What can be used of the store's answer to a load.
@@ -244,14 +248,6 @@ impl SessionManager {
     fn form_seed(&self, tokens: &[&str], barred: bool) -> Option<[u8; 16]> {
         let ours = barred || !self.settings().is_sealed();
         (ours && !tokens.is_empty()).then(|| seed_of(tokens))
-    }
-}
-
-/// What a request works on whose tokens open nothing.
-fn bar(barred: bool) -> Current {
-    match barred {
-        true => Current::Barred(Vec::new()),
-        false => Current::New,
     }
 }
 

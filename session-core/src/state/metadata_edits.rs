@@ -24,6 +24,14 @@ pub(crate) struct MetadataEdits {
     pub(crate) csrf_seed: Option<[u8; 16]>,
 }
 
+/// Why a session is renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    SignIn,
+    /// The handler asked for it without signing anybody in.
+    Asked,
+}
+
 /// What a request asked for last, stored or not: a new session has it.
 #[derive(Clone, Default)]
 pub(crate) struct Requested {
@@ -37,7 +45,16 @@ impl MetadataEdits {
     }
 
     pub(crate) fn renews(&self) -> bool {
-        self.renew || self.sign_in.is_some()
+        self.renewal().is_some()
+    }
+
+    /// Why the session gets a new token and the next epoch, if it does.
+    pub(crate) fn renewal(&self) -> Option<Renewal> {
+        match (&self.sign_in, self.renew) {
+            (Some(_), _) => Some(Renewal::SignIn),
+            (None, true) => Some(Renewal::Asked),
+            (None, false) => None,
+        }
     }
 
     /// The time of an authentication that follows all that are known of.

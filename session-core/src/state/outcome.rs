@@ -125,8 +125,10 @@ impl State {
     /// sealed one is its own proof.
     pub(crate) fn to_confirm(&self) -> Option<(Key, Basis)> {
         let stored = self.stored()?;
-        let confirms = stored.announce == Announce::Confirm && stored.key.id().is_some();
-        self.basis().filter(|_| confirms)
+        match stored.announce == Announce::Confirm && stored.key.id().is_some() {
+            true => self.basis(),
+            false => None,
+        }
     }
 
     /// The token is not sent: it is not known whether the session still is.

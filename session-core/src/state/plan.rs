@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::crypto::random_bytes_of_three;
 use crate::error::Error;
+use crate::event::Who;
 use crate::record::{Record, SessionId};
 use crate::settings::Settings;
 use crate::state::{
     Basis, Current, Due, MetadataEdits, Phase, PlannedCreate, PlannedReload, PlannedUpdate,
-    SaveKind, Savepoint, State, Stored, TokenChange, TokenState,
+    Renewal, SaveKind, Savepoint, State, Stored, TokenChange, TokenState,
 };
 use crate::store::Metadata;
 use crate::time::Timestamp;
@@ -25,6 +26,28 @@ pub(crate) enum Plan {
     Reload(PlannedReload),
     /// The session gets a lifetime that is over: it ends.
     End,
+}
+
+impl Plan {
+    /// Who signs in by it.
+    pub(crate) fn signed_in(&self) -> Option<Who> {
+        let (metadata, record) = match self {
+            Self::Create(planned) => (&planned.metadata, &planned.record),
+            Self::Update(planned) => (&planned.metadata, &planned.record),
+            Self::Nothing | Self::Withhold(_) | Self::Reload(_) | Self::End => return None,
+        };
+        (metadata.renewal() == Some(Renewal::SignIn)).then(|| Who::of(record))
+    }
+
+    /// Whether nothing is lost if it fails: no handler asked for what it writes.
+    pub(crate) fn may_fail(&self, kind: SaveKind) -> bool {
+        let is_maintenance = match self {
+            Self::Update(planned) => planned.is_maintenance(),
+            Self::Reload(planned) => planned.is_maintenance,
+            Self::Nothing | Self::Withhold(_) | Self::Create(_) | Self::End => false,
+        };
+        is_maintenance && kind != SaveKind::Save
+    }
 }
 
 const KEEPING_TOKEN: &str = "the response cannot carry a new token";

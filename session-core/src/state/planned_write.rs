@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::event::Who;
 use crate::record::Record;
-use crate::state::{Basis, MetadataEdits, SaveKind, Savepoint};
+use crate::state::{Basis, MetadataEdits, Savepoint};
 use crate::store::{Changes, Key, Metadata};
 use crate::token::Secret;
 
@@ -53,21 +52,6 @@ pub(crate) enum TokenChange {
     Replace(Secret),
 }
 
-impl PlannedCreate {
-    /// Who signs in by it.
-    pub(crate) fn signed_in(&self) -> Option<Who> {
-        let signs_in = self.metadata.sign_in.is_some();
-        signs_in.then(|| Who::of(&self.record))
-    }
-}
-
-impl PlannedReload {
-    /// Whether nothing is lost if it fails.
-    pub(crate) fn may_fail(&self, kind: SaveKind) -> bool {
-        self.is_maintenance && kind != SaveKind::Save
-    }
-}
-
 impl PlannedUpdate {
     /// What it was planned for.
     pub(crate) fn basis(&self) -> Basis {
@@ -83,20 +67,9 @@ impl PlannedUpdate {
         self.changes.keeps_values() && self.metadata.is_empty()
     }
 
-    /// Whether nothing is lost if it fails.
-    pub(crate) fn may_fail(&self, kind: SaveKind) -> bool {
-        kind != SaveKind::Save && self.is_maintenance()
-    }
-
     /// Whether it rotates or confirms a token.
     pub(crate) fn moves_tokens(&self) -> bool {
         self.changes.metadata() == Metadata::Replaced
-    }
-
-    /// Who signs in by it.
-    pub(crate) fn signed_in(&self) -> Option<Who> {
-        let signs_in = self.metadata.sign_in.is_some();
-        signs_in.then(|| Who::of(&self.record))
     }
 
     /// Whether it puts a successor beside the token by the schedule.

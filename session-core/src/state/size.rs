@@ -1,6 +1,6 @@
 //! What limits count.
 
-use crate::record::{Value, entry_size};
+use crate::record::{Value, Values, entry_size};
 
 /// Bytes and number of the entries that a handler sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,6 +10,13 @@ pub(crate) struct Size {
 }
 
 impl Size {
+    pub(crate) fn of(values: &Values) -> Self {
+        Self {
+            bytes: values.size(),
+            count: values.len(),
+        }
+    }
+
     pub(crate) fn with(self, key: &str, value: &Value) -> Self {
         Self {
             bytes: self.bytes + entry_size(key, value),

@@ -64,12 +64,15 @@ pub(crate) struct Basis {
 
 impl State {
     pub(crate) fn opened(current: Current) -> Self {
-        let mut state = Self {
-            current,
-            ..Self::default()
+        let size = match &current {
+            Current::Stored(stored) => Size::of(&stored.record.values),
+            Current::New | Current::Barred(_) => Size::default(),
         };
-        state.measure();
-        state
+        Self {
+            current,
+            size,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn stored(&self) -> Option<&Stored> {

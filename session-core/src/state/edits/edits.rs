@@ -100,10 +100,7 @@ impl Edits {
     /// The size of the entries that a handler sees.
     pub(crate) fn measure(&self, stored: Option<&Values>) -> Size {
         let visible = self.visible(stored);
-        let mut size = visible.map_or(Size::default(), |values| Size {
-            bytes: values.size(),
-            count: values.len(),
-        });
+        let mut size = visible.map(Size::of).unwrap_or_default();
         for entry in self.changing() {
             let key = &entry.key;
             size = size.without(key, visible.and_then(|values| values.get(key)));
