@@ -8,7 +8,8 @@ use tracing::{debug, info, trace, warn};
 
 use crate::error::{Error, StoreError};
 use crate::event::{
-    Event, EventKind, OptionalObserver, RecentIds, Refusal, Subject, Throttles, Who,
+    AfterReuse, Event, EventKind, OptionalObserver, RecentIds, Refusal, Renewal, Subject,
+    Throttles, Who,
 };
 use crate::record::{Record, SessionId};
 use crate::time::Timestamp;
@@ -114,7 +115,8 @@ impl Events {
         });
     }
 
-    pub(crate) fn renewed(&self, record: &Record, signed_in: bool, now: Timestamp) {
+    pub(crate) fn renewed(&self, record: &Record, renewal: Renewal, now: Timestamp) {
+        let signed_in = renewal == Renewal::SignIn;
         let reason = if signed_in { "signed in" } else { "renewed" };
         self.emit(EventKind::Renewed, record, reason, now, |suppressed| {
             let session = record.id.short();
@@ -127,10 +129,11 @@ impl Events {
         self.observe(EventKind::Rotated, record, "", now);
     }
 
-    pub(crate) fn reused(&self, record: &Record, revokes: bool, now: Timestamp) {
-        let reason = match revokes {
-            true => "the session ends",
-            false => "the session stays",
+    pub(crate) fn reused(&self, record: &Record, then: AfterReuse, now: Timestamp) {
+        let revokes = then == AfterReuse::SessionEnds;
+        let reason = match then {
+            AfterReuse::SessionEnds => "the session ends",
+            AfterReuse::SessionStays => "the session stays",
         };
         self.emit(EventKind::Reused, record, reason, now, |suppressed| {
             warn!(target: TARGET, session = %record.id.short(), revokes, suppressed,

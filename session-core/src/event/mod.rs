@@ -14,6 +14,7 @@
 //!   and forged tokens cannot suppress other lines.
 //! - **Each process reports an expiry once**, though a client can present the token for ever.
 
+mod cause;
 mod events;
 mod observer;
 mod recent;
@@ -21,6 +22,7 @@ mod refusal;
 mod throttle;
 mod who;
 
+pub(crate) use cause::{AfterReuse, Renewal};
 pub(crate) use events::Events;
 pub(crate) use observer::OptionalObserver;
 pub use observer::{Event, EventKind, Observer};

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::event::Who;
+use crate::event::{AfterReuse, Who};
 use crate::manager::SessionManager;
 use crate::record::{EndReason, Record};
 use crate::store::{Changes, Key, Metadata, Update, Updated};
@@ -16,11 +16,15 @@ use crate::time::Timestamp;
 const MOST_CLOSINGS: u32 = 16;
 
 impl SessionManager {
-    /// A rotated token came back, and no other one: somebody has a copy. Whether the session ended
-    /// for it.
+    /// A rotated token came back, and no other one: somebody has a copy. Whether the session ends
+    /// for it, by the policy.
     pub(crate) async fn reused(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
         let revokes = self.settings().on_reuse.revokes();
-        self.events().reused(record, revokes, now);
+        let then = match revokes {
+            true => AfterReuse::SessionEnds,
+            false => AfterReuse::SessionStays,
+        };
+        self.events().reused(record, then, now);
         if revokes && self.end_epoch(record, now).await? {
             let principal = record.principal();
             let reason = "a rotated token came back";

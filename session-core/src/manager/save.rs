@@ -6,7 +6,7 @@ use crate::error::{Error, StoreError};
 use crate::event::Who;
 use crate::manager::{Retry, SessionManager, UnknownOnDrop};
 use crate::settings::SessionLimit;
-use crate::state::{Cell, Phase, Plan, PlannedCreate, PlannedUpdate, Renewal, SaveKind};
+use crate::state::{Cell, Phase, Plan, PlannedCreate, PlannedUpdate, SaveKind};
 use crate::store::{Key, Update, Updated};
 use crate::time::Timestamp;
 
@@ -238,7 +238,7 @@ impl<'m> Save<'m> {
             Plan::Nothing | Plan::Withhold(_) | Plan::Reload(_) | Plan::End => return,
         };
         if let Some(renewal) = renewal {
-            events.renewed(&record, renewal == Renewal::SignIn, now);
+            events.renewed(&record, renewal, now);
         }
     }
 }

@@ -216,6 +216,7 @@ impl TokenHistory {
     }
 
     /// The index of the token of this hash, compared in constant time.
+    #[inline]
     fn position(&self, hash: &[u8; 32]) -> Option<usize> {
         self.0.iter().position(|token| is_equal(&token.hash, hash))
     }

@@ -69,7 +69,8 @@ impl SessionManager {
     ///
     /// [`Error::Store`] if the store fails or does not answer within its deadline.
     pub async fn open(&self, tokens: &[&str]) -> Result<Session, Error> {
-        self.open_at(tokens, self.now()).await
+        let now = self.now();
+        self.open_as_of(tokens, Arrival::new(now, now)).await
     }
 
     /// [`open`](Self::open) for a request that arrived earlier, as told by [`now`](Self::now) then:
@@ -107,6 +108,10 @@ impl SessionManager {
     /// As `open`.
     pub async fn open_at(&self, tokens: &[&str], arrived: Timestamp) -> Result<Session, Error> {
         let arrival = Arrival::new(arrived, self.now());
+        self.open_as_of(tokens, arrival).await
+    }
+
+    async fn open_as_of(&self, tokens: &[&str], arrival: Arrival) -> Result<Session, Error> {
         let sealed = tokens.iter().any(|token| self.may_be_sealed(token));
         let opened = match tokens {
             [] => Opened::default(),
@@ -137,12 +142,12 @@ impl SessionManager {
                     ..Opened::default()
                 });
             }
-            Opens::Barred => return Ok(self.nothing_live(&[token], true)),
-            Opens::Nothing => return Ok(self.nothing_live(&[token], false)),
+            Opens::Barred => return Ok(self.nothing_live(&[token], Current::barred())),
+            Opens::Nothing => return Ok(self.nothing_live(&[token], Current::New)),
             Opens::Reused { record, barred } => (record, barred),
         };
-        let ended = Box::pin(self.reused(&record, arrival.now)).await?;
-        Ok(self.nothing_live(&[token], barred || ended))
+        let ends = Box::pin(self.reused(&record, arrival.now)).await?;
+        Ok(self.nothing_live(&[token], Current::barred_if(barred || ends)))
     }
 
     async fn open_any(&self, tokens: &[&str], arrival: Arrival) -> Result<Opened, Error> {
@@ -191,11 +196,7 @@ impl SessionManager {
         }
         if live.len() > 1 {
             self.events().refused(Refusal::Ambiguous, now);
-            return Ok(Opened {
-                current: Current::Barred(live),
-                form_seed: self.form_seed(&ours, true),
-                ..Opened::default()
-            });
+            return Ok(self.nothing_live(&ours, Current::Barred(live)));
         }
         Ok(match live.pop() {
             Some(stored) => Opened {
@@ -204,19 +205,16 @@ impl SessionManager {
             },
             None => Opened {
                 expired,
-                ..self.nothing_live(&ours, barred)
+                ..self.nothing_live(&ours, Current::barred_if(barred))
             },
         })
     }
 
     /// What these tokens open, where none opens a live session.
-    fn nothing_live(&self, tokens: &[&str], barred: bool) -> Opened {
+    fn nothing_live(&self, tokens: &[&str], current: Current) -> Opened {
         Opened {
-            current: match barred {
-                true => Current::Barred(Vec::new()),
-                false => Current::New,
-            },
-            form_seed: self.form_seed(tokens, barred),
+            form_seed: self.form_seed(tokens, &current),
+            current,
             expired: false,
         }
     }
@@ -245,8 +243,8 @@ impl SessionManager {
 
     /// What CSRF tokens are derived from where these tokens open nothing. A sealed one is known to
     /// be ours only if it opens.
-    fn form_seed(&self, tokens: &[&str], barred: bool) -> Option<[u8; 16]> {
-        let ours = barred || !self.settings().is_sealed();
+    fn form_seed(&self, tokens: &[&str], current: &Current) -> Option<[u8; 16]> {
+        let ours = matches!(current, Current::Barred(_)) || !self.settings().is_sealed();
         (ours && !tokens.is_empty()).then(|| seed_of(tokens))
     }
 }

@@ -4,6 +4,7 @@ use bytestring::ByteString;
 
 use crate::crypto::random_bytes;
 use crate::error::Error;
+use crate::event::Renewal;
 use crate::record::{Lifetime, Record};
 use crate::settings::Settings;
 use crate::state::SaveKind;
@@ -22,14 +23,6 @@ pub(crate) struct MetadataEdits {
     /// The seed of the session that is to be stored, or renewed, where a CSRF token was asked for
     /// before.
     pub(crate) csrf_seed: Option<[u8; 16]>,
-}
-
-/// Why a session is renewed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Renewal {
-    SignIn,
-    /// The handler asked for it without signing anybody in.
-    Asked,
 }
 
 /// What a request asked for last, stored or not: a new session has it.

@@ -50,7 +50,7 @@ pub(crate) use deletion::{DeletedBy, PendingDeletion};
 pub(crate) use edits::{Edits, Mark, OwnValues, Removal, Savepoint, UpdateFn};
 pub(crate) use flashes::{FLASH_PREFIX, Flashes};
 pub(crate) use guest::Guest;
-pub(crate) use metadata_edits::{MetadataEdits, Renewal, Requested};
+pub(crate) use metadata_edits::{MetadataEdits, Requested};
 pub(crate) use plan::Plan;
 pub(crate) use planned_write::{PlannedCreate, PlannedReload, PlannedUpdate, TokenChange};
 pub(crate) use save_kind::SaveKind;

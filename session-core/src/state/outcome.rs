@@ -105,7 +105,7 @@ impl State {
     /// goes on, with this request's own values.
     pub(crate) fn gone(&mut self) -> Option<Who> {
         let who = self.who();
-        self.current = Current::Barred(Vec::new());
+        self.current = Current::barred();
         match self.metadata.sign_in {
             Some(_) => self.edits.start_over(),
             None => self.discard(),
@@ -140,6 +140,7 @@ impl State {
 
     /// What the client is to be told of what has been written, once. `sign` makes a session's
     /// token.
+    #[inline]
     pub(crate) fn announcement(
         &mut self,
         now: Timestamp,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::crypto::random_bytes_of_three;
 use crate::error::Error;
-use crate::event::Who;
+use crate::event::{Renewal, Who};
 use crate::record::{Record, SessionId};
 use crate::settings::Settings;
 use crate::state::{
     Basis, Current, Due, MetadataEdits, Phase, PlannedCreate, PlannedReload, PlannedUpdate,
-    Renewal, SaveKind, Savepoint, State, Stored, TokenChange, TokenState,
+    SaveKind, Savepoint, State, Stored, TokenChange, TokenState,
 };
 use crate::store::Metadata;
 use crate::time::Timestamp;
@@ -176,7 +176,11 @@ impl State {
         // A save before the response leaves maintenance to the commit, unless it writes anyway.
         let maintains = kind != SaveKind::Save || has_edits;
         let touches = due.touch && (maintains || self.phase != Phase::Open);
-        let step = self.token_step(stored, &metadata, due, kind, touches, settings);
+        let due = Due {
+            touch: touches,
+            ..due
+        };
+        let step = self.token_step(stored, &metadata, due, kind, settings);
         let owed = step == TokenStep::Owe;
         let set_back = touches && old.is_ahead(now);
         let replaces = !metadata.is_empty()
@@ -267,13 +271,12 @@ impl State {
         metadata: &MetadataEdits,
         due: Due,
         kind: SaveKind,
-        touches: bool,
         settings: &Settings,
     ) -> TokenStep {
         let maintenance = stored.token.maintenance();
         let rotates = settings.rotation.is_on();
         let lifetime = metadata.lifetime.unwrap_or(stored.record.lifetime);
-        let writes = touches || !metadata.is_empty();
+        let writes = due.touch || !metadata.is_empty();
         // Another `Max-Age`, or the token signed with the newest key. Where tokens rotate, the
         // `Max-Age` moves with them.
         let news = lifetime != stored.record.lifetime

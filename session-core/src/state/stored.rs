@@ -23,6 +23,21 @@ pub(crate) enum Current {
     Stored(Stored),
 }
 
+impl Current {
+    /// A request whose session ended or was renewed meanwhile.
+    pub(crate) const fn barred() -> Self {
+        Self::Barred(Vec::new())
+    }
+
+    /// What a request works on whose tokens open nothing.
+    pub(crate) const fn barred_if(barred: bool) -> Self {
+        match barred {
+            true => Self::barred(),
+            false => Self::New,
+        }
+    }
+}
+
 /// A session as it was loaded, or last saved.
 pub(crate) struct Stored {
     pub(crate) key: Key,
@@ -114,6 +129,7 @@ impl Stored {
     }
 
     /// What is due at `now`.
+    #[inline]
     pub(crate) fn due(&self, now: Timestamp) -> Due {
         let maintenance = self.token.maintenance();
         Due {
@@ -158,6 +174,7 @@ impl TokenState {
     }
 
     /// What the token asks of the commit.
+    #[inline]
     pub(crate) fn maintenance(&self) -> TokenMaintenance {
         match self {
             Self::Presented { maintenance, .. } => *maintenance,

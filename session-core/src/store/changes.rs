@@ -123,11 +123,10 @@ impl Changes {
     }
 
     /// From entries that are sorted by key, each key once.
-    pub(crate) fn from_sorted(cleared: bool, values: Vec<Change>) -> Self {
+    pub(crate) fn from_sorted(values: Vec<Change>) -> Self {
         Self {
-            cleared,
             values,
-            metadata: Metadata::Unchanged,
+            ..Self::default()
         }
     }
 

@@ -137,6 +137,7 @@ impl Rotation {
     }
 
     /// The age at which a token of a session with this lifetime gets a successor.
+    #[inline]
     fn interval(&self, lifetime: Lifetime) -> Option<Duration> {
         let longest = match lifetime.is_persistent() {
             true => lifetime.idle() / 2,
@@ -146,6 +147,7 @@ impl Rotation {
     }
 
     /// What the tokens of this session are judged by.
+    #[inline]
     pub(crate) fn rules_for(&self, record: &Record) -> TokenRules {
         TokenRules {
             epoch: record.epoch,

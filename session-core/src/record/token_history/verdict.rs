@@ -122,6 +122,7 @@ impl TokenHistory {
     /// no, MAC   earlier  retired for 60 s or longer                 Former                11, 12
     /// no MAC    -        unknown                                    Unknown               3
     /// ```
+    #[inline]
     pub(crate) fn judge(
         &self,
         hash: &[u8; 32],
@@ -167,6 +168,7 @@ impl TokenHistory {
         }
     }
 
+    #[inline]
     fn current(&self, at: usize, rules: &TokenRules) -> TokenMaintenance {
         let waiting = self
             .0

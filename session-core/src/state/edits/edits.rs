@@ -185,7 +185,11 @@ impl Edits {
             }
             changed.push((entry.key.clone(), entry.current.clone()));
         }
-        Changes::from_sorted(self.cleared.is_some(), changed)
+        let changes = Changes::from_sorted(changed);
+        match self.cleared {
+            Some(_) => changes.clear(),
+            None => changes,
+        }
     }
 
     /// Whether the handler put back exactly what it had cleared.
