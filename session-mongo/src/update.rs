@@ -5,7 +5,8 @@
 //!   somebody else has written since, an update that may merge is then put on whatever version is
 //!   there, by a `findAndModify` that hands back the new version. If that matched nothing either,
 //!   the record is read, and `Update::apply_to` decides as it does for a store in memory. What it
-//!   lets pass is written on the version that was read.
+//!   lets pass is written on the version that was read. An update that may merge and whose result
+//!   exceeds the limits, as after limits were lowered, begins with the `findAndModify`.
 //! - **A merge counts sizes too high.** It does not know what it overwrites, so it adds all that it
 //!   sets. Where the sum may exceed a limit it matches nothing, and the way through `apply_to`
 //!   counts again. So limits cost no read, unless one merge adds half of what a session may hold.
@@ -57,15 +58,24 @@ impl OneUpdate<'_> {
     async fn run(&self) -> Result<Updated, StoreError> {
         let until = Instant::now() + self.sessions.deadline;
         let Update {
-            record, expected, ..
+            record,
+            changes,
+            expected,
+            limits,
+            ..
         } = self.update;
-        let version = expected.unwrap_or(self.update.base_version());
-        if self.replace(version, record).await? {
-            return Ok(self.saved(record.version()));
+        let merges = expected.is_none() && changes.metadata() != Metadata::Replaced;
+        // What was stored under larger limits is merged at once, and costs no command more.
+        let within_limits = limits
+            .check(record.limited_size(), record.values().len())
+            .is_ok();
+        if within_limits || !merges {
+            let version = expected.unwrap_or(self.update.base_version());
+            if self.replace(version, record).await? {
+                return Ok(self.saved(record.version()));
+            }
         }
-        if expected.is_none()
-            && let Some(version) = self.merge().await?
-        {
+        if merges && let Some(version) = self.merge().await? {
             return Ok(self.saved(version));
         }
         // The session is gone or of another version, a limit was near, or somebody changed the

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::{Directive, Ended, KeyRing, ManualClock, Session, SessionManager, SessionStore};
+use session_core::{
+    Directive, Ended, KeyRing, Limits, ManualClock, Session, SessionManager, SessionStore,
+};
 use session_tests::servers::MongoServer;
 use session_tests::{PATIENT, anonymous, numbers, open, patient, token_of};
 
@@ -182,4 +184,40 @@ async fn the_commands_of_two_at_once() {
         .await
         .unwrap();
     assert_eq!(told, Directive::Nothing);
+}
+
+/// A session that was stored under larger limits costs no command more, whether others have written
+/// meanwhile or not.
+#[tokio::test]
+async fn the_commands_of_a_session_that_exceeds_its_limits() {
+    let server = MongoServer::start();
+    let (_, watch, store) = watched(&server.uri()).await;
+    let larger = patient(store.clone());
+    let limits = Limits {
+        keys: 1,
+        ..Limits::default()
+    };
+    let builder = SessionManager::builder(store).deadlines(PATIENT);
+    let smaller = builder.limits(limits).build().unwrap();
+    let token = session_tests::create(&larger, [("a", 0), ("b", 0), ("c", 0), ("d", 0)]).await;
+
+    let session = open(&smaller, &token).await;
+    assert!(session.remove("b"));
+    let commit = smaller.commit(&session);
+    watch
+        .costs("its version", "findAndModify", commit)
+        .await
+        .unwrap();
+
+    let (first, second) = (open(&larger, &token).await, open(&smaller, &token).await);
+    insert(&first, "a", 1);
+    larger.commit(&first).await.unwrap();
+    assert!(second.remove("c"));
+    let commit = smaller.commit(&second);
+    watch
+        .costs("another version", "findAndModify", commit)
+        .await
+        .unwrap();
+    let stored = numbers(&open(&larger, &token).await);
+    assert_eq!(stored.into_values().collect::<Vec<_>>(), [1, 0]);
 }
