@@ -1,7 +1,7 @@
 //! Keys, random bytes, and strict base64url.
 //!
 //! It stands below everything that knows of sessions: what it returns are bytes and keys, and its
-//! errors name no session. It has no decision that ARCHITECTURE.md would list.
+//! errors name no session.
 
 mod base64url;
 mod keys;
