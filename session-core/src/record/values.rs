@@ -159,7 +159,12 @@ impl Values {
             self.bytes += entry_size(key, value);
         }
         match self.overlay.binary_search_by(|(other, _)| other.cmp(key)) {
+            // A removal that hides nothing would only take room.
+            Ok(at) if value.is_none() && self.in_base(key).is_none() => {
+                self.overlay.remove(at);
+            }
             Ok(at) => self.overlay[at].1 = value,
+            Err(_) if value.is_none() && self.in_base(key).is_none() => {}
             Err(at) => {
                 let hides = self.in_base(key);
                 let hidden = hides.map_or(0, |(key, value)| entry_size(key, value));

@@ -188,6 +188,22 @@ fn a_large_value_that_was_replaced_is_not_held_on_to() {
     );
 }
 
+/// What is removed again, or was never there, hides no entry, so nothing of it stays.
+#[test]
+fn a_removal_leaves_nothing_where_there_is_nothing_to_hide() {
+    let base = entries(&[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]);
+    let added = base.with(&[("new".into(), Some(json("5")))]);
+    assert_eq!(added.overlay.len(), 1);
+    for removed in [&base, &added].map(|values| values.with(&[("new".into(), None)])) {
+        assert!(removed.overlay.is_empty(), "{:?}", removed.overlay);
+        assert!(Arc::ptr_eq(
+            removed.base.as_ref().unwrap(),
+            base.base.as_ref().unwrap()
+        ));
+        assert_eq!((removed.size(), removed), (base.size(), base.clone()));
+    }
+}
+
 #[test]
 fn sizes_are_summed() {
     assert_eq!(entry_size("key", &json("12345")), 3 + 5 + 9);
