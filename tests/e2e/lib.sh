@@ -1,7 +1,7 @@
-# shellcheck shell=bash What the scripts here share: servers of the guestbook example, a browser
-# made of curl and a cookie jar, checks. GUESTBOOK names the example's binary. Prints "ok ..." or
-# "not ok ..." for each check. Needs curl 7.79 or newer, which takes 127.0.0.1 for secure as
-# browsers do.
+# shellcheck shell=bash
+# What the scripts here share: servers of the guestbook example, a browser made of curl and a cookie
+# jar, checks. GUESTBOOK names the example's binary. Prints "ok ..." or "not ok ..." for each check.
+# Needs curl 7.79 or newer, which takes 127.0.0.1 for secure as browsers do.
 
 # The servers log all they can, and no token may be in it.
 export RUST_LOG=trace
