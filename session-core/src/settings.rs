@@ -8,8 +8,7 @@ use crate::error::Error;
 use crate::record::{Codec, Lifetime, LimitExceeded, Limits, Record, SessionId};
 use crate::store::Capability;
 use crate::time::Timestamp;
-use crate::token::Rotation;
-use crate::token::Secret;
+use crate::token::{Rotation, Secret};
 
 /// What every session of a manager goes by.
 #[derive(Debug)]

@@ -126,9 +126,9 @@ impl Retry {
         // Those of this process queue, so it was another one.
         turn.turn.met_another();
         let left = self.left(manager, record)?;
-        let session_limit = (PAUSE_FIRST * 2u32.saturating_pow(self.count)).min(PAUSE_CAP);
+        let longest = (PAUSE_FIRST * 2u32.saturating_pow(self.count)).min(PAUSE_CAP);
         let share = u32::from_le_bytes(random_bytes()?);
-        let pause = (session_limit / 1024) * (share % 1024);
+        let pause = (longest / 1024) * (share % 1024);
         let pause = pause.max(PAUSE_FIRST).min(left);
         manager.calls().clock().pause(pause).await;
         // What was fresh is old by now.

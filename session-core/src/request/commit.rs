@@ -137,6 +137,7 @@ impl SessionManager {
             return self.close_with(&mut state, Phase::Abandoned, now);
         }
     }
+
     /// Whether there is nothing to commit. If so, that is settled: from here on the session cannot
     /// create, renew or destroy, as after a [`commit`](Self::commit). So a layer can spare itself
     /// the commit of a session that was only read.

@@ -7,14 +7,11 @@ use std::sync::{Arc, MutexGuard};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::manager::SessionManager;
-use crate::record::Arena;
-use crate::state::UpdateFn;
-
 use crate::error::Error;
-use crate::record::Value;
+use crate::manager::SessionManager;
+use crate::record::{Arena, Codec, Value};
 use crate::settings::Settings;
-use crate::state::{Cell, State};
+use crate::state::{Cell, State, UpdateFn};
 
 /// The session of one request: a dictionary, loaded once, saved when the request is committed.
 ///
@@ -357,7 +354,7 @@ pub(crate) fn decode<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T,
 fn step<T, F>(
     key: &str,
     old: Option<&Value>,
-    codec: crate::record::Codec,
+    codec: Codec,
     arena: &mut Arena,
     f: &F,
 ) -> Result<(T, Value), Error>

@@ -75,7 +75,7 @@ impl MetadataEdits {
         more(&self.sign_in, principal) + more(&self.label, label)
     }
 
-    /// The part that a save on this occasion may carry out: renewals wait for the commit.
+    /// The part that a save of this kind may carry out: renewals wait for the commit.
     pub(crate) fn allowed_by(&self, kind: SaveKind) -> Self {
         let renewing = kind == SaveKind::Commit;
         Self {

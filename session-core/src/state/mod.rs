@@ -22,9 +22,10 @@
 //!   be gone and somebody signs in, the new session has it. Otherwise a shorter lifetime that the
 //!   handler asked for would be lost. So what the request asked for is kept until the request is
 //!   over.
-//! - **Generations.** A clone of the handle may destroy the session while a save of another is
-//!   under way. Each write carries the number of the handler's session that it is for. What comes
-//!   back for an older one is deleted or ignored, and never taken for the next.
+//! - **A write states what it is for.** A clone of the handle may destroy the session while a save
+//!   of another is under way. So each write carries the [`Mark`] of the changes that it took, and
+//!   the state knows the one at which the handler turned to the current session. What comes back
+//!   for an earlier session is deleted or ignored, and never taken for the next.
 //! - **A save whose outcome is unknown is final for its session** in that request, also if it was
 //!   cancelled. To send absolute values again would do no harm, but closures would be applied
 //!   twice. One rule is easier to trust.
