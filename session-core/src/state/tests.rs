@@ -15,6 +15,10 @@ use crate::store::{Capability, Key, Metadata};
 use crate::time::Timestamp;
 use crate::token::{ClientToken, Directive, Rotation, Secret};
 
+mod signing_in;
+mod token_steps;
+mod values;
+
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 

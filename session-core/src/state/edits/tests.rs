@@ -541,3 +541,57 @@ fn after_the_response_nothing_is_kept_of_what_was_saved() {
         assert_eq!(edits.has("a"), own_values == OwnValues::Keep);
     }
 }
+
+fn removal(value: &str) -> Arc<Removal> {
+    Arc::new(Removal::of(json(value), |_, _| Ok(())))
+}
+
+/// The changes are as they were, and yet a replay that began before is of other ones.
+#[test]
+fn a_replay_from_before_a_way_back_is_dropped() {
+    let values = stored(&[("a", "1")]);
+    let mut edits = Edits::default();
+    let guest = edits.clone();
+    update(&mut edits, Some(&values), "a", "x");
+    let replays = edits.replays(Some(&values));
+    edits.restore(&guest);
+    update(&mut edits, Some(&values), "a", "y");
+    assert!(!edits.adopt(&replays, vec![Some(json("1x"))]));
+
+    let mut edits = Edits::default();
+    update(&mut edits, Some(&values), "a", "x");
+    let removal = removal("1x");
+    edits.take_out("a".into(), Arc::clone(&removal));
+    let replays = edits.replays(Some(&values));
+    edits.withdraw("a", &removal);
+    assert!(!edits.adopt(&replays, vec![None]));
+    assert_eq!(seen(&edits, &values, "a"), Some("1x"));
+}
+
+#[test]
+fn the_last_value_that_a_request_gave_a_key_is_the_one_that_is_remembered() {
+    let mut edits = Edits::default();
+    edits.keep("a".into(), json("1"));
+    edits.keep("a".into(), json("2")); // others have stored it meanwhile
+    edits.start_over();
+    assert_eq!(fresh(&edits), [("a".to_owned(), "2".to_owned())]);
+}
+
+#[test]
+fn what_could_not_be_taken_out_is_remembered_and_what_was_is_not() {
+    let mut edits = Edits::default();
+    edits.keep("a".into(), json("1"));
+    let withdrawn = removal("1");
+    edits.take_out("a".into(), Arc::clone(&withdrawn));
+    edits.withdraw("a", &withdrawn);
+    let mut gone = edits.clone();
+    gone.start_over();
+    assert_eq!(fresh(&gone), [("a".to_owned(), "1".to_owned())]);
+
+    let taken = removal("1");
+    edits.take_out("a".into(), Arc::clone(&taken));
+    update(&mut edits, None, "a", "x");
+    assert!(edits.acknowledge_removal("a", &taken));
+    assert!(replay(&mut edits, None));
+    assert_eq!(fresh(&edits), [("a".to_owned(), "-x".to_owned())]);
+}
