@@ -95,6 +95,13 @@ fn one_that_does_not_fit_leaves_the_session_of_whoever_is_signed_in() {
 
 #[test]
 fn an_authentication_follows_those_of_its_own_principal() {
+    let mut state = new();
+    sign_in(&mut state, "1");
+    state.metadata.after = at(9_000);
+    sign_in(&mut state, "2");
+    let planned = created(&mut state, SaveKind::Commit);
+    assert_eq!(planned.record.authenticated, Some(at(1_001)));
+
     for mut state in [new(), opened()] {
         for (principal, after, authenticated) in [("1", 9_000, 9_000), ("2", 0, 1_001)] {
             sign_in(&mut state, principal);

@@ -1,0 +1,490 @@
+//! What a save asks of the store, and what becomes of it where the store or another request is in
+//! the way.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use session_core::{
+    Capability, Directive, Durability, Ended, Error, Event, EventKind, Key, Listed, ManagerBuilder,
+    ManualClock, MemoryStore, OnMaxSessions, Record, Session, SessionId, SessionManager,
+    SessionStore, StoreError, Timestamp, Update, Updated,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What the store does instead of what it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    IdTaken,
+    Unavailable,
+    Unknown,
+    Hangs,
+}
+
+impl Fault {
+    async fn answer<T>(self) -> Result<T, StoreError> {
+        match self {
+            Self::IdTaken => Err(StoreError::IdTaken),
+            Self::Unavailable => Err(StoreError::unavailable("down")),
+            Self::Unknown => Err(StoreError::outcome_unknown("lost")),
+            Self::Hangs => pending().await,
+        }
+    }
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// A store that counts its calls by name, and fails those that it was told to.
+#[derive(Default)]
+struct Script {
+    inner: MemoryStore,
+    calls: Mutex<Vec<&'static str>>,
+    faults: Mutex<Vec<(&'static str, Fault)>>,
+    /// Runs when a record was created, before anybody knows.
+    created: Mutex<Option<Hook>>,
+    deadline: Option<Duration>,
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Script")
+    }
+}
+
+impl Script {
+    fn fails(&self, call: &'static str, fault: Fault, times: usize) {
+        let faults = std::iter::repeat_n((call, fault), times);
+        self.faults.lock().unwrap().extend(faults);
+    }
+
+    fn count(&self, call: &str) -> usize {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|other| **other == call).count()
+    }
+
+    async fn call<T>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.calls.lock().unwrap().push(name);
+        let fault = {
+            let mut faults = self.faults.lock().unwrap();
+            let at = faults.iter().position(|(call, _)| *call == name);
+            at.map(|at| faults.remove(at).1)
+        };
+        match fault {
+            Some(fault) => fault.answer().await,
+            None => work.await,
+        }
+    }
+}
+
+#[async_trait]
+impl SessionStore for Script {
+    fn capability(&self) -> Capability {
+        self.inner.capability()
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability()
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        self.call("load", self.inner.load(key, now)).await
+    }
+
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+        let key = self.call("create", self.inner.create(record, now)).await?;
+        if let Some(hook) = self.created.lock().unwrap().take() {
+            hook();
+        }
+        Ok(key)
+    }
+
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update<'_>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
+        self.call("update", self.inner.update(key, update, now))
+            .await
+    }
+
+    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+        self.call("delete", self.inner.delete(key, ended)).await
+    }
+
+    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        self.call("list", self.inner.list(principal, now)).await
+    }
+
+    async fn delete_one(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
+        self.call("delete_one", self.inner.delete_one(principal, id, ended))
+            .await
+    }
+
+    async fn delete_all(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        let all = self.inner.delete_all(principal, except, ended);
+        self.call("delete_all", all).await
+    }
+}
+
+struct Site {
+    store: Arc<Script>,
+    clock: Arc<ManualClock>,
+    manager: SessionManager,
+    seen: Arc<Mutex<Vec<EventKind>>>,
+}
+
+fn site() -> Site {
+    site_with(Script::default(), |builder| builder)
+}
+
+/// A site whose principals may have one session.
+fn limited() -> Site {
+    site_with(Script::default(), |builder| {
+        builder.max_sessions(1, OnMaxSessions::Refuse)
+    })
+}
+
+fn site_with(script: Script, set: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Site {
+    let (store, seen) = (Arc::new(script), Arc::<Mutex<Vec<EventKind>>>::default());
+    let clock = ManualClock::new(Timestamp::from_millis(1_700_000_000_000));
+    let kinds = Arc::clone(&seen);
+    let builder = SessionManager::builder(Arc::clone(&store))
+        .clock(Arc::clone(&clock))
+        .observer(move |event: &Event<'_>| kinds.lock().unwrap().push(event.kind));
+    let manager = set(builder).build().unwrap();
+    Site {
+        store,
+        clock,
+        manager,
+        seen,
+    }
+}
+
+impl Site {
+    async fn open(&self, tokens: &[&str]) -> Session {
+        self.manager.open(tokens).await.unwrap()
+    }
+
+    /// The token of a stored session, of this principal if there is one.
+    async fn stored(&self, principal: Option<&str>) -> String {
+        let session = self.open(&[]).await;
+        session.insert("a", 1).unwrap();
+        if let Some(principal) = principal {
+            session.sign_in(principal).unwrap();
+        }
+        match self.manager.commit(&session).await.unwrap() {
+            Directive::Hold(token) => token.as_str().to_owned(),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    fn events(&self) -> Vec<EventKind> {
+        std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+
+    /// Runs a call that the store does not answer until its deadline has passed.
+    async fn after<T>(&self, deadline: Duration, call: impl Future<Output = T>) -> T {
+        let mut call = std::pin::pin!(call);
+        let early = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(call.as_mut().poll(context).is_ready())
+        });
+        assert!(!early.await, "nobody answers");
+        self.clock.advance(deadline - SECOND);
+        let mut call = std::pin::pin!(call);
+        let early = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(call.as_mut().poll(context).is_ready())
+        });
+        assert!(!early.await, "the deadline is later");
+        self.clock.advance(SECOND);
+        call.await
+    }
+}
+
+/// Its response has left, so nobody else would tell the handle.
+#[tokio::test]
+async fn a_handle_whose_session_was_renewed_by_another_learns_it_at_its_next_save() {
+    let on = site();
+    let token = on.stored(None).await;
+    let late = on.open(&[&token]).await;
+    on.manager.detach(&late);
+    late.save().await.unwrap();
+    let session = on.open(&[&token]).await;
+    session.renew().unwrap();
+    on.manager.commit(&session).await.unwrap();
+    assert!(matches!(late.save().await, Err(Error::Gone)));
+    assert!(late.is_new());
+    assert!(matches!(late.save().await, Err(Error::Gone)), "it stays so");
+}
+
+/// What was loaded before a renewal must not be written after it, also where the next write loads
+/// the session anew.
+#[tokio::test]
+async fn a_reload_that_finds_another_epoch_writes_nothing() {
+    let on = site();
+    let token = on.stored(None).await;
+    let session = on.open(&[&token]).await;
+    let other = on.open(&[&token]).await;
+    other.insert("b", 2).unwrap();
+    other.save().await.unwrap();
+    session.insert("c", 3).unwrap();
+    session.save().await.unwrap(); // merged, so what it knows of the rest is stale
+    other.renew().unwrap();
+    on.manager.commit(&other).await.unwrap();
+    let before = on.store.count("update");
+    session.set_label("phone").unwrap();
+    assert!(matches!(session.save().await, Err(Error::Gone)));
+    assert_eq!(on.store.count("update"), before);
+}
+
+#[tokio::test]
+async fn what_an_abort_or_a_commit_leaves_undeleted_stays_for_good() {
+    let on = site();
+    let token = on.stored(Some("alice")).await;
+    for keeps_token in [false, true] {
+        let session = on.open(&[&token]).await;
+        session.sign_in("bob").unwrap();
+        match keeps_token {
+            true => on.manager.commit_keeping_token(&session).await.unwrap(),
+            false => on.manager.abort(&session).await,
+        };
+        assert!(!session.needs_commit());
+        on.manager.commit(&session).await.unwrap();
+        let alice = on.open(&[&token]).await;
+        assert_eq!(alice.principal().as_deref(), Some("alice"));
+    }
+    on.store.fails("delete", Fault::Unavailable, 1);
+    let session = on.open(&[&token]).await;
+    session.destroy().unwrap();
+    on.manager.abort(&session).await;
+    assert!(!session.needs_commit());
+    session.save().await.ok();
+    assert_eq!(on.store.count("delete"), 1, "the response has left");
+}
+
+#[tokio::test]
+async fn a_save_deletes_what_it_created_for_a_session_that_was_destroyed_meanwhile() {
+    let on = site();
+    let session = on.open(&[]).await;
+    session.insert("a", 1).unwrap();
+    let clone = session.clone();
+    *on.store.created.lock().unwrap() = Some(Box::new(move || clone.destroy().unwrap()));
+    session.save().await.unwrap();
+    assert_eq!(on.store.count("delete"), 1);
+    assert_eq!(on.store.inner.len(), 0);
+}
+
+#[tokio::test]
+async fn only_a_late_save_looks_whether_its_session_still_is() {
+    let on = site();
+    let token = on.stored(None).await;
+    let session = on.open(&[&token]).await;
+    let loads = || on.store.count("load");
+    let before = loads();
+    session.save().await.unwrap();
+    on.manager.commit(&session).await.unwrap();
+    on.manager.commit(&session).await.unwrap();
+    assert_eq!(loads(), before);
+    session.save().await.unwrap();
+    assert_eq!(loads(), before + 1);
+}
+
+#[tokio::test]
+async fn a_save_does_not_ask_for_room_that_only_the_commit_needs() {
+    let on = limited();
+    on.stored(Some("alice")).await;
+    let lists = on.store.count("list");
+    let session = on.open(&[]).await;
+    session.insert("a", 1).unwrap();
+    session.sign_in("alice").unwrap();
+    session.save().await.unwrap();
+    assert_eq!(on.store.count("list"), lists);
+    let refused = on.manager.commit(&session).await;
+    assert!(matches!(refused, Err(Error::TooManySessions { most: 1 })));
+}
+
+#[tokio::test]
+async fn what_is_withheld_is_dropped() {
+    let on = site();
+    let session = on.open(&[]).await;
+    session.insert("a", 1).unwrap();
+    on.manager.commit_keeping_token(&session).await.unwrap();
+    assert!(session.is_empty());
+    assert_eq!(on.events(), [EventKind::Unsaved]);
+}
+
+#[tokio::test]
+async fn an_id_that_is_taken_is_drawn_again_and_not_for_ever() {
+    let on = site();
+    on.store.fails("create", Fault::IdTaken, 4);
+    on.stored(None).await;
+    assert_eq!(on.store.count("create"), 5);
+    on.store.fails("create", Fault::IdTaken, 6);
+    let session = on.open(&[]).await;
+    session.insert("a", 1).unwrap();
+    let failed = on.manager.commit(&session).await;
+    assert!(matches!(failed, Err(Error::Store(StoreError::IdTaken))));
+    assert_eq!(on.store.count("create"), 10);
+}
+
+/// It would take the place of another one, if sessions are counted and it may be there.
+#[tokio::test]
+async fn only_a_session_that_counts_and_may_be_there_is_deleted_unseen() {
+    for (on, principal, fault, deletions) in [
+        (limited(), Some("alice"), Fault::Unknown, 1),
+        (limited(), Some("alice"), Fault::Unavailable, 0),
+        (limited(), None, Fault::Unknown, 0),
+        (site(), Some("alice"), Fault::Unknown, 0),
+    ] {
+        on.store.fails("create", fault, 1);
+        let session = on.open(&[]).await;
+        session.insert("a", 1).unwrap();
+        if let Some(principal) = principal {
+            session.sign_in(principal).unwrap();
+        }
+        on.manager.commit(&session).await.unwrap_err();
+        on.manager.abort(&session).await;
+        let said = format!("{principal:?}, {fault:?}");
+        assert_eq!(on.store.count("delete"), deletions, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn activity_that_is_not_written_is_an_event_and_no_failure() {
+    let on = site();
+    let token = on.stored(None).await;
+    on.clock.advance(3600 * SECOND);
+    on.store.fails("update", Fault::Unavailable, 1);
+    let session = on.open(&[&token]).await;
+    on.events();
+    on.manager.commit(&session).await.unwrap();
+    assert_eq!(on.events(), [EventKind::StoreFailed, EventKind::Unsaved]);
+
+    // The session was ended: that is what is said.
+    let session = on.open(&[&token]).await;
+    on.manager.sign_out_everywhere("nobody").await.unwrap();
+    let key = Key::Id(session.id().unwrap());
+    on.store.inner.delete(&key, ended(&on)).await.unwrap();
+    on.events();
+    on.manager.commit(&session).await.unwrap();
+    assert_eq!(on.events(), [EventKind::Gone]);
+
+    // A late save is what keeps the session alive: its failure is told.
+    let token = on.stored(None).await;
+    let late = on.open(&[&token]).await;
+    on.manager.detach(&late);
+    on.clock.advance(3600 * SECOND);
+    on.store.fails("update", Fault::Unavailable, 1);
+    let failed = late.save().await;
+    assert!(matches!(
+        failed,
+        Err(Error::Store(StoreError::Unavailable(_)))
+    ));
+}
+
+fn ended(on: &Site) -> Ended {
+    Ended::new(session_core::EndReason::Revoked, on.manager.now())
+}
+
+#[tokio::test]
+async fn whoever_signs_in_goes_on_and_the_end_of_the_session_before_is_told() {
+    let on = site();
+    let token = on.stored(None).await;
+    let session = on.open(&[&token]).await;
+    let key = Key::Id(session.id().unwrap());
+    on.store.inner.delete(&key, ended(&on)).await.unwrap();
+    session.sign_in("alice").unwrap();
+    on.events();
+    on.manager.commit(&session).await.unwrap();
+    let kinds = on.events();
+    assert_eq!(
+        kinds,
+        [EventKind::Gone, EventKind::Created, EventKind::Renewed]
+    );
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_is_one_event() {
+    let on = site();
+    let token = on.stored(None).await;
+    on.store.fails("delete", Fault::Unavailable, 1);
+    let session = on.open(&[&token]).await;
+    session.destroy().unwrap();
+    on.events();
+    session.save().await.unwrap_err();
+    assert_eq!(on.events(), [EventKind::StoreFailed]);
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_answered_is_known_by_what_it_may_have_done() {
+    let call = 2 * SECOND;
+    let many = 10 * SECOND;
+    // A store that keeps its own time does so for one record, and not for many.
+    let keeps_time = || Script {
+        deadline: Some(SECOND),
+        ..Script::default()
+    };
+    let on = site_with(keeps_time(), |builder| builder);
+    on.store.fails("list", Fault::Hangs, 1);
+    let error = on.after(many, on.manager.sessions_of("alice")).await;
+    assert!(matches!(
+        error.unwrap_err(),
+        Error::Store(StoreError::Unavailable(_))
+    ));
+    on.store.fails("delete_all", Fault::Hangs, 1);
+    let error = on.after(many, on.manager.sign_out_everywhere("alice"));
+    assert!(matches!(
+        error.await.unwrap_err(),
+        Error::Store(StoreError::OutcomeUnknown(_))
+    ));
+
+    let on = site();
+    let token = on.stored(None).await;
+    on.store.fails("load", Fault::Hangs, 1);
+    let error = on.after(call, on.manager.open(&[&token])).await;
+    assert!(matches!(
+        error.unwrap_err(),
+        Error::Store(StoreError::Unavailable(_))
+    ));
+    for (fault, tokens) in [("create", vec![]), ("update", vec![token.as_str()])] {
+        on.store.fails(fault, Fault::Hangs, 1);
+        let session = on.open(&tokens).await;
+        session.insert("b", 2).unwrap();
+        let error = on.after(call, session.save()).await;
+        assert!(matches!(
+            error.unwrap_err(),
+            Error::Store(StoreError::OutcomeUnknown(_))
+        ));
+    }
+}
+
+#[tokio::test]
+async fn a_list_leaves_out_what_has_expired() {
+    let on = site();
+    on.stored(Some("alice")).await;
+    let hours = 3600 * SECOND;
+    assert_eq!(on.manager.sessions_of("alice").await.unwrap().len(), 1);
+    on.clock.advance(2 * hours);
+    assert!(on.manager.sessions_of("alice").await.unwrap().is_empty());
+}
