@@ -14,6 +14,7 @@ use session_core::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 /// What the store does instead of what it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,12 @@ struct Script {
     faults: Mutex<Vec<(&'static str, Fault)>>,
     /// Runs when a record was created, before anybody knows.
     created: Mutex<Option<Hook>>,
+    /// Runs before a load.
+    loading: Mutex<Option<Hook>>,
+    /// What a load finds, whatever is there.
+    found: Mutex<Option<Arc<Record>>>,
+    /// What updates come to, whatever is there.
+    conflicts: Mutex<Vec<Option<Arc<Record>>>>,
     deadline: Option<Duration>,
 }
 
@@ -98,7 +105,12 @@ impl SessionStore for Script {
     }
 
     async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        self.call("load", self.inner.load(key, now)).await
+        if let Some(hook) = self.loading.lock().unwrap().take() {
+            hook();
+        }
+        let found = self.found.lock().unwrap().clone();
+        let loaded = self.call("load", self.inner.load(key, now)).await?;
+        Ok(found.or(loaded))
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
@@ -115,8 +127,14 @@ impl SessionStore for Script {
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
-        self.call("update", self.inner.update(key, update, now))
-            .await
+        let conflict = self.conflicts.lock().unwrap().pop();
+        let work = async {
+            match conflict {
+                Some(fresh) => Ok(Updated::Conflict(fresh)),
+                None => self.inner.update(key, update, now).await,
+            }
+        };
+        self.call("update", work).await
     }
 
     async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
@@ -124,7 +142,9 @@ impl SessionStore for Script {
     }
 
     async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        self.call("list", self.inner.list(principal, now)).await
+        // It leaves to the manager what has expired.
+        let _ = now;
+        self.call("list", self.inner.list(principal, START)).await
     }
 
     async fn delete_one(
@@ -168,7 +188,7 @@ fn limited() -> Site {
 
 fn site_with(script: Script, set: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Site {
     let (store, seen) = (Arc::new(script), Arc::<Mutex<Vec<EventKind>>>::default());
-    let clock = ManualClock::new(Timestamp::from_millis(1_700_000_000_000));
+    let clock = ManualClock::new(START);
     let kinds = Arc::clone(&seen);
     let builder = SessionManager::builder(Arc::clone(&store))
         .clock(Arc::clone(&clock))
@@ -487,4 +507,160 @@ async fn a_list_leaves_out_what_has_expired() {
     assert_eq!(on.manager.sessions_of("alice").await.unwrap().len(), 1);
     on.clock.advance(2 * hours);
     assert!(on.manager.sessions_of("alice").await.unwrap().is_empty());
+}
+
+async fn saved(on: &Site) -> Session {
+    let session = on.open(&[]).await;
+    session.insert("a", 1).unwrap();
+    session.save().await.unwrap();
+    session
+}
+
+/// The record of another session, which was renewed.
+async fn renewed(on: &Site) -> Arc<Record> {
+    let token = on.stored(None).await;
+    let session = on.open(&[&token]).await;
+    session.renew().unwrap();
+    on.manager.commit(&session).await.unwrap();
+    let key = Key::Id(session.id().unwrap());
+    on.store.inner.load(&key, START).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_token_is_sent_of_a_session_that_is_and_has_it() {
+    let on = site();
+    let session = saved(&on).await;
+    on.clock.advance(100 * 24 * 3600 * SECOND);
+    on.events();
+    assert_eq!(on.manager.abort(&session).await, Directive::Nothing);
+    assert_eq!(on.events(), [EventKind::Gone], "it has expired");
+
+    let on = site();
+    let other = renewed(&on).await;
+    let session = saved(&on).await;
+    *on.store.found.lock().unwrap() = Some(other);
+    assert_eq!(
+        on.manager.commit(&session).await.unwrap(),
+        Directive::Nothing
+    );
+    assert!(session.is_new(), "the token is of an epoch that is over");
+}
+
+/// The load was for the session that it has left.
+#[tokio::test]
+async fn a_handler_that_turns_to_another_session_while_the_commit_looks_is_not_mute() {
+    let on = site();
+    let session = saved(&on).await;
+    let key = Key::Id(session.id().unwrap());
+    on.store.inner.delete(&key, ended(&on)).await.unwrap();
+    let clone = session.clone();
+    *on.store.loading.lock().unwrap() = Some(Box::new(move || clone.destroy().unwrap()));
+    on.manager.commit(&session).await.unwrap();
+    session.insert("b", 2).unwrap();
+    assert!(matches!(session.save().await, Err(Error::Detached)));
+}
+
+#[tokio::test]
+async fn who_gets_no_turn_says_so() {
+    let on = site();
+    let session = on.open(&[]).await;
+    session.insert("a", 1).unwrap();
+    on.store.fails("create", Fault::Hangs, 1);
+    let mut stuck = Box::pin(session.save());
+    std::future::poll_fn(|context| {
+        assert!(stuck.as_mut().poll(context).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    let failed = on.after(10 * SECOND, on.manager.commit(&session)).await;
+    assert!(matches!(failed, Err(Error::Contended)));
+    assert_eq!(on.events(), [EventKind::Contended]);
+}
+
+/// A closure runs without the lock. What another clone adds meanwhile is not lost.
+#[tokio::test]
+async fn a_key_that_changes_while_its_closures_run_again_is_computed_once_more() {
+    let on = site();
+    let token = on.stored(None).await;
+    let session = on.open(&[&token]).await;
+    let (clone, runs) = (session.clone(), Mutex::new(0));
+    let add = |n: u64| move |old: Option<u64>| old.unwrap_or(0) + n;
+    let update = move |old: Option<u64>| {
+        let run = {
+            let mut runs = runs.lock().unwrap();
+            *runs += 1;
+            *runs
+        };
+        if run == 2 {
+            clone.update("a", add(10)).unwrap();
+        }
+        old.unwrap_or(0) + 1
+    };
+    session.update("a", update).unwrap();
+    let other = on.open(&[&token]).await;
+    other.insert("a", 5).unwrap();
+    other.save().await.unwrap();
+    session.save().await.unwrap();
+    assert_eq!(session.get("a").unwrap(), Some(16));
+    let stored = on.open(&[&token]).await;
+    assert_eq!(stored.get("a").unwrap(), Some(16));
+}
+
+/// A store that can only replace meets the version in any case.
+#[tokio::test]
+async fn activity_that_conflicts_is_tried_again_and_a_rotation_is_left_to_the_next_request() {
+    let on = site();
+    let token = on.stored(None).await;
+    on.clock.advance(600 * SECOND);
+    on.store.conflicts.lock().unwrap().push(None);
+    let session = on.open(&[&token]).await;
+    on.manager.commit(&session).await.unwrap();
+    assert_eq!(on.store.count("update"), 2);
+
+    let on = site_with(Script::default(), |builder| {
+        builder.rotation(session_core::Rotation::hourly())
+    });
+    let token = on.stored(None).await;
+    on.clock.advance(3600 * SECOND);
+    on.store.conflicts.lock().unwrap().push(None);
+    let session = on.open(&[&token]).await;
+    let told = on.manager.commit(&session).await.unwrap();
+    assert_eq!((told, on.store.count("update")), (Directive::Nothing, 1));
+    // Somebody else has written, so what relies on the version loads it first.
+    let loads = on.store.count("load");
+    session.set_label("phone").unwrap();
+    session.save().await.unwrap();
+    let calls = (on.store.count("load") - loads, on.store.count("update"));
+    assert_eq!(calls, (1, 2));
+}
+
+#[tokio::test]
+async fn a_conflict_that_brings_the_newest_record_needs_no_load_and_an_old_one_does() {
+    let on = site();
+    let token = on.stored(None).await;
+    let labels = |text: &'static str| {
+        let token = &token;
+        let on = &on;
+        async move {
+            let session = on.open(&[token]).await;
+            session.set_label(text).unwrap();
+            session
+        }
+    };
+    let (first, second) = (labels("1").await, labels("2").await);
+    let old = first.id().map(Key::Id).unwrap();
+    let old = on.store.inner.load(&old, START).await.unwrap();
+    first.save().await.unwrap();
+    let loads = on.store.count("load");
+    second.save().await.unwrap();
+    assert_eq!(on.store.count("load"), loads);
+
+    on.store.conflicts.lock().unwrap().push(old);
+    second.set_label("3").unwrap();
+    second.save().await.unwrap();
+    assert_eq!(on.store.count("load"), loads + 1);
+    let session = on.open(&[&token]).await;
+    let listed = session.id().map(Key::Id).unwrap();
+    let stored = on.store.inner.load(&listed, START).await.unwrap().unwrap();
+    assert_eq!(stored.label(), Some("3"));
 }

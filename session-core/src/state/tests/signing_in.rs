@@ -203,3 +203,16 @@ fn what_a_save_of_a_destroyed_session_took_out_is_not_handed_out() {
     state.updated(planned, key, 2, &settings());
     assert!(!removal.is_saved());
 }
+
+/// The client holds tokens of several sessions: all of them end, by the handler's word.
+#[test]
+fn to_destroy_where_several_sessions_are_open_ends_them_all() {
+    let mut other = record();
+    other.id = SessionId::from_bytes([2; 16]);
+    let mut state = State::opened(Current::Barred(vec![stored(record()), stored(other)]));
+    state.destroy();
+    assert_eq!(state.deletions.len(), 2);
+    let mut by = state.deletions.iter().map(|deletion| deletion.by);
+    assert!(by.all(|by| by == DeletedBy::Handler));
+    assert!(state.is_barred());
+}
