@@ -488,3 +488,40 @@ async fn who_is_one_too_many_is_told_of_no_token() {
     assert_eq!(live, 1);
     assert_eq!(manager.sessions_of("user:3").await.unwrap().len(), 1);
 }
+
+/// Whichever the client names first, it goes on with the one that is not superseded.
+#[tokio::test]
+async fn of_two_tokens_of_one_session_the_newer_one_counts() {
+    for newer_first in [false, true] {
+        let (manager, clock, _) = rotating(Rotation::default());
+        let first = cart(&manager).await;
+        clock.advance(6 * SECOND);
+        let second = request(&manager, &first).await.1.unwrap();
+        clock.advance(SECOND);
+        request(&manager, &second).await;
+        clock.advance(5 * SECOND);
+        let tokens = match newer_first {
+            true => [second.as_str(), first.as_str()],
+            false => [first.as_str(), second.as_str()],
+        };
+        let session = manager.open(&tokens).await.unwrap();
+        assert!(!session.is_new());
+        let told = manager.commit(&session).await.unwrap();
+        assert!(matches!(told, Directive::Hold(_)), "its successor is due");
+    }
+}
+
+/// However long ago its token was superseded: a thief is given no other session for it.
+#[tokio::test]
+async fn a_request_whose_reuse_ends_the_session_is_mute() {
+    let (manager, clock, _) = rotating(Rotation::default());
+    let first = cart(&manager).await;
+    clock.advance(6 * SECOND);
+    let second = request(&manager, &first).await.1.unwrap();
+    request(&manager, &second).await;
+    clock.advance(300 * SECOND);
+    let thief = open(&manager, &first).await;
+    thief.insert("cart", 1).unwrap();
+    assert_eq!(manager.commit(&thief).await.unwrap(), Directive::Nothing);
+    assert!(open(&manager, &second).await.is_new());
+}

@@ -2,15 +2,15 @@
 //! the way.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::future::pending;
+use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capability, Directive, Durability, Ended, Error, Event, EventKind, Key, Listed, ManagerBuilder,
-    ManualClock, MemoryStore, OnMaxSessions, Record, Session, SessionId, SessionManager,
-    SessionStore, StoreError, Timestamp, Update, Updated,
+    Capability, Clock, Directive, Durability, Ended, Error, Event, EventKind, Key, Listed,
+    ManagerBuilder, ManualClock, MemoryStore, OnMaxSessions, Record, Session, SessionId,
+    SessionManager, SessionStore, Sleep, StoreError, Timestamp, Update, Updated,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -663,4 +663,49 @@ async fn a_conflict_that_brings_the_newest_record_needs_no_load_and_an_old_one_d
     let listed = session.id().map(Key::Id).unwrap();
     let stored = on.store.inner.load(&listed, START).await.unwrap().unwrap();
     assert_eq!(stored.label(), Some("3"));
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        START
+    }
+
+    fn sleep(&self, _: Duration) -> Sleep {
+        Box::pin(pending())
+    }
+
+    fn pause(&self, _: Duration) -> Sleep {
+        Box::pin(ready(()))
+    }
+}
+
+#[tokio::test]
+async fn a_save_that_conflicts_for_ever_gives_up_by_time_or_where_none_passes() {
+    let still = site_with(Script::default(), |builder| builder.clock(Still));
+    for (on, most) in [(site(), 2_000), (still, 300)] {
+        let token = on.stored(None).await;
+        let conflicts = vec![None; 10_000];
+        on.store.conflicts.lock().unwrap().extend(conflicts);
+        let session = on.open(&[&token]).await;
+        session.set_label("phone").unwrap();
+        assert!(matches!(session.save().await, Err(Error::Contended)));
+        assert!(on.store.count("update") < most);
+        assert!(on.clock.now() <= START.plus(11 * SECOND));
+        assert_eq!(on.events().last(), Some(&EventKind::Contended));
+    }
+}
+
+#[tokio::test]
+async fn the_record_of_another_session_is_an_event() {
+    let on = site();
+    let other = renewed(&on).await;
+    let token = on.stored(None).await;
+    on.events();
+    *on.store.found.lock().unwrap() = Some(other);
+    assert!(on.open(&[&token]).await.is_new());
+    assert_eq!(on.events()[0], EventKind::Corrupt);
 }
