@@ -525,3 +525,17 @@ async fn a_request_whose_reuse_ends_the_session_is_mute() {
     assert_eq!(manager.commit(&thief).await.unwrap(), Directive::Nothing);
     assert!(open(&manager, &second).await.is_new());
 }
+
+/// The clock was set back since, so it arrives now.
+#[tokio::test]
+async fn a_request_does_not_arrive_in_the_future() {
+    let (manager, clock, seen) = rotating(Rotation::default());
+    let first = cart(&manager).await;
+    clock.advance(6 * SECOND);
+    let second = request(&manager, &first).await.1.unwrap();
+    request(&manager, &second).await;
+    let arrived = manager.now().plus(3600 * SECOND);
+    let late = manager.open_at(&[first.as_str()], arrived).await.unwrap();
+    assert!(!late.is_new());
+    assert!(!seen.lock().unwrap().contains(&EventKind::Reused));
+}

@@ -546,6 +546,42 @@ async fn a_token_is_sent_of_a_session_that_is_and_has_it() {
     assert!(session.is_new(), "the token is of an epoch that is over");
 }
 
+/// Nobody knows whether the session still is.
+#[tokio::test]
+async fn an_abort_that_cannot_look_sends_no_token() {
+    let on = site();
+    let session = saved(&on).await;
+    on.store.fails("load", Fault::Unavailable, 1);
+    assert_eq!(on.manager.abort(&session).await, Directive::Nothing);
+}
+
+#[tokio::test]
+async fn what_a_failed_request_changed_is_dropped_on_purpose_also_once_it_is_over() {
+    let on = site();
+    let session = on.open(&[]).await;
+    on.manager.abort(&session).await;
+    on.manager.detach(&session);
+    session.insert("a", 1).unwrap();
+    on.events();
+    drop(session);
+    assert_eq!(on.events(), []);
+}
+
+#[tokio::test]
+async fn whoever_signs_in_with_tokens_of_several_sessions_ends_them() {
+    let on = site();
+    let (one, other) = (on.stored(None).await, on.stored(Some("alice")).await);
+    let session = on.open(&[&one, &other]).await;
+    assert!(session.is_new());
+    session.sign_in("bob").unwrap();
+    let told = on.manager.commit(&session).await.unwrap();
+    assert!(matches!(told, Directive::Hold(_)));
+    assert_eq!(on.store.count("delete"), 2);
+    for token in [one, other] {
+        assert!(on.open(&[&token]).await.is_new());
+    }
+}
+
 /// The load was for the session that it has left.
 #[tokio::test]
 async fn a_handler_that_turns_to_another_session_while_the_commit_looks_is_not_mute() {
@@ -655,10 +691,12 @@ async fn a_conflict_that_brings_the_newest_record_needs_no_load_and_an_old_one_d
     second.save().await.unwrap();
     assert_eq!(on.store.count("load"), loads);
 
+    let updates = on.store.count("update");
     on.store.conflicts.lock().unwrap().push(old);
     second.set_label("3").unwrap();
     second.save().await.unwrap();
-    assert_eq!(on.store.count("load"), loads + 1);
+    let calls = (on.store.count("load"), on.store.count("update"));
+    assert_eq!(calls, (loads + 1, updates + 2));
     let session = on.open(&[&token]).await;
     let listed = session.id().map(Key::Id).unwrap();
     let stored = on.store.inner.load(&listed, START).await.unwrap().unwrap();
