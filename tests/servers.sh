@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The servers that the tests start, and where they lie. Needs tests/lib.sh; run from the
+# The servers that the tests start, and where they are. Needs tests/lib.sh; run from the
 # repository's root.
 #
 # REDIS_SERVER, VALKEY_SERVER, REDIS8_SERVER, REDIS_CLI and MONGOD are taken as they

@@ -25,8 +25,8 @@ impl SessionManager {
         Self::builder(store).make()
     }
 
-    /// A manager with the defaults, for a transport of this name whose tokens may have so many
-    /// characters.
+    /// A manager with the defaults, for a transport of this name whose tokens may have at most
+    /// `max_token` characters.
     ///
     /// ```
     /// use session_core::{MemoryStore, SessionManager};
@@ -174,7 +174,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// How many live sessions a principal may have in this scope, and what becomes of a sign-in
+    /// How many live sessions a principal may have in this scope, and what happens to a sign-in
     /// beyond that. Default: any number.
     ///
     /// A session that the same request ends takes no place: after `destroy()`, `sign_in(..)` the

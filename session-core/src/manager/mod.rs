@@ -5,8 +5,8 @@
 //! conflict over a session go one after the other.
 //!
 //! - **Deadlines twice.** A store keeps its own and knows what its driver needs. The manager's is
-//!   for stores that do not: it makes no timer if a store says that its own deadline is no later
-//!   (`SessionStore::deadline`), nor for a call that answers at once.
+//!   for stores that do not: for a call of one record it makes no timer if a store says that its
+//!   own deadline is no later (`SessionStore::deadline`). No call that answers at once gets one.
 //! - **A revocation for reuse is an update to a mark.** The session was judged by a record that may
 //!   be old, and a `delete` would end whatever is there by now. A sign-in that was faster has an
 //!   epoch of its own and must stay. So the mark is written as metadata that replaces all, which

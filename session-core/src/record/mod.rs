@@ -63,5 +63,5 @@ pub(crate) use same_json::is_same_json;
 pub use token_history::TokenHash;
 pub(crate) use token_history::{EpochBits, TokenHistory, TokenMaintenance, TokenRules, Verdict};
 pub use value::Value;
+pub(crate) use values::Change;
 pub use values::Values;
-pub(crate) use values::{Change, entry_size};

@@ -43,11 +43,6 @@ type Entry = (ByteString, Value);
 /// A key, and its new value if it has one.
 pub(crate) type Change = (ByteString, Option<Value>);
 
-/// What an entry adds to the size of a record: key, value, codec and both lengths at most.
-pub(crate) fn entry_size(key: &str, value: &Value) -> usize {
-    key.len() + value.bytes().len() + 9
-}
-
 impl Values {
     /// The value under `key`.
     pub fn get(&self, key: &str) -> Option<&Value> {
@@ -91,7 +86,7 @@ impl Values {
     /// assert_eq!(Values::entry_size("visits", &Codec::Json.encode(&42).unwrap()), 6 + 2 + 9);
     /// ```
     pub fn entry_size(key: &str, value: &Value) -> usize {
-        entry_size(key, value)
+        key.len() + value.bytes().len() + 9
     }
 
     /// How many there are.
@@ -150,13 +145,13 @@ impl Values {
     }
 
     fn put(&mut self, key: &ByteString, value: Option<Value>) {
-        if let Some(size) = self.get(key).map(|value| entry_size(key, value)) {
+        if let Some(size) = self.get(key).map(|value| Self::entry_size(key, value)) {
             self.count -= 1;
             self.bytes -= size;
         }
         if let Some(value) = &value {
             self.count += 1;
-            self.bytes += entry_size(key, value);
+            self.bytes += Self::entry_size(key, value);
         }
         match self.overlay.binary_search_by(|(other, _)| other.cmp(key)) {
             // A removal that hides nothing would only take room.
@@ -167,7 +162,7 @@ impl Values {
             Err(_) if value.is_none() && self.in_base(key).is_none() => {}
             Err(at) => {
                 let hides = self.in_base(key);
-                let hidden = hides.map_or(0, |(key, value)| entry_size(key, value));
+                let hidden = hides.map_or(0, |(key, value)| Self::entry_size(key, value));
                 let shared = hides.map_or(key, |(key, _)| key).clone();
                 self.hidden += hidden;
                 self.overlay.insert(at, (shared, value));
@@ -203,7 +198,7 @@ impl Values {
             count: sorted.len(),
             bytes: sorted
                 .iter()
-                .map(|(key, value)| entry_size(key, value))
+                .map(|(key, value)| Self::entry_size(key, value))
                 .sum(),
             base: (!sorted.is_empty()).then(|| Arc::new(sorted)),
             ..Self::default()

@@ -1,6 +1,6 @@
 //! What limits count.
 
-use crate::record::{Value, Values, entry_size};
+use crate::record::{Value, Values};
 
 /// Bytes and number of the entries that a handler sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,14 +19,14 @@ impl Size {
 
     pub(crate) fn with(self, key: &str, value: &Value) -> Self {
         Self {
-            bytes: self.bytes + entry_size(key, value),
+            bytes: self.bytes + Values::entry_size(key, value),
             count: self.count + 1,
         }
     }
 
     pub(crate) fn without(self, key: &str, value: Option<&Value>) -> Self {
         value.map_or(self, |value| Self {
-            bytes: self.bytes - entry_size(key, value),
+            bytes: self.bytes - Values::entry_size(key, value),
             count: self.count - 1,
         })
     }

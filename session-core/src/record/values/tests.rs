@@ -160,7 +160,7 @@ fn one_change_of_many_copies_one() {
     let compact = heavy.with(&[]).with(&[("key-08".into(), None)]);
     assert_eq!(
         (compact.len(), compact.size()),
-        (63, after.size() - entry_size("key-08", &json("1")))
+        (63, after.size() - Values::entry_size("key-08", &json("1")))
     );
 }
 
@@ -206,8 +206,8 @@ fn a_removal_leaves_nothing_where_there_is_nothing_to_hide() {
 
 #[test]
 fn sizes_are_summed() {
-    assert_eq!(entry_size("key", &json("12345")), 3 + 5 + 9);
-    assert_eq!(entry_size("", &json("")), 9);
+    assert_eq!(Values::entry_size("key", &json("12345")), 3 + 5 + 9);
+    assert_eq!(Values::entry_size("", &json("")), 9);
     assert_eq!(Values::default().size(), 0);
     assert_eq!(entries(&[("a", "1")]).size(), 11);
     assert_eq!(
