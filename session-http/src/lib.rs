@@ -58,8 +58,9 @@
 //!
 //! Put layers that cancel or retry requests outside of this one. The same layer twice does its work
 //! once. Layers of different names give a request several sessions
-//! ([`SessionExt::session_named`]). A clone of a request that is sent through the layer again after
-//! its response is a request like any other.
+//! ([`SessionExt::session_named`]). Layers over one manager ([`SessionLayer::over`]) belong side by
+//! side: around one request they share one session, which the outermost serves. A clone of a
+//! request that is sent through the layer again after its response is a request like any other.
 //!
 //! # Further reading
 //!

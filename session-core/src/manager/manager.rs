@@ -54,6 +54,12 @@ impl SessionManager {
         self.shared.settings.lifetime
     }
 
+    /// How many characters a token may have. A transport that is put over this manager later asks
+    /// whether it can carry as many.
+    pub fn max_token(&self) -> usize {
+        self.shared.settings.max_token
+    }
+
     /// The store.
     pub fn store(&self) -> &dyn SessionStore {
         self.shared.calls.store()

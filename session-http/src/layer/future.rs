@@ -180,7 +180,7 @@ fn replace<B, E>(dropped: Result<Response<B>, E>, mut response: Response<B>) -> 
 fn leave<B, E>(slot: &Slot, result: Result<Response<B>, E>) -> Result<Response<B>, E> {
     slot.close();
     result.map(|mut response| {
-        slot.layer().transport.vary(response.headers_mut());
+        slot.layer().transports.vary(response.headers_mut());
         response
     })
 }

@@ -11,7 +11,7 @@ use session_core::Session;
 
 use crate::error::{DefaultResponse, OnError};
 use crate::layer::SessionLayer;
-use crate::request::SessionExt;
+use crate::request::Slot;
 
 /// A service of one handler that is given the request and its session.
 ///
@@ -74,10 +74,13 @@ where
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let handler = Arc::clone(&self.handler);
         let on_error = self.layer.on_error.clone();
-        let name = self.layer.name().to_owned();
+        let manager = self.layer.manager().clone();
         Box::pin(self.layer.call(request, |request| async move {
             // Not the innermost session: another layer may be in between.
-            match request.session_named(&name).await {
+            match Slot::find_managed(request.extensions(), &manager)
+                .session()
+                .await
+            {
                 Ok(session) => handler(request, session).await,
                 Err(error) => Ok(on_error.respond(&error)),
             }

@@ -50,9 +50,10 @@ pub struct SessionLayer<H = DefaultResponse> {
 }
 
 impl<H> SessionLayer<H> {
-    /// The name of this layer's sessions: that of the cookie or the header.
+    /// The name of this layer's sessions: that of the cookie, or of the header if there is no
+    /// cookie.
     pub fn name(&self) -> &str {
-        self.shared.transport.name()
+        self.shared.transports.name()
     }
 
     /// The manager of its sessions, to open and commit them without a request.
@@ -91,7 +92,7 @@ impl<H> fmt::Debug for SessionLayer<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionLayer")
             .field("manager", &self.shared.manager)
-            .field("transport", &self.shared.transport)
+            .field("transports", &self.shared.transports)
             .finish_non_exhaustive()
     }
 }

@@ -11,12 +11,12 @@ use smallvec::SmallVec;
 
 use crate::error::Error;
 use crate::request::load::{LoadResult, SharedLoad};
-use crate::transport::{TokenHeaders, Transport};
+use crate::transport::{Carried, Transports};
 
 /// What all services of one layer share.
 pub(crate) struct Shared {
     pub(crate) manager: SessionManager,
-    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) transports: Transports,
     pub(crate) commit_if: CommitPolicy,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Slot {
 #[derive(Clone)]
 struct Arrival {
     layer: Arc<Shared>,
-    headers: TokenHeaders,
+    carried: Carried,
     /// When the request arrived: it is judged by that time, however late a handler asks.
     at: Timestamp,
 }
@@ -48,7 +48,7 @@ struct Innermost(Arc<Slot>);
 
 /// The slot that a handler asks for. An error is made only when it is awaited: it is larger than
 /// this, and every handler's future would have room for it.
-pub(super) enum Lookup {
+pub(crate) enum Lookup {
     Found(Arc<Slot>),
     NoLayer,
     NoSuchName(Box<str>),
@@ -57,32 +57,39 @@ pub(super) enum Lookup {
 /// Whether a layer has work to do for a request.
 pub(crate) enum Install {
     Done(Arc<Slot>),
-    /// The same layer is at work further out.
+    /// A layer over the same manager is at work further out.
     AlreadyThere,
-    /// Another one of the same name is.
+    /// One of the same name over another manager is.
     Clash,
 }
 
 impl Slot {
     /// Puts a slot into the extensions of a request.
     ///
+    /// Layers over one manager share one session, and the outermost serves it: two would each load
+    /// and commit a session of their own, and what a handler stored in the one would be missing in
+    /// the other.
+    ///
     /// A slot whose response has left counts for nothing. A request brings one along if it is a
     /// clone of an earlier request, sent again: nobody would commit what its handler changes.
     pub(crate) fn install<B>(layer: &Arc<Shared>, request: &mut Request<B>) -> Install {
         let innermost = request.extensions().get::<Innermost>();
         let outer = innermost.and_then(|Innermost(slot)| slot.find_slot(Self::is_active));
-        let transport = &*layer.transport;
-        let is_twin = |slot: &Self| slot.is_active() && slot.layer().transport.clashes(transport);
-        if let Some(twin) = outer.and_then(|outer| outer.find_slot(is_twin)) {
-            return match twin.layer().manager.is_same(&layer.manager) {
-                true => Install::AlreadyThere,
-                false => Install::Clash,
-            };
+        let any = |is: &dyn Fn(&Shared) -> bool| {
+            let is_it = |slot: &Self| slot.is_active() && is(slot.layer());
+            outer.is_some_and(|outer| outer.find_slot(is_it).is_some())
+        };
+        let shares = |other: &Shared| other.manager.is_same(&layer.manager);
+        if any(&|other| !shares(other) && other.transports.clashes(&layer.transports)) {
+            return Install::Clash;
+        }
+        if any(&shares) {
+            return Install::AlreadyThere;
         }
         let slot = Arc::new(Self {
             arrival: Arrival {
                 layer: Arc::clone(layer),
-                headers: transport.token_headers(request.headers()),
+                carried: layer.transports.carried(request.headers()),
                 at: layer.manager.now(),
             },
             load: SharedLoad::default(),
@@ -103,9 +110,19 @@ impl Slot {
         let Some(name) = name else {
             return Lookup::Found(Arc::clone(innermost));
         };
-        match innermost.find_slot(|slot| slot.layer().transport.is_named(name)) {
+        match innermost.find_slot(|slot| slot.layer().transports.is_named(name)) {
             Some(slot) => Lookup::Found(Arc::clone(slot)),
             None => Lookup::NoSuchName(name.into()),
+        }
+    }
+
+    /// The slot of the layer at work over this manager. An inner layer over it has none.
+    pub(crate) fn find_managed(extensions: &Extensions, manager: &SessionManager) -> Lookup {
+        let innermost = extensions.get::<Innermost>();
+        let is_it = |slot: &Self| slot.is_active() && slot.layer().manager.is_same(manager);
+        match innermost.and_then(|Innermost(slot)| slot.find_slot(is_it)) {
+            Some(slot) => Lookup::Found(Arc::clone(slot)),
+            None => Lookup::NoLayer,
         }
     }
 
@@ -173,15 +190,16 @@ impl Slot {
             let announced: &mut Announced = response.extensions_mut().get_or_insert_default();
             announced.0.push((Arc::clone(self), directive.clone()));
         }
-        let Arrival { layer, headers, .. } = &self.arrival;
+        let Arrival { layer, carried, .. } = &self.arrival;
         let response = response.headers_mut();
-        layer.transport.announce(directive, headers, response);
+        layer.transports.announce(directive, carried, response);
     }
 }
 
 impl Arrival {
     async fn open(&self) -> LoadResult {
-        let tokens = self.layer.transport.tokens(&self.headers);
+        let Carried { by, headers } = &self.carried;
+        let tokens = self.layer.transports.of(*by).tokens(headers);
         let texts: SmallVec<[&str; 1]> = tokens.iter().map(Cow::as_ref).collect();
         let opened = self.layer.manager.open_at(&texts, self.at).await;
         opened.map_err(Error::from)
@@ -189,7 +207,7 @@ impl Arrival {
 }
 
 impl Lookup {
-    pub(super) async fn session(self) -> LoadResult {
+    pub(crate) async fn session(self) -> LoadResult {
         match self {
             Self::Found(slot) => slot.session().await,
             Self::NoLayer => Err(Error::MissingLayer),

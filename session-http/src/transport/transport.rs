@@ -5,10 +5,8 @@ use std::fmt;
 
 use http::header::VARY;
 use http::{HeaderMap, HeaderValue};
-use session_core::{ClientToken, ConfigError, Directive, Lifetime};
+use session_core::{ClientToken, ConfigError, Lifetime};
 use smallvec::SmallVec;
-
-use crate::transport::caching::forbid_storing;
 
 /// The headers of one request that may hold tokens. Almost always there is one, and there is room
 /// for it, so that nothing is allocated. Its bytes are shared with the request.
@@ -52,31 +50,6 @@ pub(crate) trait Transport: fmt::Debug + Send + Sync {
 
     /// Tells caches that the response depends on the client's token.
     fn vary(&self, response: &mut HeaderMap);
-}
-
-impl dyn Transport {
-    /// Whether a handler that asks for the one could mean the other.
-    pub(crate) fn clashes(&self, other: &dyn Transport) -> bool {
-        self.is_named(other.name()) || other.is_named(self.name())
-    }
-
-    /// Puts into a response what a commit has for the client.
-    pub(crate) fn announce(
-        &self,
-        directive: &Directive,
-        presented: &[HeaderValue],
-        response: &mut HeaderMap,
-    ) {
-        if *directive != Directive::Nothing {
-            // First, since it removes headers, and the token may be in one with such a name.
-            forbid_storing(response);
-        }
-        match directive {
-            Directive::Nothing => {}
-            Directive::Hold(token) => self.send(token, presented, response),
-            Directive::Forget => self.clear(presented, response),
-        }
-    }
 }
 
 /// At most this many tokens are handed on: more than a browser keeps cookies of one site (180), so
