@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use session_core::{Record, StoreError, Timestamp};
+use session_core::Timestamp;
+use session_core::store::{Record, StoreError};
 
 /// Says since when the sessions of a principal count: "nothing issued before". The application
 /// keeps that instant in a place of its own, such as a column next to the password. To set it to
@@ -41,10 +42,10 @@ use session_core::{Record, StoreError, Timestamp};
 /// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
 /// assert!(!manager.open(&[token.as_str()]).await?.is_new());
 ///
-/// let later = SystemClock.now().plus(std::time::Duration::from_millis(1));
+/// let later = SystemClock.now() + std::time::Duration::from_millis(1);
 /// *since.lock().unwrap() = Some(later); // signed out everywhere
 /// assert!(manager.open(&[token.as_str()]).await?.is_new());
-/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```
 #[async_trait]
 pub trait CutOff: Send + Sync + 'static {
@@ -75,7 +76,7 @@ impl Cut {
             return Ok(true);
         };
         let since = cut_off.not_before(principal).await?;
-        let issued = record.authenticated().unwrap_or(record.created());
+        let issued = record.authenticated_at().unwrap_or(record.created_at());
         Ok(since.is_none_or(|since| issued >= since))
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use session_core::{Codec, Key, KeyRing, Lifetime, Record, SessionId, SessionStore, Timestamp};
+use session_core::store::{Record, RecordKey, SessionStore};
+use session_core::{Codec, KeyRing, Lifetime, SessionId, Timestamp};
 
 use crate::seal::Sealing;
 use crate::seal::{NONCE, Suite, hint};
@@ -58,7 +59,7 @@ impl Golden {
     }
 
     async fn load(&self, store: CookieStore) -> Record {
-        let key = Key::Sealed {
+        let key = RecordKey::Sealed {
             scope: self.0["scope"].into(),
             token: self.token().into(),
         };
@@ -104,7 +105,7 @@ mod damaged {
     //! What is authentic and yet no record: only a key's holder can make it.
 
     use super::*;
-    use session_core::StoreError;
+    use session_core::store::StoreError;
 
     async fn load(sealing: Sealing, payload: &[u8], sealed_until: Timestamp, now: u64) -> Loaded {
         let keys = KeyRing::new([1; 32]).unwrap();
@@ -121,7 +122,7 @@ mod damaged {
             Sealing::Signed => CookieStore::signed(keys),
             Sealing::Encrypted => CookieStore::encrypted(keys),
         };
-        let key = Key::Sealed {
+        let key = RecordKey::Sealed {
             scope: "__Host-id".into(),
             token: token.into(),
         };
@@ -155,7 +156,7 @@ mod damaged {
     #[tokio::test]
     async fn an_expired_one_never_looks_live() {
         let good = record();
-        let end = good.expires();
+        let end = good.expires_at();
         for sealing in [Sealing::Signed, Sealing::Encrypted] {
             let early = Timestamp::from_millis(end.as_millis() - 1);
             for until in [early, end, NEVER] {
@@ -175,8 +176,8 @@ mod damaged {
     #[tokio::test]
     async fn the_record_has_the_last_word_on_expiry_and_scope() {
         let good = record();
-        let other_scope = Record::new(good.id(), "admin", good.lifetime(), good.created());
-        let end = good.expires().as_millis();
+        let other_scope = Record::new(good.id(), "admin", good.lifetime(), good.created_at());
+        let end = good.expires_at().as_millis();
         for sealing in [Sealing::Signed, Sealing::Encrypted] {
             let bytes = good.encode();
             assert!(

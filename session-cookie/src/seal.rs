@@ -8,7 +8,8 @@ use bytes::Bytes;
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, KeyInit, Mac};
-use session_core::{DerivedKey, KeyRing, Purpose, Timestamp};
+use session_core::store::{DerivedKey, Purpose};
+use session_core::{KeyRing, Timestamp};
 use sha2::Sha256;
 
 const LABEL: &[u8] = b"session-cookie v1\0";

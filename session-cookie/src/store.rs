@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_core::{
-    Capability, ConfigError, Durability, Ended, Key, KeyRing, LimitExceeded, Listed, Record,
-    SessionId, SessionStore, StoreError, Timestamp, Update, Updated,
+use session_core::store::{
+    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated,
 };
+use session_core::{ConfigError, Ended, KeyRing, LimitExceeded, SessionId, Timestamp};
 
 use crate::cut_off::{Cut, CutOff};
 use crate::scope::Scopes;
@@ -24,10 +25,11 @@ const MOST_COOKIES: usize = 8;
 ///
 /// ```
 /// use session_cookie::CookieStore;
-/// use session_core::{Capability, KeyRing, SessionStore};
+/// use session_core::KeyRing;
+/// use session_core::store::{RecordLocation, SessionStore};
 ///
 /// let store = CookieStore::encrypted(KeyRing::new([1; 32]).unwrap());
-/// assert_eq!(store.capability(), Capability::Client { overhead: 62, cookies: 1 });
+/// assert_eq!(store.location(), RecordLocation::Client { overhead: 62, cookies: 1 });
 /// ```
 pub struct CookieStore {
     sealing: Sealing,
@@ -41,10 +43,11 @@ impl CookieStore {
     ///
     /// ```
     /// use session_cookie::CookieStore;
-    /// use session_core::{Capability, KeyRing, SessionStore};
+    /// use session_core::KeyRing;
+    /// use session_core::store::{RecordLocation, SessionStore};
     ///
     /// let store = CookieStore::signed(KeyRing::new([1; 32]).unwrap());
-    /// assert_eq!(store.capability(), Capability::Client { overhead: 54, cookies: 1 });
+    /// assert_eq!(store.location(), RecordLocation::Client { overhead: 54, cookies: 1 });
     /// ```
     pub fn signed(keys: KeyRing) -> Self {
         Self::new(keys, Sealing::Signed)
@@ -55,7 +58,8 @@ impl CookieStore {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// # use session_cookie::CookieStore;
-    /// # use session_core::{KeyRing, Lifetime, Record, SessionId, SessionStore, Timestamp};
+    /// # use session_core::{KeyRing, Lifetime, SessionId, Timestamp};
+    /// # use session_core::store::{Record, SessionStore};
     /// # use std::sync::Arc;
     /// # let now = Timestamp::from_millis(1_000);
     /// # let id = SessionId::random().unwrap();
@@ -114,7 +118,8 @@ impl CookieStore {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// # use session_core::{Lifetime, Record, SessionId, SessionStore, Timestamp};
+    /// # use session_core::{Lifetime, SessionId, Timestamp};
+    /// # use session_core::store::{Record, SessionStore};
     /// # use std::sync::Arc;
     /// # let now = Timestamp::from_millis(1_000);
     /// # let id = SessionId::random().unwrap();
@@ -159,8 +164,8 @@ impl CookieStore {
     }
 
     /// Opens a genuine token, expired or not, without a look at the record in it.
-    fn open(&self, key: &Key) -> Option<Opened> {
-        let Key::Sealed { scope, token } = key else {
+    fn open(&self, key: &RecordKey) -> Option<Opened> {
+        let RecordKey::Sealed { scope, token } = key else {
             return None;
         };
         if token.len() > self.limit() {
@@ -169,7 +174,7 @@ impl CookieStore {
         self.scopes.get(scope).open(token.as_bytes())
     }
 
-    fn seal(&self, record: &Record, now: Timestamp) -> Result<Key, StoreError> {
+    fn seal(&self, record: &Record, now: Timestamp) -> Result<RecordKey, StoreError> {
         let payload = record.encode();
         let size = self.sealing.token_chars(payload.len());
         let limit = self.limit();
@@ -183,9 +188,9 @@ impl CookieStore {
         let scope = self.scopes.get(record.scope());
         // A ring is never empty, and the size is checked, so sealing does not fail.
         let token = scope
-            .seal(&payload, now, record.expires(), &nonce)
+            .seal(&payload, now, record.expires_at(), &nonce)
             .ok_or_else(|| StoreError::unavailable("the session could not be sealed"))?;
-        Ok(Key::Sealed {
+        Ok(RecordKey::Sealed {
             scope: scope.name().clone(),
             token: token.into(),
         })
@@ -205,15 +210,15 @@ macro_rules! unsupported {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for CookieStore {
-    fn capability(&self) -> Capability {
-        Capability::Client {
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Client {
             overhead: self.sealing.overhead(),
             cookies: self.cookies,
         }
     }
 
     /// Nothing is waited for but a [cut-off](Self::with_cut_off), which is the application's.
-    fn deadline(&self) -> Option<Duration> {
+    fn call_timeout(&self) -> Option<Duration> {
         self.cut.0.is_none().then_some(Duration::ZERO)
     }
 
@@ -223,7 +228,11 @@ impl SessionStore for CookieStore {
     }
 
     /// Hands back an expired session too if it is genuine, so that its expiry can be told.
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(opened) = self.open(key) else {
             return Ok(None);
         };
@@ -239,7 +248,7 @@ impl SessionStore for CookieStore {
         Ok((ours && self.cut.passes(&record).await?).then(|| Arc::new(record)))
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         self.seal(record, now)
     }
 
@@ -247,7 +256,7 @@ impl SessionStore for CookieStore {
     /// expired. There is nothing to merge with and no version to meet.
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -267,7 +276,7 @@ impl SessionStore for CookieStore {
     }
 
     /// Does nothing: what the client holds opens until it expires.
-    async fn delete(&self, _: &Key, _: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, _: &RecordKey, _: Ended) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -288,8 +297,8 @@ impl SessionStore for CookieStore {
     }
 }
 
-fn is_for(key: &Key, record: &Record) -> bool {
-    matches!(key, Key::Sealed { scope, .. } if *scope == record.scope())
+fn is_for(key: &RecordKey, record: &Record) -> bool {
+    matches!(key, RecordKey::Sealed { scope, .. } if *scope == record.scope())
 }
 
 impl fmt::Debug for CookieStore {

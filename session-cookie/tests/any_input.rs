@@ -14,7 +14,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{both, key, record, seal};
 use proptest::prelude::*;
-use session_core::{Codec, Key, Lifetime, Record, SessionId, SessionStore, Timestamp, Value};
+use session_core::store::{Record, RecordKey, SessionStore, Value};
+use session_core::{Codec, Lifetime, SessionId, Timestamp};
 
 fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
@@ -59,7 +60,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn any_text_is_a_miss(text in any::<String>(), scope in any::<String>(), now in any::<u64>()) {
-        let sealed = Key::Sealed { scope: scope.into(), token: text.into() };
+        let sealed = RecordKey::Sealed { scope: scope.into(), token: text.into() };
         for store in both(1) {
             prop_assert!(wait(store.load(&sealed, Timestamp::from_millis(now))).unwrap().is_none());
         }
@@ -84,12 +85,12 @@ proptest! {
         for store in both(1) {
             let store = store.with_chunks(8).unwrap();
             let record = Arc::new(record.clone());
-            let now = record.created();
+            let now = record.created_at();
             let sealed = wait(store.create(&record, now)).unwrap();
             let loaded = wait(store.load(&sealed, now)).unwrap();
             prop_assert_eq!(loaded, Some(Arc::clone(&record)));
             // So that its expiry can be told.
-            let late = wait(store.load(&sealed, record.expires())).unwrap();
+            let late = wait(store.load(&sealed, record.expires_at())).unwrap();
             prop_assert_eq!(late, Some(record));
         }
     }

@@ -3,7 +3,7 @@
 
 use session_cookie::CookieStore;
 use session_core::KeyRing;
-use session_core::conformance::{Outcome, Suite};
+use session_core::store::conformance::{Outcome, Suite};
 
 async fn run(store: fn(KeyRing) -> CookieStore) {
     let ring = KeyRing::new([1; 32]).unwrap();

@@ -16,9 +16,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::{NOW, both};
 use session_cookie::{CutOff, Sealing};
-use session_core::{
-    Directive, Error, ManualClock, Session, SessionManager, SessionStore, StoreError, Timestamp,
-};
+use session_core::store::{SessionStore, StoreError};
+use session_core::{Directive, ManualClock, Session, SessionError, SessionManager, Timestamp};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -110,7 +109,7 @@ async fn a_request_under_way_carries_nothing_over_it() {
         writing.insert("n", 1).unwrap();
         assert_eq!(manager.commit(&writing).await.unwrap(), Directive::Nothing);
         saving.insert("n", 1).unwrap();
-        assert!(matches!(saving.save().await, Err(Error::Gone)));
+        assert!(matches!(saving.save().await, Err(SessionError::Gone)));
     }
 }
 
@@ -209,7 +208,7 @@ async fn one_that_hangs_is_given_up() {
         };
         for store in both(1) {
             assert_eq!(
-                store.deadline(),
+                store.call_timeout(),
                 Some(Duration::ZERO),
                 "it waits for nothing"
             );
@@ -218,7 +217,7 @@ async fn one_that_hangs_is_given_up() {
                 .also_open(Sealing::Encrypted);
             let store = store.with_cut_off(Hanging);
             assert_eq!(
-                store.deadline(),
+                store.call_timeout(),
                 None,
                 "nobody knows how long the application takes"
             );

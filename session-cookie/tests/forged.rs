@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{NOW, SCOPE, both, key, opens, record, ring, seal, token};
 use session_cookie::{CookieStore, Sealing};
-use session_core::{Ended, Key, Lifetime, Record, SessionId, SessionStore};
+use session_core::store::{Record, RecordKey, SessionStore};
+use session_core::{Ended, Lifetime, SessionId};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -102,7 +103,7 @@ async fn another_scope_is_a_miss() {
     for store in both(1) {
         let token = seal(&store, &record()).await;
         for scope in ["", "__Host-i", "__Host-id2", "__host-id", "admin"] {
-            let elsewhere = Key::Sealed {
+            let elsewhere = RecordKey::Sealed {
                 scope: scope.into(),
                 token: token.as_str().into(),
             };
@@ -217,7 +218,7 @@ async fn a_token_beyond_the_limit_is_not_even_opened() {
 #[tokio::test]
 async fn the_key_of_a_store_on_the_server_is_a_miss() {
     for store in both(1) {
-        let id = Key::Id(record().id());
+        let id = RecordKey::Id(record().id());
         assert!(!opens(&store, &id).await);
         store.delete(&id, Ended::default()).await.unwrap();
     }
@@ -232,6 +233,6 @@ async fn an_update_for_another_scope_is_gone() {
         let updated = common::update(&store, &sealed, &Arc::new(other), NOW)
             .await
             .unwrap();
-        assert!(matches!(updated, session_core::Updated::Gone));
+        assert!(matches!(updated, session_core::store::Updated::Gone));
     }
 }

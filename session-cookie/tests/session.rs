@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::{NOW, both, ring};
 use session_cookie::CookieStore;
 use session_core::{
-    Directive, Error, Lifetime, LimitExceeded, ManualClock, Session, SessionManager,
+    Directive, Lifetime, LimitExceeded, ManualClock, Session, SessionError, SessionManager,
 };
 
 fn manager(store: CookieStore, clock: &std::sync::Arc<ManualClock>) -> SessionManager {
@@ -96,7 +96,7 @@ async fn an_insert_that_does_not_fit_says_so_at_once() {
         let session = manager.open(&[]).await.unwrap();
         session.insert("small", "x").unwrap();
         let error = session.insert("large", "x".repeat(4_000)).unwrap_err();
-        let Error::Limit(LimitExceeded::TokenBytes { size, limit }) = error else {
+        let SessionError::Limit(LimitExceeded::TokenBytes { size, limit }) = error else {
             panic!("{error}");
         };
         assert!(size > limit && limit == 4096);

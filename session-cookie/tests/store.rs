@@ -12,10 +12,8 @@ use std::time::Duration;
 
 use common::{Make, NOW, SCOPE, both, key, opens, opens_at, record, ring, seal, token, update};
 use session_cookie::{CookieStore, Sealing};
-use session_core::{
-    Capability, Codec, Ended, Key, KeyRing, Lifetime, LimitExceeded, Record, SessionId,
-    SessionStore, StoreError, Timestamp, Updated,
-};
+use session_core::store::{Record, RecordKey, RecordLocation, SessionStore, StoreError, Updated};
+use session_core::{Codec, Ended, KeyRing, Lifetime, LimitExceeded, SessionId, Timestamp};
 
 #[tokio::test]
 async fn a_record_comes_back_as_it_was() {
@@ -92,7 +90,7 @@ async fn principals_are_not_supported() {
 async fn a_record_expires_at_the_very_millisecond() {
     for store in both(1) {
         let sealed = store.create(&record(), NOW).await.unwrap();
-        let end = record().expires();
+        let end = record().expires_at();
         assert!(opens_at(&store, &sealed, Timestamp::from_millis(end.as_millis() - 1)).await);
         assert!(!opens_at(&store, &sealed, end).await);
         assert!(!opens_at(&store, &sealed, Timestamp::from_millis(u64::MAX)).await);
@@ -107,7 +105,7 @@ async fn an_update_to_an_expired_record_is_gone() {
     let over = Arc::new(Record::new(record().id(), SCOPE, brief, NOW));
     for store in both(1) {
         let sealed = store.create(&record(), NOW).await.unwrap();
-        let later = over.expires();
+        let later = over.expires_at();
         assert!(opens_at(&store, &sealed, later).await);
         let updated = update(&store, &sealed, &over, later).await.unwrap();
         assert!(matches!(updated, Updated::Gone));
@@ -177,7 +175,7 @@ async fn scopes_are_kept_apart_in_one_store() {
         });
         for record in records {
             let sealed = store.create(&record, NOW).await.unwrap();
-            assert!(matches!(&sealed, Key::Sealed { scope, .. } if *scope == record.scope()));
+            assert!(matches!(&sealed, RecordKey::Sealed { scope, .. } if *scope == record.scope()));
             assert_eq!(store.load(&sealed, NOW).await.unwrap().unwrap(), record);
             assert!(
                 store
@@ -200,17 +198,17 @@ fn chunks_are_one_to_eight() {
     }
     for chunks in 1..=8 {
         let store = CookieStore::encrypted(ring(1)).with_chunks(chunks).unwrap();
-        let client = Capability::Client {
+        let client = RecordLocation::Client {
             overhead: 62,
             cookies: chunks,
         };
-        assert_eq!(store.capability(), client);
+        assert_eq!(store.location(), client);
     }
 }
 
 /// A record whose token has `chars` characters, or one more where base64 has no such length.
 fn record_for(store: &CookieStore, chars: usize) -> Arc<Record> {
-    let Capability::Client { overhead, .. } = store.capability() else {
+    let RecordLocation::Client { overhead, .. } = store.location() else {
         panic!("it is a sealed store");
     };
     let empty = Record::new(
@@ -257,7 +255,7 @@ async fn a_token_of_the_limit_passes_and_one_beyond_it_says_both_sizes() {
 #[tokio::test]
 async fn the_overhead_is_exact() {
     for store in both(1) {
-        let Capability::Client { overhead, .. } = store.capability() else {
+        let RecordLocation::Client { overhead, .. } = store.location() else {
             panic!("it is a sealed store");
         };
         for length in 0..50 {

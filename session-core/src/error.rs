@@ -56,7 +56,7 @@ impl StoreError {
     /// [`Unavailable`](Self::Unavailable) with this cause.
     ///
     /// ```
-    /// use session_core::StoreError;
+    /// use session_core::store::StoreError;
     /// use std::error::Error;
     ///
     /// let error = StoreError::unavailable("connection refused");
@@ -70,7 +70,7 @@ impl StoreError {
     /// [`OutcomeUnknown`](Self::OutcomeUnknown) with this cause.
     ///
     /// ```
-    /// use session_core::StoreError;
+    /// use session_core::store::StoreError;
     /// use std::error::Error;
     ///
     /// let error = StoreError::outcome_unknown("no answer within 2 s");
@@ -84,7 +84,7 @@ impl StoreError {
     /// [`Corrupt`](Self::Corrupt) with this cause.
     ///
     /// ```
-    /// use session_core::StoreError;
+    /// use session_core::store::StoreError;
     /// use std::error::Error;
     ///
     /// let error = StoreError::corrupt("the checksum differs");
@@ -99,15 +99,16 @@ impl StoreError {
 /// Why a session could not do what it was asked.
 ///
 /// ```
-/// use session_core::{Error, StoreError};
+/// use session_core::SessionError;
+/// use session_core::store::StoreError;
 ///
-/// let down = Error::from(StoreError::unavailable("connection refused"));
+/// let down = SessionError::from(StoreError::unavailable("connection refused"));
 /// assert!(down.is_temporary());
 /// assert!(!down.to_string().contains("refused")); // the cause is the source, not the text
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum SessionError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -160,8 +161,8 @@ pub enum Error {
     )]
     Detached,
     /// The principal has as many sessions as one may have
-    /// ([`ManagerBuilder::max_sessions`](crate::ManagerBuilder::max_sessions)); nobody was signed
-    /// in.
+    /// ([`SessionManagerBuilder::max_sessions`](crate::SessionManagerBuilder::max_sessions));
+    /// nobody was signed in.
     #[error(
         "the principal already has as many sessions as allowed ({most}); sign out elsewhere first"
     )]
@@ -177,11 +178,11 @@ pub enum Error {
     Random,
 }
 
-impl Error {
+impl SessionError {
     /// Whether the same request can succeed later, because the store is down, slow or full, or the
     /// session contended. Over HTTP these are answered with 503, the others with 500.
     ///
-    /// [`Error`](Self) has an example.
+    /// [`SessionError`](Self) has an example.
     pub const fn is_temporary(&self) -> bool {
         matches!(
             self,
@@ -201,13 +202,13 @@ impl From<FormatError> for StoreError {
     }
 }
 
-impl From<RandomFailed> for Error {
+impl From<RandomFailed> for SessionError {
     fn from(RandomFailed: RandomFailed) -> Self {
         Self::Random
     }
 }
 
-/// Here and not where ids are, because it raises [`Error`], which knows of them.
+/// Here and not where ids are, because it raises [`SessionError`], which knows of them.
 impl SessionId {
     /// Draws a new id.
     ///
@@ -219,8 +220,8 @@ impl SessionId {
     ///
     /// # Errors
     ///
-    /// [`Error::Random`] if the operating system's random source fails.
-    pub fn random() -> Result<Self, Error> {
+    /// [`SessionError::Random`] if the operating system's random source fails.
+    pub fn random() -> Result<Self, SessionError> {
         Ok(Self::from_bytes(random_bytes()?))
     }
 }

@@ -21,16 +21,15 @@
 //! assert_eq!(session.principal().as_deref(), Some("user:42"));
 //! session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
 //! manager.commit(&session).await?;
-//! # Ok::<_, session_core::Error>(()) }).unwrap();
+//! # Ok::<_, session_core::SessionError>(()) }).unwrap();
 //! ```
 //!
 //! # The parts
 //!
 //! - [`SessionManager`] opens sessions by tokens and commits them; its builder has the settings.
 //! - [`Session`] is the handle of a handler: a dictionary, and what happens to the session itself.
-//! - [`SessionStore`] is the contract for whatever keeps sessions; [`MemoryStore`] is one, the
-//!   suite `conformance` (a feature) shows whether yours is one too.
-//! - [`Record`], [`Changes`] and [`Update`] are what a store deals with.
+//! - [`MemoryStore`] keeps sessions in this process; other stores have crates of their own. The
+//!   module [`store`] has the contract, and a suite that shows whether your store keeps it.
 //! - [`KeyRing`], [`Lifetime`], [`Rotation`], [`Limits`], [`Codec`], [`Clock`] are settings.
 //!
 //! # Events
@@ -55,29 +54,32 @@ mod request;
 mod session;
 mod settings;
 mod state;
-mod store;
+pub mod store;
 mod time;
 mod token;
 
-pub use async_trait::async_trait;
-pub use bytestring::ByteString;
-pub use config_error::ConfigError;
-pub use crypto::{DerivedKey, KeyError, KeyRing, Purpose};
-pub use error::{Cause, Error, StoreError};
-pub use event::{Event, EventKind, Observer};
-pub use manager::{ManagerBuilder, SessionManager};
-pub use record::{
-    Codec, CodecFault, EndReason, Ended, FormatError, Lifetime, LimitExceeded, Limits, MalformedId,
-    Record, RoundTripError, SessionId, ShortId, TokenHash, Value, Values, round_trips,
-};
+// What handlers hold.
+pub use error::SessionError;
+pub use record::SessionId;
 pub use request::SessionInfo;
 pub use session::Session;
-pub use settings::{Deadlines, OnCorrupt, OnMaxSessions, OnReuse};
-#[cfg(feature = "conformance")]
-pub use store::conformance;
-pub use store::{
-    Applied, Capability, Changes, Durability, Key, Listed, MemoryStore, Metadata, MigratingStore,
-    OwnedUpdate, SessionStore, Update, Updated,
-};
+
+// What all sessions share, and its settings.
+pub use config_error::ConfigError;
+pub use crypto::{KeyError, KeyRing};
+pub use manager::{SessionManager, SessionManagerBuilder};
+pub use record::{Codec, Lifetime, Limits};
+pub use settings::{OnCorrupt, OnMaxSessions, OnReuse, Timeouts};
+pub use store::memory::MemoryStore;
 pub use time::{Clock, ManualClock, Sleep, SystemClock, Timestamp};
-pub use token::{ClientToken, Directive, Rotation};
+pub use token::Rotation;
+
+// What transports take.
+pub use token::{ClientToken, Directive};
+
+// What happens to sessions.
+pub use event::{Event, EventKind, Observer};
+pub use record::{EndReason, Ended, ShortId};
+
+// Errors in detail, and a check for values.
+pub use record::{CodecFault, LimitExceeded, MalformedId, RoundTripError, round_trips};

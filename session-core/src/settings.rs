@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::record::{Codec, Lifetime, LimitExceeded, Limits, Record, SessionId};
-use crate::store::Capability;
+use crate::store::RecordLocation;
 use crate::time::Timestamp;
 use crate::token::{Rotation, Secret};
 
@@ -19,10 +19,10 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) rotation: Rotation,
     pub(crate) session_limit: Option<SessionLimit>,
-    pub(crate) deadlines: Deadlines,
+    pub(crate) timeouts: Timeouts,
     pub(crate) on_corrupt: OnCorrupt,
     pub(crate) on_reuse: OnReuse,
-    pub(crate) capability: Capability,
+    pub(crate) location: RecordLocation,
     /// Characters that a sealed token may have.
     pub(crate) max_token: usize,
     /// What the metadata of a new session takes at most.
@@ -31,10 +31,10 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) const fn is_sealed(&self) -> bool {
-        matches!(self.capability, Capability::Client { .. })
+        matches!(self.location, RecordLocation::Client { .. })
     }
 
-    pub(crate) fn new_secret(&self) -> Result<Option<Secret>, Error> {
+    pub(crate) fn new_secret(&self) -> Result<Option<Secret>, SessionError> {
         match self.is_sealed() {
             true => Ok(None),
             false => Secret::random().map(Some),
@@ -53,7 +53,7 @@ impl Settings {
 
     pub(crate) fn check(&self, bytes: usize, keys: usize) -> Result<(), LimitExceeded> {
         self.limits.check(bytes, keys)?;
-        if let Capability::Client { overhead, .. } = self.capability {
+        if let RecordLocation::Client { overhead, .. } = self.location {
             let size = ((bytes + overhead) * 4).div_ceil(3);
             if size > self.max_token {
                 let limit = self.max_token;
@@ -66,22 +66,51 @@ impl Settings {
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadlines {
-    /// One call of the store. A store has a deadline of its own and should answer sooner;
-    /// this one is for stores that do not. Default 2 s.
-    pub call: Duration,
-    /// How long a commit begins new attempts, and waits for other writers of the session. Beyond
-    /// it comes [`Error::Contended`](crate::Error::Contended), and the event of that name. The
-    /// calls that it has begun have their own deadline. Default 10 s.
+pub struct Timeouts {
+    pub(crate) call: Duration,
+    pub(crate) commit: Duration,
+}
+
+impl Timeouts {
+    /// The same with this time for one call of the store. Default: 2 s.
+    ///
+    /// A store that keeps time itself
+    /// ([`SessionStore::call_timeout`](crate::store::SessionStore::call_timeout)) should answer
+    /// sooner. This is for stores that do not.
+    #[must_use]
+    pub const fn with_call(mut self, timeout: Duration) -> Self {
+        self.call = timeout;
+        self
+    }
+
+    /// The same with this time in which a commit begins new attempts, and waits for other writers
+    /// of the session. Default: 10 s.
+    ///
+    /// Beyond it the commit fails with [`SessionError::Contended`], and there is an event of that
+    /// name. The calls that it has begun have their own timeout.
     ///
     /// Requests of one process that conflict over a session are written one after the other, in
     /// the order in which they came. Processes take turns. So a session takes about as many
     /// writes in this time as the store answers one after the other: at 2 ms each some 5,000,
     /// whatever the number of processes.
-    pub commit: Duration,
+    #[must_use]
+    pub const fn with_commit(mut self, timeout: Duration) -> Self {
+        self.commit = timeout;
+        self
+    }
+
+    /// How long one call of the store may take.
+    pub const fn call(&self) -> Duration {
+        self.call
+    }
+
+    /// How long a commit begins new attempts.
+    pub const fn commit(&self) -> Duration {
+        self.commit
+    }
 }
 
-impl Default for Deadlines {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             call: Duration::from_secs(2),
@@ -97,19 +126,19 @@ pub enum OnCorrupt {
     /// one. The unreadable record stays until it expires. The default.
     #[default]
     StartAnew,
-    /// It fails with [`StoreError::Corrupt`](crate::StoreError::Corrupt), as does every request
-    /// with that token until the record expires or is repaired.
+    /// It fails with [`StoreError::Corrupt`](crate::store::StoreError::Corrupt), as does every
+    /// request with that token until the record expires or is repaired.
     Refuse,
 }
 
 /// What becomes of a sign-in beyond the maximum
-/// ([`ManagerBuilder::max_sessions`](crate::ManagerBuilder::max_sessions)).
+/// ([`SessionManagerBuilder::max_sessions`](crate::SessionManagerBuilder::max_sessions)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnMaxSessions {
     /// The principal's session that signed in first ends.
     RevokeOldest,
     /// The sign-in fails: [`sign_in`](crate::Session::sign_in) itself succeeds, and the commit
-    /// fails with [`Error::TooManySessions`]. HTTP answers with 409 and an empty body, or as
+    /// fails with [`SessionError::TooManySessions`]. HTTP answers with 409 and an empty body, or as
     /// `SessionLayer::on_error` says. Of several at the same moment that are too many together, one
     /// that has already returned may be ended in the place of another.
     Refuse,
@@ -126,9 +155,10 @@ pub(crate) struct SessionLimit {
 /// parties hold tokens of the session, and one of them is not the client (RFC 9700, 4.14.2).
 ///
 /// An event says so in any case. To end the session is the safe answer where tokens are
-/// [signed](crate::ManagerBuilder::keys) and the store loses no acknowledged write. With one that
-/// may ([`Durability`](crate::Durability)), such as Redis at a fail-over, a client whose newest
-/// token was lost looks like a thief: at a planned fail-over nearly everybody who is active does.
+/// [signed](crate::SessionManagerBuilder::keys) and the store loses no acknowledged write. With one
+/// that may ([`Durability`](crate::store::Durability)), such as Redis at a fail-over, a client
+/// whose newest token was lost looks like a thief: at a planned fail-over nearly everybody who is
+/// active does.
 ///
 /// A MAC tells the epoch modulo 4: a token that is exactly 4, 8, .. renewals old counts as one of
 /// this epoch, and comes under this rule.

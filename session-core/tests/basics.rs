@@ -4,9 +4,10 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use session_core::store::{Record, RecordKey, StoreError, Value};
 use session_core::{
-    Codec, ConfigError, Deadlines, Error, Key, Lifetime, LimitExceeded, Limits, MalformedId,
-    OnCorrupt, Record, SessionId, StoreError, Timestamp, TokenHash, Value,
+    Codec, ConfigError, Lifetime, LimitExceeded, Limits, MalformedId, OnCorrupt, SessionError,
+    SessionId, Timeouts, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -84,15 +85,15 @@ mod ids {
 
     #[test]
     fn keys_of_a_store() {
-        let sealed = Key::Sealed {
+        let sealed = RecordKey::Sealed {
             scope: "id".into(),
             token: "secret".into(),
         };
-        assert_eq!(Key::from(id()), Key::Id(id()));
-        assert_eq!(Key::Id(id()).id(), Some(id()));
+        assert_eq!(RecordKey::from(id()), RecordKey::Id(id()));
+        assert_eq!(RecordKey::Id(id()).id(), Some(id()));
         assert_eq!(sealed.id(), None);
-        assert_eq!(format!("{:?}", Key::Id(id())), "Key(503563c1)");
-        assert_eq!(format!("{sealed:?}"), "Key(sealed)");
+        assert_eq!(format!("{:?}", RecordKey::Id(id())), "RecordKey(503563c1)");
+        assert_eq!(format!("{sealed:?}"), "RecordKey(sealed)");
     }
 }
 
@@ -177,16 +178,16 @@ mod records {
         assert_eq!(record.scope(), "scope");
         assert_eq!((record.version(), record.epoch()), (1, 0));
         assert_eq!(
-            (record.created(), record.last_seen()),
+            (record.created_at(), record.last_seen()),
             (at(5_000), at(5_000))
         );
-        assert_eq!(record.deadline(), at(35_000));
-        assert_eq!(record.expires(), at(15_000));
-        assert_eq!(record.authenticated(), None);
+        assert_eq!(record.absolute_expiry(), at(35_000));
+        assert_eq!(record.expires_at(), at(15_000));
+        assert_eq!(record.authenticated_at(), None);
         assert_eq!((record.principal(), record.label()), (None, None));
         assert_eq!(record.lifetime().idle(), SECOND * 10);
         assert_eq!(record.csrf_seed(), &[0; 16]);
-        assert!(record.tokens().is_empty() && record.values().is_empty());
+        assert!(record.values().is_empty());
     }
 
     #[test]
@@ -201,12 +202,12 @@ mod records {
     fn the_deadline_wins_over_activity() {
         let lifetime = Lifetime::new(SECOND * 10, SECOND * 10).unwrap();
         let record = Record::new(SessionId::from_bytes([3; 16]), "scope", lifetime, at(5_000));
-        let touch = session_core::Metadata::Touched(at(14_000));
-        let touched = session_core::Changes::new()
+        let touch = session_core::store::Metadata::Touched(at(14_000));
+        let touched = session_core::store::Changes::new()
             .with_metadata(touch)
             .apply(&record);
         assert_eq!(touched.last_seen(), at(14_000));
-        assert_eq!(touched.expires(), at(15_000));
+        assert_eq!(touched.expires_at(), at(15_000));
     }
 
     #[test]
@@ -220,7 +221,7 @@ mod records {
         let values: Vec<_> = record.values().iter().collect();
         assert_eq!(values, [("a", &json("2")), ("b", &json("3"))]);
         assert_eq!(record.principal(), Some("user:42"));
-        assert_eq!(record.authenticated(), Some(at(5_000)));
+        assert_eq!(record.authenticated_at(), Some(at(5_000)));
         assert_eq!(record.version(), 9);
     }
 
@@ -248,18 +249,6 @@ mod records {
                 record.id()
             )
         );
-        let token = TokenHash {
-            hash: [0xab; 32],
-            issued: at(1),
-            epoch: 2,
-            confirmed: None,
-            retired: Some(at(3)),
-        };
-        assert_eq!(
-            format!("{token:?}"),
-            "TokenHash { issued: Timestamp(1), epoch: 2, confirmed: None, retired: \
-             Some(Timestamp(3)), .. }"
-        );
     }
 }
 
@@ -270,12 +259,12 @@ mod texts {
     fn defaults() {
         let limits = Limits::default();
         assert_eq!(
-            (limits.record_bytes, limits.keys, limits.key_bytes),
+            (limits.record_bytes(), limits.keys(), limits.key_bytes()),
             (1_048_576, 1_024, 1_024)
         );
-        let deadlines = Deadlines::default();
+        let timeouts = Timeouts::default();
         assert_eq!(
-            (deadlines.call, deadlines.commit),
+            (timeouts.call(), timeouts.commit()),
             (SECOND * 2, SECOND * 10)
         );
         assert_eq!(OnCorrupt::default(), OnCorrupt::StartAnew);
@@ -308,7 +297,7 @@ mod texts {
         for (error, text) in cases {
             assert_eq!(error.to_string(), text);
             assert_eq!(StoreError::from(error).to_string(), text);
-            assert_eq!(Error::from(error).to_string(), text);
+            assert_eq!(SessionError::from(error).to_string(), text);
         }
     }
 
@@ -354,7 +343,7 @@ mod texts {
                 (error.to_string().as_str(), source.as_deref()),
                 (text, cause)
             );
-            let wrapped = Error::from(error);
+            let wrapped = SessionError::from(error);
             let source = wrapped.source().map(ToString::to_string);
             assert_eq!(
                 (wrapped.to_string().as_str(), source.as_deref()),
@@ -369,16 +358,16 @@ mod texts {
         let (key, type_name) = ("a\"b".to_owned(), "u8");
         let cases = [
             (
-                Error::Gone,
+                SessionError::Gone,
                 "the session has ended since this request loaded it; nothing was written, let the \
                  client begin anew",
             ),
             (
-                Error::Contended,
+                SessionError::Contended,
                 "too many requests change this session at once; nothing was written, try again",
             ),
             (
-                Error::Encode {
+                SessionError::Encode {
                     key: key.clone(),
                     type_name,
                     fault,
@@ -387,7 +376,7 @@ mod texts {
                  codec can write",
             ),
             (
-                Error::Decode {
+                SessionError::Decode {
                     key,
                     type_name,
                     fault,
@@ -396,12 +385,12 @@ mod texts {
                  or remove the key",
             ),
             (
-                Error::Detached,
+                SessionError::Detached,
                 "the response has already left; create, renew or destroy a session before the \
                  handler returns",
             ),
             (
-                Error::Random,
+                SessionError::Random,
                 "the operating system's random source failed; try again, and look at the machine \
                  if it stays so",
             ),
@@ -410,7 +399,9 @@ mod texts {
             assert_eq!(error.to_string(), text);
             let source = error.source().map(ToString::to_string);
             let expected = match error {
-                Error::Encode { .. } | Error::Decode { .. } => Some(fault.to_string()),
+                SessionError::Encode { .. } | SessionError::Decode { .. } => {
+                    Some(fault.to_string())
+                }
                 _ => None,
             };
             assert_eq!(source, expected);
@@ -424,23 +415,23 @@ mod texts {
         let limit = LimitExceeded::Keys { count: 2, limit: 1 };
         let (key, type_name) = (String::new(), "u8");
         let later = [
-            Error::Contended,
+            SessionError::Contended,
             StoreError::unavailable("why").into(),
             StoreError::outcome_unknown("why").into(),
             StoreError::Full { capacity: 1 }.into(),
         ];
-        assert!(later.iter().all(Error::is_temporary));
+        assert!(later.iter().all(SessionError::is_temporary));
         let never = [
-            Error::Gone,
-            Error::Detached,
-            Error::Random,
-            Error::Limit(limit),
-            Error::Decode {
+            SessionError::Gone,
+            SessionError::Detached,
+            SessionError::Random,
+            SessionError::Limit(limit),
+            SessionError::Decode {
                 key: key.clone(),
                 type_name,
                 fault,
             },
-            Error::Encode {
+            SessionError::Encode {
                 key,
                 type_name,
                 fault,
@@ -450,6 +441,6 @@ mod texts {
             StoreError::TooLarge(limit).into(),
             StoreError::Unsupported("that").into(),
         ];
-        assert!(!never.iter().any(Error::is_temporary));
+        assert!(!never.iter().any(SessionError::is_temporary));
     }
 }

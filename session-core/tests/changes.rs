@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::{collection, option};
-use session_core::{
-    Applied, Changes, Codec, Lifetime, LimitExceeded, Limits, Metadata, Record, SessionId,
-    StoreError, Timestamp, Update, Value,
-};
+use session_core::store::{Applied, Changes, Metadata, Record, StoreError, Update, Value};
+use session_core::{Codec, Lifetime, LimitExceeded, Limits, SessionId, Timestamp};
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1_000)
@@ -234,11 +232,9 @@ fn what_has_ended_is_gone_before_all_else() {
 fn limits_hold_on_what_results() {
     let result = record(&[("a", "1"), ("b", "2")]);
     let case = |record_bytes, keys| Case {
-        limits: Limits {
-            record_bytes,
-            keys,
-            ..Limits::default()
-        },
+        limits: Limits::default()
+            .with_record_bytes(record_bytes)
+            .with_keys(keys),
         base: 3,
         ..Case::default()
     };

@@ -19,14 +19,14 @@ fn at(millis: u64) -> Timestamp {
 #[test]
 fn instants_never_leave_their_range() {
     assert_eq!(at(5).as_millis(), 5);
-    assert_eq!(at(5).plus(SECOND), at(1_005));
-    assert_eq!(at(5).plus(Duration::from_micros(1_999)), at(6));
-    assert_eq!(at(u64::MAX - 1_000).plus(SECOND), at(u64::MAX));
-    assert_eq!(at(u64::MAX - 999).plus(SECOND), at(u64::MAX));
-    assert_eq!(at(0).plus(Duration::MAX), at(u64::MAX));
-    assert_eq!(at(1_005).since(at(5)), SECOND);
-    assert_eq!(at(5).since(at(5)), Duration::ZERO);
-    assert_eq!(at(5).since(at(1_005)), Duration::ZERO);
+    assert_eq!(at(5) + SECOND, at(1_005));
+    assert_eq!(at(5) + Duration::from_micros(1_999), at(6));
+    assert_eq!(at(u64::MAX - 1_000) + SECOND, at(u64::MAX));
+    assert_eq!(at(u64::MAX - 999) + SECOND, at(u64::MAX));
+    assert_eq!(at(0) + Duration::MAX, at(u64::MAX));
+    assert_eq!(at(1_005).duration_since(at(5)), SECOND);
+    assert_eq!(at(5).duration_since(at(5)), Duration::ZERO);
+    assert_eq!(at(5).duration_since(at(1_005)), Duration::ZERO);
     assert_eq!(Timestamp::default(), at(0));
     assert!(at(1) < at(2));
 }

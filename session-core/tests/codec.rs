@@ -7,7 +7,8 @@ use std::fmt::Debug;
 use serde::de::DeserializeOwned;
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
-use session_core::{Codec, CodecFault, Value};
+use session_core::store::Value;
+use session_core::{Codec, CodecFault};
 
 const BOTH: [Codec; 2] = [Codec::Json, Codec::Postcard];
 

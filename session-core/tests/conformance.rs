@@ -12,8 +12,9 @@ use broken::map::MapStore;
 use broken::remote::{RemoteStore, block_on};
 use broken::sealed::{SealFault, SealedStore};
 use broken::{FOUND_BY, Fault};
-use session_core::conformance::{Outcome, Report, Suite, cases, check};
-use session_core::{MemoryStore, SessionStore, Timestamp};
+use session_core::store::SessionStore;
+use session_core::store::conformance::{Outcome, Report, Suite, cases, check};
+use session_core::{MemoryStore, Timestamp};
 
 #[test]
 fn a_memory_store_passes() {

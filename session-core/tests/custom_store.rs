@@ -9,10 +9,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use session_core::{
-    Applied, Capability, Ended, Key, Record, SessionId, SessionStore, StoreError, Timestamp,
-    Update, Updated, async_trait,
+use session_core::store::{
+    Applied, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
+    async_trait,
 };
+use session_core::{Ended, SessionId, Timestamp};
 
 /// Sessions in a map, under one lock.
 #[derive(Debug, Default)]
@@ -28,11 +29,15 @@ impl MapStore {
 
 #[async_trait]
 impl SessionStore for MapStore {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
         Ok(self
             .records()
@@ -41,7 +46,7 @@ impl SessionStore for MapStore {
             .cloned())
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         let mut records = self.records();
         if records
             .get(&record.id())
@@ -50,12 +55,12 @@ impl SessionStore for MapStore {
             return Err(StoreError::IdTaken);
         }
         records.insert(record.id(), Arc::clone(record));
-        Ok(Key::Id(record.id()))
+        Ok(RecordKey::Id(record.id()))
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -77,7 +82,7 @@ impl SessionStore for MapStore {
         }
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         if let Some(id) = key.id() {
             let mark = |record: &mut Arc<Record>| *record = Arc::new(ended.mark(id));
             self.records().entry(id).and_modify(mark);
@@ -96,5 +101,5 @@ impl SessionStore for MapStore {
 
 #[tokio::test]
 async fn keeps_the_contract() {
-    session_core::conformance::check(|| async { MapStore::default() }).await;
+    session_core::store::conformance::check(|| async { MapStore::default() }).await;
 }

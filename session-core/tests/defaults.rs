@@ -3,33 +3,38 @@
 
 use std::sync::Arc;
 
-use session_core::{
-    Capability, Ended, Key, Record, SessionId, SessionStore, StoreError, Timestamp, Update,
-    Updated, async_trait,
+use session_core::store::{
+    Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated, async_trait,
 };
+use session_core::{Ended, SessionId, Timestamp};
 
 #[derive(Debug)]
 struct Four;
 
 #[async_trait]
 impl SessionStore for Four {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    async fn load(&self, _: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(&self, _: &RecordKey, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         Ok(None)
     }
 
-    async fn create(&self, record: &Arc<Record>, _: Timestamp) -> Result<Key, StoreError> {
-        Ok(Key::Id(record.id()))
+    async fn create(&self, record: &Arc<Record>, _: Timestamp) -> Result<RecordKey, StoreError> {
+        Ok(RecordKey::Id(record.id()))
     }
 
-    async fn update(&self, _: &Key, _: Update<'_>, _: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        _: &RecordKey,
+        _: Update<'_>,
+        _: Timestamp,
+    ) -> Result<Updated, StoreError> {
         Ok(Updated::Gone)
     }
 
-    async fn delete(&self, _: &Key, _: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, _: &RecordKey, _: Ended) -> Result<(), StoreError> {
         Ok(())
     }
 }

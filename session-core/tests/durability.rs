@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use session_core::store::{
+    Durability, MigratingStore, Record, RecordKey, RecordLocation, SessionStore, StoreError,
+    Update, Updated, async_trait,
+};
 use session_core::{
-    Capability, Durability, Ended, Key, ManagerBuilder, MemoryStore, MigratingStore, OnReuse,
-    Record, Rotation, SessionManager, SessionStore, StoreError, Timestamp, Update, Updated,
-    async_trait,
+    Ended, MemoryStore, OnReuse, Rotation, SessionManager, SessionManagerBuilder, Timestamp,
 };
 
 /// A store that does not say whether it can lose writes.
@@ -15,28 +17,32 @@ struct Silent(MemoryStore);
 
 #[async_trait]
 impl SessionStore for Silent {
-    fn capability(&self) -> Capability {
-        self.0.capability()
+    fn location(&self) -> RecordLocation {
+        self.0.location()
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         self.0.load(key, now).await
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         self.0.create(record, now).await
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.0.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.0.delete(key, ended).await
     }
 }
@@ -62,7 +68,7 @@ fn stores() -> Vec<(&'static str, Arc<dyn SessionStore>, bool)> {
     ]
 }
 
-fn rotating(store: &Arc<dyn SessionStore>) -> ManagerBuilder {
+fn rotating(store: &Arc<dyn SessionStore>) -> SessionManagerBuilder {
     SessionManager::builder(Arc::clone(store)).rotation(Rotation::default())
 }
 

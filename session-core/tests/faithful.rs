@@ -418,13 +418,13 @@ fn what_a_type_writes_with_a_serializer_of_its_own_is_its_own_affair() {
 mod in_a_session {
     use std::sync::Arc;
 
-    use session_core::{Directive, Error, MemoryStore, Session, SessionManager};
+    use session_core::{Directive, MemoryStore, Session, SessionError, SessionManager};
 
     use super::{HashMap, NOT_FINITE};
 
-    fn key_of(refused: Result<impl Sized, Error>) -> String {
+    fn key_of(refused: Result<impl Sized, SessionError>) -> String {
         match refused.err() {
-            Some(Error::Encode { key, fault, .. }) => {
+            Some(SessionError::Encode { key, fault, .. }) => {
                 assert_eq!(fault.category(), NOT_FINITE);
                 key
             }

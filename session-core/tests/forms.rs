@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Directive, Error, KeyRing, ManagerBuilder, ManualClock, MemoryStore, Session, SessionManager,
-    Timestamp,
+    Directive, KeyRing, ManualClock, MemoryStore, Session, SessionError, SessionManager,
+    SessionManagerBuilder, Timestamp,
 };
 
 struct Site {
@@ -23,7 +23,7 @@ fn sites() -> [Site; 2] {
     ]
 }
 
-fn site(settings: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Site {
+fn site(settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder) -> Site {
     let clock = ManualClock::new(Timestamp::from_millis(1_700_000_000_000));
     let store = Arc::new(MemoryStore::new());
     let builder = SessionManager::builder(Arc::clone(&store)).clock(Arc::clone(&clock));
@@ -139,8 +139,8 @@ async fn where_the_session_ends_under_the_request_there_is_no_token() {
         let session = site.open(&[&held]).await;
         site.manager.sign_out_everywhere("ann").await.unwrap();
         session.insert("a", 1).unwrap();
-        assert!(matches!(session.save().await, Err(Error::Gone)));
-        assert!(matches!(session.csrf_token(), Err(Error::Gone)));
+        assert!(matches!(session.save().await, Err(SessionError::Gone)));
+        assert!(matches!(session.csrf_token(), Err(SessionError::Gone)));
         // With a sign-in there is a session again, and a token for it.
         session.sign_in("ann").unwrap();
         let field = session.csrf_token().unwrap();

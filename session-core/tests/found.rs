@@ -10,20 +10,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use session_core::store::{
+    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated,
+};
 use session_core::{
-    Capability, Directive, Durability, Ended, Event, EventKind, Key, KeyRing, Lifetime, Listed,
-    ManagerBuilder, ManualClock, MemoryStore, OnMaxSessions, OnReuse, Record, Rotation, Session,
-    SessionId, SessionManager, SessionStore, StoreError, Timestamp, Update, Updated,
+    Directive, Ended, Event, EventKind, KeyRing, Lifetime, ManualClock, MemoryStore, OnMaxSessions,
+    OnReuse, Rotation, Session, SessionId, SessionManager, SessionManagerBuilder, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
 type Seen = Arc<Mutex<Vec<EventKind>>>;
-type Set = fn(ManagerBuilder) -> ManagerBuilder;
+type Set = fn(SessionManagerBuilder) -> SessionManagerBuilder;
 
 fn over(
     store: impl SessionStore,
-    set: impl FnOnce(ManagerBuilder) -> ManagerBuilder,
+    set: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
 ) -> (SessionManager, Arc<ManualClock>, Seen) {
     let (clock, seen) = (
         ManualClock::new(Timestamp::from_millis(1_700_000_000_000)),
@@ -97,11 +100,7 @@ async fn of_two_successors_that_are_both_used_one_is_found_out() {
 
 #[tokio::test]
 async fn whatever_a_renewal_made_void_sets_no_cookie_for_ten_seconds() {
-    let long = Rotation {
-        ttl: 60 * SECOND,
-        overlap: 60 * SECOND,
-        ..Rotation::default()
-    };
+    let long = Rotation::every(60 * SECOND).with_overlap(60 * SECOND);
     let (manager, clock, _) = rotating(long);
     let first = cart(&manager).await;
     clock.advance(60 * SECOND);
@@ -119,10 +118,7 @@ async fn whatever_a_renewal_made_void_sets_no_cookie_for_ten_seconds() {
     }
 
     // However many answers were lost before.
-    let (manager, clock, _) = rotating(Rotation {
-        keep: 8,
-        ..Rotation::default()
-    });
+    let (manager, clock, _) = rotating(Rotation::default().with_keep(8));
     let first = cart(&manager).await;
     for _ in 0..12 {
         clock.advance(5 * SECOND);
@@ -139,10 +135,7 @@ async fn whatever_a_renewal_made_void_sets_no_cookie_for_ten_seconds() {
 #[tokio::test]
 async fn a_successor_that_was_never_presented_is_no_theft_however_late_it_comes() {
     for keep in [1, 3] {
-        let (manager, clock, _) = rotating(Rotation {
-            keep,
-            ..Rotation::default()
-        });
+        let (manager, clock, _) = rotating(Rotation::default().with_keep(keep));
         let first = cart(&manager).await;
         let mut successors = Vec::new();
         for _ in 0..20 {
@@ -247,19 +240,23 @@ impl std::fmt::Debug for Bad {
 
 #[async_trait]
 impl SessionStore for Bad {
-    fn capability(&self) -> Capability {
-        self.inner.capability()
+    fn location(&self) -> RecordLocation {
+        self.inner.location()
     }
 
     fn durability(&self) -> Durability {
         self.inner.durability()
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         self.inner.load(key, now).await
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         tokio::task::yield_now().await;
         let created = self.inner.create(record, now).await;
         match self.loses_creation.swap(false, Ordering::Relaxed) {
@@ -270,7 +267,7 @@ impl SessionStore for Bad {
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -283,7 +280,7 @@ impl SessionStore for Bad {
         self.inner.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.inner.delete(key, ended).await
     }
 
@@ -534,7 +531,7 @@ async fn a_request_does_not_arrive_in_the_future() {
     clock.advance(6 * SECOND);
     let second = request(&manager, &first).await.1.unwrap();
     request(&manager, &second).await;
-    let arrived = manager.now().plus(3600 * SECOND);
+    let arrived = manager.now() + 3600 * SECOND;
     let late = manager.open_at(&[first.as_str()], arrived).await.unwrap();
     assert!(!late.is_new());
     assert!(!seen.lock().unwrap().contains(&EventKind::Reused));

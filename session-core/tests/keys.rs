@@ -4,7 +4,8 @@
 use std::fmt::Write;
 use std::process::Command;
 
-use session_core::{KeyError, KeyRing, Purpose};
+use session_core::store::Purpose;
+use session_core::{KeyError, KeyRing};
 
 const ALL: [Purpose; 4] = [
     Purpose::Token,

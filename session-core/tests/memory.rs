@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{
-    Capability, Changes, Codec, EndReason, Ended, Key, Lifetime, Limits, MemoryStore, Metadata,
-    Record, SessionId, SessionStore, StoreError, Timestamp, Update, Updated, Value,
+use session_core::store::{
+    Changes, Metadata, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated, Value,
 };
+use session_core::{Codec, EndReason, Ended, Lifetime, Limits, MemoryStore, SessionId, Timestamp};
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -31,7 +32,11 @@ fn of_principal(id: SessionId, principal: &str) -> Arc<Record> {
     Arc::new(Record::clone(&record(id, at(0))).with_principal(principal.to_owned()))
 }
 
-async fn create(store: &MemoryStore, id: SessionId, now: Timestamp) -> Result<Key, StoreError> {
+async fn create(
+    store: &MemoryStore,
+    id: SessionId,
+    now: Timestamp,
+) -> Result<RecordKey, StoreError> {
     store.create(&record(id, now), now).await
 }
 
@@ -53,7 +58,7 @@ async fn replace(store: &MemoryStore, after: Record) -> Updated {
         limits: &Limits::default(),
     };
     store
-        .update(&Key::Id(after.id()), update, at(0))
+        .update(&RecordKey::Id(after.id()), update, at(0))
         .await
         .unwrap()
 }
@@ -61,12 +66,12 @@ async fn replace(store: &MemoryStore, after: Record) -> Updated {
 #[tokio::test]
 async fn it_counts_what_it_holds() {
     let store = MemoryStore::default();
-    assert_eq!(store.capability(), Capability::Server);
+    assert_eq!(store.location(), RecordLocation::Server);
     assert!(store.is_empty());
     assert_eq!(store.len(), 0);
     let key = create(&store, id(1, 0), at(0)).await.unwrap();
     create(&store, id(2, 0), at(0)).await.unwrap();
-    assert_eq!(key, Key::Id(id(1, 0)));
+    assert_eq!(key, RecordKey::Id(id(1, 0)));
     assert!(!store.is_empty());
     assert_eq!(store.len(), 2);
     assert_eq!(
@@ -119,7 +124,7 @@ async fn a_full_store_refuses() {
     assert!(matches!(error, StoreError::Full { capacity: 2 }));
     assert_eq!(store.len(), 2);
     store
-        .delete(&Key::Id(id(1, 0)), Ended::default())
+        .delete(&RecordKey::Id(id(1, 0)), Ended::default())
         .await
         .unwrap();
     create(&store, id(3, 0), at(0)).await.unwrap();
@@ -145,7 +150,7 @@ async fn a_full_store_sweeps_at_most_once_a_second() {
     assert_eq!(store.len(), 2);
     // And once more: the next look is due at 12,000.
     store
-        .delete(&Key::Id(id(3, 0)), Ended::default())
+        .delete(&RecordKey::Id(id(3, 0)), Ended::default())
         .await
         .unwrap();
     create(&store, id(5, 0), at(1_500)).await.unwrap();
@@ -366,7 +371,7 @@ async fn an_update_says_what_it_came_to() {
         store.update(&key, update, at(0)).await.unwrap(),
         Updated::Gone
     ));
-    let sealed = Key::Sealed {
+    let sealed = RecordKey::Sealed {
         scope: "id".into(),
         token: "abc".into(),
     };
@@ -390,7 +395,7 @@ async fn pointers_forward_everything() {
     for (n, store) in (0..).zip(stores) {
         let record = of_principal(id(1, n), "ann");
         let key = store.create(&record, at(0)).await.unwrap();
-        assert_eq!(store.capability(), Capability::Server);
+        assert_eq!(store.location(), RecordLocation::Server);
         assert!(store.load(&key, at(0)).await.unwrap().is_some());
         assert_eq!(store.list("ann", at(0)).await.unwrap().len(), 1);
         let limits = Limits::default();

@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use session_core::conformance::check;
-use session_core::{
-    Directive, Ended, MemoryStore, MigratingStore, Session, SessionManager, SessionStore, Timestamp,
-};
+use session_core::store::conformance::check;
+use session_core::store::{MigratingStore, SessionStore};
+use session_core::{Directive, Ended, MemoryStore, Session, SessionManager, Timestamp};
 
 type Moving = MigratingStore<Arc<MemoryStore>, Arc<MemoryStore>>;
 
@@ -127,41 +126,42 @@ fn sealed_stores_are_refused() {
     #[derive(Debug)]
     struct Sealed(MemoryStore);
 
-    #[session_core::async_trait]
+    #[session_core::store::async_trait]
     impl SessionStore for Sealed {
-        fn capability(&self) -> session_core::Capability {
-            session_core::Capability::Client {
+        fn location(&self) -> session_core::store::RecordLocation {
+            session_core::store::RecordLocation::Client {
                 overhead: 0,
                 cookies: 1,
             }
         }
         async fn load(
             &self,
-            key: &session_core::Key,
+            key: &session_core::store::RecordKey,
             now: Timestamp,
-        ) -> Result<Option<Arc<session_core::Record>>, session_core::StoreError> {
+        ) -> Result<Option<Arc<session_core::store::Record>>, session_core::store::StoreError>
+        {
             self.0.load(key, now).await
         }
         async fn create(
             &self,
-            record: &Arc<session_core::Record>,
+            record: &Arc<session_core::store::Record>,
             now: Timestamp,
-        ) -> Result<session_core::Key, session_core::StoreError> {
+        ) -> Result<session_core::store::RecordKey, session_core::store::StoreError> {
             self.0.create(record, now).await
         }
         async fn update(
             &self,
-            key: &session_core::Key,
-            update: session_core::Update<'_>,
+            key: &session_core::store::RecordKey,
+            update: session_core::store::Update<'_>,
             now: Timestamp,
-        ) -> Result<session_core::Updated, session_core::StoreError> {
+        ) -> Result<session_core::store::Updated, session_core::store::StoreError> {
             self.0.update(key, update, now).await
         }
         async fn delete(
             &self,
-            key: &session_core::Key,
+            key: &session_core::store::RecordKey,
             ended: Ended,
-        ) -> Result<(), session_core::StoreError> {
+        ) -> Result<(), session_core::store::StoreError> {
             self.0.delete(key, ended).await
         }
     }

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use session_core::store::{Record, RecordKey, SessionStore};
 use session_core::{
-    Directive, Key, KeyRing, Lifetime, ManagerBuilder, ManualClock, MemoryStore, Record, Rotation,
-    Session, SessionManager, SessionStore, Timestamp,
+    Directive, KeyRing, Lifetime, ManualClock, MemoryStore, Rotation, Session, SessionManager,
+    SessionManagerBuilder, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,7 +24,7 @@ struct Browser {
 }
 
 impl Browser {
-    async fn new(settings: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Self {
+    async fn new(settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder) -> Self {
         let (clock, store) = (ManualClock::new(START), Arc::new(MemoryStore::new()));
         let builder = SessionManager::builder(Arc::clone(&store)).clock(Arc::clone(&clock));
         let manager = settings(builder).build().unwrap();
@@ -42,7 +43,10 @@ impl Browser {
     }
 
     /// The same browser before a server with other settings.
-    fn before(mut self, settings: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Self {
+    fn before(
+        mut self,
+        settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+    ) -> Self {
         let builder =
             SessionManager::builder(Arc::clone(&self.store)).clock(Arc::clone(&self.clock));
         self.manager = settings(builder).build().unwrap();
@@ -55,7 +59,7 @@ impl Browser {
             return false;
         };
         self.token = token.as_str().to_owned();
-        self.until = token.max_age().map(|left| self.clock.now().plus(left));
+        self.until = token.max_age().map(|left| self.clock.now() + left);
         true
     }
 
@@ -72,7 +76,7 @@ impl Browser {
 
     async fn record(&self) -> Arc<Record> {
         let id = self.open().await.id().unwrap();
-        let found = self.store.load(&Key::Id(id), self.clock.now()).await;
+        let found = self.store.load(&RecordKey::Id(id), self.clock.now()).await;
         found.unwrap().unwrap()
     }
 
@@ -179,7 +183,7 @@ async fn who_is_active_keeps_the_cookie() {
                 (true, 1),
                 "{case}: what is owed is told, by one write"
             );
-            let expires = browser.record().await.expires();
+            let expires = browser.record().await.expires_at();
             assert_eq!(browser.until, Some(expires), "{case}");
             assert_eq!(browser.reads().await, (false, 0), "{case}: once");
         }
@@ -201,7 +205,7 @@ async fn what_is_owed_stays_owed_until_it_is_told() {
         assert_eq!(browser.reads().await, (true, 1), "{kind:?}");
         assert_eq!(
             browser.until,
-            Some(browser.record().await.expires()),
+            Some(browser.record().await.expires_at()),
             "{kind:?}"
         );
         assert_eq!(browser.reads().await, (false, 0), "{kind:?}");
@@ -287,7 +291,7 @@ async fn another_lifetime_is_told_by_the_next_answer_that_may() {
             browser.not_modified().await;
             assert_eq!(browser.reads().await, (true, 1), "{rotation:?}, {saves}");
             assert!(
-                browser.until >= Some(browser.record().await.expires()),
+                browser.until >= Some(browser.record().await.expires_at()),
                 "{rotation:?}, {saves}"
             );
         }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use session_core::store::{
+    Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated, async_trait,
+};
 use session_core::{
-    Capability, Clock, Deadlines, Directive, Ended, Key, MemoryStore, Record, SessionManager,
-    SessionStore, Sleep, StoreError, SystemClock, Timestamp, Update, Updated, async_trait,
+    Clock, Directive, Ended, MemoryStore, SessionManager, Sleep, SystemClock, Timeouts, Timestamp,
 };
 
 /// Does not answer at once.
@@ -19,27 +21,31 @@ struct Waits {
 
 #[async_trait]
 impl SessionStore for Waits {
-    fn capability(&self) -> Capability {
-        self.inner.capability()
+    fn location(&self) -> RecordLocation {
+        self.inner.location()
     }
 
-    fn deadline(&self) -> Option<Duration> {
+    fn call_timeout(&self) -> Option<Duration> {
         self.deadline
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         tokio::task::yield_now().await;
         self.inner.load(key, now).await
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         tokio::task::yield_now().await;
         self.inner.create(record, now).await
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -47,7 +53,7 @@ impl SessionStore for Waits {
         self.inner.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         tokio::task::yield_now().await;
         self.inner.delete(key, ended).await
     }
@@ -70,7 +76,7 @@ impl Clock for Counting {
 
 #[tokio::test]
 async fn the_manager_makes_no_timer_where_the_store_has_one() {
-    let call = Deadlines::default().call;
+    let call = Timeouts::default().call();
     let moment = Duration::from_millis(1);
     for (deadline, timers) in [
         (None, 5),

@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use session_core::store::{
+    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated,
+};
 use session_core::{
-    Capability, Clock, Directive, Durability, Ended, Error, Event, EventKind, Key, Listed,
-    ManagerBuilder, ManualClock, MemoryStore, OnMaxSessions, Record, Session, SessionId,
-    SessionManager, SessionStore, Sleep, StoreError, Timestamp, Update, Updated,
+    Clock, Directive, Ended, Event, EventKind, ManualClock, MemoryStore, OnMaxSessions, Session,
+    SessionError, SessionId, SessionManager, SessionManagerBuilder, Sleep, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -92,19 +95,23 @@ impl Script {
 
 #[async_trait]
 impl SessionStore for Script {
-    fn capability(&self) -> Capability {
-        self.inner.capability()
+    fn location(&self) -> RecordLocation {
+        self.inner.location()
     }
 
     fn durability(&self) -> Durability {
         self.inner.durability()
     }
 
-    fn deadline(&self) -> Option<Duration> {
+    fn call_timeout(&self) -> Option<Duration> {
         self.deadline
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         if let Some(hook) = self.loading.lock().unwrap().take() {
             hook();
         }
@@ -113,7 +120,7 @@ impl SessionStore for Script {
         Ok(found.or(loaded))
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         let key = self.call("create", self.inner.create(record, now)).await?;
         if let Some(hook) = self.created.lock().unwrap().take() {
             hook();
@@ -123,7 +130,7 @@ impl SessionStore for Script {
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -137,7 +144,7 @@ impl SessionStore for Script {
         self.call("update", work).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.call("delete", self.inner.delete(key, ended)).await
     }
 
@@ -186,7 +193,10 @@ fn limited() -> Site {
     })
 }
 
-fn site_with(script: Script, set: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Site {
+fn site_with(
+    script: Script,
+    set: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+) -> Site {
     let (store, seen) = (Arc::new(script), Arc::<Mutex<Vec<EventKind>>>::default());
     let clock = ManualClock::new(START);
     let kinds = Arc::clone(&seen);
@@ -253,9 +263,12 @@ async fn a_handle_whose_session_was_renewed_by_another_learns_it_at_its_next_sav
     let session = on.open(&[&token]).await;
     session.renew().unwrap();
     on.manager.commit(&session).await.unwrap();
-    assert!(matches!(late.save().await, Err(Error::Gone)));
+    assert!(matches!(late.save().await, Err(SessionError::Gone)));
     assert!(late.is_new());
-    assert!(matches!(late.save().await, Err(Error::Gone)), "it stays so");
+    assert!(
+        matches!(late.save().await, Err(SessionError::Gone)),
+        "it stays so"
+    );
 }
 
 /// What was loaded before a renewal must not be written after it, also where the next write loads
@@ -274,7 +287,7 @@ async fn a_reload_that_finds_another_epoch_writes_nothing() {
     on.manager.commit(&other).await.unwrap();
     let before = on.store.count("update");
     session.set_label("phone").unwrap();
-    assert!(matches!(session.save().await, Err(Error::Gone)));
+    assert!(matches!(session.save().await, Err(SessionError::Gone)));
     assert_eq!(on.store.count("update"), before);
 }
 
@@ -341,7 +354,10 @@ async fn a_save_does_not_ask_for_room_that_only_the_commit_needs() {
     session.save().await.unwrap();
     assert_eq!(on.store.count("list"), lists);
     let refused = on.manager.commit(&session).await;
-    assert!(matches!(refused, Err(Error::TooManySessions { most: 1 })));
+    assert!(matches!(
+        refused,
+        Err(SessionError::TooManySessions { most: 1 })
+    ));
 }
 
 #[tokio::test]
@@ -364,7 +380,10 @@ async fn an_id_that_is_taken_is_drawn_again_and_not_for_ever() {
     let session = on.open(&[]).await;
     session.insert("a", 1).unwrap();
     let failed = on.manager.commit(&session).await;
-    assert!(matches!(failed, Err(Error::Store(StoreError::IdTaken))));
+    assert!(matches!(
+        failed,
+        Err(SessionError::Store(StoreError::IdTaken))
+    ));
     assert_eq!(on.store.count("create"), 10);
 }
 
@@ -404,7 +423,7 @@ async fn activity_that_is_not_written_is_an_event_and_no_failure() {
     // The session was ended: that is what is said.
     let session = on.open(&[&token]).await;
     on.manager.sign_out_everywhere("nobody").await.unwrap();
-    let key = Key::Id(session.id().unwrap());
+    let key = RecordKey::Id(session.id().unwrap());
     on.store.inner.delete(&key, ended(&on)).await.unwrap();
     on.events();
     on.manager.commit(&session).await.unwrap();
@@ -419,7 +438,7 @@ async fn activity_that_is_not_written_is_an_event_and_no_failure() {
     let failed = late.save().await;
     assert!(matches!(
         failed,
-        Err(Error::Store(StoreError::Unavailable(_)))
+        Err(SessionError::Store(StoreError::Unavailable(_)))
     ));
 }
 
@@ -432,7 +451,7 @@ async fn whoever_signs_in_goes_on_and_the_end_of_the_session_before_is_told() {
     let on = site();
     let token = on.stored(None).await;
     let session = on.open(&[&token]).await;
-    let key = Key::Id(session.id().unwrap());
+    let key = RecordKey::Id(session.id().unwrap());
     on.store.inner.delete(&key, ended(&on)).await.unwrap();
     session.sign_in("alice").unwrap();
     on.events();
@@ -470,13 +489,13 @@ async fn a_call_that_is_not_answered_is_known_by_what_it_may_have_done() {
     let error = on.after(many, on.manager.sessions_of("alice")).await;
     assert!(matches!(
         error.unwrap_err(),
-        Error::Store(StoreError::Unavailable(_))
+        SessionError::Store(StoreError::Unavailable(_))
     ));
     on.store.fails("delete_all", Fault::Hangs, 1);
     let error = on.after(many, on.manager.sign_out_everywhere("alice"));
     assert!(matches!(
         error.await.unwrap_err(),
-        Error::Store(StoreError::OutcomeUnknown(_))
+        SessionError::Store(StoreError::OutcomeUnknown(_))
     ));
 
     let on = site();
@@ -485,7 +504,7 @@ async fn a_call_that_is_not_answered_is_known_by_what_it_may_have_done() {
     let error = on.after(call, on.manager.open(&[&token])).await;
     assert!(matches!(
         error.unwrap_err(),
-        Error::Store(StoreError::Unavailable(_))
+        SessionError::Store(StoreError::Unavailable(_))
     ));
     for (fault, tokens) in [("create", vec![]), ("update", vec![token.as_str()])] {
         on.store.fails(fault, Fault::Hangs, 1);
@@ -494,7 +513,7 @@ async fn a_call_that_is_not_answered_is_known_by_what_it_may_have_done() {
         let error = on.after(call, session.save()).await;
         assert!(matches!(
             error.unwrap_err(),
-            Error::Store(StoreError::OutcomeUnknown(_))
+            SessionError::Store(StoreError::OutcomeUnknown(_))
         ));
     }
 }
@@ -522,7 +541,7 @@ async fn renewed(on: &Site) -> Arc<Record> {
     let session = on.open(&[&token]).await;
     session.renew().unwrap();
     on.manager.commit(&session).await.unwrap();
-    let key = Key::Id(session.id().unwrap());
+    let key = RecordKey::Id(session.id().unwrap());
     on.store.inner.load(&key, START).await.unwrap().unwrap()
 }
 
@@ -587,13 +606,13 @@ async fn whoever_signs_in_with_tokens_of_several_sessions_ends_them() {
 async fn a_handler_that_turns_to_another_session_while_the_commit_looks_is_not_mute() {
     let on = site();
     let session = saved(&on).await;
-    let key = Key::Id(session.id().unwrap());
+    let key = RecordKey::Id(session.id().unwrap());
     on.store.inner.delete(&key, ended(&on)).await.unwrap();
     let clone = session.clone();
     *on.store.loading.lock().unwrap() = Some(Box::new(move || clone.destroy().unwrap()));
     on.manager.commit(&session).await.unwrap();
     session.insert("b", 2).unwrap();
-    assert!(matches!(session.save().await, Err(Error::Detached)));
+    assert!(matches!(session.save().await, Err(SessionError::Detached)));
 }
 
 #[tokio::test]
@@ -609,7 +628,7 @@ async fn who_gets_no_turn_says_so() {
     })
     .await;
     let failed = on.after(10 * SECOND, on.manager.commit(&session)).await;
-    assert!(matches!(failed, Err(Error::Contended)));
+    assert!(matches!(failed, Err(SessionError::Contended)));
     assert_eq!(on.events(), [EventKind::Contended]);
 }
 
@@ -684,7 +703,7 @@ async fn a_conflict_that_brings_the_newest_record_needs_no_load_and_an_old_one_d
         }
     };
     let (first, second) = (labels("1").await, labels("2").await);
-    let old = first.id().map(Key::Id).unwrap();
+    let old = first.id().map(RecordKey::Id).unwrap();
     let old = on.store.inner.load(&old, START).await.unwrap();
     first.save().await.unwrap();
     let loads = on.store.count("load");
@@ -698,7 +717,7 @@ async fn a_conflict_that_brings_the_newest_record_needs_no_load_and_an_old_one_d
     let calls = (on.store.count("load"), on.store.count("update"));
     assert_eq!(calls, (loads + 1, updates + 2));
     let session = on.open(&[&token]).await;
-    let listed = session.id().map(Key::Id).unwrap();
+    let listed = session.id().map(RecordKey::Id).unwrap();
     let stored = on.store.inner.load(&listed, START).await.unwrap().unwrap();
     assert_eq!(stored.label(), Some("3"));
 }
@@ -730,9 +749,9 @@ async fn a_save_that_conflicts_for_ever_gives_up_by_time_or_where_none_passes() 
         on.store.conflicts.lock().unwrap().extend(conflicts);
         let session = on.open(&[&token]).await;
         session.set_label("phone").unwrap();
-        assert!(matches!(session.save().await, Err(Error::Contended)));
+        assert!(matches!(session.save().await, Err(SessionError::Contended)));
         assert!(on.store.count("update") < most);
-        assert!(on.clock.now() <= START.plus(11 * SECOND));
+        assert!(on.clock.now() <= START + 11 * SECOND);
         assert_eq!(on.events().last(), Some(&EventKind::Contended));
     }
 }

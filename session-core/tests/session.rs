@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
+use session_core::store::{
+    Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
+};
 use session_core::{
-    Capability, Clock, Codec, Deadlines, Directive, Ended, Error, Key, KeyRing, Lifetime,
-    LimitExceeded, Limits, ManagerBuilder, ManualClock, MemoryStore, Record, Session,
-    SessionManager, SessionStore, StoreError, Timestamp, Update, Updated,
+    Clock, Codec, Directive, Ended, KeyRing, Lifetime, LimitExceeded, Limits, ManualClock,
+    MemoryStore, Session, SessionError, SessionManager, SessionManagerBuilder, Timeouts, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -29,7 +31,7 @@ fn fixture() -> Fixture {
     with(|builder| builder)
 }
 
-fn with(settings: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Fixture {
+fn with(settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder) -> Fixture {
     let clock = ManualClock::new(START);
     let store = Arc::new(MemoryStore::new());
     let builder = SessionManager::builder(Arc::clone(&store)).clock(Arc::clone(&clock));
@@ -70,7 +72,7 @@ impl Fixture {
     }
 
     async fn record(&self, session: &Session) -> Arc<Record> {
-        let key = Key::Id(session.id().unwrap());
+        let key = RecordKey::Id(session.id().unwrap());
         self.store
             .load(&key, self.clock.now())
             .await
@@ -111,7 +113,7 @@ async fn a_stored_session_has_one() {
     let id = session.id().unwrap();
     assert!(!session.is_new());
     assert_eq!(session.created_at(), Some(START));
-    assert_eq!(session.expires_at(), Some(START.plus(SECOND * 7_200)));
+    assert_eq!(session.expires_at(), Some(START + SECOND * 7_200));
     assert!(session.needs_commit(), "the client has not heard of it");
     let token = on.token(&session).await;
     assert!(!session.needs_commit());
@@ -119,12 +121,12 @@ async fn a_stored_session_has_one() {
     let again = on.open(&token).await;
     assert_eq!(again.id(), Some(id));
     assert_eq!(again.created_at(), Some(START));
-    assert_eq!(again.expires_at(), Some(START.plus(SECOND * 7_200)));
+    assert_eq!(again.expires_at(), Some(START + SECOND * 7_200));
     assert!(!again.is_new() && !again.needs_commit());
     on.clock.advance(SECOND);
     assert!(again.needs_commit(), "activity is due");
     assert_eq!(on.commit(&again).await, Directive::Nothing);
-    assert_eq!(again.expires_at(), Some(START.plus(SECOND * 7_260)));
+    assert_eq!(again.expires_at(), Some(START + SECOND * 7_260));
     assert_eq!(
         format!("{again:?}"),
         format!("Session {{ id: Some({id:?}), values: 1, .. }}")
@@ -196,7 +198,7 @@ async fn a_value_of_another_type() {
             "the value under key \"a\" is not a u8; ask for the type that was inserted, or remove \
              the key"
         );
-        let Error::Decode {
+        let SessionError::Decode {
             key,
             type_name,
             fault,
@@ -228,7 +230,7 @@ async fn a_value_that_cannot_be_encoded() {
             .update("a", move |_: Option<Odd>| odd())
             .unwrap_err(),
     ] {
-        let Error::Encode {
+        let SessionError::Encode {
             key,
             type_name,
             fault,
@@ -262,7 +264,7 @@ async fn names_of_at_most_a_kibibyte() {
         session.sign_in(&longer).unwrap_err(),
     ];
     for error in errors {
-        let Error::Limit(limit) = error else {
+        let SessionError::Limit(limit) = error else {
             unreachable!("{error:?}")
         };
         assert_eq!(
@@ -279,12 +281,7 @@ async fn names_of_at_most_a_kibibyte() {
 
 #[tokio::test]
 async fn no_more_keys_than_allowed() {
-    let on = with(|builder| {
-        builder.limits(Limits {
-            keys: 2,
-            ..Limits::default()
-        })
-    });
+    let on = with(|builder| builder.limits(Limits::default().with_keys(2)));
     let session = on.new_session().await;
     session.insert("a", 1).unwrap();
     session.insert("b", 1).unwrap();
@@ -292,7 +289,7 @@ async fn no_more_keys_than_allowed() {
         session.insert("c", 1).unwrap_err(),
         session.update("c", |_: Option<u8>| 1).unwrap_err(),
     ] {
-        let Error::Limit(limit) = error else {
+        let SessionError::Limit(limit) = error else {
             unreachable!("{error:?}")
         };
         assert_eq!(limit, LimitExceeded::Keys { count: 3, limit: 2 });
@@ -339,7 +336,7 @@ async fn signing_in() {
     assert!(session.needs_commit());
     let next = on.token(&session).await;
     assert_ne!(next, token);
-    assert_eq!(session.authenticated_at(), Some(START.plus(SECOND * 10)));
+    assert_eq!(session.authenticated_at(), Some(START + SECOND * 10));
     assert_eq!(
         session.authenticated_within(Duration::ZERO),
         Some(Duration::ZERO)
@@ -386,7 +383,7 @@ async fn a_label_and_a_lifetime_are_stored() {
     let record = on.record(&session).await;
     assert_eq!(record.label(), Some("phone"));
     assert_eq!(record.lifetime(), Lifetime::aal3().persistent());
-    assert_eq!(record.deadline(), START.plus(SECOND * 43_200));
+    assert_eq!(record.absolute_expiry(), START + SECOND * 43_200);
     let again = on.open(held.as_str()).await;
     again.set_label("tablet").unwrap();
     assert!(again.needs_commit());
@@ -399,8 +396,8 @@ async fn a_label_and_a_lifetime_are_stored() {
     let record = on.record(&again).await;
     assert_eq!(record.lifetime(), Lifetime::aal2());
     assert_eq!(
-        record.deadline(),
-        START.plus(SECOND * 43_200),
+        record.absolute_expiry(),
+        START + SECOND * 43_200,
         "it never moves away"
     );
 }
@@ -425,7 +422,7 @@ async fn a_renewal_makes_a_new_token() {
     let late = on.open(&token).await;
     assert!(late.is_new() && late.is_empty());
     late.insert("b", 2).unwrap();
-    assert!(matches!(late.save().await, Err(Error::Gone)));
+    assert!(matches!(late.save().await, Err(SessionError::Gone)));
     assert_eq!(on.commit(&late).await, Directive::Nothing);
     assert_eq!(on.store.len(), 1);
     // From then on it is a stranger's.
@@ -453,9 +450,12 @@ async fn destroyed_sessions() {
 }
 
 fn assert_detached(session: &Session) {
-    assert!(matches!(session.sign_in("user:42"), Err(Error::Detached)));
-    assert!(matches!(session.renew(), Err(Error::Detached)));
-    assert!(matches!(session.destroy(), Err(Error::Detached)));
+    assert!(matches!(
+        session.sign_in("user:42"),
+        Err(SessionError::Detached)
+    ));
+    assert!(matches!(session.renew(), Err(SessionError::Detached)));
+    assert!(matches!(session.destroy(), Err(SessionError::Detached)));
 }
 
 #[tokio::test]
@@ -475,12 +475,12 @@ async fn after_the_response_has_left() {
     let unknown = on.new_session().await;
     assert_eq!(on.commit(&unknown).await, Directive::Nothing);
     unknown.insert("late", 1).unwrap();
-    assert!(matches!(unknown.save().await, Err(Error::Detached)));
+    assert!(matches!(unknown.save().await, Err(SessionError::Detached)));
     let error = unknown
         .update_now("n", |_: Option<u8>| 1)
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::Detached));
+    assert!(matches!(error, SessionError::Detached));
 
     let closed = on.open(&token).await;
     on.manager.close(&closed);
@@ -574,42 +574,46 @@ mod building {
 
     #[async_trait]
     impl SessionStore for Sealed {
-        fn capability(&self) -> Capability {
-            Capability::Client {
+        fn location(&self) -> RecordLocation {
+            RecordLocation::Client {
                 overhead: 40,
                 cookies: 2,
             }
         }
 
-        async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-            assert!(matches!(key, Key::Sealed { scope, .. } if scope == "__Host-id"));
+        async fn load(
+            &self,
+            key: &RecordKey,
+            _: Timestamp,
+        ) -> Result<Option<Arc<Record>>, StoreError> {
+            assert!(matches!(key, RecordKey::Sealed { scope, .. } if scope == "__Host-id"));
             self.loads.fetch_add(1, Ordering::Relaxed);
             Ok(None)
         }
 
-        async fn create(&self, _: &Arc<Record>, _: Timestamp) -> Result<Key, StoreError> {
+        async fn create(&self, _: &Arc<Record>, _: Timestamp) -> Result<RecordKey, StoreError> {
             Err(StoreError::unavailable("never"))
         }
 
         async fn update(
             &self,
-            _: &Key,
+            _: &RecordKey,
             _: Update<'_>,
             _: Timestamp,
         ) -> Result<Updated, StoreError> {
             Ok(Updated::Gone)
         }
 
-        async fn delete(&self, _: &Key, _: Ended) -> Result<(), StoreError> {
+        async fn delete(&self, _: &RecordKey, _: Ended) -> Result<(), StoreError> {
             Ok(())
         }
     }
 
-    fn refusal(builder: ManagerBuilder) -> String {
+    fn refusal(builder: SessionManagerBuilder) -> String {
         builder.build().unwrap_err().to_string()
     }
 
-    fn builder() -> ManagerBuilder {
+    fn builder() -> SessionManagerBuilder {
         SessionManager::builder(MemoryStore::new())
     }
 
@@ -622,10 +626,7 @@ mod building {
         let long = "the scope is longer than a key may be; use a shorter name";
         assert_eq!(refusal(builder().scope("s".repeat(1_025))), long);
         builder().scope("s".repeat(1_024)).build().unwrap();
-        let five = Limits {
-            key_bytes: 5,
-            ..Limits::default()
-        };
+        let five = Limits::default().with_key_bytes(5);
         assert_eq!(refusal(builder().limits(five).scope("123456")), long);
         let sealed = SessionManager::builder(Sealed::default());
         assert_eq!(
@@ -634,10 +635,12 @@ mod building {
         );
         SessionManager::builder(Sealed::default()).build().unwrap();
         let zero = "a deadline is zero; nothing could ever succeed";
-        let deadlines = |call, commit| builder().deadlines(Deadlines { call, commit });
-        assert_eq!(refusal(deadlines(Duration::ZERO, SECOND)), zero);
-        assert_eq!(refusal(deadlines(SECOND, Duration::ZERO)), zero);
-        deadlines(MILLI, MILLI).build().unwrap();
+        let timeouts = |call, commit| {
+            builder().timeouts(Timeouts::default().with_call(call).with_commit(commit))
+        };
+        assert_eq!(refusal(timeouts(Duration::ZERO, SECOND)), zero);
+        assert_eq!(refusal(timeouts(SECOND, Duration::ZERO)), zero);
+        timeouts(MILLI, MILLI).build().unwrap();
     }
 
     #[test]
@@ -645,7 +648,7 @@ mod building {
         let plain = SessionManager::new(MemoryStore::new());
         assert_eq!(plain.scope(), "__Host-id");
         assert_eq!(plain.lifetime(), Lifetime::default());
-        assert_eq!(plain.store().capability(), Capability::Server);
+        assert_eq!(plain.store().location(), RecordLocation::Server);
         let other = builder()
             .scope("admin")
             .lifetime(Lifetime::aal2())
@@ -659,9 +662,9 @@ mod building {
         assert!(other.is_same(&other.clone()));
         assert!(!other.is_same(&plain));
         assert!(format!("{other:?}").contains("tokens: Tokens { keys: 1 }"));
-        assert_eq!(builder().capability(), Capability::Server);
+        assert_eq!(builder().location(), RecordLocation::Server);
         let sealed = SessionManager::builder(Sealed::default());
-        assert_eq!(sealed.capability(), Sealed::default().capability());
+        assert_eq!(sealed.location(), Sealed::default().location());
     }
 
     #[tokio::test]

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use session_core::{
-    Clock, Directive, KeyRing, ManagerBuilder, MemoryStore, Rotation, Session, SessionManager,
-    Sleep, SystemClock, Timestamp,
+    Clock, Directive, KeyRing, MemoryStore, Rotation, Session, SessionManager,
+    SessionManagerBuilder, Sleep, SystemClock, Timestamp,
 };
 
 const NOW: u64 = 1_700_000_000_000;
@@ -35,7 +35,7 @@ impl Clock for Set {
     }
 }
 
-fn site(set: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> (SessionManager, Set) {
+fn site(set: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder) -> (SessionManager, Set) {
     let clock = Set(Arc::new(AtomicU64::new(NOW)));
     let builder = SessionManager::builder(MemoryStore::new())
         .clock(clock.clone())

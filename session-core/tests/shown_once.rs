@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Directive, Error, KeyRing, ManagerBuilder, ManualClock, MemoryStore, Rotation, Session,
-    SessionManager, Timestamp,
+    Directive, KeyRing, ManualClock, MemoryStore, Rotation, Session, SessionError, SessionManager,
+    SessionManagerBuilder, Timestamp,
 };
 
-fn with(set: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> (SessionManager, Arc<ManualClock>) {
+fn with(
+    set: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+) -> (SessionManager, Arc<ManualClock>) {
     let clock = ManualClock::new(Timestamp::from_millis(1_000_000));
     let builder = SessionManager::builder(Arc::new(MemoryStore::new())).clock(Arc::clone(&clock));
     (set(builder).build().unwrap(), clock)
@@ -82,7 +84,7 @@ async fn to_ask_for_a_csrf_token_stores_the_session() {
 
     let late = manager.open(&[]).await.unwrap();
     manager.commit(&late).await.unwrap();
-    assert!(matches!(late.csrf_token(), Err(Error::Detached)));
+    assert!(matches!(late.csrf_token(), Err(SessionError::Detached)));
     assert!(session.csrf_token().is_ok());
 }
 

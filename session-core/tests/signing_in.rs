@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Directive, Error, Lifetime, ManagerBuilder, ManualClock, MemoryStore, OnMaxSessions, Session,
-    SessionManager, Timestamp,
+    Directive, Lifetime, ManualClock, MemoryStore, OnMaxSessions, Session, SessionError,
+    SessionManager, SessionManagerBuilder, Timestamp,
 };
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
-fn with(settings: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> SessionManager {
+fn with(settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder) -> SessionManager {
     let clock = ManualClock::new(START);
     let builder = SessionManager::builder(Arc::new(MemoryStore::new())).clock(clock);
     settings(builder).build().unwrap()
@@ -106,7 +106,7 @@ async fn what_is_stored_already_is_asked_for_a_new_session_too() {
                     let old = session.id();
                     let new = open(&manager, &token(&manager, &session).await).await;
                     assert_ne!(new.id(), old, "{case}");
-                    let idle = new.expires_at().unwrap().since(START);
+                    let idle = new.expires_at().unwrap().duration_since(START);
                     assert_eq!(idle, Duration::from_secs(900), "{case}");
                     assert_eq!(
                         (new.get("a").unwrap(), new.get("b").unwrap()),
@@ -146,7 +146,7 @@ async fn a_new_session_has_only_what_this_request_asked_for() {
         (Some(2), Some(8))
     );
     assert_eq!(
-        new.expires_at().unwrap().since(START),
+        new.expires_at().unwrap().duration_since(START),
         Duration::from_secs(7_200)
     );
 }
@@ -204,7 +204,7 @@ async fn a_lifetime_goes_with_a_change_of_the_principal() {
         session.sign_in("bob").unwrap();
         let new = open(&manager, &token(&manager, &session).await).await;
         assert_eq!(
-            new.expires_at().unwrap().since(START),
+            new.expires_at().unwrap().duration_since(START),
             Duration::from_secs(900)
         );
         assert!(new.is_empty(), "values are not another principal's");
@@ -298,7 +298,7 @@ async fn a_sign_out_between_two_sign_ins_leaves_nothing() {
     let held = guest(&manager).await;
     let session = open(&manager, &held).await;
     session.sign_in("1").unwrap();
-    session.sign_out().unwrap();
+    session.destroy().unwrap();
     session.sign_in("2").unwrap();
     let new = open(&manager, &token(&manager, &session).await).await;
     assert!(new.is_empty());
@@ -347,6 +347,9 @@ async fn a_session_of_another_device_keeps_its_place() {
     session.destroy().unwrap();
     session.sign_in("ann").unwrap();
     let refused = manager.commit(&session).await;
-    assert!(matches!(refused, Err(Error::TooManySessions { most: 1 })));
+    assert!(matches!(
+        refused,
+        Err(SessionError::TooManySessions { most: 1 })
+    ));
     assert!(!open(&manager, &other).await.is_new());
 }

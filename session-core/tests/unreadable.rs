@@ -6,10 +6,13 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use session_core::store::{
+    Listed, MigratingStore, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated,
+};
 use session_core::{
-    Capability, Ended, Error, Event, EventKind, Key, Listed, ManualClock, MemoryStore,
-    MigratingStore, OnMaxSessions, Record, SessionId, SessionManager, SessionStore, StoreError,
-    Timestamp, Update, Updated,
+    Ended, Event, EventKind, ManualClock, MemoryStore, OnMaxSessions, SessionError, SessionId,
+    SessionManager, Timestamp,
 };
 
 /// A memory store some of whose records cannot be read.
@@ -35,31 +38,35 @@ fn corrupt() -> StoreError {
 
 #[async_trait]
 impl SessionStore for Damaged {
-    fn capability(&self) -> Capability {
-        self.inner.capability()
+    fn location(&self) -> RecordLocation {
+        self.inner.location()
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         match self.inner.load(key, now).await? {
             Some(record) if self.is_damaged(record.id()) => Err(corrupt()),
             found => Ok(found),
         }
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         self.inner.create(record, now).await
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.inner.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.inner.delete(key, ended).await
     }
 
@@ -131,7 +138,7 @@ fn site(most: usize, beyond: OnMaxSessions) -> Site {
 }
 
 impl Site {
-    async fn sign_in(&self) -> Result<SessionId, Error> {
+    async fn sign_in(&self) -> Result<SessionId, SessionError> {
         self.clock.advance(std::time::Duration::from_secs(1));
         let session = self.manager.open(&[]).await?;
         session.sign_in("ann")?;
@@ -217,7 +224,7 @@ async fn unreadable_records_refuse_no_sign_in() {
     let (one, two) = (site.sign_in().await.unwrap(), site.sign_in().await.unwrap());
     assert!(matches!(
         site.sign_in().await,
-        Err(Error::TooManySessions { most: 2 })
+        Err(SessionError::TooManySessions { most: 2 })
     ));
     site.store.damage(one);
     let three = site.sign_in().await.unwrap();

@@ -1,7 +1,7 @@
 //! What can go wrong between a request and its session, and the response that says so.
 
 use http::{HeaderValue, Response, StatusCode, header};
-use session_core::StoreError;
+use session_core::store::StoreError;
 
 /// Why a request has no session.
 ///
@@ -34,7 +34,7 @@ pub enum Error {
     TwoManagers(String),
     /// The session failed.
     #[error(transparent)]
-    Session(#[from] session_core::Error),
+    Session(#[from] session_core::SessionError),
 }
 
 impl Error {
@@ -43,8 +43,10 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Session(error) if error.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Session(session_core::Error::TooManySessions { .. }) => StatusCode::CONFLICT,
-            Self::Session(session_core::Error::Store(StoreError::Unsupported(_))) => {
+            Self::Session(session_core::SessionError::TooManySessions { .. }) => {
+                StatusCode::CONFLICT
+            }
+            Self::Session(session_core::SessionError::Store(StoreError::Unsupported(_))) => {
                 StatusCode::NOT_IMPLEMENTED
             }
             _ => StatusCode::INTERNAL_SERVER_ERROR,

@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use http::{Request, Response};
-//! use session_http::{SessionExt, SessionLayer, core::MemoryStore};
+//! use session_http::{MemoryStore, SessionExt, SessionLayer};
 //! use tower::{ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -22,9 +22,9 @@
 //!
 //! The layer saves the session after the handler and before the head of the response leaves, if the
 //! response means success. A 5xx, a 408 and a failed gRPC call do not
-//! ([`LayerBuilder::commit_if`]). A handler that fails, panics or is cancelled leaves the session
-//! as it was. A commit that fails turns the response into an error ([`Error::status`]), which
-//! [`SessionLayer::on_error`] shapes.
+//! ([`commit_if`](layer::SessionLayerBuilder::commit_if)). A handler that fails, panics or is
+//! cancelled leaves the session as it was. A commit that fails turns the response into an error
+//! ([`Error::status`]), which [`SessionLayer::on_error`] shapes.
 //!
 //! On a 101 or 304 nothing is created, renewed or rotated, since such a response carries no cookie.
 //! A sealed session is not written at all then, since every write of it is a new cookie.
@@ -32,10 +32,10 @@
 //! # When the client gets a token
 //!
 //! The response carries a token when the session was created, renewed or
-//! [rotated](LayerBuilder::rotation), or when the cookie's Max-Age moves. When this request
-//! destroyed the session, the response tells the client to forget its token. Of several requests at
-//! the instant of a rotation, one response carries the new token, and all are served. Where tokens
-//! rotate, none is sent twice.
+//! [rotated](layer::SessionLayerBuilder::rotation), or when the cookie's Max-Age moves. When this
+//! request destroyed the session, the response tells the client to forget its token. Of several
+//! requests at the instant of a rotation, one response carries the new token, and all are served.
+//! Where tokens rotate, none is sent twice.
 //!
 //! No cache may keep a response that carries a token or tells the client to forget one. The layer
 //! sets `Cache-Control: no-store` on it, whatever the handler set. It also removes the headers that
@@ -46,13 +46,13 @@
 //!
 //! If a service returns an `Err`, this layer makes no response of it, unless the session could not
 //! be loaded. hyper then cuts the connection. So turn your other errors into responses, such as
-//! [`core::Error::Limit`] and [`core::Error::Decode`].
+//! [`SessionError::Limit`] and [`SessionError::Decode`].
 //!
 //! After the response, a handle that is still held (by a WebSocket, a stream or a spawned task) can
-//! [`save`](core::Session::save) data of a session that the client knows. A save also counts as
-//! activity, and returns [`core::Error::Gone`] once the session was deleted, expired or was
+//! [`save`](Session::save) data of a session that the client knows. A save also counts as
+//! activity, and returns [`SessionError::Gone`] once the session was deleted, expired or was
 //! renewed, even if nothing was changed. Call it whenever the client has sent something. Such a
-//! handle cannot create, renew or destroy a session: that is [`core::Error::Detached`].
+//! handle cannot create, renew or destroy a session: that is [`SessionError::Detached`].
 //!
 //! # Which layer goes where
 //!
@@ -69,7 +69,7 @@
 //!
 //! # Features
 //!
-//! - `hyper`: [`SessionService`] and [`WithSession`] are hyper services too.
+//! - `hyper`: [`layer::SessionService`] and [`layer::WithSession`] are hyper services too.
 //! - `axum`: an extractor.
 //! - `cookie`: the sealed cookie as the store.
 //! - `redis`: Redis or Valkey as the store. `redis-cluster`, `redis-sentinel` and `redis-tls` add
@@ -83,7 +83,8 @@
 #[cfg(feature = "axum")]
 pub mod axum;
 mod error;
-mod layer; // the layer, its settings, its service, and the commit before the response
+pub mod layer; // the layer, its settings, its service, and the commit before the response
+pub mod manager; // what the manager behind the layer takes and gives
 mod request; // one session in one request
 mod transport; // how a token travels // what can go wrong, and the response that says so
 
@@ -91,16 +92,19 @@ pub mod guide;
 
 #[cfg(feature = "cookie")]
 pub use session_cookie as cookie;
-pub use session_core as core;
 #[cfg(feature = "mongo")]
 pub use session_mongo as mongo;
 #[cfg(feature = "redis")]
 pub use session_redis as redis;
 
-pub use error::{DefaultResponse, Error, OnError};
-pub use layer::{
-    HandlerFuture, LayerBuilder, ResponseFuture, SessionLayer, SessionService, WithSession,
-    commit_by_default, with_session,
-};
+pub use error::Error;
+pub use layer::handler::with_session;
+pub use layer::layer::SessionLayer;
 pub use request::SessionExt;
 pub use transport::{CookieConfig, HeaderConfig, SameSite};
+
+pub use session_core::{
+    Codec, ConfigError, EndReason, Event, EventKind, KeyRing, Lifetime, Limits, MemoryStore,
+    Observer, OnMaxSessions, OnReuse, Rotation, Session, SessionError, SessionId, SessionManager,
+    Timestamp,
+};

@@ -15,9 +15,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::*;
 use http::{Request, Response};
-use session_core::{
-    Capability, Ended, Key, Record, Session, SessionStore, StoreError, Timestamp, Update, Updated,
+use session_core::store::{
+    Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
 };
+use session_core::{Ended, Session, Timestamp};
 use session_http::{Error, SessionExt, SessionLayer};
 use tokio::time::timeout;
 
@@ -113,32 +114,36 @@ struct Waits(Arc<TestStore>);
 
 #[async_trait]
 impl SessionStore for Waits {
-    fn capability(&self) -> Capability {
-        self.0.capability()
+    fn location(&self) -> RecordLocation {
+        self.0.location()
     }
 
-    fn deadline(&self) -> Option<Duration> {
+    fn call_timeout(&self) -> Option<Duration> {
         Some(Duration::ZERO)
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         self.0.load(key, now).await
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         self.0.create(record, now).await
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.0.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.0.delete(key, ended).await
     }
 }
@@ -230,7 +235,7 @@ async fn a_failed_load_stays_failed_for_all_who_wait() {
             let is_down = |opened: Result<Session, Error>| {
                 matches!(
                     opened,
-                    Err(Error::Session(session_core::Error::Store(
+                    Err(Error::Session(session_core::SessionError::Store(
                         StoreError::Unavailable(_)
                     )))
                 )

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use common::*;
 use http::{HeaderValue, Request, StatusCode};
-use session_core::Error as SessionError;
+use session_core::SessionError;
 use session_http::{CookieConfig, Error, SessionExt, SessionLayer};
 use tower::{Service, ServiceExt, service_fn};
 

@@ -41,7 +41,7 @@ fn user() -> User {
 }
 
 /// Eight keys.
-fn fill(session: &Session) -> Result<(), session_core::Error> {
+fn fill(session: &Session) -> Result<(), session_core::SessionError> {
     session.insert("user", user())?;
     session.insert("cart", vec![("an item in the cart", 3_u32, 1999_u64); 5])?;
     session.insert("visits", 1_u64)?;

@@ -9,9 +9,10 @@ mod common;
 
 use common::{BoxError, Jar, run, text};
 use http::{Request, Response};
-use session_core::{Codec, Error, KeyRing, LimitExceeded, Limits, Session};
+use session_core::{Codec, KeyRing, LimitExceeded, Limits, Session, SessionError};
 use session_http::cookie::CookieStore;
-use session_http::{CookieConfig, HeaderConfig, LayerBuilder, SessionExt, SessionLayer};
+use session_http::layer::SessionLayerBuilder;
+use session_http::{CookieConfig, HeaderConfig, SessionExt, SessionLayer};
 
 const LARGEST: usize = 4_096;
 
@@ -21,7 +22,7 @@ fn store(chunks: usize) -> CookieStore {
 }
 
 /// Postcard, so that a text of N bytes takes N bytes and a few.
-fn builder(chunks: usize) -> LayerBuilder {
+fn builder(chunks: usize) -> SessionLayerBuilder {
     SessionLayer::builder(store(chunks)).codec(Codec::Postcard)
 }
 
@@ -66,7 +67,7 @@ async fn the_largest_session_of_one_cookie() {
         assert!(
             matches!(
                 error,
-                Error::Limit(LimitExceeded::TokenBytes { size, limit: said })
+                SessionError::Limit(LimitExceeded::TokenBytes { size, limit: said })
                     if said == limit && size > limit
             ),
             "{error}"
@@ -103,7 +104,7 @@ async fn the_largest_session_of_several_cookies() {
         let limit = chunks * (LARGEST - "__Host-id~1".len());
         assert!(matches!(
             error,
-            Error::Limit(LimitExceeded::TokenBytes { limit: said, .. }) if said == limit
+            SessionError::Limit(LimitExceeded::TokenBytes { limit: said, .. }) if said == limit
         ));
         assert_eq!(jar.read(&layer).await, Some(largest));
     }
@@ -255,7 +256,7 @@ async fn a_sign_in_before_the_largest_insert_is_found_at_the_insert() {
         session.sign_in(&principal)?;
         session.insert("text", text(largest))
     });
-    assert!(matches!(inserted.await, Err(Error::Limit(_))));
+    assert!(matches!(inserted.await, Err(SessionError::Limit(_))));
 }
 
 #[tokio::test]
@@ -267,11 +268,11 @@ async fn a_sign_in_that_does_not_fit_is_found_at_the_sign_in() {
     let signed_in = jar
         .visit(&layer, |session| session.sign_in(&principal))
         .await;
-    assert!(matches!(signed_in, Err(Error::Limit(_))));
+    assert!(matches!(signed_in, Err(SessionError::Limit(_))));
     let labelled = jar
         .visit(&layer, |session| session.set_label(&principal))
         .await;
-    assert!(matches!(labelled, Err(Error::Limit(_))));
+    assert!(matches!(labelled, Err(SessionError::Limit(_))));
     assert_eq!(jar.read(&layer).await, Some(largest));
 }
 
@@ -312,10 +313,7 @@ async fn a_sealed_session_in_a_header_has_the_room_of_one_cookie() {
 
 #[tokio::test]
 async fn other_limits_still_hold() {
-    let small = Limits {
-        record_bytes: 1_000,
-        ..Limits::default()
-    };
+    let small = Limits::default().with_record_bytes(1_000);
     let layer = builder(3)
         .manager(|manager| manager.limits(small))
         .build()
@@ -324,7 +322,7 @@ async fn other_limits_still_hold() {
     assert!(
         matches!(
             error,
-            Error::Limit(LimitExceeded::RecordBytes { limit: 1_000, .. })
+            SessionError::Limit(LimitExceeded::RecordBytes { limit: 1_000, .. })
         ),
         "{error}"
     );

@@ -326,7 +326,7 @@ async fn a_longer_lifetime_of_one_session_is_cut_to_400_days() {
     let service = layer.layer(tower::service_fn(async |request: http::Request<()>| {
         let session = session_http::SessionExt::session(&request).await?;
         let years = Lifetime::new(DAY * 3_650, DAY * 3_650).map_err(|error| {
-            session_core::Error::from(session_core::StoreError::unavailable(error))
+            session_core::SessionError::from(session_core::store::StoreError::unavailable(error))
         })?;
         session.set_lifetime(years.persistent());
         session.insert("kept", true)?;

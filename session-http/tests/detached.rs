@@ -11,7 +11,7 @@ use std::sync::Mutex;
 
 use common::*;
 use http::Request;
-use session_core::{Error, Session};
+use session_core::{Session, SessionError};
 use session_http::{SessionExt, SessionLayer};
 
 async fn answer(
@@ -140,13 +140,16 @@ async fn nothing_can_be_created_renewed_or_destroyed_after_the_response() {
         let known = !request.headers().is_empty();
         let session = keep(&layer, request, |_| ()).await;
         store.calls();
-        assert!(matches!(session.renew(), Err(Error::Detached)));
-        assert!(matches!(session.destroy(), Err(Error::Detached)));
-        assert!(matches!(session.sign_in("user:1"), Err(Error::Detached)));
+        assert!(matches!(session.renew(), Err(SessionError::Detached)));
+        assert!(matches!(session.destroy(), Err(SessionError::Detached)));
+        assert!(matches!(
+            session.sign_in("user:1"),
+            Err(SessionError::Detached)
+        ));
         assert_eq!(session.principal(), None);
         if !known {
             session.insert("colour", "red").unwrap();
-            assert!(matches!(session.save().await, Err(Error::Detached)));
+            assert!(matches!(session.save().await, Err(SessionError::Detached)));
         }
         assert_eq!((store.calls(), store.len()), ([0; 4], 1));
     }
@@ -172,7 +175,10 @@ async fn after_a_refused_response_a_known_session_can_still_be_saved() {
         Some("blue"),
         "dropped"
     );
-    assert!(matches!(session.sign_in("user:1"), Err(Error::Detached)));
+    assert!(matches!(
+        session.sign_in("user:1"),
+        Err(SessionError::Detached)
+    ));
     session.insert("later", true).unwrap();
     session.save().await.unwrap();
     let session = layer.manager().open(&[&token]).await.unwrap();
@@ -189,6 +195,6 @@ async fn a_handle_of_a_session_that_ended_meanwhile_says_so() {
     })
     .await;
     session.insert("colour", "red").unwrap();
-    assert!(matches!(session.save().await, Err(Error::Gone)));
+    assert!(matches!(session.save().await, Err(SessionError::Gone)));
     assert_eq!(store.len(), 0);
 }

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use common::*;
 use http::{Request, Response, StatusCode};
-use session_core::{Deadlines, OnCorrupt, StoreError};
+use session_core::store::StoreError;
+use session_core::{OnCorrupt, Timeouts};
 use session_http::{Error, SessionExt, with_session};
 use tower::ServiceExt;
 
@@ -185,12 +186,9 @@ async fn the_application_shapes_the_error_response() {
 #[tokio::test]
 async fn a_store_that_hangs_is_given_up_after_its_deadline() {
     for call in [Call::Load, Call::Create] {
-        let deadlines = Deadlines {
-            call: Duration::from_secs(2),
-            ..Deadlines::default()
-        };
+        let timeouts = Timeouts::default().with_call(Duration::from_secs(2));
         let (layer, store, clock) =
-            layer_with(|builder| builder.manager(|manager| manager.deadlines(deadlines)));
+            layer_with(|builder| builder.manager(|manager| manager.timeouts(timeouts)));
         let request = match call {
             Call::Load => holding(&stored(&layer).await),
             _ => plain(),
@@ -259,20 +257,20 @@ async fn a_handler_with_its_session_does_not_run_if_the_load_fails() {
 
 #[test]
 fn statuses() {
-    let down = session_core::Error::from(StoreError::unavailable("x"));
+    let down = session_core::SessionError::from(StoreError::unavailable("x"));
     assert_eq!(Error::from(down).status(), StatusCode::SERVICE_UNAVAILABLE);
-    let full = session_core::Error::from(StoreError::Full { capacity: 1 });
+    let full = session_core::SessionError::from(StoreError::Full { capacity: 1 });
     assert_eq!(Error::from(full).status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
-        Error::from(session_core::Error::Contended).status(),
+        Error::from(session_core::SessionError::Contended).status(),
         StatusCode::SERVICE_UNAVAILABLE
     );
-    let unsupported = session_core::Error::from(StoreError::Unsupported("that"));
+    let unsupported = session_core::SessionError::from(StoreError::Unsupported("that"));
     assert_eq!(
         Error::from(unsupported).status(),
         StatusCode::NOT_IMPLEMENTED
     );
-    let many = session_core::Error::TooManySessions { most: 1 };
+    let many = session_core::SessionError::TooManySessions { most: 1 };
     assert_eq!(Error::from(many).status(), StatusCode::CONFLICT);
     for error in [
         Error::MissingLayer,
@@ -282,7 +280,7 @@ fn statuses() {
         assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
     assert_eq!(
-        Error::from(session_core::Error::Detached).status(),
+        Error::from(session_core::SessionError::Detached).status(),
         StatusCode::INTERNAL_SERVER_ERROR
     );
 }

@@ -209,7 +209,9 @@ async fn a_session_for_one_handler() {
         &layer,
         async |_: Request<Incoming>, session: session_core::Session| {
             let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
-            Ok::<Page, session_core::Error>(Response::new(format!("visit {visits}\n").into()))
+            Ok::<Page, session_core::SessionError>(Response::new(
+                format!("visit {visits}\n").into(),
+            ))
         },
     );
     let address = serve(service).await;
@@ -226,7 +228,7 @@ async fn a_session_for_one_handler() {
         &layer,
         async |_: Request<()>, session: session_core::Session| {
             let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
-            Ok::<_, session_core::Error>(Response::new(format!("visit {visits}\n")))
+            Ok::<_, session_core::SessionError>(Response::new(format!("visit {visits}\n")))
         },
     );
     let response = tower::ServiceExt::oneshot(service, common::plain())

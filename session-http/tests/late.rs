@@ -13,7 +13,7 @@ use std::task::{Context, Waker};
 
 use common::*;
 use http::{Extensions, Request, Response};
-use session_core::{Error as SessionError, MemoryStore};
+use session_core::{MemoryStore, SessionError};
 use session_http::{Error, SessionExt, SessionLayer};
 use tower::{Service, ServiceExt, service_fn};
 

@@ -12,14 +12,15 @@ use common::{Jar, TestStore, header, holding, visit, with_header};
 use http::Response;
 use session_core::{Codec, KeyRing, Session};
 use session_http::cookie::{CookieStore, Sealing};
-use session_http::{CookieConfig, HeaderConfig, LayerBuilder, SessionLayer};
+use session_http::layer::SessionLayerBuilder;
+use session_http::{CookieConfig, HeaderConfig, SessionLayer};
 
 fn signed() -> CookieStore {
     CookieStore::signed(KeyRing::new([1; 32]).unwrap())
 }
 
 /// Postcard, so that a text of N bytes takes N bytes and a few.
-fn builder(chunks: usize) -> LayerBuilder {
+fn builder(chunks: usize) -> SessionLayerBuilder {
     SessionLayer::builder(signed().with_chunks(chunks).unwrap()).codec(Codec::Postcard)
 }
 
@@ -50,7 +51,7 @@ async fn a_write_under_fewer_chunks_removes_the_pieces_of_before() {
 async fn a_sign_out_under_fewer_chunks_removes_all_pieces_so_a_rollback_finds_nothing() {
     for chunks in [1, 2] {
         let mut jar = large().await;
-        jar.visit(&layer(chunks), Session::sign_out).await.unwrap();
+        jar.visit(&layer(chunks), Session::destroy).await.unwrap();
         assert_eq!(jar.read(&layer(3)).await, None);
         assert_eq!(jar, Jar::default(), "{chunks} chunks");
     }
@@ -95,7 +96,7 @@ async fn a_sign_out_removes_what_is_left_of_half_evicted_pieces() {
         for evicted in large().await.names() {
             let mut jar = large().await;
             jar.0.remove(evicted);
-            jar.visit(&layer(chunks), Session::sign_out).await.unwrap();
+            jar.visit(&layer(chunks), Session::destroy).await.unwrap();
             assert_eq!(jar, Jar::default(), "{evicted} with {chunks} chunks");
         }
     }
@@ -106,7 +107,7 @@ async fn a_sign_out_removes_what_is_left_of_half_evicted_pieces() {
 async fn pieces_that_only_the_client_knows_of_go_with_the_session() {
     for chunks in [1, 3] {
         let layer = layer(chunks);
-        for act in [Session::sign_out as fn(&Session) -> _, |session| {
+        for act in [Session::destroy as fn(&Session) -> _, |session| {
             session.insert("small", 1)
         }] {
             let mut jar = Jar::default();
@@ -150,7 +151,7 @@ async fn a_sign_out_removes_a_sealed_session_that_does_not_open() {
     for now in [other_keys, encrypted] {
         let mut jar = Jar::default();
         jar.write(&layer(1), 100).await.unwrap();
-        jar.visit(&now, Session::sign_out).await.unwrap();
+        jar.visit(&now, Session::destroy).await.unwrap();
         assert_eq!(jar, Jar::default());
     }
     let mut jar = Jar::default();
@@ -164,7 +165,7 @@ async fn what_is_stored_after_the_sign_out_replaces_what_does_not_open() {
     let mut jar = large().await;
     let layer = layer(1);
     let visited = jar.visit(&layer, |session| {
-        session.sign_out()?;
+        session.destroy()?;
         session.insert("text", "another")
     });
     visited.await.unwrap();
@@ -176,7 +177,7 @@ async fn what_is_stored_after_the_sign_out_replaces_what_does_not_open() {
 #[tokio::test]
 async fn a_sign_out_of_a_client_without_a_sealed_session_tells_nothing() {
     let mut jar = Jar::default();
-    jar.visit(&layer(3), Session::sign_out).await.unwrap();
+    jar.visit(&layer(3), Session::destroy).await.unwrap();
     assert_eq!(jar, Jar::default());
 }
 
@@ -194,10 +195,10 @@ async fn a_sealed_session_in_a_header_that_does_not_open_is_signed_out() {
     .await;
     let token = header(&response, "x-session-token").remove(0);
     let request = with_header("x-session-token", &token);
-    let response = visit(&build(2), request, |session| session.sign_out().unwrap()).await;
+    let response = visit(&build(2), request, |session| session.destroy().unwrap()).await;
     assert_eq!(header(&response, "x-session-token"), [""]);
     let request = with_header("x-session-token", "");
-    let response = visit(&build(2), request, |session| session.sign_out().unwrap()).await;
+    let response = visit(&build(2), request, |session| session.destroy().unwrap()).await;
     assert!(header(&response, "x-session-token").is_empty());
 }
 
@@ -207,7 +208,7 @@ async fn a_sign_out_with_an_unknown_token_of_a_store_on_the_server_tells_nothing
     let server = SessionLayer::new(TestStore::new());
     for token in [common::UNKNOWN, "3.garbage"] {
         let response: Response<_> = visit(&server, holding(token), |session| {
-            session.sign_out().unwrap();
+            session.destroy().unwrap();
         })
         .await;
         assert!(common::set_cookies(&response).is_empty());

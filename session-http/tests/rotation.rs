@@ -17,7 +17,8 @@ use session_core::{
     Event, EventKind, KeyRing, Lifetime, ManualClock, MemoryStore, OnMaxSessions, OnReuse,
     Rotation, Session,
 };
-use session_http::{HeaderConfig, LayerBuilder, SessionExt, SessionLayer};
+use session_http::layer::SessionLayerBuilder;
+use session_http::{HeaderConfig, SessionExt, SessionLayer};
 use tower::{ServiceExt, service_fn};
 
 const TTL: Duration = Duration::from_secs(5);
@@ -25,7 +26,7 @@ const HEADER: &str = "x-session-token";
 
 /// A layer whose tokens rotate every 5 seconds.
 fn rotating(
-    set: impl FnOnce(LayerBuilder) -> LayerBuilder,
+    set: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder,
 ) -> (SessionLayer, Arc<TestStore>, Arc<ManualClock>) {
     layer_with(|builder| set(builder.rotation(Rotation::default())))
 }

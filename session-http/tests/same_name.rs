@@ -214,7 +214,7 @@ async fn with_two_live_sessions_a_sign_in_leads_back_to_one() {
 async fn with_two_live_sessions_a_sign_out_ends_both() {
     let (layer, _) = layer();
     let (tokens, request) = rivals(&layer).await;
-    let response = visit(&layer, request, |session| session.sign_out().unwrap()).await;
+    let response = visit(&layer, request, |session| session.destroy().unwrap()).await;
     assert!(is_removal(&response));
     for token in &tokens {
         assert_eq!(colour(&layer, token).await, None);
@@ -239,7 +239,7 @@ async fn with_two_sealed_sessions_a_sign_in_is_told_and_so_is_a_sign_out() {
         assert_eq!(session.principal().as_deref(), Some("user:1"));
     })
     .await;
-    let response = visit(&layer, both(&tokens), |session| session.sign_out().unwrap()).await;
+    let response = visit(&layer, both(&tokens), |session| session.destroy().unwrap()).await;
     assert!(is_removal(&response));
 }
 

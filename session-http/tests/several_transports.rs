@@ -14,9 +14,8 @@ use common::*;
 use http::{HeaderName, HeaderValue, Request, Response};
 use session_core::{KeyRing, Lifetime, MemoryStore, Rotation, Session, SessionManager};
 use session_http::cookie::CookieStore;
-use session_http::{
-    CookieConfig, Error, HeaderConfig, SessionExt, SessionLayer, commit_by_default, with_session,
-};
+use session_http::layer::commit_by_default;
+use session_http::{CookieConfig, Error, HeaderConfig, SessionExt, SessionLayer, with_session};
 use tower::{ServiceExt, service_fn};
 
 const HEADER: &str = "x-session-token";

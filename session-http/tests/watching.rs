@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::*;
-use session_core::{Error, Lifetime, ManualClock, MemoryStore, Session};
+use session_core::{Lifetime, ManualClock, MemoryStore, Session, SessionError};
 use session_http::SessionLayer;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -81,11 +81,17 @@ async fn a_save_of_a_session_that_has_ended_is_gone_though_nothing_was_changed()
         end(how, &layer, &clock, &token).await;
         for _ in 0..2 {
             // The second time too, and later.
-            assert!(matches!(saved.save().await, Err(Error::Gone)), "{how:?}");
+            assert!(
+                matches!(saved.save().await, Err(SessionError::Gone)),
+                "{how:?}"
+            );
             let same = updated.update_now("n", |n: Option<u64>| n.unwrap_or(0));
-            assert!(matches!(same.await, Err(Error::Gone)), "{how:?}");
+            assert!(matches!(same.await, Err(SessionError::Gone)), "{how:?}");
             clock.advance(MINUTE);
-            assert!(matches!(touched.save().await, Err(Error::Gone)), "{how:?}");
+            assert!(
+                matches!(touched.save().await, Err(SessionError::Gone)),
+                "{how:?}"
+            );
         }
     }
 }
@@ -102,7 +108,7 @@ async fn after_a_refused_response_too() {
         session.destroy().unwrap();
     })
     .await;
-    assert!(matches!(session.save().await, Err(Error::Gone)));
+    assert!(matches!(session.save().await, Err(SessionError::Gone)));
 }
 
 #[tokio::test]
@@ -156,7 +162,7 @@ async fn a_save_a_minute_keeps_a_session_alive_for_hours() {
                 break;
             }
         }
-        assert!(matches!(session.save().await, Err(Error::Gone)));
+        assert!(matches!(session.save().await, Err(SessionError::Gone)));
     }
 }
 
@@ -214,5 +220,5 @@ async fn a_sealed_session_is_looked_at_too() {
     clock.advance(MINUTE);
     session.save().await.unwrap();
     clock.advance(Duration::from_secs(7_200));
-    assert!(matches!(session.save().await, Err(Error::Gone)));
+    assert!(matches!(session.save().await, Err(SessionError::Gone)));
 }

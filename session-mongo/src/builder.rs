@@ -147,9 +147,9 @@ impl MongoStoreBuilder {
     }
 
     /// How long one operation may take with all that it waits for; 1.5 s if not set. It should be
-    /// less than [`Deadlines::call`](session_core::Deadlines::call) of the session manager (2
+    /// less than [`Timeouts::call`](session_core::Timeouts::call) of the session manager (2
     /// s), which knows less of what happened.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
+    pub fn call_timeout(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
@@ -184,10 +184,10 @@ impl MongoStoreBuilder {
     }
 
     /// Makes no indexes, for a user that may not or that only reads, or a server where they are
-    /// made in another way ([`create_indexes`](MongoStore::create_indexes)). Without them
-    /// nothing removes sessions that have ended but
-    /// [`delete_expired`](session_core::SessionStore::delete_expired), and those of a principal are
-    /// looked for in all.
+    /// made in another way ([`create_indexes`](MongoStore::create_indexes)). Without them nothing
+    /// removes sessions that have ended but
+    /// [`delete_expired`](session_core::store::SessionStore::delete_expired), and those of a
+    /// principal are looked for in all.
     pub fn without_indexes(mut self) -> Self {
         self.indexes = Indexes::Skipped;
         self
@@ -216,9 +216,9 @@ impl MongoStoreBuilder {
 
     /// A store that connects when it is first used, and makes no indexes by itself: until the
     /// server can be reached, its calls fail as
-    /// [`StoreError::Unavailable`](session_core::StoreError::Unavailable). It has looked at nothing
-    /// of the server; [`create_indexes`](MongoStore::create_indexes) looks at the collection and
-    /// the clock.
+    /// [`StoreError::Unavailable`](session_core::store::StoreError::Unavailable). It has looked at
+    /// nothing of the server; [`create_indexes`](MongoStore::create_indexes) looks at the
+    /// collection and the clock.
     ///
     /// # Errors
     ///
@@ -310,7 +310,7 @@ fn completed(mut concern: WriteConcern, nodes: Acknowledgment, deadline: Duratio
 mod tests {
     use super::*;
     use mongodb::options::ReadPreference;
-    use session_core::{Durability, SessionStore};
+    use session_core::store::{Durability, SessionStore};
 
     #[tokio::test]
     async fn only_what_a_majority_has_and_the_primary_reads_is_never_lost() {

@@ -9,7 +9,8 @@ use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::Error;
 use mongodb::options::Hint;
 use mongodb::results::UpdateResult;
-use session_core::{Ended, SessionId, StoreError};
+use session_core::store::StoreError;
+use session_core::{Ended, SessionId};
 
 use crate::document::by_id;
 use crate::fault;

@@ -16,7 +16,8 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{
     Binary, Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc,
 };
-use session_core::{ByteString, Codec, Record, SessionId, StoreError, Value, Values};
+use session_core::store::{ByteString, Record, StoreError, Value, Values};
+use session_core::{Codec, SessionId};
 
 use crate::bson::{date, number, timestamp};
 use crate::mark;
@@ -52,8 +53,8 @@ pub(crate) fn counts(record: &Record) -> Document {
 pub(crate) fn activity(record: &Record) -> Document {
     doc! {
         "seen": date(record.last_seen()),
-        "ends": date(record.expires()),
-        "expires": date(record.expires().plus(GRACE)),
+        "ends": date(record.expires_at()),
+        "expires": date(record.expires_at() + GRACE),
     }
 }
 
@@ -61,8 +62,8 @@ pub(crate) fn activity(record: &Record) -> Document {
 pub(crate) fn metadata(record: &Record) -> Document {
     let mut document = doc! {
         "epoch": number(record.epoch()),
-        "created": date(record.created()),
-        "deadline": date(record.deadline()),
+        "created": date(record.created_at()),
+        "deadline": date(record.absolute_expiry()),
         "idle": idle(record),
         "meta": binary(record.encode_metadata()),
     };
@@ -184,9 +185,9 @@ pub(crate) fn read(id: SessionId, document: RawDocumentBuf) -> Result<Arc<Record
     // The server decides by these fields, `apply_to` by the record. If they differed, an update
     // that matched nothing would be tried again until its deadline.
     let agree = fields.epoch == Some(number(record.epoch()))
-        && fields.ends == Some(date(record.expires()))
+        && fields.ends == Some(date(record.expires_at()))
         && fields.principal.map(|principal| principal.as_str()) == record.principal().map(Some)
-        && fields.deadline == Some(date(record.deadline()))
+        && fields.deadline == Some(date(record.absolute_expiry()))
         && fields.idle == Some(idle(&record))
         && record.id() == id;
     match agree {

@@ -4,7 +4,8 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Cause, ConfigError, StoreError};
+use session_core::ConfigError;
+use session_core::store::{Cause, StoreError};
 
 /// Why a store could not be connected.
 ///

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mongodb::error::{
     Error, ErrorKind, NO_WRITES_PERFORMED, SYSTEM_OVERLOADED_ERROR, WriteFailure,
 };
-use session_core::StoreError;
+use session_core::store::StoreError;
 
 /// The cause of a [`StoreError`]. The driver's own texts may quote documents, so only its kind,
 /// codes and names are kept.

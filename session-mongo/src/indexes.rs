@@ -6,7 +6,7 @@ use mongodb::IndexModel;
 use mongodb::bson::doc;
 use mongodb::options::IndexOptions;
 
-use session_core::StoreError;
+use session_core::store::StoreError;
 
 use crate::detach::within;
 use crate::error::ConnectError;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use mongodb::action::Action;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::options::SelectionCriteria;
-use session_core::StoreError;
+use session_core::store::StoreError;
 
 use crate::detach::within;
 use crate::document::GRACE;

@@ -6,14 +6,15 @@
 //! index of principals does not hold it. It has no grace: the server may remove it once it is over.
 
 use mongodb::bson::{DateTime, Document, doc};
-use session_core::{EndReason, Ended, Record, SessionId, Timestamp};
+use session_core::store::Record;
+use session_core::{EndReason, Ended, SessionId, Timestamp};
 
 use crate::bson::{date, timestamp};
 
 /// The fields of a mark, without `_id`.
 pub(crate) fn fields(ended: Ended) -> Document {
     // When a mark is over does not depend on the id.
-    let over = date(ended.mark(SessionId::from_bytes([0; 16])).expires());
+    let over = date(ended.mark(SessionId::from_bytes([0; 16])).expires_at());
     doc! {
         "ended": name(ended.reason),
         "at": date(ended.at),

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use mongodb::options::{Acknowledgment, WriteConcern};
-use session_core::{
-    Changes, Codec, EndReason, Ended, Key, Lifetime, Limits, Metadata, Record, SessionId,
-    SessionStore, StoreError, Timestamp, Update, Updated, Value,
+use session_core::store::{
+    Changes, Metadata, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
 };
+use session_core::{Codec, EndReason, Ended, Lifetime, Limits, SessionId, Timestamp};
 
 use crate::delete::Deleted;
 use crate::document::by_id;
@@ -35,7 +35,7 @@ impl MongoStore {
         let id = SessionId::random()
             .map_err(|error| ConnectError::failed(&StoreError::unavailable(error)))?;
         let now = SystemTime::now().into();
-        let read = self.load(&Key::Id(id), now).await;
+        let read = self.load(&RecordKey::Id(id), now).await;
         read.map_err(|error| ConnectError::failed(&error))?;
         let bare = Record::new(id, PROBE, Lifetime::aal3(), now);
         if let Err(error) = self.create(&Arc::new(bare.clone()), now).await {
@@ -89,7 +89,10 @@ impl MongoStore {
             expected: Some(record.version() - 1),
             limits: &Limits::default(),
         };
-        match self.update(&Key::Id(record.id()), update, now).await? {
+        match self
+            .update(&RecordKey::Id(record.id()), update, now)
+            .await?
+        {
             Updated::Saved { .. } => Ok(()),
             _ => Err(StoreError::unavailable(
                 "a session that was just written is not there; does another program remove \

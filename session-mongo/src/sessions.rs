@@ -8,7 +8,8 @@ use mongodb::Collection;
 use mongodb::action::Action;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{Collation, ReadPreference, SelectionCriteria, WriteConcern};
-use session_core::{Key, LimitExceeded, Listed, Record, SessionId, StoreError, Timestamp};
+use session_core::store::{Listed, Record, RecordKey, StoreError};
+use session_core::{LimitExceeded, SessionId, Timestamp};
 
 use crate::bson::date;
 use crate::document::{self, GRACE, by_id};
@@ -79,7 +80,12 @@ impl Sessions {
                 Err(error) => listed.push(Listed::Unreadable { id, error }),
             }
         }
-        listed.sort_by_key(|listed| (listed.record().map(|record| record.created()), listed.id()));
+        listed.sort_by_key(|listed| {
+            (
+                listed.record().map(|record| record.created_at()),
+                listed.id(),
+            )
+        });
         Ok(listed)
     }
 
@@ -89,20 +95,20 @@ impl Sessions {
         self: Arc<Self>,
         record: Arc<Record>,
         now: Timestamp,
-    ) -> Result<Key, StoreError> {
+    ) -> Result<RecordKey, StoreError> {
         fits(&record)?;
         let document = RawDocumentBuf::try_from(document::of_record(&record))
             .map_err(|_| StoreError::corrupt("the record is no document"))?;
         let id = record.id();
         if self.insert(&document).await? {
-            return Ok(Key::Id(id));
+            return Ok(RecordKey::Id(id));
         }
         let mut expired = by_id(id);
         expired.insert("ends", doc! { "$lte": date(now) });
         let deletion = self.collection.delete_one(expired).await;
         let deleted = deletion.map_err(fault::of_write)?.deleted_count > 0;
         match deleted && self.insert(&document).await? {
-            true => Ok(Key::Id(id)),
+            true => Ok(RecordKey::Id(id)),
             false => Err(StoreError::IdTaken),
         }
     }
@@ -121,7 +127,7 @@ impl Sessions {
         // `expires` has the index. In a session it is the end and the grace; a mark has no grace,
         // so one that is not over yet is told by `ends`.
         self.remove(doc! {
-            "expires": { "$lte": date(now.plus(GRACE)) },
+            "expires": { "$lte": date(now + GRACE) },
             "ends": { "$not": { "$gt": date(now) } },
         })
         .await

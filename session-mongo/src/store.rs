@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::options::Acknowledgment;
-use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated, async_trait,
+use session_core::store::{
+    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated, async_trait,
 };
+use session_core::{Ended, SessionId, Timestamp};
 
 use crate::detach::within;
 use crate::fault::Reason;
@@ -70,11 +71,11 @@ impl MongoStore {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for MongoStore {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    fn deadline(&self) -> Option<Duration> {
+    fn call_timeout(&self) -> Option<Duration> {
         Some(self.sessions.deadline)
     }
 
@@ -93,19 +94,23 @@ impl SessionStore for MongoStore {
     }
 
     /// Hands back an expired session too while it is there, so that its expiry can be told.
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
         self.call(Access::Read, self.sessions().load(id, now)).await
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         let creation = self.sessions().create(Arc::clone(record), now);
         self.call(Access::Write, creation).await
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -116,7 +121,7 @@ impl SessionStore for MongoStore {
         self.call(Access::Write, update).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         let Some(id) = key.id() else { return Ok(()) };
         let deletion = self.sessions().delete(id, ended);
         self.call(Access::Write, deletion).await.map(drop)

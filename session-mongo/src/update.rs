@@ -16,10 +16,10 @@ use std::sync::Arc;
 use mongodb::action::Action;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::{ReturnDocument, WriteConcern};
-use session_core::{
-    Applied, Key, Metadata, OwnedUpdate, Record, SessionId, StoreError, Timestamp, Update, Updated,
-    Values,
+use session_core::store::{
+    Applied, Metadata, OwnedUpdate, Record, RecordKey, StoreError, Update, Updated, Values,
 };
+use session_core::{SessionId, Timestamp};
 use tokio::time::Instant;
 
 use crate::bson::{date, number};
@@ -101,7 +101,7 @@ impl OneUpdate<'_> {
 
     fn saved(&self, version: u64) -> Updated {
         Updated::Saved {
-            key: Key::Id(self.id),
+            key: RecordKey::Id(self.id),
             version,
         }
     }
@@ -149,8 +149,8 @@ impl OneUpdate<'_> {
                 .map(|(key, value)| Values::entry_size(key, value));
             let bytes = sizes.sum();
             for (field, limit, added) in [
-                ("size", limits.record_bytes, bytes),
-                ("keys", limits.keys, keys),
+                ("size", limits.record_bytes(), bytes),
+                ("keys", limits.keys(), keys),
             ] {
                 filter.insert(field, doc! { "$lte": number(limit) - number(added) });
                 inc.insert(field, number(added));
@@ -159,7 +159,7 @@ impl OneUpdate<'_> {
         if let Metadata::Touched(_) = changes.metadata() {
             // The end of the session follows from these two, so they must be those that are known.
             filter.insert("idle", document::idle(record));
-            filter.insert("deadline", date(record.deadline()));
+            filter.insert("deadline", date(record.absolute_expiry()));
             max = document::activity(record);
         }
         let change = operators([

@@ -57,7 +57,7 @@ impl RedisStore {
 ///     .prefix("shop:session:")
 ///     .username("shop")
 ///     .password("secret")
-///     .deadline(Duration::from_secs(1))
+///     .call_timeout(Duration::from_secs(1))
 ///     .lazy()?;
 /// # let _ = store;
 /// # Ok::<_, session_core::ConfigError>(()) }).unwrap();
@@ -101,11 +101,11 @@ impl RedisStoreBuilder {
     /// Sets how long one operation may take with all that it waits for, a connection included;
     /// 1.5 s if not set.
     ///
-    /// It should be less than [`Deadlines::call`](session_core::Deadlines::call) of the session
+    /// It should be less than [`Timeouts::call`](session_core::Timeouts::call) of the session
     /// manager (2 s), which knows less of what happened. A connection that leaves commands
     /// unanswered for two thirds of it is replaced. A node of a Cluster has a third of it to
     /// answer, since the driver holds up all other nodes when one hangs.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
+    pub fn call_timeout(mut self, deadline: Duration) -> Self {
         self.settings.timing.deadline = deadline;
         self
     }
@@ -184,7 +184,7 @@ impl RedisStoreBuilder {
     }
 
     /// Makes a store that connects when it is first used. Until the server can be reached, its
-    /// calls fail as [`StoreError::Unavailable`](session_core::StoreError::Unavailable).
+    /// calls fail as [`StoreError::Unavailable`](session_core::store::StoreError::Unavailable).
     ///
     /// # Errors
     ///

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use session_core::{Cause, ConfigError, StoreError};
+use session_core::ConfigError;
+use session_core::store::{Cause, StoreError};
 
 /// Why a store could not be connected.
 ///

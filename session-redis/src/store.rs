@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated, async_trait,
+use session_core::store::{
+    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated, async_trait,
 };
+use session_core::{Ended, SessionId, Timestamp};
 
 use crate::commands::{Commands, Deletion, UpdateOutcome};
 use crate::connection::{Fault, Link};
@@ -66,11 +67,11 @@ impl fmt::Debug for RedisStore {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for RedisStore {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    fn deadline(&self) -> Option<Duration> {
+    fn call_timeout(&self) -> Option<Duration> {
         Some(self.commands.deadline())
     }
 
@@ -81,13 +82,17 @@ impl SessionStore for RedisStore {
     }
 
     /// Returns an expired session too, while it is there, so that its expiry can be reported.
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
         let record = self.commands.load(id, self.commands.until()).await?;
         Ok(record.filter(|record| record.is_live(now) || record.ended().is_none()))
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         let until = self.commands.until();
         if let Some(principal) = record.principal() {
             let index = Index::of(principal, &self.commands, until);
@@ -96,12 +101,12 @@ impl SessionStore for RedisStore {
             return Box::pin(index.create(Arc::clone(record), now)).await;
         }
         self.commands.create(record, now, None, until).await?;
-        Ok(Key::Id(record.id()))
+        Ok(RecordKey::Id(record.id()))
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -130,7 +135,7 @@ impl SessionStore for RedisStore {
         }
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         let Some(id) = key.id() else { return Ok(()) };
         let until = self.commands.until();
         let deleted = self.commands.delete(id, None, ended, until).await;

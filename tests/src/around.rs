@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated,
+use session_core::store::{
+    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated,
 };
+use session_core::{Ended, SessionId, Timestamp};
 
 /// A kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub trait Hook: fmt::Debug + Send + Sync + 'static {
     }
 
     /// The deadline of a call, by that of the store.
-    fn deadline(&self, inner: Option<Duration>) -> Option<Duration> {
+    fn call_timeout(&self, inner: Option<Duration>) -> Option<Duration> {
         inner
     }
 
@@ -62,31 +63,35 @@ pub struct Around<S, H> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: SessionStore, H: Hook> SessionStore for Around<S, H> {
-    fn capability(&self) -> Capability {
-        self.inner.capability()
+    fn location(&self) -> RecordLocation {
+        self.inner.location()
     }
 
-    fn deadline(&self) -> Option<Duration> {
-        self.hook.deadline(self.inner.deadline())
+    fn call_timeout(&self) -> Option<Duration> {
+        self.hook.call_timeout(self.inner.call_timeout())
     }
 
     fn durability(&self) -> Durability {
         self.inner.durability()
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         let inner = self.inner.load(key, self.hook.now(now));
         self.hook.around(Call::Load, inner).await
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         let inner = self.inner.create(record, self.hook.now(now));
         self.hook.around(Call::Create, inner).await
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -97,7 +102,7 @@ impl<S: SessionStore, H: Hook> SessionStore for Around<S, H> {
         self.hook.around(Call::Update, inner).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         let inner = self.inner.delete(key, ended);
         self.hook.around(Call::Delete, inner).await
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use session_cookie::CookieStore;
-use session_core::{KeyRing, MemoryStore, SessionStore};
+use session_core::store::SessionStore;
+use session_core::{KeyRing, MemoryStore};
 
 use crate::{FieldStore, ReplaceStore};
 

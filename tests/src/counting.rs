@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use session_core::StoreError;
+use session_core::store::StoreError;
 
 use crate::{Around, Call, Hook};
 

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use session_core::{StoreError, Updated};
+use session_core::store::{StoreError, Updated};
 
 use crate::sim::pause;
 use crate::{Around, Call, Hook};
@@ -121,7 +121,7 @@ impl Hook for Faults {
         self.conflicts().then_some(Updated::Conflict(None))
     }
 
-    fn deadline(&self, _: Option<Duration>) -> Option<Duration> {
+    fn call_timeout(&self, _: Option<Duration>) -> Option<Duration> {
         None
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{
-    ByteString, Changes, LimitExceeded, Metadata, Record, StoreError, Timestamp, Update, Value,
-    Values,
+use session_core::store::{
+    ByteString, Changes, Metadata, Record, StoreError, Update, Value, Values,
 };
+use session_core::{LimitExceeded, Timestamp};
 
 use crate::map::{Entry, MapStore};
 
@@ -48,7 +48,7 @@ impl Head {
         Self {
             metadata: record.encode_metadata(),
             epoch: record.epoch(),
-            deadline: record.deadline(),
+            deadline: record.absolute_expiry(),
             idle: record.lifetime().idle(),
             principal: record.principal().map(str::to_owned),
             size: record.limited_size() - entries,
@@ -125,7 +125,7 @@ impl Entry for Hash {
     }
 
     fn is_live(&self, now: Timestamp) -> bool {
-        now < self.last_seen.plus(self.head.idle).min(self.head.deadline)
+        now < (self.last_seen + self.head.idle).min(self.head.deadline)
     }
 
     fn epoch(&self) -> u64 {

@@ -59,7 +59,7 @@ pub use proxy::Proxy;
 pub use replace::ReplaceStore;
 pub use rng::Rng;
 pub use sim::Sim;
-pub use stage::{Counted, PATIENCE, PATIENT, patient, stage};
+pub use stage::{Counted, PATIENCE, patient, patient_timeouts, stage};
 pub use timeless::TimelessStore;
 
 /// README's examples compile, and those that end are run.

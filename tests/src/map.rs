@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_core::{
-    Capability, Durability, Ended, Key, Listed, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated,
+use session_core::store::{
+    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated,
 };
+use session_core::{Ended, SessionId, Timestamp};
 
 /// What is kept of one session.
 pub trait Entry: fmt::Debug + Send + Sized + 'static {
@@ -87,11 +88,11 @@ impl<E: Entry> Default for MapStore<E> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<E: Entry> SessionStore for MapStore<E> {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    fn deadline(&self) -> Option<Duration> {
+    fn call_timeout(&self) -> Option<Duration> {
         None
     }
 
@@ -99,24 +100,24 @@ impl<E: Entry> SessionStore for MapStore<E> {
         Durability::Durable
     }
 
-    async fn load(&self, key: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(&self, key: &RecordKey, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
         // An expired one too, so that its expiry can be told.
         self.entries().get(&id).map(E::record).transpose()
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         let (id, mut entries) = (record.id(), self.entries());
         if entries.get(&id).is_some_and(|taken| taken.is_live(now)) {
             return Err(StoreError::IdTaken);
         }
         entries.insert(id, E::new(record));
-        Ok(Key::Id(id))
+        Ok(RecordKey::Id(id))
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -136,7 +137,7 @@ impl<E: Entry> SessionStore for MapStore<E> {
         }
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.end(|id, _| Some(*id) == key.id(), ended);
         Ok(())
     }

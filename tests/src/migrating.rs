@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Backend, YieldStore, sim};
-use session_core::{
-    Capability, Durability, Ended, Key, Listed, MigratingStore, Record, SessionId, SessionStore,
-    StoreError, Timestamp, Update, Updated, async_trait,
+use session_core::store::{
+    Durability, Listed, MigratingStore, Record, RecordKey, RecordLocation, SessionStore,
+    StoreError, Update, Updated, async_trait,
 };
+use session_core::{Ended, SessionId, Timestamp};
 
 type Yielding = Arc<YieldStore<Arc<dyn SessionStore>>>;
 /// A node of the site.
@@ -63,7 +64,7 @@ impl MigratingSite {
 
     /// Whether a node finds the session.
     pub async fn is_live(&self, id: SessionId) -> bool {
-        let key = Key::Id(id);
+        let key = RecordKey::Id(id);
         let [waiting, moving] =
             [&self.waiting, &self.moving].map(|node| node.load(&key, sim::START));
         let live =
@@ -75,7 +76,7 @@ impl MigratingSite {
     pub async fn is_doubled(&self, id: SessionId) -> bool {
         let mut count = 0;
         for store in [&self.new, &self.old] {
-            let found = store.load(&Key::Id(id), sim::START).await.unwrap();
+            let found = store.load(&RecordKey::Id(id), sim::START).await.unwrap();
             let marked = |record: &Arc<Record>| record.epoch() > 1 << 40;
             count += u32::from(found.is_some_and(|record| !marked(&record)));
         }
@@ -96,11 +97,11 @@ impl MigratingSite {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for MigratingSite {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    fn deadline(&self) -> Option<std::time::Duration> {
+    fn call_timeout(&self) -> Option<std::time::Duration> {
         None
     }
 
@@ -108,11 +109,15 @@ impl SessionStore for MigratingSite {
         Durability::Durable
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         self.node(self.by_moving).load(key, now).await
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         // One store decides about one id, since nobody draws one twice.
         let of_ten = match self.created {
             0 | 10 => self.created,
@@ -123,14 +128,14 @@ impl SessionStore for MigratingSite {
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.node(self.by_moving).update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.node(self.by_moving).delete(key, ended).await
     }
 

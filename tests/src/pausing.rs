@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Clock, ManualClock, StoreError};
+use session_core::store::StoreError;
+use session_core::{Clock, ManualClock};
 
 use crate::sim::pause;
 use crate::{Around, Call, Hook, Rng};
@@ -84,7 +85,7 @@ impl<P: Pause> Hook for P {
         answer
     }
 
-    fn deadline(&self, _: Option<Duration>) -> Option<Duration> {
+    fn call_timeout(&self, _: Option<Duration>) -> Option<Duration> {
         None
     }
 }

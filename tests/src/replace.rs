@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use session_core::{Record, StoreError, Timestamp, Update};
+use session_core::Timestamp;
+use session_core::store::{Record, StoreError, Update};
 
 use crate::map::{Entry, MapStore};
 

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use session_core::{ManualClock, SessionManager, SessionStore, Timestamp};
+use session_core::store::SessionStore;
+use session_core::{ManualClock, SessionManager, Timestamp};
 
 use crate::Rng;
 
@@ -207,7 +208,7 @@ impl Sim {
 
     /// Lets time pass until somebody is woken.
     fn idle(&self, main: Option<&Flag>) {
-        let until = self.clock.now().plus(STUCK);
+        let until = self.clock.now() + STUCK;
         while self.clock.now() < until {
             self.clock.advance(TICK);
             let tasks = self.tasks.iter().map(|task| &*task.woken);
@@ -282,7 +283,7 @@ mod tests {
             assert_eq!(clock.now(), START);
             clock.sleep(Duration::from_millis(250)).await;
         });
-        assert_eq!(sim.clock().now(), START.plus(Duration::from_millis(250)));
+        assert_eq!(sim.clock().now(), START + Duration::from_millis(250));
     }
 
     #[test]

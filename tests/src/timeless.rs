@@ -1,11 +1,12 @@
 //! A store in which nothing expires.
 
-use session_core::{StoreError, Timestamp};
+use session_core::Timestamp;
+use session_core::store::StoreError;
 
 use crate::{Around, Call, Hook};
 
 /// Tells the store in it that it is 1970: nothing ever expires there, as in a store that leaves all
-/// deadlines to others.
+/// timeouts to others.
 pub type TimelessStore<S> = Around<S, Timeless>;
 
 /// It is always 1970.

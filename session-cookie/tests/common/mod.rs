@@ -9,10 +9,8 @@
 use std::sync::Arc;
 
 use session_cookie::CookieStore;
-use session_core::{
-    Changes, Codec, Key, KeyRing, Lifetime, Limits, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated,
-};
+use session_core::store::{Changes, Record, RecordKey, SessionStore, StoreError, Update, Updated};
+use session_core::{Codec, KeyRing, Lifetime, Limits, SessionId, Timestamp};
 
 pub(crate) type Make = fn(KeyRing) -> CookieStore;
 
@@ -38,17 +36,17 @@ pub(crate) fn record() -> Arc<Record> {
     Arc::new(record)
 }
 
-pub(crate) fn key(token: impl Into<String>) -> Key {
-    Key::Sealed {
+pub(crate) fn key(token: impl Into<String>) -> RecordKey {
+    RecordKey::Sealed {
         scope: SCOPE.into(),
         token: token.into().into(),
     }
 }
 
-pub(crate) fn token(key: &Key) -> &str {
+pub(crate) fn token(key: &RecordKey) -> &str {
     match key {
-        Key::Sealed { token, .. } => token,
-        Key::Id(_) => panic!("a sealed store hands out sealed keys"),
+        RecordKey::Sealed { token, .. } => token,
+        RecordKey::Id(_) => panic!("a sealed store hands out sealed keys"),
     }
 }
 
@@ -56,12 +54,12 @@ pub(crate) async fn seal(store: &CookieStore, record: &Arc<Record>) -> String {
     token(&store.create(record, NOW).await.unwrap()).to_owned()
 }
 
-pub(crate) async fn opens(store: &CookieStore, key: &Key) -> bool {
+pub(crate) async fn opens(store: &CookieStore, key: &RecordKey) -> bool {
     opens_at(store, key, NOW).await
 }
 
 /// Whether the key lets somebody in, which `load` and `update` have to agree on.
-pub(crate) async fn opens_at(store: &CookieStore, key: &Key, now: Timestamp) -> bool {
+pub(crate) async fn opens_at(store: &CookieStore, key: &RecordKey, now: Timestamp) -> bool {
     let loaded = store.load(key, now).await.unwrap();
     let loaded = loaded.is_some_and(|record| record.is_live(now));
     let later = Record::new(
@@ -78,7 +76,7 @@ pub(crate) async fn opens_at(store: &CookieStore, key: &Key, now: Timestamp) -> 
 
 pub(crate) async fn update(
     store: &CookieStore,
-    key: &Key,
+    key: &RecordKey,
     record: &Arc<Record>,
     now: Timestamp,
 ) -> Result<Updated, StoreError> {

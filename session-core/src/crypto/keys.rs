@@ -97,7 +97,8 @@ impl KeyRing {
     /// The same ring with an older key after its others, which only verifies and opens.
     ///
     /// ```
-    /// use session_core::{KeyRing, Purpose};
+    /// use session_core::KeyRing;
+    /// use session_core::store::Purpose;
     ///
     /// let before = KeyRing::new([1; 32]).unwrap().derive(Purpose::Token, "__Host-id");
     /// let ring = KeyRing::new([2; 32]).unwrap().with_older([1; 32]).unwrap();
@@ -119,7 +120,8 @@ impl KeyRing {
     /// after the process has ended.
     ///
     /// ```
-    /// use session_core::{KeyRing, Purpose};
+    /// use session_core::KeyRing;
+    /// use session_core::store::Purpose;
     ///
     /// let [one, other] = [(); 2].map(|()| KeyRing::generate().unwrap());
     /// assert_eq!(one.len(), 1);
@@ -216,7 +218,8 @@ impl KeyRing {
     /// The keys for one purpose in one scope, newest first.
     ///
     /// ```
-    /// use session_core::{KeyRing, Purpose};
+    /// use session_core::KeyRing;
+    /// use session_core::store::Purpose;
     ///
     /// let ring = KeyRing::new([1; 32]).unwrap();
     /// let here = ring.derive(Purpose::Token, "__Host-id");

@@ -2,7 +2,8 @@
 
 /// The operating system's random source failed.
 ///
-/// It is no [`Error`](crate::Error): keys and ids know nothing of sessions. That converts from it.
+/// It is no [`SessionError`](crate::SessionError): keys and ids know nothing of sessions. That
+/// converts from it.
 #[derive(Debug)]
 pub(crate) struct RandomFailed;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, trace, warn};
 
-use crate::error::{Error, StoreError};
+use crate::error::{SessionError, StoreError};
 use crate::event::{
     AfterReuse, Event, EventKind, OptionalObserver, RecentIds, Refusal, Renewal, Subject,
     Throttles, Who,
@@ -268,7 +268,7 @@ impl Events {
     }
 
     /// Activity, or a rotation, could not be written. The response is sent all the same.
-    pub(crate) fn unwritten(&self, who: &Who, error: &Error, now: Timestamp) {
+    pub(crate) fn unwritten(&self, who: &Who, error: &SessionError, now: Timestamp) {
         let reason = "activity could not be written";
         self.emit(EventKind::Unsaved, who, reason, now, |suppressed| {
             warn!(target: TARGET, session = %who.id.short(), %error, suppressed, "{reason}");

@@ -33,9 +33,9 @@ pub enum EventKind {
     /// Another request changed it first. The commit tries again, or leaves a rotation to the other
     /// request.
     Conflict,
-    /// A commit gave up with [`Error::Contended`](crate::Error::Contended), because other requests
-    /// wrote the session all the time. [`Event::count`] says how many attempts it made,
-    /// [`Event::waited`] for how long.
+    /// A commit gave up with [`SessionError::Contended`](crate::SessionError::Contended), because
+    /// other requests wrote the session all the time. [`Event::count`] says how many attempts it
+    /// made, [`Event::waited`] for how long.
     Contended,
     /// It ended, or was renewed, while a request was changing it. The changes of that request were
     /// dropped.
@@ -101,7 +101,7 @@ pub struct Event<'a> {
 /// session.insert("colour", "blue")?;
 /// manager.commit(&session).await?;
 /// assert_eq!(created.load(Ordering::Relaxed), 1);
-/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```
 pub trait Observer: Send + Sync + 'static {
     /// Receives an event.

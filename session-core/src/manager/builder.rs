@@ -9,8 +9,8 @@ use crate::crypto::{KeyRing, Purpose};
 use crate::event::{Events, Observer, OptionalObserver};
 use crate::manager::{SessionManager, Shared, StoreCalls};
 use crate::record::{Codec, Lifetime, Limits};
-use crate::settings::{Deadlines, OnCorrupt, OnMaxSessions, OnReuse, SessionLimit, Settings};
-use crate::store::{Capability, Durability, SessionStore};
+use crate::settings::{OnCorrupt, OnMaxSessions, OnReuse, SessionLimit, Settings, Timeouts};
+use crate::store::{Durability, RecordLocation, SessionStore};
 use crate::time::{Clock, SystemClock};
 use crate::token::{Rotation, Tokens};
 
@@ -20,7 +20,7 @@ const SCOPE: &str = "__Host-id";
 
 impl SessionManager {
     /// A manager with the defaults. Its tokens carry no MAC: give it
-    /// [`keys`](ManagerBuilder::keys) where forged tokens should never reach the store.
+    /// [`keys`](SessionManagerBuilder::keys) where forged tokens should never reach the store.
     pub fn new(store: impl SessionStore) -> Self {
         Self::builder(store).make()
     }
@@ -39,29 +39,29 @@ impl SessionManager {
     }
 
     /// A manager with settings of your own.
-    pub fn builder(store: impl SessionStore) -> ManagerBuilder {
-        ManagerBuilder::new(Arc::new(store))
+    pub fn builder(store: impl SessionStore) -> SessionManagerBuilder {
+        SessionManagerBuilder::new(Arc::new(store))
     }
 }
 
 /// Settings of a [`SessionManager`]; made by [`SessionManager::builder`].
 ///
 /// ```
-/// use session_core::{Deadlines, Lifetime, Limits, MemoryStore, OnCorrupt, SessionManager};
+/// use session_core::{Timeouts, Lifetime, Limits, MemoryStore, OnCorrupt, SessionManager};
 /// use std::time::Duration;
 ///
 /// let manager = SessionManager::builder(MemoryStore::new())
 ///     .scope("__Host-shop")
 ///     .lifetime(Lifetime::aal1())
-///     .limits(Limits { keys: 16, ..Limits::default() })
-///     .deadlines(Deadlines { call: Duration::from_millis(500), ..Deadlines::default() })
+///     .limits(Limits::default().with_keys(16))
+///     .timeouts(Timeouts::default().with_call(Duration::from_millis(500)))
 ///     .on_corrupt(OnCorrupt::Refuse)
 ///     .build()
 ///     .unwrap();
 /// assert_eq!((manager.scope(), manager.lifetime()), ("__Host-shop", Lifetime::aal1()));
 /// ```
 #[derive(Debug)]
-pub struct ManagerBuilder {
+pub struct SessionManagerBuilder {
     store: Arc<dyn SessionStore>,
     scope: Option<ByteString>,
     keys: Option<KeyRing>,
@@ -69,7 +69,7 @@ pub struct ManagerBuilder {
     codec: Codec,
     limits: Limits,
     clock: Arc<dyn Clock>,
-    deadlines: Deadlines,
+    timeouts: Timeouts,
     on_corrupt: OnCorrupt,
     rotation: Rotation,
     on_reuse: OnReuse,
@@ -78,7 +78,7 @@ pub struct ManagerBuilder {
     max_token: Option<usize>,
 }
 
-impl ManagerBuilder {
+impl SessionManagerBuilder {
     pub(crate) fn new(store: Arc<dyn SessionStore>) -> Self {
         Self {
             store,
@@ -88,7 +88,7 @@ impl ManagerBuilder {
             codec: Codec::default(),
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
-            deadlines: Deadlines::default(),
+            timeouts: Timeouts::default(),
             on_corrupt: OnCorrupt::default(),
             rotation: Rotation::off(),
             on_reuse: OnReuse::default(),
@@ -146,8 +146,8 @@ impl ManagerBuilder {
 
     /// How long a call of the store and a commit may take.
     #[must_use]
-    pub fn deadlines(mut self, deadlines: Deadlines) -> Self {
-        self.deadlines = deadlines;
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
         self
     }
 
@@ -204,7 +204,7 @@ impl ManagerBuilder {
     ///     manager.commit(&session).await?;
     /// }
     /// assert_eq!(manager.sessions_of("user:42").await?.len(), 1); // the second one
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     #[must_use]
     pub fn max_sessions(mut self, most: usize, beyond: OnMaxSessions) -> Self {
@@ -246,8 +246,8 @@ impl ManagerBuilder {
     }
 
     /// Who keeps the records of the store.
-    pub fn capability(&self) -> Capability {
-        self.store.capability()
+    pub fn location(&self) -> RecordLocation {
+        self.store.location()
     }
 
     /// The manager.
@@ -274,7 +274,7 @@ impl ManagerBuilder {
                 "the scope is longer than a key may be; use a shorter name",
             ));
         }
-        let sealed = matches!(self.store.capability(), Capability::Client { .. });
+        let sealed = matches!(self.store.location(), RecordLocation::Client { .. });
         if self.keys.is_some() && sealed {
             return Err(ConfigError::new(
                 "a sealed store has keys of its own; give the keys to the store only",
@@ -314,7 +314,7 @@ impl ManagerBuilder {
                 "a principal may have 0 sessions, so nobody could sign in; allow at least one",
             ));
         }
-        if self.deadlines.call.is_zero() || self.deadlines.commit.is_zero() {
+        if self.timeouts.call.is_zero() || self.timeouts.commit.is_zero() {
             return Err(ConfigError::new(
                 "a deadline is zero; nothing could ever succeed",
             ));
@@ -323,11 +323,11 @@ impl ManagerBuilder {
     }
 
     pub(crate) fn make(self) -> SessionManager {
-        let capability = self.store.capability();
+        let location = self.store.location();
         let scope = self.scope.unwrap_or_else(|| ByteString::from_static(SCOPE));
-        let cookies = match capability {
-            Capability::Client { cookies, .. } => cookies,
-            Capability::Server => 1,
+        let cookies = match location {
+            RecordLocation::Client { cookies, .. } => cookies,
+            RecordLocation::Server => 1,
         };
         let csrf_keys = self
             .keys
@@ -337,7 +337,7 @@ impl ManagerBuilder {
         let events = Events::new(self.audience);
         SessionManager {
             shared: Arc::new(Shared {
-                calls: StoreCalls::new(self.store, self.clock, &self.deadlines, events),
+                calls: StoreCalls::new(self.store, self.clock, &self.timeouts, events),
                 settings: Settings {
                     fresh_metadata: Settings::fresh_metadata(&scope),
                     scope,
@@ -346,10 +346,10 @@ impl ManagerBuilder {
                     limits: self.limits,
                     rotation: self.rotation,
                     session_limit: self.session_limit,
-                    deadlines: self.deadlines,
+                    timeouts: self.timeouts,
                     on_corrupt: self.on_corrupt,
                     on_reuse: self.on_reuse,
-                    capability,
+                    location,
                     max_token: self.max_token.unwrap_or(4096 * cookies),
                 },
                 tokens,

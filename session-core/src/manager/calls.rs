@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::error::StoreError;
 use crate::event::{Events, Who};
 use crate::record::{EndReason, Ended, Record, SessionId};
-use crate::settings::Deadlines;
-use crate::store::{Key, Listed, SessionStore, Update, Updated};
+use crate::settings::Timeouts;
+use crate::store::{Listed, RecordKey, SessionStore, Update, Updated};
 use crate::time::{Clock, Timer, Timestamp};
 
 /// The store, and the only holder of it: whoever calls it has to come here, so no call goes
@@ -34,15 +34,15 @@ impl StoreCalls {
     pub(crate) fn new(
         store: Arc<dyn SessionStore>,
         clock: Arc<dyn Clock>,
-        deadlines: &Deadlines,
+        timeouts: &Timeouts,
         events: Events,
     ) -> Self {
-        let keeps_time = store.deadline().is_some_and(|own| own <= deadlines.call);
+        let keeps_time = store.call_timeout().is_some_and(|own| own <= timeouts.call);
         Self {
             store,
             clock,
-            one: (!keeps_time).then_some(deadlines.call),
-            many: deadlines.commit,
+            one: (!keeps_time).then_some(timeouts.call),
+            many: timeouts.commit,
             events,
         }
     }
@@ -66,7 +66,7 @@ impl StoreCalls {
     /// The record of a key as the store has it, expired or not.
     pub(crate) fn load<'c>(
         &'c self,
-        key: &'c Key,
+        key: &'c RecordKey,
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Arc<Record>>, StoreError>> + 'c {
         self.bounded(Kind::Read, self.store().load(key, now))
@@ -76,13 +76,13 @@ impl StoreCalls {
         &'c self,
         record: &'c Arc<Record>,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Key, StoreError>> + 'c {
+    ) -> impl Future<Output = Result<RecordKey, StoreError>> + 'c {
         self.bounded(Kind::Write, self.store().create(record, now))
     }
 
     pub(crate) fn update<'c>(
         &'c self,
-        key: &'c Key,
+        key: &'c RecordKey,
         update: Update<'c>,
         now: Timestamp,
     ) -> impl Future<Output = Result<Updated, StoreError>> + 'c {
@@ -92,7 +92,7 @@ impl StoreCalls {
     /// Ends a session. To do so twice does no harm.
     pub(crate) async fn delete(
         &self,
-        key: &Key,
+        key: &RecordKey,
         who: &Who,
         reason: EndReason,
     ) -> Result<(), StoreError> {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::MutexGuard;
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::manager::SessionManager;
 use crate::state::{Basis, Cell, SaveKind};
-use crate::store::Key;
+use crate::store::RecordKey;
 use crate::time::{Elapsed, within};
 
 impl SessionManager {
@@ -16,8 +16,8 @@ impl SessionManager {
     pub(crate) async fn turn_to_write<'c>(
         &self,
         cell: &'c Cell,
-    ) -> Result<MutexGuard<'c, ()>, Error> {
-        let limit = self.settings().deadlines.commit;
+    ) -> Result<MutexGuard<'c, ()>, SessionError> {
+        let limit = self.settings().timeouts.commit;
         let turn = self.turn(cell, limit).await;
         turn.inspect_err(|_| {
             let who = cell.state().who();
@@ -31,19 +31,23 @@ impl SessionManager {
         &self,
         cell: &'c Cell,
         limit: Duration,
-    ) -> Result<MutexGuard<'c, ()>, Error> {
+    ) -> Result<MutexGuard<'c, ()>, SessionError> {
         if let Ok(turn) = cell.turn.try_lock() {
             return Ok(turn);
         }
         let turn = Box::pin(cell.turn.lock());
         let turn = within(self.calls().clock(), limit, turn).await;
-        turn.map_err(|Elapsed| Error::Contended)
+        turn.map_err(|Elapsed| SessionError::Contended)
     }
 
     /// Deletes the sessions that this request has ended, as far as a save of this kind may; whether
     /// that was anything. A session stays on the list until it is deleted, so that a save that
     /// fails or is cancelled leaves it to the commit, and that one to the abort.
-    pub(crate) async fn delete_pending(&self, cell: &Cell, kind: SaveKind) -> Result<bool, Error> {
+    pub(crate) async fn delete_pending(
+        &self,
+        cell: &Cell,
+        kind: SaveKind,
+    ) -> Result<bool, SessionError> {
         if cell.state().next_deletion(kind).is_none() {
             return Ok(false);
         }
@@ -63,7 +67,7 @@ impl SessionManager {
 
     /// Makes sure that a token is sent only of a session that is there: one that a handler saved
     /// may have been ended by somebody else since.
-    pub(crate) async fn confirm(&self, cell: &Cell) -> Result<(), Error> {
+    pub(crate) async fn confirm(&self, cell: &Cell) -> Result<(), SessionError> {
         let to_confirm = cell.state().to_confirm();
         match to_confirm {
             Some((key, basis)) => Box::pin(self.confirm_that(cell, key, basis)).await,
@@ -71,7 +75,12 @@ impl SessionManager {
         }
     }
 
-    async fn confirm_that(&self, cell: &Cell, key: Key, basis: Basis) -> Result<(), Error> {
+    async fn confirm_that(
+        &self,
+        cell: &Cell,
+        key: RecordKey,
+        basis: Basis,
+    ) -> Result<(), SessionError> {
         let now = self.now();
         let found = self.calls().load(&key, now).await?;
         let is_there =

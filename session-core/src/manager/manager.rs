@@ -9,7 +9,7 @@ use crate::manager::{Queues, StoreCalls};
 use crate::record::Lifetime;
 use crate::settings::Settings;
 use crate::state::Stored;
-use crate::store::{Key, SessionStore};
+use crate::store::{RecordKey, SessionStore};
 use crate::time::Timestamp;
 use crate::token::Tokens;
 
@@ -99,12 +99,12 @@ impl SessionManager {
     /// The text of a session's token as it stands.
     pub(crate) fn sign(&self, stored: &Stored) -> Option<String> {
         match (&stored.key, stored.token.secret()) {
-            (Key::Sealed { token, .. }, _) => Some(token.to_string()),
-            (Key::Id(id), Some(secret)) => {
+            (RecordKey::Sealed { token, .. }, _) => Some(token.to_string()),
+            (RecordKey::Id(id), Some(secret)) => {
                 let tokens = &self.shared.tokens;
                 Some(tokens.write(*id, secret, stored.record.epoch))
             }
-            (Key::Id(_), None) => None,
+            (RecordKey::Id(_), None) => None,
         }
     }
 }

@@ -4,9 +4,10 @@
 //! through it, and tries again on a conflict; [`Queues`] let the requests of one process that
 //! conflict over a session go one after the other.
 //!
-//! - **Deadlines twice.** A store keeps its own and knows what its driver needs. The manager's is
+//! - **Timeouts twice.** A store keeps its own and knows what its driver needs. The manager's is
 //!   for stores that do not: for a call of one record it makes no timer if a store says that its
-//!   own deadline is no later (`SessionStore::deadline`). No call that answers at once gets one.
+//!   own deadline is no later (`SessionStore::call_timeout`). No call that answers at once gets
+//!   one.
 //! - **A revocation for reuse is an update to a mark.** The session was judged by a record that may
 //!   be old, and a `delete` would end whatever is there by now. A sign-in that was faster has an
 //!   epoch of its own and must stay. So the mark is written as metadata that replaces all, which
@@ -27,7 +28,7 @@ mod reuse;
 mod save;
 mod session_limit;
 
-pub use builder::ManagerBuilder;
+pub use builder::SessionManagerBuilder;
 pub(crate) use calls::StoreCalls;
 pub use manager::SessionManager;
 pub(crate) use manager::Shared;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::event::Who;
 use crate::manager::SessionManager;
 use crate::manager::save::{Attempt, Save};
@@ -13,12 +13,12 @@ use crate::time::Timestamp;
 impl Save<'_> {
     /// Asks the store for the session of a handle that outlived its response. Nobody else would
     /// tell the handle that it ended.
-    pub(super) async fn look_again(&self) -> Result<(), Error> {
+    pub(super) async fn look_again(&self) -> Result<(), SessionError> {
         let basis = {
             let state = self.cell.state();
             match &state.current {
                 Current::New => return Ok(()),
-                Current::Barred(_) => return Err(Error::Gone),
+                Current::Barred(_) => return Err(SessionError::Gone),
                 Current::Stored(_) => state.basis(),
             }
         };
@@ -30,7 +30,7 @@ impl Save<'_> {
     }
 
     /// Loads the session again, because what is known of it cannot be relied on.
-    pub(super) async fn reload(&self, planned: &PlannedReload) -> Result<Attempt, Error> {
+    pub(super) async fn reload(&self, planned: &PlannedReload) -> Result<Attempt, SessionError> {
         let fresh = self.manager.calls().load(&planned.key, self.now).await?;
         self.rebase(planned.basis, fresh)
     }
@@ -41,7 +41,7 @@ impl Save<'_> {
         &mut self,
         planned: &PlannedUpdate,
         fresh: Option<Arc<Record>>,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<Attempt, SessionError> {
         let (events, record) = (self.manager.events(), &planned.record);
         events.conflict(record, self.retry.count, self.now);
         if planned.is_maintenance() && planned.moves_tokens() {
@@ -54,7 +54,10 @@ impl Save<'_> {
     }
 
     /// Waits behind those that queue for the session, and gets what an attempt has to meet.
-    pub(super) async fn line_up(&mut self, planned: &PlannedUpdate) -> Result<Attempt, Error> {
+    pub(super) async fn line_up(
+        &mut self,
+        planned: &PlannedUpdate,
+    ) -> Result<Attempt, SessionError> {
         let handed_over = self.retry.line_up(self.manager, &planned.record).await?;
         match handed_over {
             // What merges need not know what is there.
@@ -69,7 +72,7 @@ impl Save<'_> {
         &self,
         planned: &PlannedUpdate,
         known: Option<Arc<Record>>,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<Attempt, SessionError> {
         // A version no newer than ours is what has just been refused.
         let newer = known.filter(|record| record.version >= planned.record.version);
         let fresh = match newer {
@@ -85,13 +88,13 @@ impl Save<'_> {
     /// Puts the request's changes on top of what the store has by now. The next plan writes them.
     ///
     /// A session that has ended since it was loaded, or whose token was renewed (which is another
-    /// epoch), is [`Error::Gone`]: what was loaded before must not be written after it. Only a
-    /// request that signs in goes on, because that starts a new session.
+    /// epoch), is [`SessionError::Gone`]: what was loaded before must not be written after it. Only
+    /// a request that signs in goes on, because that starts a new session.
     pub(super) fn rebase(
         &self,
         basis: Basis,
         fresh: Option<Arc<Record>>,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<Attempt, SessionError> {
         let manager = self.manager;
         let is_same =
             |record: &Arc<Record>| record.is_live(self.now) && record.epoch == basis.epoch;
@@ -102,7 +105,7 @@ impl Save<'_> {
                 let who = state.gone();
                 drop(state);
                 manager.note_gone(who, self.now);
-                return Err(Error::Gone);
+                return Err(SessionError::Gone);
             }
         }
         loop {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::random_bytes;
-use crate::error::{Error, StoreError};
+use crate::error::{SessionError, StoreError};
 use crate::event::Who;
 use crate::manager::{SessionManager, Turn};
 use crate::record::{Record, SessionId};
@@ -89,7 +89,7 @@ impl Retry {
         &mut self,
         manager: &SessionManager,
         record: &Record,
-    ) -> Result<Option<Arc<Record>>, Error> {
+    ) -> Result<Option<Arc<Record>>, SessionError> {
         let left = self.left(manager, record)?;
         let clock = manager.calls().clock();
         let join = Box::pin(manager.shared.queues.join(record.id()));
@@ -116,7 +116,7 @@ impl Retry {
         manager: &SessionManager,
         record: &Record,
         fresh: Option<Arc<Record>>,
-    ) -> Result<Option<Arc<Record>>, Error> {
+    ) -> Result<Option<Arc<Record>>, SessionError> {
         self.count += 1;
         let Some(turn) = &mut self.turn else {
             let handed_over = self.line_up(manager, record).await?;
@@ -145,29 +145,33 @@ impl Retry {
     }
 
     /// How much of the commit's time is left.
-    fn left(&mut self, manager: &SessionManager, record: &Record) -> Result<Duration, Error> {
+    fn left(
+        &mut self,
+        manager: &SessionManager,
+        record: &Record,
+    ) -> Result<Duration, SessionError> {
         let now = manager.now();
         // A clock that was set back begins again.
         self.since = self.since.min(now);
         let at_once = self.turn.as_mut().map_or(0, |turn| turn.at_once(now));
         let left = manager
             .settings()
-            .deadlines
+            .timeouts
             .commit
-            .saturating_sub(now.since(self.since));
+            .saturating_sub(now.duration_since(self.since));
         match left.is_zero() || at_once >= MOST_AT_ONCE {
             true => Err(self.give_up(manager, record)),
             false => Ok(left),
         }
     }
 
-    fn give_up(&self, manager: &SessionManager, record: &Record) -> Error {
+    fn give_up(&self, manager: &SessionManager, record: &Record) -> SessionError {
         let now = manager.now();
-        let waited = now.since(self.since);
+        let waited = now.duration_since(self.since);
         let who = Who::of(record);
         let events = manager.events();
         events.contended(Some(&who), self.count, waited, now);
-        Error::Contended
+        SessionError::Contended
     }
 }
 

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::event::{AfterReuse, Who};
 use crate::manager::SessionManager;
 use crate::record::{EndReason, Record};
-use crate::store::{Changes, Key, Metadata, Update, Updated};
+use crate::store::{Changes, Metadata, RecordKey, Update, Updated};
 use crate::time::Timestamp;
 
 /// Attempts to end a session that others write to.
@@ -18,7 +18,11 @@ const MOST_CLOSINGS: u32 = 16;
 impl SessionManager {
     /// A rotated token came back, and no other one: somebody has a copy. Whether the session ends
     /// for it, by the policy.
-    pub(crate) async fn reused(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
+    pub(crate) async fn reused(
+        &self,
+        record: &Arc<Record>,
+        now: Timestamp,
+    ) -> Result<bool, SessionError> {
         let revokes = self.settings().on_reuse.revokes();
         let then = match revokes {
             true => AfterReuse::SessionEnds,
@@ -36,7 +40,7 @@ impl SessionManager {
     /// Ends the session of `record` if it is still of the epoch in which it was judged: a sign-in
     /// that was faster has begun an epoch of its own, and stays. So the mark is put in the place of
     /// the record by an update, which meets a version. Whether there was anything to end.
-    async fn end_epoch(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, Error> {
+    async fn end_epoch(&self, record: &Arc<Record>, now: Timestamp) -> Result<bool, SessionError> {
         let changes = Changes::new().clear().with_metadata(Metadata::Replaced);
         let ended = self.calls().ended(EndReason::Reused);
         let mut current = Arc::clone(record);
@@ -51,7 +55,7 @@ impl SessionManager {
                 expected: Some(current.version),
                 limits: &self.settings().limits,
             };
-            let key = Key::Id(record.id);
+            let key = RecordKey::Id(record.id);
             let updated = self.calls().update(&key, update, now).await?;
             let fresh = match updated {
                 Updated::Saved { .. } => return Ok(true),
@@ -65,9 +69,9 @@ impl SessionManager {
             }
         }
         let who = Who::of(record);
-        let waited = self.now().since(now);
+        let waited = self.now().duration_since(now);
         self.events()
             .contended(Some(&who), MOST_CLOSINGS, waited, self.now());
-        Err(Error::Contended)
+        Err(SessionError::Contended)
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, StoreError};
+use crate::error::{SessionError, StoreError};
 use crate::event::Who;
 use crate::manager::{Retry, SessionManager, UnknownOnDrop};
 use crate::settings::SessionLimit;
 use crate::state::{Cell, Phase, Plan, PlannedCreate, PlannedUpdate, SaveKind};
-use crate::store::{Key, Update, Updated};
+use crate::store::{RecordKey, Update, Updated};
 use crate::time::Timestamp;
 
 /// Ids drawn for one creation before giving up; a second draw is already a wonder.
@@ -28,7 +28,7 @@ pub(crate) struct Save<'m> {
 /// What came of one attempt to write.
 pub(super) enum Attempt {
     /// The record has this key and version now.
-    Wrote(Key, u64),
+    Wrote(RecordKey, u64),
     /// The state was brought up to date, and another attempt may do.
     Again,
     /// Somebody else has done it, or the next request will.
@@ -45,7 +45,7 @@ enum Look {
 
 impl SessionManager {
     /// Carries out what is unsaved, as far as a save of this kind may.
-    pub(crate) async fn save(&self, cell: &Cell, kind: SaveKind) -> Result<(), Error> {
+    pub(crate) async fn save(&self, cell: &Cell, kind: SaveKind) -> Result<(), SessionError> {
         let _turn = self.turn_to_write(cell).await?;
         self.save_in_turn(cell, kind).await
     }
@@ -55,7 +55,7 @@ impl SessionManager {
         &'m self,
         cell: &'m Cell,
         kind: SaveKind,
-    ) -> impl Future<Output = Result<(), Error>> + 'm {
+    ) -> impl Future<Output = Result<(), SessionError>> + 'm {
         Save::run(self, cell, kind)
     }
 
@@ -67,7 +67,11 @@ impl SessionManager {
 }
 
 impl<'m> Save<'m> {
-    async fn run(manager: &'m SessionManager, cell: &'m Cell, kind: SaveKind) -> Result<(), Error> {
+    async fn run(
+        manager: &'m SessionManager,
+        cell: &'m Cell,
+        kind: SaveKind,
+    ) -> Result<(), SessionError> {
         {
             let mut state = cell.state();
             state.begin_save();
@@ -127,7 +131,7 @@ impl<'m> Save<'m> {
                 }
                 Ok(Attempt::Unneeded) => break,
                 Ok(Attempt::Again) => {}
-                Err(error) if plan.may_fail(save.kind) && !matches!(error, Error::Gone) => {
+                Err(error) if plan.may_fail(save.kind) && !matches!(error, SessionError::Gone) => {
                     let who = cell.state().unwritten();
                     if let Some(who) = who {
                         manager.events().unwritten(&who, &error, save.now);
@@ -148,9 +152,9 @@ impl<'m> Save<'m> {
     }
 
     /// What may not be stored is dropped at a commit, and an error to an explicit save.
-    fn withhold(&self, reason: &'static str) -> Result<(), Error> {
+    fn withhold(&self, reason: &'static str) -> Result<(), SessionError> {
         if self.kind == SaveKind::Save {
-            return Err(Error::Gone);
+            return Err(SessionError::Gone);
         }
         let now = self.manager.now();
         let who = {
@@ -163,7 +167,7 @@ impl<'m> Save<'m> {
     }
 
     /// One attempt to create; if the id was taken another one should be drawn.
-    async fn create(&mut self, planned: &PlannedCreate) -> Result<Attempt, Error> {
+    async fn create(&mut self, planned: &PlannedCreate) -> Result<Attempt, SessionError> {
         let unknown = UnknownOnDrop::new(self.cell);
         let call = self.manager.calls().create(&planned.record, self.now);
         match unknown.resolve(call.await) {
@@ -178,7 +182,7 @@ impl<'m> Save<'m> {
                 if counts && matches!(error, StoreError::OutcomeUnknown(_)) {
                     // Nobody will ever hold a token of it, and it would take the place of another
                     // session.
-                    let key = Key::Id(planned.record.id);
+                    let key = RecordKey::Id(planned.record.id);
                     self.cell.state().abandon(key, &planned.record);
                 }
                 Err(error.into())
@@ -187,7 +191,7 @@ impl<'m> Save<'m> {
     }
 
     /// One attempt to update.
-    async fn update(&mut self, planned: &PlannedUpdate) -> Result<Attempt, Error> {
+    async fn update(&mut self, planned: &PlannedUpdate) -> Result<Attempt, SessionError> {
         if self.retry.would_overtake(self.manager, planned.record.id) && !planned.is_maintenance() {
             return Box::pin(self.line_up(planned)).await;
         }
@@ -216,7 +220,7 @@ impl<'m> Save<'m> {
     }
 
     /// Takes note of what was written.
-    fn acknowledge(&self, plan: Plan, key: Key, version: u64) {
+    fn acknowledge(&self, plan: Plan, key: RecordKey, version: u64) {
         let (events, now) = (self.manager.events(), self.now);
         let (record, renewal) = match plan {
             Plan::Create(planned) => {

@@ -1,6 +1,6 @@
 //! How many sessions a principal may have.
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::event::Who;
 use crate::manager::SessionManager;
 use crate::record::{EndReason, SessionId};
@@ -19,7 +19,11 @@ const REASON: &str = "more sessions than a principal may have";
 /// the first to end, and refuses no sign-in.
 impl SessionManager {
     /// Before a sign-in: refuses it where there is no room, and notes what it has to follow.
-    pub(crate) async fn make_room(&self, cell: &Cell, limit: SessionLimit) -> Result<(), Error> {
+    pub(crate) async fn make_room(
+        &self,
+        cell: &Cell,
+        limit: SessionLimit,
+    ) -> Result<(), SessionError> {
         let (principal, own, ending) = {
             let state = cell.state();
             let Some(principal) = state.metadata.sign_in.clone() else {
@@ -34,11 +38,11 @@ impl SessionManager {
         if limit.beyond == OnMaxSessions::Refuse && staying.count() >= limit.most {
             self.events()
                 .sign_in_refused(own, &principal, REASON, self.now());
-            return Err(Error::TooManySessions { most: limit.most });
+            return Err(SessionError::TooManySessions { most: limit.most });
         }
         let latest = others.last().and_then(Listed::record);
         if let Some(latest) = latest.and_then(|record| record.authenticated) {
-            cell.state().metadata.after = latest.plus(std::time::Duration::from_millis(1));
+            cell.state().metadata.after = latest + std::time::Duration::from_millis(1);
         }
         Ok(())
     }
@@ -49,7 +53,7 @@ impl SessionManager {
         cell: &Cell,
         limit: SessionLimit,
         who: &Who,
-    ) -> Result<(), Error> {
+    ) -> Result<(), SessionError> {
         let Some(principal) = &who.principal else {
             return Ok(());
         };
@@ -61,7 +65,9 @@ impl SessionManager {
                 cell.state().gone();
                 match limit.beyond {
                     OnMaxSessions::RevokeOldest => Ok(()),
-                    OnMaxSessions::Refuse => Err(Error::TooManySessions { most: limit.most }),
+                    OnMaxSessions::Refuse => {
+                        Err(SessionError::TooManySessions { most: limit.most })
+                    }
                 }
             }
             // Who is signed in stays so. If there are too many, the next sign-in finds them.
@@ -79,7 +85,7 @@ impl SessionManager {
         principal: &str,
         own: SessionId,
         ending: &[SessionId],
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, SessionError> {
         let mut sessions = self.in_order(principal).await?;
         sessions.retain(|listed| !ending.contains(&listed.id()));
         let surplus = sessions.len().saturating_sub(limit.most);
@@ -104,7 +110,7 @@ impl SessionManager {
 
     /// The live sessions of a principal in this scope: those that cannot be read, of whatever scope
     /// they are, then the others, the one that signed in first at the front.
-    async fn in_order(&self, principal: &str) -> Result<Vec<Listed>, Error> {
+    async fn in_order(&self, principal: &str) -> Result<Vec<Listed>, SessionError> {
         let mut sessions = self.calls().list(principal).await?;
         sessions.retain(|listed| {
             listed

@@ -16,14 +16,14 @@ impl Record {
     /// Whether a clock that was ahead of `now` wrote it. Each write that moves a time moves the
     /// time last seen too.
     pub(crate) fn is_ahead(&self, now: Timestamp) -> bool {
-        self.last_seen.since(now) > SKEW
+        self.last_seen.duration_since(now) > SKEW
     }
 
     /// Replaces every time in the future by the present.
     pub(crate) fn bring_back(&mut self, now: Timestamp) {
         self.created = self.created.min(now);
         self.last_seen = self.last_seen.min(now);
-        self.deadline = self.deadline.min(now.plus(self.lifetime.absolute()));
+        self.deadline = self.deadline.min(now + self.lifetime.absolute());
         self.authenticated = self.authenticated.map(|at| at.min(now));
         self.tokens.bring_back(now);
     }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// How a value is encoded. Each stored [`Value`](crate::Value) says which codec wrote it, so a
-/// change of codec logs nobody out: old values are read by the old codec.
+/// How a value is encoded. Each stored [`Value`](crate::store::Value) says which codec wrote it, so
+/// a change of codec logs nobody out: old values are read by the old codec.
 ///
 /// A codec gives back what it was given, or refuses it when it is inserted. Losses that cannot be
 /// noticed when a value is written are listed for each codec below.

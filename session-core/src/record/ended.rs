@@ -26,12 +26,12 @@ pub enum EndReason {
     /// Its owner, or the application, ended it from elsewhere, as
     /// [`SessionManager::sign_out_everywhere`](crate::SessionManager::sign_out_everywhere) does.
     Revoked,
-    /// Its principal had more sessions than [allowed](crate::ManagerBuilder::max_sessions).
+    /// Its principal had more sessions than [allowed](crate::SessionManagerBuilder::max_sessions).
     TooMany,
     /// A token that had been rotated away came back ([`OnReuse::Revoke`](crate::OnReuse::Revoke)).
     Reused,
     /// It has not ended: its record has moved to another store
-    /// ([`MigratingStore`](crate::MigratingStore)). The mark is over at once.
+    /// ([`MigratingStore`](crate::store::MigratingStore)). The mark is over at once.
     Moved,
 }
 
@@ -81,7 +81,7 @@ impl EndReason {
 /// let mark = ended.mark(SessionId::from_bytes([7; 16]));
 /// assert_eq!(mark.ended(), Some(ended));
 /// assert!(mark.principal().is_none() && mark.values().is_empty());
-/// assert_eq!(mark.expires(), Timestamp::from_millis(61_000));
+/// assert_eq!(mark.expires_at(), Timestamp::from_millis(61_000));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -122,12 +122,12 @@ impl Ended {
     /// Whether a store still has to keep the mark. A clock that was set back since may have left
     /// one from the future.
     pub(crate) fn is_kept(&self, now: Timestamp) -> bool {
-        self.concerns(now) && self.at.since(now) < REMEMBERED
+        self.concerns(now) && self.at.duration_since(now) < REMEMBERED
     }
 
     /// Whether a request that arrived then can have been sent before the end.
     pub(crate) fn concerns(&self, arrived: Timestamp) -> bool {
-        self.reason != EndReason::Moved && arrived.since(self.at) < REMEMBERED
+        self.reason != EndReason::Moved && arrived.duration_since(self.at) < REMEMBERED
     }
 }
 
@@ -202,7 +202,7 @@ mod tests {
             let mark = Ended::new(reason, at(AT)).mark(SessionId::from_bytes([7; 16]));
             assert_eq!(mark.ended(), Some(Ended::new(reason, at(AT))));
             let lasts = if reason == EndReason::Moved { 1 } else { KEPT };
-            assert_eq!(mark.expires(), at(AT + lasts), "{reason:?}");
+            assert_eq!(mark.expires_at(), at(AT + lasts), "{reason:?}");
         }
     }
 

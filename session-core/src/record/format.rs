@@ -67,7 +67,8 @@ impl Record {
     /// The whole record as bytes, in a versioned format.
     ///
     /// ```
-    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    /// use session_core::{Lifetime, SessionId, Timestamp};
+    /// use session_core::store::Record;
     ///
     /// # let id = SessionId::from_bytes([0; 16]);
     /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
@@ -92,13 +93,13 @@ impl Record {
     /// The metadata alone as bytes, for a store that keeps each value by itself and merges updates.
     ///
     /// A `create` writes it, and an update whose metadata is
-    /// [`Metadata::Replaced`](crate::Metadata::Replaced). No other update may write it: that would
-    /// undo what another request has replaced.
+    /// [`Metadata::Replaced`](crate::store::Metadata::Replaced). No other update may write it: that
+    /// would undo what another request has replaced.
     ///
     /// The store keeps alongside it what other updates move: the [`version`](Self::version), and
     /// [`last_seen`](Self::last_seen), which a touch moves. It also needs there the
-    /// [`epoch`](Self::epoch), to decide on an update; the [`deadline`](Self::deadline) and the
-    /// idle timeout, for the expiry; a running [`limited_size`](Self::limited_size), for the
+    /// [`epoch`](Self::epoch), to decide on an update; the [`deadline`](Self::absolute_expiry) and
+    /// the idle timeout, for the expiry; a running [`limited_size`](Self::limited_size), for the
     /// limits; and the principal, for an index.
     ///
     /// [`from_parts`](Self::from_parts) has an example.
@@ -115,7 +116,8 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`FormatError`]; it converts into [`StoreError::Corrupt`](crate::StoreError::Corrupt).
+    /// [`FormatError`]; it converts into
+    /// [`StoreError::Corrupt`](crate::store::StoreError::Corrupt).
     pub fn decode(bytes: impl Into<Bytes>) -> Result<Self, FormatError> {
         let bytes = bytes.into();
         let (record, mut rest) = read_metadata(&bytes)?;
@@ -148,7 +150,8 @@ impl Record {
     /// alongside it.
     ///
     /// ```
-    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    /// use session_core::{Lifetime, SessionId, Timestamp};
+    /// use session_core::store::Record;
     ///
     /// # let id = SessionId::from_bytes([0; 16]);
     /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
@@ -160,7 +163,8 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`FormatError`]; it converts into [`StoreError::Corrupt`](crate::StoreError::Corrupt).
+    /// [`FormatError`]; it converts into
+    /// [`StoreError::Corrupt`](crate::store::StoreError::Corrupt).
     pub fn from_parts(
         metadata: impl Into<Bytes>,
         version: u64,

@@ -150,7 +150,7 @@ impl Lifetime {
     /// assert_eq!(Lifetime::aal2().expiry(seen, deadline).as_millis(), hour);
     /// ```
     pub fn expiry(&self, seen: Timestamp, deadline: Timestamp) -> Timestamp {
-        seen.plus(self.idle).min(deadline)
+        (seen + self.idle).min(deadline)
     }
 }
 

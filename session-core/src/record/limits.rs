@@ -6,18 +6,14 @@
 /// ```
 /// use session_core::Limits;
 ///
-/// let limits = Limits { keys: 16, ..Limits::default() };
-/// assert_eq!(limits.record_bytes, 1024 * 1024);
+/// let limits = Limits::default().with_keys(16);
+/// assert_eq!(limits.record_bytes(), 1024 * 1024);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a record, as [`Record::limited_size`](crate::Record::limited_size) counts them.
-    /// Default 1 MiB.
-    pub record_bytes: usize,
-    /// How many keys. Default 1,024.
-    pub keys: usize,
-    /// Bytes of one key, a principal or a label. Default 1 KiB.
-    pub key_bytes: usize,
+    pub(crate) record_bytes: usize,
+    pub(crate) keys: usize,
+    pub(crate) key_bytes: usize,
 }
 
 impl Default for Limits {
@@ -80,6 +76,43 @@ pub enum LimitExceeded {
 }
 
 impl Limits {
+    /// The same with this many bytes for a record, as
+    /// [`Record::limited_size`](crate::store::Record::limited_size) counts them. Default: 1 MiB.
+    #[must_use]
+    pub const fn with_record_bytes(mut self, bytes: usize) -> Self {
+        self.record_bytes = bytes;
+        self
+    }
+
+    /// The same with at most this many keys. Default: 1,024.
+    #[must_use]
+    pub const fn with_keys(mut self, keys: usize) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// The same with this many bytes for one key, a principal or a label. Default: 1 KiB.
+    #[must_use]
+    pub const fn with_key_bytes(mut self, bytes: usize) -> Self {
+        self.key_bytes = bytes;
+        self
+    }
+
+    /// How many bytes a record may have.
+    pub const fn record_bytes(&self) -> usize {
+        self.record_bytes
+    }
+
+    /// How many keys a session may have.
+    pub const fn keys(&self) -> usize {
+        self.keys
+    }
+
+    /// How many bytes a key, a principal or a label may have.
+    pub const fn key_bytes(&self) -> usize {
+        self.key_bytes
+    }
+
     pub(crate) fn check_name(&self, name: &str) -> Result<(), LimitExceeded> {
         if name.len() > self.key_bytes {
             return Err(LimitExceeded::KeyBytes {
@@ -91,13 +124,13 @@ impl Limits {
     }
 
     /// Checks a record of this many bytes, as
-    /// [`Record::limited_size`](crate::Record::limited_size) counts them, and this many keys. It is
-    /// for a store that merges without the whole record at hand.
+    /// [`Record::limited_size`](crate::store::Record::limited_size) counts them, and this many
+    /// keys. It is for a store that merges without the whole record at hand.
     ///
     /// ```
     /// use session_core::{LimitExceeded, Limits};
     ///
-    /// let limits = Limits { keys: 2, ..Limits::default() };
+    /// let limits = Limits::default().with_keys(2);
     /// assert_eq!(limits.check(500, 2), Ok(()));
     /// assert_eq!(limits.check(500, 3), Err(LimitExceeded::Keys { count: 3, limit: 2 }));
     /// ```

@@ -60,8 +60,9 @@ pub use record::Record;
 pub(crate) use remembered::{LATE, REMEMBERED};
 pub use round_trips::{RoundTripError, round_trips};
 pub(crate) use same_json::is_same_json;
-pub use token_history::TokenHash;
-pub(crate) use token_history::{EpochBits, TokenHistory, TokenMaintenance, TokenRules, Verdict};
+pub(crate) use token_history::{
+    EpochBits, TokenHash, TokenHistory, TokenMaintenance, TokenRules, Verdict,
+};
 pub use value::Value;
 pub(crate) use values::Change;
 pub use values::Values;

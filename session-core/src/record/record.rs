@@ -21,14 +21,15 @@ use crate::time::Timestamp;
 /// [`new`](Self::new) and the `with_` methods are for the tests of a store.
 ///
 /// ```
-/// use session_core::{Codec, Lifetime, Record, SessionId, Timestamp};
+/// use session_core::{Codec, Lifetime, SessionId, Timestamp};
+/// use session_core::store::Record;
 ///
 /// let now = Timestamp::from_millis(1_000);
 /// let record = Record::new(SessionId::random().unwrap(), "__Host-id", Lifetime::default(), now)
 ///     .with_value("visits", Codec::Json.encode(&3).unwrap());
 /// let again = Record::decode(record.encode()).unwrap();
 /// assert_eq!(again, record);
-/// assert!(again.is_live(now) && !again.is_live(again.expires()));
+/// assert!(again.is_live(now) && !again.is_live(again.expires_at()));
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
@@ -70,7 +71,7 @@ impl Record {
             epoch: 0,
             created: now,
             last_seen: now,
-            deadline: now.plus(lifetime.absolute()),
+            deadline: now + lifetime.absolute(),
             authenticated: None,
             principal: None,
             label: None,
@@ -85,7 +86,8 @@ impl Record {
     /// The same with a value.
     ///
     /// ```
-    /// use session_core::{Codec, Lifetime, Record, SessionId, Timestamp};
+    /// use session_core::{Codec, Lifetime, SessionId, Timestamp};
+    /// use session_core::store::Record;
     ///
     /// # let id = SessionId::from_bytes([0; 16]);
     /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
@@ -106,13 +108,14 @@ impl Record {
     /// The same with a principal, authenticated when the record was created.
     ///
     /// ```
-    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    /// use session_core::{Lifetime, SessionId, Timestamp};
+    /// use session_core::store::Record;
     ///
     /// # let id = SessionId::from_bytes([0; 16]);
     /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
     /// let record = record.with_principal("user:42");
     /// assert_eq!(record.principal(), Some("user:42"));
-    /// assert_eq!(record.authenticated(), Some(record.created()));
+    /// assert_eq!(record.authenticated_at(), Some(record.created_at()));
     /// ```
     #[must_use]
     pub fn with_principal(mut self, principal: impl Into<ByteString>) -> Self {
@@ -129,7 +132,8 @@ impl Record {
     /// The same with another version.
     ///
     /// ```
-    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    /// use session_core::{Lifetime, SessionId, Timestamp};
+    /// use session_core::store::Record;
     ///
     /// # let id = SessionId::from_bytes([0; 16]);
     /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
@@ -163,7 +167,7 @@ impl Record {
     }
 
     /// When it was created.
-    pub const fn created(&self) -> Timestamp {
+    pub const fn created_at(&self) -> Timestamp {
         self.created
     }
 
@@ -175,22 +179,22 @@ impl Record {
 
     /// When it expires: the earlier of its deadline and the end of the idle timeout. It is expired
     /// from this instant on.
-    pub fn expires(&self) -> Timestamp {
+    pub fn expires_at(&self) -> Timestamp {
         self.lifetime.expiry(self.last_seen, self.deadline)
     }
 
     /// When it expires whatever activity there is. Only a fresh authentication moves it.
-    pub const fn deadline(&self) -> Timestamp {
+    pub const fn absolute_expiry(&self) -> Timestamp {
         self.deadline
     }
 
     /// Whether it has not expired at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        now < self.expires()
+        now < self.expires_at()
     }
 
     /// When the principal last authenticated.
-    pub const fn authenticated(&self) -> Option<Timestamp> {
+    pub const fn authenticated_at(&self) -> Option<Timestamp> {
         self.authenticated
     }
 
@@ -215,7 +219,7 @@ impl Record {
     }
 
     /// The hashes of its tokens, oldest first.
-    pub fn tokens(&self) -> &[TokenHash] {
+    pub(crate) fn tokens(&self) -> &[TokenHash] {
         self.tokens.as_slice()
     }
 
@@ -228,7 +232,8 @@ impl Record {
     /// [`limited_size`](Self::limited_size), and 80 for each token.
     ///
     /// ```
-    /// use session_core::{Lifetime, Record, SessionId, Timestamp};
+    /// use session_core::{Lifetime, SessionId, Timestamp};
+    /// use session_core::store::Record;
     ///
     /// # let id = SessionId::from_bytes([0; 16]);
     /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
@@ -252,7 +257,7 @@ impl Record {
 
     /// Whether activity at `now` has to be written.
     pub(crate) fn touch_due(&self, now: Timestamp) -> bool {
-        now.since(self.last_seen) >= self.lifetime.touch_interval() || self.is_ahead(now)
+        now.duration_since(self.last_seen) >= self.lifetime.touch_interval() || self.is_ahead(now)
     }
 }
 

@@ -53,17 +53,17 @@ pub(crate) use self::verdict::{EpochBits, TokenMaintenance, Verdict};
 
 /// What a record keeps of a token: the SHA-256 of its secret, and its history.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenHash {
+pub(crate) struct TokenHash {
     /// SHA-256 of the secret half of the token.
-    pub hash: [u8; 32],
+    pub(crate) hash: [u8; 32],
     /// When it was issued.
-    pub issued: Timestamp,
+    pub(crate) issued: Timestamp,
     /// The epoch of the session in which it was issued.
-    pub epoch: u64,
+    pub(crate) epoch: u64,
     /// When a client first presented it, where that has been recorded.
-    pub confirmed: Option<Timestamp>,
+    pub(crate) confirmed: Option<Timestamp>,
     /// When a renewal or rotation put another token in its place.
-    pub retired: Option<Timestamp>,
+    pub(crate) retired: Option<Timestamp>,
 }
 
 impl TokenHash {
@@ -151,7 +151,8 @@ impl TokenHistory {
         // come any more, and at least as long as one that was presented is accepted.
         let latest_answer = rules.overlap.max(LATEST_ANSWER);
         for other in &mut self.0[..at] {
-            let has_arrived = other.confirmed.is_some() || now.since(other.issued) >= latest_answer;
+            let has_arrived =
+                other.confirmed.is_some() || now.duration_since(other.issued) >= latest_answer;
             if other.is_current() && has_arrived {
                 other.retired = Some(now);
             }
@@ -170,9 +171,9 @@ impl TokenHistory {
     pub(crate) fn retire(&mut self, now: Timestamp, rules: &TokenRules) {
         let accepted = |token: &TokenHash| match token.retired {
             None => true,
-            Some(since) => token.epoch == rules.epoch && now.since(since) < rules.overlap,
+            Some(since) => token.epoch == rules.epoch && now.duration_since(since) < rules.overlap,
         };
-        let remembered = |since| now.since(since) < REMEMBERED;
+        let remembered = |since| now.duration_since(since) < REMEMBERED;
         self.0
             .retain(|token| accepted(token) || token.retired.is_some_and(remembered));
         let surplus = self.0.len().saturating_sub(MOST_RETIRED);
@@ -195,7 +196,7 @@ impl TokenHistory {
             let Some(since) = token.retired else {
                 return true;
             };
-            let ago = now.since(since);
+            let ago = now.duration_since(since);
             if token.epoch != rules.epoch {
                 return ago < REMEMBERED;
             }

@@ -51,7 +51,8 @@ impl Value {
     /// Decodes the value.
     ///
     /// ```
-    /// use session_core::{Codec, Value};
+    /// use session_core::Codec;
+    /// use session_core::store::Value;
     ///
     /// let value = Value::new(Codec::Json, "[1,2]");
     /// assert_eq!(value.decode::<Vec<u8>>().unwrap(), [1, 2]);

@@ -13,10 +13,11 @@ use bytestring::ByteString;
 
 use crate::record::Value;
 
-/// The values of a [`Record`](crate::Record): sorted by key, each encoded, cheap to share.
+/// The values of a [`Record`](crate::store::Record): sorted by key, each encoded, cheap to share.
 ///
 /// ```
-/// use session_core::{Codec, Values};
+/// use session_core::Codec;
+/// use session_core::store::Values;
 ///
 /// let values: Values = [("b", 2), ("a", 1)]
 ///     .into_iter()
@@ -77,11 +78,12 @@ impl Values {
         self.base.as_deref().map_or(&[], Vec::as_slice)
     }
 
-    /// What an entry adds to [`Record::limited_size`](crate::Record::limited_size): its key, its
-    /// value, and 9 for their lengths and the codec at most.
+    /// What an entry adds to [`Record::limited_size`](crate::store::Record::limited_size): its key,
+    /// its value, and 9 for their lengths and the codec at most.
     ///
     /// ```
-    /// use session_core::{Codec, Values};
+    /// use session_core::Codec;
+    /// use session_core::store::Values;
     ///
     /// assert_eq!(Values::entry_size("visits", &Codec::Json.encode(&42).unwrap()), 6 + 2 + 9);
     /// ```

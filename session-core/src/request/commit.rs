@@ -1,6 +1,6 @@
 //! The end of a request: what it changed is written or dropped, and what the client is told.
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::manager::SessionManager;
 use crate::session::Session;
 use crate::state::{Phase, SaveKind, State};
@@ -26,17 +26,17 @@ impl SessionManager {
     /// let session = manager.open(&[token.as_str()]).await?; // only read
     /// assert_eq!(session.get::<String>("colour")?.as_deref(), Some("blue"));
     /// assert_eq!(manager.commit(&session).await?, Directive::Nothing);
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the store failed, [`Error::Contended`] if too many others wrote,
-    /// [`Error::TooManySessions`], or what a closure of [`Session::update`] ran into. Nothing
-    /// was written then, unless it is
-    /// [`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown). Answer with an error, and
-    /// with what [`abort`](Self::abort) says.
-    pub async fn commit(&self, session: &Session) -> Result<Directive, Error> {
+    /// [`SessionError::Store`] if the store failed, [`SessionError::Contended`] if too many others
+    /// wrote, [`SessionError::TooManySessions`], or what a closure of [`Session::update`] ran into.
+    /// Nothing was written then, unless it is
+    /// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown). Answer with an
+    /// error, and with what [`abort`](Self::abort) says.
+    pub async fn commit(&self, session: &Session) -> Result<Directive, SessionError> {
         self.conclude(session, SaveKind::Commit).await
     }
 
@@ -62,23 +62,23 @@ impl SessionManager {
     /// known.insert("colour", "blue")?;
     /// manager.commit_keeping_token(&known).await?;
     /// assert!(manager.open(&[token.as_str()]).await?.contains_key("colour"));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
     /// As `commit`.
-    pub async fn commit_keeping_token(&self, session: &Session) -> Result<Directive, Error> {
+    pub async fn commit_keeping_token(&self, session: &Session) -> Result<Directive, SessionError> {
         self.conclude(session, SaveKind::CommitKeepingToken).await
     }
 
-    async fn conclude(&self, session: &Session, kind: SaveKind) -> Result<Directive, Error> {
+    async fn conclude(&self, session: &Session, kind: SaveKind) -> Result<Directive, SessionError> {
         let cell = &session.inner.cell;
         // Held to the end, so that no clone saves between what is written and what is sent.
         let _turn = self.turn_to_write(cell).await?;
         match self.save_in_turn(cell, kind).await {
             Ok(()) => self.confirm(cell).await?,
-            Err(Error::Gone) => {}
+            Err(SessionError::Gone) => {}
             Err(error) => return Err(error),
         }
         loop {
@@ -114,12 +114,12 @@ impl SessionManager {
     /// session.insert("cart", 4)?;
     /// assert_eq!(manager.abort(&session).await, Directive::Nothing);
     /// assert_eq!(session.get("cart")?, Some(3)); // as it is stored
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub async fn abort(&self, session: &Session) -> Directive {
         let cell = &session.inner.cell;
         // Without the turn too, if a save that nobody polls has it.
-        let _turn = self.turn(cell, self.settings().deadlines.call).await;
+        let _turn = self.turn(cell, self.settings().timeouts.call).await;
         cell.state().begin_save();
         let confirmed = self.confirm(cell).await.is_ok();
         loop {
@@ -149,12 +149,12 @@ impl SessionManager {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.open(&[]).await?;
     /// assert!(manager.close(&session)); // nothing to commit
-    /// assert!(matches!(session.renew(), Err(session_core::Error::Detached)));
+    /// assert!(matches!(session.renew(), Err(session_core::SessionError::Detached)));
     ///
     /// let session = manager.open(&[]).await?;
     /// session.insert("colour", "blue")?;
     /// assert!(!manager.close(&session)); // commit it
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn close(&self, session: &Session) -> bool {
         let now = self.now();
@@ -183,8 +183,8 @@ impl SessionManager {
     /// manager.detach(&session);
     /// session.save().await?; // the client knows this session
     /// assert_eq!(manager.open(&[token.as_str()]).await?.get("cart")?, Some(4));
-    /// assert!(matches!(session.renew(), Err(session_core::Error::Detached)));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// assert!(matches!(session.renew(), Err(session_core::SessionError::Detached)));
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn detach(&self, session: &Session) {
         let mut state = session.state();

@@ -8,7 +8,7 @@ use crate::event::Refusal;
 use crate::manager::SessionManager;
 use crate::record::{LATE, REMEMBERED, Record, Verdict};
 use crate::state::{Stored, TokenState};
-use crate::store::{Capability, Key};
+use crate::store::{RecordKey, RecordLocation};
 use crate::time::Timestamp;
 use crate::token::Presented;
 
@@ -29,7 +29,7 @@ impl Arrival {
 
     /// What the request may have missed is not remembered any more.
     fn is_late(self) -> bool {
-        self.now.since(self.arrived) >= LATE
+        self.now.duration_since(self.arrived) >= LATE
     }
 }
 
@@ -51,7 +51,11 @@ pub(super) enum Opens {
 
 impl SessionManager {
     /// The key that a token names, and what it proves; `None` for one that is not ours.
-    pub(super) fn read(&self, token: &str, now: Timestamp) -> Option<(Key, Option<Presented>)> {
+    pub(super) fn read(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Option<(RecordKey, Option<Presented>)> {
         let read = self.parse(token);
         if read.is_none() {
             self.events().refused(Refusal::Malformed, now);
@@ -59,18 +63,18 @@ impl SessionManager {
         read
     }
 
-    fn parse(&self, token: &str) -> Option<(Key, Option<Presented>)> {
-        match self.settings().capability {
-            Capability::Server => {
+    fn parse(&self, token: &str) -> Option<(RecordKey, Option<Presented>)> {
+        match self.settings().location {
+            RecordLocation::Server => {
                 let presented = self.shared.tokens.read(token)?;
-                Some((Key::Id(presented.id), Some(presented)))
+                Some((RecordKey::Id(presented.id), Some(presented)))
             }
-            Capability::Client { .. } => {
+            RecordLocation::Client { .. } => {
                 let fits = !token.is_empty() && token.len() <= self.settings().max_token;
                 let scope = self.settings().scope.clone();
                 (fits && is_base64url(token)).then(|| {
                     let token = ByteString::from(token);
-                    (Key::Sealed { scope, token }, None)
+                    (RecordKey::Sealed { scope, token }, None)
                 })
             }
         }
@@ -79,9 +83,9 @@ impl SessionManager {
     /// Whether a token that does not open may be a sealed session all the same: under another key,
     /// or in pieces.
     pub(super) fn may_be_sealed(&self, token: &str) -> bool {
-        match self.settings().capability {
-            Capability::Server => false,
-            Capability::Client { overhead, .. } => token.len() >= (overhead * 4).div_ceil(3),
+        match self.settings().location {
+            RecordLocation::Server => false,
+            RecordLocation::Client { overhead, .. } => token.len() >= (overhead * 4).div_ceil(3),
         }
     }
 
@@ -93,7 +97,7 @@ impl SessionManager {
     /// its token, it is barred too.
     pub(super) fn judge(
         &self,
-        key: Key,
+        key: RecordKey,
         presented: Option<Presented>,
         record: Option<Arc<Record>>,
         arrival: Arrival,
@@ -147,7 +151,7 @@ impl SessionManager {
             None => None,
             Some(Verdict::Accepted(maintenance)) => Some(maintenance),
             Some(Verdict::Reused(since)) => {
-                let barred = since.is_some_and(|since| arrived.since(since) < REMEMBERED);
+                let barred = since.is_some_and(|since| arrived.duration_since(since) < REMEMBERED);
                 return Opens::Reused { record, barred };
             }
             Some(Verdict::Renewed) => return refused(Refusal::Renewed, Opens::Barred),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::error::{Error, StoreError};
+use crate::error::{SessionError, StoreError};
 use crate::event::Refusal;
 use crate::manager::SessionManager;
 use crate::record::Record;
@@ -12,7 +12,7 @@ use crate::request::judge::{Arrival, Opens};
 use crate::session::{Session, seed_of};
 use crate::settings::OnCorrupt;
 use crate::state::{Current, State, Stored};
-use crate::store::Key;
+use crate::store::RecordKey;
 use crate::time::Timestamp;
 
 /// So many tokens of one request that are ours by form and MAC are looked up.
@@ -62,13 +62,13 @@ impl SessionManager {
     ///
     /// let forged = manager.open(&["not one of ours"]).await?;
     /// assert!(forged.is_new() && forged.is_empty());
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the store fails or does not answer within its deadline.
-    pub async fn open(&self, tokens: &[&str]) -> Result<Session, Error> {
+    /// [`SessionError::Store`] if the store fails or does not answer within its deadline.
+    pub async fn open(&self, tokens: &[&str]) -> Result<Session, SessionError> {
         let now = self.now();
         self.open_as_of(tokens, Arrival::new(now, now)).await
     }
@@ -100,18 +100,22 @@ impl SessionManager {
     /// late.insert("upload", 1)?;
     /// // Nobody is given another session.
     /// assert_eq!(manager.commit(&late).await?, Directive::Nothing);
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
     /// As `open`.
-    pub async fn open_at(&self, tokens: &[&str], arrived: Timestamp) -> Result<Session, Error> {
+    pub async fn open_at(
+        &self,
+        tokens: &[&str],
+        arrived: Timestamp,
+    ) -> Result<Session, SessionError> {
         let arrival = Arrival::new(arrived, self.now());
         self.open_as_of(tokens, arrival).await
     }
 
-    async fn open_as_of(&self, tokens: &[&str], arrival: Arrival) -> Result<Session, Error> {
+    async fn open_as_of(&self, tokens: &[&str], arrival: Arrival) -> Result<Session, SessionError> {
         let sealed = tokens.iter().any(|token| self.may_be_sealed(token));
         let opened = match tokens {
             [] => Opened::default(),
@@ -128,7 +132,7 @@ impl SessionManager {
         Ok(Session::new(self.clone(), state))
     }
 
-    async fn open_one(&self, token: &str, arrival: &Arrival) -> Result<Opened, Error> {
+    async fn open_one(&self, token: &str, arrival: &Arrival) -> Result<Opened, SessionError> {
         let Some((key, presented)) = self.read(token, arrival.now) else {
             return Ok(Opened::default());
         };
@@ -150,7 +154,7 @@ impl SessionManager {
         Ok(self.nothing_live(&[token], Current::barred_if(barred || ends)))
     }
 
-    async fn open_any(&self, tokens: &[&str], arrival: Arrival) -> Result<Opened, Error> {
+    async fn open_any(&self, tokens: &[&str], arrival: Arrival) -> Result<Opened, SessionError> {
         let now = arrival.now;
         let mut live: Vec<Stored> = Vec::new();
         let mut reused: Vec<Arc<Record>> = Vec::new();
@@ -222,10 +226,10 @@ impl SessionManager {
     /// What can be used of the store's answer to a load.
     fn readable(
         &self,
-        key: &Key,
+        key: &RecordKey,
         answer: Result<Option<Arc<Record>>, StoreError>,
         now: Timestamp,
-    ) -> Result<Option<Arc<Record>>, Error> {
+    ) -> Result<Option<Arc<Record>>, SessionError> {
         let error = match answer {
             Ok(Some(record)) if key.id().is_some_and(|id| id != record.id) => {
                 let id = record.id.short();

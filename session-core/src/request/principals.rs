@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::manager::SessionManager;
 use crate::record::{EndReason, Ended, Record, SessionId};
 use crate::session::Session;
-use crate::store::{Key, Listed};
+use crate::store::{Listed, RecordKey};
 use crate::time::Timestamp;
 
 /// One of the sessions of a principal, as its owner may see it; from
@@ -42,7 +42,7 @@ impl SessionInfo {
     /// When it was created.
     pub fn created_at(&self) -> Timestamp {
         self.record()
-            .map_or_else(Timestamp::default, Record::created)
+            .map_or_else(Timestamp::default, Record::created_at)
     }
 
     /// When it was last active; behind the truth by at most
@@ -55,7 +55,7 @@ impl SessionInfo {
     /// When it ends unless there is more activity.
     pub fn expires_at(&self) -> Timestamp {
         self.record()
-            .map_or_else(Timestamp::default, Record::expires)
+            .map_or_else(Timestamp::default, Record::expires_at)
     }
 
     /// When the principal signed in.
@@ -110,14 +110,14 @@ impl SessionManager {
     /// let sessions = manager.sessions_of("user:42").await?;
     /// assert_eq!(sessions[0].label(), Some("Anna's phone"));
     /// assert!(sessions[0].is(&phone));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unsupported`](crate::StoreError::Unsupported) by a store without an index of
-    /// principals, as a sealed one; or a store that failed.
-    pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, Error> {
+    /// [`StoreError::Unsupported`](crate::store::StoreError::Unsupported) by a store without an
+    /// index of principals, as a sealed one; or a store that failed.
+    pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, SessionError> {
         let mut sessions = self.calls().list(principal).await?;
         let order = |listed: &Listed| {
             (
@@ -144,14 +144,14 @@ impl SessionManager {
     ///
     /// assert_eq!(manager.sign_out_everywhere("user:42").await?, 1);
     /// assert!(manager.open(&[token.as_str()]).await?.is_new());
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
     /// As [`sessions_of`](Self::sessions_of). Where it fails half-way some have ended; say it
     /// again.
-    pub async fn sign_out_everywhere(&self, principal: &str) -> Result<u64, Error> {
+    pub async fn sign_out_everywhere(&self, principal: &str) -> Result<u64, SessionError> {
         let text = "signed out everywhere";
         Ok(self.calls().delete_all(principal, None, text).await?)
     }
@@ -175,13 +175,13 @@ impl SessionManager {
     /// }
     /// assert_eq!(manager.sign_out_others(&phone).await?, 1);
     /// assert!(manager.sessions_of("user:42").await?[0].is(&phone));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
     /// As [`sign_out_everywhere`](Self::sign_out_everywhere).
-    pub async fn sign_out_others(&self, session: &Session) -> Result<u64, Error> {
+    pub async fn sign_out_others(&self, session: &Session) -> Result<u64, SessionError> {
         match session.principal() {
             Some(principal) => {
                 let (but, text) = (session.id(), "signed out by another session");
@@ -193,7 +193,7 @@ impl SessionManager {
 
     /// Ends one session of a principal, by its id; whether there was such a one. Whose session it
     /// is, is checked in the same step, so an id that somebody guessed or saw does no harm. For
-    /// the session at hand use [`sign_out`](Session::sign_out), so that its client is told.
+    /// the session at hand use [`destroy`](Session::destroy), so that its client is told.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -207,13 +207,13 @@ impl SessionManager {
     /// let id = phone.id().unwrap();
     /// assert!(!manager.end("user:7", id).await?); // not theirs
     /// assert!(manager.end("user:42", id).await?);
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
     /// As [`sessions_of`](Self::sessions_of).
-    pub async fn end(&self, principal: &str, id: SessionId) -> Result<bool, Error> {
+    pub async fn end(&self, principal: &str, id: SessionId) -> Result<bool, SessionError> {
         let (reason, text) = (EndReason::Revoked, "ended by its owner");
         Ok(self.calls().delete_one(principal, id, reason, text).await?)
     }
@@ -234,15 +234,15 @@ impl SessionManager {
     ///
     /// manager.sign_out_everywhere("user:42").await?; // from wherever
     /// assert_eq!(manager.why_ended(id).await?.unwrap().reason, EndReason::Revoked);
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
     /// A store that failed.
-    pub async fn why_ended(&self, id: SessionId) -> Result<Option<Ended>, Error> {
+    pub async fn why_ended(&self, id: SessionId) -> Result<Option<Ended>, SessionError> {
         let now = self.now();
-        let found = self.calls().load(&Key::Id(id), now).await?;
+        let found = self.calls().load(&RecordKey::Id(id), now).await?;
         let ended = found.and_then(|record| record.ended());
         Ok(ended.filter(|ended| ended.concerns(now)))
     }

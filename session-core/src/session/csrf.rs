@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::crypto::{DerivedKey, decode_exact, random_bytes};
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::session::Session;
 use crate::state::Phase;
 
@@ -42,15 +42,16 @@ impl Session {
     /// let session = manager.open(&[token.as_str()]).await?; // the form comes back
     /// assert!(session.verify_csrf(&field));
     /// assert!(!session.verify_csrf("guessed"));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Detached`] if there is no session yet and the response has left. [`Error::Gone`] if
-    /// a [`save`](Self::save) of this very request has found that the session was ended: answer
-    /// with an error or a redirect, and the next request gets a token. [`Error::Random`].
-    pub fn csrf_token(&self) -> Result<String, Error> {
+    /// [`SessionError::Detached`] if there is no session yet and the response has left.
+    /// [`SessionError::Gone`] if a [`save`](Self::save) of this very request has found that the
+    /// session was ended: answer with an error or a redirect, and the next request gets a token.
+    /// [`SessionError::Random`].
+    pub fn csrf_token(&self) -> Result<String, SessionError> {
         let seed = self.csrf_seed()?;
         let token = proof(self.csrf_keys().next().flatten(), &seed);
         let mask: [u8; 16] = random_bytes()?;
@@ -88,13 +89,13 @@ impl Session {
     }
 
     /// The seed of the session as the client will hold it.
-    fn csrf_seed(&self) -> Result<[u8; 16], Error> {
+    fn csrf_seed(&self) -> Result<[u8; 16], SessionError> {
         let mut state = self.state();
         let renews = state.metadata.renews();
         match state.record().filter(|_| !renews) {
             Some(record) => Ok(record.csrf_seed),
-            None if state.phase != Phase::Open => Err(Error::Detached),
-            None if state.is_barred() && !renews => state.form_seed.ok_or(Error::Gone),
+            None if state.phase != Phase::Open => Err(SessionError::Detached),
+            None if state.is_barred() && !renews => state.form_seed.ok_or(SessionError::Gone),
             None => state.metadata.draw_seed(),
         }
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::session::{Session, decode};
 use crate::state::FLASH_PREFIX;
 
@@ -34,13 +34,13 @@ impl Session {
     ///
     /// let session = manager.open(&[token.as_str()]).await?;
     /// assert_eq!(session.flashed::<String>("notice")?, None);
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
     /// As [`insert`](Self::insert). An unread value of the same key is gone then too.
-    pub fn flash<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
+    pub fn flash<T: Serialize>(&self, key: &str, value: T) -> Result<(), SessionError> {
         let key = format!("{FLASH_PREFIX}{key}");
         self.state().flashes();
         // So that an equal one counts as new.
@@ -53,8 +53,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] if the value is not a `T`. It is used up all the same.
-    pub fn flashed<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
+    /// [`SessionError::Decode`] if the value is not a `T`. It is used up all the same.
+    pub fn flashed<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
         let name = format!("{FLASH_PREFIX}{key}");
         let value = {
             let mut state = self.state();

@@ -3,7 +3,7 @@
 use std::sync::MutexGuard;
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::record::{Lifetime, Record, SessionId};
 use crate::session::Session;
 use crate::state::{Phase, SaveKind, State};
@@ -22,7 +22,7 @@ impl Session {
     /// session.save().await?;
     /// assert!(!session.is_new() && session.id().is_some());
     /// assert!(session.created_at().unwrap() < session.expires_at().unwrap());
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn id(&self) -> Option<SessionId> {
         self.state().id()
@@ -39,14 +39,14 @@ impl Session {
     ///
     /// [`id`](Self::id) has an example.
     pub fn created_at(&self) -> Option<Timestamp> {
-        self.state().record().map(Record::created)
+        self.state().record().map(Record::created_at)
     }
 
     /// When it ends unless there is more activity; `None` while nothing is stored.
     ///
     /// [`id`](Self::id) has an example.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.state().record().map(Record::expires)
+        self.state().record().map(Record::expires_at)
     }
 
     /// Who is signed in.
@@ -59,7 +59,7 @@ impl Session {
     /// assert_eq!(session.principal(), None);
     /// session.sign_in("user:42")?;
     /// assert_eq!(session.principal().as_deref(), Some("user:42"));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn principal(&self) -> Option<String> {
         let state = self.state();
@@ -112,14 +112,15 @@ impl Session {
     /// assert_eq!(session.principal().as_deref(), Some("user:42"));
     /// assert_eq!(session.get("cart")?, Some(3));
     /// assert!(manager.open(&[token.as_str()]).await?.is_new()); // the guest's token is dead
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] if the name is too long, [`Error::Detached`] if the response has left.
-    /// Under a [maximum of sessions](crate::ManagerBuilder::max_sessions) the commit may fail.
-    pub fn sign_in(&self, principal: &str) -> Result<(), Error> {
+    /// [`SessionError::Limit`] if the name is too long, [`SessionError::Detached`] if the response
+    /// has left. Under a [maximum of sessions](crate::SessionManagerBuilder::max_sessions) the
+    /// commit may fail.
+    pub fn sign_in(&self, principal: &str) -> Result<(), SessionError> {
         let settings = self.settings();
         settings.limits.check_name(principal)?;
         let mut state = self.open_state()?;
@@ -145,13 +146,13 @@ impl Session {
     /// let Directive::Hold(new) = manager.commit(&session).await? else { unreachable!() };
     /// assert_eq!(manager.open(&[new.as_str()]).await?.id(), session.id());
     /// assert!(manager.open(&[token.as_str()]).await?.is_new()); // the old token is dead
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Detached`] if the response has left.
-    pub fn renew(&self) -> Result<(), Error> {
+    /// [`SessionError::Detached`] if the response has left.
+    pub fn renew(&self) -> Result<(), SessionError> {
         let mut state = self.open_state()?;
         state.metadata.renew = state.stored().is_some();
         Ok(())
@@ -178,24 +179,17 @@ impl Session {
     /// session.destroy()?;
     /// assert_eq!(manager.commit(&session).await?, Directive::Forget);
     /// assert!(manager.open(&[token.as_str()]).await?.is_new());
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Detached`] if the response has left.
-    pub fn destroy(&self) -> Result<(), Error> {
+    /// [`SessionError::Detached`] if the response has left.
+    #[doc(alias = "sign_out")]
+    #[doc(alias = "logout")]
+    pub fn destroy(&self) -> Result<(), SessionError> {
         self.open_state()?.destroy();
         Ok(())
-    }
-
-    /// Ends the session: [`destroy`](Self::destroy), by the name of what a user does.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Detached`] if the response has left.
-    pub fn sign_out(&self) -> Result<(), Error> {
-        self.destroy()
     }
 
     /// Gives this session other timeouts from the next save on. The absolute deadline can only come
@@ -215,9 +209,9 @@ impl Session {
     /// session.insert("colour", "blue")?;
     /// session.set_lifetime(Lifetime::aal3()); // 15 minutes idle
     /// session.save().await?;
-    /// let expires = session.expires_at().unwrap();
-    /// assert_eq!(expires.since(session.created_at().unwrap()), Duration::from_secs(15 * 60));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// let quarter = Duration::from_secs(15 * 60);
+    /// assert_eq!(session.expires_at().unwrap(), session.created_at().unwrap() + quarter);
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn set_lifetime(&self, lifetime: Lifetime) {
         self.state().request_lifetime(lifetime);
@@ -239,13 +233,13 @@ impl Session {
     ///
     /// let devices = manager.sessions_of("user:42").await?;
     /// assert_eq!(devices[0].label(), Some("Anna's phone"));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] if the name is too long.
-    pub fn set_label(&self, label: &str) -> Result<(), Error> {
+    /// [`SessionError::Limit`] if the name is too long.
+    pub fn set_label(&self, label: &str) -> Result<(), SessionError> {
         let settings = self.settings();
         settings.limits.check_name(label)?;
         Ok(self.state().request_label(label, settings)?)
@@ -263,7 +257,7 @@ impl Session {
     /// activity.)
     ///
     /// If its outcome is unknown
-    /// ([`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown), or the future was
+    /// ([`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), or the future was
     /// dropped while a write was under way, as a timeout around it does), nothing is sent
     /// again: every further save of this session and the commit fail with that error, so that
     /// no change is applied twice or lost in silence.
@@ -278,16 +272,17 @@ impl Session {
     /// session.save().await?;
     /// manager.abort(&session).await; // the request failed later on
     /// assert_eq!(session.get("step")?, Some(1));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`] if the session has ended: it expired, was renewed, or was deleted or revoked
-    /// elsewhere. [`Error::Contended`] if too many others wrote, [`Error::Detached`] if the
-    /// response has left and there is no session yet that the client knows, [`Error::Store`] if the
-    /// store failed, or as for [`update`](Self::update).
-    pub async fn save(&self) -> Result<(), Error> {
+    /// [`SessionError::Gone`] if the session has ended: it expired, was renewed, or was deleted or
+    /// revoked elsewhere. [`SessionError::Contended`] if too many others wrote,
+    /// [`SessionError::Detached`] if the response has left and there is no session yet that the
+    /// client knows, [`SessionError::Store`] if the store failed, or as for
+    /// [`update`](Self::update).
+    pub async fn save(&self) -> Result<(), SessionError> {
         self.inner
             .manager
             .save(&self.inner.cell, SaveKind::Save)
@@ -308,7 +303,7 @@ impl Session {
     /// assert!(session.needs_commit());
     /// manager.commit(&session).await?;
     /// assert!(!session.needs_commit());
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn needs_commit(&self) -> bool {
         let now = self.inner.manager.now();
@@ -336,18 +331,22 @@ impl Session {
     /// assert_eq!(ago, Some(Duration::from_secs(300)));
     /// let ago = session.authenticated_within(Duration::from_secs(60));
     /// assert_eq!(ago, None); // ask for the password again
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn authenticated_within(&self, limit: Duration) -> Option<Duration> {
-        let ago = self.inner.manager.now().since(self.authenticated_at()?);
+        let ago = self
+            .inner
+            .manager
+            .now()
+            .duration_since(self.authenticated_at()?);
         (ago <= limit).then_some(ago)
     }
 
-    pub(crate) fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
+    pub(crate) fn open_state(&self) -> Result<MutexGuard<'_, State>, SessionError> {
         let state = self.state();
         match state.phase {
             Phase::Open => Ok(state),
-            Phase::Closed | Phase::Abandoned => Err(Error::Detached),
+            Phase::Closed | Phase::Abandoned => Err(SessionError::Detached),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, MutexGuard};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::manager::SessionManager;
 use crate::record::{Arena, Codec, Value};
 use crate::settings::Settings;
@@ -39,7 +39,7 @@ use crate::state::{Cell, State, UpdateFn};
 /// let session = manager.open(&[token.as_str()]).await?;
 /// assert_eq!(session.get::<String>("colour")?.as_deref(), Some("blue"));
 /// assert_eq!(manager.commit(&session).await?, Directive::Nothing);
-/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
 pub struct Session {
@@ -90,13 +90,13 @@ impl Session {
     /// assert_eq!(session.get::<String>("colour")?.as_deref(), Some("blue"));
     /// assert_eq!(session.get::<String>("size")?, None);
     /// assert!(session.get::<u32>("colour").is_err()); // it is there, and no number
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] if the value is not a `T`.
-    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
+    /// [`SessionError::Decode`] if the value is not a `T`.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
         let value = self.state().view(key).cloned();
         value.map(|value| decode(key, &value)).transpose()
     }
@@ -113,16 +113,16 @@ impl Session {
     /// assert_eq!(session.get("visits")?, Some(2));
     ///
     /// let refused = session.insert(&"k".repeat(2_000), 1); // a key may have 1 KiB
-    /// assert!(matches!(refused, Err(session_core::Error::Limit(_))));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// assert!(matches!(refused, Err(session_core::SessionError::Limit(_))));
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] if its [codec](crate::Codec) cannot write it or would not give it back,
-    /// as a float in JSON that is not finite; [`Error::Limit`] if the session would hold too much.
-    /// The session is then unchanged.
-    pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
+    /// [`SessionError::Encode`] if its [codec](crate::Codec) cannot write it or would not give it
+    /// back, as a float in JSON that is not finite; [`SessionError::Limit`] if the session would
+    /// hold too much. The session is then unchanged.
+    pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), SessionError> {
         let settings = self.settings();
         settings.limits.check_name(key)?;
         // The application's code runs without the lock, on what was there before.
@@ -141,7 +141,7 @@ impl Session {
                 Ok(state.put(key, value, settings)?)
             }
             Ok(None) => Ok(()),
-            Err(fault) => Err(Error::Encode {
+            Err(fault) => Err(SessionError::Encode {
                 key: key.to_owned(),
                 type_name: type_name::<T>(),
                 fault,
@@ -165,13 +165,14 @@ impl Session {
     /// let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
     /// let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
     /// assert_eq!(visits, 1);
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`], [`Error::Encode`] or [`Error::Limit`]; the session is then unchanged.
-    pub fn update<T, F>(&self, key: &str, f: F) -> Result<T, Error>
+    /// [`SessionError::Decode`], [`SessionError::Encode`] or [`SessionError::Limit`]; the session
+    /// is then unchanged.
+    pub fn update<T, F>(&self, key: &str, f: F) -> Result<T, SessionError>
     where
         T: Serialize + DeserializeOwned + 'static,
         F: Fn(Option<T>) -> T + Send + Sync + 'static,
@@ -212,14 +213,14 @@ impl Session {
     /// let visits = session.update_now("visits", more).await?;
     /// assert_eq!(visits, 1);
     /// assert!(!session.is_new()); // stored already
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
     /// As `update` and [`save`](Self::save). When saving fails and certainly wrote nothing, the
     /// change stays pending and the commit tries once more.
-    pub async fn update_now<T, F>(&self, key: &str, f: F) -> Result<T, Error>
+    pub async fn update_now<T, F>(&self, key: &str, f: F) -> Result<T, SessionError>
     where
         T: Serialize + DeserializeOwned + 'static,
         F: Fn(Option<T>) -> T + Send + Sync + 'static,
@@ -242,7 +243,7 @@ impl Session {
     /// session.insert("colour", "blue")?;
     /// assert!(session.remove("colour"));
     /// assert!(!session.remove("colour"));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn remove(&self, key: &str) -> bool {
         self.state().remove(key)
@@ -258,7 +259,7 @@ impl Session {
     /// session.insert("colour", "blue")?;
     /// assert!(session.contains_key("colour"));
     /// assert!(!session.contains_key("size"));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn contains_key(&self, key: &str) -> bool {
         self.state().view(key).is_some()
@@ -274,7 +275,7 @@ impl Session {
     /// session.insert("size", 40)?;
     /// session.insert("colour", "blue")?;
     /// assert_eq!(session.keys(), ["colour", "size"]);
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn keys(&self) -> Vec<String> {
         let state = self.state();
@@ -291,7 +292,7 @@ impl Session {
     /// assert!(session.is_empty());
     /// session.insert("colour", "blue")?;
     /// assert_eq!(session.len(), 1);
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn len(&self) -> usize {
         self.state().count()
@@ -316,7 +317,7 @@ impl Session {
     /// session.clear();
     /// assert!(session.is_empty());
     /// assert_eq!(session.principal().as_deref(), Some("user:42"));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn clear(&self) {
         self.state().clear();
@@ -342,8 +343,8 @@ impl fmt::Debug for Session {
     }
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T, Error> {
-    value.decode().map_err(|fault| Error::Decode {
+pub(crate) fn decode<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T, SessionError> {
+    value.decode().map_err(|fault| SessionError::Decode {
         key: key.to_owned(),
         type_name: type_name::<T>(),
         fault,
@@ -357,17 +358,19 @@ fn step<T, F>(
     codec: Codec,
     arena: &mut Arena,
     f: &F,
-) -> Result<(T, Value), Error>
+) -> Result<(T, Value), SessionError>
 where
     T: Serialize + DeserializeOwned,
     F: Fn(Option<T>) -> T,
 {
     let old = old.map(|value| decode(key, value)).transpose()?;
     let new = f(old);
-    let value = arena.encode(codec, &new).map_err(|fault| Error::Encode {
-        key: key.to_owned(),
-        type_name: type_name::<T>(),
-        fault,
-    })?;
+    let value = arena
+        .encode(codec, &new)
+        .map_err(|fault| SessionError::Encode {
+            key: key.to_owned(),
+            type_name: type_name::<T>(),
+            fault,
+        })?;
     Ok((new, value))
 }

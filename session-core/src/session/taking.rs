@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, StoreError};
+use crate::error::{SessionError, StoreError};
 use crate::session::{Session, decode};
 use crate::state::{Removal, SaveKind, State};
 
@@ -26,13 +26,13 @@ impl Session {
     /// session.insert("notice", "your order is on its way")?;
     /// assert!(session.take::<String>("notice")?.is_some());
     /// assert!(session.take::<String>("notice")?.is_none()); // shown once
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] if the value is not a `T`; it then stays.
-    pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
+    /// [`SessionError::Decode`] if the value is not a `T`; it then stays.
+    pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
         loop {
             let Some(value) = self.state().view(key).cloned() else {
                 return Ok(None);
@@ -72,23 +72,26 @@ impl Session {
     /// let again = manager.open(&[token.as_str()]).await?;
     /// assert_eq!(first.take_now::<String>("oauth_state").await?.as_deref(), Some("af0ifjsldkj"));
     /// assert_eq!(again.take_now::<String>("oauth_state").await?, None);
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] if the value is not a `T`; it then stays. [`StoreError::Unsupported`]
-    /// where the client keeps the session: it could present an older copy. Otherwise as
-    /// [`save`](Self::save): the value then stays unless the outcome is unknown, and nobody has got
-    /// it. Only if a clone of this session changed the key in the meantime, the removal remains
-    /// among what is unsaved, because that change was made without the value.
-    pub async fn take_now<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
+    /// [`SessionError::Decode`] if the value is not a `T`; it then stays.
+    /// [`StoreError::Unsupported`] where the client keeps the session: it could present an older
+    /// copy. Otherwise as [`save`](Self::save): the value then stays unless the outcome is unknown,
+    /// and nobody has got it. Only if a clone of this session changed the key in the meantime, the
+    /// removal remains among what is unsaved, because that change was made without the value.
+    pub async fn take_now<T: DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<T>, SessionError> {
         if self.settings().is_sealed() {
             return Err(StoreError::Unsupported(SEALED).into());
         }
         let manager = &self.inner.manager;
         let _turn = manager
-            .turn(&self.inner.cell, manager.settings().deadlines.commit)
+            .turn(&self.inner.cell, manager.settings().timeouts.commit)
             .await?;
         loop {
             let taking = match self.begin_taking::<T>(key)? {
@@ -107,7 +110,7 @@ impl Session {
         }
     }
 
-    fn begin_taking<T: DeserializeOwned>(&self, key: &str) -> Result<Begun<'_, T>, Error> {
+    fn begin_taking<T: DeserializeOwned>(&self, key: &str) -> Result<Begun<'_, T>, SessionError> {
         loop {
             let value = {
                 let state = self.state();
@@ -167,7 +170,7 @@ struct Taking<'s> {
 impl Taking<'_> {
     /// Whether a save has carried it out, or there was nothing left to remove. `false` if it was
     /// dropped for what a clone did.
-    fn is_done(&self) -> Result<bool, Error> {
+    fn is_done(&self) -> Result<bool, SessionError> {
         if self.removal.is_saved() {
             return Ok(true);
         }
@@ -177,7 +180,7 @@ impl Taking<'_> {
         }
         match state.stored() {
             Some(_) => Ok(true),
-            None => Err(Error::Gone),
+            None => Err(SessionError::Gone),
         }
     }
 }

@@ -3,12 +3,12 @@
 use crate::event::Who;
 use crate::record::EndReason;
 use crate::state::SaveKind;
-use crate::store::Key;
+use crate::store::RecordKey;
 
 /// A session to be deleted.
 #[derive(Clone)]
 pub(crate) struct PendingDeletion {
-    pub(crate) key: Key,
+    pub(crate) key: RecordKey,
     pub(crate) who: Who,
     /// The client presented a token of it, and is told once it is deleted.
     pub(crate) client_knows: bool,

@@ -3,7 +3,7 @@
 use bytestring::ByteString;
 
 use crate::crypto::random_bytes;
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::event::Renewal;
 use crate::record::{Lifetime, Record};
 use crate::settings::Settings;
@@ -58,7 +58,7 @@ impl MetadataEdits {
 
     /// The seed that the session is going to have: drawn once, so that everybody who asks gets the
     /// same.
-    pub(crate) fn draw_seed(&mut self) -> Result<[u8; 16], Error> {
+    pub(crate) fn draw_seed(&mut self) -> Result<[u8; 16], SessionError> {
         let seed = self.csrf_seed.map_or_else(random_bytes, Ok)?;
         self.csrf_seed = Some(seed);
         Ok(seed)
@@ -111,7 +111,7 @@ impl MetadataEdits {
         record: &mut Record,
         now: Timestamp,
         settings: &Settings,
-    ) -> Result<Option<Secret>, Error> {
+    ) -> Result<Option<Secret>, SessionError> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -119,7 +119,7 @@ impl MetadataEdits {
         if let Some(lifetime) = self.lifetime {
             let started = record.authenticated.unwrap_or(record.created);
             record.lifetime = lifetime;
-            record.deadline = record.deadline.min(started.plus(lifetime.absolute()));
+            record.deadline = record.deadline.min(started + lifetime.absolute());
         }
         if let Some(label) = &self.label {
             record.label = Some(label.clone());
@@ -127,7 +127,7 @@ impl MetadataEdits {
         if let Some(principal) = &self.sign_in {
             record.principal = Some(principal.clone());
             record.authenticated = Some(self.authenticated(now));
-            record.deadline = now.plus(record.lifetime.absolute());
+            record.deadline = now + record.lifetime.absolute();
         }
         if !self.renews() {
             return Ok(None);

@@ -9,7 +9,7 @@ use crate::state::{
     Announce, Basis, Current, DeletedBy, MetadataEdits, OwnValues, PendingDeletion, Phase,
     PlannedCreate, PlannedUpdate, Savepoint, State, Stored, TokenChange, TokenState,
 };
-use crate::store::Key;
+use crate::store::RecordKey;
 use crate::time::Timestamp;
 use crate::token::{ClientToken, Directive, Rotation};
 
@@ -24,7 +24,7 @@ impl State {
     }
 
     /// Takes note that the session was created, and has this key.
-    pub(crate) fn created(&mut self, planned: PlannedCreate, key: Key) {
+    pub(crate) fn created(&mut self, planned: PlannedCreate, key: RecordKey) {
         if !self.is_current(planned.savepoint.mark) {
             // The handler destroyed it while it was being created.
             return self.abandon(key, &planned.record);
@@ -38,7 +38,7 @@ impl State {
     }
 
     /// Takes note that a session is stored of which no client will be told.
-    pub(crate) fn abandon(&mut self, key: Key, record: &Record) {
+    pub(crate) fn abandon(&mut self, key: RecordKey, record: &Record) {
         self.deletions.push(PendingDeletion {
             key,
             who: Who::of(record),
@@ -51,7 +51,7 @@ impl State {
     pub(crate) fn updated(
         &mut self,
         planned: PlannedUpdate,
-        key: Key,
+        key: RecordKey,
         version: u64,
         settings: &Settings,
     ) {
@@ -123,7 +123,7 @@ impl State {
 
     /// The session whose token is about to be sent, if it was written before the save that runs. A
     /// sealed one is its own proof.
-    pub(crate) fn to_confirm(&self) -> Option<(Key, Basis)> {
+    pub(crate) fn to_confirm(&self) -> Option<(RecordKey, Basis)> {
         let stored = self.stored()?;
         match stored.announce == Announce::Confirm && stored.key.id().is_some() {
             true => self.basis(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::crypto::random_bytes_of_three;
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::event::{Renewal, Who};
 use crate::record::{Record, SessionId};
 use crate::settings::Settings;
@@ -60,7 +60,7 @@ impl State {
         now: Timestamp,
         kind: SaveKind,
         settings: &Settings,
-    ) -> Result<Plan, Error> {
+    ) -> Result<Plan, SessionError> {
         let mut metadata = self.metadata.allowed_by(kind);
         let mut plan = match &self.current {
             Current::Barred(_) if metadata.sign_in.is_none() => {
@@ -94,7 +94,7 @@ impl State {
         now: Timestamp,
         kind: SaveKind,
         settings: &Settings,
-    ) -> Result<Plan, Error> {
+    ) -> Result<Plan, SessionError> {
         let values = self.edits.fresh();
         if values.is_empty() && metadata.sign_in.is_none() && metadata.csrf_seed.is_none() {
             return Ok(match (&self.metadata.sign_in, kind) {
@@ -103,7 +103,7 @@ impl State {
             });
         }
         match kind {
-            _ if self.phase != Phase::Open => return Err(Error::Detached),
+            _ if self.phase != Phase::Open => return Err(SessionError::Detached),
             SaveKind::CommitKeepingToken => return Ok(Plan::Withhold(KEEPING_TOKEN)),
             SaveKind::Save | SaveKind::Commit => {}
         }
@@ -168,7 +168,7 @@ impl State {
         now: Timestamp,
         kind: SaveKind,
         settings: &Settings,
-    ) -> Result<Plan, Error> {
+    ) -> Result<Plan, SessionError> {
         let old = &*stored.record;
         let due = stored.due(now);
         let changes = self.edits.changes(&old.values);
@@ -197,7 +197,7 @@ impl State {
             return match self.phase {
                 _ if !has_edits => Ok(Plan::Nothing),
                 Phase::Open => Ok(Plan::Withhold(KEEPING_TOKEN)),
-                Phase::Closed | Phase::Abandoned => Err(Error::Detached),
+                Phase::Closed | Phase::Abandoned => Err(SessionError::Detached),
             };
         }
         let changes = changes.with_metadata(match (replaces, touches) {

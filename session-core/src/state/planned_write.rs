@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::record::Record;
 use crate::state::{Basis, MetadataEdits, Savepoint};
-use crate::store::{Changes, Key, Metadata};
+use crate::store::{Changes, Metadata, RecordKey};
 use crate::token::Secret;
 
 /// The session becomes a new record.
@@ -20,7 +20,7 @@ pub(crate) struct PlannedCreate {
 /// A stored session changes.
 pub(crate) struct PlannedUpdate {
     /// What names the record.
-    pub(crate) key: Key,
+    pub(crate) key: RecordKey,
     /// The epoch that was loaded.
     pub(crate) epoch: u64,
     /// The version that the store has to have, if that matters.
@@ -36,7 +36,7 @@ pub(crate) struct PlannedUpdate {
 
 /// A stored session has to be loaded again before it is known what to write.
 pub(crate) struct PlannedReload {
-    pub(crate) key: Key,
+    pub(crate) key: RecordKey,
     /// What it was planned for.
     pub(crate) basis: Basis,
     /// No handler asked for what is to be written.

@@ -7,7 +7,7 @@ use crate::state::{
     Current, DeletedBy, Edits, Flashes, Guest, Mark, MetadataEdits, PendingDeletion, Requested,
     SaveKind, Size, Stored,
 };
-use crate::store::Key;
+use crate::store::RecordKey;
 use crate::time::Timestamp;
 
 /// The state of one session in one request.
@@ -115,7 +115,7 @@ impl State {
     }
 
     /// The stored session as it is now, to look it up in the store.
-    pub(crate) fn basis(&self) -> Option<(Key, Basis)> {
+    pub(crate) fn basis(&self) -> Option<(RecordKey, Basis)> {
         let stored = self.stored()?;
         let basis = Basis {
             epoch: stored.record.epoch,

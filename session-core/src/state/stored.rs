@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::event::Who;
 use crate::record::{Record, TokenMaintenance};
 use crate::state::{DeletedBy, PendingDeletion};
-use crate::store::Key;
+use crate::store::RecordKey;
 use crate::time::Timestamp;
 use crate::token::{Rotation, Secret};
 
@@ -40,7 +40,7 @@ impl Current {
 
 /// A session as it was loaded, or last saved.
 pub(crate) struct Stored {
-    pub(crate) key: Key,
+    pub(crate) key: RecordKey,
     pub(crate) record: Arc<Record>,
     pub(crate) token: TokenState,
     pub(crate) announce: Announce,
@@ -100,7 +100,7 @@ impl Due {
 
 impl Stored {
     /// One that a client's token has opened.
-    pub(crate) fn opened(key: Key, record: Arc<Record>, token: TokenState) -> Self {
+    pub(crate) fn opened(key: RecordKey, record: Arc<Record>, token: TokenState) -> Self {
         Self {
             key,
             record,
@@ -112,7 +112,7 @@ impl Stored {
     }
 
     /// One that this request has created.
-    pub(crate) fn created(key: Key, record: Arc<Record>, secret: Option<Secret>) -> Self {
+    pub(crate) fn created(key: RecordKey, record: Arc<Record>, secret: Option<Secret>) -> Self {
         Self {
             key,
             record,

@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytestring::ByteString;
 
 use super::*;
-use crate::error::{Error, StoreError};
+use crate::error::{SessionError, StoreError};
 use crate::record::{
     Codec, Lifetime, LimitExceeded, Limits, Record, SessionId, TokenMaintenance, Value,
 };
-use crate::settings::{Deadlines, OnCorrupt, OnReuse, Settings};
-use crate::store::{Capability, Key, Metadata};
+use crate::settings::{OnCorrupt, OnReuse, Settings, Timeouts};
+use crate::store::{Metadata, RecordKey, RecordLocation};
 use crate::time::Timestamp;
 use crate::token::{ClientToken, Directive, Rotation, Secret};
 
@@ -40,22 +40,22 @@ fn settings() -> Settings {
         limits: Limits::default(),
         rotation: Rotation::off(),
         session_limit: None,
-        deadlines: Deadlines::default(),
+        timeouts: Timeouts::default(),
         on_corrupt: OnCorrupt::default(),
         on_reuse: OnReuse::default(),
-        capability: Capability::Server,
+        location: RecordLocation::Server,
         max_token: 4096,
     }
 }
 
 fn sealed() -> Settings {
-    let capability = Capability::Client {
+    let location = RecordLocation::Client {
         overhead: 40,
         cookies: 1,
     };
     Settings {
         fresh_metadata: Settings::fresh_metadata(&ByteString::from_static("id")),
-        capability,
+        location,
         ..settings()
     }
 }
@@ -66,7 +66,7 @@ fn record() -> Record {
 }
 
 fn stored(record: Record) -> Stored {
-    let key = Key::Id(record.id);
+    let key = RecordKey::Id(record.id);
     Stored::opened(key, Arc::new(record), TokenState::Sealed)
 }
 
@@ -233,7 +233,7 @@ fn a_creation() {
     assert_eq!((token.confirmed, token.retired), (None, None));
     assert_eq!(renews(&planned.metadata), None);
 
-    let key = Key::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record.id);
     state.created(planned, key.clone());
     assert!(is_announced(&state));
     assert!(state.edits.is_empty() && state.metadata.is_empty());
@@ -256,7 +256,7 @@ fn a_creation_by_signing_in() {
     assert_eq!(planned.record.principal(), Some("user"));
     assert_eq!(planned.record.authenticated, Some(at(1_001)));
     assert_eq!(planned.record.lifetime, Lifetime::aal3());
-    assert_eq!(planned.record.deadline, at(1_001).plus(HOUR * 12));
+    assert_eq!(planned.record.deadline, at(1_001) + HOUR * 12);
     assert_eq!(renews(&planned.metadata), Some(true));
     let reason = "the response cannot carry a new token";
     assert_eq!(
@@ -282,7 +282,7 @@ fn what_may_not_be_created() {
             SaveKind::CommitKeepingToken,
         ] {
             let plan = state.plan(at(1_001), kind, &settings());
-            assert!(matches!(plan, Err(Error::Detached)));
+            assert!(matches!(plan, Err(SessionError::Detached)));
         }
     }
     assert!(is_nothing(
@@ -318,7 +318,7 @@ fn a_muted_request_stores_nothing() {
     );
     let planned = created(&mut state, SaveKind::Commit);
     assert_eq!(planned.record.values.len(), 1);
-    state.created(planned, Key::Id(SessionId::from_bytes([2; 16])));
+    state.created(planned, RecordKey::Id(SessionId::from_bytes([2; 16])));
     assert!(
         !state.is_barred(),
         "from here on it is a session like any other"
@@ -342,7 +342,7 @@ fn an_update_of_values() {
     assert_eq!(planned.record.last_seen, at(1_060));
     assert!(!planned.is_maintenance());
 
-    let key = Key::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record.id);
     state.updated(planned, key, 2, &settings());
     assert!(!is_announced(&state));
     assert!(!state.stored().unwrap().stale);
@@ -356,7 +356,7 @@ fn a_merged_update_leaves_a_stale_base() {
     let planned = updated(&mut state, SaveKind::Save);
     state.updated(
         planned,
-        Key::Id(SessionId::from_bytes([1; 16])),
+        RecordKey::Id(SessionId::from_bytes([1; 16])),
         3,
         &settings(),
     );
@@ -404,7 +404,7 @@ fn a_renewal() {
         (hash, 1, at(1_001))
     );
 
-    let key = Key::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record.id);
     state.updated(planned, key, 2, &settings());
     assert!(is_announced(&state));
     assert!(state.metadata.is_empty());
@@ -470,7 +470,7 @@ fn when_the_client_must_hear_of_its_token() {
         };
         put(&mut state, "b", "2");
         let planned = updated_at(&mut state, at(seconds), SaveKind::Commit);
-        let key = Key::Id(planned.record.id);
+        let key = RecordKey::Id(planned.record.id);
         state.updated(planned, key, 2, &settings);
         (
             is_announced(&state),
@@ -495,7 +495,7 @@ fn when_the_client_must_hear_of_its_token() {
     let mut state = opened();
     state.metadata.lifetime = Some(Lifetime::aal3());
     let planned = updated(&mut state, SaveKind::Save);
-    let key = Key::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record.id);
     state.updated(planned, key, 2, &settings);
     assert!(
         !is_announced(&state) && state.stored().unwrap().record.owed,
@@ -508,7 +508,7 @@ fn when_the_client_must_hear_of_its_token() {
         SaveKind::CommitKeepingToken
     ));
     let planned = updated(&mut state, SaveKind::Commit);
-    let key = Key::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record.id);
     state.updated(planned, key, 3, &settings);
     assert!(
         is_announced(&state) && !state.stored().unwrap().record.owed,
@@ -566,7 +566,7 @@ fn a_sealed_session_owes_nothing() {
         assert!(!planned.record.owed);
         state.updated(
             planned,
-            Key::Id(SessionId::from_bytes([1; 16])),
+            RecordKey::Id(SessionId::from_bytes([1; 16])),
             2,
             &sealed(),
         );
@@ -801,7 +801,7 @@ fn limits_on_what_results() {
     let refused = state.plan(at(1_001), SaveKind::Commit, &limits(size - 1));
     assert!(matches!(
         refused,
-        Err(Error::Limit(LimitExceeded::RecordBytes { .. }))
+        Err(SessionError::Limit(LimitExceeded::RecordBytes { .. }))
     ));
 
     let mut state = new();
@@ -815,7 +815,7 @@ fn limits_on_what_results() {
     let refused = state.plan(at(1_001), SaveKind::Commit, &limits(size - 1));
     assert!(matches!(
         refused,
-        Err(Error::Limit(LimitExceeded::RecordBytes { .. }))
+        Err(SessionError::Limit(LimitExceeded::RecordBytes { .. }))
     ));
 }
 
@@ -864,7 +864,7 @@ fn every_write_of_a_sealed_session_is_a_new_token() {
     for kind in [SaveKind::Save, SaveKind::Commit] {
         assert!(matches!(
             plan(&mut state, at(1_001), kind),
-            Err(Error::Detached)
+            Err(SessionError::Detached)
         ));
     }
     let mut idle = opened();
@@ -884,7 +884,7 @@ fn every_write_of_a_sealed_session_is_a_new_token() {
     state.phase = Phase::Open;
     state.updated(
         planned,
-        Key::Id(SessionId::from_bytes([1; 16])),
+        RecordKey::Id(SessionId::from_bytes([1; 16])),
         2,
         &settings,
     );
@@ -973,7 +973,7 @@ fn what_comes_back_for_a_destroyed_session_is_not_taken_for_the_next() {
     put(&mut state, "c", "3");
     state.updated(
         planned,
-        Key::Id(SessionId::from_bytes([1; 16])),
+        RecordKey::Id(SessionId::from_bytes([1; 16])),
         2,
         &settings(),
     );
@@ -985,7 +985,7 @@ fn what_comes_back_for_a_destroyed_session_is_not_taken_for_the_next() {
     let planned = created(&mut state, SaveKind::Save);
     let id = planned.record.id;
     state.destroy();
-    state.created(planned, Key::Id(id));
+    state.created(planned, RecordKey::Id(id));
     assert!(state.stored().is_none() && !is_announced(&state));
     assert_eq!(
         state.deletions.len(),
@@ -1006,7 +1006,7 @@ fn a_token_from_an_earlier_save_is_to_be_confirmed() {
         epoch: 0,
         mark: state.edits.last(),
     };
-    let key = Key::Id(SessionId::from_bytes([1; 16]));
+    let key = RecordKey::Id(SessionId::from_bytes([1; 16]));
     assert_eq!(state.to_confirm(), Some((key, basis)));
     announce(&mut state, Announce::No);
     state.begin_save();
@@ -1032,7 +1032,7 @@ fn who_signs_in_while_a_save_is_under_way_begins_an_empty_session() {
         if let Some(planned) = planned {
             state.updated(
                 planned,
-                Key::Id(SessionId::from_bytes([1; 16])),
+                RecordKey::Id(SessionId::from_bytes([1; 16])),
                 2,
                 &settings(),
             );

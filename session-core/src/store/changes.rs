@@ -11,7 +11,8 @@ use crate::time::Timestamp;
 /// moved the metadata. They can be applied to any version that a store holds.
 ///
 /// ```
-/// use session_core::{Changes, Codec, Lifetime, Record, SessionId, Timestamp};
+/// use session_core::{Codec, Lifetime, SessionId, Timestamp};
+/// use session_core::store::{Changes, Record};
 ///
 /// let one = Codec::Json.encode(&1).unwrap();
 /// # let (id, now) = (SessionId::from_bytes([0; 16]), Timestamp::from_millis(0));
@@ -40,8 +41,8 @@ pub enum Metadata {
     Unchanged,
     /// The session was seen at this time. It merges: the later of two times stays.
     Touched(Timestamp),
-    /// It becomes the metadata of [`Update::record`](crate::Update::record). Such an update always
-    /// states the version that it must meet.
+    /// It becomes the metadata of [`Update::record`](crate::store::Update::record). Such an update
+    /// always states the version that it must meet.
     Replaced,
 }
 
@@ -54,7 +55,8 @@ impl Changes {
     /// The same with `key` set.
     ///
     /// ```
-    /// use session_core::{Changes, Codec};
+    /// use session_core::Codec;
+    /// use session_core::store::Changes;
     ///
     /// let [one, two] = [1, 2].map(|n| Codec::Json.encode(&n).unwrap());
     /// let changes = Changes::new().set("a", one).set("a", two.clone()); // the last one stays
@@ -68,7 +70,7 @@ impl Changes {
     /// The same with `key` removed.
     ///
     /// ```
-    /// use session_core::Changes;
+    /// use session_core::store::Changes;
     ///
     /// let changes = Changes::new().remove("a");
     /// assert_eq!(changes.removes().collect::<Vec<_>>(), ["a"]);
@@ -82,7 +84,8 @@ impl Changes {
     /// The same with every key cleared that is not set here.
     ///
     /// ```
-    /// use session_core::{Changes, Codec, Lifetime, Record, SessionId, Timestamp};
+    /// use session_core::{Codec, Lifetime, SessionId, Timestamp};
+    /// use session_core::store::{Changes, Record};
     ///
     /// # let id = SessionId::from_bytes([0; 16]);
     /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
@@ -100,7 +103,8 @@ impl Changes {
     /// The same with this movement of the metadata.
     ///
     /// ```
-    /// use session_core::{Changes, Lifetime, Metadata, Record, SessionId, Timestamp};
+    /// use session_core::{Lifetime, SessionId, Timestamp};
+    /// use session_core::store::{Changes, Metadata, Record};
     ///
     /// # let id = SessionId::from_bytes([0; 16]);
     /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));

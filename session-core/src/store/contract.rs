@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
-use crate::store::{Key, Listed, Update};
+use crate::store::{Listed, RecordKey, Update};
 use crate::time::Timestamp;
 
 /// The result of an update.
@@ -17,7 +17,7 @@ pub enum Updated {
     /// It was applied.
     Saved {
         /// The key of the record from now on.
-        key: Key,
+        key: RecordKey,
         /// The version that it has now.
         version: u64,
     },
@@ -31,7 +31,7 @@ pub enum Updated {
 /// Where the record is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Capability {
+pub enum RecordLocation {
     /// The server. All laws hold.
     Server,
     /// The client holds the whole record, sealed. Nothing can be revoked on the server, and
@@ -63,25 +63,26 @@ pub enum Durability {
 ///
 /// # Contract
 ///
-/// Each sentence is a case of the suite in [`conformance`](crate::conformance) (feature
+/// Each sentence is a case of the suite in [`conformance`](crate::store::conformance) (feature
 /// `conformance`), which every store here passes and yours should. The name of the case is in
 /// parentheses.
 ///
 /// - **Absent**: it is no error to load, update or delete what is not there. The result is `None`,
 ///   `Gone` or `Ok` (`load_absent`, `update_absent`, `delete_absent`).
 /// - **Key**: a store on the server names a record by its id: `create` and `update` return
-///   [`Key::Id`]. A sealed store returns a new [`Key::Sealed`] of the record's scope (`key`).
+///   [`RecordKey::Id`]. A sealed store returns a new [`RecordKey::Sealed`] of the record's scope
+///   (`key`).
 /// - **Faithful**: `load` returns exactly the record that was written, its metadata and every
 ///   value, for any key names and bytes (`round_trip`, `any_key_name`). A record within the default
 ///   [`Limits`](crate::Limits) is kept whole, or it is refused as [`StoreError::TooLarge`] and
 ///   nothing is written (`large_record`).
 /// - **Apart**: an operation on one record changes no other, however similar their ids are
 ///   (`neighbours`).
-/// - **Expired**: the `now` argument decides. From [`Record::expires`] on, `update` returns `Gone`,
-///   and `load` returns `None` or the record as it was (`load_expired`, `update_expired`). The
-///   manager opens no session by an expired record, but it can report the expiry. An update that
-///   moves the time last seen, the deadline or the lifetime moves the expiry in either direction
-///   (`replaced_lifetime`).
+/// - **Expired**: the `now` argument decides. From [`Record::expires_at`] on, `update` returns
+///   `Gone`, and `load` returns `None` or the record as it was (`load_expired`, `update_expired`).
+///   The manager opens no session by an expired record, but it can report the expiry. An update
+///   that moves the time last seen, the deadline or the lifetime moves the expiry in either
+///   direction (`replaced_lifetime`).
 /// - **Malformed**: for a key that this store cannot have returned the result is `None`, `Gone` or
 ///   `Ok`, as if the record were absent (`malformed_key`).
 /// - **Taken id**: `create` never overwrites. If there is a live record of the same id, it returns
@@ -95,8 +96,8 @@ pub enum Durability {
 ///   (`version_met`).
 /// - **Merged or refused**: without `expected`, changes of a stale base are applied to the stored
 ///   record, or refused with `Conflict`. What others wrote is never lost (`stale_base`).
-/// - **Changes**: keys are set, removed and cleared, and [`Metadata`](crate::Metadata) is touched
-///   or replaced, as the update says. Nothing else changes (`set_remove`, `clear`, `touch`,
+/// - **Changes**: keys are set, removed and cleared, and [`Metadata`](crate::store::Metadata) is
+///   touched or replaced, as the update says. Nothing else changes (`set_remove`, `clear`, `touch`,
 ///   `replace_metadata`).
 /// - **Epoch**: if the record has another epoch than [`Update::epoch`], `update` returns `Gone`,
 ///   whatever version it has to meet: `Gone` comes before `Conflict` (`other_epoch`).
@@ -140,12 +141,12 @@ pub enum Durability {
 ///   time, and returns their number (`delete_expired`). It does not remove a record that an update
 ///   has kept alive meanwhile (`sweep_race`).
 ///
-/// A sealed store ([`Capability::Client`]) keeps nothing, so an older key does not show what
+/// A sealed store ([`RecordLocation::Client`]) keeps nothing, so an older key does not show what
 /// another write or a deletion did. The suite leaves those cases out.
 ///
 /// The time is always an argument: `now` decides what has expired, and not a clock of the store's.
-/// An engine that expires by itself does so after [`Record::expires`], by more than the clocks of
-/// its machines can differ.
+/// An engine that expires by itself does so after [`Record::expires_at`], by more than the clocks
+/// of its machines can differ.
 ///
 /// Versions and epochs count up, and stay under 2^53, so every language can hold them
 /// (`large_version`). No session has an epoch of 2^45 or more: those are of marks, and of sessions
@@ -157,21 +158,21 @@ pub enum Durability {
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Where the record is kept.
-    fn capability(&self) -> Capability;
+    fn location(&self) -> RecordLocation;
 
     /// The time within which `load`, `create`, `update` and `delete` return, whatever they wait
     /// for; `None` if that is not certain.
     ///
-    /// If this is at most [`Deadlines::call`](crate::Deadlines::call), the manager sets no timer
+    /// If this is at most [`Timeouts::call`](crate::Timeouts::call), the manager sets no timer
     /// for such a call. It asks once, when it is built.
-    fn deadline(&self) -> Option<Duration> {
+    fn call_timeout(&self) -> Option<Duration> {
         None
     }
 
     /// Whether the store can lose a write that it has acknowledged. By default
     /// [`Durability::MayLoseWrites`], because nothing else is certain.
     ///
-    /// [`ManagerBuilder::build`](crate::ManagerBuilder::build) asks once. It refuses
+    /// [`SessionManagerBuilder::build`](crate::SessionManagerBuilder::build) asks once. It refuses
     /// [`OnReuse::Revoke`](crate::OnReuse::Revoke) if writes can be lost: a client whose newest
     /// token was lost looks like a thief. A store that wraps others returns the worst of their
     /// answers.
@@ -184,7 +185,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError::Corrupt`] if the record cannot be read; any other if the store failed.
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError>;
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError>;
 
     /// Adds a record whose id is new, and returns its key.
     ///
@@ -192,7 +197,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::IdTaken`], [`StoreError::Full`], [`StoreError::TooLarge`], or another if the
     /// store failed.
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError>;
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError>;
 
     /// Changes a record in one atomic step. It never creates one.
     ///
@@ -201,7 +206,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::TooLarge`], or another if the store failed.
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError>;
@@ -212,7 +217,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// If the store failed.
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError>;
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError>;
 
     /// The live records of a principal, and those that cannot be read.
     ///

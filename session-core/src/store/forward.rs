@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
-use crate::store::{Capability, Durability, Key, Listed, SessionStore, Update, Updated};
+use crate::store::{Durability, Listed, RecordKey, RecordLocation, SessionStore, Update, Updated};
 use crate::time::Timestamp;
 
 macro_rules! forward {
@@ -15,12 +15,12 @@ macro_rules! forward {
         #[async_trait]
         #[deny(clippy::missing_trait_methods)]
         impl<S: SessionStore + ?Sized> SessionStore for $pointer {
-            fn capability(&self) -> Capability {
-                (**self).capability()
+            fn location(&self) -> RecordLocation {
+                (**self).location()
             }
 
-            fn deadline(&self) -> Option<Duration> {
-                (**self).deadline()
+            fn call_timeout(&self) -> Option<Duration> {
+                (**self).call_timeout()
             }
 
             fn durability(&self) -> Durability {
@@ -29,7 +29,7 @@ macro_rules! forward {
 
             async fn load(
                 &self,
-                key: &Key,
+                key: &RecordKey,
                 now: Timestamp,
             ) -> Result<Option<Arc<Record>>, StoreError> {
                 (**self).load(key, now).await
@@ -39,20 +39,20 @@ macro_rules! forward {
                 &self,
                 record: &Arc<Record>,
                 now: Timestamp,
-            ) -> Result<Key, StoreError> {
+            ) -> Result<RecordKey, StoreError> {
                 (**self).create(record, now).await
             }
 
             async fn update(
                 &self,
-                key: &Key,
+                key: &RecordKey,
                 update: Update<'_>,
                 now: Timestamp,
             ) -> Result<Updated, StoreError> {
                 (**self).update(key, update, now).await
             }
 
-            async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+            async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
                 (**self).delete(key, ended).await
             }
 

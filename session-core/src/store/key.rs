@@ -11,7 +11,7 @@ use crate::record::SessionId;
 /// A store on the server uses [`Id`](Self::Id). For a sealed store the key is the sealed record
 /// itself, so each write returns a new one.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub enum Key {
+pub enum RecordKey {
     /// The id of the session.
     Id(SessionId),
     /// A sealed record, as the client presented it: hostile input.
@@ -23,15 +23,16 @@ pub enum Key {
     },
 }
 
-impl Key {
+impl RecordKey {
     /// The id, if this is a key for a store on the server.
     ///
     /// ```
-    /// use session_core::{Key, SessionId};
+    /// use session_core::SessionId;
+    /// use session_core::store::RecordKey;
     ///
     /// let id = SessionId::from_bytes([7; 16]);
-    /// assert_eq!(Key::from(id).id(), Some(id));
-    /// let sealed = Key::Sealed { scope: "__Host-id".into(), token: "AAAA".into() };
+    /// assert_eq!(RecordKey::from(id).id(), Some(id));
+    /// let sealed = RecordKey::Sealed { scope: "__Host-id".into(), token: "AAAA".into() };
     /// assert_eq!(sealed.id(), None);
     /// ```
     pub const fn id(&self) -> Option<SessionId> {
@@ -42,18 +43,18 @@ impl Key {
     }
 }
 
-impl From<SessionId> for Key {
+impl From<SessionId> for RecordKey {
     fn from(id: SessionId) -> Self {
         Self::Id(id)
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for RecordKey {
     /// Shows the short hash of an id, and nothing of a sealed record.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Id(id) => write!(f, "Key({})", id.short()),
-            Self::Sealed { .. } => f.write_str("Key(sealed)"),
+            Self::Id(id) => write!(f, "RecordKey({})", id.short()),
+            Self::Sealed { .. } => f.write_str("RecordKey(sealed)"),
         }
     }
 }

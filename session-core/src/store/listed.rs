@@ -5,13 +5,14 @@ use std::sync::Arc;
 use crate::error::StoreError;
 use crate::record::{Record, SessionId};
 
-/// One of the sessions that [`SessionStore::list`](crate::SessionStore::list) finds for a
+/// One of the sessions that [`SessionStore::list`](crate::store::SessionStore::list) finds for a
 /// principal.
 ///
 /// A store whose records are always readable wraps each one: `records.map(Listed::from)`.
 ///
 /// ```
-/// use session_core::{Lifetime, Listed, Record, SessionId, StoreError, Timestamp};
+/// use session_core::{Lifetime, SessionId, Timestamp};
+/// use session_core::store::{Listed, Record, StoreError};
 /// use std::sync::Arc;
 ///
 /// let id = SessionId::from_bytes([7; 16]);

@@ -16,7 +16,9 @@ use self::lock::lock;
 use self::shard::{SWEEP_AFTER, Shard};
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
-use crate::store::{Applied, Capability, Durability, Key, Listed, SessionStore, Update, Updated};
+use crate::store::{
+    Applied, Durability, Listed, RecordKey, RecordLocation, SessionStore, Update, Updated,
+};
 use crate::time::Timestamp;
 
 const SHARDS: usize = 32;
@@ -38,7 +40,8 @@ const NEVER: u64 = u64::MAX;
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// # use session_core::{Lifetime, SessionId, Timestamp};
-/// use session_core::{EndReason, Ended, MemoryStore, Record, SessionStore};
+/// use session_core::{EndReason, Ended, MemoryStore};
+/// use session_core::store::{Record, SessionStore};
 /// use std::sync::Arc;
 ///
 /// let store = MemoryStore::new();
@@ -52,7 +55,7 @@ const NEVER: u64 = u64::MAX;
 /// store.delete(&key, Ended::new(EndReason::Revoked, now)).await?;
 /// let mark = store.load(&key, now).await?.unwrap(); // for a minute
 /// assert!(mark.ended().is_some());
-/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```
 pub struct MemoryStore {
     shards: Vec<Mutex<Shard>>,
@@ -79,7 +82,8 @@ impl MemoryStore {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// # use session_core::{Lifetime, MemoryStore, Record, SessionId, SessionStore, StoreError};
+    /// # use session_core::{Lifetime, MemoryStore, SessionId};
+    /// # use session_core::store::{Record, SessionStore, StoreError};
     /// # use std::sync::Arc;
     /// # let now = session_core::Timestamp::from_millis(0);
     /// # let id = |n| SessionId::from_bytes([n; 16]);
@@ -88,7 +92,7 @@ impl MemoryStore {
     /// store.create(&record(1), now).await?;
     /// let refused = store.create(&record(2), now).await;
     /// assert!(matches!(refused, Err(StoreError::Full { capacity: 1 })));
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
@@ -104,7 +108,8 @@ impl MemoryStore {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// # use session_core::{Lifetime, MemoryStore, Record, SessionId, SessionStore};
+    /// # use session_core::{Lifetime, MemoryStore, SessionId};
+    /// # use session_core::store::{Record, SessionStore};
     /// # use std::sync::Arc;
     /// # let now = session_core::Timestamp::from_millis(0);
     /// # let id = |n| SessionId::from_bytes([n; 16]);
@@ -113,7 +118,7 @@ impl MemoryStore {
     /// assert!(store.is_empty());
     /// store.create(&record(1), now).await?;
     /// assert_eq!(store.len(), 1);
-    /// # Ok::<_, session_core::Error>(()) }).unwrap();
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
@@ -205,11 +210,11 @@ impl MemoryStore {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for MemoryStore {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    fn deadline(&self) -> Option<Duration> {
+    fn call_timeout(&self) -> Option<Duration> {
         Some(Duration::ZERO)
     }
 
@@ -218,7 +223,11 @@ impl SessionStore for MemoryStore {
         Durability::Durable
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(id) = key.id() else { return Ok(None) };
         let shard = self.shard(id);
         // An expired one too, so that the manager can report the expiry.
@@ -226,7 +235,7 @@ impl SessionStore for MemoryStore {
         Ok(record.or_else(|| Some(Arc::new(shard.ended(id, now)?.mark(id)))))
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         if !self.reserve() {
             self.sweep_full(now);
             if !self.reserve() {
@@ -251,12 +260,12 @@ impl SessionStore for MemoryStore {
         shard.created += 1;
         shard.records.insert(record.id, Arc::clone(record));
         self.principals.add(record);
-        Ok(Key::Id(record.id))
+        Ok(RecordKey::Id(record.id))
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -287,7 +296,7 @@ impl SessionStore for MemoryStore {
         }
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         if let Some(id) = key.id() {
             self.end(&mut self.shard(id), id, ended);
         }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use crate::config_error::ConfigError;
 use crate::record::Record;
-use crate::store::{Capability, SessionStore};
+use crate::store::{RecordLocation, SessionStore};
 
 /// Rounds after which an update gives up. A round is lost only to another call that got further,
 /// and no session moves twice.
@@ -39,7 +39,8 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// use session_core::{Directive, MemoryStore, MigratingStore, SessionManager};
+/// use session_core::{Directive, MemoryStore, SessionManager};
+/// use session_core::store::MigratingStore;
 /// use std::sync::Arc;
 ///
 /// let (old, new) = (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
@@ -55,7 +56,7 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 /// session.insert("paid", true)?;
 /// manager.commit(&session).await?;
 /// assert_eq!((old.len(), new.len()), (0, 1)); // moved with this write
-/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```
 ///
 /// # On a site of several nodes
@@ -82,9 +83,9 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 ///
 /// Creations need both, since an id must be taken in neither. `list` fails if one store is down.
 /// Deletions delete sessions in the store that is up, and then fail as
-/// [`StoreError::OutcomeUnknown`](crate::StoreError::OutcomeUnknown), because the other may hold
-/// more: call them again when both are up. `delete_one` succeeds if the session is in the store
-/// that is up.
+/// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), because the other may
+/// hold more: call them again when both are up. `delete_one` succeeds if the session is in the
+/// store that is up.
 ///
 /// # Contract
 ///
@@ -183,7 +184,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     ///
     /// [`ConfigError`] if one of the two keeps its records in the client.
     pub fn new(new: N, old: O) -> Result<Self, ConfigError> {
-        if new.capability() != Capability::Server || old.capability() != Capability::Server {
+        if new.location() != RecordLocation::Server || old.location() != RecordLocation::Server {
             return Err(ConfigError::new(
                 "sessions that are sealed into cookies cannot be moved; use a store that keeps \
                  them on the server on both sides",

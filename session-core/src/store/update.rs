@@ -32,7 +32,8 @@ pub struct Update<'a> {
 ///
 /// ```
 /// # use session_core::{Lifetime, SessionId, Timestamp};
-/// use session_core::{Changes, Limits, OwnedUpdate, Record, Update};
+/// use session_core::Limits;
+/// use session_core::store::{Changes, OwnedUpdate, Record, Update};
 /// use std::sync::Arc;
 ///
 /// # let (id, now) = (SessionId::from_bytes([0; 16]), Timestamp::from_millis(0));
@@ -105,7 +106,8 @@ impl Update<'_> {
     ///
     /// ```
     /// # use session_core::{Codec, Lifetime, SessionId, Timestamp};
-    /// use session_core::{Applied, Changes, Limits, Record, Update};
+    /// use session_core::Limits;
+    /// use session_core::store::{Applied, Changes, Record, Update};
     /// use std::sync::Arc;
     ///
     /// # let id = SessionId::from_bytes([0; 16]);
@@ -131,7 +133,7 @@ impl Update<'_> {
     ///
     /// let exact = Update { expected: Some(1), ..update };
     /// assert!(matches!(exact.apply_to(&other, now), Ok(Applied::Conflict)));
-    /// assert!(matches!(update.apply_to(&loaded, loaded.expires()), Ok(Applied::Gone)));
+    /// assert!(matches!(update.apply_to(&loaded, loaded.expires_at()), Ok(Applied::Gone)));
     /// ```
     ///
     /// # Errors

@@ -48,7 +48,7 @@ impl ManualClock {
 
     /// Moves the clock forward, and wakes every sleep that ends by then.
     pub fn advance(&self, by: Duration) {
-        self.move_to(|now| now.plus(by));
+        self.move_to(|now| now + by);
     }
 
     fn move_to(&self, then: impl FnOnce(Timestamp) -> Timestamp) {
@@ -94,13 +94,13 @@ impl Clock for Arc<ManualClock> {
         let mut state = self.lock();
         state.sleeps += 1;
         Box::pin(ManualSleep {
-            place: (state.now.plus(duration), state.sleeps),
+            place: (state.now + duration, state.sleeps),
             clock: Self::clone(self),
         })
     }
 
     fn pause(&self, duration: Duration) -> Sleep {
-        let (clock, until) = (Self::clone(self), self.now().plus(duration));
+        let (clock, until) = (Self::clone(self), self.now() + duration);
         let mut gave_way = false;
         Box::pin(std::future::poll_fn(move |context| {
             if std::mem::replace(&mut gave_way, true) {

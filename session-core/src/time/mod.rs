@@ -1,4 +1,4 @@
-//! Time as an argument: instants, clocks and deadlines.
+//! Time as an argument: instants, clocks and timeouts.
 //!
 //! Nothing else in the crate asks the operating system for the time, or waits. So a test with a
 //! `ManualClock` decides both.

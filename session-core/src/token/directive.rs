@@ -17,7 +17,7 @@ use std::time::Duration;
 ///     Directive::Forget => Some("__Host-id=; Path=/; Secure; Max-Age=0".to_owned()),
 /// };
 /// assert!(header.unwrap().ends_with("Path=/; Secure"));
-/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Directive {
@@ -41,7 +41,7 @@ pub enum Directive {
 /// assert_eq!(token.as_str().len(), 43);
 /// assert_eq!(token.max_age(), None); // until the browser closes
 /// assert!(!format!("{token:?}").contains(token.as_str()));
-/// # Ok::<_, session_core::Error>(()) }).unwrap();
+/// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientToken {

@@ -30,8 +30,8 @@ use crate::time::Timestamp;
 /// longer by as much.
 ///
 /// By default a manager does not rotate.
-/// [`ManagerBuilder::rotation`](crate::ManagerBuilder::rotation) turns it on, for any store except
-/// a sealed one.
+/// [`SessionManagerBuilder::rotation`](crate::SessionManagerBuilder::rotation) turns it on, for any
+/// store except a sealed one.
 ///
 /// # What happens to a request
 ///
@@ -64,9 +64,9 @@ use crate::time::Timestamp;
 /// accepted when the request arrived, and one with an unknown token that is opened 10 s or more
 /// after it arrived.
 ///
-/// With [keys](crate::ManagerBuilder::keys) the MAC of a token shows that it was issued, and in
-/// which epoch (modulo 4), for as long as the session lives. Without keys only the hashes that the
-/// record still holds can show it: those of the last `keep` superseded tokens, and of about the
+/// With [keys](crate::SessionManagerBuilder::keys) the MAC of a token shows that it was issued, and
+/// in which epoch (modulo 4), for as long as the session lives. Without keys only the hashes that
+/// the record still holds can show it: those of the last `keep` superseded tokens, and of about the
 /// last minute. An older token then looks like one that was never issued, so its theft does not
 /// show.
 ///
@@ -75,22 +75,17 @@ use crate::time::Timestamp;
 /// use std::time::Duration;
 ///
 /// let quick = Rotation::default();
-/// assert_eq!((quick.ttl, quick.overlap), (Duration::from_secs(5), Duration::from_secs(10)));
-/// assert_eq!(quick.keep, 3);
+/// assert_eq!((quick.ttl(), quick.overlap()), (Duration::from_secs(5), Duration::from_secs(10)));
+/// assert_eq!(quick.keep(), 3);
 ///
-/// let rotation = Rotation { ttl: Duration::from_secs(900), ..Rotation::default() };
+/// let rotation = Rotation::every(Duration::from_secs(900));
 /// assert!(SessionManager::builder(MemoryStore::new()).rotation(rotation).build().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// The age from which the newest token gets a successor. Default 5 s. [`Duration::MAX`] means
-    /// never.
-    pub ttl: Duration,
-    /// How many superseded tokens are accepted at most, 1 to 8. Default 3.
-    pub keep: usize,
-    /// For how long a superseded token is accepted, counted from the first request with its
-    /// successor. It is for requests that were under way. Default 10 s.
-    pub overlap: Duration,
+    pub(crate) ttl: Duration,
+    pub(crate) keep: usize,
+    pub(crate) overlap: Duration,
 }
 
 /// Each is one more token that a thief can use unseen. Requests under way that need more than these
@@ -117,12 +112,44 @@ impl Rotation {
         Self::every(Duration::from_secs(3600))
     }
 
-    const fn every(ttl: Duration) -> Self {
+    /// The newest token gets a successor at this age. The last 3 superseded ones are accepted for
+    /// 10 s. [`Duration::MAX`] means never.
+    pub const fn every(ttl: Duration) -> Self {
         Self {
             ttl,
             keep: 3,
             overlap: Duration::from_secs(10),
         }
+    }
+
+    /// The same with at most this many superseded tokens accepted, 1 to 8. Default: 3.
+    #[must_use]
+    pub const fn with_keep(mut self, tokens: usize) -> Self {
+        self.keep = tokens;
+        self
+    }
+
+    /// The same with superseded tokens accepted for this long, counted from the first request with
+    /// the successor. It is for requests that were under way. Default: 10 s; at most an hour.
+    #[must_use]
+    pub const fn with_overlap(mut self, overlap: Duration) -> Self {
+        self.overlap = overlap;
+        self
+    }
+
+    /// The age from which the newest token gets a successor.
+    pub const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// How many superseded tokens are accepted at most.
+    pub const fn keep(&self) -> usize {
+        self.keep
+    }
+
+    /// For how long a superseded token is accepted.
+    pub const fn overlap(&self) -> Duration {
+        self.overlap
     }
 
     /// Whether tokens are ever rotated.
@@ -160,11 +187,12 @@ impl Rotation {
     /// How long a client should keep its token: until the session expires if it is not used again,
     /// and one interval longer, because only the next rotation moves `Max-Age`.
     pub(crate) fn max_age(&self, record: &Record, now: Timestamp) -> Option<Duration> {
-        let lasts = record
-            .expires()
-            .plus(self.interval(record.lifetime).unwrap_or_default());
+        let lasts = record.expires_at() + self.interval(record.lifetime).unwrap_or_default();
         let ends = lasts.min(record.deadline);
-        record.lifetime.is_persistent().then(|| ends.since(now))
+        record
+            .lifetime
+            .is_persistent()
+            .then(|| ends.duration_since(now))
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {

@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use crate::crypto::{KeyRing, Purpose, decode_exact, random_bytes};
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::record::{EpochBits, SessionId};
 
 const PLAIN_CHARS: usize = 43;
@@ -30,7 +30,7 @@ const MAC_CHARS: usize = 22;
 pub(crate) struct Secret([u8; 16]);
 
 impl Secret {
-    pub(crate) fn random() -> Result<Self, Error> {
+    pub(crate) fn random() -> Result<Self, SessionError> {
         Ok(Self(random_bytes()?))
     }
 

@@ -9,10 +9,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_core::{
-    Applied, Capability, Changes, EndReason, Ended, Key, Listed, Record, SessionId, SessionStore,
-    StoreError, Timestamp, Update, Updated,
+use session_core::store::{
+    Applied, Changes, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated,
 };
+use session_core::{EndReason, Ended, SessionId, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::Fault;
@@ -64,14 +65,16 @@ impl MapStore {
         }
     }
 
-    fn name_of(&self, key: &Key) -> Option<String> {
+    fn name_of(&self, key: &RecordKey) -> Option<String> {
         match key {
-            Key::Id(id) => Some(self.name(*id)),
-            Key::Sealed { token, .. } if self.has(Fault::TrustsMalformedKeys) => {
+            RecordKey::Id(id) => Some(self.name(*id)),
+            RecordKey::Sealed { token, .. } if self.has(Fault::TrustsMalformedKeys) => {
                 Some(token.to_string())
             }
-            Key::Sealed { .. } if self.has(Fault::PanicsOnMalformedKeys) => panic!("not an id"),
-            Key::Sealed { .. } => None,
+            RecordKey::Sealed { .. } if self.has(Fault::PanicsOnMalformedKeys) => {
+                panic!("not an id")
+            }
+            RecordKey::Sealed { .. } => None,
         }
     }
 
@@ -111,7 +114,7 @@ impl MapStore {
                 })
             }
             Some(Fault::MarksStay) => {
-                Ended::new(ended.reason, ended.at.plus(Duration::from_secs(60))).mark(id)
+                Ended::new(ended.reason, ended.at + Duration::from_secs(60)).mark(id)
             }
             _ => ended.mark(id),
         };
@@ -158,11 +161,15 @@ impl MapStore {
 
 #[async_trait]
 impl SessionStore for MapStore {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(name) = self.name_of(key) else {
             return Ok(None);
         };
@@ -192,7 +199,7 @@ impl SessionStore for MapStore {
         Ok(found)
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         let name = self.name(record.id());
         let mut records = self.lock().await;
         let taken = records.get(&name).is_some_and(|taken| taken.is_live(now));
@@ -203,12 +210,12 @@ impl SessionStore for MapStore {
             records = self.gap(records).await;
         }
         records.insert(name, self.kept(record));
-        Ok(Key::Id(record.id()))
+        Ok(RecordKey::Id(record.id()))
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -243,14 +250,14 @@ impl SessionStore for MapStore {
                 self.put(records, name, &current, after).await;
                 let mut key = key.clone();
                 if let (Some(id), true) = (key.id(), self.has(Fault::HandsBackWrongKey)) {
-                    key = Key::Id(SessionId::from_bytes(id.as_bytes().map(|byte| !byte)));
+                    key = RecordKey::Id(SessionId::from_bytes(id.as_bytes().map(|byte| !byte)));
                 }
                 Ok(Updated::Saved { key, version })
             }
         }
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         let Some(name) = self.name_of(key) else {
             return Ok(());
         };
@@ -361,7 +368,7 @@ impl SessionStore for MapStore {
         let mut records = self.lock().await;
         let hour = Duration::from_secs(3600);
         let horizon = if self.has(Fault::SweepsEarly) {
-            now.plus(hour)
+            now + hour
         } else {
             now
         };

@@ -9,10 +9,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use async_trait::async_trait;
-use session_core::{
-    Capability, Ended, Key, Listed, MemoryStore, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated,
+use session_core::store::{
+    Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
 };
+use session_core::{Ended, MemoryStore, SessionId, Timestamp};
 use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce(&MemoryStore) + Send>;
@@ -47,16 +47,20 @@ impl RemoteStore {
 
 #[async_trait]
 impl SessionStore for RemoteStore {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         let key = key.clone();
         self.ask(move |store| block_on(store.load(&key, now))).await
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         let record = Arc::clone(record);
         self.ask(move |store| block_on(store.create(&record, now)))
             .await
@@ -64,7 +68,7 @@ impl SessionStore for RemoteStore {
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -87,7 +91,7 @@ impl SessionStore for RemoteStore {
         .await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         let key = key.clone();
         self.ask(move |store| block_on(store.delete(&key, ended)))
             .await

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use session_core::{
-    Applied, Capability, Changes, Ended, Key, LimitExceeded, Metadata, Record, SessionStore,
-    StoreError, Timestamp, Update, Updated,
+use session_core::store::{
+    Applied, Changes, Metadata, Record, RecordKey, RecordLocation, SessionStore, StoreError,
+    Update, Updated,
 };
+use session_core::{Ended, LimitExceeded, Timestamp};
 use sha2::{Digest, Sha256};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl SealedStore {
             .into()
     }
 
-    fn seal(&self, record: &Record) -> Result<Key, StoreError> {
+    fn seal(&self, record: &Record) -> Result<RecordKey, StoreError> {
         let mut bytes = record.encode();
         let mac = self.mac(record.scope(), &bytes);
         bytes.extend(mac);
@@ -63,14 +64,14 @@ impl SealedStore {
             }
             .into());
         }
-        Ok(Key::Sealed {
+        Ok(RecordKey::Sealed {
             scope: record.scope().into(),
             token: token.into(),
         })
     }
 
-    fn open(&self, key: &Key) -> Option<Record> {
-        let Key::Sealed { scope, token } = key else {
+    fn open(&self, key: &RecordKey) -> Option<Record> {
+        let RecordKey::Sealed { scope, token } = key else {
             return None;
         };
         let bytes = URL_SAFE_NO_PAD.decode(token.as_bytes()).ok()?;
@@ -82,14 +83,18 @@ impl SealedStore {
 
 #[async_trait]
 impl SessionStore for SealedStore {
-    fn capability(&self) -> Capability {
-        Capability::Client {
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Client {
             overhead: 32,
             cookies: 1,
         }
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         // An expired one too, so that its expiry can be told.
         let record = self.open(key).map(|record| {
             if record.is_live(now) || !self.has(SealFault::RevivesExpired) {
@@ -101,13 +106,13 @@ impl SessionStore for SealedStore {
         Ok(record.map(Arc::new))
     }
 
-    async fn create(&self, record: &Arc<Record>, _: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, _: Timestamp) -> Result<RecordKey, StoreError> {
         self.seal(record)
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -132,7 +137,7 @@ impl SessionStore for SealedStore {
         }
     }
 
-    async fn delete(&self, _: &Key, _: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, _: &RecordKey, _: Ended) -> Result<(), StoreError> {
         Ok(())
     }
 }

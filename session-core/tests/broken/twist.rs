@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use session_core::{
-    Applied, Changes, Codec, Limits, Metadata, Record, StoreError, Timestamp, Update, Value,
-};
+use session_core::store::{Applied, Changes, Metadata, Record, StoreError, Update, Value};
+use session_core::{Codec, Limits, Timestamp};
 
 use super::Fault;
 use super::map::{MapStore, Records};
@@ -20,7 +19,7 @@ impl MapStore {
                     record.id(),
                     record.scope(),
                     record.lifetime(),
-                    record.created(),
+                    record.created_at(),
                 );
                 Arc::new(
                     values(record).fold(bare, |bare, (key, value)| bare.with_value(key, value)),
@@ -52,12 +51,12 @@ impl MapStore {
     }
 
     pub(super) fn is_live(&self, record: &Record, now: Timestamp) -> bool {
-        let mut expires = record.expires();
+        let mut expires = record.expires_at();
         if self.has(Fault::NeverShortens) {
             let former = self.former.lock().unwrap();
             expires = former
                 .get(&self.name(record.id()))
-                .map_or(expires, |former| former.expires().max(expires));
+                .map_or(expires, |former| former.expires_at().max(expires));
         }
         now < expires
             || matches!(
@@ -83,11 +82,9 @@ impl MapStore {
         now: Timestamp,
     ) -> Result<Applied, StoreError> {
         let mut update = update;
-        let no_limits = Limits {
-            record_bytes: usize::MAX,
-            keys: usize::MAX,
-            ..Limits::default()
-        };
+        let no_limits = Limits::default()
+            .with_record_bytes(usize::MAX)
+            .with_keys(usize::MAX);
         if self.only_replaces {
             update.expected = update.expected.or(Some(update.base_version()));
         }
@@ -104,7 +101,7 @@ impl MapStore {
         }
         let former = self.has(Fault::NeverShortens) && self.is_live(current, now);
         let now = if former || self.has(Fault::UpdatesExpired) {
-            current.created()
+            current.created_at()
         } else {
             now
         };

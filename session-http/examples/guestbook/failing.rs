@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use session_core::{
-    Capability, Ended, Key, Record, SessionStore, StoreError, Timestamp, Update, Updated,
+use session_core::store::{
+    Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
 };
+use session_core::{Ended, Timestamp};
 
 /// Is always down.
 #[derive(Debug)]
@@ -16,23 +17,28 @@ fn down<T>() -> Result<T, StoreError> {
 
 #[async_trait::async_trait]
 impl SessionStore for FailingStore {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    async fn load(&self, _: &Key, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(&self, _: &RecordKey, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         down()
     }
 
-    async fn create(&self, _: &Arc<Record>, _: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, _: &Arc<Record>, _: Timestamp) -> Result<RecordKey, StoreError> {
         down()
     }
 
-    async fn update(&self, _: &Key, _: Update<'_>, _: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(
+        &self,
+        _: &RecordKey,
+        _: Update<'_>,
+        _: Timestamp,
+    ) -> Result<Updated, StoreError> {
         down()
     }
 
-    async fn delete(&self, _: &Key, _: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, _: &RecordKey, _: Ended) -> Result<(), StoreError> {
         down()
     }
 }

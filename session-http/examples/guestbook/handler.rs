@@ -77,7 +77,7 @@ async fn route(request: Request<Incoming>) -> Result<Page, Refusal> {
         }
         "/sign-out" if post => {
             let (session, _) = Form::read(request).await?;
-            session.sign_out()?;
+            session.destroy()?;
             Ok(page::see("/"))
         }
         "/" | "/ping" | "/session.json" | "/csrf" | "/sessions" => only("GET, HEAD"),
@@ -132,18 +132,20 @@ fn guestbook(session: &Session, viewed: Viewed) -> Result<Page, Refusal> {
     ))
 }
 
-fn count_visit(session: &Session) -> Result<u64, session_core::Error> {
+fn count_visit(session: &Session) -> Result<u64, session_core::SessionError> {
     match values::update(session, "visits", |visits: Option<u64>| {
         visits.unwrap_or(0).saturating_add(1)
     }) {
         // A cookie can be so full that not one more digit fits: the page with its button to clear
         // it comes all the same.
-        Err(session_core::Error::Limit(_)) => Ok(values::get(session, "visits")?.unwrap_or(0)),
+        Err(session_core::SessionError::Limit(_)) => {
+            Ok(values::get(session, "visits")?.unwrap_or(0))
+        }
         visits => visits,
     }
 }
 
-fn entries(session: &Session) -> Result<Vec<String>, session_core::Error> {
+fn entries(session: &Session) -> Result<Vec<String>, session_core::SessionError> {
     let entries = values::get(session, "entries")?.unwrap_or_default();
     Ok(newest(entries))
 }

@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use session_core::{
-    Durability, KeyError, KeyRing, Limits, MemoryStore, OnMaxSessions, OnReuse, Rotation,
-    SessionStore,
-};
+use session_core::store::{Durability, SessionStore};
+use session_core::{KeyError, KeyRing, Limits, MemoryStore, OnMaxSessions, OnReuse, Rotation};
+use session_http::SessionLayer;
 use session_http::cookie::CookieStore;
+use session_http::layer::SessionLayerBuilder;
 use session_http::mongo::MongoStore;
 use session_http::redis::RedisStore;
-use session_http::{LayerBuilder, SessionLayer};
 use tracing::warn;
 
 use crate::failing::FailingStore;
@@ -89,14 +88,14 @@ impl Options {
                 }
                 "--rotate" => {
                     let wrong = |_| format!("--rotate takes a number of seconds, not {value:?}");
-                    options.rotation.ttl = match value.parse().map_err(wrong)? {
+                    options.rotation = match value.parse().map_err(wrong)? {
                         0 => {
                             return Err(
                                 "--rotate 0 is too often; give it 1 or more, or leave it out"
                                     .into(),
                             );
                         }
-                        seconds => Duration::from_secs(seconds),
+                        seconds => Rotation::every(Duration::from_secs(seconds)),
                     };
                 }
                 _ => options.store = value,
@@ -111,7 +110,7 @@ impl Options {
         Ok(layer.map_err(|error| error.to_string())?)
     }
 
-    async fn builder(&self) -> Result<LayerBuilder, BoxError> {
+    async fn builder(&self) -> Result<SessionLayerBuilder, BoxError> {
         let keys = match KeyRing::from_env("SESSION_KEYS") {
             Ok(keys) => Some(keys),
             Err(KeyError::NoVariable(_)) => None,
@@ -151,10 +150,7 @@ impl Options {
         // may be among them, and then owners look like thieves. There it is only reported.
         let shows_theft = self.rotation.is_on() && store.durability() == Durability::Durable;
         // No session of this program comes near this; without it the limit is 1 MiB.
-        let limits = Limits {
-            record_bytes: LARGEST_SESSION,
-            ..Limits::default()
-        };
+        let limits = Limits::default().with_record_bytes(LARGEST_SESSION);
         let builder = SessionLayer::builder(store)
             .max_sessions(MOST_SESSIONS, OnMaxSessions::RevokeOldest)
             .manager(move |manager| manager.limits(limits));

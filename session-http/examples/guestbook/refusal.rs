@@ -32,10 +32,10 @@ impl From<session_http::Error> for Refusal {
     }
 }
 
-impl From<session_core::Error> for Refusal {
-    fn from(error: session_core::Error) -> Self {
+impl From<session_core::SessionError> for Refusal {
+    fn from(error: session_core::SessionError) -> Self {
         match error {
-            session_core::Error::Limit(limit) => {
+            session_core::SessionError::Limit(limit) => {
                 Self::text(StatusCode::PAYLOAD_TOO_LARGE, &limit.to_string())
             }
             error => {

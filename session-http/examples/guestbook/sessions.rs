@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderValue, VARY};
 use hyper::{HeaderMap, Request, StatusCode};
 use serde::Serialize;
-use session_core::{Error, Session, SessionId, SessionInfo};
+use session_core::{Session, SessionError, SessionId, SessionInfo};
 
 use crate::form::Form;
 use crate::page::{self, Page, escape};
@@ -88,7 +88,7 @@ pub(crate) async fn revoke(request: Request<Incoming>, id: &str) -> Result<Page,
     let absent = || Refusal::text(StatusCode::NOT_FOUND, "You have no such session.");
     let id: SessionId = id.parse().map_err(|_| absent())?;
     if session.id() == Some(id) {
-        session.sign_out()?;
+        session.destroy()?;
         return Ok(page::see("/"));
     }
     if !session.manager().end(&principal, id).await? {
@@ -114,7 +114,7 @@ fn signed_out(session: &Session, count: u64) -> Result<Page, Refusal> {
     };
     match session.flash("notice", notice) {
         // A session may be too full for a notice; what it says has happened all the same.
-        Ok(()) | Err(Error::Limit(_)) => Ok(page::see("/sessions")),
+        Ok(()) | Err(SessionError::Limit(_)) => Ok(page::see("/sessions")),
         Err(error) => Err(error.into()),
     }
 }

@@ -8,12 +8,15 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use session_core::{Error, Session};
+use session_core::{Session, SessionError};
 use tracing::warn;
 
 /// The value under `key`; none if there is none, or one of another type. That one stays in the
 /// session, so that the version that wrote it finds it if this deployment is taken back.
-pub(crate) fn get<T: DeserializeOwned>(session: &Session, key: &str) -> Result<Option<T>, Error> {
+pub(crate) fn get<T: DeserializeOwned>(
+    session: &Session,
+    key: &str,
+) -> Result<Option<T>, SessionError> {
     or_none(session.get(key))
 }
 
@@ -21,18 +24,18 @@ pub(crate) fn get<T: DeserializeOwned>(session: &Session, key: &str) -> Result<O
 pub(crate) fn flashed<T: DeserializeOwned>(
     session: &Session,
     key: &str,
-) -> Result<Option<T>, Error> {
+) -> Result<Option<T>, SessionError> {
     or_none(session.flashed(key))
 }
 
 /// `session.update`, which replaces a value of another type by what `f` makes of none.
-pub(crate) fn update<T, F>(session: &Session, key: &str, f: F) -> Result<T, Error>
+pub(crate) fn update<T, F>(session: &Session, key: &str, f: F) -> Result<T, SessionError>
 where
     T: Serialize + DeserializeOwned + 'static,
     F: Fn(Option<T>) -> T + Clone + Send + Sync + 'static,
 {
     match session.update(key, f.clone()) {
-        Err(error @ Error::Decode { .. }) => {
+        Err(error @ SessionError::Decode { .. }) => {
             warn!(%error, "a value of another version is replaced");
             session.remove(key);
             session.update(key, f)
@@ -41,9 +44,9 @@ where
     }
 }
 
-fn or_none<T>(value: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+fn or_none<T>(value: Result<Option<T>, SessionError>) -> Result<Option<T>, SessionError> {
     match value {
-        Err(error @ Error::Decode { .. }) => {
+        Err(error @ SessionError::Decode { .. }) => {
             // The text names the key and the type, and holds nothing of the value.
             warn!(%error, "a value of another version is taken for none");
             Ok(None)

@@ -4,29 +4,30 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
+use session_core::store::{RecordLocation, SessionStore};
 use session_core::{
-    Capability, Codec, ConfigError, KeyRing, Lifetime, ManagerBuilder, Observer, OnMaxSessions,
-    OnReuse, Rotation, SessionManager, SessionStore,
+    Codec, ConfigError, KeyRing, Lifetime, Observer, OnMaxSessions, OnReuse, Rotation,
+    SessionManager, SessionManagerBuilder,
 };
 
 use crate::error::DefaultResponse;
-use crate::layer::SessionLayer;
+use crate::layer::layer::SessionLayer;
 use crate::request::{CommitPolicy, Shared};
 use crate::transport::{CookieConfig, HeaderConfig, Transports};
 
 impl SessionLayer {
     /// A layer over `store` with the defaults: the cookie `__Host-id`, 2 hours idle, 14 days
-    /// absolute, JSON. Tokens carry no MAC; [`LayerBuilder::keys`] adds one.
+    /// absolute, JSON. Tokens carry no MAC; [`SessionLayerBuilder::keys`] adds one.
     pub fn new(store: impl SessionStore) -> Self {
-        let transports = Transports::new(None, None, store.capability());
+        let transports = Transports::new(None, None, store.location());
         let manager =
             SessionManager::for_transport(store, transports.name(), transports.max_token());
         assemble(manager, transports, Arc::new(commit_by_default))
     }
 
     /// A layer with settings of your own.
-    pub fn builder(store: impl SessionStore) -> LayerBuilder {
-        LayerBuilder::new(SessionManager::builder(store))
+    pub fn builder(store: impl SessionStore) -> SessionLayerBuilder {
+        SessionLayerBuilder::new(SessionManager::builder(store))
     }
 
     /// A layer over sessions that there are already: those of another layer, or of a manager of
@@ -36,7 +37,7 @@ impl SessionLayer {
     ///
     /// Put such layers side by side. Around one request they share one session, which the outermost
     /// one loads, commits and announces, by its own cookie or header. One layer can have
-    /// [both](LayerBuilder::header).
+    /// [both](SessionLayerBuilder::header).
     ///
     /// ```
     /// use http::{Request, Response};
@@ -60,8 +61,8 @@ impl SessionLayer {
     /// assert_eq!(pages.manager().sign_out_everywhere("user:42").await.unwrap(), 2);
     /// # });
     /// ```
-    pub fn over(manager: &SessionManager) -> LayerBuilder<SessionManager> {
-        LayerBuilder::new(manager.clone())
+    pub fn over(manager: &SessionManager) -> SessionLayerBuilder<SessionManager> {
+        SessionLayerBuilder::new(manager.clone())
     }
 }
 
@@ -70,7 +71,7 @@ impl SessionLayer {
 /// What [`SessionLayer::builder`] makes has the settings of its sessions too. What
 /// [`SessionLayer::over`] makes has only those of the layer: its sessions have their settings from
 /// the manager.
-pub struct LayerBuilder<M = ManagerBuilder> {
+pub struct SessionLayerBuilder<M = SessionManagerBuilder> {
     manager: M,
     cookie: Option<CookieConfig>,
     header: Option<HeaderConfig>,
@@ -78,7 +79,7 @@ pub struct LayerBuilder<M = ManagerBuilder> {
 }
 
 /// What every layer can set: how tokens travel, and when a session is saved.
-impl<M> LayerBuilder<M> {
+impl<M> SessionLayerBuilder<M> {
     fn new(manager: M) -> Self {
         Self {
             manager,
@@ -124,7 +125,7 @@ impl<M> LayerBuilder<M> {
     ///     .unwrap();
     /// let service = with_session(&both, async |_: Request<()>, session| {
     ///     session.insert("seen", true)?;
-    ///     Ok::<_, session_core::Error>(Response::new(()))
+    ///     Ok::<_, session_core::SessionError>(Response::new(()))
     /// });
     ///
     /// let response = service.clone().oneshot(Request::new(())).await.unwrap();
@@ -155,7 +156,7 @@ impl<M> LayerBuilder<M> {
 }
 
 /// What a layer over sessions of its own can set: those of the sessions as well.
-impl LayerBuilder {
+impl SessionLayerBuilder {
     /// Signs tokens, so that forged ones never reach the store, and so that theft shows
     /// ([`on_reuse`](Self::on_reuse)). With keys, the manager recognizes every rotated token that a
     /// client presents again, however old it is; without keys only the last few. CSRF tokens are
@@ -217,20 +218,23 @@ impl LayerBuilder {
         self.manager(|manager| manager.codec(codec))
     }
 
-    /// Any other setting of the manager: limits, deadlines, clock, scope.
+    /// Any other setting of the manager: limits, timeouts, clock, scope.
     ///
     /// ```
     /// use session_core::{Limits, MemoryStore};
     /// use session_http::SessionLayer;
     ///
-    /// let small = Limits { record_bytes: 10_000, ..Limits::default() };
+    /// let small = Limits::default().with_record_bytes(10_000);
     /// let layer = SessionLayer::builder(MemoryStore::new())
     ///     .manager(|manager| manager.limits(small))
     ///     .build();
     /// assert!(layer.is_ok());
     /// ```
     #[must_use]
-    pub fn manager(mut self, set: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Self {
+    pub fn manager(
+        mut self,
+        set: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+    ) -> Self {
         self.manager = set(self.manager);
         self
     }
@@ -241,7 +245,7 @@ impl LayerBuilder {
     ///
     /// [`ConfigError`] if settings contradict each other.
     pub fn build(self) -> Result<SessionLayer, ConfigError> {
-        let transports = Transports::new(self.cookie, self.header, self.manager.capability());
+        let transports = Transports::new(self.cookie, self.header, self.manager.location());
         transports.check()?;
         let (name, max_token) = (transports.name(), transports.max_token());
         let manager = self.manager.for_transport(name, max_token).build()?;
@@ -251,7 +255,7 @@ impl LayerBuilder {
 }
 
 /// A layer over sessions that there are already.
-impl LayerBuilder<SessionManager> {
+impl SessionLayerBuilder<SessionManager> {
     /// The layer.
     ///
     /// ```
@@ -275,12 +279,12 @@ impl LayerBuilder<SessionManager> {
     /// if they live longer than a cookie can, or if a sealed session may be larger than what the
     /// cookie or header can carry.
     pub fn build(self) -> Result<SessionLayer, ConfigError> {
-        let capability = self.manager.store().capability();
-        let transports = Transports::new(self.cookie, self.header, capability);
+        let location = self.manager.store().location();
+        let transports = Transports::new(self.cookie, self.header, location);
         transports.check()?;
         transports.check_lifetime(self.manager.lifetime())?;
         let (largest, fits) = (self.manager.max_token(), transports.max_token());
-        if matches!(capability, Capability::Client { .. }) && largest > fits {
+        if matches!(location, RecordLocation::Client { .. }) && largest > fits {
             return Err(ConfigError::new(format!(
                 "the manager makes sealed sessions of up to {largest} characters, and {:?} \
                  carries {fits}; build the manager with `max_token({fits})`",
@@ -306,9 +310,9 @@ fn assemble(
     }
 }
 
-impl<M: fmt::Debug> fmt::Debug for LayerBuilder<M> {
+impl<M: fmt::Debug> fmt::Debug for SessionLayerBuilder<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LayerBuilder")
+        f.debug_struct("SessionLayerBuilder")
             .field("manager", &self.manager)
             .field("cookie", &self.cookie)
             .field("header", &self.header)
@@ -322,7 +326,7 @@ impl<M: fmt::Debug> fmt::Debug for LayerBuilder<M> {
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
-/// use session_http::commit_by_default;
+/// use session_http::layer::commit_by_default;
 ///
 /// assert!(commit_by_default(StatusCode::NOT_FOUND, &HeaderMap::new()));
 /// assert!(!commit_by_default(StatusCode::BAD_GATEWAY, &HeaderMap::new()));

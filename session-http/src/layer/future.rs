@@ -14,7 +14,7 @@ use crate::error::{Error, HandedOn, OnError};
 use crate::request::{Announced, RequestGuard, Slot};
 
 pin_project! {
-    /// The response of a [`SessionService`](crate::SessionService).
+    /// The response of a [`SessionService`](crate::layer::SessionService).
     ///
     /// It runs the inner service, then commits its session, then hands the response on. For a
     /// request that did not ask for its session nothing is boxed.

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use session_core::Session;
 
 use crate::error::{DefaultResponse, OnError};
-use crate::layer::SessionLayer;
+use crate::layer::layer::SessionLayer;
 use crate::request::Slot;
 
 /// A service of one handler that is given the request and its session.
@@ -28,7 +28,7 @@ use crate::request::Slot;
 /// let layer = SessionLayer::new(MemoryStore::new());
 /// let service = with_session(&layer, async |_request: Request<()>, session| {
 ///     session.insert("seen", true)?;
-///     Ok::<_, session_core::Error>(Response::new(String::from("hello")))
+///     Ok::<_, session_core::SessionError>(Response::new(String::from("hello")))
 /// });
 /// let response = service.oneshot(Request::new(())).await.unwrap();
 /// assert!(response.headers().contains_key("set-cookie"));

@@ -1,4 +1,7 @@
-//! Wraps services with sessions.
+//! The layer's builder, its services and futures, and its error responses.
+//!
+//! An application that wraps a service names [`SessionLayer`](crate::SessionLayer) and nothing of
+//! this module, unless it writes down the type of a wrapped service, a policy or a builder.
 //!
 //! A request passes through here in this order:
 //!
@@ -18,12 +21,12 @@
 
 mod builder;
 mod future;
-mod handler;
-mod layer;
+pub(crate) mod handler;
+pub(crate) mod layer;
 mod service;
 
-pub use self::builder::{LayerBuilder, commit_by_default};
+pub use self::builder::{SessionLayerBuilder, commit_by_default};
 pub use self::future::ResponseFuture;
-pub use self::handler::{HandlerFuture, WithSession, with_session};
-pub use self::layer::SessionLayer;
+pub use self::handler::{HandlerFuture, WithSession};
 pub use self::service::SessionService;
+pub use crate::error::{DefaultResponse, OnError};

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 
 use crate::error::{DefaultResponse, Error, OnError};
-use crate::layer::{ResponseFuture, SessionLayer};
+use crate::layer::ResponseFuture;
+use crate::layer::layer::SessionLayer;
 use crate::request::{Install, Slot};
 
 /// A service whose requests have sessions; made by [`SessionLayer::layer`].

@@ -148,7 +148,7 @@ impl Slot {
     async fn session(&self) -> LoadResult {
         // A store that waits for nothing answers before another handler can ask. So its load is
         // neither shared nor boxed.
-        if self.layer().manager.store().deadline() == Some(Duration::ZERO) {
+        if self.layer().manager.store().call_timeout() == Some(Duration::ZERO) {
             self.load.try_at_once(|| self.arrival.open()).await;
         }
         let start = || {

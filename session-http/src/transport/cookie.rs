@@ -8,7 +8,8 @@ use std::iter;
 
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
-use session_core::{Capability, ClientToken, ConfigError, Lifetime};
+use session_core::store::RecordLocation;
+use session_core::{ClientToken, ConfigError, Lifetime};
 
 use crate::transport::CookieConfig;
 use crate::transport::grammar::{
@@ -38,9 +39,9 @@ enum Content {
 }
 
 impl CookieTransport {
-    pub(crate) fn new(config: CookieConfig, capability: Capability) -> Self {
-        let content = match capability {
-            Capability::Client { cookies, .. } => Content::Sealed {
+    pub(crate) fn new(config: CookieConfig, location: RecordLocation) -> Self {
+        let content = match location {
+            RecordLocation::Client { cookies, .. } => Content::Sealed {
                 max_pieces: cookies.clamp(1, MAX_PIECES),
             },
             _ => Content::Token,

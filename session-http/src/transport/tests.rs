@@ -3,7 +3,7 @@ use std::cell::Cell;
 
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
-use session_core::Capability;
+use session_core::store::RecordLocation;
 
 use crate::transport::CookieConfig;
 use crate::transport::cookie::CookieTransport;
@@ -20,11 +20,11 @@ fn token(length: usize) -> String {
 }
 
 fn transport(name: &str, cookies: usize) -> CookieTransport {
-    let capability = Capability::Client {
+    let location = RecordLocation::Client {
         overhead: 54,
         cookies,
     };
-    CookieTransport::new(CookieConfig::new(name), capability)
+    CookieTransport::new(CookieConfig::new(name), location)
 }
 
 fn header(text: &str) -> HeaderValue {

@@ -3,7 +3,8 @@
 use std::iter;
 
 use http::{HeaderMap, HeaderValue};
-use session_core::{Capability, ConfigError, Directive, Lifetime};
+use session_core::store::RecordLocation;
+use session_core::{ConfigError, Directive, Lifetime};
 
 use crate::transport::caching::forbid_storing;
 use crate::transport::transport::{TokenHeaders, Transport};
@@ -43,16 +44,16 @@ impl Transports {
     pub(crate) fn new(
         cookie: Option<CookieConfig>,
         header: Option<HeaderConfig>,
-        capability: Capability,
+        location: RecordLocation,
     ) -> Self {
         match (cookie, header) {
             (None, Some(header)) => Self::Header(header),
             (Some(cookie), Some(header)) => Self::Both {
-                cookie: CookieTransport::new(cookie, capability),
+                cookie: CookieTransport::new(cookie, location),
                 header,
             },
             (cookie, None) => {
-                Self::Cookie(CookieTransport::new(cookie.unwrap_or_default(), capability))
+                Self::Cookie(CookieTransport::new(cookie.unwrap_or_default(), location))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use http::{Request, Response};
-use session_core::{Error, Session};
+use session_core::{Session, SessionError};
 use session_http::{SessionExt, SessionLayer};
 
 use super::{BoxError, run, set_cookies, with_header};
@@ -20,8 +20,8 @@ impl Jar {
     pub(crate) async fn visit<T>(
         &mut self,
         layer: &SessionLayer,
-        handler: impl Fn(&Session) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        handler: impl Fn(&Session) -> Result<T, SessionError>,
+    ) -> Result<T, SessionError> {
         let pairs: Vec<_> = self
             .0
             .iter()
@@ -58,7 +58,11 @@ impl Jar {
         outcome.into_inner().unwrap().unwrap()
     }
 
-    pub(crate) async fn write(&mut self, layer: &SessionLayer, bytes: usize) -> Result<(), Error> {
+    pub(crate) async fn write(
+        &mut self,
+        layer: &SessionLayer,
+        bytes: usize,
+    ) -> Result<(), SessionError> {
         self.visit(layer, |session| session.insert("text", text(bytes)))
             .await
     }

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use http::header::SET_COOKIE;
 use http::{Request, Response, StatusCode};
 use session_core::{ManualClock, Session, Timestamp};
-use session_http::{LayerBuilder, OnError, SessionExt, SessionLayer};
+use session_http::layer::{OnError, SessionLayerBuilder};
+use session_http::{SessionExt, SessionLayer};
 use tower::{ServiceExt, service_fn};
 
 pub(crate) use jar::{Jar, text};
@@ -32,7 +33,7 @@ pub(crate) const UNKNOWN: &str = "oKGio6SlpqeoqaqrrK2urxAREhMUFRYXGBkaGxwdHh8";
 
 /// A layer with settings, over a store that counts, on a clock that stands still.
 pub(crate) fn layer_with(
-    set: impl FnOnce(LayerBuilder) -> LayerBuilder,
+    set: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder,
 ) -> (SessionLayer, Arc<TestStore>, Arc<ManualClock>) {
     let (store, clock) = (TestStore::new(), ManualClock::new(START));
     let builder =

@@ -4,10 +4,10 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use session_core::{
-    Capability, Durability, Ended, Key, MemoryStore, Record, SessionStore, StoreError, Timestamp,
-    Update, Updated,
+use session_core::store::{
+    Durability, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
 };
+use session_core::{Ended, MemoryStore, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -75,27 +75,31 @@ impl TestStore {
 
 #[async_trait]
 impl SessionStore for TestStore {
-    fn capability(&self) -> Capability {
-        self.inner.capability()
+    fn location(&self) -> RecordLocation {
+        self.inner.location()
     }
 
     fn durability(&self) -> Durability {
         self.inner.durability()
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         self.enter(Call::Load).await?;
         self.inner.load(key, now).await
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         self.enter(Call::Create).await?;
         self.inner.create(record, now).await
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -103,7 +107,7 @@ impl SessionStore for TestStore {
         self.inner.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.enter(Call::Delete).await?;
         self.inner.delete(key, ended).await
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use redis::{Cmd, Value};
-use session_core::{Record, Timestamp};
+use session_core::Timestamp;
+use session_core::store::Record;
 use tokio::time::Instant;
 
 use crate::connection::{Fault, Idempotency, Link};
@@ -44,7 +45,7 @@ impl Commands {
 
 /// Milliseconds for which the server keeps a record.
 pub(super) fn ttl(record: &Record, now: Timestamp) -> u64 {
-    millis(record.expires().since(now) + GRACE)
+    millis(record.expires_at().duration_since(now) + GRACE)
 }
 
 pub(super) fn millis(time: Duration) -> u64 {

@@ -1,7 +1,8 @@
 //! The commands on the index of a principal.
 
 use redis::{Cmd, FromRedisValue, Value as Reply, cmd};
-use session_core::{Record, SessionId, StoreError, Timestamp};
+use session_core::store::{Record, StoreError};
+use session_core::{SessionId, Timestamp};
 use tokio::time::{Duration, Instant};
 
 use super::commands::{Commands, millis};
@@ -60,7 +61,7 @@ impl Commands {
     ) -> Result<Growth, Fault> {
         let mut call = INDEX.on(&self.names.index(principal), 4, 80);
         call.arg(record.id().encode())
-            .arg(record.deadline().as_millis());
+            .arg(record.absolute_expiry().as_millis());
         call.arg(now.as_millis()).arg(millis(GRACE));
         match INDEX.run(&self.link, &call, until).await? {
             Reply::Int(1) => Ok(Growth::Grown),
@@ -78,7 +79,7 @@ impl Commands {
     ) -> Result<bool, Fault> {
         let mut call = CONFIRM.on(&self.names.index(principal), 2, 48);
         call.arg(record.id().encode())
-            .arg(record.deadline().as_millis());
+            .arg(record.absolute_expiry().as_millis());
         let kept = CONFIRM.run(&self.link, &call, until).await?;
         Ok(kept == Reply::Int(1))
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use redis::{Cmd, Value as Reply};
-use session_core::{Ended, Record, SessionId, StoreError, Timestamp};
+use session_core::store::{Record, StoreError};
+use session_core::{Ended, SessionId, Timestamp};
 use tokio::time::{Duration, Instant};
 
 use super::commands::{Commands, GRACE, millis, ttl};
@@ -87,7 +88,7 @@ impl Commands {
         if ended.at == Timestamp::default() {
             call.arg("");
         } else {
-            call.arg(mark.expires().as_millis());
+            call.arg(mark.expires_at().as_millis());
             call.arg(mark.lifetime().absolute().as_millis());
             self.layout.put_record(&mark, &mut call);
         }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use redis::{Cmd, Value as Reply};
-use session_core::{Limits, Metadata, Record, SessionId, StoreError, Timestamp, Update, Values};
+use session_core::store::{Metadata, Record, StoreError, Update, Values};
+use session_core::{Limits, SessionId, Timestamp};
 use tokio::time::{Duration, Instant};
 
 use super::commands::{Commands, GRACE, millis, ttl};
@@ -73,7 +74,7 @@ impl Commands {
         call.arg(probation.map_or_else(|| ttl(record, now), millis));
         put_optional(probation.map(|_| "indexed"), &mut call);
         put_principal(record.principal(), &mut call);
-        call.arg(record.deadline().as_millis());
+        call.arg(record.absolute_expiry().as_millis());
         match base {
             Some(base) if self.layout == Layout::Packed && only_version_moves(update, now) => {
                 put_beginning(record, base, &mut call);
@@ -105,7 +106,8 @@ impl Commands {
         let mut call = UPDATE.on(&self.names.session(id), arguments, size);
         call.arg(now.as_millis()).arg(update.epoch);
         put_optional(update.expected, &mut call);
-        call.arg(update.limits.record_bytes).arg(update.limits.keys);
+        call.arg(update.limits.record_bytes())
+            .arg(update.limits.keys());
         call.arg(millis(GRACE));
         let seen = match changes.metadata() {
             Metadata::Touched(seen) => Some(seen),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
-use session_core::StoreError;
+use session_core::store::StoreError;
 
 use super::connection::Topology;
 use super::redacted::RedactedError;

@@ -52,7 +52,7 @@
 //! - A command that was refused did nothing. If the refusal may pass (`TRYAGAIN`, `LOADING`, ..) it
 //!   is sent again.
 //! - A command whose answer was lost is sent again only if it is idempotent. A write is
-//!   [`OutcomeUnknown`](session_core::StoreError::OutcomeUnknown).
+//!   [`OutcomeUnknown`](session_core::store::StoreError::OutcomeUnknown).
 //! - A script that the server does not know is sent again with its code.
 //!
 //! # What holds what

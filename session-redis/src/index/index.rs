@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use session_core::{Listed, SessionId, StoreError, Timestamp};
+use session_core::store::{Listed, StoreError};
+use session_core::{SessionId, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

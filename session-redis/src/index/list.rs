@@ -1,6 +1,7 @@
 //! All sessions of a principal.
 
-use session_core::{Listed, StoreError, Timestamp};
+use session_core::Timestamp;
+use session_core::store::{Listed, StoreError};
 
 use super::index::Index;
 use super::pages::Pages;
@@ -32,7 +33,12 @@ impl Index {
                 }
             }
         }
-        listed.sort_by_key(|listed| (listed.record().map(|record| record.created()), listed.id()));
+        listed.sort_by_key(|listed| {
+            (
+                listed.record().map(|record| record.created_at()),
+                listed.id(),
+            )
+        });
         Ok(listed)
     }
 }

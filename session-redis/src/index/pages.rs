@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use session_core::{SessionId, StoreError};
+use session_core::SessionId;
+use session_core::store::StoreError;
 
 use super::index::Index;
 use crate::commands::{Entry, RawEntry, session_entries};

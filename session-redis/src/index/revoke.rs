@@ -1,6 +1,7 @@
 //! Ending one session of a principal, or all of them.
 
-use session_core::{Ended, SessionId, StoreError};
+use session_core::store::StoreError;
+use session_core::{Ended, SessionId};
 
 use super::index::Index;
 use super::pages::Pages;

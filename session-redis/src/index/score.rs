@@ -1,6 +1,7 @@
 //! What the score of an entry says.
 
-use session_core::{StoreError, Timestamp};
+use session_core::Timestamp;
+use session_core::store::StoreError;
 
 use crate::commands::{Entry, Repair};
 

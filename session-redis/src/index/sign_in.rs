@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{
-    EndReason, Ended, Key, OwnedUpdate, Record, SessionId, StoreError, Timestamp, Updated,
-};
+use session_core::store::{OwnedUpdate, Record, RecordKey, StoreError, Updated};
+use session_core::{EndReason, Ended, SessionId, Timestamp};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::index::Index;
@@ -36,7 +35,7 @@ impl Index {
         self,
         record: Arc<Record>,
         now: Timestamp,
-    ) -> Result<Key, StoreError> {
+    ) -> Result<RecordKey, StoreError> {
         finish(self.until, async move {
             let growth = self.add(&record, now).await?;
             let probation = Some(self.probation());
@@ -48,7 +47,7 @@ impl Index {
                 self.tidy(&record, now).await;
             }
             match confirmation {
-                Confirmation::Kept => Ok(Key::Id(record.id())),
+                Confirmation::Kept => Ok(RecordKey::Id(record.id())),
                 Confirmation::Ended => Err(StoreError::Unavailable(Arc::new(Reason::Revoked))),
             }
         })
@@ -89,7 +88,7 @@ impl Index {
             }
             Ok(match confirmation {
                 Confirmation::Kept => Updated::Saved {
-                    key: Key::Id(id),
+                    key: RecordKey::Id(id),
                     version,
                 },
                 Confirmation::Ended => Updated::Gone,

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use redis::{Cmd, RedisFuture, Value};
-use session_core::{Lifetime, Record, SessionId, Timestamp};
+use session_core::store::Record;
+use session_core::{Lifetime, SessionId, Timestamp};
 
 use super::Index;
 use super::pages::Pages;

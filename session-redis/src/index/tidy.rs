@@ -5,7 +5,8 @@
 //! looks at more than one, to mark or to remove it. So the entries without a session stay few,
 //! whatever the lifetimes are, and whether or not anybody ever lists them.
 
-use session_core::{Record, SessionId, StoreError, Timestamp};
+use session_core::store::{Record, StoreError};
+use session_core::{SessionId, Timestamp};
 use tokio::time::Instant;
 
 use super::index::Index;
@@ -35,7 +36,7 @@ impl Place {
     fn draw(drawn: u64, record: &Record, now: Timestamp) -> Self {
         let place = |scores, skip| Self { scores, skip };
         let idle = u64::try_from(record.lifetime().idle().as_millis()).unwrap_or(u64::MAX);
-        let old = record.deadline().as_millis().saturating_sub(idle);
+        let old = record.absolute_expiry().as_millis().saturating_sub(idle);
         let deadlines = |from: u64| [from.min(old).to_string(), old.to_string()];
         let number = drawn >> 3;
         match drawn % 8 {
@@ -108,7 +109,7 @@ mod tests {
             Lifetime::default(),
             now,
         );
-        let old = record.deadline().as_millis() - 2 * 3600 * 1000;
+        let old = record.absolute_expiry().as_millis() - 2 * 3600 * 1000;
         for drawn in (0..100_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
             let place = Place::draw(drawn, &record, now);
             let to: f64 = place.scores[1]

@@ -1,6 +1,6 @@
 //! What is wrong with what is stored.
 
-use session_core::StoreError;
+use session_core::store::StoreError;
 
 /// An answer that no server gives to what was asked.
 pub(crate) fn unexpected() -> StoreError {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use redis::{Cmd, RedisWrite, ToRedisArgs, Value as Reply};
-use session_core::{
-    ByteString, Codec, FormatError, Record, SessionId, StoreError, Timestamp, Value, Values,
-};
+use session_core::store::{ByteString, FormatError, Record, StoreError, Value, Values};
+use session_core::{Codec, SessionId, Timestamp};
 
 use super::arguments::{Parts, put_written};
 use super::corrupt::{contradiction, damaged, unexpected};
@@ -48,7 +47,7 @@ impl Summary<'_> {
     fn write(&self, text: &mut dyn Write) -> std::io::Result<()> {
         match self {
             Self::Head(record) => {
-                let (epoch, deadline) = (record.epoch(), record.deadline().as_millis());
+                let (epoch, deadline) = (record.epoch(), record.absolute_expiry().as_millis());
                 let idle = record.lifetime().idle().as_millis();
                 let size = record.limited_size() - size_of(record.values());
                 write!(text, "{epoch} {deadline} {idle} {size}")
@@ -213,7 +212,7 @@ impl RawFields {
         let [epoch, deadline, idle, _size] = all_numbers(&head)?;
         let summary = (
             record.epoch(),
-            record.deadline().as_millis(),
+            record.absolute_expiry().as_millis(),
             record.lifetime().idle().as_millis(),
         );
         let owned = record.principal().map(str::as_bytes) == self.principal.as_deref();

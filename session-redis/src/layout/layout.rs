@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use redis::{Cmd, Value as Reply};
-use session_core::{Record, SessionId, StoreError};
+use session_core::SessionId;
+use session_core::store::{Record, StoreError};
 
 use super::{fields, packed};
 

@@ -1,7 +1,7 @@
 //! How a session is stored: the names of keys, and a record as a hash or as one text.
 //!
-//! Everything in this folder is a pure function between a [`Record`](session_core::Record) and
-//! arguments or answers of the server. `docs/manual.md` shows both layouts as `redis-cli` does.
+//! Everything in this folder is a pure function between a [`Record`](session_core::store::Record)
+//! and arguments or answers of the server. `docs/manual.md` shows both layouts as `redis-cli` does.
 //!
 //! - **What the server decides by is two short texts** (`s` and `h`, or the line of a packed
 //!   session). They repeat what the metadata says, because the server does not decode the metadata.

@@ -1,6 +1,6 @@
 //! Numbers as the scripts write, read and compare them: decimal, with one spelling each.
 
-use session_core::StoreError;
+use session_core::store::StoreError;
 
 use super::corrupt::damaged;
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use redis::{Cmd, RedisWrite, ToRedisArgs};
-use session_core::{Record, SessionId, StoreError};
+use session_core::SessionId;
+use session_core::store::{Record, StoreError};
 
 use super::arguments::put_written;
 use super::corrupt::{contradiction, damaged};
@@ -58,7 +59,7 @@ impl Text<'_> {
             }
             Self::Beginning(record, version) => {
                 let seen = record.last_seen().as_millis();
-                let (epoch, deadline) = (record.epoch(), record.deadline().as_millis());
+                let (epoch, deadline) = (record.epoch(), record.absolute_expiry().as_millis());
                 let idle = record.lifetime().idle().as_millis();
                 write!(text, "0 {version} {seen} {epoch} {deadline} {idle} ")?;
                 match record.principal() {
@@ -92,7 +93,7 @@ pub(super) fn read_record(id: SessionId, text: &Bytes) -> Result<Arc<Record>, St
         record.version(),
         record.last_seen().as_millis(),
         record.epoch(),
-        record.deadline().as_millis(),
+        record.absolute_expiry().as_millis(),
         record.lifetime().idle().as_millis(),
     );
     let owned = record.principal().map(str::as_bytes) == principal;

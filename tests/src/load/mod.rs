@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use session_core::{Deadlines, SessionManager, SessionStore};
+use session_core::store::SessionStore;
+use session_core::{SessionManager, Timeouts};
 use tokio::task::JoinHandle;
 
 pub use self::report::Report;
@@ -29,16 +30,12 @@ impl Load {
     /// Writers, each of which counts in a session of its own, and as many readers of these. Returns
     /// when each session is there.
     pub async fn start(store: impl SessionStore, writers: usize) -> Self {
-        Self::start_with(store, writers, Deadlines::default()).await
+        Self::start_with(store, writers, Timeouts::default()).await
     }
 
-    /// The same, with deadlines of the manager's.
-    pub async fn start_with(
-        store: impl SessionStore,
-        writers: usize,
-        deadlines: Deadlines,
-    ) -> Self {
-        let load = Self::begin(store, writers, deadlines);
+    /// The same, with timeouts of the manager's.
+    pub async fn start_with(store: impl SessionStore, writers: usize, timeouts: Timeouts) -> Self {
+        let load = Self::begin(store, writers, timeouts);
         load.until(
             "each writer has written",
             Duration::from_secs(20),
@@ -49,11 +46,11 @@ impl Load {
     }
 
     /// The same, while nothing may be there yet.
-    pub fn begin(store: impl SessionStore, writers: usize, deadlines: Deadlines) -> Self {
+    pub fn begin(store: impl SessionStore, writers: usize, timeouts: Timeouts) -> Self {
         let store: Arc<dyn SessionStore> = Arc::new(store);
         let store = Arc::new(TimedStore::new(store));
         let manager = SessionManager::builder(Arc::clone(&store))
-            .deadlines(deadlines)
+            .timeouts(timeouts)
             .build()
             .unwrap();
         let stop = Arc::new(AtomicBool::new(false));

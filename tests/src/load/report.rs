@@ -13,9 +13,9 @@ const WELL: Duration = Duration::from_millis(200);
 pub struct Report {
     /// Calls of the store.
     pub calls: usize,
-    /// Those that said [`Unavailable`](session_core::StoreError::Unavailable).
+    /// Those that said [`Unavailable`](session_core::store::StoreError::Unavailable).
     pub unavailable: usize,
-    /// Those that said [`OutcomeUnknown`](session_core::StoreError::OutcomeUnknown).
+    /// Those that said [`OutcomeUnknown`](session_core::store::StoreError::OutcomeUnknown).
     pub unknown: usize,
     /// Those whose caller was not patient enough.
     pub dropped: usize,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use session_core::StoreError;
+use session_core::store::StoreError;
 
 use crate::{Around, Call as Kind, Hook};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use session_core::{Error, SessionManager, StoreError};
+use session_core::store::StoreError;
+use session_core::{SessionError, SessionManager};
 
 use crate::token_of;
 
@@ -55,14 +56,14 @@ impl Writer {
                 }
             }
             // That a session has gone shows when it is opened again.
-            Err(Error::Store(StoreError::Unavailable(_)) | Error::Gone) => {}
-            Err(Error::Store(StoreError::OutcomeUnknown(_))) => self.tally.unknown += 1,
+            Err(SessionError::Store(StoreError::Unavailable(_)) | SessionError::Gone) => {}
+            Err(SessionError::Store(StoreError::OutcomeUnknown(_))) => self.tally.unknown += 1,
             Err(other) => panic!("a request failed as none should: {other:?}"),
         }
         Self::pause().await;
     }
 
-    async fn request(&mut self) -> Result<(), Error> {
+    async fn request(&mut self) -> Result<(), SessionError> {
         let token = self.token.as_deref();
         let session = self.manager.open(token.as_slice()).await?;
         if session.is_new() {

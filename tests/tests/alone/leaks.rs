@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_cookie::CookieStore;
+use session_core::store::{
+    Changes, Metadata, Purpose, Record, RecordKey, SessionStore, StoreError, Update,
+};
 use session_core::{
-    Changes, ClientToken, Codec, Deadlines, Directive, Error, Key, KeyError, KeyRing, Lifetime,
-    Limits, ManagerBuilder, Metadata, OnCorrupt, OnReuse, Purpose, Record, Rotation, SessionId,
-    SessionManager, SessionStore, StoreError, Timestamp, Update,
+    ClientToken, Codec, Directive, KeyError, KeyRing, Lifetime, Limits, OnCorrupt, OnReuse,
+    Rotation, SessionError, SessionId, SessionManager, SessionManagerBuilder, Timeouts, Timestamp,
 };
 use session_tests::{
     Backend, Call, Fault, FaultStore, Sim, TimelessStore, anonymous, open, token_of,
@@ -123,7 +125,7 @@ fn keys() -> KeyRing {
     KeyRing::new(KEY).unwrap()
 }
 
-fn builder(store: impl SessionStore, sealed: bool) -> ManagerBuilder {
+fn builder(store: impl SessionStore, sealed: bool) -> SessionManagerBuilder {
     let builder = SessionManager::builder(store);
     if sealed {
         builder
@@ -421,8 +423,8 @@ fn no_public_type_shows_a_secret() {
     page.display(&value.decode::<u64>().unwrap_err());
     page.debug(&id);
     page.debug(&id.short());
-    page.debug(&Key::Id(id));
-    page.debug(&Key::Sealed {
+    page.debug(&RecordKey::Id(id));
+    page.debug(&RecordKey::Sealed {
         scope: "scope".into(),
         token: VALUE.into(),
     });
@@ -456,18 +458,18 @@ fn no_public_type_shows_a_secret() {
     page.error(&"not an id: XFULLIDX".parse::<SessionId>().unwrap_err());
     page.error(&Record::decode(VALUE.as_bytes().to_vec()).unwrap_err());
     for error in [
-        Error::Gone,
-        Error::Contended,
-        Error::Detached,
-        Error::Random,
-        Error::Store(StoreError::IdTaken),
-        Error::Store(StoreError::Full { capacity: 1 }),
-        Error::Store(StoreError::Unsupported("that")),
-        Error::Store(StoreError::corrupt(Record::decode(vec![1, 2]).unwrap_err())),
+        SessionError::Gone,
+        SessionError::Contended,
+        SessionError::Detached,
+        SessionError::Random,
+        SessionError::Store(StoreError::IdTaken),
+        SessionError::Store(StoreError::Full { capacity: 1 }),
+        SessionError::Store(StoreError::Unsupported("that")),
+        SessionError::Store(StoreError::corrupt(Record::decode(vec![1, 2]).unwrap_err())),
     ] {
         page.error(&error);
     }
-    page.debug(&(Deadlines::default(), OnCorrupt::Refuse, limits));
+    page.debug(&(Timeouts::default(), OnCorrupt::Refuse, limits));
     page.debug(&Backend::Memory.store());
     page.debug(&CookieStore::signed(keys()));
     let manager = SessionManager::builder(Backend::Memory.store())

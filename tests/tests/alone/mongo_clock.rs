@@ -49,7 +49,7 @@ async fn skewed(upstream: SocketAddr, millis: i64) -> SocketAddr {
 }
 
 fn builder(address: SocketAddr) -> MongoStoreBuilder {
-    MongoStore::builder(format!("mongodb://{address}/")).deadline(Duration::from_secs(20))
+    MongoStore::builder(format!("mongodb://{address}/")).call_timeout(Duration::from_secs(20))
 }
 
 #[derive(Clone, Default)]

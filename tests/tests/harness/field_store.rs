@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use session_core::conformance::check;
-use session_core::{
-    Applied, Changes, Codec, Key, Lifetime, LimitExceeded, Limits, Metadata, Record, SessionId,
-    SessionStore, StoreError, Timestamp, Update, Updated, Value,
+use session_core::store::conformance::check;
+use session_core::store::{
+    Applied, Changes, Metadata, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
 };
+use session_core::{Codec, Lifetime, LimitExceeded, Limits, SessionId, Timestamp};
 use session_tests::{FieldStore, Rng};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -58,11 +58,7 @@ fn any_merge_comes_to_what_it_makes_of_the_whole_record() {
                     changes =
                         changes.with_metadata(Metadata::Touched(Timestamp::from_millis(seen)));
                 }
-                let limits = Limits {
-                    record_bytes: 230,
-                    keys: 3,
-                    ..Limits::default()
-                };
+                let limits = Limits::default().with_record_bytes(230).with_keys(3);
                 // Made from the record as it was created: stale, but for the first.
                 let record = Arc::new(changes.apply(&first).with_version(1_000));
                 let update = Update {
@@ -95,16 +91,13 @@ fn any_merge_comes_to_what_it_makes_of_the_whole_record() {
 #[test]
 fn what_is_larger_than_the_limits_may_stay_and_shrink() {
     let store = FieldStore::new();
-    let limits = Limits {
-        keys: 1,
-        ..Limits::default()
-    };
+    let limits = Limits::default().with_keys(1);
     let run = async {
         let record = ["a", "b", "c"]
             .iter()
             .fold(sample(), |record, key| record.with_value(*key, value(40)));
         let record = Arc::new(record);
-        let key: Key = store.create(&record, NOW).await.unwrap();
+        let key: RecordKey = store.create(&record, NOW).await.unwrap();
         let update = |changes: Changes| {
             let record = Arc::new(changes.apply(&record));
             let (store, key, limits) = (&store, &key, &limits);

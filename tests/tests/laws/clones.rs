@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use session_core::store::{
+    Changes, FormatError, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated, async_trait,
+};
 use session_core::{
-    Capability, Changes, Deadlines, Directive, Ended, Error, FormatError, Key, KeyRing, Lifetime,
-    Limits, ManualClock, MemoryStore, OnCorrupt, Record, Session, SessionId, SessionManager,
-    SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
+    Directive, Ended, KeyRing, Lifetime, Limits, ManualClock, MemoryStore, OnCorrupt, Session,
+    SessionError, SessionId, SessionManager, Timeouts, Timestamp,
 };
 use session_tests::story::clock;
 use session_tests::{
@@ -110,7 +113,7 @@ fn a_save_while_the_commit_confirms_waits_and_is_detached() {
 
     assert_eq!(poll(&mut commit).unwrap().unwrap(), Directive::Nothing);
     let saved = poll(&mut save).unwrap();
-    assert!(matches!(saved, Err(Error::Detached)), "{saved:?}");
+    assert!(matches!(saved, Err(SessionError::Detached)), "{saved:?}");
     assert_eq!(stage.counted.take().creates, 0);
     assert!(stage.records.is_empty(), "nothing is orphaned");
 }
@@ -127,15 +130,15 @@ fn a_suspended_save_does_not_hang_the_commit() {
     assert!(poll(&mut save).is_none());
 
     // It lives on, as in the body of a response, and nobody polls it.
-    let deadlines = Deadlines::default();
+    let timeouts = Timeouts::default();
     let mut commit = Box::pin(stage.manager.commit(&session));
     assert!(poll(&mut commit).is_none());
-    stage.clock.advance(deadlines.commit);
+    stage.clock.advance(timeouts.commit());
     let error = poll(&mut commit).unwrap().unwrap_err();
-    assert!(matches!(error, Error::Contended), "{error:?}");
+    assert!(matches!(error, SessionError::Contended), "{error:?}");
     let mut abort = Box::pin(stage.manager.abort(&session));
     assert!(poll(&mut abort).is_none());
-    stage.clock.advance(deadlines.call);
+    stage.clock.advance(timeouts.call());
     assert_eq!(poll(&mut abort).unwrap(), Directive::Nothing);
 
     assert_eq!(stage.counted.take().updates, 1, "only the one that hangs");
@@ -167,8 +170,8 @@ fn after_an_unknown_outcome_nothing_is_sent_again_and_the_commit_fails_with_it()
     }
 }
 
-fn is_unknown(error: &Error) -> bool {
-    matches!(error, Error::Store(StoreError::OutcomeUnknown(_)))
+fn is_unknown(error: &SessionError) -> bool {
+    matches!(error, SessionError::Store(StoreError::OutcomeUnknown(_)))
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn what_could_not_be_saved_stays_pending_and_the_commit_tries_once_more() {
     stage.faults.plan(Call::Update, Fault::Unavailable);
     let add = |n: Option<u64>| n.unwrap_or(0) + 1;
     let error = now(session.update_now("n", add)).unwrap_err();
-    let unavailable = matches!(error, Error::Store(StoreError::Unavailable(_)));
+    let unavailable = matches!(error, SessionError::Store(StoreError::Unavailable(_)));
     assert!(unavailable, "{error:?}");
 
     stage.counted.take();
@@ -212,7 +215,7 @@ fn close_leaves_a_session_with_pending_work_open() {
             manager.close(&session),
             "{backend:?}: there is nothing to do"
         );
-        assert!(matches!(session.destroy(), Err(Error::Detached)));
+        assert!(matches!(session.destroy(), Err(SessionError::Detached)));
     }
 }
 
@@ -226,10 +229,7 @@ fn lowered_limits_break_no_session_that_is_larger() {
         let names: Vec<_> = (0..10).map(|n| n.to_string()).collect();
         let token = now(create(&before, names.iter().map(|name| (name.as_str(), 1))));
 
-        let fewer = Limits {
-            keys: 5,
-            ..Limits::default()
-        };
+        let fewer = Limits::default().with_keys(5);
         let manager = builder().limits(fewer).build().unwrap();
         // It may be read, and touched.
         clock.advance(Duration::from_secs(61));
@@ -239,7 +239,10 @@ fn lowered_limits_break_no_session_that_is_larger() {
         // It may shrink, and not grow.
         let session = now(open(&manager, &token));
         assert!(session.remove("9"));
-        assert!(matches!(session.insert("new", 1), Err(Error::Limit(_))));
+        assert!(matches!(
+            session.insert("new", 1),
+            Err(SessionError::Limit(_))
+        ));
         now(manager.commit(&session)).unwrap();
         assert_eq!(now(open(&manager, &token)).len(), 9, "{backend:?}");
     }
@@ -251,10 +254,7 @@ fn what_is_larger_than_lowered_limits_can_still_be_changed_and_shrink() {
         let store = backend.store();
         let before = SessionManager::new(Arc::clone(&store));
         let token = now(create(&before, [("a", 10), ("b", 10), ("c", 10)]));
-        let fewer = Limits {
-            keys: 1,
-            ..Limits::default()
-        };
+        let fewer = Limits::default().with_keys(1);
         let builder = SessionManager::builder(Arc::clone(&store)).limits(fewer);
         let manager = builder.build().unwrap();
         let session = now(open(&manager, &token));
@@ -263,7 +263,10 @@ fn what_is_larger_than_lowered_limits_can_still_be_changed_and_shrink() {
         session.insert("b", 1).unwrap();
         assert!(session.remove("c"));
         session.insert("d", 1).unwrap();
-        assert!(matches!(session.insert("e", 1), Err(Error::Limit(_))));
+        assert!(matches!(
+            session.insert("e", 1),
+            Err(SessionError::Limit(_))
+        ));
         now(manager.commit(&session)).unwrap();
         let session = now(open(&manager, &token));
         assert_eq!(session.keys(), ["a", "b", "d"], "{backend:?}");
@@ -274,10 +277,7 @@ fn what_is_larger_than_lowered_limits_can_still_be_changed_and_shrink() {
 #[test]
 fn a_full_session_can_still_renew_its_token() {
     for backend in Backend::SERVER {
-        let limits = Limits {
-            record_bytes: 1_000,
-            ..Limits::default()
-        };
+        let limits = Limits::default().with_record_bytes(1_000);
         let builder = SessionManager::builder(backend.store()).limits(limits);
         let manager = builder.build().unwrap();
         let session = now(anonymous(&manager));
@@ -356,15 +356,15 @@ fn who_fails_to_sign_in_as_another_leaves_the_session() {
 
 #[test]
 fn a_sign_in_as_another_that_does_not_fit_leaves_the_session() {
-    let limits = Limits {
-        record_bytes: 300,
-        ..Limits::default()
-    };
+    let limits = Limits::default().with_record_bytes(300);
     let manager = SessionManager::builder(MemoryStore::new()).limits(limits);
     let manager = manager.build().unwrap();
     let session = now(open(&manager, &of_alice(&manager)));
     let refused = session.sign_in(&"b".repeat(200));
-    assert!(matches!(refused, Err(Error::Limit(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SessionError::Limit(_))),
+        "{refused:?}"
+    );
     assert_eq!(session.principal().as_deref(), Some("alice"));
     assert!(!session.is_new());
 }
@@ -447,11 +447,15 @@ struct MixedUpStore(MemoryStore);
 
 #[async_trait]
 impl SessionStore for MixedUpStore {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         let Some(record) = self.0.load(key, now).await? else {
             return Ok(None);
         };
@@ -465,20 +469,20 @@ impl SessionStore for MixedUpStore {
         Ok(Some(Arc::new(Record::decode(bytes)?)))
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         self.0.create(record, now).await
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.0.update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.0.delete(key, ended).await
     }
 }
@@ -498,7 +502,7 @@ fn the_record_of_another_id_is_corrupt() {
                 assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Nothing);
             }
             OnCorrupt::Refuse => {
-                let corrupt = matches!(opened, Err(Error::Store(StoreError::Corrupt(_))));
+                let corrupt = matches!(opened, Err(SessionError::Store(StoreError::Corrupt(_))));
                 assert!(corrupt, "{opened:?}");
             }
         }
@@ -513,7 +517,7 @@ fn a_token_is_not_told_of_a_session_that_has_ended_since_its_save() {
     let session = now(manager.open(&[])).unwrap();
     session.insert("a", 1).unwrap();
     now(session.save()).unwrap();
-    now(store.delete(&Key::Id(session.id().unwrap()), Ended::default())).unwrap();
+    now(store.delete(&RecordKey::Id(session.id().unwrap()), Ended::default())).unwrap();
     assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Nothing);
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    Clock, Deadlines, Error, Event, EventKind, ManualClock, MemoryStore, SessionManager, Sleep,
-    Timestamp,
+    Clock, Event, EventKind, ManualClock, MemoryStore, SessionError, SessionManager, Sleep,
+    Timeouts, Timestamp,
 };
 use session_tests::{Backend, Call, Fault, FaultStore, Sim, SlowStore, create, numbers, open};
 
@@ -67,7 +67,7 @@ fn waits(crowd: &Crowd) -> Vec<Duration> {
                     .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
                     .unwrap();
                 manager.commit(&session).await.unwrap();
-                waits.borrow_mut().push(clock.now().since(begun));
+                waits.borrow_mut().push(clock.now().duration_since(begun));
             }
         });
     }
@@ -130,8 +130,8 @@ fn newcomers_overtake_nobody_that_waits() {
 type Told = Arc<Mutex<Vec<(u64, Duration)>>>;
 
 fn contended(store: Arc<FaultStore<MemoryStore>>, clock: impl Clock) -> (SessionManager, Told) {
-    let (told, deadlines) = (Told::default(), Deadlines::default());
-    assert_eq!(deadlines.commit, Duration::from_secs(10));
+    let (told, timeouts) = (Told::default(), Timeouts::default());
+    assert_eq!(timeouts.commit(), Duration::from_secs(10));
     let notes = Arc::clone(&told);
     let manager = SessionManager::builder(store)
         .clock(clock)
@@ -165,7 +165,10 @@ fn a_commit_that_gives_up_tells_how_often_it_tried_and_for_how_long() {
     for session in [first, second] {
         let manager = manager.clone();
         let outcome = sim.block_on(async move { manager.commit(&session).await });
-        assert!(matches!(outcome, Err(Error::Contended)), "{outcome:?}");
+        assert!(
+            matches!(outcome, Err(SessionError::Contended)),
+            "{outcome:?}"
+        );
         let told = std::mem::take(&mut *told.lock().unwrap());
         let [(attempts, waited)] = told[..] else {
             panic!("{told:?}")
@@ -191,7 +194,10 @@ fn a_commit_that_waits_for_a_save_of_its_own_handle_tells_that_it_gave_up() {
         .as_mut()
         .poll(&mut std::task::Context::from_waker(waker));
     let outcome = sim.block_on(manager.commit(&session));
-    assert!(matches!(outcome, Err(Error::Contended)), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(SessionError::Contended)),
+        "{outcome:?}"
+    );
     assert_eq!(*told.lock().unwrap(), [(0, Duration::from_secs(10))]);
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Deadlines, Error, MemoryStore, SessionManager};
+use session_core::{MemoryStore, SessionError, SessionManager, Timeouts};
 use session_tests::script::{Numbers, draw, outcomes};
 use session_tests::sim::pause;
 use session_tests::{
@@ -148,7 +148,7 @@ fn hundred_at_once_on_a_slow_store(
         });
     }
     sim.run();
-    let took = sim.clock().now().since(begin);
+    let took = sim.clock().now().duration_since(begin);
     let after = sim.block_on(async { numbers(&open(&managers[0], &token).await) });
     assert_eq!(after["n"], 100);
     took
@@ -219,13 +219,10 @@ fn beyond_the_bound_comes_contended_and_nothing_is_written() {
     let mut sim = Sim::new(1);
     let store = FaultStore::new(MemoryStore::new());
     let counted = CountingStore::new(Arc::clone(&store));
-    let deadlines = Deadlines {
-        commit: Duration::from_secs(3),
-        ..Deadlines::default()
-    };
+    let timeouts = Timeouts::default().with_commit(Duration::from_secs(3));
     let manager = SessionManager::builder(Arc::clone(&counted))
         .clock(sim.clock())
-        .deadlines(deadlines)
+        .timeouts(timeouts)
         .build()
         .unwrap();
     let token = sim.block_on(create(&manager, [("n", 0)]));
@@ -240,12 +237,15 @@ fn beyond_the_bound_comes_contended_and_nothing_is_written() {
     session.insert("other", 1).unwrap();
     let outcome = sim.block_on(manager.commit(&session));
 
-    assert!(matches!(outcome, Err(Error::Contended)), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(SessionError::Contended)),
+        "{outcome:?}"
+    );
     assert!(outcome.unwrap_err().is_temporary());
     let attempts = counted.take().updates;
     assert!((64..=256).contains(&attempts), "{attempts} attempts");
-    let took = sim.clock().now().since(begin);
-    assert!(took <= deadlines.commit + deadlines.call, "{took:?}");
+    let took = sim.clock().now().duration_since(begin);
+    assert!(took <= timeouts.commit() + timeouts.call(), "{took:?}");
     store.repair();
     let after = sim.block_on(async { numbers(&open(&manager, &token).await) });
     assert_eq!(after.into_iter().collect::<Vec<_>>(), [("n".to_owned(), 0)]);
@@ -255,13 +255,12 @@ fn beyond_the_bound_comes_contended_and_nothing_is_written() {
 fn the_deadline_of_a_commit_ends_a_wait_in_the_queue() {
     let mut sim = Sim::new(1);
     let store = FaultStore::new(MemoryStore::new());
-    let deadlines = Deadlines {
-        call: Duration::from_secs(30),
-        commit: Duration::from_secs(3),
-    };
+    let timeouts = Timeouts::default()
+        .with_call(Duration::from_secs(30))
+        .with_commit(Duration::from_secs(3));
     let manager = SessionManager::builder(Arc::clone(&store))
         .clock(sim.clock())
-        .deadlines(deadlines)
+        .timeouts(timeouts)
         .build()
         .unwrap();
     let token = sim.block_on(create(&manager, [("n", 0)]));
@@ -280,8 +279,11 @@ fn the_deadline_of_a_commit_ends_a_wait_in_the_queue() {
     store.plan(Call::Update, Fault::Conflict);
     let begin = sim.clock().now();
     let outcome = sim.block_on(manager.commit(&second));
-    assert!(matches!(outcome, Err(Error::Contended)), "{outcome:?}");
-    assert_eq!(sim.clock().now().since(begin), deadlines.commit);
+    assert!(
+        matches!(outcome, Err(SessionError::Contended)),
+        "{outcome:?}"
+    );
+    assert_eq!(sim.clock().now().duration_since(begin), timeouts.commit());
     // Whoever is cancelled in the queue, or in a turn, leaves it to the others.
     drop(holder);
     store.plan(Call::Update, Fault::Conflict);

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use session_core::store::RecordKey;
 use session_core::{
-    Directive, Ended, Error, Key, Lifetime, MemoryStore, SessionId, SessionManager, Timestamp,
+    Directive, Ended, Lifetime, MemoryStore, SessionError, SessionId, SessionManager, Timestamp,
 };
 use session_tests::sim::pause;
 use session_tests::{
@@ -39,7 +40,7 @@ async fn write(manager: SessionManager, token: String, seed: u64, ended: Rc<Cell
         if rng.below(3) == 0 {
             let saved = session.save().await;
             assert!(
-                matches!(saved, Ok(()) | Err(Error::Gone)),
+                matches!(saved, Ok(()) | Err(SessionError::Gone)),
                 "seed {seed}: {saved:?}"
             );
         }
@@ -124,7 +125,7 @@ fn race(backend: Backend, end: End, seed: u64) {
 }
 
 async fn is_stored(manager: &SessionManager, id: SessionId, now: Timestamp) -> bool {
-    let loaded = manager.store().load(&Key::Id(id), now).await.unwrap();
+    let loaded = manager.store().load(&RecordKey::Id(id), now).await.unwrap();
     loaded.is_some_and(|record| record.is_live(now) && record.ended().is_none())
 }
 
@@ -159,17 +160,17 @@ fn a_save_of_a_session_that_has_ended_is_gone_and_a_commit_passes_without_a_toke
             assert_eq!(manager.commit(&ending).await.unwrap(), Directive::Forget);
 
             saving.insert("n", 2).unwrap();
-            assert!(matches!(saving.save().await, Err(Error::Gone)));
+            assert!(matches!(saving.save().await, Err(SessionError::Gone)));
             saving.insert("n", 3).unwrap();
             assert!(
-                matches!(saving.save().await, Err(Error::Gone)),
+                matches!(saving.save().await, Err(SessionError::Gone)),
                 "gone for good"
             );
             assert_eq!(manager.commit(&saving).await.unwrap(), Directive::Nothing);
 
             assert!(matches!(
                 updating.update_now("n", add_one).await,
-                Err(Error::Gone)
+                Err(SessionError::Gone)
             ));
             renewing.renew().unwrap();
             assert_eq!(manager.commit(&renewing).await.unwrap(), Directive::Nothing);
@@ -223,7 +224,7 @@ fn a_write_does_not_revive_an_expired_session_in_a_store_that_ignores_time() {
                 again.is_new(),
                 "{backend:?}: it lives again after {saved:?} and {directive:?}"
             );
-            assert!(matches!(saved, Err(Error::Gone)), "{saved:?}");
+            assert!(matches!(saved, Err(SessionError::Gone)), "{saved:?}");
         });
     }
 }
@@ -326,7 +327,7 @@ fn anew_during_a_save(ended_by_another: bool) {
         if ended_by_another {
             manager
                 .store()
-                .delete(&Key::Id(former), Ended::default())
+                .delete(&RecordKey::Id(former), Ended::default())
                 .await
                 .unwrap();
         }
@@ -374,7 +375,7 @@ fn no_closure_runs_for_a_session_that_is_gone() {
             let ending = open(&manager, &token).await;
             ending.destroy().unwrap();
             manager.commit(&ending).await.unwrap();
-            assert!(matches!(session.save().await, Err(Error::Gone)));
+            assert!(matches!(session.save().await, Err(SessionError::Gone)));
             assert_eq!(runs.load(Ordering::Relaxed), 1, "{backend:?}: what for?");
         });
     }
@@ -404,6 +405,6 @@ fn a_retry_does_not_outlive_the_session() {
     let begin = sim.clock().now();
     let saved = sim.block_on(session.save());
     assert!(sim.clock().now() > begin, "it waited between attempts");
-    assert!(matches!(saved, Err(Error::Gone)), "{saved:?}");
+    assert!(matches!(saved, Err(SessionError::Gone)), "{saved:?}");
     assert!(sim.block_on(open(&manager, &token)).is_new());
 }

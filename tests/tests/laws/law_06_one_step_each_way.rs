@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Error, Lifetime, SessionManager, StoreError};
+use session_core::store::StoreError;
+use session_core::{Directive, Lifetime, SessionError, SessionManager};
 use session_tests::story::clock;
 use session_tests::{
     Backend, Call, Counts, Fault, FaultStore, Sim, anonymous, create, open, stage, token_of,
@@ -150,7 +151,7 @@ fn activity_travels_with_other_changes() {
             session.insert("n", 2).unwrap();
             manager.commit(&session).await.unwrap();
             assert_eq!(store.take(), Counts::LOAD_UPDATE, "{backend:?}");
-            let moved = session.expires_at().unwrap().since(before);
+            let moved = session.expires_at().unwrap().duration_since(before);
             assert_eq!(moved, Duration::from_secs(60), "{backend:?}");
         };
         run.now_or_never().unwrap();
@@ -188,7 +189,7 @@ fn if_only_a_touch_fails_the_response_passes() {
             session.insert("n", 2).unwrap();
             let outcome = manager.commit(&session).await;
             assert!(
-                matches!(outcome, Err(Error::Store(_))),
+                matches!(outcome, Err(SessionError::Store(_))),
                 "{fault:?}: {outcome:?}"
             );
         });
@@ -235,7 +236,7 @@ fn a_full_store_is_an_error_that_passes() {
         let error = manager.commit(&session).await.unwrap_err();
         assert!(matches!(
             error,
-            Error::Store(StoreError::Full { capacity: 1 })
+            SessionError::Store(StoreError::Full { capacity: 1 })
         ));
         assert!(error.is_temporary());
         assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(1));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Error, Lifetime, SessionManager};
+use session_core::{Directive, Lifetime, SessionError, SessionManager};
 use session_tests::sim::pause;
 use session_tests::{
     Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create,
@@ -130,12 +130,15 @@ fn an_aborted_request_creates_nothing() {
             // And it stays so: what comes late has no response to tell of it.
             session.insert("n", 2).unwrap();
             assert!(
-                matches!(session.save().await, Err(Error::Detached)),
+                matches!(session.save().await, Err(SessionError::Detached)),
                 "{backend:?}"
             );
-            assert!(matches!(session.destroy(), Err(Error::Detached)));
-            assert!(matches!(session.renew(), Err(Error::Detached)));
-            assert!(matches!(session.sign_in("user:1"), Err(Error::Detached)));
+            assert!(matches!(session.destroy(), Err(SessionError::Detached)));
+            assert!(matches!(session.renew(), Err(SessionError::Detached)));
+            assert!(matches!(
+                session.sign_in("user:1"),
+                Err(SessionError::Detached)
+            ));
             assert_eq!(store.take(), Counts::NONE, "{backend:?}");
         };
         run.now_or_never().unwrap();
@@ -221,7 +224,7 @@ fn a_commit_that_fails_has_written_nothing() {
             rival.insert("n", "text").unwrap();
             manager.commit(&rival).await.unwrap();
             let error = manager.commit(&session).await.unwrap_err();
-            assert!(matches!(error, Error::Decode { .. }), "{error:?}");
+            assert!(matches!(error, SessionError::Decode { .. }), "{error:?}");
             assert!(
                 !open(&manager, &token).await.contains_key("other"),
                 "{backend:?}"
@@ -241,9 +244,12 @@ fn once_the_response_has_left_data_of_a_known_session_can_be_saved_and_nothing_e
             manager.commit(&session).await.unwrap();
             session.insert("n", 2).unwrap();
             session.save().await.unwrap();
-            assert!(matches!(session.destroy(), Err(Error::Detached)));
-            assert!(matches!(session.renew(), Err(Error::Detached)));
-            assert!(matches!(session.sign_in("user:1"), Err(Error::Detached)));
+            assert!(matches!(session.destroy(), Err(SessionError::Detached)));
+            assert!(matches!(session.renew(), Err(SessionError::Detached)));
+            assert!(matches!(
+                session.sign_in("user:1"),
+                Err(SessionError::Detached)
+            ));
             assert_eq!(
                 open(&manager, &token).await.get("n").unwrap(),
                 Some(2),

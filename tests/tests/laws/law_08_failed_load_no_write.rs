@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{
-    Deadlines, Directive, Error, MemoryStore, OnCorrupt, SessionManager, StoreError,
-};
+use session_core::store::StoreError;
+use session_core::{Directive, MemoryStore, OnCorrupt, SessionError, SessionManager, Timeouts};
 use session_tests::{
     Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, anonymous, create, open, token_of,
 };
 
-type Faults = Arc<FaultStore<Arc<dyn session_core::SessionStore>>>;
+type Faults = Arc<FaultStore<Arc<dyn session_core::store::SessionStore>>>;
 type Counted = Arc<CountingStore<Faults>>;
 
 fn stage(sim: &Sim, backend: Backend) -> (SessionManager, Faults, Counted) {
@@ -37,10 +36,10 @@ fn a_store_that_is_down_is_an_error_and_no_empty_session() {
             let begin = sim.clock().now();
             let error = sim.block_on(manager.open(&[&token])).unwrap_err();
             assert!(
-                matches!(error, Error::Store(_)) && error.is_temporary(),
+                matches!(error, SessionError::Store(_)) && error.is_temporary(),
                 "{fault:?}"
             );
-            let waited = sim.clock().now().since(begin);
+            let waited = sim.clock().now().duration_since(begin);
             let expected = if fault == Fault::Hang { 2 } else { 0 };
             assert_eq!(waited, Duration::from_secs(expected), "{fault:?}");
             assert_eq!(
@@ -76,13 +75,10 @@ fn a_write_that_hangs_ends_at_the_deadline_of_a_call_with_an_unknown_outcome() {
     for backend in Backend::ALL {
         let mut sim = Sim::new(1);
         let faults = FaultStore::new(backend.store());
-        let deadlines = Deadlines {
-            call: Duration::from_millis(700),
-            ..Deadlines::default()
-        };
+        let timeouts = Timeouts::default().with_call(Duration::from_millis(700));
         let manager = SessionManager::builder(Arc::clone(&faults))
             .clock(sim.clock())
-            .deadlines(deadlines)
+            .timeouts(timeouts)
             .build()
             .unwrap();
         let token = sim.block_on(create(&manager, [("n", 1)]));
@@ -95,10 +91,10 @@ fn a_write_that_hangs_ends_at_the_deadline_of_a_call_with_an_unknown_outcome() {
             let begin = sim.clock().now();
             let error = sim.block_on(manager.commit(&session)).unwrap_err();
             assert!(
-                matches!(error, Error::Store(StoreError::OutcomeUnknown(_))),
+                matches!(error, SessionError::Store(StoreError::OutcomeUnknown(_))),
                 "{error:?}"
             );
-            assert_eq!(sim.clock().now().since(begin), deadlines.call);
+            assert_eq!(sim.clock().now().duration_since(begin), timeouts.call());
         }
     }
 }
@@ -127,8 +123,10 @@ fn a_write_whose_outcome_is_unknown_is_never_sent_again() {
                         .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
                         .unwrap();
                     for attempt in [session.save().await, session.save().await] {
-                        let unknown =
-                            matches!(attempt, Err(Error::Store(StoreError::OutcomeUnknown(_))));
+                        let unknown = matches!(
+                            attempt,
+                            Err(SessionError::Store(StoreError::OutcomeUnknown(_)))
+                        );
                         assert!(unknown, "{backend:?}, {fault:?}: {attempt:?}");
                     }
                     manager.commit(&session).await.unwrap_err();
@@ -173,7 +171,7 @@ fn a_save_that_was_cancelled_never_applies_a_closure_twice() {
                 let again = session.save().await;
                 assert!(matches!(
                     again,
-                    Err(Error::Store(StoreError::OutcomeUnknown(_)))
+                    Err(SessionError::Store(StoreError::OutcomeUnknown(_)))
                 ));
                 manager.commit(&session).await.unwrap_err();
                 manager.abort(&session).await;
@@ -254,7 +252,7 @@ fn a_corrupt_record_is_refused_or_left_for_a_new_session_by_policy() {
                 faults.plan(Call::Load, Fault::Corrupt);
                 counted.take();
                 match (policy, manager.open(&[&token]).await) {
-                    (OnCorrupt::Refuse, Err(Error::Store(StoreError::Corrupt(_)))) => {
+                    (OnCorrupt::Refuse, Err(SessionError::Store(StoreError::Corrupt(_)))) => {
                         assert_eq!(counted.take(), Counts::LOAD);
                     }
                     (OnCorrupt::StartAnew, Ok(session)) => {
@@ -292,7 +290,7 @@ fn who_only_reads_a_store_that_cannot_write_is_served() {
         session.insert("n", 2).unwrap();
         assert!(matches!(
             session.save().await,
-            Err(Error::Store(StoreError::Unavailable(_)))
+            Err(SessionError::Store(StoreError::Unavailable(_)))
         ));
         // What is Unavailable wrote nothing and may be tried again.
         faults.repair();

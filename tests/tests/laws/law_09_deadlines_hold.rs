@@ -1,10 +1,12 @@
-//! Law 9: deadlines hold (S11, S12, S14).
+//! Law 9: timeouts hold (S11, S12, S14).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Lifetime, ManagerBuilder, ManualClock, Session, SessionManager};
+use session_core::{
+    Directive, Lifetime, ManualClock, Session, SessionManager, SessionManagerBuilder,
+};
 use session_tests::story::clock;
 use session_tests::{Backend, TimelessStore, anonymous, create, open, stage, token_of};
 
@@ -16,11 +18,11 @@ fn lifetime() -> Lifetime {
     Lifetime::new(IDLE, ABSOLUTE).unwrap()
 }
 
-fn living(builder: ManagerBuilder) -> ManagerBuilder {
+fn living(builder: SessionManagerBuilder) -> SessionManagerBuilder {
     builder.lifetime(lifetime())
 }
 
-/// Every store as it is, and as one that leaves all deadlines to others.
+/// Every store as it is, and as one that leaves all timeouts to others.
 fn stages() -> Vec<(String, SessionManager, Arc<ManualClock>)> {
     let with_time = Backend::ALL.map(|backend| {
         let (manager, _, clock) = stage(backend.store(), living);
@@ -50,7 +52,7 @@ fn idle_expiry_strikes_at_the_exact_millisecond() {
         let run = async {
             let token = create(&manager, [("n", 1)]).await;
             let expires = open(&manager, &token).await.expires_at().unwrap();
-            assert_eq!(expires, clock.now().plus(IDLE));
+            assert_eq!(expires, clock.now() + IDLE);
             clock.advance(IDLE - MILLI);
             assert!(
                 !open(&manager, &token).await.is_new(),
@@ -79,7 +81,7 @@ fn busy(what: &str, handler: impl Fn(&Session, u64)) {
                 clock.advance(step);
                 token = request(&manager, &token, |session| handler(session, round)).await;
             }
-            clock.advance(begin.plus(ABSOLUTE).since(clock.now()) - MILLI);
+            clock.advance((begin + ABSOLUTE).duration_since(clock.now()) - MILLI);
             token = request(&manager, &token, |session| handler(session, 99)).await;
             clock.advance(MILLI);
             assert!(
@@ -134,8 +136,8 @@ fn set_lifetime_shortens() {
             let long = Lifetime::new(IDLE, ABSOLUTE * 100).unwrap();
             let token = request(&manager, &token, |session| session.set_lifetime(long)).await;
             let expires = open(&manager, &token).await.expires_at().unwrap();
-            assert_eq!(expires, begin.plus(Duration::from_secs(12)), "{name}");
-            clock.advance(expires.since(clock.now()) - MILLI);
+            assert_eq!(expires, begin + Duration::from_secs(12), "{name}");
+            clock.advance(expires.duration_since(clock.now()) - MILLI);
             assert!(!open(&manager, &token).await.is_new());
             clock.advance(MILLI);
             assert!(open(&manager, &token).await.is_new(), "{name}");
@@ -186,12 +188,12 @@ fn a_sign_in_resets_both_clocks() {
             let again = clock.now();
             let session = open(&manager, &token).await;
             assert_eq!(session.authenticated_at(), Some(again), "{name}");
-            assert_eq!(session.expires_at(), Some(again.plus(IDLE)), "{name}");
+            assert_eq!(session.expires_at(), Some(again + IDLE), "{name}");
             for _ in 0..9 {
                 clock.advance(Duration::from_secs(3));
                 token = request(&manager, &token, |_| {}).await;
             }
-            clock.advance(again.plus(ABSOLUTE).since(clock.now()) - MILLI);
+            clock.advance((again + ABSOLUTE).duration_since(clock.now()) - MILLI);
             assert!(!open(&manager, &token).await.is_new(), "{name}");
             clock.advance(MILLI);
             assert!(open(&manager, &token).await.is_new(), "{name}");

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Directive, Event, EventKind, KeyRing, Lifetime, ManagerBuilder, OnReuse, Rotation,
-    SessionManager,
+    Directive, Event, EventKind, KeyRing, Lifetime, OnReuse, Rotation, SessionManager,
+    SessionManagerBuilder,
 };
 use session_tests::sim::pause;
 use session_tests::story::clock;
@@ -20,7 +20,7 @@ const TTL: Duration = Duration::from_secs(5);
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-fn rotating(builder: ManagerBuilder) -> ManagerBuilder {
+fn rotating(builder: SessionManagerBuilder) -> SessionManagerBuilder {
     builder
         .rotation(Rotation::default())
         .on_reuse(OnReuse::Revoke)
@@ -188,7 +188,7 @@ fn over_a_bad_network(backend: Backend, seed: u64) {
                 let now = sim.clock().now();
                 browser
                     .coming
-                    .retain(|(left, _)| now.since(*left) < 9 * SECOND);
+                    .retain(|(left, _)| now.duration_since(*left) < 9 * SECOND);
             }
         }
     }
@@ -257,10 +257,7 @@ fn a_request_costs_what_it_did_but_for_one_write_where_a_rotation_is_due() {
 #[test]
 fn a_very_long_ttl_writes_nothing() {
     for backend in Backend::SERVER {
-        let long = Rotation {
-            ttl: Duration::from_secs(10 * 365 * 24 * 3600),
-            ..Rotation::default()
-        };
+        let long = Rotation::every(Duration::from_secs(10 * 365 * 24 * 3600));
         let (manager, store, clock) = stage(backend.store(), |builder| builder.rotation(long));
         let run = async {
             let token = create(&manager, [("n", 1)]).await;
@@ -290,10 +287,7 @@ fn rotation_moves_neither_deadline_nor_epoch_nor_csrf_token_nor_data() {
             let csrf = session.csrf_token().unwrap();
             let mut token = token_of(&manager.commit(&session).await.unwrap());
             let before = open(&manager, &token).await;
-            let deadline = before
-                .created_at()
-                .unwrap()
-                .plus(Lifetime::default().absolute());
+            let deadline = before.created_at().unwrap() + Lifetime::default().absolute();
             for _ in 0..20 {
                 clock.advance(TTL);
                 token = token_of(&read(&manager, &token).await);
@@ -305,7 +299,7 @@ fn rotation_moves_neither_deadline_nor_epoch_nor_csrf_token_nor_data() {
             assert!(after.verify_csrf(&csrf), "{backend:?}");
             // Active to the end, it ends at its deadline.
             while clock.now() < deadline {
-                let step = Duration::from_secs(3600).min(deadline.since(clock.now()));
+                let step = Duration::from_secs(3600).min(deadline.duration_since(clock.now()));
                 clock.advance(step);
                 let session = open(&manager, &token).await;
                 assert_eq!(session.is_new(), clock.now() >= deadline, "{backend:?}");
@@ -360,10 +354,7 @@ fn a_token_is_never_told_twice_where_tokens_rotate() {
     for backend in Backend::SERVER {
         let (manager, _, clock) = stage(backend.store(), |builder| {
             rotating(builder)
-                .rotation(Rotation {
-                    ttl: 10_000 * TTL,
-                    ..Rotation::default()
-                })
+                .rotation(Rotation::every(10_000 * TTL))
                 .lifetime(Lifetime::default().persistent())
         });
         let run = async {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Error, SessionManager};
+use session_core::{Directive, SessionError, SessionManager};
 use session_tests::sim::pause;
 use session_tests::{
     Backend, Counts, Sim, YieldStore, anonymous, create, numbers, open, stage, token_of,
@@ -35,7 +35,7 @@ fn what_was_loaded_before_a_renewal_cannot_write_after_it() {
 
             writing.insert("n", 2).unwrap();
             assert!(
-                matches!(writing.save().await, Err(Error::Gone)),
+                matches!(writing.save().await, Err(SessionError::Gone)),
                 "{backend:?}"
             );
             assert_eq!(manager.commit(&writing).await.unwrap(), Directive::Nothing);

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use session_core::store::SessionStore;
 use session_core::{
     Directive, Event, EventKind, KeyRing, ManualClock, OnReuse, Rotation, SessionManager,
-    SessionStore,
 };
 use session_tests::story::clock;
 use session_tests::{Backend, Call, Fault, FaultStore, Sim, YieldStore, create, open, token_of};
@@ -219,11 +219,9 @@ fn after_many_rotations_only_a_mac_tells_of_reuse() {
 fn only_the_last_few_are_accepted_within_the_overlap() {
     for backend in Backend::SERVER {
         let clock = clock();
-        let rotation = Rotation {
-            ttl: Duration::from_secs(1),
-            keep: 2,
-            overlap: Duration::from_secs(60),
-        };
+        let rotation = Rotation::every(Duration::from_secs(1))
+            .with_keep(2)
+            .with_overlap(Duration::from_secs(60));
         let manager = SessionManager::builder(backend.store())
             .clock(Arc::clone(&clock))
             .rotation(rotation)

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use session_core::store::RecordKey;
 use session_core::{
-    Directive, EndReason, Event, EventKind, Key, KeyRing, ManagerBuilder, ManualClock,
-    OnMaxSessions, OnReuse, Rotation, Session, SessionManager, Timestamp,
+    Directive, EndReason, Event, EventKind, KeyRing, ManualClock, OnMaxSessions, OnReuse, Rotation,
+    Session, SessionManager, SessionManagerBuilder, Timestamp,
 };
 use session_tests::sim::pause;
 use session_tests::story::clock;
@@ -70,7 +71,7 @@ fn changes_hands(backend: Backend, seed: u64, views: usize, signs_out: bool) {
     sim.spawn(async move {
         if signs_out {
             let session = switching.open(&manager).await;
-            session.sign_out().unwrap();
+            session.destroy().unwrap();
             switching.hears(&manager.commit(&session).await.unwrap());
         }
         let session = switching.open(&manager).await;
@@ -105,10 +106,7 @@ fn rotating(
 ) -> (SessionManager, Arc<ManualClock>, Arc<AtomicU64>) {
     let (clock, reused) = (clock(), Arc::new(AtomicU64::new(0)));
     let count = Arc::clone(&reused);
-    let rotation = Rotation {
-        ttl,
-        ..Rotation::default()
-    };
+    let rotation = Rotation::every(ttl);
     let mut builder = SessionManager::builder(backend.store())
         .clock(Arc::clone(&clock))
         .rotation(rotation)
@@ -241,7 +239,10 @@ fn a_late_request_with_a_token_that_was_over_when_it_arrived_is_theft() {
     }
 }
 
-fn plain(backend: Backend, set: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Stage {
+fn plain(
+    backend: Backend,
+    set: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+) -> Stage {
     let (manager, store, clock) = stage(backend.store(), set);
     Stage {
         manager,
@@ -338,7 +339,11 @@ fn what_has_ended_makes_requests_mute_for_a_minute_and_says_why() {
                     "{backend:?} {reason:?}"
                 );
                 manager.store().delete_expired(now).await.unwrap();
-                let left = manager.store().load(&Key::Id(id), ended.at).await.unwrap();
+                let left = manager
+                    .store()
+                    .load(&RecordKey::Id(id), ended.at)
+                    .await
+                    .unwrap();
                 assert!(left.is_none(), "{backend:?} {reason:?}");
             };
             run.now_or_never().unwrap();
@@ -481,7 +486,7 @@ fn an_arrival_in_the_future_is_one_now() {
     let stage = plain(Backend::Memory, |builder| builder);
     let run = async {
         let (token, id) = sign_in(&stage.manager, "ann").await;
-        let ahead = stage.manager.now().plus(Duration::from_secs(3));
+        let ahead = stage.manager.now() + Duration::from_secs(3);
         let session = stage
             .manager
             .open_at(&[token.as_str()], ahead)

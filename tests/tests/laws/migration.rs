@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use session_core::conformance::{Outcome, Suite};
-use session_core::{Directive, Ended, Error, SessionManager, SessionStore};
+use session_core::store::SessionStore;
+use session_core::store::conformance::{Outcome, Suite};
+use session_core::{Directive, Ended, SessionError, SessionManager};
 use session_tests::sim::pause;
 use session_tests::{Backend, MigratingSite, Rng, Sim, anonymous, create, numbers, open, token_of};
 
@@ -106,7 +107,7 @@ fn round(backends: (Backend, Backend), seed: u64, seen: &mut Seen) {
                 .unwrap();
             match session.save().await {
                 Ok(()) => Some(own),
-                Err(Error::Gone) if ends => None,
+                Err(SessionError::Gone) if ends => None,
                 Err(error) => panic!("seed {seed}: {error:?}"),
             }
         };
@@ -236,7 +237,7 @@ fn ending_all_of_a_principal_ends_them_in_both_stores() {
                         session.insert("n", 2).unwrap();
                         let saved = session.save().await;
                         assert!(
-                            matches!(saved, Ok(()) | Err(Error::Gone)),
+                            matches!(saved, Ok(()) | Err(SessionError::Gone)),
                             "seed {seed}: {saved:?}"
                         );
                     }
@@ -304,7 +305,7 @@ fn ending_one_of_a_principal_ends_it_in_both_stores() {
                         session.insert("n", at).unwrap();
                         let saved = session.save().await;
                         assert!(
-                            matches!(saved, Ok(()) | Err(Error::Gone)),
+                            matches!(saved, Ok(()) | Err(SessionError::Gone)),
                             "seed {seed}: {saved:?}"
                         );
                     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use session_core::store::StoreError;
 use session_core::{
-    Directive, Error, ManualClock, OnMaxSessions, Session, SessionId, SessionManager, StoreError,
+    Directive, ManualClock, OnMaxSessions, Session, SessionError, SessionId, SessionManager,
 };
 use session_tests::sim::pause;
 use session_tests::{Backend, Sim, YieldStore, anonymous, open, sign_in, stage, token_of};
@@ -48,7 +49,7 @@ fn a_listing_tells_what_an_owner_wants_to_know() {
             assert_eq!(first.created_at(), began);
             assert_eq!(first.last_seen(), clock.now());
             assert_eq!(first.authenticated_at(), Some(began));
-            assert_eq!(second.created_at(), began.plus(600 * SECOND));
+            assert_eq!(second.created_at(), began + 600 * SECOND);
             assert_eq!(first.scope(), "__Host-id");
             assert_eq!(first.expires_at(), here.expires_at().unwrap());
             assert!(!format!("{first:?}").contains("Anna"));
@@ -131,9 +132,9 @@ fn a_sealed_store_says_that_it_cannot() {
     for backend in [Backend::Signed, Backend::Encrypted] {
         let (manager, _, _) = stage(backend.store(), |builder| builder);
         let run = async {
-            let unsupported = |error: Error| {
+            let unsupported = |error: SessionError| {
                 assert!(
-                    matches!(error, Error::Store(StoreError::Unsupported(_))),
+                    matches!(error, SessionError::Store(StoreError::Unsupported(_))),
                     "{error}"
                 );
             };
@@ -210,7 +211,7 @@ fn a_sign_in_too_many_is_refused() {
             guest.sign_in("user:1").unwrap();
             let refused = manager.commit(&guest).await.unwrap_err();
             assert!(
-                matches!(refused, Error::TooManySessions { most: 2 }),
+                matches!(refused, SessionError::TooManySessions { most: 2 }),
                 "{backend:?}: {refused}"
             );
             manager.abort(&guest).await;
@@ -264,7 +265,7 @@ fn sign_ins_at_once(backend: Backend, seed: u64, beyond: OnMaxSessions) {
     let mut sim = Sim::new(seed);
     let store = Arc::new(YieldStore::new(backend.store(), seed));
     let most = 1 + sim.rng().below(4);
-    let late = ManualClock::new(sim.clock().now().plus(5 * SECOND));
+    let late = ManualClock::new(sim.clock().now() + 5 * SECOND);
     let build = |clock: Arc<ManualClock>| {
         let builder = SessionManager::builder(Arc::clone(&store)).clock(clock);
         builder.max_sessions(most, beyond).build().unwrap()
@@ -289,7 +290,7 @@ fn sign_ins_at_once(backend: Backend, seed: u64, beyond: OnMaxSessions) {
                 session.sign_in("user:1").unwrap();
                 match manager.commit(&session).await {
                     Ok(told) => Some(told),
-                    Err(Error::TooManySessions { .. }) => {
+                    Err(SessionError::TooManySessions { .. }) => {
                         manager.abort(&session).await;
                         None
                     }

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use session_core::{
-    Directive, Error, MigratingStore, Session, SessionManager, SessionStore, StoreError,
-};
+use session_core::store::{MigratingStore, SessionStore, StoreError};
+use session_core::{Directive, Session, SessionError, SessionManager};
 use session_tests::sim::pause;
 use session_tests::{
     Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create,
@@ -228,11 +227,11 @@ impl Fixture {
         self.sim.block_on(open(&self.manager, &self.token))
     }
 
-    fn take(&mut self, session: &Session) -> Result<Option<u64>, Error> {
+    fn take(&mut self, session: &Session) -> Result<Option<u64>, SessionError> {
         self.sim.block_on(session.take_now("code"))
     }
 
-    fn commit(&mut self, session: &Session) -> Result<Directive, Error> {
+    fn commit(&mut self, session: &Session) -> Result<Directive, SessionError> {
         self.sim.block_on(self.manager.commit(session))
     }
 
@@ -332,7 +331,7 @@ fn a_store_that_fails_leaves_the_value_and_it_can_be_taken_later() {
         let refused = fixture.take(&session);
         assert!(matches!(
             refused,
-            Err(Error::Store(StoreError::Unavailable(_)))
+            Err(SessionError::Store(StoreError::Unavailable(_)))
         ));
         assert_eq!((session.get("code").unwrap(), session.len()), (Some(7), 2));
         fixture.commit(&session).unwrap();
@@ -355,10 +354,10 @@ fn a_write_of_unknown_outcome_gives_it_to_nobody() {
         Fixture::each(|mut fixture| {
             let session = fixture.open();
             fixture.faults.plan(Call::Update, fault);
-            let is_unknown = |outcome: Result<_, Error>| {
+            let is_unknown = |outcome: Result<_, SessionError>| {
                 assert!(matches!(
                     outcome,
-                    Err(Error::Store(StoreError::OutcomeUnknown(_)))
+                    Err(SessionError::Store(StoreError::OutcomeUnknown(_)))
                 ));
             };
             is_unknown(fixture.take(&session).map(drop));
@@ -377,13 +376,16 @@ fn a_value_of_another_type_stays() {
     Fixture::each(|mut fixture| {
         let session = fixture.open();
         let wrong = fixture.sim.block_on(session.take_now::<String>("code"));
-        assert!(matches!(wrong, Err(Error::Decode { .. })));
+        assert!(matches!(wrong, Err(SessionError::Decode { .. })));
         assert_eq!(session.get("code").unwrap(), Some(7));
         // The same where another request has put it there since.
         let rival = fixture.open();
         rival.insert("code", "text").unwrap();
         fixture.commit(&rival).unwrap();
-        assert!(matches!(fixture.take(&session), Err(Error::Decode { .. })));
+        assert!(matches!(
+            fixture.take(&session),
+            Err(SessionError::Decode { .. })
+        ));
         fixture.commit(&session).unwrap();
         assert_eq!(
             fixture.open().get::<String>("code").unwrap().as_deref(),
@@ -399,11 +401,11 @@ fn a_session_that_ended_gives_nothing() {
         let rival = fixture.open();
         rival.destroy().unwrap();
         fixture.commit(&rival).unwrap();
-        assert!(matches!(fixture.take(&session), Err(Error::Gone)));
+        assert!(matches!(fixture.take(&session), Err(SessionError::Gone)));
         assert!(!session.contains_key("code"));
         signing.insert("code", 7).unwrap();
         signing.sign_in("ann").unwrap();
-        assert!(matches!(fixture.take(&signing), Err(Error::Gone)));
+        assert!(matches!(fixture.take(&signing), Err(SessionError::Gone)));
     });
 }
 
@@ -470,7 +472,7 @@ fn one_that_is_dropped_before_it_was_sent_leaves_the_value() {
         let unknown = fixture.take(&session);
         assert!(matches!(
             unknown,
-            Err(Error::Store(StoreError::OutcomeUnknown(_)))
+            Err(SessionError::Store(StoreError::OutcomeUnknown(_)))
         ));
         assert_eq!(fixture.stored(), Some(7));
     });
@@ -508,7 +510,10 @@ fn a_sealed_session_cannot_and_says_so() {
         let mut fixture = Fixture::new(backend);
         let session = fixture.open();
         let refused = fixture.take(&session).unwrap_err();
-        assert!(matches!(refused, Error::Store(StoreError::Unsupported(_))));
+        assert!(matches!(
+            refused,
+            SessionError::Store(StoreError::Unsupported(_))
+        ));
         assert!(!refused.is_temporary());
         assert_eq!(
             refused.to_string(),

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{
-    Directive, Key, KeyRing, ManualClock, MemoryStore, SessionManager, SessionStore,
-};
+use session_core::store::{RecordKey, SessionStore};
+use session_core::{Directive, KeyRing, ManualClock, MemoryStore, SessionManager};
 use session_tests::story::clock;
 use session_tests::{Backend, CountingStore, Counts, create, open, token_of};
 
@@ -244,7 +243,7 @@ fn a_stolen_store_yields_no_live_session() {
         let now = session_core::Clock::now(&session_core::SystemClock);
         let record = manager
             .store()
-            .load(&Key::Id(id), now)
+            .load(&RecordKey::Id(id), now)
             .await
             .unwrap()
             .unwrap();

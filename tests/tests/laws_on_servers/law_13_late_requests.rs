@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use session_core::{Directive, EndReason, Session, SessionManager, SessionStore};
+use session_core::store::SessionStore;
+use session_core::{Directive, EndReason, Session, SessionManager};
 use session_mongo::MongoStore;
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, MongoServer, RedisCluster, RedisServer};
@@ -21,7 +22,9 @@ fn managers(stores: [Arc<dyn SessionStore>; 2]) -> Managers {
 
 async fn redis(url: &str, layout: Layout) -> Managers {
     let store = async || {
-        let builder = RedisStore::builder(url).deadline(PATIENCE).layout(layout);
+        let builder = RedisStore::builder(url)
+            .call_timeout(PATIENCE)
+            .layout(layout);
         Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
     };
     managers([store().await, store().await])
@@ -29,7 +32,7 @@ async fn redis(url: &str, layout: Layout) -> Managers {
 
 async fn mongo(server: &MongoServer) -> Managers {
     let store = async || {
-        let builder = MongoStore::builder(server.uri()).deadline(PATIENCE);
+        let builder = MongoStore::builder(server.uri()).call_timeout(PATIENCE);
         Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
     };
     managers([store().await, store().await])
@@ -88,7 +91,7 @@ async fn switch(manager: SessionManager, jar: Jar, end: End) -> bool {
         End::Exchange => {}
         End::SignOut => {
             let session = jar.open(&manager).await;
-            session.sign_out().unwrap();
+            session.destroy().unwrap();
             jar.hears(&manager.commit(&session).await.unwrap());
         }
         End::Everywhere => {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use session_core::conformance::Suite;
-use session_core::{MigratingStore, SessionManager, SessionStore};
+use session_core::SessionManager;
+use session_core::store::conformance::Suite;
+use session_core::store::{MigratingStore, SessionStore};
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, MongoServer, RedisServer};
@@ -60,13 +61,13 @@ async fn visit(
 async fn from_mongo_to_redis_under_load_nobody_is_signed_out() {
     let (mongo, redis) = (MongoServer::start(), RedisServer::start(Engine::Redis7));
     let old = || async {
-        let builder = MongoStore::builder(mongo.uri()).deadline(PATIENCE);
+        let builder = MongoStore::builder(mongo.uri()).call_timeout(PATIENCE);
         Arc::new(builder.connect().await.unwrap())
     };
     let new = || async {
         Arc::new(
             RedisStore::builder(redis.url())
-                .deadline(PATIENCE)
+                .call_timeout(PATIENCE)
                 .connect()
                 .await
                 .unwrap(),
@@ -129,10 +130,10 @@ async fn the_contract_holds_on_servers_both_ways() {
     let (mongo, redis) = (MongoServer::start(), RedisServer::start(Engine::Redis7));
     let stores = || async {
         let mongo = MongoStore::builder(mongo.uri())
-            .deadline(PATIENCE)
+            .call_timeout(PATIENCE)
             .connect();
         let redis = RedisStore::builder(redis.url())
-            .deadline(PATIENCE)
+            .call_timeout(PATIENCE)
             .connect();
         let (mongo, redis) = (mongo.await.unwrap(), redis.await.unwrap());
         let both: [Arc<dyn SessionStore>; 2] = [Arc::new(mongo), Arc::new(redis)];

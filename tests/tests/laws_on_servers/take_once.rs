@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use session_core::{SessionManager, SessionStore};
+use session_core::SessionManager;
+use session_core::store::SessionStore;
 use session_mongo::MongoStore;
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, MongoServer, RedisServer};

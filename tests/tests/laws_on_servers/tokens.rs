@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use session_core::store::{SessionStore, StoreError};
 use session_core::{
-    Clock, Directive, Error, KeyRing, ManagerBuilder, OnMaxSessions, OnReuse, Rotation,
-    SessionManager, SessionStore, Sleep, StoreError, SystemClock, Timestamp,
+    Clock, Directive, KeyRing, OnMaxSessions, OnReuse, Rotation, SessionError, SessionManager,
+    SessionManagerBuilder, Sleep, SystemClock, Timestamp,
 };
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, MongoServer, RedisCluster, RedisServer};
-use session_tests::{PATIENCE, PATIENT, anonymous, open, sign_in, token_of};
+use session_tests::{PATIENCE, anonymous, open, patient_timeouts, sign_in, token_of};
 
 const TTL: Duration = Duration::from_secs(5);
 const OVERLAP: Duration = Duration::from_secs(10);
@@ -33,9 +34,7 @@ impl Ahead {
 
 impl Clock for Ahead {
     fn now(&self) -> Timestamp {
-        SystemClock
-            .now()
-            .plus(Duration::from_millis(self.0.load(Ordering::SeqCst)))
+        SystemClock.now() + Duration::from_millis(self.0.load(Ordering::SeqCst))
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
@@ -60,11 +59,14 @@ impl Site {
         }
     }
 
-    fn managers(&self, set: impl Fn(ManagerBuilder) -> ManagerBuilder) -> [SessionManager; 2] {
+    fn managers(
+        &self,
+        set: impl Fn(SessionManagerBuilder) -> SessionManagerBuilder,
+    ) -> [SessionManager; 2] {
         [0, 1].map(|at| {
             let builder = SessionManager::builder(Arc::clone(&self.stores[at]))
                 .clock(self.clock.clone())
-                .deadlines(PATIENT)
+                .timeouts(patient_timeouts())
                 .keys(KeyRing::new([7; 32]).unwrap());
             set(builder).build().unwrap()
         })
@@ -81,7 +83,7 @@ impl Site {
 
 async fn redis(url: String) -> [Arc<dyn SessionStore>; 2] {
     let store = async || {
-        let builder = RedisStore::builder(&url).deadline(PATIENCE);
+        let builder = RedisStore::builder(&url).call_timeout(PATIENCE);
         Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
     };
     [store().await, store().await]
@@ -89,7 +91,7 @@ async fn redis(url: String) -> [Arc<dyn SessionStore>; 2] {
 
 async fn mongo(server: &MongoServer) -> [Arc<dyn SessionStore>; 2] {
     let store = async || {
-        let builder = MongoStore::builder(server.uri()).deadline(PATIENCE);
+        let builder = MongoStore::builder(server.uri()).call_timeout(PATIENCE);
         Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
     };
     [store().await, store().await]
@@ -293,7 +295,7 @@ async fn sign_outs(site: &Site, rounds: usize) {
                     match manager.commit(&session).await {
                         Ok(told) => Some((token_of(&told), session.id().unwrap())),
                         // Signed out before it was in: it has to be asked for again.
-                        Err(Error::Store(StoreError::Unavailable(_))) => None,
+                        Err(SessionError::Store(StoreError::Unavailable(_))) => None,
                         Err(error) => panic!("{error}"),
                     }
                 })
@@ -361,7 +363,8 @@ async fn maximum(site: &Site, rounds: usize) {
                     Ok(_) => {}
                     // The second: another one has ended it before it was in.
                     Err(
-                        Error::TooManySessions { .. } | Error::Store(StoreError::Unavailable(_)),
+                        SessionError::TooManySessions { .. }
+                        | SessionError::Store(StoreError::Unavailable(_)),
                     ) => {
                         drop(manager.abort(&session).await);
                     }

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use session_core::store::RecordKey;
 use session_core::{
-    Clock, Codec, Directive, Ended, Error, Key, SessionId, SessionManager, SystemClock,
+    Clock, Codec, Directive, Ended, SessionError, SessionId, SessionManager, SystemClock,
 };
-use session_tests::{PATIENT, Rng, anonymous, open, token_of};
+use session_tests::{Rng, anonymous, open, patient_timeouts, token_of};
 use tokio::task::JoinSet;
 
 use super::client::Client;
@@ -50,7 +51,11 @@ struct World {
 
 pub(crate) async fn manager(site: &Site, codec: Codec) -> SessionManager {
     let builder = SessionManager::builder(site.store(PREFIX).await);
-    builder.codec(codec).deadlines(PATIENT).build().unwrap()
+    builder
+        .codec(codec)
+        .timeouts(patient_timeouts())
+        .build()
+        .unwrap()
 }
 
 /// Every other session is never ended, so that what was acknowledged adds up; the rest are renewed
@@ -161,7 +166,7 @@ impl World {
                     client.was_last(begin, self.now(), value);
                 }
             }
-            Err(Error::Gone) => {
+            Err(SessionError::Gone) => {
                 assert!(
                     client.may_be_a_stranger(),
                     "a session that nobody ended is gone"
@@ -230,7 +235,7 @@ impl World {
             let manager = &self.managers[0];
             let found = manager
                 .store()
-                .load(&Key::Id(client.id), now)
+                .load(&RecordKey::Id(client.id), now)
                 .await
                 .unwrap();
             assert!(found.is_none_or(|record| record.ended().is_some()));

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use mongodb::bson::{Document, doc};
 use mongodb::options::WriteConcern;
 use mongodb::{Client, Collection};
-use session_core::conformance::Suite;
-use session_core::{Ended, Lifetime, Record, SessionId, SessionStore, Timestamp};
+use session_core::store::conformance::Suite;
+use session_core::store::{Record, SessionStore};
+use session_core::{Ended, Lifetime, SessionId, Timestamp};
 use session_mongo::{ConnectError, MongoStore, MongoStoreBuilder};
 use session_tests::PATIENCE;
 use session_tests::servers::{MongoReplicaSet, MongoServer};
@@ -16,7 +17,7 @@ use session_tests::servers::{MongoReplicaSet, MongoServer};
 fn builder(server: &MongoServer, collection: &str) -> MongoStoreBuilder {
     MongoStore::builder(server.uri())
         .collection(collection)
-        .deadline(PATIENCE)
+        .call_timeout(PATIENCE)
 }
 
 fn make(server: &MongoServer, name: &str, options: Document) {
@@ -109,7 +110,7 @@ async fn fields_that_are_encrypted_are_refused() {
     let create = doc! { "create": "encrypted", "encryptedFields": { "fields": [field] } };
     set.command("sessions", create);
     let builder = MongoStore::builder(set.uri()).collection("encrypted");
-    let error = builder.deadline(PATIENCE).connect().await.unwrap_err();
+    let error = builder.call_timeout(PATIENCE).connect().await.unwrap_err();
     assert_unfit(&error, "encrypted", "encrypted");
 }
 
@@ -304,7 +305,7 @@ async fn write_concerns_that_the_server_cannot_meet_are_refused_by_name() {
         (set.uri(), WriteConcern::custom("Majority")),
     ];
     for (uri, concern) in none {
-        let builder = || MongoStore::builder(&uri).deadline(patience);
+        let builder = || MongoStore::builder(&uri).call_timeout(patience);
         let text =
             async |builder: MongoStoreBuilder| builder.connect().await.unwrap_err().to_string();
         let said = text(builder().write_concern(concern.clone())).await;
@@ -316,7 +317,7 @@ async fn write_concerns_that_the_server_cannot_meet_are_refused_by_name() {
         assert!(said.contains("its touch_write_concern, w="), "{said}");
     }
     for concern in [1, 2, 3].map(WriteConcern::nodes) {
-        let builder = MongoStore::builder(set.uri()).deadline(patience);
+        let builder = MongoStore::builder(set.uri()).call_timeout(patience);
         builder
             .touch_write_concern(concern)
             .connect()

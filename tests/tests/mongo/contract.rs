@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, oid::ObjectId};
 use mongodb::{Client, Collection};
-use session_core::conformance::Suite;
+use session_core::store::conformance::Suite;
 use session_mongo::MongoStore;
 use session_tests::servers::{MongoReplicaSet, MongoServer, PlainMongo, plain_mongo};
 

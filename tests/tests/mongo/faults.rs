@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use mongodb::bson::doc;
-use session_core::{Deadlines, SessionManager};
+use session_core::{SessionManager, Timeouts};
 use session_mongo::MongoStore;
 use session_tests::load::{Call, Load, Outcome, Report};
 use session_tests::servers::{MongoReplicaSet, MongoServer};
@@ -290,7 +290,7 @@ async fn a_server_that_is_down_at_the_start() {
     );
 
     let lazy = MongoStore::builder(&uri).lazy().await.unwrap();
-    let load = Load::begin(lazy, WRITERS, Deadlines::default());
+    let load = Load::begin(lazy, WRITERS, Timeouts::default());
     lasts(1500).await;
     block_in_place(|| server.restart());
     let well = load.well_after(Instant::now(), BACK).await;

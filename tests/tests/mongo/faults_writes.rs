@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mongodb::bson::doc;
-use session_core::{
-    Ended, Error, Key, SessionId, SessionManager, SessionStore, StoreError, Timestamp,
-};
+use session_core::store::{RecordKey, SessionStore, StoreError};
+use session_core::{Ended, SessionError, SessionId, SessionManager, Timestamp};
 use session_mongo::MongoStore;
 use session_tests::servers::{MongoReplicaSet, MongoServer};
 use session_tests::{Proxy, create, open};
@@ -70,9 +69,9 @@ impl Way {
     }
 }
 
-fn store_error(result: Result<(), Error>) -> Result<(), StoreError> {
+fn store_error(result: Result<(), SessionError>) -> Result<(), StoreError> {
     result.map_err(|error| match error {
-        Error::Store(error) => error,
+        SessionError::Store(error) => error,
         other => panic!("{other:?}"),
     })
 }
@@ -223,7 +222,7 @@ async fn a_server_that_refuses_connections_was_sent_nothing() {
     // By now the client knows, and nothing is unknown.
     way.proxy.refuse().await;
     way.proxy.drop_connections().await;
-    let nobody = Key::Id(SessionId::from_bytes([7; 16]));
+    let nobody = RecordKey::Id(SessionId::from_bytes([7; 16]));
     let store = MongoStore::builder(format!("mongodb://127.0.0.1:{}/", way.proxy.port()));
     let store = store.lazy().await.unwrap();
     let deleted = store.delete(&nobody, Ended::default()).await;
@@ -261,7 +260,7 @@ async fn calls_that_are_dropped_half_way_cost_no_connections() {
         .await
         .unwrap();
     let store = Arc::new(store);
-    let nobody = || Key::Id(SessionId::random().unwrap());
+    let nobody = || RecordKey::Id(SessionId::random().unwrap());
     let now = Timestamp::from_millis(0);
     let mut warm = JoinSet::new();
     for _ in 0..200 {
@@ -328,7 +327,7 @@ fn a_store_belongs_to_its_runtime() {
     let server = MongoServer::start();
     let (home, other) = (runtime(), runtime());
     let store = home.block_on(MongoStore::connect(server.uri())).unwrap();
-    let nobody = Key::Id(SessionId::from_bytes([7; 16]));
+    let nobody = RecordKey::Id(SessionId::from_bytes([7; 16]));
     let now = Timestamp::from_millis(0);
     assert_eq!(other.block_on(store.load(&nobody, now)).unwrap(), None);
     other

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Client, Collection, IndexModel};
-use session_core::{Ended, Lifetime, Record, SessionId, SessionStore, Timestamp};
+use session_core::store::{Record, SessionStore};
+use session_core::{Ended, Lifetime, SessionId, Timestamp};
 use session_mongo::{ConnectError, MongoStore, MongoStoreBuilder};
 use session_tests::PATIENCE;
 use session_tests::servers::MongoServer;
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 fn builder(uri: impl Into<session_mongo::Source>) -> MongoStoreBuilder {
-    MongoStore::builder(uri).deadline(PATIENCE)
+    MongoStore::builder(uri).call_timeout(PATIENCE)
 }
 
 async fn sessions(server: &MongoServer) -> Collection<Document> {
@@ -211,7 +212,7 @@ async fn a_user_that_may_not_make_them() {
     );
     let refused = reading.create(&record(now()), now()).await.unwrap_err();
     assert!(
-        matches!(refused, session_core::StoreError::Unavailable(_)),
+        matches!(refused, session_core::store::StoreError::Unavailable(_)),
         "{refused:?}"
     );
     let refused = reading
@@ -219,7 +220,7 @@ async fn a_user_that_may_not_make_them() {
         .await
         .unwrap_err();
     assert!(
-        matches!(refused, session_core::StoreError::Unavailable(_)),
+        matches!(refused, session_core::store::StoreError::Unavailable(_)),
         "{refused:?}"
     );
 
@@ -281,9 +282,9 @@ async fn what_has_ended_can_be_removed_without_them() {
         .map(|n| record(Timestamp::from_millis(n * 1_000)))
         .collect();
     for record in &records {
-        store.create(record, record.created()).await.unwrap();
+        store.create(record, record.created_at()).await.unwrap();
     }
-    let at = records[9].expires();
+    let at = records[9].expires_at();
     let before = Timestamp::from_millis(at.as_millis() - 1);
     assert_eq!(store.delete_expired(before).await.unwrap(), 9);
     assert_eq!(store.delete_expired(at).await.unwrap(), 1);

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::{Client, Collection};
-use session_core::{EndReason, Ended, Key, Lifetime, Record, SessionId, SessionStore, Timestamp};
+use session_core::store::{Record, RecordKey, SessionStore};
+use session_core::{EndReason, Ended, Lifetime, SessionId, Timestamp};
 use session_mongo::{ConnectError, MongoStore, MongoStoreBuilder};
 use session_tests::servers::MongoServer;
 use tokio::time::{Instant, sleep};
@@ -13,7 +14,7 @@ use tokio::time::{Instant, sleep};
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn builder(server: &MongoServer) -> MongoStoreBuilder {
-    MongoStore::builder(server.uri()).deadline(Duration::from_secs(20))
+    MongoStore::builder(server.uri()).call_timeout(Duration::from_secs(20))
 }
 
 async fn site(server: &MongoServer) -> (MongoStore, Collection<Document>) {
@@ -29,7 +30,7 @@ fn now() -> Timestamp {
 
 fn record(at: Timestamp) -> Arc<Record> {
     let id = SessionId::random().unwrap();
-    let value = session_core::Value::new(session_core::Codec::Json, "\"a secret\"");
+    let value = session_core::store::Value::new(session_core::Codec::Json, "\"a secret\"");
     let record = Record::new(id, "id", Lifetime::default(), at).with_principal("user:1");
     Arc::new(record.with_value("a", value))
 }
@@ -74,7 +75,7 @@ async fn a_mark_is_small_and_has_nothing_of_the_session() {
         for record in &records {
             let found = sessions.find_one(by(record)).await.unwrap().unwrap();
             let mut expected = by(record);
-            let over = date(at.plus(MINUTE));
+            let over = date(at + MINUTE);
             expected.extend(doc! { "ended": name, "at": date(at), "ends": over, "expires": over });
             assert_eq!(found, expected);
             assert!(found.to_vec().unwrap().len() < 128, "{found}");
@@ -113,7 +114,7 @@ async fn the_server_removes_marks_after_their_minute() {
         assert!(Instant::now() < limit, "it is never removed");
         sleep(Duration::from_millis(100)).await;
     }
-    assert!(now() >= nearly.plus(MINUTE), "it was removed too early");
+    assert!(now() >= nearly + MINUTE, "it was removed too early");
     for record in [young, live] {
         assert_eq!(sessions.count_documents(by(record)).await.unwrap(), 1);
     }
@@ -125,11 +126,11 @@ async fn the_first_end_counts() {
     let (store, _) = site(&server).await;
     let at = now();
     let record = record(at);
-    let key = Key::Id(record.id());
+    let key = RecordKey::Id(record.id());
     store.create(&record, at).await.unwrap();
     let first = Ended::new(EndReason::Reused, at);
     store.delete(&key, first).await.unwrap();
-    let second = Ended::new(EndReason::Destroyed, at.plus(Duration::from_secs(1)));
+    let second = Ended::new(EndReason::Destroyed, at + Duration::from_secs(1));
     store.delete(&key, second).await.unwrap();
     assert!(
         !store
@@ -148,16 +149,16 @@ async fn sweeping_leaves_marks_their_minute() {
     let store = builder(&server).without_indexes().connect().await.unwrap();
     let at = now();
     let record = record(at);
-    let key = Key::Id(record.id());
+    let key = RecordKey::Id(record.id());
     store.create(&record, at).await.unwrap();
     store
         .delete(&key, Ended::new(EndReason::Revoked, at))
         .await
         .unwrap();
-    let last = Timestamp::from_millis(at.plus(MINUTE).as_millis() - 1);
+    let last = Timestamp::from_millis((at + MINUTE).as_millis() - 1);
     assert_eq!(store.delete_expired(last).await.unwrap(), 0);
     assert!(store.load(&key, last).await.unwrap().is_some());
-    assert_eq!(store.delete_expired(at.plus(MINUTE)).await.unwrap(), 1);
+    assert_eq!(store.delete_expired(at + MINUTE).await.unwrap(), 1);
     assert!(store.load(&key, last).await.unwrap().is_none());
 }
 
@@ -207,7 +208,7 @@ async fn other_marks_are_marks_too() {
     let server = MongoServer::start();
     let (store, sessions) = site(&server).await;
     let at = now();
-    let over = date(at.plus(MINUTE));
+    let over = date(at + MINUTE);
     for (mark, right) in [
         (
             doc! { "ended": "evaporated", "at": date(at), "ends": over, "expires": over },
@@ -220,7 +221,7 @@ async fn other_marks_are_marks_too() {
         ),
     ] {
         let record = record(at);
-        let key = Key::Id(record.id());
+        let key = RecordKey::Id(record.id());
         let mut document = by(&record);
         document.extend(mark);
         sessions.insert_one(&document).await.unwrap();
@@ -228,8 +229,8 @@ async fn other_marks_are_marks_too() {
         let found = found.and_then(|record| record.ended());
         assert_eq!(found.map(|ended| ended.reason), right, "{document}");
         let limits = session_core::Limits::default();
-        let changes = session_core::Changes::new().clear();
-        let update = session_core::Update {
+        let changes = session_core::store::Changes::new().clear();
+        let update = session_core::store::Update {
             record: &Arc::new(changes.apply(&record)),
             changes: &changes,
             epoch: 0,
@@ -238,7 +239,7 @@ async fn other_marks_are_marks_too() {
         };
         let updated = store.update(&key, update, at).await.unwrap();
         assert!(
-            matches!(updated, session_core::Updated::Gone),
+            matches!(updated, session_core::store::Updated::Gone),
             "{updated:?}"
         );
         assert!(store.create(&record, at).await.is_err(), "{document}");

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use session_core::conformance::{Outcome, Report, Suite};
-use session_core::{Ended, SessionId, SessionStore};
+use session_core::store::SessionStore;
+use session_core::store::conformance::{Outcome, Report, Suite};
+use session_core::{Ended, SessionId};
 use session_redis::{Layout, RedisStore, RedisStoreBuilder};
 use session_tests::servers::{Builder, Engine, RedisCluster, RedisSentinel, RedisServer};
 

@@ -39,7 +39,7 @@ async fn loading(answers: usize) -> String {
 async fn a_server_that_is_loading_is_told_whenever_its_answers_end() {
     for answers in [1, 2, 3, 5, 1_000] {
         let url = loading(answers).await;
-        let builder = RedisStore::builder(url).deadline(Duration::from_millis(400));
+        let builder = RedisStore::builder(url).call_timeout(Duration::from_millis(400));
         let refused = builder.connect().await.unwrap_err().to_string();
         assert!(refused.contains("LOADING"), "{answers}: {refused}");
     }

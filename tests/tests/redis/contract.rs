@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::cluster::ClusterClientBuilder;
 use session_core::SessionId;
-use session_core::conformance::{Outcome, Suite, cases};
+use session_core::store::conformance::{Outcome, Suite, cases};
 use session_redis::{Layout, RedisStore, RedisStoreBuilder, Source};
 use session_tests::servers::{Engine, RedisCluster, RedisSentinel, RedisServer, plain_redis};
 

@@ -4,7 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::{Deadlines, Error, SessionManager, StoreError};
+use session_core::store::StoreError;
+use session_core::{SessionError, SessionManager, Timeouts};
 use session_redis::RedisStore;
 use session_tests::load::{Load, Outcome, Report};
 use session_tests::servers::{Engine, RedisServer};
@@ -194,7 +195,7 @@ async fn a_server_that_is_down_at_the_start() {
     assert!(text.contains(&port) && text.contains("refused"), "{text}");
 
     let lazy = RedisStore::builder(server.url()).lazy().unwrap();
-    let load = Load::begin(lazy, WRITERS, Deadlines::default());
+    let load = Load::begin(lazy, WRITERS, Timeouts::default());
     lasts(1500).await;
     block_in_place(|| server.restart());
     let well = load.well_after(Instant::now(), BACK).await;
@@ -258,7 +259,7 @@ async fn a_server_without_memory_writes_nothing_by_halves() {
         // A script that has begun to write by removing something may go on.
         match saved {
             Ok(_) => assert_eq!(stored, after),
-            Err(Error::Store(StoreError::Unavailable(_))) => assert_eq!(stored, before),
+            Err(SessionError::Store(StoreError::Unavailable(_))) => assert_eq!(stored, before),
             Err(other) => panic!("{other:?}"),
         }
         server.command(&["CONFIG", "SET", "maxmemory", "0"]);
@@ -286,7 +287,7 @@ async fn a_server_that_accepts_and_never_answers() {
     );
 
     let lazy = RedisStore::builder(proxy.url()).lazy().unwrap();
-    let load = Load::begin(lazy, WRITERS, Deadlines::default());
+    let load = Load::begin(lazy, WRITERS, Timeouts::default());
     lasts(4000).await;
     let made = proxy.connections();
     proxy.flow();

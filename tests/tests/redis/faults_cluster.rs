@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::{Deadlines, Ended, SessionManager};
+use session_core::{Ended, SessionManager, Timeouts};
 use session_redis::RedisStore;
 use session_tests::load::Load;
 use session_tests::servers::{Engine, RedisCluster, RedisServer, Reply, wait_until};
@@ -119,11 +119,8 @@ async fn a_master_that_dies_is_replaced() {
 async fn a_master_that_hangs_is_replaced() {
     let cluster = RedisCluster::start(Engine::Redis7);
     // Callers who wait no longer for the store than this never see it give up.
-    let deadlines = Deadlines {
-        call: Duration::from_millis(300),
-        ..Deadlines::default()
-    };
-    let impatient = Load::start_with(store(&cluster).await, WRITERS, deadlines).await;
+    let timeouts = Timeouts::default().with_call(Duration::from_millis(300));
+    let impatient = Load::start_with(store(&cluster).await, WRITERS, timeouts).await;
     let load = begin(&cluster).await;
     let (hung, heir, other) = block_in_place(|| {
         let hung = master(&cluster);
@@ -151,7 +148,7 @@ async fn a_master_that_hangs_is_replaced() {
     );
     report.print("Cluster: master SIGSTOP", well, &more);
     assert_eq!(report.gone, 0);
-    let report = impatient.finish(deadlines.call).await;
+    let report = impatient.finish(timeouts.call()).await;
     report.print(
         "Cluster: the same, for callers who wait 0.3 s",
         impatient_well,

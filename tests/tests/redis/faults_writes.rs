@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use session_core::{Error, SessionManager, StoreError};
+use session_core::store::StoreError;
+use session_core::{SessionError, SessionManager};
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, RedisCluster, RedisServer};
 use session_tests::{Proxy, create, open, token_of};
@@ -66,9 +67,9 @@ impl Way {
     }
 }
 
-fn store_error(result: Result<(), Error>) -> Result<(), StoreError> {
+fn store_error(result: Result<(), SessionError>) -> Result<(), StoreError> {
     result.map_err(|error| match error {
-        Error::Store(error) => error,
+        SessionError::Store(error) => error,
         other => panic!("{other:?}"),
     })
 }

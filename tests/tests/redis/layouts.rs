@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::conformance::Suite;
-use session_core::{
-    Capability, Changes, Codec, Ended, Key, Lifetime, Limits, Listed, Metadata, Record, SessionId,
-    SessionManager, SessionStore, StoreError, Timestamp, Update, Updated, async_trait,
+use session_core::store::conformance::Suite;
+use session_core::store::{
+    Changes, Listed, Metadata, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated, async_trait,
 };
+use session_core::{Codec, Ended, Lifetime, Limits, SessionId, SessionManager, Timestamp};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisCluster, RedisServer};
 use session_tests::{Rng, create, numbers, open};
@@ -49,28 +50,32 @@ impl Moving {
 
 #[async_trait]
 impl SessionStore for Moving {
-    fn capability(&self) -> Capability {
-        self.any().capability()
+    fn location(&self) -> RecordLocation {
+        self.any().location()
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         self.any().load(key, now).await
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         self.any().create(record, now).await
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.any().update(key, update, now).await
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.any().delete(key, ended).await
     }
 
@@ -140,7 +145,7 @@ async fn write(
     store.update(&base.id().into(), update, NOW).await
 }
 
-fn number(n: u32) -> session_core::Value {
+fn number(n: u32) -> session_core::store::Value {
     Codec::Json.encode(&n).unwrap()
 }
 
@@ -162,7 +167,7 @@ async fn a_session_moves_with_its_next_write_and_only_then() {
             store(&server.url(), from).await,
             store(&server.url(), to).await,
         );
-        let seen = NOW.plus(Duration::from_secs(3_600));
+        let seen = NOW + Duration::from_secs(3_600);
         let touch = || Changes::new().with_metadata(Metadata::Touched(seen));
         let plain = || Changes::new().set("b", number(2)).remove("a");
         for (name, changes, lasts) in [

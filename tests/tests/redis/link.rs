@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use session_core::{Deadlines, SessionManager};
+use session_core::{SessionManager, Timeouts};
 use session_redis::RedisStore;
 use session_tests::load::Load;
 use session_tests::servers::{Engine, RedisServer, wait_until};
@@ -91,15 +91,12 @@ async fn a_connection_that_leads_nowhere_is_replaced_for_the_impatient() {
     let server = RedisServer::start(Engine::Redis7);
     for millis in [100, 400] {
         let way = Way::to(&server).await;
-        let deadlines = Deadlines {
-            call: Duration::from_millis(millis),
-            ..Deadlines::default()
-        };
-        let load = Load::start_with(way.store().await, 4, deadlines).await;
+        let timeouts = Timeouts::default().with_call(Duration::from_millis(millis));
+        let load = Load::start_with(way.store().await, 4, timeouts).await;
         way.swallow();
         load.well_after(Instant::now(), Duration::from_secs(2))
             .await;
-        let report = load.finish(deadlines.call).await;
+        let report = load.finish(timeouts.call()).await;
         assert!(report.dropped > 0);
         assert_eq!((report.lost, report.gone), (0, 0));
         assert_eq!(way.made(), 2);

@@ -31,5 +31,5 @@ async fn connect(builder: RedisStoreBuilder) -> RedisStore {
 }
 
 fn patient(builder: RedisStoreBuilder) -> RedisStoreBuilder {
-    builder.deadline(PATIENCE).connect_timeout(PATIENCE)
+    builder.call_timeout(PATIENCE).connect_timeout(PATIENCE)
 }

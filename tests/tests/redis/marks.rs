@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{
-    Clock, EndReason, Ended, Key, Lifetime, Record, SessionId, SessionStore, SystemClock, Timestamp,
-};
+use session_core::store::{Record, RecordKey, SessionStore};
+use session_core::{Clock, EndReason, Ended, Lifetime, SessionId, SystemClock, Timestamp};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 
@@ -58,7 +57,7 @@ async fn a_mark_is_small_and_gone_after_a_minute_and_no_index_has_it() {
                 assert!((1..=60_000).contains(&left), "{left}");
                 let bytes = server.command(&["MEMORY", "USAGE", &key(*id)]).integer();
                 assert!(bytes <= 260, "{engine} {layout:?}: {bytes}");
-                let over = now.plus(Duration::from_secs(60));
+                let over = now + Duration::from_secs(60);
                 assert_eq!(mark(&store, *id, over).await, None);
             }
             let index = server.command(&["EXISTS", "session:principal:ann"]);
@@ -80,7 +79,7 @@ async fn the_first_mark_stays_and_stores_of_both_layouts_know_it() {
                 let id = create(&store, Some("ann"), now).await;
                 let first = Ended::new(EndReason::Exchanged, now);
                 ends.delete(&id.into(), first).await.unwrap();
-                let again = Ended::new(EndReason::Revoked, now.plus(Duration::from_secs(1)));
+                let again = Ended::new(EndReason::Revoked, now + Duration::from_secs(1));
                 other.delete(&id.into(), again).await.unwrap();
                 assert!(!other.delete_one("ann", id, again).await.unwrap());
                 assert_eq!(other.delete_all("ann", None, again).await.unwrap(), 0);
@@ -130,7 +129,7 @@ async fn an_end_without_a_time_leaves_nothing() {
             Timestamp::from_millis(now.as_millis() - 60_000),
         ] {
             store
-                .delete(&Key::Id(id), Ended::new(EndReason::Revoked, at))
+                .delete(&RecordKey::Id(id), Ended::new(EndReason::Revoked, at))
                 .await
                 .unwrap();
             assert_eq!(server.command(&["EXISTS", &key(id)]).integer(), 0);

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::SystemTime;
 
 use serde::Serialize;
-use session_core::{Codec, Record, Session, SessionManager, SessionStore};
+use session_core::store::{Record, SessionStore};
+use session_core::{Codec, Session, SessionManager};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{anonymous, open, token_of};

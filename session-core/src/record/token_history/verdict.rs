@@ -148,14 +148,14 @@ impl TokenHistory {
         let token = &self.0[at];
         match (token.epoch == rules.epoch, token.retired) {
             (true, None) => Verdict::Accepted(self.current(at, rules)),
-            (true, Some(since)) if arrived.since(since) >= rules.overlap => {
+            (true, Some(since)) if arrived.duration_since(since) >= rules.overlap => {
                 Verdict::Reused(Some(since))
             }
             (true, _) if self.is_among_last(at, arrived, rules) => {
                 Verdict::Accepted(TokenMaintenance::Superseded)
             }
             (true, _) => Verdict::Surplus,
-            (false, Some(since)) if arrived.since(since) >= REMEMBERED => Verdict::Former,
+            (false, Some(since)) if arrived.duration_since(since) >= REMEMBERED => Verdict::Former,
             (false, _) => Verdict::Renewed,
         }
     }
@@ -185,7 +185,7 @@ impl TokenHistory {
                 && self.0[..at].iter().any(|other| other.epoch == rules.epoch),
             rotate_at: newest
                 .zip(rules.successor_after)
-                .map(|(newest, after)| newest.issued.plus(after)),
+                .map(|(newest, after)| newest.issued + after),
         }
     }
 
@@ -214,7 +214,7 @@ impl TokenHistory {
         let oldest = remembered.next();
         let is_full = remembered.count() + 1 >= MOST_REMEMBERED;
         // What was dropped was superseded no later than the oldest one that is left.
-        now.since(arrived) > REMEMBERED
-            || (is_full && oldest.is_some_and(|oldest| arrived < oldest.plus(rules.overlap)))
+        now.duration_since(arrived) > REMEMBERED
+            || (is_full && oldest.is_some_and(|oldest| arrived < oldest + rules.overlap))
     }
 }

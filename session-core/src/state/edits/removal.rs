@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::record::Value;
 
 /// The removal of a value that one request gets.
@@ -11,13 +11,13 @@ pub(crate) struct Removal {
     /// What the key held when it was last applied.
     value: Mutex<Option<Value>>,
     /// Refuses a value that the handler could not be given.
-    check: fn(&str, &Value) -> Result<(), Error>,
+    check: fn(&str, &Value) -> Result<(), SessionError>,
     /// A save has carried it out.
     saved: AtomicBool,
 }
 
 impl Removal {
-    pub(crate) fn of(value: Value, check: fn(&str, &Value) -> Result<(), Error>) -> Self {
+    pub(crate) fn of(value: Value, check: fn(&str, &Value) -> Result<(), SessionError>) -> Self {
         Self {
             value: Mutex::new(Some(value)),
             check,
@@ -33,7 +33,7 @@ impl Removal {
             .clone()
     }
 
-    pub(super) fn apply(&self, key: &str, value: Option<Value>) -> Result<(), Error> {
+    pub(super) fn apply(&self, key: &str, value: Option<Value>) -> Result<(), SessionError> {
         if let Some(value) = &value {
             (self.check)(key, value)?;
         }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::record::{Arena, Codec, Value};
 use crate::state::edits::{Mark, Removal};
 
 /// One application of a closure that [`Session::update`](crate::Session::update) was given.
-pub(crate) type UpdateFn =
-    Arc<dyn Fn(&str, Option<&Value>, Codec, &mut Arena) -> Result<Value, Error> + Send + Sync>;
+pub(crate) type UpdateFn = Arc<
+    dyn Fn(&str, Option<&Value>, Codec, &mut Arena) -> Result<Value, SessionError> + Send + Sync,
+>;
 
 /// One change of a key that depends on the value before it.
 #[derive(Clone)]
@@ -42,7 +43,11 @@ pub(crate) struct Replay {
 
 impl Replay {
     /// Runs the steps; not under a lock, since they run the application's code.
-    pub(crate) fn run(&self, codec: Codec, arena: &mut Arena) -> Result<Option<Value>, Error> {
+    pub(crate) fn run(
+        &self,
+        codec: Codec,
+        arena: &mut Arena,
+    ) -> Result<Option<Value>, SessionError> {
         let mut value = self.from.clone();
         for step in &self.then {
             value = match step {

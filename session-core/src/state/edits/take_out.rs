@@ -65,7 +65,7 @@ impl Edits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
+    use crate::error::SessionError;
     use crate::record::{Arena, Codec, Value, Values};
     use crate::state::{OwnValues, UpdateFn};
 
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_value_that_cannot_be_given_out_is_not_removed() {
         let mut edits = Edits::default();
-        let gone = |_: &str, _: &Value| Err(Error::Gone);
+        let gone = |_: &str, _: &Value| Err(SessionError::Gone);
         let removal = Arc::new(Removal::of(json("1"), gone));
         edits.take_out("k".into(), removal);
         let replays = edits.replays(Some(&stored()));

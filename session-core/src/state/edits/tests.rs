@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::error::Error;
+use crate::error::SessionError;
 use crate::record::{Arena, Codec, Value, Values};
 use crate::state::Size;
 
@@ -417,7 +417,7 @@ fn a_closure_that_fails_stops_the_replay() {
     let mut edits = Edits::default();
     edits.update(
         "a".into(),
-        Arc::new(|_, _, _, _| Err(Error::Random)),
+        Arc::new(|_, _, _, _| Err(SessionError::Random)),
         json("1"),
     );
     edits.update("a".into(), Arc::new(|_, _, _, _| unreachable!()), json("1"));
@@ -425,7 +425,7 @@ fn a_closure_that_fails_stops_the_replay() {
     let error = replays[0]
         .run(Codec::Json, &mut Arena::default())
         .unwrap_err();
-    assert!(matches!(error, Error::Random));
+    assert!(matches!(error, SessionError::Random));
 }
 
 #[test]

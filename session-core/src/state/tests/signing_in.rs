@@ -154,7 +154,7 @@ fn only_what_the_client_knows_is_cleared_there() {
     let mut state = new();
     put(&mut state, "a", "1");
     let planned = created(&mut state, SaveKind::Save);
-    let key = Key::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record.id);
     state.created(planned, key);
     state.destroy();
     let deletion = state.deletions[0].clone();

@@ -96,7 +96,7 @@ fn a_reload_is_for_the_session_that_the_handler_turned_to() {
     state.destroy();
     put(&mut state, "a", "1");
     let planned = created(&mut state, SaveKind::Save);
-    let key = Key::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record.id);
     state.created(planned, key);
     state.stored_mut().unwrap().stale = true;
     state.metadata.label = Some("phone".into());
@@ -215,7 +215,7 @@ fn a_token_that_waits_to_be_sent_needs_no_second_look_after_another_write() {
 #[test]
 fn a_sealed_session_is_its_own_proof() {
     let mut state = opened();
-    state.stored_mut().unwrap().key = Key::Sealed {
+    state.stored_mut().unwrap().key = RecordKey::Sealed {
         scope: "id".into(),
         token: "sealed".into(),
     };
@@ -230,7 +230,7 @@ fn each_renewal_draws_a_seed() {
     let asked = state.metadata.draw_seed().unwrap();
     let planned = created(&mut state, SaveKind::Save);
     assert_eq!(planned.record.csrf_seed, asked);
-    let key = Key::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record.id);
     state.created(planned, key);
     let mut seeds = vec![asked];
     for version in 2..4 {

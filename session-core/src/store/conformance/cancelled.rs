@@ -14,7 +14,7 @@ use super::trial::{Check, Stop, Trial, describe, ensure, failed, name_of};
 use super::writer::Writer;
 use crate::error::StoreError;
 use crate::record::Record;
-use crate::store::{Changes, Key, Updated};
+use crate::store::{Changes, RecordKey, Updated};
 
 pub(super) async fn cancelled(trial: &Trial) -> Check {
     let indexed = match trial.needs_index().await {
@@ -51,7 +51,7 @@ async fn drop_halfway<F: Future>(
 async fn creation(trial: &Trial, rng: &mut Rng, indexed: bool) -> Check {
     let name = trial.principal()?;
     let record = Arc::new(trial.record()?.with_principal(name.clone()));
-    let key = Key::Id(record.id());
+    let key = RecordKey::Id(record.id());
     drop_halfway(trial, rng, "create", trial.create(&record))
         .await
         .transpose()?;

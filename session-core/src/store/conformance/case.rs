@@ -26,7 +26,7 @@ pub(super) enum Needs {
 
 impl Case {
     /// The name that stands in parentheses in the contract of
-    /// [`SessionStore`](crate::SessionStore).
+    /// [`SessionStore`](crate::store::SessionStore).
     pub const fn name(&self) -> &'static str {
         self.name
     }

@@ -9,11 +9,11 @@ use super::schedule::{interleave, take_turns, task};
 use super::trial::{Check, Trial, ensure, failed};
 use super::writer::Writer;
 use crate::record::Record;
-use crate::store::{Changes, Key};
+use crate::store::{Changes, RecordKey};
 
 /// A record that changes hands while one of the two principals ends it.
 struct Contested {
-    key: Key,
+    key: RecordKey,
     record: Arc<Record>,
     /// Whose it is at first, if anybody's, and whose it is to be.
     from: Option<String>,

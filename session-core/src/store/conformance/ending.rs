@@ -8,7 +8,7 @@ use super::sample::{just_before, number, same};
 use super::trial::{Check, Trial, describe, ensure, failed, name_of};
 use crate::error::StoreError;
 use crate::record::{EndReason, Ended, Record, SessionId};
-use crate::store::{Changes, Key, Updated};
+use crate::store::{Changes, RecordKey, Updated};
 use crate::time::Timestamp;
 
 pub(super) async fn create_taken(trial: &Trial) -> Check {
@@ -52,7 +52,7 @@ pub(super) async fn delete(trial: &Trial) -> Check {
     for edit in [
         Edit::of(&record, Changes::new().set("a", number(1))),
         Edit::of(&record, Changes::new()).meeting(record.version()),
-        Edit::touching(&record, trial.now().plus(Duration::from_secs(60))),
+        Edit::touching(&record, trial.now() + Duration::from_secs(60)),
         Edit::replacing(&record, Changes::new(), |record| record.epoch += 1),
     ] {
         trial
@@ -118,7 +118,7 @@ pub(super) async fn ended(trial: &Trial) -> Check {
         refuses(trial, &record).await?;
     }
     ended_by_update(trial).await?;
-    let nobody = Key::Id(trial.id()?);
+    let nobody = RecordKey::Id(trial.id()?);
     trial.delete(&nobody).await?;
     let found = trial.mark_at(&nobody, trial.now()).await?;
     ensure!(found.is_none(), "`delete` of what is not there left a mark");
@@ -155,7 +155,7 @@ pub(super) async fn ended_of_principal(trial: &Trial) -> Check {
         let record = Arc::new(trial.record()?.with_principal(name.clone()));
         keys.push(trial.create(&record).await?);
     }
-    let ids: Vec<_> = keys.iter().filter_map(Key::id).collect();
+    let ids: Vec<_> = keys.iter().filter_map(RecordKey::id).collect();
     trial.delete_one(&name, ids[0]).await?;
     expect_mark(trial, &keys[0], trial.ended(), "`delete_one`").await?;
     let again = trial.delete_one(&name, ids[0]).await?;
@@ -182,13 +182,13 @@ pub(super) async fn ended_expires(trial: &Trial) -> Check {
     let minute = Duration::from_secs(60);
     let (key, _record) = trial.created().await?;
     trial.delete(&key).await?;
-    let last = just_before(trial.now().plus(minute));
+    let last = just_before(trial.now() + minute);
     let found = trial.mark_at(&key, last).await?;
     ensure!(
         found.is_some(),
         "the mark of a session is gone before its minute is over"
     );
-    let over = trial.now().plus(minute);
+    let over = trial.now() + minute;
     let found = trial.mark_at(&key, over).await?;
     ensure!(
         found.is_none(),
@@ -219,7 +219,7 @@ fn before(now: Timestamp, millis: u64) -> Timestamp {
     Timestamp::from_millis(now.as_millis().saturating_sub(millis))
 }
 
-async fn expect_mark(trial: &Trial, key: &Key, right: Ended, after: &str) -> Check {
+async fn expect_mark(trial: &Trial, key: &RecordKey, right: Ended, after: &str) -> Check {
     let found = trial.mark_at(key, trial.now()).await?;
     ensure!(
         found == Some(right),
@@ -286,7 +286,7 @@ pub(super) async fn delete_expired(trial: &Trial) -> Check {
     let soon = trial.soon();
     let live = Arc::new(trial.record()?);
     let mut almost = trial.brief()?;
-    almost.last_seen = almost.last_seen.plus(Duration::from_millis(1));
+    almost.last_seen = almost.last_seen + Duration::from_millis(1);
     let almost = Arc::new(almost);
     let mut kept = Vec::new();
     for record in [live, almost] {

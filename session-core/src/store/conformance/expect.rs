@@ -8,47 +8,52 @@ use super::sample::same;
 use super::trial::{Check, Stop, Trial, describe, ensure, failed, name_of, succeeded};
 use crate::error::StoreError;
 use crate::record::Record;
-use crate::store::{Key, Listed, Updated};
+use crate::store::{Listed, RecordKey, Updated};
 use crate::time::Timestamp;
 
 impl Trial {
     /// A new record that the store has, and its key.
-    pub(super) async fn created(&self) -> Check<(Key, Arc<Record>)> {
+    pub(super) async fn created(&self) -> Check<(RecordKey, Arc<Record>)> {
         let record = Arc::new(self.record()?);
         Ok((self.create(&record).await?, record))
     }
 
     /// `load` has to return this record.
-    pub(super) async fn expect(&self, key: &Key, expected: &Record, when: &str) -> Check {
+    pub(super) async fn expect(&self, key: &RecordKey, expected: &Record, when: &str) -> Check {
         same(expected, self.load(key).await?, when)
     }
 
     /// [`save`](Self::save), after which `load` has to return the record of the edit.
-    pub(super) async fn save_and_expect(&self, key: &Key, edit: &Edit, when: &str) -> Check<Key> {
+    pub(super) async fn save_and_expect(
+        &self,
+        key: &RecordKey,
+        edit: &Edit,
+        when: &str,
+    ) -> Check<RecordKey> {
         let key = self.save(key, edit).await?;
         self.expect(&key, &edit.record, when).await?;
         Ok(key)
     }
 
     /// `load` has to return nothing; `fault` is what it has done otherwise.
-    pub(super) async fn expect_none(&self, key: &Key, fault: &str) -> Check {
+    pub(super) async fn expect_none(&self, key: &RecordKey, fault: &str) -> Check {
         ensure!(self.load(key).await?.is_none(), "{fault}");
         Ok(())
     }
 
-    pub(super) async fn expect_deleted(&self, key: &Key, when: &str) -> Check {
+    pub(super) async fn expect_deleted(&self, key: &RecordKey, when: &str) -> Check {
         let fault = format!("`load` finds a deleted record after {when}");
         self.expect_none(key, &fault).await
     }
 
     /// `update` has to say `Gone`.
-    pub(super) async fn expect_gone(&self, key: &Key, edit: &Edit, of: &str) -> Check {
+    pub(super) async fn expect_gone(&self, key: &RecordKey, edit: &Edit, of: &str) -> Check {
         self.expect_gone_at(key, edit, self.now(), of).await
     }
 
     pub(super) async fn expect_gone_at(
         &self,
-        key: &Key,
+        key: &RecordKey,
         edit: &Edit,
         now: Timestamp,
         of: &str,

@@ -7,7 +7,7 @@ use super::sample::any_value;
 use super::trial::{Check, Trial, describe, failed, name_of};
 use crate::error::StoreError;
 use crate::record::{Codec, Value};
-use crate::store::{Changes, Key, Updated};
+use crate::store::{Changes, RecordKey, Updated};
 use bytestring::ByteString;
 
 pub(super) async fn round_trip(trial: &Trial) -> Check {
@@ -121,7 +121,7 @@ pub(super) async fn large_record(trial: &Trial) -> Check {
         Err(StoreError::TooLarge(_)) => {
             trial
                 .expect_none(
-                    &Key::Id(large.id()),
+                    &RecordKey::Id(large.id()),
                     "`create` refused a large record and kept it all the same",
                 )
                 .await?;

@@ -8,7 +8,7 @@
 //! #[tokio::test]
 //! # async fn in_real() {}
 //! async fn keeps_the_contract() {
-//!     session_core::conformance::check(|| async { MyStore::new() }).await;
+//!     session_core::store::conformance::check(|| async { MyStore::new() }).await;
 //! }
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(keeps_the_contract());
 //! ```
@@ -39,12 +39,14 @@
 //! has to expire; nothing has to be waited for. [`Suite::starting_at`] sets another. An engine that
 //! expires records by its own clock keeps what the suite needs, unless that clock is off by hours.
 //!
-//! A store without an index of principals says [`Unsupported`](crate::StoreError::Unsupported) to
-//! `list`, `delete_all` and `delete_one` alike; the cases about them are then left out, and
-//! reported so. A store that merges and a store that only replaces
-//! ([`Update::base_version`](crate::Update::base_version), else `Conflict`) both pass. For a sealed
-//! store ([`Capability::Client`](crate::Capability::Client)) all cases are left out that need
-//! somebody to remember what was written or deleted, and `malformed_key` tries forgeries instead.
+//! A store without an index of principals says
+//! [`Unsupported`](crate::store::StoreError::Unsupported) to `list`, `delete_all` and `delete_one`
+//! alike; the cases about them are then left out, and reported so. A store that merges and a store
+//! that only replaces ([`Update::base_version`](crate::store::Update::base_version), else
+//! `Conflict`) both pass. For a sealed store
+//! ([`RecordLocation::Client`](crate::store::RecordLocation::Client)) all cases are left out that
+//! need somebody to remember what was written or deleted, and `malformed_key` tries forgeries
+//! instead.
 //!
 //! # How to read a failure
 //!
@@ -53,8 +55,8 @@
 //!     after a clear: the record is not the one expected: the key "a" is lost (round 3)
 //!     calls, in the order of their answers:
 //!       create SessionId(5f0c21b7) -> created
-//!       update Key(5f0c21b7) {base 1, clear, set "a"} -> saved as version 2
-//!       load Key(5f0c21b7) -> version 2
+//!       update RecordKey(5f0c21b7) {base 1, clear, set "a"} -> saved as version 2
+//!       load RecordKey(5f0c21b7) -> version 2
 //!     again: .seed(9341).rounds(64).only("clear")
 //! ```
 //!
@@ -76,15 +78,16 @@
 //!
 //! - **Unreadable**: write bytes that are no record under an id, by the engine's own client: half
 //!   of a record, none at all, a format byte of 255. `load` is
-//!   [`Corrupt`](crate::StoreError::Corrupt), `delete` succeeds, nothing panics. If the record was
-//!   a principal's, `list` names it as [`Listed::Unreadable`](crate::Listed::Unreadable) beside the
-//!   others, and `delete_one` and `delete_all` end it.
-//! - **Deadlines**: put a listener that accepts and never answers in the place of the engine. Each
+//!   [`Corrupt`](crate::store::StoreError::Corrupt), `delete` succeeds, nothing panics. If the
+//!   record was a principal's, `list` names it as
+//!   [`Listed::Unreadable`](crate::store::Listed::Unreadable) beside the others, and `delete_one`
+//!   and `delete_all` end it.
+//! - **Timeouts**: put a listener that accepts and never answers in the place of the engine. Each
 //!   operation ends by the store's deadline: reads as
-//!   [`Unavailable`](crate::StoreError::Unavailable).
+//!   [`Unavailable`](crate::store::StoreError::Unavailable).
 //! - **Unknown outcome**: put a proxy before the engine that cuts the connection after a write has
-//!   passed. The answer is [`OutcomeUnknown`](crate::StoreError::OutcomeUnknown), and the engine
-//!   has seen the write once. Where nothing could be sent it is `Unavailable`.
+//!   passed. The answer is [`OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), and the
+//!   engine has seen the write once. Where nothing could be sent it is `Unavailable`.
 //!
 //! Nor does it wait for an engine to expire a record by itself, or look at replicas and fail-over.
 

@@ -7,7 +7,7 @@ use super::edit::Edit;
 use super::sample::{just_before, number, same};
 use super::trial::{Check, Trial, ensure};
 use crate::record::SessionId;
-use crate::store::{Changes, Key};
+use crate::store::{Changes, RecordKey};
 
 pub(super) async fn list(trial: &Trial) -> Check {
     trial.needs_index().await?;
@@ -36,15 +36,17 @@ pub(super) async fn list(trial: &Trial) -> Check {
     theirs.pop();
     trial.expect_listed(&name, trial.soon(), &theirs).await?;
     let edit = Edit::of(&theirs[0], Changes::new().set("a", number(1)));
-    trial.save(&Key::Id(theirs[0].id()), &edit).await?;
+    trial.save(&RecordKey::Id(theirs[0].id()), &edit).await?;
     theirs[0] = edit.record;
     trial
-        .expect_listed(&name, trial.now().plus(Duration::from_secs(120)), &theirs)
+        .expect_listed(&name, trial.now() + Duration::from_secs(120), &theirs)
         .await?;
-    trial.delete(&Key::Id(theirs[1].id())).await?;
+    trial.delete(&RecordKey::Id(theirs[1].id())).await?;
     theirs.pop();
     trial.expect_listed(&name, trial.soon(), &theirs).await?;
-    trial.expect_listed(&name, theirs[0].expires(), &[]).await?;
+    trial
+        .expect_listed(&name, theirs[0].expires_at(), &[])
+        .await?;
     trial
         .expect_listed(&trial.principal()?, trial.now(), &[])
         .await
@@ -88,7 +90,7 @@ pub(super) async fn delete_all(trial: &Trial) -> Check {
         );
         trial.expect_listed(&name, trial.now(), left).await?;
         for record in &theirs {
-            let found = trial.load(&Key::Id(record.id())).await?;
+            let found = trial.load(&RecordKey::Id(record.id())).await?;
             if left.contains(record) {
                 same(record, found, "the one that `delete_all` had to except")?;
             } else {
@@ -102,7 +104,7 @@ pub(super) async fn delete_all(trial: &Trial) -> Check {
     for record in [other, nobody] {
         trial
             .expect(
-                &Key::Id(record.id()),
+                &RecordKey::Id(record.id()),
                 &record,
                 "a record that is not of the principal",
             )
@@ -130,7 +132,7 @@ pub(super) async fn delete_one(trial: &Trial) -> Check {
         expect_not_theirs(trial, &name, record.id()).await?;
         trial
             .expect(
-                &Key::Id(record.id()),
+                &RecordKey::Id(record.id()),
                 record,
                 "after `delete_one` of another principal",
             )
@@ -140,11 +142,11 @@ pub(super) async fn delete_one(trial: &Trial) -> Check {
     expect_not_theirs(trial, &name, trial.id()?).await?;
 
     let edit = Edit::of(&theirs[1], Changes::new().set("a", number(1)));
-    trial.save(&Key::Id(theirs[1].id()), &edit).await?;
+    trial.save(&RecordKey::Id(theirs[1].id()), &edit).await?;
     theirs[1] = edit.record;
     trial.expect_listed(&name, trial.now(), &theirs).await?;
     while let Some(record) = theirs.pop() {
-        let key = Key::Id(record.id());
+        let key = RecordKey::Id(record.id());
         let ended = trial.delete_one(&name, record.id()).await?;
         ensure!(
             ended,
@@ -166,7 +168,7 @@ pub(super) async fn delete_one(trial: &Trial) -> Check {
         for record in theirs.iter().chain(&others) {
             trial
                 .expect(
-                    &Key::Id(record.id()),
+                    &RecordKey::Id(record.id()),
                     record,
                     "after `delete_one` of another record",
                 )

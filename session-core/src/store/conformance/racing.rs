@@ -13,7 +13,7 @@ use super::trial::{Check, Trial, describe, ensure, failed, lock};
 use super::writer::Writer;
 use crate::error::StoreError;
 use crate::record::Record;
-use crate::store::{Changes, Key, Metadata};
+use crate::store::{Changes, Metadata, RecordKey};
 use crate::time::Timestamp;
 
 pub(super) async fn create_race(trial: &Trial) -> Check {
@@ -100,7 +100,7 @@ struct Wrote {
 
 async fn write_some(
     trial: &Trial,
-    key: &Key,
+    key: &RecordKey,
     base: &Arc<Record>,
     name: usize,
     mut rng: Rng,
@@ -134,9 +134,7 @@ async fn write_some(
                     .await?
             }
             2 => {
-                let seen = trial
-                    .now()
-                    .plus(Duration::from_millis(step * 10 + name as u64));
+                let seen = trial.now() + Duration::from_millis(step * 10 + name as u64);
                 wrote.seen = wrote.seen.max(seen);
                 writer
                     .write(&mut rng, |base| Edit::touching(base, seen))
@@ -220,7 +218,7 @@ impl Seen {
 /// Writes the same number under two keys and into the metadata.
 async fn write_pairs(
     trial: &Trial,
-    key: &Key,
+    key: &RecordKey,
     base: &Arc<Record>,
     name: u64,
     mut rng: Rng,
@@ -238,7 +236,7 @@ async fn write_pairs(
                 if clears {
                     changes = changes.clear();
                 }
-                let at = trial.now().plus(Duration::from_millis(n));
+                let at = trial.now() + Duration::from_millis(n);
                 let edit = Edit::of(base, changes.with_metadata(Metadata::Touched(at)));
                 if meets {
                     edit.meeting(base.version())
@@ -255,7 +253,7 @@ async fn write_pairs(
     Ok(())
 }
 
-async fn read_pairs(trial: &Trial, key: &Key, mut rng: Rng, seen: &Seen) -> Check {
+async fn read_pairs(trial: &Trial, key: &RecordKey, mut rng: Rng, seen: &Seen) -> Check {
     for _ in 0..rng.between(2, 6) {
         let oldest = seen.saved.load(Ordering::Relaxed);
         let record = trial.find(key).await?;
@@ -269,7 +267,7 @@ async fn read_pairs(trial: &Trial, key: &Key, mut rng: Rng, seen: &Seen) -> Chec
             "`load` shows version {} after version {oldest} was saved",
             record.version()
         );
-        let touched = record.last_seen() >= trial.now().plus(Duration::from_millis(left));
+        let touched = record.last_seen() >= trial.now() + Duration::from_millis(left);
         ensure!(
             touched,
             "`load` shows the values of an update without its touch"

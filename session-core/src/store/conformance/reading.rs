@@ -7,12 +7,12 @@ use super::edit::Edit;
 use super::sample::{difference, just_before, number, same};
 use super::trial::{Check, Trial, ensure, failed, name_of};
 use crate::record::{Lifetime, Record};
-use crate::store::{Changes, Key, Updated};
+use crate::store::{Changes, RecordKey, Updated};
 
 pub(super) async fn load_absent(trial: &Trial) -> Check {
     trial
         .expect_none(
-            &Key::Id(trial.id()?),
+            &RecordKey::Id(trial.id()?),
             "`load` found a record under an id that was never used",
         )
         .await?;
@@ -21,7 +21,7 @@ pub(super) async fn load_absent(trial: &Trial) -> Check {
 
 pub(super) async fn update_absent(trial: &Trial) -> Check {
     let record = trial.record()?;
-    let key = Key::Id(record.id());
+    let key = RecordKey::Id(record.id());
     let plain = Edit::of(&record, Changes::new().set("a", number(1)));
     for edit in [
         plain.clone(),
@@ -39,7 +39,7 @@ pub(super) async fn update_absent(trial: &Trial) -> Check {
 }
 
 pub(super) async fn delete_absent(trial: &Trial) -> Check {
-    let key = Key::Id(trial.id()?);
+    let key = RecordKey::Id(trial.id()?);
     trial.delete(&key).await?;
     trial
         .expect_none(&key, "there is a record after `delete` of an unused id")
@@ -54,7 +54,7 @@ pub(super) async fn key(trial: &Trial) -> Check {
     let saved = trial.save(&created, &edit).await?;
     for (key, call) in [(&created, "create"), (&saved, "update")] {
         match key {
-            Key::Id(id) => {
+            RecordKey::Id(id) => {
                 ensure!(
                     !trial.is_sealed(),
                     "`{call}` of a sealed store hands back an id"
@@ -64,7 +64,7 @@ pub(super) async fn key(trial: &Trial) -> Check {
                     "`{call}` hands back another id than the record's"
                 );
             }
-            Key::Sealed { scope, .. } => {
+            RecordKey::Sealed { scope, .. } => {
                 ensure!(
                     trial.is_sealed(),
                     "`{call}` of a store on the server hands back a sealed record"
@@ -110,8 +110,8 @@ pub(super) async fn malformed_key(trial: &Trial) -> Check {
 }
 
 /// Keys that no store has handed out; for a sealed store, forgeries of `key`.
-fn malformed_keys(trial: &Trial, record: &Record, key: &Key) -> Check<Vec<Key>> {
-    let sealed = |scope: &str, token: &str| Key::Sealed {
+fn malformed_keys(trial: &Trial, record: &Record, key: &RecordKey) -> Check<Vec<RecordKey>> {
+    let sealed = |scope: &str, token: &str| RecordKey::Sealed {
         scope: scope.into(),
         token: token.into(),
     };
@@ -133,10 +133,10 @@ fn malformed_keys(trial: &Trial, record: &Record, key: &Key) -> Check<Vec<Key>> 
         .iter()
         .map(|text| sealed(record.scope(), text))
         .collect();
-    let Key::Sealed { scope, token } = key else {
+    let RecordKey::Sealed { scope, token } = key else {
         return Ok(keys);
     };
-    keys.push(Key::Id(record.id()));
+    keys.push(RecordKey::Id(record.id()));
     keys.push(sealed("another-scope", token));
     keys.push(sealed("", token));
     keys.push(sealed(scope, &format!("{token}A")));
@@ -165,10 +165,10 @@ fn malformed_keys(trial: &Trial, record: &Record, key: &Key) -> Check<Vec<Key>> 
 }
 
 /// A key as a failure shows it, cut where it is long.
-fn spell(key: &Key) -> String {
+fn spell(key: &RecordKey) -> String {
     match key {
-        Key::Id(_) => "that is an id".into(),
-        Key::Sealed { scope, token } => format!("{token:.60?} in the scope {scope:?}"),
+        RecordKey::Id(_) => "that is an id".into(),
+        RecordKey::Sealed { scope, token } => format!("{token:.60?} in the scope {scope:?}"),
     }
 }
 
@@ -180,17 +180,17 @@ pub(super) async fn load_expired(trial: &Trial) -> Check {
     let short = Lifetime::new(hour * 2, hour * 3).or_else(|error| failed(error.to_string()))?;
     let record = Arc::new(Record::new(trial.id()?, idle.scope(), short, trial.now()));
     let key = trial.create(&record).await?;
-    let touch = Edit::touching(&record, trial.now().plus(hour + hour / 2));
+    let touch = Edit::touching(&record, trial.now() + hour + hour / 2);
     let key = trial.save(&key, &touch).await?;
     dies_on_time(trial, &touch.record, &key, "touched and past its deadline").await
 }
 
-async fn dies_on_time(trial: &Trial, record: &Record, key: &Key, what: &str) -> Check {
-    let expires = record.expires();
+async fn dies_on_time(trial: &Trial, record: &Record, key: &RecordKey, what: &str) -> Check {
+    let expires = record.expires_at();
     let last = trial.load_at(key, just_before(expires)).await?;
     same(record, last, &format!("a millisecond before it is {what}"))?;
     for late in [0, 1, 3_600_000] {
-        let now = expires.plus(Duration::from_millis(late));
+        let now = expires + Duration::from_millis(late);
         let Some(found) = trial.load_raw(key, now).await? else {
             continue;
         };
@@ -210,14 +210,19 @@ pub(super) async fn update_expired(trial: &Trial) -> Check {
         edit.clone(),
         edit.clone().meeting(record.version()),
         edit.meeting(record.version() + 1),
-        Edit::touching(&record, record.expires()),
+        Edit::touching(&record, record.expires_at()),
         Edit::replacing(&record, Changes::new(), |record| {
-            record.last_seen = record.expires();
+            record.last_seen = record.expires_at();
         }),
     ];
     for edit in &late {
         trial
-            .expect_gone_at(&key, edit, record.expires(), "of a record that has expired")
+            .expect_gone_at(
+                &key,
+                edit,
+                record.expires_at(),
+                "of a record that has expired",
+            )
             .await?;
         let found = trial.load(&key).await?;
         let changed = found.and_then(|found| difference(&record, &found));
@@ -229,9 +234,9 @@ pub(super) async fn update_expired(trial: &Trial) -> Check {
     }
 
     let (key, record) = trial.created().await?;
-    let touch = Edit::touching(&record, just_before(record.expires()));
+    let touch = Edit::touching(&record, just_before(record.expires_at()));
     match trial
-        .update_at(&key, &touch, just_before(record.expires()))
+        .update_at(&key, &touch, just_before(record.expires_at()))
         .await?
     {
         Updated::Saved { .. } => Ok(()),

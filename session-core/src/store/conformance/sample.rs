@@ -37,7 +37,7 @@ impl Trial {
     /// which must not sweep what others keep in the same store; not too soon for an engine that
     /// expires by itself.
     pub(super) fn soon(&self) -> Timestamp {
-        self.now().plus(MINUTE)
+        self.now() + MINUTE
     }
 
     /// A record that was left alone for almost two hours and expires at [`soon`](Self::soon).
@@ -45,7 +45,7 @@ impl Trial {
         let mut record = self.record()?;
         record.created = before(self.soon(), record.lifetime().idle());
         record.last_seen = record.created;
-        record.deadline = record.created.plus(record.lifetime().absolute());
+        record.deadline = record.created + record.lifetime().absolute();
         Ok(record)
     }
 
@@ -59,13 +59,11 @@ impl Trial {
         if rng.coin() {
             lifetime = lifetime.persistent();
         }
-        let seen = self.now().plus(Duration::from_millis(rng.next() % 5_000));
+        let seen = self.now() + Duration::from_millis(rng.next() % 5_000);
         let mut record = Record::new(self.id()?, SCOPE, lifetime, self.now());
         record.epoch = rng.next() % 1_000;
         record.last_seen = seen;
-        record.deadline = record
-            .deadline
-            .plus(Duration::from_millis(rng.next() % 1_000));
+        record.deadline = record.deadline + Duration::from_millis(rng.next() % 1_000);
         record.authenticated = rng.coin().then_some(seen);
         record.principal = match rng.below(3) {
             0 => None,
@@ -103,7 +101,7 @@ pub(super) fn token(rng: &mut Rng, now: Timestamp) -> TokenHash {
         issued: now,
         epoch: rng.next() % 3,
         confirmed: rng.coin().then_some(now),
-        retired: rng.coin().then(|| now.plus(MINUTE)),
+        retired: rng.coin().then(|| now + MINUTE),
     }
 }
 
@@ -114,7 +112,7 @@ pub(super) fn any_edit(trial: &Trial, base: &Record, rng: &mut Rng) -> Edit {
         0 => edit,
         1 => edit.meeting(base.version()),
         2 => Edit::of(base, Changes::new().clear()),
-        3 => Edit::touching(base, trial.now().plus(MINUTE)),
+        3 => Edit::touching(base, trial.now() + MINUTE),
         _ => Edit::replacing(base, Changes::new(), |record| record.epoch += 1),
     }
 }

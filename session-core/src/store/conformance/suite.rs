@@ -28,7 +28,7 @@ const EARLIEST: Timestamp = Timestamp::from_millis(24 * 3600 * 1000);
 /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 /// # runtime.block_on(async {
 /// use session_core::MemoryStore;
-/// use session_core::conformance::{Outcome, Suite};
+/// use session_core::store::conformance::{Outcome, Suite};
 ///
 /// let report = Suite::new(|| async { MemoryStore::new() })
 ///     .seed(7)

@@ -9,7 +9,7 @@ use super::edit::Edit;
 use super::rng::Rng;
 use crate::error::StoreError;
 use crate::record::{EndReason, Ended, Record, SessionId};
-use crate::store::{Capability, Key, Listed, SessionStore, Updated};
+use crate::store::{Listed, RecordKey, RecordLocation, SessionStore, Updated};
 use crate::time::Timestamp;
 
 /// Why a case did not pass.
@@ -24,7 +24,7 @@ pub(super) type Check<T = ()> = Result<T, Stop>;
 macro_rules! ensure {
     ($holds:expr, $($reason:tt)+) => {
         if !$holds {
-            return Err($crate::conformance::trial::Stop::Failed(format!($($reason)+)));
+            return Err($crate::store::conformance::trial::Stop::Failed(format!($($reason)+)));
         }
     };
 }
@@ -75,7 +75,7 @@ impl Trial {
     }
 
     pub(super) fn is_sealed(&self) -> bool {
-        matches!((*self.store).capability(), Capability::Client { .. })
+        matches!((*self.store).location(), RecordLocation::Client { .. })
     }
 
     /// The random choices of a case that has one round.
@@ -92,18 +92,22 @@ impl Trial {
         })
     }
 
-    pub(super) async fn load(&self, key: &Key) -> Check<Option<Arc<Record>>> {
+    pub(super) async fn load(&self, key: &RecordKey) -> Check<Option<Arc<Record>>> {
         self.load_at(key, self.now).await
     }
 
     /// What somebody could be let in by: an expired record is as good as none, and so is a mark.
-    pub(super) async fn load_at(&self, key: &Key, now: Timestamp) -> Check<Option<Arc<Record>>> {
+    pub(super) async fn load_at(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Check<Option<Arc<Record>>> {
         let found = self.load_raw(key, now).await?;
         Ok(found.filter(|record| record.is_live(now) && record.ended().is_none()))
     }
 
     /// What a session that ended has left, if that still counts.
-    pub(super) async fn mark_at(&self, key: &Key, now: Timestamp) -> Check<Option<Ended>> {
+    pub(super) async fn mark_at(&self, key: &RecordKey, now: Timestamp) -> Check<Option<Ended>> {
         let found = self.load_raw(key, now).await?;
         Ok(found
             .filter(|record| record.is_live(now))
@@ -116,7 +120,11 @@ impl Trial {
     }
 
     /// What the store answers, which may be an expired record.
-    pub(super) async fn load_raw(&self, key: &Key, now: Timestamp) -> Check<Option<Arc<Record>>> {
+    pub(super) async fn load_raw(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Check<Option<Arc<Record>>> {
         let answer = |found: &Option<Arc<Record>>| match found {
             Some(record) if record.ended().is_some() => "a mark".into(),
             Some(record) if record.is_live(now) => format!("version {}", record.version()),
@@ -132,7 +140,7 @@ impl Trial {
     }
 
     /// A load that has to find something.
-    pub(super) async fn find(&self, key: &Key) -> Check<Arc<Record>> {
+    pub(super) async fn find(&self, key: &RecordKey) -> Check<Arc<Record>> {
         match self.load(key).await? {
             Some(record) => Ok(record),
             None => failed("`load` found nothing where a live record has to be"),
@@ -140,32 +148,41 @@ impl Trial {
     }
 
     /// Creates a record that is not there yet.
-    pub(super) async fn create(&self, record: &Arc<Record>) -> Check<Key> {
+    pub(super) async fn create(&self, record: &Arc<Record>) -> Check<RecordKey> {
         succeeded("create", self.try_create(record).await)
     }
 
-    pub(super) async fn try_create(&self, record: &Arc<Record>) -> Result<Key, StoreError> {
+    pub(super) async fn try_create(&self, record: &Arc<Record>) -> Result<RecordKey, StoreError> {
         let call = format!("create {:?}", record.id());
         let created = self.store.create(record, self.now);
         self.logged(call, self.now, created, |_| "created".into())
             .await
     }
 
-    pub(super) async fn update(&self, key: &Key, edit: &Edit) -> Check<Updated> {
+    pub(super) async fn update(&self, key: &RecordKey, edit: &Edit) -> Check<Updated> {
         self.update_at(key, edit, self.now).await
     }
 
-    pub(super) async fn update_at(&self, key: &Key, edit: &Edit, now: Timestamp) -> Check<Updated> {
+    pub(super) async fn update_at(
+        &self,
+        key: &RecordKey,
+        edit: &Edit,
+        now: Timestamp,
+    ) -> Check<Updated> {
         succeeded("update", self.try_update_at(key, edit, now).await)
     }
 
-    pub(super) async fn try_update(&self, key: &Key, edit: &Edit) -> Result<Updated, StoreError> {
+    pub(super) async fn try_update(
+        &self,
+        key: &RecordKey,
+        edit: &Edit,
+    ) -> Result<Updated, StoreError> {
         self.try_update_at(key, edit, self.now).await
     }
 
     async fn try_update_at(
         &self,
-        key: &Key,
+        key: &RecordKey,
         edit: &Edit,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -175,7 +192,7 @@ impl Trial {
     }
 
     /// An update that the store has to apply; hands back the key and checks the version.
-    pub(super) async fn save(&self, key: &Key, edit: &Edit) -> Check<Key> {
+    pub(super) async fn save(&self, key: &RecordKey, edit: &Edit) -> Check<RecordKey> {
         match self.update(key, edit).await? {
             Updated::Saved { key, version } => {
                 let next = edit.record.version();
@@ -192,11 +209,11 @@ impl Trial {
         }
     }
 
-    pub(super) async fn delete(&self, key: &Key) -> Check {
+    pub(super) async fn delete(&self, key: &RecordKey) -> Check {
         self.delete_as(key, self.ended()).await
     }
 
-    pub(super) async fn delete_as(&self, key: &Key, ended: Ended) -> Check {
+    pub(super) async fn delete_as(&self, key: &RecordKey, ended: Ended) -> Check {
         let deleted = self.store.delete(key, ended);
         let call = format!("delete {key:?}");
         succeeded(
@@ -269,7 +286,7 @@ impl Trial {
         in_words: impl FnOnce(&T) -> String + Send,
     ) -> Result<T, StoreError> {
         let answer = call.await;
-        let ahead = now.since(self.now);
+        let ahead = now.duration_since(self.now);
         if !ahead.is_zero() {
             let _ = write!(line, ", {} ms later", ahead.as_millis());
         }

@@ -10,7 +10,7 @@ use super::schedule::{Task, run_all, take_turns, task};
 use super::trial::{Check, Trial, ensure, failed, name_of};
 use super::writer::Writer;
 use crate::record::Record;
-use crate::store::{Changes, Key, Updated};
+use crate::store::{Changes, RecordKey, Updated};
 
 pub(super) async fn no_resurrection(trial: &Trial) -> Check {
     for mut rng in trial.rounds() {
@@ -46,7 +46,7 @@ pub(super) async fn no_resurrection(trial: &Trial) -> Check {
 
 /// A record and what is known of its end.
 struct Fated {
-    key: Key,
+    key: RecordKey,
     record: Arc<Record>,
     spared: bool,
     deleted: AtomicBool,

@@ -6,20 +6,20 @@ use super::edit::Edit;
 use super::rng::Rng;
 use super::trial::{Check, Trial, failed};
 use crate::record::Record;
-use crate::store::{Key, Updated};
+use crate::store::{RecordKey, Updated};
 
 /// Far more than a writer needs where each conflict means that another one has written.
 const ATTEMPTS: usize = 64;
 
 pub(super) struct Writer<'a> {
     trial: &'a Trial,
-    key: &'a Key,
+    key: &'a RecordKey,
     /// A record that was stored once, the latest that this writer knows of.
     base: Arc<Record>,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(trial: &'a Trial, key: &'a Key, base: &Arc<Record>) -> Self {
+    pub(super) fn new(trial: &'a Trial, key: &'a RecordKey, base: &Arc<Record>) -> Self {
         Self {
             trial,
             key,

@@ -9,7 +9,7 @@ use super::sample::{any_value, number, same, token};
 use super::trial::{Check, Trial, describe, ensure, failed, name_of};
 use crate::error::StoreError;
 use crate::record::{Codec, Lifetime, Limits, Record, Value};
-use crate::store::{Changes, Key, Metadata, Updated};
+use crate::store::{Changes, Metadata, RecordKey, Updated};
 
 pub(super) async fn large_version(trial: &Trial) -> Check {
     const LARGE: u64 = (1 << 40) + 1;
@@ -95,7 +95,7 @@ pub(super) async fn version_met(trial: &Trial) -> Check {
 }
 
 pub(super) async fn stale_base(trial: &Trial) -> Check {
-    let seen = trial.now().plus(Duration::from_secs(60));
+    let seen = trial.now() + Duration::from_secs(60);
     let late = [
         Changes::new().set("mine", number(2)),
         Changes::new().set("theirs", number(2)),
@@ -130,7 +130,7 @@ pub(super) async fn stale_base(trial: &Trial) -> Check {
 }
 
 /// A record as one request loaded it, as another left it, and the key of the latter.
-async fn moved_on(trial: &Trial) -> Check<(Arc<Record>, Arc<Record>, Key)> {
+async fn moved_on(trial: &Trial) -> Check<(Arc<Record>, Arc<Record>, RecordKey)> {
     let loaded = Arc::new(trial.record()?.with_value("second", number(2)));
     let key = trial.create(&loaded).await?;
     let edit = Edit::of(
@@ -195,10 +195,10 @@ pub(super) async fn clear(trial: &Trial) -> Check {
 pub(super) async fn touch(trial: &Trial) -> Check {
     let minute = Duration::from_secs(60);
     let (key, record) = trial.created().await?;
-    let seen = trial.now().plus(minute * 2);
+    let seen = trial.now() + minute * 2;
     let first = Edit::touching(&record, seen);
     let key = trial.save_and_expect(&key, &first, "after a touch").await?;
-    let later = trial.load_at(&key, record.expires()).await?;
+    let later = trial.load_at(&key, record.expires_at()).await?;
     same(
         &first.record,
         later,
@@ -207,7 +207,7 @@ pub(super) async fn touch(trial: &Trial) -> Check {
 
     let both = Changes::new()
         .set("a", number(1))
-        .with_metadata(Metadata::Touched(seen.plus(minute)));
+        .with_metadata(Metadata::Touched(seen + minute));
     let second = Edit::of(&first.record, both);
     let key = trial
         .save_and_expect(&key, &second, "after a touch and a set")
@@ -282,7 +282,7 @@ pub(super) async fn other_epoch(trial: &Trial) -> Check {
             .of_epoch(loaded.epoch())
             .meeting(current.version()),
         Edit::of(current, changes()).of_epoch(current.epoch() + 1),
-        Edit::touching(&loaded, trial.now().plus(Duration::from_secs(60))),
+        Edit::touching(&loaded, trial.now() + Duration::from_secs(60)),
         replaced,
     ] {
         trial
@@ -360,10 +360,10 @@ pub(super) async fn replaced_lifetime(trial: &Trial) -> Check {
     let (key, record) = trial.created().await?;
     let edit = Edit::replacing(&record, Changes::new(), |record| {
         record.lifetime = short;
-        record.deadline = record.created.plus(short.absolute());
+        record.deadline = record.created + short.absolute();
     });
     let key = trial.save(&key, &edit).await?;
-    let found = trial.load_at(&key, edit.record.expires()).await?;
+    let found = trial.load_at(&key, edit.record.expires_at()).await?;
     ensure!(
         found.is_none(),
         "`load` goes by the lifetime from before it was shortened"
@@ -371,7 +371,7 @@ pub(super) async fn replaced_lifetime(trial: &Trial) -> Check {
     let late = Edit::of(&edit.record, Changes::new().set("a", number(1)));
     let of = "of a record whose lifetime was made shorter";
     trial
-        .expect_gone_at(&key, &late, edit.record.expires(), of)
+        .expect_gone_at(&key, &late, edit.record.expires_at(), of)
         .await?;
 
     let longer = Edit::replacing(&edit.record, Changes::new(), |after| {
@@ -379,10 +379,13 @@ pub(super) async fn replaced_lifetime(trial: &Trial) -> Check {
         after.deadline = record.deadline;
     });
     let key = trial.save(&key, &longer).await?;
-    let found = trial.load_at(&key, edit.record.expires()).await?;
+    let found = trial.load_at(&key, edit.record.expires_at()).await?;
     same(&longer.record, found, "after its lifetime was made longer")?;
     let late = Edit::of(&longer.record, Changes::new().set("a", number(1)));
-    match trial.update_at(&key, &late, edit.record.expires()).await? {
+    match trial
+        .update_at(&key, &late, edit.record.expires_at())
+        .await?
+    {
         Updated::Saved { .. } => Ok(()),
         other => failed(format!(
             "a record whose lifetime was made longer can be updated, but the store says {}",

@@ -34,12 +34,12 @@ async fn the_index_holds_nothing_that_is_not_there() {
         limits: &Limits::default(),
     };
     store
-        .update(&Key::Id(renamed.id), update, now)
+        .update(&RecordKey::Id(renamed.id), update, now)
         .await
         .unwrap();
     assert_eq!(index(&store), [("ann".into(), 1), ("bob".into(), 2)]);
     store
-        .delete(&Key::Id(of(2, "ann").id), Ended::default())
+        .delete(&RecordKey::Id(of(2, "ann").id), Ended::default())
         .await
         .unwrap();
     assert_eq!(index(&store), [("bob".into(), 2)]);

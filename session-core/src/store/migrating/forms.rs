@@ -156,8 +156,8 @@ mod tests {
         assert!(is_place(&empty) && empty.tokens().is_empty() && empty.values.is_empty());
         assert_eq!((empty.version, empty.principal()), (8, Some("ann")));
         assert_eq!(
-            (empty.csrf_seed, empty.expires()),
-            ([0; 16], record.expires())
+            (empty.csrf_seed, empty.expires_at()),
+            ([0; 16], record.expires_at())
         );
     }
 

@@ -12,7 +12,7 @@ use super::steps::{while_it_lived, without_old_marks};
 use super::{Location, MOST_ROUNDS, MOST_VERSIONED_ROUNDS, MigratingStore};
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
-use crate::store::{Capability, Durability, Key, Listed, SessionStore, Update, Updated};
+use crate::store::{Durability, Listed, RecordKey, RecordLocation, SessionStore, Update, Updated};
 use crate::time::Timestamp;
 
 /// The error of a step that moves a session. One that was not answered wrote nothing of what the
@@ -27,12 +27,12 @@ fn as_unavailable(error: StoreError) -> StoreError {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
     /// None: an operation here may take several of both stores.
-    fn deadline(&self) -> Option<Duration> {
+    fn call_timeout(&self) -> Option<Duration> {
         None
     }
 
@@ -44,7 +44,11 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         }
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         if self.is_moving() {
             let new = match self.new.load(key, now).await {
                 // An unfrozen record in the old store is the session, whatever the new one holds.
@@ -69,8 +73,8 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         })
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
-        let key = Key::Id(record.id);
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
+        let key = RecordKey::Id(record.id);
         if self.is_moving() {
             match self.old.load(&key, now).await? {
                 Some(_) => Err(StoreError::IdTaken),
@@ -86,7 +90,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
@@ -130,7 +134,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         Ok(Updated::Conflict(None))
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         let old = self.old.delete(key, ended).await;
         both(old, self.new.delete(key, ended).await).map(drop)
     }
@@ -154,7 +158,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                 continue;
             }
             let found = match is(&listed, is_frozen) || is(&listed, is_place) {
-                true => match self.load(&Key::Id(id), now).await {
+                true => match self.load(&RecordKey::Id(id), now).await {
                     Ok(found) => found.map(Listed::Record),
                     Err(error @ StoreError::Corrupt(_)) => Some(Listed::Unreadable { id, error }),
                     Err(error) => return Err(error),
@@ -175,7 +179,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         id: SessionId,
         ended: Ended,
     ) -> Result<bool, StoreError> {
-        let (key, now) = (Key::Id(id), ended.at);
+        let (key, now) = (RecordKey::Id(id), ended.at);
         for round in 0..MOST_ROUNDS {
             let done = match self.find_to_delete(&key, now).await {
                 // It has ended, and only leftovers of it are deleted. They are deleted by
@@ -246,7 +250,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         let mut count = 0;
         for listed in listed {
             // A session that has become another principal's meanwhile lives, and is not counted.
-            let found = self.load(&Key::Id(listed.id()), ended.at).await;
+            let found = self.load(&RecordKey::Id(listed.id()), ended.at).await;
             let lives = |record: Arc<Record>| record.ended().is_none() && record.is_live(ended.at);
             count += u64::from(!found.is_ok_and(|found| found.is_some_and(lives)));
         }

@@ -7,12 +7,16 @@ use super::forms::{Place, changes_between, frozen, is_frozen, is_place, thawed};
 use super::{Location, MOST_ROUNDS, MigratingStore};
 use crate::error::StoreError;
 use crate::record::{EndReason, Ended, Limits, Record, SessionId};
-use crate::store::{Key, SessionStore, Update, Updated};
+use crate::store::{RecordKey, SessionStore, Update, Updated};
 use crate::time::Timestamp;
 
 impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     /// Looks at the old store, then at the new one where that says more.
-    pub(super) async fn find(&self, key: &Key, now: Timestamp) -> Result<Location, StoreError> {
+    pub(super) async fn find(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Location, StoreError> {
         let old = without_old_marks(self.old.load(key, now).await?, now);
         let is_session = |record: &&Arc<Record>| !is_frozen(record) && record.ended().is_none();
         if let Some(record) = old.as_ref().filter(is_session) {
@@ -48,7 +52,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     /// it can be deleted while the old one is down.
     pub(super) async fn find_to_delete(
         &self,
-        key: &Key,
+        key: &RecordKey,
         now: Timestamp,
     ) -> Result<Location, StoreError> {
         let found = self.find(key, now).await;
@@ -66,7 +70,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     /// Takes the steps that are left, as long as no other call takes them.
     pub(super) async fn advance(
         &self,
-        key: &Key,
+        key: &RecordKey,
         found: Location,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -88,7 +92,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     /// has moved meanwhile.
     pub(super) async fn reserve(
         &self,
-        key: &Key,
+        key: &RecordKey,
         record: &Record,
         now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
@@ -123,7 +127,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     /// or deleted it meanwhile.
     pub(super) async fn freeze(
         &self,
-        key: &Key,
+        key: &RecordKey,
         record: &Record,
         place: u64,
         now: Timestamp,
@@ -137,7 +141,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     /// it has changed meanwhile.
     pub(super) async fn delete_from_old(
         &self,
-        key: &Key,
+        key: &RecordKey,
         record: &Record,
     ) -> Result<bool, StoreError> {
         let frozen = frozen(record, Place::draw()?.epoch());
@@ -148,7 +152,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     /// it has changed meanwhile.
     pub(super) async fn delete_from_new(
         &self,
-        key: &Key,
+        key: &RecordKey,
         record: &Record,
     ) -> Result<bool, StoreError> {
         let place = Place::draw()?
@@ -171,7 +175,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     /// Fills the place with the record that was frozen for it, and clears away the frozen one.
     pub(super) async fn fill(
         &self,
-        key: &Key,
+        key: &RecordKey,
         frozen: &Record,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -206,7 +210,7 @@ pub(super) fn without_old_marks(
 /// A time at which the record was live. An update at that time is applied even after the record has
 /// expired, and what it leaves is kept about as long as the record would have been.
 pub(super) fn while_it_lived(record: &Record) -> Timestamp {
-    let last = record.expires().as_millis().saturating_sub(1);
+    let last = record.expires_at().as_millis().saturating_sub(1);
     record.last_seen().min(Timestamp::from_millis(last))
 }
 
@@ -214,7 +218,7 @@ pub(super) fn while_it_lived(record: &Record) -> Timestamp {
 /// the session has changed meanwhile.
 async fn delete_version(
     store: &impl SessionStore,
-    key: &Key,
+    key: &RecordKey,
     record: &Record,
     after: Record,
 ) -> Result<bool, StoreError> {
@@ -232,7 +236,7 @@ async fn delete_version(
 /// Puts `after` in the place of `before`; `false` if something else is there.
 async fn replace(
     store: &impl SessionStore,
-    key: &Key,
+    key: &RecordKey,
     before: &Record,
     after: &Arc<Record>,
     now: Timestamp,

@@ -13,7 +13,8 @@ use super::forms::{Place, frozen, is_place};
 use super::*;
 use crate::error::StoreError;
 use crate::record::{Codec, EndReason, Ended, Lifetime, Limits, SessionId};
-use crate::store::{Changes, Key, Listed, MemoryStore, Update, Updated};
+use crate::store::memory::MemoryStore;
+use crate::store::{Changes, Listed, RecordKey, Update, Updated};
 use crate::time::Timestamp;
 
 type Moving = MigratingStore<Arc<MemoryStore>, Arc<MemoryStore>>;
@@ -43,8 +44,8 @@ fn record() -> Record {
     .with_value("a", Codec::Json.encode(&1).unwrap())
 }
 
-fn key() -> Key {
-    Key::Id(record().id())
+fn key() -> RecordKey {
+    RecordKey::Id(record().id())
 }
 
 /// Writes `b` at this time.
@@ -175,7 +176,7 @@ async fn of_many_who_end_what_has_moved_one_is_told_so() {
 /// What is left of it in the old store says nothing, whatever time it is.
 #[tokio::test]
 async fn what_has_moved_has_not_ended() {
-    for now in [Timestamp::default(), NOW, record().expires()] {
+    for now in [Timestamp::default(), NOW, record().expires_at()] {
         let store = stores();
         store.old.create(&Arc::new(record()), NOW).await.unwrap();
         assert!(matches!(write(&store, NOW).await, Updated::Saved { .. }));
@@ -245,7 +246,7 @@ async fn what_is_left_over_is_no_session_of_anybody() {
 /// The store in memory hands back what has expired.
 #[tokio::test]
 async fn what_has_expired_is_handed_back_as_it_was_and_never_moves() {
-    let then = record().expires();
+    let then = record().expires_at();
     for lies in 0..3 {
         let store = stores();
         match lies {
@@ -274,13 +275,7 @@ async fn what_has_expired_is_not_listed_for_what_is_left_of_it() {
     let brief = Record::new(record().id(), "id", brief, NOW).with_principal("ann");
     store.new.create(&Arc::new(brief), NOW).await.unwrap();
     assert_eq!(store.list("ann", NOW).await.unwrap().len(), 1);
-    assert!(
-        store
-            .list("ann", NOW.plus(minute))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.list("ann", NOW + minute).await.unwrap().is_empty());
 }
 
 /// A store whose session somebody else writes between any two calls of ours, and that notes how
@@ -308,11 +303,15 @@ impl Watched {
 
 #[async_trait]
 impl SessionStore for Watched {
-    fn capability(&self) -> Capability {
-        Capability::Server
+    fn location(&self) -> RecordLocation {
+        RecordLocation::Server
     }
 
-    async fn load(&self, key: &Key, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         self.up()?;
         let found = self.store.load(key, now).await?;
         if self.damaged
@@ -340,19 +339,19 @@ impl SessionStore for Watched {
         Ok(found)
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<Key, StoreError> {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         self.up()?;
         self.store.create(record, now).await
     }
 
     async fn update(
         &self,
-        key: &Key,
+        key: &RecordKey,
         update: Update<'_>,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.up()?;
-        let rest = update.record.expires().since(now);
+        let rest = update.record.expires_at().duration_since(now);
         self.longest
             .lock()
             .map(|mut longest| *longest = rest.max(*longest))
@@ -364,7 +363,7 @@ impl SessionStore for Watched {
         }
     }
 
-    async fn delete(&self, key: &Key, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.up()?;
         self.store.delete(key, ended).await
     }

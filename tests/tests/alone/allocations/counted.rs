@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use session_core::{
-    Changes, Codec, Lifetime, Limits, Record, SessionId, SessionStore, Timestamp, Update, Updated,
-};
+use session_core::store::{Changes, Record, SessionStore, Update, Updated};
+use session_core::{Codec, Lifetime, Limits, SessionId, Timestamp};
 use tokio::runtime::Runtime;
 
 const TIMES: u64 = 50;

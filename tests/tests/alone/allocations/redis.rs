@@ -14,7 +14,7 @@ fn counts(server: &RedisServer, layout: Layout) -> [u64; 2] {
     let patience = Duration::from_secs(20);
     let builder = RedisStore::builder(server.url())
         .layout(layout)
-        .deadline(patience);
+        .call_timeout(patience);
     let store = runtime
         .block_on(builder.connect_timeout(patience).connect())
         .unwrap();

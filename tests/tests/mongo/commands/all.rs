@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mongodb::bson::Bson;
-use session_core::conformance::Suite;
+use session_core::store::conformance::Suite;
 use session_tests::servers::MongoServer;
 
 use super::watch::{Sent, filters};

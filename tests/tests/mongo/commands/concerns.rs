@@ -7,10 +7,11 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::{
     CollectionOptions, ReadPreference, SelectionCriteria, ServerAddress, WriteConcern,
 };
-use session_core::{Ended, ManualClock, Session, SessionId, SessionManager, SessionStore};
+use session_core::store::SessionStore;
+use session_core::{Ended, ManualClock, Session, SessionId, SessionManager};
 use session_mongo::{MongoStore, MongoStoreBuilder, Source};
 use session_tests::servers::MongoReplicaSet;
-use session_tests::{PATIENCE, PATIENT, anonymous, open, patient, token_of};
+use session_tests::{PATIENCE, anonymous, open, patient, patient_timeouts, token_of};
 
 use super::watch::{Sent, Watch};
 
@@ -18,7 +19,7 @@ use super::watch::{Sent, Watch};
 async fn writes(watch: &Watch, store: MongoStore) -> Vec<(&'static str, Option<Document>)> {
     let clock = ManualClock::new(SystemTime::now().into());
     let builder = SessionManager::builder(store.clone()).clock(clock.clone());
-    let manager = builder.deadlines(PATIENT).build().unwrap();
+    let manager = builder.timeouts(patient_timeouts()).build().unwrap();
     let mut writes = Vec::new();
     let mut take = |what| {
         let sent = watch.take();
@@ -80,7 +81,7 @@ async fn writes(watch: &Watch, store: MongoStore) -> Vec<(&'static str, Option<D
 
 /// What touches have, and all the others.
 async fn concerns(watch: &Watch, builder: MongoStoreBuilder) -> [Option<Document>; 2] {
-    let store = builder.deadline(PATIENCE).connect().await.unwrap();
+    let store = builder.call_timeout(PATIENCE).connect().await.unwrap();
     let writes = writes(watch, store).await;
     let (touches, others): (Vec<_>, Vec<_>) =
         writes.into_iter().partition(|(what, _)| *what == "touch");
@@ -132,7 +133,7 @@ async fn loaded(
     watch: &Watch,
     builder: MongoStoreBuilder,
 ) -> (Sent, ServerAddress) {
-    let store = builder.deadline(PATIENCE).connect().await.unwrap();
+    let store = builder.call_timeout(PATIENCE).connect().await.unwrap();
     let manager = patient(store.clone());
     // On all three, so that any of them can answer.
     let token = session_tests::create(&manager, [("a", 1)]).await;

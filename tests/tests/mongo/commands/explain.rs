@@ -2,8 +2,8 @@
 
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Client, Database};
-use session_core::SessionStore;
-use session_core::conformance::Suite;
+use session_core::store::SessionStore;
+use session_core::store::conformance::Suite;
 use session_core::{Clock, Ended, SystemClock};
 use session_tests::servers::MongoServer;
 use session_tests::{anonymous, patient};

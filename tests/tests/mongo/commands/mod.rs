@@ -15,7 +15,7 @@ use watch::Watch;
 /// A store on the server at `uri` that has its indexes, and all that it sends from now on.
 async fn watched(uri: &str) -> (Client, Watch, MongoStore) {
     let (client, watch) = Watch::client(uri).await;
-    let builder = MongoStore::builder(client.clone()).deadline(PATIENCE);
+    let builder = MongoStore::builder(client.clone()).call_timeout(PATIENCE);
     let store = builder.connect().await.unwrap();
     watch.take();
     (client, watch, store)

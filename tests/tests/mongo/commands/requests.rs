@@ -2,11 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::{
-    Directive, Ended, KeyRing, Limits, ManualClock, Session, SessionManager, SessionStore,
-};
+use session_core::store::SessionStore;
+use session_core::{Directive, Ended, KeyRing, Limits, ManualClock, Session, SessionManager};
 use session_tests::servers::MongoServer;
-use session_tests::{PATIENT, anonymous, numbers, open, patient, token_of};
+use session_tests::{anonymous, numbers, open, patient, patient_timeouts, token_of};
 
 use super::watched;
 
@@ -23,7 +22,7 @@ async fn the_commands_of_each_request() {
     let clock = ManualClock::new(SystemTime::now().into());
     let builder = SessionManager::builder(store.clone())
         .clock(clock.clone())
-        .deadlines(PATIENT);
+        .timeouts(patient_timeouts());
     let manager = builder.keys(KeyRing::generate().unwrap()).build().unwrap();
     let commit = async |session: &Session| manager.commit(session).await.unwrap();
 
@@ -193,11 +192,8 @@ async fn the_commands_of_a_session_that_exceeds_its_limits() {
     let server = MongoServer::start();
     let (_, watch, store) = watched(&server.uri()).await;
     let larger = patient(store.clone());
-    let limits = Limits {
-        keys: 1,
-        ..Limits::default()
-    };
-    let builder = SessionManager::builder(store).deadlines(PATIENT);
+    let limits = Limits::default().with_keys(1);
+    let builder = SessionManager::builder(store).timeouts(patient_timeouts());
     let smaller = builder.limits(limits).build().unwrap();
     let token = session_tests::create(&larger, [("a", 0), ("b", 0), ("c", 0), ("d", 0)]).await;
 

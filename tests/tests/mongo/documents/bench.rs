@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
-use session_core::{
-    Changes, Codec, Ended, Key, Lifetime, Limits, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated, Value,
+use session_core::store::{
+    Changes, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
 };
+use session_core::{Codec, Ended, Lifetime, Limits, SessionId, Timestamp};
 use session_mongo::MongoStore;
 use session_tests::servers::MongoServer;
 use tokio::runtime::Runtime;
@@ -43,7 +43,7 @@ impl Bench {
     pub(super) fn new() -> Self {
         let server = MongoServer::start();
         let runtime = Runtime::new().unwrap();
-        let builder = MongoStore::builder(server.uri()).deadline(Duration::from_secs(20));
+        let builder = MongoStore::builder(server.uri()).call_timeout(Duration::from_secs(20));
         let store = runtime.block_on(builder.connect()).unwrap();
         let client = runtime
             .block_on(Client::with_uri_str(server.uri()))
@@ -89,7 +89,7 @@ impl Bench {
     pub(super) fn keep(&self, record: Record) -> Arc<Record> {
         let record = Arc::new(record);
         let created = self.runtime.block_on(self.store.create(&record, self.now));
-        assert_eq!(created.unwrap(), Key::Id(record.id()));
+        assert_eq!(created.unwrap(), RecordKey::Id(record.id()));
         record
     }
 

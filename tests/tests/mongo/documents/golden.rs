@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use mongodb::bson::{DateTime, Document, doc};
-use session_core::{Changes, Codec, Lifetime, Record, SessionId, SessionManager, Timestamp};
+use session_core::store::{Changes, Record};
+use session_core::{Codec, Lifetime, SessionId, SessionManager, Timestamp};
 use session_tests::anonymous;
 
 use super::bench::{Bench, Done, json};

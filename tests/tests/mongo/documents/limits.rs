@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use session_core::{Changes, Codec, Limits, Record, SessionStore, Value, Values};
+use session_core::store::{Changes, Record, SessionStore, Value, Values};
+use session_core::{Codec, Limits};
 use tokio::task::JoinSet;
 
 use super::bench::{Bench, Done, TooLarge, json, update};
@@ -35,7 +36,7 @@ fn what_is_overwritten_takes_no_room() {
         };
         assert_eq!(write(&changes, &limits), Done, "{n}");
     }
-    let few = Limits { keys: 3, ..limits };
+    let few = limits.with_keys(3);
     for n in 0..500 {
         let changes = Changes::new().set(["a", "b", "c"][n % 3], json("1"));
         assert_eq!(write(&changes, &few), Done, "{n}");
@@ -62,10 +63,7 @@ fn a_limit_itself_is_allowed() {
         let value = large(10_000);
         let room = base.limited_size() + Values::entry_size("c", &value);
         for (record_bytes, expected) in [(room - 1, TooLarge), (room, Done)] {
-            let limits = Limits {
-                record_bytes,
-                ..Limits::default()
-            };
+            let limits = Limits::default().with_record_bytes(record_bytes);
             let changes = Changes::new().set("c", value.clone());
             // With a stale base: the request's own check, of what it has loaded, is another.
             let stale = Record::clone(&base).with_version(if exact { 1 } else { 9 });
@@ -87,15 +85,13 @@ fn writers_that_race_for_the_last_room() {
         let entry = Values::entry_size("w00", &value);
         // Room for ten and a half of them; or, in other rounds, for ten keys beside the two.
         let by_size = round % 2 == 0;
-        let limits = Limits {
-            record_bytes: if by_size {
+        let limits = Limits::default()
+            .with_record_bytes(if by_size {
                 base.limited_size() + entry * 21 / 2
             } else {
                 1 << 20
-            },
-            keys: if by_size { 1024 } else { 12 },
-            ..Limits::default()
-        };
+            })
+            .with_keys(if by_size { 1024 } else { 12 });
         let mut done = 0;
         bench.runtime.block_on(async {
             let mut writers = JoinSet::new();

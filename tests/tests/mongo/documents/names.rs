@@ -2,7 +2,8 @@
 
 use proptest::prelude::any;
 use proptest::test_runner::TestRunner;
-use session_core::{Changes, Record, SessionId};
+use session_core::SessionId;
+use session_core::store::{Changes, Record};
 use session_tests::cases;
 
 use super::bench::{Bench, Done, json};

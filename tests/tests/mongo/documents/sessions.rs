@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::doc;
-use session_core::{
-    Changes, Ended, Error, Lifetime, Limits, Metadata, OnCorrupt, Record, SessionManager,
-    SessionStore, StoreError, Update, Updated,
-};
+use session_core::store::{Changes, Metadata, Record, SessionStore, StoreError, Update, Updated};
+use session_core::{Ended, Lifetime, Limits, OnCorrupt, SessionError, SessionManager};
 use session_tests::{anonymous, token_of};
 
 use super::bench::{Absent, Bench, Corrupt, Done, OWNER, json, set};
@@ -143,7 +141,7 @@ fn values_and_fields_of_others_are_readable() {
 fn what_has_ended_is_gone_before_it_is_removed() {
     let bench = Bench::new();
     let record = bench.create();
-    let at = record.expires();
+    let at = record.expires_at();
     let block = |when| {
         let load = bench
             .runtime
@@ -173,7 +171,7 @@ fn what_has_ended_is_gone_before_it_is_removed() {
     bench.keep(Record::clone(&again));
     let taken = bench
         .runtime
-        .block_on(bench.store.create(&again, again.expires()));
+        .block_on(bench.store.create(&again, again.expires_at()));
     assert_eq!(taken.unwrap(), again.id().into());
 }
 
@@ -199,7 +197,7 @@ fn a_request_with_a_damaged_session() {
             assert_eq!(change.await.unwrap().matched_count, 1);
             let refused = refusing.open(&[&*token]).await;
             assert!(
-                matches!(refused, Err(Error::Store(StoreError::Corrupt(_)))),
+                matches!(refused, Err(SessionError::Store(StoreError::Corrupt(_)))),
                 "{}: {refused:?}",
                 damage.name
             );
@@ -239,9 +237,9 @@ fn a_touch_goes_by_the_lifetime_that_is_stored() {
     let update = bench.store.update(&key, update, bench.now);
     let updated = bench.runtime.block_on(update).unwrap();
     assert!(matches!(updated, Updated::Saved { .. }), "{updated:?}");
-    let seen = bench.now.plus(hour / 2);
+    let seen = bench.now + hour / 2;
     let touch = Changes::new().with_metadata(Metadata::Touched(seen));
     assert_eq!(bench.update(&base, &touch, false), Done);
     let found = bench.find(base.id()).unwrap().unwrap();
-    assert_eq!(found.expires(), seen.plus(hour));
+    assert_eq!(found.expires_at(), seen + hour);
 }

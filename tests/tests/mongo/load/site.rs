@@ -39,7 +39,7 @@ impl Site {
         };
         let builder = MongoStore::builder(uri)
             .collection(collection)
-            .deadline(Duration::from_secs(20));
+            .call_timeout(Duration::from_secs(20));
         builder.connect().await.unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! The commands that are ever sent.
 
-use session_core::conformance::Suite;
+use session_core::store::conformance::Suite;
 use session_redis::Layout;
 use session_tests::servers::{Engine, RedisServer};
 

@@ -8,7 +8,7 @@ mod requests;
 use session_core::{Session, SessionManager};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
-use session_tests::{PATIENT, anonymous, open, token_of};
+use session_tests::{anonymous, open, patient_timeouts, token_of};
 
 use bench::Bench;
 
@@ -33,7 +33,7 @@ async fn a_script_is_sent_once() {
         let server = RedisServer::start(engine);
         let store = connect(&server).await;
         let manager = SessionManager::builder(store)
-            .deadlines(PATIENT)
+            .timeouts(patient_timeouts())
             .build()
             .unwrap();
         let bench = Bench::new(&server);

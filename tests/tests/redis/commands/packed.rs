@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::{Directive, Ended, ManualClock, Session, SessionManager, SessionStore};
+use session_core::store::SessionStore;
+use session_core::{Directive, Ended, ManualClock, Session, SessionManager};
 use session_redis::Layout;
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{anonymous, open, token_of};

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::conformance::Suite;
-use session_core::{Directive, Ended, KeyRing, ManualClock, Session, SessionManager, SessionStore};
+use session_core::store::SessionStore;
+use session_core::store::conformance::Suite;
+use session_core::{Directive, Ended, KeyRing, ManualClock, Session, SessionManager};
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, RedisServer};
-use session_tests::{PATIENT, anonymous, open, token_of};
+use session_tests::{anonymous, open, patient_timeouts, token_of};
 
 use super::bench::Bench;
 use super::{CREATE, connect, insert};
@@ -16,7 +17,7 @@ pub(super) async fn warm_up(store: &RedisStore) {
     let report = Suite::new(|| async { store.clone() }).rounds(1).run().await;
     assert!(report.is_success(), "{report}");
     let manager = SessionManager::builder(store.clone())
-        .deadlines(PATIENT)
+        .timeouts(patient_timeouts())
         .build()
         .unwrap();
     let session = anonymous(&manager).await;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use redis::{Connection, ToRedisArgs};
-use session_core::{
-    Changes, Codec, Ended, Key, Lifetime, Limits, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated, Value,
+use session_core::store::{
+    Changes, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
 };
+use session_core::{Codec, Ended, Lifetime, Limits, SessionId, Timestamp};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 use tokio::runtime::Runtime;
@@ -97,7 +97,7 @@ impl Bench {
     pub(super) fn create(&self) -> Arc<Record> {
         let record = self.record();
         let created = self.runtime.block_on(self.store.create(&record, self.now));
-        assert_eq!(created.unwrap(), Key::Id(record.id()));
+        assert_eq!(created.unwrap(), RecordKey::Id(record.id()));
         record
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use session_core::{Ended, SessionId, SessionStore};
+use session_core::store::SessionStore;
+use session_core::{Ended, SessionId};
 use session_tests::servers::Engine;
 
 use super::bench::{Absent, Bench, Corrupt, Done, INDEX, OWNER, corrupt, key, key_of_another};
@@ -57,10 +58,13 @@ fn an_index_heals_after_a_minute() {
     let mut bench = Bench::new(Engine::Valkey9);
     let kept = bench.create();
     let [gone, again] = [(); 2].map(|()| bench.record());
-    let later = |seconds| bench.now.plus(Duration::from_secs(seconds));
+    let later = |seconds| bench.now + Duration::from_secs(seconds);
     let (start, soon, minute, more) = (bench.now, later(58), later(62), later(124));
     let enter = |bench: &mut Bench, id: SessionId| {
-        bench.run::<()>("ZADD", (INDEX, kept.deadline().as_millis(), id.encode()));
+        bench.run::<()>(
+            "ZADD",
+            (INDEX, kept.absolute_expiry().as_millis(), id.encode()),
+        );
     };
     enter(&mut bench, gone.id());
     enter(&mut bench, again.id());

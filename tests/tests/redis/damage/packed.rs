@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::{any, prop_assert};
 use proptest::test_runner::TestRunner;
-use session_core::{Changes, SessionStore, StoreError};
+use session_core::store::{Changes, SessionStore, StoreError};
 use session_redis::Layout;
 use session_tests::cases;
 use session_tests::servers::Engine;
@@ -67,7 +67,7 @@ const UNSEEN: &[Damage] = &[
     }),
 ];
 
-fn updated(bench: &Bench, record: &std::sync::Arc<session_core::Record>) -> [Outcome; 3] {
+fn updated(bench: &Bench, record: &std::sync::Arc<session_core::store::Record>) -> [Outcome; 3] {
     [
         bench.update(record, &set(), true),
         bench.update(record, &set(), false),

@@ -1,8 +1,8 @@
 //! Requests whose session is damaged.
 
+use session_core::store::{SessionStore, StoreError};
 use session_core::{
-    Clock, Ended, Error, OnCorrupt, OnMaxSessions, SessionId, SessionManager, SessionStore,
-    StoreError, SystemClock,
+    Clock, Ended, OnCorrupt, OnMaxSessions, SessionError, SessionId, SessionManager, SystemClock,
 };
 use session_tests::servers::Engine;
 use session_tests::{anonymous, open, token_of};
@@ -35,7 +35,7 @@ fn a_request_with_a_damaged_session() {
             let refused = refusing.open(&[&token]).await;
             match damage.load {
                 Corrupt => assert!(
-                    matches!(refused, Err(Error::Store(StoreError::Corrupt(_)))),
+                    matches!(refused, Err(SessionError::Store(StoreError::Corrupt(_)))),
                     "{name}"
                 ),
                 Absent => assert!(refused.unwrap().is_new(), "{name}"),

@@ -1,6 +1,6 @@
 //! The operations of the store on damaged sessions.
 
-use session_core::{Changes, SessionStore, StoreError};
+use session_core::store::{Changes, SessionStore, StoreError};
 use session_tests::servers::Engine;
 
 use super::bench::{Absent, Bench, Corrupt, Done, INDEX, json, key, set};

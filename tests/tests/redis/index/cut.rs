@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use session_core::{Ended, Key, SessionId, SessionStore, StoreError};
+use session_core::store::{RecordKey, SessionStore, StoreError};
+use session_core::{Ended, SessionId};
 use session_redis::{Layout, RedisStore};
 use session_tests::{Proxy, Rng};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -47,7 +48,7 @@ impl Act {
             Self::SignInAgain => sign_in(store, of_later(id, "ann", Duration::from_secs(60))).await,
             Self::Move => sign_in(store, of(id, "bob")).await,
             Self::Delete => store
-                .delete(&Key::Id(id), Ended::default())
+                .delete(&RecordKey::Id(id), Ended::default())
                 .await
                 .map(|()| true),
             // What a lost answer was about, the next one does not know of.
@@ -108,12 +109,16 @@ async fn hasty(proxy: &Proxy, prefix: &str, layout: Layout) -> RedisStore {
     let store = RedisStore::builder(proxy.url())
         .prefix(prefix)
         .layout(layout)
-        .deadline(DEADLINE);
+        .call_timeout(DEADLINE);
     // The answer to the first call may take long on a busy machine; what comes after is about what
     // is cut.
     let store = store.connect_timeout(DEADLINE).lazy().unwrap();
     let begin = Instant::now();
-    while store.load(&Key::Id(id()), super::steps::NOW).await.is_err() {
+    while store
+        .load(&RecordKey::Id(id()), super::steps::NOW)
+        .await
+        .is_err()
+    {
         assert!(begin.elapsed() < Duration::from_secs(20), "cannot connect");
     }
     store

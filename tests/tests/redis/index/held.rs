@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use session_core::{Ended, Key, SessionId, SessionStore, StoreError};
+use session_core::store::{RecordKey, SessionStore, StoreError};
+use session_core::{Ended, SessionId};
 use session_redis::{Layout, RedisStore};
 use session_tests::Proxy;
 use session_tests::servers::RedisServer;
@@ -222,7 +223,7 @@ async fn who_looks_with_another_clock_leaves_the_entry_of_who_signs_in_meanwhile
         Held::new(site.masters()[0], layout).await,
     ];
     let mut looks = Vec::new();
-    for (held, now) in [(&slow, NOW), (&ahead, NOW.plus(LATER))] {
+    for (held, now) in [(&slow, NOW), (&ahead, NOW + LATER)] {
         let list = held.store.clone();
         let look = held.begin(
             words.get("heal"),
@@ -261,7 +262,7 @@ async fn a_session_that_is_looked_for_before_it_is_written_stays(layout: Layout)
     let scores = &site.truth(PREFIX).indexes["ann"];
     assert_eq!(
         scores[&id],
-        of(id, "ann").deadline().as_millis() as f64,
+        of(id, "ann").absolute_expiry().as_millis() as f64,
         "no mark is left"
     );
 }
@@ -278,7 +279,7 @@ async fn a_session_that_comes_back_to_its_principal_keeps_its_entry(layout: Layo
         assert!(sign_in(&store, of(id, "ann")).await.unwrap());
         // Meanwhile somebody looks, whose clock is ahead.
         for principal in ["ann", "bob"] {
-            store.list(principal, NOW.plus(LATER)).await.unwrap();
+            store.list(principal, NOW + LATER).await.unwrap();
         }
         held.proxy.accept().await;
         assert!(moving.await.unwrap().unwrap());
@@ -315,7 +316,10 @@ async fn a_session_that_moves_survives_the_end_of_its_former_principal_only(layo
             "{step}"
         );
         assert!(truth.lost(PROBATION).is_empty(), "{truth:?}");
-        store.delete(&Key::Id(id), Ended::default()).await.unwrap();
+        store
+            .delete(&RecordKey::Id(id), Ended::default())
+            .await
+            .unwrap();
     }
 }
 
@@ -333,7 +337,7 @@ async fn what_an_interrupted_end_of_all_has_marked_is_healed(layout: Layout) {
     ending.await.abort();
     // Nothing was deleted, or one of them; the marks stay.
     store
-        .delete(&Key::Id(ids[0]), Ended::default())
+        .delete(&RecordKey::Id(ids[0]), Ended::default())
         .await
         .unwrap();
     let key = format!("{PREFIX}{}", ids[1].encode());
@@ -401,9 +405,9 @@ async fn no_other_writer_ends_a_probation(layout: Layout) {
     });
     let signing = signing.await;
     // Written, and its writer will never look at the index again. Others touch it, and renew it.
-    let key = Key::Id(id);
+    let key = RecordKey::Id(id);
     let stored = store.load(&key, NOW).await.unwrap().unwrap();
-    let seen = NOW.plus(Duration::from_secs(90));
+    let seen = NOW + Duration::from_secs(90);
     touch(&store, id, seen).await.unwrap();
     replace(&store, of(id, "ann"), stored.version() + 1)
         .await

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_core::Ended;
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 use session_redis::{Layout, RedisStore};
 
 use super::site::Site;
@@ -23,7 +23,7 @@ async fn all_are_ended_however_many_there_are(layout: Layout) {
     }
     // Entries whose sessions have ended for want of activity.
     let index = format!("{PREFIX}principal:ann");
-    let deadline = NOW.plus(Duration::from_secs(3600)).as_millis().to_string();
+    let deadline = (NOW + Duration::from_secs(3600)).as_millis().to_string();
     for _ in 0..40 {
         let names: Vec<_> = (0..100).map(|_| id().encode()).collect();
         let mut command = vec!["ZADD", &index];
@@ -37,7 +37,7 @@ async fn all_are_ended_however_many_there_are(layout: Layout) {
         .prefix(PREFIX)
         .layout(layout);
     let hasty = hasty
-        .deadline(Duration::from_secs(1))
+        .call_timeout(Duration::from_secs(1))
         .connect()
         .await
         .unwrap();

@@ -1,8 +1,9 @@
-//! Principals of any name, deadlines that move, and clocks that differ.
+//! Principals of any name, timeouts that move, and clocks that differ.
 
 use std::time::Duration;
 
-use session_core::{Ended, Key, Lifetime, Record, SessionId, SessionStore, Timestamp};
+use session_core::store::{Record, RecordKey, SessionStore};
+use session_core::{Ended, Lifetime, SessionId, Timestamp};
 use session_redis::Layout;
 
 use super::site::Site;
@@ -78,7 +79,7 @@ async fn any_name(site: &Site) {
         assert_eq!(listed(&store, name).await, ids[..1], "{name:?}");
         assert_eq!(heal(&store, name).await, ids[..1], "{name:?}");
         store
-            .delete(&Key::Id(ids[0]), Ended::default())
+            .delete(&RecordKey::Id(ids[0]), Ended::default())
             .await
             .unwrap();
         assert_eq!(listed(&store, name).await, [], "{name:?}");
@@ -127,7 +128,7 @@ async fn an_entry_follows_the_deadline_and_never_ends_before_the_session(layout:
         );
     };
     create(&store, lasting(id, MINUTE, NOW)).await.unwrap();
-    let first = NOW.plus(MINUTE).as_millis() as f64;
+    let first = (NOW + MINUTE).as_millis() as f64;
     assert_eq!(score(), first);
     outlives();
     // A fresh authentication moves it.
@@ -136,7 +137,7 @@ async fn an_entry_follows_the_deadline_and_never_ends_before_the_session(layout:
             .await
             .unwrap()
     );
-    let last = NOW.plus(60 * MINUTE).as_millis() as f64;
+    let last = (NOW + 60 * MINUTE).as_millis() as f64;
     assert_eq!(score(), last);
     outlives();
     // A shorter lifetime needs no later entry, and no earlier one.
@@ -171,9 +172,9 @@ async fn clocks_that_differ_by_less_than_a_minute_lose_no_entry(layout: Layout) 
         .await
         .unwrap();
     // Just before its deadline for one server, another one is almost a minute ahead and signs in.
-    let deadline = NOW.plus(10 * MINUTE);
+    let deadline = NOW + 10 * MINUTE;
     let before = Timestamp::from_millis(deadline.as_millis() - 1);
-    let ahead = before.plus(MINUTE);
+    let ahead = before + MINUTE;
     let record = std::sync::Arc::new(lasting(second, 10 * MINUTE, ahead));
     store.create(&record, ahead).await.unwrap();
     let alive = store.list("ann", before).await.unwrap();
@@ -195,7 +196,7 @@ async fn entries_beyond_their_deadline_go_with_the_next_sign_in(layout: Layout) 
     let (old, new) = (id(), id());
     create(&store, lasting(old, MINUTE, NOW)).await.unwrap();
     site.masters()[0].command(&["DEL", &format!("t:{}", old.encode())]);
-    let later = NOW.plus(26 * 60 * MINUTE);
+    let later = NOW + 26 * 60 * MINUTE;
     let record = std::sync::Arc::new(lasting(new, MINUTE, later));
     store.create(&record, later).await.unwrap();
     assert_eq!(

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use session_core::{Ended, Key, SessionId, SessionStore, StoreError};
+use session_core::store::{RecordKey, SessionStore, StoreError};
+use session_core::{Ended, SessionId};
 use session_redis::{Layout, RedisStore};
 use session_tests::Rng;
 use tokio::task::JoinSet;
@@ -153,7 +154,10 @@ impl Race {
             }
             Act::Move => signed = sign_in(store, record(&self.other)).await.unwrap(),
             Act::Insert => insert(store, id).await.unwrap(),
-            Act::Delete => store.delete(&Key::Id(id), Ended::default()).await.unwrap(),
+            Act::Delete => store
+                .delete(&RecordKey::Id(id), Ended::default())
+                .await
+                .unwrap(),
             Act::DeleteOne => {
                 ended = store
                     .delete_one(&self.principal, id, Ended::default())
@@ -168,7 +172,7 @@ impl Race {
                     .unwrap();
             }
             Act::List { later } => {
-                let now = if later { NOW.plus(LATER) } else { NOW };
+                let now = if later { NOW + LATER } else { NOW };
                 store.list(&self.principal, now).await.unwrap();
             }
         }

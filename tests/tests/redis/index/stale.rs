@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::{Ended, Key, Record, SessionId, SessionStore, Timestamp};
+use session_core::store::{Record, RecordKey, SessionStore};
+use session_core::{Ended, SessionId, Timestamp};
 use session_redis::Layout;
 use session_tests::servers::RedisServer;
 
@@ -41,7 +42,7 @@ async fn an_hourly_sign_in_leaves_few_entries_beside_those_of_live_sessions(layo
         let mut live = Vec::new();
         let mut most = 0;
         for hour in 0..14 * 24 {
-            let now = NOW.plus(HOUR * hour);
+            let now = NOW + HOUR * hour;
             live.push(sign_in(&store, now).await);
             if live.len() > 2 {
                 expire(&site, live.remove(0));
@@ -50,7 +51,7 @@ async fn an_hourly_sign_in_leaves_few_entries_beside_those_of_live_sessions(layo
         }
         assert!(most <= 40, "{}: {most}", site.name());
         // Nobody who lives has lost an entry.
-        let now = NOW.plus(HOUR * 14 * 24);
+        let now = NOW + HOUR * 14 * 24;
         let entries = site.truth(PREFIX).entries("ann");
         assert!(live.iter().all(|id| entries.contains(id)));
         assert_eq!(
@@ -73,7 +74,7 @@ async fn sessions_that_live_long_hide_no_stale_entries_behind_them(layout: Layou
     }
     let mut last = Vec::new();
     for hour in 3..14 * 24 {
-        last.push(sign_in(&store, NOW.plus(HOUR * hour)).await);
+        last.push(sign_in(&store, NOW + HOUR * hour).await);
         if last.len() > 2 {
             expire(&site, last.remove(0));
         }
@@ -108,7 +109,7 @@ async fn all_end_beside_members_of_other_programs_and_sessions_of_others(layout:
             create(&store, of(id, "ann")).await.unwrap();
             ids.push(id);
         }
-        let deadline = of(ids[0], "ann").deadline().as_millis();
+        let deadline = of(ids[0], "ann").absolute_expiry().as_millis();
         // At the front, among them, and behind them.
         let score = |at: usize| [0, deadline, deadline + 1][at % 3];
         add(
@@ -140,7 +141,13 @@ async fn all_end_beside_members_of_other_programs_and_sessions_of_others(layout:
                 .await
                 .unwrap()
         );
-        assert!(store.load(&Key::Id(bobs), NOW).await.unwrap().is_some());
+        assert!(
+            store
+                .load(&RecordKey::Id(bobs), NOW)
+                .await
+                .unwrap()
+                .is_some()
+        );
         assert_eq!(server.command(&["ZCARD", INDEX]).integer(), foreign as i64);
     }
 }
@@ -150,13 +157,13 @@ async fn a_listing_of_very_many_entries_holds_nobody_up_and_heals(layout: Layout
     let server = site.masters()[0];
     let store = site.store(PREFIX).await;
     let live = sign_in(&store, NOW).await;
-    let deadline = of(live, "ann").deadline().as_millis();
+    let deadline = of(live, "ann").absolute_expiry().as_millis();
     add(server, (0..50_000).map(|at| (deadline + at, id().encode())));
 
     let busy = store.clone();
     let listing = tokio::spawn(async move {
         for minutes in [0, 2] {
-            let now = NOW.plus(Duration::from_secs(60 * minutes));
+            let now = NOW + Duration::from_secs(60 * minutes);
             let listed = busy.list("ann", now).await.unwrap();
             assert_eq!(
                 listed.iter().map(|listed| listed.id()).collect::<Vec<_>>(),
@@ -167,7 +174,11 @@ async fn a_listing_of_very_many_entries_holds_nobody_up_and_heals(layout: Layout
     let mut longest = Duration::ZERO;
     while !listing.is_finished() {
         let began = Instant::now();
-        store.load(&Key::Id(live), NOW).await.unwrap().unwrap();
+        store
+            .load(&RecordKey::Id(live), NOW)
+            .await
+            .unwrap()
+            .unwrap();
         longest = longest.max(began.elapsed());
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -203,11 +214,11 @@ async fn sessions_end_on_a_server_that_is_out_of_memory(layout: Layout) {
 
         let name = site.name();
         store
-            .delete(&Key::Id(guest), Ended::default())
+            .delete(&RecordKey::Id(guest), Ended::default())
             .await
             .unwrap();
         store
-            .delete(&Key::Id(ids[0]), Ended::default())
+            .delete(&RecordKey::Id(ids[0]), Ended::default())
             .await
             .unwrap();
         assert!(

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{
-    Changes, Codec, Key, Lifetime, Limits, Metadata, Record, SessionId, SessionStore, StoreError,
-    Timestamp, Update, Updated,
+use session_core::store::{
+    Changes, Metadata, Record, RecordKey, SessionStore, StoreError, Update, Updated,
 };
+use session_core::{Codec, Lifetime, Limits, SessionId, Timestamp};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// After as long an entry without a session may be taken out, and a little more.
@@ -26,7 +26,7 @@ pub(crate) fn of(id: SessionId, principal: &str) -> Record {
 
 /// With a deadline that is later by as much.
 pub(crate) fn of_later(id: SessionId, principal: &str, later: Duration) -> Record {
-    let record = Record::new(id, "test", Lifetime::default(), NOW.plus(later));
+    let record = Record::new(id, "test", Lifetime::default(), NOW + later);
     record.with_principal(principal.to_owned())
 }
 
@@ -48,13 +48,13 @@ pub(crate) async fn replace(
         limits: &Limits::default(),
     };
     let id = update.record.id();
-    store.update(&Key::Id(id), update, NOW).await
+    store.update(&RecordKey::Id(id), update, NOW).await
 }
 
 /// Signs in, on whatever version is there; whether the session was there and has stayed.
 pub(crate) async fn sign_in(store: &dyn SessionStore, record: Record) -> Result<bool, StoreError> {
     loop {
-        let Some(stored) = store.load(&Key::Id(record.id()), NOW).await? else {
+        let Some(stored) = store.load(&RecordKey::Id(record.id()), NOW).await? else {
             return Ok(false);
         };
         match replace(store, record.clone(), stored.version()).await? {
@@ -74,7 +74,7 @@ pub(crate) async fn leave_an_entry(store: &dyn SessionStore, id: SessionId, prin
 
 /// A write that has nothing to do with principals.
 pub(crate) async fn insert(store: &dyn SessionStore, id: SessionId) -> Result<(), StoreError> {
-    let Some(stored) = store.load(&Key::Id(id), NOW).await? else {
+    let Some(stored) = store.load(&RecordKey::Id(id), NOW).await? else {
         return Ok(());
     };
     let changes = Changes::new().set("n", Codec::Json.encode(&1).unwrap());
@@ -85,7 +85,10 @@ pub(crate) async fn insert(store: &dyn SessionStore, id: SessionId) -> Result<()
         expected: None,
         limits: &Limits::default(),
     };
-    store.update(&Key::Id(id), update, NOW).await.map(drop)
+    store
+        .update(&RecordKey::Id(id), update, NOW)
+        .await
+        .map(drop)
 }
 
 /// Activity.
@@ -94,7 +97,7 @@ pub(crate) async fn touch(
     id: SessionId,
     seen: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(stored) = store.load(&Key::Id(id), NOW).await? else {
+    let Some(stored) = store.load(&RecordKey::Id(id), NOW).await? else {
         return Ok(());
     };
     let changes = Changes::new().with_metadata(Metadata::Touched(seen));
@@ -105,7 +108,10 @@ pub(crate) async fn touch(
         expected: None,
         limits: &Limits::default(),
     };
-    store.update(&Key::Id(id), update, NOW).await.map(drop)
+    store
+        .update(&RecordKey::Id(id), update, NOW)
+        .await
+        .map(drop)
 }
 
 /// Takes out of an index what has no session: seen once, and once more a minute later than
@@ -113,7 +119,7 @@ pub(crate) async fn touch(
 pub(crate) async fn heal(store: &dyn SessionStore, principal: &str) -> Vec<SessionId> {
     let mut listed = Vec::new();
     for minutes in [10, 20] {
-        let now = NOW.plus(Duration::from_secs(60 * minutes));
+        let now = NOW + Duration::from_secs(60 * minutes);
         listed = store.list(principal, now).await.unwrap();
     }
     listed.iter().map(|record| record.id()).collect()

@@ -8,11 +8,12 @@ use std::time::Instant;
 use ::http::header::{COOKIE, SET_COOKIE};
 use ::http::{Request, Response};
 use hyper::service::{Service, service_fn};
+use session_core::SessionId;
+use session_core::store::RecordKey;
 use session_core::{Clock, SystemClock};
-use session_core::{Key, SessionId};
 use session_http::{SessionExt, SessionLayer};
 use session_redis::Layout;
-use session_tests::{PATIENT, Rng, numbers, open};
+use session_tests::{Rng, numbers, open, patient_timeouts};
 use tokio::task::JoinSet;
 
 use super::is_session;
@@ -48,7 +49,7 @@ async fn handler(request: Request<String>) -> Result<Response<String>, BoxError>
 async fn layer(site: &Site) -> SessionLayer {
     let builder = SessionLayer::builder(site.store(PREFIX).await);
     builder
-        .manager(|manager| manager.deadlines(PATIENT))
+        .manager(|manager| manager.timeouts(patient_timeouts()))
         .build()
         .unwrap()
 }
@@ -156,7 +157,7 @@ async fn requests_over_http_lose_nothing_and_bring_nothing_back() {
     for (client, id) in clients.iter().zip(ids) {
         let found = manager
             .store()
-            .load(&Key::Id(id), SystemClock.now())
+            .load(&RecordKey::Id(id), SystemClock.now())
             .await
             .unwrap();
         if client.end.load(Ordering::SeqCst) > 0 {

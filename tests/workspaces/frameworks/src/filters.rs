@@ -35,12 +35,12 @@ where
 }
 
 /// The request's session, as an argument of a handler.
-fn session() -> impl Filter<Extract = (session_http::core::Session,), Error = Rejection> + Clone {
+fn session() -> impl Filter<Extract = (session_http::Session,), Error = Rejection> + Clone {
     warp::ext::get::<Carried>()
         .and_then(async |carried: Carried| carried.0.session().await.map_err(refuse))
 }
 
-async fn visits(session: session_http::core::Session) -> Result<impl Reply, Rejection> {
+async fn visits(session: session_http::Session) -> Result<impl Reply, Rejection> {
     let visits = session
         .update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)
         .map_err(|error| refuse(error.into()))?;

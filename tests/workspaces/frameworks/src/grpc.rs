@@ -4,8 +4,8 @@ use std::pin::Pin;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use session_http::core::{MemoryStore, Session};
 use session_http::{HeaderConfig, SessionExt, SessionLayer};
+use session_http::{MemoryStore, Session};
 use tonic::{Request, Response, Status, Streaming};
 
 // Made by `build.rs`.

@@ -9,8 +9,8 @@ use axum::response::{Redirect, Response};
 use axum::routing::{any, get, post};
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use session_http::Session;
 use session_http::axum::CurrentSession;
-use session_http::core::Session;
 use session_http::{Error, SessionLayer};
 
 /// A shop with visitors who may sign in.

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use session_core::Record;
+use session_core::store::Record;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(record) = Record::decode(bytes.to_vec()) {

@@ -10,9 +10,8 @@ use std::task::{Context, Poll, Waker};
 
 use libfuzzer_sys::fuzz_target;
 use session_cookie::{CookieStore, Sealing};
-use session_core::{
-    Changes, Key, KeyRing, Limits, Record, SessionStore, Timestamp, Update, Updated,
-};
+use session_core::{KeyRing, Limits, Timestamp};
+use session_core::store::{Changes, RecordKey, Record, SessionStore, Update, Updated};
 
 const ALPHABET: &[u8; 66] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+";
 const SIGNED: &str = include_str!("../../../../session-cookie/tests/golden/signed.txt");
@@ -66,7 +65,7 @@ impl Setup {
     }
 
     fn opens(&self, store: &CookieStore, token: &str) -> bool {
-        let key = Key::Sealed {
+        let key = RecordKey::Sealed {
             scope: self.scope.into(),
             token: token.into(),
         };

@@ -2,7 +2,7 @@
 //! store in memory.
 
 use http::{Request, Response};
-use session_http::core::{Limits, MemoryStore};
+use session_http::{Limits, MemoryStore};
 use session_http::{SessionExt, SessionLayer};
 use tower_sessions::{Session, SessionManagerLayer};
 
@@ -81,10 +81,7 @@ pub fn ours(shape: Shape) -> Result<Box<dyn Subject>, BoxError> {
         Ok::<_, BoxError>(Response::new(()))
     };
     let tower = Tower::new("ours", 1, async || {
-        let limits = Limits {
-            record_bytes: 1 << 21,
-            ..Limits::default()
-        };
+        let limits = Limits::default().with_record_bytes(1 << 21);
         let builder =
             SessionLayer::builder(MemoryStore::new()).manager(|manager| manager.limits(limits));
         let layer = builder.build()?;

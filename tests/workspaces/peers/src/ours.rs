@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use session_http::cookie::CookieStore;
-use session_http::core::{Codec, Deadlines, KeyRing, MemoryStore};
+use session_http::manager::Timeouts;
 use session_http::mongo::MongoStore;
 use session_http::redis::{Layout, RedisStore};
+use session_http::{Codec, KeyRing, MemoryStore};
 use session_http::{SessionExt, SessionLayer};
 
 use crate::subject::{Job, Subject, Tower, service};
@@ -84,14 +85,11 @@ pub fn mongo(uri: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
         // A disk that stalls for a moment is to cost time, and not to end the run.
         let patience = Duration::from_secs(20);
         let store = MongoStore::builder(uri)
-            .deadline(patience)
+            .call_timeout(patience)
             .connect()
             .await?;
-        let deadlines = Deadlines {
-            call: patience,
-            ..Deadlines::default()
-        };
-        let layer = SessionLayer::builder(store).manager(|manager| manager.deadlines(deadlines));
+        let timeouts = Timeouts::default().with_call(patience);
+        let layer = SessionLayer::builder(store).manager(|manager| manager.timeouts(timeouts));
         Ok(layer.build()?)
     })
 }

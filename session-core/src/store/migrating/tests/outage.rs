@@ -99,7 +99,7 @@ async fn a_deletion_reaches_the_store_that_is_up() {
         let [down, up] = store.split(old);
         let within_reach = if old { of(1) } else { of(2) };
         down.down.store(true, Ordering::Relaxed);
-        let deleted = store.delete(&Key::Id(within_reach.id()), ENDED).await;
+        let deleted = store.delete(&RecordKey::Id(within_reach.id()), ENDED).await;
         assert!(
             matches!(deleted, Err(StoreError::OutcomeUnknown(_))),
             "{old}: {deleted:?}"
@@ -118,7 +118,7 @@ async fn where_both_are_down_nothing_was_written() {
     for failed in [
         store.delete_all("ann", None, ENDED).await.map(drop),
         store.delete_one("ann", id, ENDED).await.map(drop),
-        store.delete(&Key::Id(id), ENDED).await,
+        store.delete(&RecordKey::Id(id), ENDED).await,
     ] {
         assert!(
             matches!(failed, Err(StoreError::Unavailable(_))),
@@ -144,7 +144,7 @@ async fn sessions_of_the_old_store_go_on_while_the_new_one_is_down() {
     assert_eq!(found.values().len(), 2);
     // What may have moved is not said to be gone, and nothing begins.
     for id in [of(1).id(), of(3).id()] {
-        let failed = store.load(&Key::Id(id), NOW).await;
+        let failed = store.load(&RecordKey::Id(id), NOW).await;
         assert!(
             matches!(failed, Err(StoreError::Unavailable(_))),
             "{failed:?}"
@@ -174,7 +174,7 @@ async fn sessions_that_have_moved_go_on_while_the_old_store_is_down() {
         write(&store, NOW).await,
         Updated::Saved { version: 2, .. }
     ));
-    let failed = store.load(&Key::Id(of(3).id()), NOW).await;
+    let failed = store.load(&RecordKey::Id(of(3).id()), NOW).await;
     assert!(
         matches!(failed, Err(StoreError::Unavailable(_))),
         "{failed:?}"

@@ -17,8 +17,8 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use session_http::axum::CurrentSession;
 use session_http::cookie::CookieStore;
-use session_http::core::{KeyRing, Lifetime, MemoryStore, Rotation};
 use session_http::{Error, SessionLayer};
+use session_http::{KeyRing, Lifetime, MemoryStore, Rotation};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -204,7 +204,7 @@ async fn the_guestbook() {
     );
     assert_eq!(format!("{:?}", cookie.same_site()), "Some(Lax)");
     assert_eq!(
-        (cookie.path(), cookie.expires()),
+        (cookie.path(), cookie.expires_at()),
         (Some("/"), None),
         "it ends with the browser"
     );
@@ -420,10 +420,7 @@ async fn twenty_fetches_while_the_token_rotates() {
 async fn the_jar_holds_what_was_sent() {
     let sent: Arc<Mutex<Vec<String>>> = Arc::default();
     let seen = Arc::clone(&sent);
-    let rotation = Rotation {
-        ttl: Duration::from_secs(1),
-        ..Rotation::default()
-    };
+    let rotation = Rotation::every(Duration::from_secs(1));
     let lifetime = Lifetime::default().persistent();
     let layer = SessionLayer::builder(MemoryStore::new())
         .lifetime(lifetime)

@@ -1,8 +1,8 @@
 //! `plain`: hyper alone.
 
 use session_frameworks::plain;
+use session_http::MemoryStore;
 use session_http::SessionLayer;
-use session_http::core::MemoryStore;
 
 use crate::server::{client, http2, listen, page};
 

@@ -1,8 +1,8 @@
 //! `filters`: warp.
 
 use session_frameworks::filters;
+use session_http::MemoryStore;
 use session_http::SessionLayer;
-use session_http::core::MemoryStore;
 
 use crate::server::{client, http2, page, serve};
 

@@ -1,0 +1,12 @@
+//! What the manager behind a layer takes and gives, beyond what applications name every day.
+//!
+//! - [`Timeouts`], [`OnCorrupt`] and the clocks are settings that few applications change.
+//! - [`SessionInfo`] is one entry of a list of devices
+//!   ([`SessionManager::sessions_of`](crate::SessionManager::sessions_of)).
+//! - [`Directive`] and [`ClientToken`] are for those who bring sessions to another transport.
+//! - [`Ended`] says when and why a session ended.
+
+pub use session_core::{
+    ClientToken, Clock, Directive, Ended, ManualClock, OnCorrupt, SessionInfo,
+    SessionManagerBuilder, Sleep, SystemClock, Timeouts,
+};
