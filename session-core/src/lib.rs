@@ -78,7 +78,7 @@ pub use token::Rotation;
 pub use token::{ClientToken, Directive};
 
 // What happens to sessions.
-pub use event::{Event, EventKind, Observer};
+pub use event::{Event, EventKind, Observer, Refusal};
 pub use record::{EndReason, Ended, ShortId};
 
 // Errors in detail, and a check for values.

@@ -105,6 +105,6 @@ pub use transport::{CookieConfig, HeaderConfig, SameSite};
 
 pub use session_core::{
     Codec, ConfigError, EndReason, Event, EventKind, KeyRing, Lifetime, Limits, MemoryStore,
-    Observer, OnMaxSessions, OnReuse, Rotation, Session, SessionError, SessionId, SessionManager,
-    Timestamp,
+    Observer, OnMaxSessions, OnReuse, Refusal, Rotation, Session, SessionError, SessionId,
+    SessionManager, Timestamp,
 };

@@ -26,6 +26,23 @@ pub(crate) struct Events {
     throttles: Throttles,
 }
 
+/// What only some events have.
+struct Details {
+    refusal: Option<Refusal>,
+    count: u64,
+    waited: Duration,
+}
+
+impl Default for Details {
+    fn default() -> Self {
+        Self {
+            refusal: None,
+            count: 1,
+            waited: Duration::ZERO,
+        }
+    }
+}
+
 impl Events {
     pub(crate) fn new(observer: OptionalObserver) -> Self {
         Self {
@@ -67,15 +84,15 @@ impl Events {
         reason: &str,
         now: Timestamp,
     ) {
-        self.observe_counted(kind, subject.into(), reason, (1, Duration::ZERO), now);
+        self.observe_with(kind, subject.into(), reason, Details::default(), now);
     }
 
-    fn observe_counted(
+    fn observe_with(
         &self,
         kind: EventKind,
         subject: Subject<'_>,
         reason: &str,
-        (count, waited): (u64, Duration),
+        details: Details,
         now: Timestamp,
     ) {
         // The event is made only if somebody listens, because the short form of an id is a hash.
@@ -84,8 +101,9 @@ impl Events {
             session: subject.short(),
             principal: subject.principal,
             reason,
-            count,
-            waited,
+            refusal: details.refusal,
+            count: details.count,
+            waited: details.waited,
             at: now,
         });
     }
@@ -101,16 +119,11 @@ impl Events {
         });
     }
 
-    pub(crate) fn sign_in_refused(
-        &self,
-        id: Option<SessionId>,
-        principal: &str,
-        reason: &'static str,
-        now: Timestamp,
-    ) {
-        let subject = Subject::new(id, Some(principal));
-        self.emit(EventKind::Refused, subject, reason, now, |suppressed| {
+    pub(crate) fn sign_in_refused(&self, id: Option<SessionId>, principal: &str, now: Timestamp) {
+        let (subject, refusal) = (Subject::new(id, Some(principal)), Refusal::TooManySessions);
+        self.refuse(subject, refusal, now, |suppressed| {
             let session = subject.short();
+            let reason = refusal.text();
             warn!(target: TARGET, ?session, reason, suppressed, "refused a sign-in");
         });
     }
@@ -152,17 +165,27 @@ impl Events {
     }
 
     fn refused_token(&self, subject: Subject<'_>, reason: Refusal, now: Timestamp) {
-        self.emit(
-            EventKind::Refused,
-            subject,
-            reason.text(),
-            now,
-            |suppressed| {
-                let session = subject.short();
-                warn!(target: TARGET, ?session, ?reason, suppressed,
+        self.refuse(subject, reason, now, |suppressed| {
+            let session = subject.short();
+            warn!(target: TARGET, ?session, ?reason, suppressed,
                 "refused a token; the request goes on without a session");
-            },
-        );
+        });
+    }
+
+    fn refuse(
+        &self,
+        subject: Subject<'_>,
+        refusal: Refusal,
+        now: Timestamp,
+        log: impl FnOnce(u64),
+    ) {
+        let (kind, reason) = (EventKind::Refused, refusal.text());
+        self.limited(kind, reason, now, log);
+        let details = Details {
+            refusal: Some(refusal),
+            ..Details::default()
+        };
+        self.observe_with(kind, subject, reason, details, now);
     }
 
     pub(crate) fn destroyed(&self, who: &Who, now: Timestamp) {
@@ -209,7 +232,11 @@ impl Events {
             info!(target: TARGET, count, reason, suppressed, "revoked the sessions of a principal");
         });
         let subject = Subject::new(None, Some(principal));
-        self.observe_counted(kind, subject, reason, (count, Duration::ZERO), now);
+        let details = Details {
+            count,
+            ..Details::default()
+        };
+        self.observe_with(kind, subject, reason, details, now);
     }
 
     pub(crate) fn gone(&self, who: &Who, now: Timestamp) {
@@ -239,7 +266,12 @@ impl Events {
             let session = subject.short();
             warn!(target: TARGET, ?session, attempts, ?waited, suppressed, "{reason}; one gave up");
         });
-        self.observe_counted(kind, subject, reason, (attempts.into(), waited), now);
+        let details = Details {
+            count: attempts.into(),
+            waited,
+            ..Details::default()
+        };
+        self.observe_with(kind, subject, reason, details, now);
     }
 
     /// Changes that will not be saved. A client that hangs up is enough to cause it.

@@ -27,7 +27,7 @@ pub(crate) use events::Events;
 pub(crate) use observer::OptionalObserver;
 pub use observer::{Event, EventKind, Observer};
 pub(crate) use recent::RecentIds;
-pub(crate) use refusal::Refusal;
+pub use refusal::Refusal;
 pub(crate) use throttle::Throttles;
 use who::Subject;
 pub(crate) use who::Who;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::event::Refusal;
 use crate::record::ShortId;
 use crate::time::Timestamp;
 
@@ -21,7 +22,8 @@ pub enum EventKind {
     Rotated,
     /// A token came back after it was rotated away: somebody has a copy.
     Reused,
-    /// A token opened no session, or a principal had too many sessions to sign in again.
+    /// A token opened no session, or a principal had too many sessions to sign in again:
+    /// [`Event::refusal`] says which.
     Refused,
     /// The application ended it in one of its own requests.
     Destroyed,
@@ -60,6 +62,8 @@ pub struct Event<'a> {
     pub principal: Option<&'a str>,
     /// Why or how it happened, in a few words for people. Do not match on it.
     pub reason: &'a str,
+    /// Why a token or a sign-in was refused, for [`EventKind::Refused`].
+    pub refusal: Option<Refusal>,
     /// The number of sessions: 1, or more if several sessions of a principal ended in one step. For
     /// [`EventKind::Contended`], the number of attempts to write that failed.
     pub count: u64,

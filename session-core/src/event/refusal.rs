@@ -1,50 +1,85 @@
-//! Why a token was refused.
+//! Why a request or a sign-in was refused.
 
 use crate::record::EndReason;
 
-/// Why a token was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// It has not the form of our tokens, its MAC is wrong, or it is of another store.
+/// Why a token opened no session, or why a sign-in was refused: what
+/// [`Event::refusal`](crate::Event::refusal) holds.
+///
+/// A token that is refused is never an error of the request, which goes on without a session.
+/// [`label`](Self::label) is for metrics.
+///
+/// ```
+/// use session_core::Refusal;
+///
+/// assert_eq!(Refusal::Malformed.label(), "malformed");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It does not have the form of a token, its MAC is wrong, or it is of another kind of store.
     Malformed,
     /// No live session has it.
     Unknown,
     /// Its session has another scope.
-    Scope,
+    OtherScope,
     /// The request has more tokens than are tried.
-    TooMany,
-    /// A renewal has just replaced it.
+    TooManyTokens,
+    /// A renewal replaced it less than a minute ago. The request stores nothing.
     Renewed,
-    /// It was just rotated away, and so were many others since.
-    Surplus,
-    /// It is of an earlier epoch.
-    Former,
-    /// Several tokens open different sessions.
+    /// It was rotated away moments ago, and so were many others since. The request stores nothing.
+    Superseded,
+    /// A renewal replaced it longer ago.
+    Retired,
+    /// Several tokens of one request open different sessions. The request stores nothing.
     Ambiguous,
-    /// Its session ended a moment ago.
+    /// Its session ended less than a minute ago, for this reason. The request stores nothing.
     Ended(EndReason),
-    /// It is not known, and the request arrived long ago, so its session may have ended meanwhile.
+    /// It is not known, and its request arrived so long ago that its session may have ended
+    /// meanwhile. The request stores nothing.
     Late,
+    /// The principal has as many sessions as are allowed
+    /// ([`OnMaxSessions::Refuse`](crate::OnMaxSessions::Refuse)), so the sign-in was refused.
+    TooManySessions,
 }
 
 impl Refusal {
+    /// A short name in snake case that stays the same, for the label of a counter. For
+    /// [`Ended`](Self::Ended) it is `ended`, whatever the reason.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::OtherScope => "other_scope",
+            Self::TooManyTokens => "too_many_tokens",
+            Self::Renewed => "renewed",
+            Self::Superseded => "superseded",
+            Self::Retired => "retired",
+            Self::Ambiguous => "ambiguous",
+            Self::Ended(_) => "ended",
+            Self::Late => "late",
+            Self::TooManySessions => "too_many_sessions",
+        }
+    }
+
+    /// What the log and [`Event::reason`](crate::Event::reason) say.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Malformed => "malformed: not a token of ours",
             Self::Unknown => "unknown: no live session has it",
-            Self::Scope => "it belongs to sessions of another name",
-            Self::TooMany => "too many tokens in one request",
+            Self::OtherScope => "it belongs to sessions of another name",
+            Self::TooManyTokens => "too many tokens in one request",
             Self::Renewed => "renewed a moment ago; the request is answered as anonymous",
-            Self::Surplus => {
+            Self::Superseded => {
                 "rotated away a moment ago, like many others since; the request is answered as \
                  anonymous"
             }
-            Self::Former => "a renewal retired it",
+            Self::Retired => "a renewal retired it",
             Self::Ended(reason) => reason.text(),
             Self::Late => {
                 "not known any more, and the request arrived long ago; it is answered as anonymous"
             }
             Self::Ambiguous => "one request holds tokens of several sessions",
+            Self::TooManySessions => "more sessions than a principal may have",
         }
     }
 }

@@ -36,8 +36,7 @@ impl SessionManager {
         let readable = others.iter().filter(|listed| listed.record().is_some());
         let staying = readable.filter(|listed| !ending.contains(&listed.id()));
         if limit.beyond == OnMaxSessions::Refuse && staying.count() >= limit.most {
-            self.events()
-                .sign_in_refused(own, &principal, REASON, self.now());
+            self.events().sign_in_refused(own, &principal, self.now());
             return Err(SessionError::TooManySessions { most: limit.most });
         }
         let latest = others.last().and_then(Listed::record);

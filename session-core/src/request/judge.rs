@@ -127,7 +127,7 @@ impl SessionManager {
             None => {}
         }
         if record.scope() != self.scope() {
-            return refused(Refusal::Scope, Opens::Nothing);
+            return refused(Refusal::OtherScope, Opens::Nothing);
         }
         let verdict = presented.as_ref().map(|presented| {
             let rules = self.settings().rotation.rules_for(&record);
@@ -155,12 +155,12 @@ impl SessionManager {
                 return Opens::Reused { record, barred };
             }
             Some(Verdict::Renewed) => return refused(Refusal::Renewed, Opens::Barred),
-            Some(Verdict::Surplus) => return refused(Refusal::Surplus, Opens::Barred),
+            Some(Verdict::Surplus) => return refused(Refusal::Superseded, Opens::Barred),
             Some(Verdict::Undecidable) => return refused(Refusal::Late, Opens::Barred),
             Some(Verdict::Former) if arrival.is_late() => {
                 return refused(Refusal::Late, Opens::Barred);
             }
-            Some(Verdict::Former) => return refused(Refusal::Former, Opens::Nothing),
+            Some(Verdict::Former) => return refused(Refusal::Retired, Opens::Nothing),
             Some(Verdict::Unknown) => return unknown(),
         };
         let token = match presented.zip(maintenance) {

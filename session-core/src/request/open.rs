@@ -168,7 +168,7 @@ impl SessionManager {
                 continue;
             };
             if ours.len() == MOST_TOKENS {
-                self.events().refused(Refusal::TooMany, now);
+                self.events().refused(Refusal::TooManyTokens, now);
                 break;
             }
             ours.push(token);
