@@ -239,7 +239,7 @@ async fn fewer_chunks_than_before_end_what_is_too_long() {
 async fn a_token_limit_beyond_what_the_cookies_hold_is_no_way_around_it() {
     for chunks in [1, 2] {
         let expected = largest(&layer(chunks)).await;
-        let wide = builder(chunks).manager(|manager| manager.max_token(20_000));
+        let wide = builder(chunks).max_token(20_000);
         if let Ok(layer) = wide.build() {
             assert_eq!(largest(&layer).await, expected);
         }
@@ -314,10 +314,7 @@ async fn a_sealed_session_in_a_header_has_the_room_of_one_cookie() {
 #[tokio::test]
 async fn other_limits_still_hold() {
     let small = Limits::default().with_record_bytes(1_000);
-    let layer = builder(3)
-        .manager(|manager| manager.limits(small))
-        .build()
-        .unwrap();
+    let layer = builder(3).limits(small).build().unwrap();
     let error = Jar::default().write(&layer, 1_000).await.unwrap_err();
     assert!(
         matches!(

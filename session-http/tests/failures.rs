@@ -187,8 +187,7 @@ async fn the_application_shapes_the_error_response() {
 async fn a_store_that_hangs_is_given_up_after_its_deadline() {
     for call in [Call::Load, Call::Create] {
         let timeouts = Timeouts::default().with_call(Duration::from_secs(2));
-        let (layer, store, clock) =
-            layer_with(|builder| builder.manager(|manager| manager.timeouts(timeouts)));
+        let (layer, store, clock) = layer_with(|builder| builder.timeouts(timeouts));
         let request = match call {
             Call::Load => holding(&stored(&layer).await),
             _ => plain(),
@@ -218,8 +217,7 @@ async fn a_record_that_cannot_be_read_has_a_policy() {
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!((common::token(&response).len(), store.len()), (43, 2));
 
-    let (layer, store, _) =
-        layer_with(|builder| builder.manager(|manager| manager.on_corrupt(OnCorrupt::Refuse)));
+    let (layer, store, _) = layer_with(|builder| builder.on_corrupt(OnCorrupt::Refuse));
     let token = stored(&layer).await;
     store.fail(Call::Load, Fault::Corrupt);
     let response = run(&layer, holding(&token), insert).await.unwrap();

@@ -24,7 +24,7 @@ fn ring(keys: &[u8]) -> KeyRing {
 fn restarted(store: &Arc<TestStore>, clock: &Arc<ManualClock>, keys: &[u8]) -> SessionLayer {
     SessionLayer::builder(Arc::clone(store))
         .keys(ring(keys))
-        .manager(|manager| manager.clock(clock.clone()))
+        .clock(clock.clone())
         .build()
         .unwrap()
 }
@@ -100,7 +100,7 @@ async fn an_unknown_key_is_a_clean_miss() {
 async fn a_token_without_a_mac_is_refused_once_there_are_keys() {
     let (store, clock) = (TestStore::new(), ManualClock::new(START));
     let plain_layer = SessionLayer::builder(Arc::clone(&store))
-        .manager(|manager| manager.clock(clock.clone()))
+        .clock(clock.clone())
         .build()
         .unwrap();
     let unsigned = stored(&plain_layer).await;

@@ -66,7 +66,7 @@ async fn a_save_of_a_session_that_has_ended_is_gone_though_nothing_was_changed()
     ] {
         let clock = ManualClock::new(START);
         let layer = SessionLayer::builder(MemoryStore::new())
-            .manager(|manager| manager.clock(Arc::clone(&clock)))
+            .clock(Arc::clone(&clock))
             .build()
             .unwrap();
         let token = signed_in(&layer).await;
@@ -212,7 +212,7 @@ async fn a_sealed_session_is_looked_at_too() {
     let clock = ManualClock::new(START);
     let keys = session_core::KeyRing::new([7; 32]).unwrap();
     let layer = SessionLayer::builder(session_cookie::CookieStore::signed(keys))
-        .manager(|manager| manager.clock(Arc::clone(&clock)))
+        .clock(Arc::clone(&clock))
         .build()
         .unwrap();
     let token = stored(&layer).await;

@@ -153,7 +153,7 @@ impl Options {
         let limits = Limits::default().with_record_bytes(LARGEST_SESSION);
         let builder = SessionLayer::builder(store)
             .max_sessions(MOST_SESSIONS, OnMaxSessions::RevokeOldest)
-            .manager(move |manager| manager.limits(limits));
+            .limits(limits);
         Ok(match keys {
             Some(keys) if shows_theft => builder.keys(keys).on_reuse(OnReuse::Revoke),
             Some(keys) => builder.keys(keys),

@@ -5,10 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use session_core::store::{RecordLocation, SessionStore};
-use session_core::{
-    Codec, ConfigError, KeyRing, Lifetime, Observer, OnMaxSessions, OnReuse, Rotation,
-    SessionManager, SessionManagerBuilder,
-};
+use session_core::{ConfigError, SessionManager, SessionManagerBuilder};
 
 use crate::error::DefaultResponse;
 use crate::layer::layer::SessionLayer;
@@ -72,7 +69,7 @@ impl SessionLayer {
 /// [`SessionLayer::over`] makes has only those of the layer: its sessions have their settings from
 /// the manager.
 pub struct SessionLayerBuilder<M = SessionManagerBuilder> {
-    manager: M,
+    pub(super) manager: M,
     cookie: Option<CookieConfig>,
     header: Option<HeaderConfig>,
     commit_if: CommitPolicy,
@@ -155,90 +152,8 @@ impl<M> SessionLayerBuilder<M> {
     }
 }
 
-/// What a layer over sessions of its own can set: those of the sessions as well.
+/// A layer over sessions of its own.
 impl SessionLayerBuilder {
-    /// Signs tokens, so that forged ones never reach the store, and so that theft shows
-    /// ([`on_reuse`](Self::on_reuse)). With keys, the manager recognizes every rotated token that a
-    /// client presents again, however old it is; without keys only the last few. CSRF tokens are
-    /// made with the keys too, so that somebody who can read the store can make none. Default: no
-    /// keys. A cookie store has keys of its own, and `build` refuses these over it.
-    #[must_use]
-    pub fn keys(self, keys: KeyRing) -> Self {
-        self.manager(|manager| manager.keys(keys))
-    }
-
-    /// How long sessions live. Default: 2 hours idle, 14 days absolute, and a cookie that ends with
-    /// the browser.
-    #[must_use]
-    pub fn lifetime(self, lifetime: Lifetime) -> Self {
-        self.manager(|manager| manager.lifetime(lifetime))
-    }
-
-    /// Replaces tokens on a schedule. The client gets its next token with a response that is sent
-    /// anyway. Default: [`Rotation::off`]. Over a cookie store `build` refuses a rotation.
-    #[must_use]
-    pub fn rotation(self, rotation: Rotation) -> Self {
-        self.manager(|manager| manager.rotation(rotation))
-    }
-
-    /// What to do when a client presents a token that was already rotated away, which means that it
-    /// was probably stolen. Default: [`OnReuse::Report`]. `build` refuses [`OnReuse::Revoke`]
-    /// without a [`rotation`](Self::rotation), and over a store that can lose acknowledged writes
-    /// ([`SessionStore::durability`]).
-    #[must_use]
-    pub fn on_reuse(self, policy: OnReuse) -> Self {
-        self.manager(|manager| manager.on_reuse(policy))
-    }
-
-    /// How many live sessions a principal may have in this scope, and what happens to a sign-in
-    /// beyond that. Default: any number.
-    ///
-    /// While sign-ins are in flight the limit can be exceeded briefly. Once they have all returned,
-    /// and the store answered them, it holds exactly. A sign-in costs two more listings. Over a
-    /// store that cannot [list](SessionStore::list) it fails, and over a cookie store `build`
-    /// refuses the limit.
-    ///
-    /// With [`OnMaxSessions::Refuse`] the handler's `sign_in` succeeds and the commit fails, with
-    /// 409 and an empty body. [`SessionLayer::on_error`] can give it a page. A sign-in that is
-    /// cancelled half-way can leave a session that counts although no client has its token.
-    #[must_use]
-    pub fn max_sessions(self, most: usize, beyond: OnMaxSessions) -> Self {
-        self.manager(|manager| manager.max_sessions(most, beyond))
-    }
-
-    /// Who is notified of each event. Default: nobody. The log is written in any case.
-    #[must_use]
-    pub fn observer(self, observer: impl Observer) -> Self {
-        self.manager(|manager| manager.observer(observer))
-    }
-
-    /// How values are written. Default: JSON.
-    #[must_use]
-    pub fn codec(self, codec: Codec) -> Self {
-        self.manager(|manager| manager.codec(codec))
-    }
-
-    /// Any other setting of the manager: limits, timeouts, clock, scope.
-    ///
-    /// ```
-    /// use session_core::{Limits, MemoryStore};
-    /// use session_http::SessionLayer;
-    ///
-    /// let small = Limits::default().with_record_bytes(10_000);
-    /// let layer = SessionLayer::builder(MemoryStore::new())
-    ///     .manager(|manager| manager.limits(small))
-    ///     .build();
-    /// assert!(layer.is_ok());
-    /// ```
-    #[must_use]
-    pub fn manager(
-        mut self,
-        set: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
-    ) -> Self {
-        self.manager = set(self.manager);
-        self
-    }
-
     /// The layer.
     ///
     /// # Errors

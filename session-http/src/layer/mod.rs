@@ -10,7 +10,8 @@
 //! 3. `future.rs` has the response. It asks the commit policy, commits, and announces to the client
 //!    what came of it. Only then does the head of the response leave.
 //!
-//! `layer.rs` is the layer, `builder.rs` has its settings, `handler.rs` serves a single handler.
+//! `layer.rs` is the layer, `builder.rs` and `settings.rs` have its settings, `handler.rs` serves a
+//! single handler.
 //!
 //! **An `Err` of the service stays an `Err`**, unless its session could not be loaded. axum passes
 //! on no errors of services. So the refusal of its extractor is marked in the response
@@ -24,6 +25,7 @@ mod future;
 pub(crate) mod handler;
 pub(crate) mod layer;
 mod service;
+mod settings;
 
 pub use self::builder::{SessionLayerBuilder, commit_by_default};
 pub use self::future::ResponseFuture;

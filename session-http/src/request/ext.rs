@@ -12,7 +12,9 @@ use crate::request::slot::Slot;
 ///
 /// The future borrows nothing, so the request can be taken apart while it runs, and
 /// handlers are `Send` whatever the body is. [`SessionLayer`](crate::SessionLayer) has an example.
-pub trait SessionExt {
+///
+/// This trait is sealed: it is for calling only, so that it can get methods.
+pub trait SessionExt: Sealed {
     /// The request's session. It is loaded once, when it is first asked for. With several layers
     /// this is the session of the innermost layer that has work to do (the same layer a second time
     /// has none).
@@ -56,6 +58,13 @@ pub trait SessionExt {
         name: &str,
     ) -> impl Future<Output = Result<Session, Error>> + Send + 'static;
 }
+
+/// Keeps [`SessionExt`] from being implemented elsewhere.
+pub trait Sealed {}
+
+impl Sealed for Extensions {}
+impl<B> Sealed for Request<B> {}
+impl Sealed for Parts {}
 
 impl SessionExt for Extensions {
     fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send + 'static {

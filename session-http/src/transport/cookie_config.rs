@@ -8,7 +8,30 @@ use crate::transport::grammar::{is_name_of_piece, is_token};
 use crate::transport::place::{fault_of_domain, fault_of_path, first_of, host};
 use crate::transport::transport::sensitive;
 
-pub use cookie::SameSite;
+/// Whether a browser sends the cookie along with requests that other sites cause, as RFC 6265bis
+/// defines it. (A site is a registrable domain, such as `example.com`, with its scheme.)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SameSite {
+    /// Never. Somebody who follows a link from another site arrives signed out.
+    Strict,
+    /// With links that are followed, and not with forms, images or scripts of other sites. The
+    /// default.
+    #[default]
+    Lax,
+    /// Always. It demands `Secure`, and the application has to prevent request forgery by itself.
+    None,
+}
+
+impl From<SameSite> for cookie::SameSite {
+    fn from(same_site: SameSite) -> Self {
+        match same_site {
+            SameSite::Strict => Self::Strict,
+            SameSite::Lax => Self::Lax,
+            SameSite::None => Self::None,
+        }
+    }
+}
 
 /// The cookie that carries a token: name and attributes.
 ///
@@ -230,7 +253,7 @@ impl CookieConfig {
             .path(self.path.as_str())
             .secure(self.secure)
             .http_only(self.http_only)
-            .same_site(self.same_site)
+            .same_site(cookie::SameSite::from(self.same_site))
             .partitioned(self.partitioned);
         match &self.domain {
             Some(domain) => cookie.domain(domain.as_str()),

@@ -36,8 +36,7 @@ pub(crate) fn layer_with(
     set: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder,
 ) -> (SessionLayer, Arc<TestStore>, Arc<ManualClock>) {
     let (store, clock) = (TestStore::new(), ManualClock::new(START));
-    let builder =
-        SessionLayer::builder(Arc::clone(&store)).manager(|manager| manager.clock(clock.clone()));
+    let builder = SessionLayer::builder(Arc::clone(&store)).clock(clock.clone());
     (set(builder).build().unwrap(), store, clock)
 }
 

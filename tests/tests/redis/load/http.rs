@@ -48,10 +48,7 @@ async fn handler(request: Request<String>) -> Result<Response<String>, BoxError>
 
 async fn layer(site: &Site) -> SessionLayer {
     let builder = SessionLayer::builder(site.store(PREFIX).await);
-    builder
-        .manager(|manager| manager.timeouts(patient_timeouts()))
-        .build()
-        .unwrap()
+    builder.timeouts(patient_timeouts()).build().unwrap()
 }
 
 /// The response to a request with this token, and the cookie that it sets.

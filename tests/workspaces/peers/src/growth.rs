@@ -83,7 +83,7 @@ pub fn ours(shape: Shape) -> Result<Box<dyn Subject>, BoxError> {
     let tower = Tower::new("ours", 1, async || {
         let limits = Limits::default().with_record_bytes(1 << 21);
         let builder =
-            SessionLayer::builder(MemoryStore::new()).manager(|manager| manager.limits(limits));
+            SessionLayer::builder(MemoryStore::new()).limits(limits);
         let layer = builder.build()?;
         Ok(move |job| layer.layer(service(job, handle)))
     })?;

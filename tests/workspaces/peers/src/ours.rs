@@ -89,7 +89,7 @@ pub fn mongo(uri: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
             .connect()
             .await?;
         let timeouts = Timeouts::default().with_call(patience);
-        let layer = SessionLayer::builder(store).manager(|manager| manager.timeouts(timeouts));
+        let layer = SessionLayer::builder(store).timeouts(timeouts);
         Ok(layer.build()?)
     })
 }
