@@ -4,6 +4,7 @@
 //!   store to another.
 //! - [`backends`]: which store to choose; what each guarantees, costs and cannot do.
 //! - [`handlers`]: requests that take long, values whose type changes, large sessions, timeouts.
+//! - [`testing`]: tests of handlers, without a server.
 //! - [`stores`]: writing a store.
 //! - [`security`]: what standards ask of sessions, and where it is met.
 //! - [`operating`]: what to watch, how much space sessions take, how to change keys.
@@ -25,3 +26,6 @@ pub mod security {}
 
 #[doc = include_str!("../docs/stores.md")]
 pub mod stores {}
+
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}

@@ -64,8 +64,8 @@
 //!
 //! # Further reading
 //!
-//! [`guide`] has pages on choosing a store, writing one, writing handlers, security, operating it,
-//! and moving in from other libraries.
+//! [`guide`] has pages on choosing a store, writing one, writing handlers, testing them, security,
+//! operating it, and moving in from other libraries.
 //!
 //! # Features
 //!
@@ -75,6 +75,7 @@
 //! - `redis`: Redis or Valkey as the store. `redis-cluster`, `redis-sentinel` and `redis-tls` add
 //!   what their names say.
 //! - `mongo`: MongoDB as the store. `mongo-dns` adds `mongodb+srv` URIs.
+//! - `testing`: tests of handlers without a server; for `dev-dependencies`.
 
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -86,6 +87,8 @@ mod error;
 pub mod layer; // the layer, its settings, its service, and the commit before the response
 pub mod manager; // what the manager behind the layer takes and gives
 mod request; // one session in one request
+#[cfg(feature = "testing")]
+pub mod testing;
 mod transport; // how a token travels // what can go wrong, and the response that says so
 
 pub mod guide;

@@ -11,10 +11,10 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Router, http::Request, http::Response, http::StatusCode};
-use common::{Call, Fault, NAME, TestStore, set_cookies, token};
+use common::{Call, Fault, TestStore, set_cookies};
 use session_http::axum::CurrentSession;
+use session_http::testing::TestClient;
 use session_http::{Error, SessionLayer};
-use tower::ServiceExt;
 
 async fn visits(session: CurrentSession) -> Result<String, Error> {
     let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
@@ -30,33 +30,20 @@ async fn leave(session: CurrentSession) -> Result<StatusCode, Error> {
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn ask(
-    app: &Router,
-    method: &str,
-    path: &str,
-    token: Option<&str>,
-) -> (StatusCode, String, Response<()>) {
-    let mut request = Request::builder().method(method).uri(path);
-    if let Some(token) = token {
-        request = request.header("cookie", format!("{NAME}={token}"));
-    }
-    let response = app
-        .clone()
-        .oneshot(request.body(Body::empty()).unwrap())
-        .await
-        .unwrap();
-    let (parts, body) = response.into_parts();
+async fn ask(app: &Router, client: &TestClient, method: &str, path: &str) -> Response<String> {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.body(Body::empty()).unwrap();
+    let response = client.call(&mut app.clone(), request).await.unwrap();
+    let (head, body) = response.into_parts();
     let body = to_bytes(body, 10_000).await.unwrap();
-    (
-        parts.status,
-        String::from_utf8(body.to_vec()).unwrap(),
-        Response::from_parts(parts, ()),
-    )
+    Response::from_parts(head, String::from_utf8(body.to_vec()).unwrap())
 }
 
 #[tokio::test]
 async fn one_layer_around_nested_routes() {
     let store = TestStore::new();
+    let layer = SessionLayer::new(store.clone());
+    let client = TestClient::new(&layer);
     let shop = Router::new()
         .route("/visits", get(visits))
         .route("/leave", post(leave));
@@ -67,23 +54,24 @@ async fn one_layer_around_nested_routes() {
         )
         .route("/who", get(who))
         .with_state("me")
-        .layer(SessionLayer::new(store.clone()));
+        .layer(layer);
+    let get = async |path: &str| ask(&app, &client, "GET", path).await;
 
-    let (status, body, head) = ask(&app, "GET", "/shop/visits", None).await;
-    assert_eq!((status, body.as_str()), (StatusCode::OK, "visit 1"));
-    let token = token(&head);
+    let response = get("/shop/visits").await;
     assert_eq!(
-        ask(&app, "GET", "/shop/inner/visits", Some(&token)).await.1,
-        "visit 2"
+        (response.status(), response.body().as_str()),
+        (StatusCode::OK, "visit 1")
     );
-    assert_eq!(ask(&app, "GET", "/who", Some(&token)).await.1, "me 1");
+    assert_eq!(get("/shop/inner/visits").await.body(), "visit 2");
+    assert_eq!(get("/who").await.body(), "me 1");
     store.calls();
-    let (status, _, head) = ask(&app, "GET", "/nowhere", Some(&token)).await;
-    assert_eq!((status, store.calls()), (StatusCode::NOT_FOUND, [0; 4]));
-    assert!(!head.headers().contains_key("vary"));
-    let (status, _, head) = ask(&app, "POST", "/shop/leave", Some(&token)).await;
-    assert_eq!(status, StatusCode::NO_CONTENT);
-    assert!(common::is_removal(&head));
+    let response = get("/nowhere").await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    assert_eq!(store.calls(), [0; 4]);
+    assert!(!response.headers().contains_key("vary"));
+    let response = ask(&app, &client, "POST", "/shop/leave").await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    assert!(common::is_removal(&response) && client.token().is_none());
     assert_eq!(store.len(), 0);
 }
 
@@ -91,48 +79,44 @@ async fn one_layer_around_nested_routes() {
 async fn a_layer_on_the_router_and_on_a_route_works_once() {
     let store = TestStore::new();
     let layer = SessionLayer::new(store.clone());
+    let client = TestClient::new(&layer);
     let route = get(visits).layer(layer.clone());
     let app = Router::new()
         .route("/", route)
         .route_layer(layer.clone())
         .layer(layer);
-    let (_, _, head) = ask(&app, "GET", "/", None).await;
-    assert_eq!((token(&head).len(), store.calls()), (43, [0, 1, 0, 0]));
+    ask(&app, &client, "GET", "/").await;
+    assert_eq!(client.token().unwrap().len(), 43);
+    assert_eq!(store.calls(), [0, 1, 0, 0]);
 }
 
 #[tokio::test]
 async fn a_layer_on_one_route_only() {
+    let layer = SessionLayer::new(TestStore::new());
+    let client = TestClient::new(&layer);
     let app = Router::new()
-        .route(
-            "/with",
-            get(visits).layer(SessionLayer::new(TestStore::new())),
-        )
+        .route("/with", get(visits).layer(layer))
         .route("/without", get(visits));
-    assert_eq!(ask(&app, "GET", "/with", None).await.1, "visit 1");
-    let (status, body, head) = ask(&app, "GET", "/without", None).await;
-    assert_eq!(
-        (status, body.as_str()),
-        (StatusCode::INTERNAL_SERVER_ERROR, "")
-    );
-    assert!(set_cookies(&head).is_empty());
+    assert_eq!(ask(&app, &client, "GET", "/with").await.body(), "visit 1");
+    let response = ask(&app, &client, "GET", "/without").await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(response.body(), "");
+    assert!(set_cookies(&response).is_empty());
 }
 
 #[tokio::test]
 async fn a_store_that_is_down() {
     let store = TestStore::new();
-    let app = Router::new()
-        .route("/", get(visits))
-        .layer(SessionLayer::new(store.clone()));
-    let (_, _, head) = ask(&app, "GET", "/", None).await;
-    let token = token(&head);
-    for (call, token) in [(Call::Load, Some(token.as_str())), (Call::Create, None)] {
+    let layer = SessionLayer::new(store.clone());
+    let (known, new) = (TestClient::new(&layer), TestClient::new(&layer));
+    let app = Router::new().route("/", get(visits)).layer(layer);
+    ask(&app, &known, "GET", "/").await;
+    for (call, client) in [(Call::Load, known), (Call::Create, new)] {
         store.fail(call, Fault::Down);
-        let (status, body, head) = ask(&app, "GET", "/", token).await;
-        assert_eq!(
-            (status, body.as_str()),
-            (StatusCode::SERVICE_UNAVAILABLE, "")
-        );
-        assert_eq!(common::header(&head, "cache-control"), ["no-store"]);
-        assert!(set_cookies(&head).is_empty());
+        let response = ask(&app, &client, "GET", "/").await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.body(), "");
+        assert_eq!(common::header(&response, "cache-control"), ["no-store"]);
+        assert!(set_cookies(&response).is_empty());
     }
 }

@@ -45,7 +45,7 @@ use crate::request::Shared;
 /// ```
 #[derive(Clone)]
 pub struct SessionLayer<H = DefaultResponse> {
-    pub(super) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     pub(super) on_error: H,
 }
 
@@ -84,6 +84,17 @@ impl<H> SessionLayer<H> {
         SessionLayer {
             shared: self.shared,
             on_error: respond,
+        }
+    }
+}
+
+#[cfg(feature = "testing")]
+impl<H> SessionLayer<H> {
+    /// The same sessions, with the default response to a failure.
+    pub(crate) fn with_default_response(&self) -> SessionLayer {
+        SessionLayer {
+            shared: Arc::clone(&self.shared),
+            on_error: DefaultResponse,
         }
     }
 }

@@ -45,7 +45,7 @@ impl<H> SessionLayer<H> {
     }
 
     /// Installs a slot in the request, and calls the inner service with it.
-    pub(super) fn call<ReqB, ResB, E, F>(
+    pub(crate) fn call<ReqB, ResB, E, F>(
         &self,
         mut request: Request<ReqB>,
         inner: impl FnOnce(Request<ReqB>) -> F,

@@ -23,4 +23,6 @@ mod transports;
 use self::cookie::CookieTransport;
 pub use self::cookie_config::{CookieConfig, SameSite};
 pub use self::header::HeaderConfig;
+#[cfg(feature = "testing")]
+pub(crate) use self::transports::Carrier;
 pub(crate) use self::transports::{Carried, Transports};

@@ -78,6 +78,15 @@ impl Transports {
         }
     }
 
+    /// Whether there is such a transport.
+    #[cfg(feature = "testing")]
+    pub(crate) fn has(&self, carrier: Carrier) -> bool {
+        match carrier {
+            Carrier::Cookie => !matches!(self, Self::Header(_)),
+            Carrier::Header => !matches!(self, Self::Cookie(_)),
+        }
+    }
+
     /// Decides which transport serves a request. Nothing is parsed yet, since most requests never
     /// ask for their session.
     pub(crate) fn carried(&self, request: &HeaderMap) -> Carried {

@@ -1,0 +1,49 @@
+//! Tests of handlers without a server (feature `testing`).
+//!
+//! Add the feature where tests are built, and nowhere else:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! session-http = { version = "0.1", features = ["testing"] }
+//! ```
+//!
+//! [`TestSessions`] has everything that a test decides: the sessions are in memory, the clock
+//! stands until the test moves it, and the store fails when the test says so. [`TestClient`] sends
+//! requests as a browser or an app does, and keeps what the responses give it.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use session_http::SessionExt;
+//! use session_http::testing::TestSessions;
+//! use tower::service_fn;
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let sessions = TestSessions::new();
+//! let mut service = sessions.layer().layer(service_fn(async |request: Request<()>| {
+//!     let name = request.session().await?.principal();
+//!     Ok::<_, session_http::Error>(Response::new(name.unwrap_or_default()))
+//! }));
+//!
+//! let ann = sessions.signed_in("user:ann").await?;
+//! let response = ann.call(&mut service, Request::new(())).await?;
+//! assert_eq!(response.body(), "user:ann");
+//! # Ok::<_, session_http::Error>(()) }).unwrap();
+//! ```
+//!
+//! [The guide](crate::guide::testing) has more, for tower, axum and hyper.
+//!
+//! | file | one idea |
+//! |---|---|
+//! | `sessions.rs` | a set of sessions whose time and store a test decides |
+//! | `client.rs` | somebody who sends requests, and has a session |
+//! | `jar.rs` | what a client keeps: cookies, or a token in a header |
+//! | `store.rs` | a store that fails on demand |
+
+mod client;
+mod jar;
+mod sessions;
+mod store;
+
+pub use self::client::TestClient;
+pub use self::sessions::TestSessions;
+pub use self::store::{StoreFault, TestStore};

@@ -1,0 +1,168 @@
+//! A set of sessions whose time and store a test decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_core::{ConfigError, ManualClock, SessionManager, Timestamp};
+
+use crate::error::{DefaultResponse, Error};
+use crate::layer::SessionLayerBuilder;
+use crate::layer::layer::SessionLayer;
+use crate::testing::client::TestClient;
+use crate::testing::store::{StoreFault, TestStore};
+
+/// When every test begins: 2023-11-14T22:13:20Z.
+const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// Sessions for a test: in memory, on a clock that stands still, over a store that fails on demand.
+///
+/// ```
+/// use session_http::testing::{StoreFault, TestSessions};
+/// use std::time::Duration;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let sessions = TestSessions::new();
+/// let ann = sessions.signed_in("user:ann").await?;
+///
+/// sessions.fail_store(StoreFault::Unavailable);
+/// assert!(ann.session().await.is_err());
+/// sessions.repair_store();
+///
+/// sessions.advance(Duration::from_secs(3 * 3600)); // beyond the idle timeout
+/// assert!(ann.session().await?.is_new());
+/// # Ok::<_, session_http::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct TestSessions<H = DefaultResponse> {
+    layer: SessionLayer<H>,
+    store: TestStore,
+    clock: Arc<ManualClock>,
+}
+
+impl TestSessions {
+    /// Sessions with the defaults of [`SessionLayer::new`].
+    pub fn new() -> Self {
+        #[expect(
+            clippy::expect_used,
+            reason = "a test of the defaults shows that they agree"
+        )]
+        Self::with(|settings| settings).expect("the defaults agree")
+    }
+
+    /// Sessions with settings: keys, a rotation, a header.
+    ///
+    /// ```
+    /// use session_http::testing::TestSessions;
+    /// use session_http::{HeaderConfig, KeyRing};
+    ///
+    /// let ring = KeyRing::new([1; 32]).unwrap();
+    /// let sessions = TestSessions::with(|settings| {
+    ///     settings.keys(ring).header(HeaderConfig::default())
+    /// })
+    /// .unwrap();
+    /// assert_eq!(sessions.layer().name(), "x-session-token");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if they contradict each other.
+    pub fn with(
+        set: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder,
+    ) -> Result<Self, ConfigError> {
+        let (store, clock) = (TestStore::new(), ManualClock::new(START));
+        let builder = SessionLayer::builder(store.clone());
+        let builder = builder.clock(Arc::clone(&clock));
+        let layer = set(builder).build()?;
+        Ok(Self {
+            layer,
+            store,
+            clock,
+        })
+    }
+}
+
+impl<H> TestSessions<H> {
+    /// Sessions with the layer that the application itself makes, of a store and a clock. If it
+    /// leaves the clock out, [`advance`](Self::advance) has no effect.
+    ///
+    /// ```
+    /// use session_core::store::SessionStore;
+    /// use session_http::manager::Clock;
+    /// use session_http::testing::TestSessions;
+    /// use session_http::{CookieConfig, SessionLayer};
+    ///
+    /// // In the application:
+    /// fn sessions(store: impl SessionStore, clock: impl Clock) -> SessionLayer {
+    ///     SessionLayer::builder(store)
+    ///         .cookie(CookieConfig::new("__Host-shop"))
+    ///         .clock(clock)
+    ///         .build()
+    ///         .unwrap()
+    /// }
+    ///
+    /// // In its tests:
+    /// let sessions = TestSessions::made_by(sessions);
+    /// assert_eq!(sessions.layer().name(), "__Host-shop");
+    /// ```
+    pub fn made_by(make: impl FnOnce(TestStore, Arc<ManualClock>) -> SessionLayer<H>) -> Self {
+        let (store, clock) = (TestStore::new(), ManualClock::new(START));
+        Self {
+            layer: make(store.clone(), Arc::clone(&clock)),
+            store,
+            clock,
+        }
+    }
+
+    /// The layer, to be put around the service under test.
+    pub fn layer(&self) -> SessionLayer<H>
+    where
+        H: Clone,
+    {
+        self.layer.clone()
+    }
+
+    /// The manager of these sessions.
+    pub fn manager(&self) -> &SessionManager {
+        self.layer.manager()
+    }
+
+    /// A client without a session: a browser, or an app if there is only a header.
+    pub fn client(&self) -> TestClient {
+        TestClient::new(&self.layer)
+    }
+
+    /// A client that has just signed in.
+    ///
+    /// # Errors
+    ///
+    /// What the sign-in or its commit failed with, such as a store that was told to fail.
+    pub async fn signed_in(&self, principal: &str) -> Result<TestClient, Error> {
+        TestClient::signed_in(&self.layer, principal).await
+    }
+
+    /// Moves the time forward, for the sessions and for the cookies of their clients.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// From now on calls of the store fail like this, until [`repair_store`](Self::repair_store).
+    pub fn fail_store(&self, fault: StoreFault) {
+        self.store.fail(fault);
+    }
+
+    /// The next so many calls of the store fail like this ([`TestStore::fail_next`]).
+    pub fn fail_store_next(&self, calls: usize, fault: StoreFault) {
+        self.store.fail_next(calls, fault);
+    }
+
+    /// From now on no call of the store fails.
+    pub fn repair_store(&self) {
+        self.store.repair();
+    }
+}
+
+impl Default for TestSessions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
