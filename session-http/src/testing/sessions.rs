@@ -41,11 +41,12 @@ pub struct TestSessions<H = DefaultResponse> {
 
 impl TestSessions {
     /// Sessions with the defaults of [`SessionLayer::new`].
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "the defaults agree, which each test that calls this shows"
+    )]
     pub fn new() -> Self {
-        #[expect(
-            clippy::expect_used,
-            reason = "a test of the defaults shows that they agree"
-        )]
         Self::with(|settings| settings).expect("the defaults agree")
     }
 
