@@ -122,6 +122,17 @@ pub enum SessionError {
     /// Too many requests write one session at once. Nothing was written.
     #[error("too many requests change this session at once; nothing was written, try again")]
     Contended,
+    /// Another request changed a value first, and a closure of
+    /// [`try_modify`](crate::Session::try_modify) refused what the value is now. Nothing was
+    /// written. The closure's error is the [`source`](StdError::source).
+    ///
+    /// Answer with an error, so that the changes of this request are dropped: another save of it
+    /// is refused in the same way, until the value allows the change again.
+    #[error(
+        "another request changed the session first, and a change of this request does not apply to \
+         what it holds now; nothing was written, load the session again"
+    )]
+    Refused(#[source] Cause),
     /// A value could not be encoded; the session is unchanged.
     #[error(
         "the value of type {type_name} for key {key:?} cannot be encoded; insert one that its \

@@ -62,7 +62,7 @@ mod token;
 pub use error::SessionError;
 pub use record::SessionId;
 pub use request::SessionInfo;
-pub use session::Session;
+pub use session::{Entry, Session, TypedKey};
 
 // What all sessions share, and its settings.
 pub use config_error::ConfigError;

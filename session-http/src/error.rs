@@ -38,14 +38,16 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status that fits: 503 if the same request may succeed later, 409 if a principal has too
-    /// many sessions to sign in once more, 501 if the store cannot do that at all, else 500.
+    /// The status that fits: 503 if the same request may succeed later; 409 if a principal has too
+    /// many sessions to sign in once more, or a change was refused because another request came
+    /// first; 501 if the store cannot do that at all, else 500.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Session(error) if error.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Session(session_core::SessionError::TooManySessions { .. }) => {
-                StatusCode::CONFLICT
-            }
+            Self::Session(
+                session_core::SessionError::TooManySessions { .. }
+                | session_core::SessionError::Refused(_),
+            ) => StatusCode::CONFLICT,
             Self::Session(session_core::SessionError::Store(StoreError::Unsupported(_))) => {
                 StatusCode::NOT_IMPLEMENTED
             }

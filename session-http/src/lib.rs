@@ -109,5 +109,5 @@ pub use transport::{CookieConfig, HeaderConfig, SameSite};
 pub use session_core::{
     Codec, ConfigError, EndReason, Event, EventKind, KeyRing, Lifetime, Limits, MemoryStore,
     Observer, OnMaxSessions, OnReuse, Refusal, Rotation, Session, SessionError, SessionId,
-    SessionManager, Timestamp,
+    SessionManager, Timestamp, TypedKey,
 };

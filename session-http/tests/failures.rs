@@ -131,6 +131,35 @@ async fn a_commit_that_fails_turns_the_answer_into_an_error() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_refused_at_the_commit_is_a_409() {
+    let (layer, _) = layer();
+    let token = stored(&layer).await;
+    let must_be_blue = |colour: &mut Option<String>| match colour.as_deref() {
+        Some("blue") => {
+            *colour = Some("green".to_owned());
+            Ok(())
+        }
+        _ => Err::<_, Box<dyn std::error::Error + Send + Sync>>("another colour".into()),
+    };
+    let paint = async |request: Request<()>| -> Answer {
+        let session = request.session().await?;
+        session.insert("painted", true)?;
+        session.try_modify("colour", must_be_blue)?;
+        let rival = holding(&token);
+        assert_eq!(run(&layer, rival, insert).await?.status(), StatusCode::OK);
+        fine()
+    };
+    let response = run(&layer, holding(&token), paint).await.unwrap();
+    assert_eq!(response.status(), StatusCode::CONFLICT);
+    let after = layer.manager().open(&[token.as_str()]).await.unwrap();
+    assert_eq!(after.keys(), ["colour"]);
+    assert_eq!(
+        after.get::<String>("colour").unwrap().as_deref(),
+        Some("red")
+    );
+}
+
+#[tokio::test]
 async fn a_session_that_was_destroyed_before_the_commit_failed_is_forgotten() {
     let (layer, store) = layer();
     let token = stored(&layer).await;
@@ -270,6 +299,8 @@ fn statuses() {
     );
     let many = session_core::SessionError::TooManySessions { most: 1 };
     assert_eq!(Error::from(many).status(), StatusCode::CONFLICT);
+    let refused = session_core::SessionError::Refused(Arc::new(std::fmt::Error));
+    assert_eq!(Error::from(refused).status(), StatusCode::CONFLICT);
     for error in [
         Error::MissingLayer,
         Error::NoSuchName("x".into()),

@@ -9,7 +9,7 @@ use tracing::{debug, info, trace, warn};
 use crate::error::{SessionError, StoreError};
 use crate::event::{
     AfterReuse, Event, EventKind, OptionalObserver, RecentIds, Refusal, Renewal, Subject,
-    Throttles, Who,
+    Throttles, Undecodable, Who,
 };
 use crate::record::{Record, SessionId};
 use crate::time::Timestamp;
@@ -327,6 +327,21 @@ impl Events {
         self.emit(EventKind::Corrupt, subject, reason, now, |suppressed| {
             let (session, cause) = (subject.short(), error.source().map(ToString::to_string));
             warn!(target: TARGET, ?session, suppressed, cause, "a stored record cannot be read");
+        });
+    }
+
+    /// A value that is not of the type asked for reads as absent.
+    pub(crate) fn undecodable(&self, who: Option<&Who>, value: Undecodable, now: Timestamp) {
+        let subject = Subject::from(who);
+        let Undecodable {
+            key,
+            type_name,
+            fault,
+        } = value;
+        self.emit(EventKind::Undecodable, subject, key, now, |suppressed| {
+            let session = subject.short();
+            warn!(target: TARGET, ?session, key, type_name, %fault, suppressed,
+                "a value is not of the type that was asked for; it reads as absent");
         });
     }
 }

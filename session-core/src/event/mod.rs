@@ -22,7 +22,7 @@ mod refusal;
 mod throttle;
 mod who;
 
-pub(crate) use cause::{AfterReuse, Renewal};
+pub(crate) use cause::{AfterReuse, Renewal, Undecodable};
 pub(crate) use events::Events;
 pub(crate) use observer::OptionalObserver;
 pub use observer::{Event, EventKind, Observer};

@@ -48,9 +48,13 @@ pub enum EventKind {
     StoreFailed,
     /// Its record cannot be read.
     Corrupt,
+    /// A value is not of the type that was asked for. It reads as absent, because its key says
+    /// [`or_discard`](crate::TypedKey::or_discard). [`Event::reason`] is the name of that key.
+    Undecodable,
 }
 
-/// Something that happened to a session. It holds no token, key or value, and no whole id.
+/// Something that happened to a session. It holds no token, no value and no whole id, and no name
+/// of a key except for [`EventKind::Undecodable`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {

@@ -8,22 +8,25 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::SessionError;
+use crate::event::Undecodable;
 use crate::manager::SessionManager;
-use crate::record::{Arena, Codec, Value};
+use crate::session::{OnUndecodable, report};
 use crate::settings::Settings;
-use crate::state::{Cell, State, UpdateFn};
+use crate::state::{Cell, State};
 
 /// The session of one request: a dictionary, loaded once, saved when the request is committed.
 ///
 /// Cheap to clone; all clones are one session. Values are encoded when they are inserted
 /// and decoded when they are asked for. Reading and writing are synchronous, since loading
-/// came before; only [`save`](Self::save) and [`update_now`](Self::update_now) go to the store.
+/// came before; only [`save`](Self::save), [`update_now`](Self::update_now) and
+/// [`take_now`](Self::take_now) go to the store. [`at`](Self::at) does all of it by a
+/// [`TypedKey`](crate::TypedKey), which knows the type of its value.
 ///
 /// What is changed is written by [`SessionManager::commit`], in one atomic step or not at
 /// all. Of plain [`insert`](Self::insert)s into one key by several requests the last
-/// one wins; [`update`](Self::update) never loses to another writer. An insert of the
-/// value that is already there writes nothing, and so does not defend it against others
-/// ([`Codec`](crate::Codec) says which values are the same).
+/// one wins; [`update`](Self::update) and [`modify`](Self::modify) never lose to another writer. An
+/// insert of the value that is already there writes nothing, and so does not defend it against
+/// others ([`Codec`](crate::Codec) says which values are the same).
 /// Only where a sign-in has to create a new session it counts as inserted.
 ///
 /// ```
@@ -97,8 +100,7 @@ impl Session {
     ///
     /// [`SessionError::Decode`] if the value is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
-        let value = self.state().view(key).cloned();
-        value.map(|value| decode(key, &value)).transpose()
+        self.read(key, OnUndecodable::Fail)
     }
 
     /// Sets `key`. The value is encoded now.
@@ -123,6 +125,10 @@ impl Session {
     /// back, as a float in JSON that is not finite; [`SessionError::Limit`] if the session would
     /// hold too much. The session is then unchanged.
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), SessionError> {
+        self.put(key, &value)
+    }
+
+    pub(super) fn put<T: Serialize>(&self, key: &str, value: &T) -> Result<(), SessionError> {
         let settings = self.settings();
         settings.limits.check_name(key)?;
         // The application's code runs without the lock, on what was there before.
@@ -132,7 +138,7 @@ impl Session {
             let same = state.view(key).filter(|_| settled).cloned();
             (same, std::mem::take(&mut state.arena))
         };
-        let encoded = arena.encode_new(settings.codec, &value, same.as_ref());
+        let encoded = arena.encode_new(settings.codec, value, same.as_ref());
         let mut state = self.state();
         state.arena = arena;
         match encoded.map(|new| new.or(same)) {
@@ -147,87 +153,6 @@ impl Session {
                 fault,
             }),
         }
-    }
-
-    /// Changes the value under `key` by `f`, which is given the value that is there and
-    /// returns the new one. Returns what came out for now.
-    ///
-    /// It never loses to another writer of the same key: if another request wrote in the
-    /// meantime, the commit runs `f` again on what is there then. So `f` may run several
-    /// times; it should compute its result and nothing else, and not use the session.
-    /// The final value is known once the commit is done; [`update_now`](Self::update_now) waits for
-    /// it.
-    ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-    /// # .block_on(async {
-    /// # use session_core::{MemoryStore, SessionManager};
-    /// let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
-    /// let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
-    /// assert_eq!(visits, 1);
-    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`SessionError::Decode`], [`SessionError::Encode`] or [`SessionError::Limit`]; the session
-    /// is then unchanged.
-    pub fn update<T, F>(&self, key: &str, f: F) -> Result<T, SessionError>
-    where
-        T: Serialize + DeserializeOwned + 'static,
-        F: Fn(Option<T>) -> T + Send + Sync + 'static,
-    {
-        let settings = self.settings();
-        settings.limits.check_name(key)?;
-        loop {
-            let (before, mut arena) = {
-                let mut state = self.state();
-                (state.view(key).cloned(), std::mem::take(&mut state.arena))
-            };
-            let computed = step(key, before.as_ref(), settings.codec, &mut arena, &f);
-            let mut state = self.state();
-            state.arena = arena;
-            let (result, value) = computed?;
-            // Another clone may have been faster; then it was computed from an old value.
-            if state.view(key) != before.as_ref() {
-                continue;
-            }
-            let shared = state.shared_key(key);
-            let again: UpdateFn = Arc::new(move |key, old, codec, arena| {
-                step(key, old, codec, arena, &f).map(|(_, value)| value)
-            });
-            state.update(shared, again, value, settings)?;
-            return Ok(result);
-        }
-    }
-
-    /// [`update`](Self::update), saved at once together with everything else that is
-    /// unsaved. Returns the final value.
-    ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-    /// # .block_on(async {
-    /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
-    /// let more = |visits: Option<u64>| visits.unwrap_or(0) + 1;
-    /// let visits = session.update_now("visits", more).await?;
-    /// assert_eq!(visits, 1);
-    /// assert!(!session.is_new()); // stored already
-    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As `update` and [`save`](Self::save). When saving fails and certainly wrote nothing, the
-    /// change stays pending and the commit tries once more.
-    pub async fn update_now<T, F>(&self, key: &str, f: F) -> Result<T, SessionError>
-    where
-        T: Serialize + DeserializeOwned + 'static,
-        F: Fn(Option<T>) -> T + Send + Sync + 'static,
-    {
-        let provisional = self.update(key, f)?;
-        self.save().await?;
-        Ok(self.get(key)?.unwrap_or(provisional))
     }
 
     /// Removes `key`; whether it was there.
@@ -323,6 +248,29 @@ impl Session {
         self.state().clear();
     }
 
+    /// The value under `key`.
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        on: OnUndecodable,
+    ) -> Result<Option<T>, SessionError> {
+        let value = self.state().view(key).cloned();
+        let Some(value) = value else { return Ok(None) };
+        let decoded = on.decode(key, &value)?;
+        Ok(self.reported(decoded))
+    }
+
+    /// What was decoded, if anything was. Not under the lock.
+    pub(super) fn reported<T>(&self, decoded: Result<T, Undecodable>) -> Option<T> {
+        decoded.map_err(|undecodable| self.report(undecodable)).ok()
+    }
+
+    /// Reports a value that reads as absent. Not under the lock.
+    pub(super) fn report(&self, undecodable: Undecodable) {
+        let who = self.state().who();
+        report(self.manager(), who.as_ref(), undecodable);
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.inner.cell.state()
     }
@@ -341,36 +289,4 @@ impl fmt::Debug for Session {
             .field("values", &state.count())
             .finish_non_exhaustive()
     }
-}
-
-pub(crate) fn decode<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T, SessionError> {
-    value.decode().map_err(|fault| SessionError::Decode {
-        key: key.to_owned(),
-        type_name: type_name::<T>(),
-        fault,
-    })
-}
-
-/// One run of an update's closure: its result, and the result encoded.
-fn step<T, F>(
-    key: &str,
-    old: Option<&Value>,
-    codec: Codec,
-    arena: &mut Arena,
-    f: &F,
-) -> Result<(T, Value), SessionError>
-where
-    T: Serialize + DeserializeOwned,
-    F: Fn(Option<T>) -> T,
-{
-    let old = old.map(|value| decode(key, value)).transpose()?;
-    let new = f(old);
-    let value = arena
-        .encode(codec, &new)
-        .map_err(|fault| SessionError::Encode {
-            key: key.to_owned(),
-            type_name: type_name::<T>(),
-            fault,
-        })?;
-    Ok((new, value))
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::error::{SessionError, StoreError};
-use crate::session::{Session, decode};
+use crate::event::Undecodable;
+use crate::record::Value;
+use crate::session::{OnUndecodable, Session, decode};
 use crate::state::{Removal, SaveKind, State};
 
 const SEALED: &str = "taking a value once, because a client can present an older copy of its \
@@ -33,16 +35,25 @@ impl Session {
     ///
     /// [`SessionError::Decode`] if the value is not a `T`; it then stays.
     pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
+        self.take_as(key, OnUndecodable::Fail)
+    }
+
+    pub(super) fn take_as<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        on: OnUndecodable,
+    ) -> Result<Option<T>, SessionError> {
         loop {
             let Some(value) = self.state().view(key).cloned() else {
                 return Ok(None);
             };
-            let decoded = decode(key, &value)?;
+            let decoded = on.decode(key, &value)?;
             let mut state = self.state();
             // Another clone may have been faster; what is returned is what is taken.
             if state.view(key) == Some(&value) {
                 state.remove(key);
-                return Ok(Some(decoded));
+                drop(state);
+                return Ok(self.reported(decoded));
             }
         }
     }
@@ -86,6 +97,14 @@ impl Session {
         &self,
         key: &str,
     ) -> Result<Option<T>, SessionError> {
+        self.take_now_as(key, OnUndecodable::Fail).await
+    }
+
+    pub(super) async fn take_now_as<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        on: OnUndecodable,
+    ) -> Result<Option<T>, SessionError> {
         if self.settings().is_sealed() {
             return Err(StoreError::Unsupported(SEALED).into());
         }
@@ -94,23 +113,29 @@ impl Session {
             .turn(&self.inner.cell, manager.settings().timeouts.commit)
             .await?;
         loop {
-            let taking = match self.begin_taking::<T>(key)? {
+            let taking = match self.begin_taking::<T>(key, on)? {
                 Begun::Nothing => return Ok(None),
-                Begun::Own(value) => return Ok(Some(value)),
+                Begun::Own(decoded) => return Ok(self.reported(decoded)),
                 Begun::Stored(taking) => taking,
             };
             manager
                 .save_in_turn(&self.inner.cell, SaveKind::Save)
                 .await?;
             if taking.is_done()? {
-                let value = taking.removal.value();
-                return value.map(|value| decode(key, &value)).transpose();
+                let Some(value) = taking.removal.value() else {
+                    return Ok(None);
+                };
+                return Ok(self.reported(on.decode(key, &value)?));
             }
             // A clone of this session has meanwhile given the key another value, or cleared it.
         }
     }
 
-    fn begin_taking<T: DeserializeOwned>(&self, key: &str) -> Result<Begun<'_, T>, SessionError> {
+    fn begin_taking<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        on: OnUndecodable,
+    ) -> Result<Begun<'_, T>, SessionError> {
         loop {
             let value = {
                 let state = self.state();
@@ -122,7 +147,7 @@ impl Session {
                     None => return Ok(Begun::Nothing),
                 }
             };
-            let decoded = decode(key, &value)?;
+            let decoded = on.decode(key, &value)?;
             let mut state = self.state();
             if state.view(key) != Some(&value) {
                 continue;
@@ -131,9 +156,11 @@ impl Session {
                 state.remove(key);
                 return Ok(Begun::Own(decoded));
             }
-            let removal = Arc::new(Removal::of(value, |key, value| {
-                decode::<T>(key, value).map(drop)
-            }));
+            let check = match on {
+                OnUndecodable::Fail => |key: &str, value: &Value| decode::<T>(key, value).map(drop),
+                OnUndecodable::Discard(_) => |_: &str, _: &Value| Ok(()),
+            };
+            let removal = Arc::new(Removal::of(value, check));
             state.take_out(key, Arc::clone(&removal));
             return Ok(Begun::Stored(Taking {
                 session: self,
@@ -156,7 +183,7 @@ enum Begun<'s, T> {
     /// There is no such key.
     Nothing,
     /// This request gave the key its value, and nobody else has seen it.
-    Own(T),
+    Own(Result<T, Undecodable>),
     Stored(Taking<'s>),
 }
 

@@ -366,9 +366,9 @@ fn a_merged_update_leaves_a_stale_base() {
 #[test]
 fn an_update_that_depends_on_what_is_stored_meets_its_version() {
     let mut state = opened();
-    let update: UpdateFn = Arc::new(|_, _, _, _| Ok(json("2")));
+    let update: UpdateFn = Arc::new(|_, _, _, _| Ok(Some(json("2"))));
     state
-        .update("a".into(), update, json("2"), &settings())
+        .update("a".into(), update, Some(json("2")), &settings())
         .unwrap();
     assert_eq!(updated(&mut state, SaveKind::Save).expected, Some(1));
 }
@@ -700,9 +700,9 @@ fn the_size_follows_every_change() {
             count: 2
         }
     );
-    let update: UpdateFn = Arc::new(|_, _, _, _| Ok(json("")));
+    let update: UpdateFn = Arc::new(|_, _, _, _| Ok(Some(json(""))));
     state
-        .update("b".into(), update, json("1"), &settings())
+        .update("b".into(), update, Some(json("1")), &settings())
         .unwrap();
     assert_eq!(
         state.size,

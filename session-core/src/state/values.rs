@@ -42,10 +42,13 @@ impl State {
         &mut self,
         key: ByteString,
         update: UpdateFn,
-        result: Value,
+        result: Option<Value>,
         settings: &Settings,
     ) -> Result<(), LimitExceeded> {
-        self.size = self.size_with(&key, &result, settings)?;
+        self.size = match &result {
+            Some(value) => self.size_with(&key, value, settings)?,
+            None => self.size.without(&key, self.view(&key)),
+        };
         self.edits.update(key, update, result);
         Ok(())
     }

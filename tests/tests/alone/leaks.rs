@@ -13,6 +13,7 @@ use session_core::store::{
 use session_core::{
     ClientToken, Codec, Directive, KeyError, KeyRing, Lifetime, Limits, OnCorrupt, OnReuse,
     Rotation, SessionError, SessionId, SessionManager, SessionManagerBuilder, Timeouts, Timestamp,
+    TypedKey,
 };
 use session_tests::{
     Backend, Call, Fault, FaultStore, Sim, TimelessStore, anonymous, open, token_of,
@@ -189,6 +190,9 @@ fn battery(backend: Backend, page: &Page, secrets: &mut Secrets) {
         let session = open(&manager, &token).await;
         page.error(&session.get::<u64>("v").unwrap_err());
         page.error(&session.get::<Shape>("v").unwrap_err());
+        let key = TypedKey::<Shape>::new("v").or_discard();
+        assert!(session.at(key).get().unwrap().is_none());
+        page.debug(&session.at(key));
         page.error(
             &session
                 .update("v", |v: Option<u64>| v.unwrap_or(0))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{MemoryStore, SessionError, SessionManager, Timeouts};
-use session_tests::script::{Numbers, draw, outcomes};
+use session_tests::script::{Kinds, Numbers, draw, outcomes};
 use session_tests::sim::pause;
 use session_tests::{
     Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, SlowStore, YieldStore, anonymous,
@@ -15,7 +15,7 @@ use session_tests::{
 };
 
 /// Requests of one session at once must leave what some order of them would have left.
-fn interleave(backend: Backend, seed: u64, clears: bool) {
+fn interleave(backend: Backend, seed: u64, kinds: Kinds) {
     let mut sim = Sim::new(seed);
     let store = Arc::new(YieldStore::new(backend.store(), seed));
     let processes = [
@@ -33,7 +33,7 @@ fn interleave(backend: Backend, seed: u64, clears: bool) {
     let values = start.iter().map(|(key, value)| (key.as_str(), *value));
     let token = sim.block_on(create(&processes[0], values));
 
-    let requests: Vec<_> = (0..count).map(|who| draw(sim.rng(), who, clears)).collect();
+    let requests: Vec<_> = (0..count).map(|who| draw(sim.rng(), who, kinds)).collect();
     for (who, request) in requests.clone().into_iter().enumerate() {
         let manager = processes[who % 2].clone();
         let token = token.clone();
@@ -60,14 +60,21 @@ fn interleave(backend: Backend, seed: u64, clears: bool) {
 #[test]
 fn requests_that_write_different_keys_all_survive_in_any_interleaving() {
     for backend in Backend::SERVER {
-        (0..1_500).for_each(|seed| interleave(backend, seed, false));
+        (0..1_500).for_each(|seed| interleave(backend, seed, Kinds::Plain));
     }
 }
 
 #[test]
 fn a_clear_is_one_of_the_changes_in_any_interleaving() {
     for backend in Backend::SERVER {
-        (0..1_500).for_each(|seed| interleave(backend, seed, true));
+        (0..1_500).for_each(|seed| interleave(backend, seed, Kinds::Clears));
+    }
+}
+
+#[test]
+fn changes_in_place_and_removals_by_a_closure_survive_in_any_interleaving() {
+    for backend in Backend::SERVER {
+        (0..1_500).for_each(|seed| interleave(backend, seed, Kinds::Changes));
     }
 }
 

@@ -11,6 +11,7 @@
 mod clones;
 mod fairness;
 mod law_01_no_lost_update;
+mod law_01_refusals;
 mod law_02_no_resurrection;
 mod law_03_no_adopted_ids;
 mod law_04_forget_only_own;

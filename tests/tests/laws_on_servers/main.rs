@@ -7,6 +7,7 @@
 )]
 
 mod fairness;
+mod law_01_changes;
 mod law_13_late_requests;
 mod migration;
 mod take_once;

@@ -142,8 +142,8 @@ impl Edits {
     }
 
     /// Adds a closure to a key's changes, and what came out of it.
-    pub(crate) fn update(&mut self, key: ByteString, update: UpdateFn, result: Value) {
-        self.add(key, Step::Update(update), Some(result));
+    pub(crate) fn update(&mut self, key: ByteString, update: UpdateFn, result: Option<Value>) {
+        self.add(key, Step::Update(update), result);
     }
 
     pub(super) fn add(&mut self, key: ByteString, step: Step, result: Option<Value>) {

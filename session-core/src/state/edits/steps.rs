@@ -8,9 +8,12 @@ use crate::error::SessionError;
 use crate::record::{Arena, Codec, Value};
 use crate::state::edits::{Mark, Removal};
 
-/// One application of a closure that [`Session::update`](crate::Session::update) was given.
+/// One application of a closure that [`Session::update`](crate::Session::update), `modify` or
+/// `try_modify` was given: from the value that is there to the one that is to be there.
 pub(crate) type UpdateFn = Arc<
-    dyn Fn(&str, Option<&Value>, Codec, &mut Arena) -> Result<Value, SessionError> + Send + Sync,
+    dyn Fn(&str, Option<&Value>, Codec, &mut Arena) -> Result<Option<Value>, SessionError>
+        + Send
+        + Sync,
 >;
 
 /// One change of a key that depends on the value before it.
@@ -51,7 +54,7 @@ impl Replay {
         let mut value = self.from.clone();
         for step in &self.then {
             value = match step {
-                Step::Update(update) => Some(update(&self.key, value.as_ref(), codec, arena)?),
+                Step::Update(update) => update(&self.key, value.as_ref(), codec, arena)?,
                 Step::Remove(removal) => {
                     removal.apply(&self.key, value)?;
                     None

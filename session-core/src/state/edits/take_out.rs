@@ -76,7 +76,7 @@ mod tests {
     fn append(text: &'static str) -> UpdateFn {
         Arc::new(move |_, old, _, _| {
             let old = old.map_or("-", |old| std::str::from_utf8(old.bytes()).unwrap());
-            Ok(json(&format!("{old}{text}")))
+            Ok(Some(json(&format!("{old}{text}"))))
         })
     }
 
@@ -147,7 +147,7 @@ mod tests {
         assert!(edits.is_empty());
         assert_eq!(seen(&edits), Some(json("1")));
 
-        edits.update("k".into(), append("a"), json("1a"));
+        edits.update("k".into(), append("a"), Some(json("1a")));
         let second = removal("1a");
         edits.take_out("k".into(), Arc::clone(&second));
         edits.withdraw("k", &second);
@@ -157,7 +157,7 @@ mod tests {
 
         let third = removal("1a");
         edits.take_out("k".into(), Arc::clone(&third));
-        edits.update("k".into(), append("b"), json("-b"));
+        edits.update("k".into(), append("b"), Some(json("-b")));
         edits.withdraw("k", &third);
         assert_eq!(
             seen(&edits),
@@ -169,14 +169,14 @@ mod tests {
     #[test]
     fn one_without_anything_to_remove_ends_what_came_before_it() {
         let mut edits = Edits::default();
-        edits.update("new".into(), append("a"), json("-a"));
+        edits.update("new".into(), append("a"), Some(json("-a")));
         let first = removal("-a");
         edits.take_out("new".into(), Arc::clone(&first));
         assert!(edits.acknowledge_removal("new", &first));
         assert!(edits.is_empty());
 
         edits.take_out("new".into(), Arc::clone(&first));
-        edits.update("new".into(), append("b"), json("-b"));
+        edits.update("new".into(), append("b"), Some(json("-b")));
         assert!(edits.acknowledge_removal("new", &first));
         let view = edits.view(Some(&stored()), "new").cloned();
         assert_eq!(view, Some(json("-b")));

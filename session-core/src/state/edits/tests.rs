@@ -20,7 +20,7 @@ fn stored(entries: &[(&str, &str)]) -> Values {
 fn append(text: &'static str) -> UpdateFn {
     Arc::new(move |_, old, _, _| {
         let old = old.map_or("-", |old| std::str::from_utf8(old.bytes()).unwrap());
-        Ok(json(&format!("{old}{text}")))
+        Ok(Some(json(&format!("{old}{text}"))))
     })
 }
 
@@ -418,9 +418,13 @@ fn a_closure_that_fails_stops_the_replay() {
     edits.update(
         "a".into(),
         Arc::new(|_, _, _, _| Err(SessionError::Random)),
-        json("1"),
+        Some(json("1")),
     );
-    edits.update("a".into(), Arc::new(|_, _, _, _| unreachable!()), json("1"));
+    edits.update(
+        "a".into(),
+        Arc::new(|_, _, _, _| unreachable!()),
+        Some(json("1")),
+    );
     let replays = edits.replays(Some(&values));
     let error = replays[0]
         .run(Codec::Json, &mut Arena::default())
@@ -433,9 +437,9 @@ fn a_closure_is_given_its_key_and_codec() {
     let mut edits = Edits::default();
     let f: UpdateFn = Arc::new(|key, old, codec, arena| {
         assert_eq!((key, old, codec), ("a", None, Codec::Postcard));
-        Ok(arena.encode(codec, &7_u8).unwrap())
+        Ok(Some(arena.encode(codec, &7_u8).unwrap()))
     });
-    edits.update("a".into(), f, json("1"));
+    edits.update("a".into(), f, Some(json("1")));
     let value = edits.replays(None)[0].run(Codec::Postcard, &mut Arena::default());
     assert_eq!(
         value.unwrap(),

@@ -56,9 +56,9 @@ fn a_request_that_starts_anew_has_flashes_anew() {
 #[test]
 fn a_plain_value_takes_the_place_of_a_computed_one() {
     let mut state = opened();
-    let update: UpdateFn = Arc::new(|_, _, _, _| Ok(json("2")));
+    let update: UpdateFn = Arc::new(|_, _, _, _| Ok(Some(json("2"))));
     state
-        .update("a".into(), update, json("2"), &settings())
+        .update("a".into(), update, Some(json("2")), &settings())
         .unwrap();
     put(&mut state, "a", "2");
     assert_eq!(updated(&mut state, SaveKind::Save).expected, None);

@@ -1,0 +1,96 @@
+//! On real servers, too, changes in place lose to nobody, and a closure refuses what is stored when
+//! its request commits (law 1).
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use session_core::store::SessionStore;
+use session_core::{SessionError, SessionManager, TypedKey};
+use session_mongo::MongoStore;
+use session_redis::{Layout, RedisStore};
+use session_tests::servers::{Engine, MongoServer, RedisServer};
+use session_tests::{create, open};
+
+const LEFT: TypedKey<u64> = TypedKey::new("left");
+const WHO: TypedKey<Vec<usize>> = TypedKey::new("who");
+
+const ROUNDS: usize = 20;
+const REQUESTS: usize = 12;
+const THERE: usize = 7;
+
+/// Requests at once over two processes, more than there is for: each takes one of what is left, the
+/// last one removes the key, and notes who it is.
+async fn run_out(name: &str, stores: [Arc<dyn SessionStore>; 2]) {
+    let managers = stores.map(SessionManager::new);
+    for round in 0..ROUNDS {
+        let token = create(&managers[0], [("left", THERE as u64)]).await;
+        let requests = (0..REQUESTS).map(|who| {
+            let (manager, token) = (managers[who % 2].clone(), token.clone());
+            tokio::spawn(async move {
+                let session = open(&manager, &token).await;
+                let note = move |all: &mut Option<Vec<usize>>| {
+                    all.get_or_insert_default().push(who);
+                };
+                session.at(WHO).modify(note).unwrap();
+                let spent = session.at(LEFT).try_modify(|left| {
+                    let rest = left
+                        .unwrap_or(0)
+                        .checked_sub(1)
+                        .ok_or(SessionError::Contended)?;
+                    *left = Some(rest).filter(|rest| *rest > 0);
+                    Ok::<_, SessionError>(())
+                });
+                let committed = match spent {
+                    Ok(()) => manager.commit(&session).await.map(drop),
+                    Err(error) => Err(error),
+                };
+                match committed {
+                    Ok(()) => Some(who),
+                    Err(SessionError::Refused(_) | SessionError::Contended) => {
+                        manager.abort(&session).await;
+                        None
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            })
+        });
+        let spent = join_all(requests).await.into_iter().map(Result::unwrap);
+        let spent: Vec<usize> = spent.flatten().collect();
+        let session = open(&managers[1], &token).await;
+        let mut who = session.at(WHO).get().unwrap().unwrap();
+        who.sort_unstable();
+        assert_eq!(who, spent, "{name}, round {round}");
+        assert_eq!(who.len(), THERE, "{name}, round {round}");
+        assert!(!session.at(LEFT).exists(), "{name}, round {round}");
+    }
+}
+
+async fn on_redis(layout: Layout) {
+    let server = RedisServer::start(Engine::Redis7);
+    let store = async || {
+        let builder = RedisStore::builder(server.url()).layout(layout);
+        Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
+    };
+    let stores = [store().await, store().await];
+    run_out(&format!("Redis, {layout:?}"), stores).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_redis_in_fields() {
+    on_redis(Layout::Fields).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_redis_packed() {
+    on_redis(Layout::Packed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_mongodb() {
+    let server = MongoServer::start();
+    let store = async || {
+        let builder = MongoStore::builder(server.uri());
+        Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
+    };
+    run_out("MongoDB", [store().await, store().await]).await;
+}
