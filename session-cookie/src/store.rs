@@ -9,7 +9,7 @@ use session_core::store::{
     Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
     Updated,
 };
-use session_core::{ConfigError, Ended, KeyRing, LimitExceeded, SessionId, Timestamp};
+use session_core::{ConfigError, Ended, KeyRing, Limit, LimitExceeded, SessionId, Timestamp};
 
 use crate::cut_off::{Cut, CutOff};
 use crate::scope::Scopes;
@@ -179,7 +179,7 @@ impl CookieStore {
         let size = self.sealing.token_chars(payload.len());
         let limit = self.limit();
         if size > limit {
-            return Err(LimitExceeded::TokenBytes { size, limit }.into());
+            return Err(LimitExceeded::new(Limit::TokenBytes, size, limit).into());
         }
         let mut nonce = [0; NONCE];
         if self.sealing == Sealing::Encrypted {

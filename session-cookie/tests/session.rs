@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::{NOW, both, ring};
 use session_cookie::CookieStore;
 use session_core::{
-    Directive, Lifetime, LimitExceeded, ManualClock, Session, SessionError, SessionManager,
+    Directive, Lifetime, Limit, ManualClock, Session, SessionError, SessionManager,
 };
 
 fn manager(store: CookieStore, clock: &std::sync::Arc<ManualClock>) -> SessionManager {
@@ -96,9 +96,11 @@ async fn an_insert_that_does_not_fit_says_so_at_once() {
         let session = manager.open(&[]).await.unwrap();
         session.insert("small", "x").unwrap();
         let error = session.insert("large", "x".repeat(4_000)).unwrap_err();
-        let SessionError::Limit(LimitExceeded::TokenBytes { size, limit }) = error else {
+        let SessionError::Limit(exceeded) = error else {
             panic!("{error}");
         };
+        assert_eq!(exceeded.which(), Limit::TokenBytes);
+        let (size, limit) = (exceeded.size(), exceeded.limit());
         assert!(size > limit && limit == 4096);
         assert!(commit(&manager, &session).await.len() <= limit);
     }

@@ -138,6 +138,7 @@ pub enum SessionError {
         "the value of type {type_name} for key {key:?} cannot be encoded; insert one that its \
          codec can write"
     )]
+    #[non_exhaustive]
     Encode {
         /// The key.
         key: String,
@@ -152,6 +153,7 @@ pub enum SessionError {
         "the value under key {key:?} is not a {type_name}; ask for the type that was inserted, or \
          remove the key"
     )]
+    #[non_exhaustive]
     Decode {
         /// The key.
         key: String,
@@ -177,6 +179,7 @@ pub enum SessionError {
     #[error(
         "the principal already has as many sessions as allowed ({most}); sign out elsewhere first"
     )]
+    #[non_exhaustive]
     TooManySessions {
         /// How many sessions a principal may have.
         most: usize,
@@ -234,5 +237,102 @@ impl SessionId {
     /// [`SessionError::Random`] if the operating system's random source fails.
     pub fn random() -> Result<Self, SessionError> {
         Ok(Self::from_bytes(random_bytes()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Codec, Limit, Value};
+
+    #[test]
+    fn errors_of_a_session() {
+        let fault = Value::new(Codec::Json, "x").decode::<u8>().unwrap_err();
+        let (key, type_name) = ("a\"b".to_owned(), "u8");
+        let cases = [
+            (
+                SessionError::Gone,
+                "the session has ended since this request loaded it; nothing was written, let the \
+                 client begin anew",
+            ),
+            (
+                SessionError::Contended,
+                "too many requests change this session at once; nothing was written, try again",
+            ),
+            (
+                SessionError::Encode {
+                    key: key.clone(),
+                    type_name,
+                    fault,
+                },
+                "the value of type u8 for key \"a\\\"b\" cannot be encoded; insert one that its \
+                 codec can write",
+            ),
+            (
+                SessionError::Decode {
+                    key,
+                    type_name,
+                    fault,
+                },
+                "the value under key \"a\\\"b\" is not a u8; ask for the type that was inserted, \
+                 or remove the key",
+            ),
+            (
+                SessionError::Detached,
+                "the response has already left; create, renew or destroy a session before the \
+                 handler returns",
+            ),
+            (
+                SessionError::Random,
+                "the operating system's random source failed; try again, and look at the machine \
+                 if it stays so",
+            ),
+        ];
+        for (error, text) in cases {
+            assert_eq!(error.to_string(), text);
+            let source = error.source().map(ToString::to_string);
+            let expected = match error {
+                SessionError::Encode { .. } | SessionError::Decode { .. } => {
+                    Some(fault.to_string())
+                }
+                _ => None,
+            };
+            assert_eq!(source, expected);
+        }
+    }
+
+    #[test]
+    fn what_may_succeed_later() {
+        let fault = Value::new(Codec::Json, "x").decode::<u8>().unwrap_err();
+        let limit = LimitExceeded::new(Limit::Keys, 2, 1);
+        let (key, type_name) = (String::new(), "u8");
+        let later = [
+            SessionError::Contended,
+            StoreError::unavailable("why").into(),
+            StoreError::outcome_unknown("why").into(),
+            StoreError::Full { capacity: 1 }.into(),
+        ];
+        assert!(later.iter().all(SessionError::is_temporary));
+        let never = [
+            SessionError::Gone,
+            SessionError::Detached,
+            SessionError::Random,
+            SessionError::Limit(limit),
+            SessionError::Decode {
+                key: key.clone(),
+                type_name,
+                fault,
+            },
+            SessionError::Encode {
+                key,
+                type_name,
+                fault,
+            },
+            StoreError::IdTaken.into(),
+            StoreError::corrupt("why").into(),
+            StoreError::TooLarge(limit).into(),
+            StoreError::Unsupported("that").into(),
+        ];
+        assert!(!never.iter().any(SessionError::is_temporary));
     }
 }

@@ -82,4 +82,4 @@ pub use event::{Event, EventKind, Observer, Refusal};
 pub use record::{EndReason, Ended, ShortId};
 
 // Errors in detail, and a check for values.
-pub use record::{CodecFault, LimitExceeded, MalformedId, RoundTripError, round_trips};
+pub use record::{CodecFault, Limit, LimitExceeded, MalformedId, RoundTripError, round_trips};

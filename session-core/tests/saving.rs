@@ -356,7 +356,7 @@ async fn a_save_does_not_ask_for_room_that_only_the_commit_needs() {
     let refused = on.manager.commit(&session).await;
     assert!(matches!(
         refused,
-        Err(SessionError::TooManySessions { most: 1 })
+        Err(SessionError::TooManySessions { most: 1, .. })
     ));
 }
 

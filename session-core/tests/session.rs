@@ -13,7 +13,7 @@ use session_core::store::{
     Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
 };
 use session_core::{
-    Clock, Codec, Directive, Ended, KeyRing, Lifetime, LimitExceeded, Limits, ManualClock,
+    Clock, Codec, Directive, Ended, KeyRing, Lifetime, Limit, LimitExceeded, Limits, ManualClock,
     MemoryStore, Session, SessionError, SessionManager, SessionManagerBuilder, Timeouts, Timestamp,
 };
 
@@ -202,6 +202,7 @@ async fn a_value_of_another_type() {
             key,
             type_name,
             fault,
+            ..
         } = error
         else {
             unreachable!("{error:?}")
@@ -234,6 +235,7 @@ async fn a_value_that_cannot_be_encoded() {
             key,
             type_name,
             fault,
+            ..
         } = error
         else {
             unreachable!("{error:?}")
@@ -267,13 +269,7 @@ async fn names_of_at_most_a_kibibyte() {
         let SessionError::Limit(limit) = error else {
             unreachable!("{error:?}")
         };
-        assert_eq!(
-            limit,
-            LimitExceeded::KeyBytes {
-                size: 1_025,
-                limit: 1_024
-            }
-        );
+        assert_eq!(limit, LimitExceeded::new(Limit::KeyBytes, 1_025, 1_024));
     }
     assert_eq!(session.principal().as_deref(), Some(longest.as_str()));
     assert_eq!(session.get::<u8>(&longest).unwrap(), Some(2));
@@ -292,7 +288,7 @@ async fn no_more_keys_than_allowed() {
         let SessionError::Limit(limit) = error else {
             unreachable!("{error:?}")
         };
-        assert_eq!(limit, LimitExceeded::Keys { count: 3, limit: 2 });
+        assert_eq!(limit, LimitExceeded::new(Limit::Keys, 3, 2));
     }
     assert_eq!(session.keys(), ["a", "b"]);
     session.remove("a");

@@ -349,7 +349,7 @@ async fn a_session_of_another_device_keeps_its_place() {
     let refused = manager.commit(&session).await;
     assert!(matches!(
         refused,
-        Err(SessionError::TooManySessions { most: 1 })
+        Err(SessionError::TooManySessions { most: 1, .. })
     ));
     assert!(!open(&manager, &other).await.is_new());
 }

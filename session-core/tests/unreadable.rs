@@ -224,7 +224,7 @@ async fn unreadable_records_refuse_no_sign_in() {
     let (one, two) = (site.sign_in().await.unwrap(), site.sign_in().await.unwrap());
     assert!(matches!(
         site.sign_in().await,
-        Err(SessionError::TooManySessions { most: 2 })
+        Err(SessionError::TooManySessions { most: 2, .. })
     ));
     site.store.damage(one);
     let three = site.sign_in().await.unwrap();

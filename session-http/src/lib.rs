@@ -102,7 +102,7 @@ pub use session_redis as redis;
 
 pub use error::Error;
 pub use layer::handler::with_session;
-pub use layer::layer::SessionLayer;
+pub use layer::session_layer::SessionLayer;
 pub use request::SessionExt;
 pub use transport::{CookieConfig, HeaderConfig, SameSite};
 

@@ -9,7 +9,7 @@ mod common;
 
 use common::{BoxError, Jar, run, text};
 use http::{Request, Response};
-use session_core::{Codec, KeyRing, LimitExceeded, Limits, Session, SessionError};
+use session_core::{Codec, KeyRing, Limit, Limits, Session, SessionError};
 use session_http::cookie::CookieStore;
 use session_http::layer::SessionLayerBuilder;
 use session_http::{CookieConfig, HeaderConfig, SessionExt, SessionLayer};
@@ -67,8 +67,8 @@ async fn the_largest_session_of_one_cookie() {
         assert!(
             matches!(
                 error,
-                SessionError::Limit(LimitExceeded::TokenBytes { size, limit: said })
-                    if said == limit && size > limit
+                SessionError::Limit(exceeded) if exceeded.which() == Limit::TokenBytes
+                    && exceeded.limit() == limit && exceeded.size() > limit
             ),
             "{error}"
         );
@@ -104,7 +104,7 @@ async fn the_largest_session_of_several_cookies() {
         let limit = chunks * (LARGEST - "__Host-id~1".len());
         assert!(matches!(
             error,
-            SessionError::Limit(LimitExceeded::TokenBytes { limit: said, .. }) if said == limit
+            SessionError::Limit(exceeded) if exceeded.limit() == limit
         ));
         assert_eq!(jar.read(&layer).await, Some(largest));
     }
@@ -319,7 +319,7 @@ async fn other_limits_still_hold() {
     assert!(
         matches!(
             error,
-            SessionError::Limit(LimitExceeded::RecordBytes { limit: 1_000, .. })
+            SessionError::Limit(exceeded) if exceeded.limit() == 1_000
         ),
         "{error}"
     );

@@ -297,8 +297,6 @@ fn statuses() {
         Error::from(unsupported).status(),
         StatusCode::NOT_IMPLEMENTED
     );
-    let many = session_core::SessionError::TooManySessions { most: 1 };
-    assert_eq!(Error::from(many).status(), StatusCode::CONFLICT);
     let refused = session_core::SessionError::Refused(Arc::new(std::fmt::Error));
     assert_eq!(Error::from(refused).status(), StatusCode::CONFLICT);
     for error in [

@@ -9,7 +9,7 @@ use mongodb::action::Action;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{Collation, ReadPreference, SelectionCriteria, WriteConcern};
 use session_core::store::{Listed, Record, RecordKey, StoreError};
-use session_core::{LimitExceeded, SessionId, Timestamp};
+use session_core::{Limit, LimitExceeded, SessionId, Timestamp};
 
 use crate::bson::date;
 use crate::document::{self, GRACE, by_id};
@@ -154,6 +154,6 @@ pub(crate) fn fits(record: &Record) -> Result<(), StoreError> {
     const LIMIT: usize = 15 * 1024 * 1024;
     match record.size() {
         ..=LIMIT => Ok(()),
-        size => Err(LimitExceeded::RecordBytes { size, limit: LIMIT }.into()),
+        size => Err(LimitExceeded::new(Limit::RecordBytes, size, LIMIT).into()),
     }
 }

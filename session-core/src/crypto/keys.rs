@@ -321,6 +321,7 @@ pub enum KeyError {
         "key {position} has {bytes} bytes, at least 32 are needed; make one with `openssl rand \
          -base64 32`"
     )]
+    #[non_exhaustive]
     TooShort {
         /// Which key.
         position: usize,
@@ -329,6 +330,7 @@ pub enum KeyError {
     },
     /// A key is not base64.
     #[error("key {position} is not base64; make one with `openssl rand -base64 32`")]
+    #[non_exhaustive]
     NotBase64 {
         /// Which key.
         position: usize,

@@ -27,6 +27,7 @@ pub(crate) struct Events {
 }
 
 /// What only some events have.
+#[derive(Clone, Copy)]
 struct Details {
     refusal: Option<Refusal>,
     count: u64,

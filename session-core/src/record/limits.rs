@@ -1,5 +1,7 @@
 //! What a session may hold.
 
+use std::fmt;
+
 /// How much a session may hold. It is checked when a handler inserts, and again on the record that
 /// results. A session that is larger already, because the limits were lowered, may stay and shrink.
 ///
@@ -26,53 +28,91 @@ impl Default for Limits {
     }
 }
 
-/// Which limit would be exceeded, with both sizes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// A limit that a session would exceed. Nothing was changed.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+/// # .block_on(async {
+/// # use session_core::{Limit, MemoryStore, SessionError, SessionManager};
+/// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+/// let refused = session.insert(&"k".repeat(2_000), 1);
+/// let Err(SessionError::Limit(exceeded)) = refused else { panic!() };
+/// assert_eq!(exceeded.which(), Limit::KeyBytes);
+/// assert_eq!((exceeded.size(), exceeded.limit()), (2_000, 1_024));
+/// # Ok::<_, SessionError>(()) }).unwrap();
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitExceeded {
+    which: Limit,
+    size: usize,
+    limit: usize,
+}
+
+/// What a [`LimitExceeded`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum LimitExceeded {
-    /// The record as a whole is too large.
-    #[error(
-        "the session would be {size} bytes, the limit is {limit}; store less, or keep it \
-         elsewhere and store its name"
-    )]
-    RecordBytes {
-        /// Bytes that the record would have.
-        size: usize,
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// Too many keys.
-    #[error(
-        "the session would have {count} keys, the limit is {limit}; group values in one struct"
-    )]
-    Keys {
-        /// How many keys there would be.
-        count: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// A key, principal or label is too long.
-    #[error(
-        "a name of {size} bytes is longer than the limit of {limit}; use a shorter key, principal \
-         or label"
-    )]
-    KeyBytes {
-        /// Bytes of the name.
-        size: usize,
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// The token that would hold the session (a sealed one) is too long for the client.
-    #[error(
-        "the sealed session would be {size} bytes, the limit is {limit}; store less, allow more \
-         chunks, or use a store on the server"
-    )]
-    TokenBytes {
-        /// Characters of the token.
-        size: usize,
-        /// The limit, in characters.
-        limit: usize,
-    },
+pub enum Limit {
+    /// Bytes of a record, as [`Record::limited_size`](crate::store::Record::limited_size) counts
+    /// them.
+    RecordBytes,
+    /// The number of keys.
+    Keys,
+    /// Bytes of a key, a principal or a label.
+    KeyBytes,
+    /// Characters of the token that would hold the session (a sealed one).
+    TokenBytes,
+}
+
+impl LimitExceeded {
+    /// This limit, where the session would have `size`.
+    pub const fn new(which: Limit, size: usize, limit: usize) -> Self {
+        Self { which, size, limit }
+    }
+
+    /// The limit that would be exceeded.
+    pub const fn which(&self) -> Limit {
+        self.which
+    }
+
+    /// How large it would be, in the unit of the limit.
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How large it may be.
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+impl std::error::Error for LimitExceeded {}
+
+impl fmt::Display for LimitExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { which, size, limit } = self;
+        match which {
+            Limit::RecordBytes => write!(
+                f,
+                "the session would be {size} bytes, the limit is {limit}; store less, or keep it \
+                 elsewhere and store its name"
+            ),
+            Limit::Keys => write!(
+                f,
+                "the session would have {size} keys, the limit is {limit}; group values in one \
+                 struct"
+            ),
+            Limit::KeyBytes => write!(
+                f,
+                "a name of {size} bytes is longer than the limit of {limit}; use a shorter key, \
+                 principal or label"
+            ),
+            Limit::TokenBytes => write!(
+                f,
+                "the sealed session would be {size} bytes, the limit is {limit}; store less, allow \
+                 more chunks, or use a store on the server"
+            ),
+        }
+    }
 }
 
 impl Limits {
@@ -115,10 +155,11 @@ impl Limits {
 
     pub(crate) fn check_name(&self, name: &str) -> Result<(), LimitExceeded> {
         if name.len() > self.key_bytes {
-            return Err(LimitExceeded::KeyBytes {
-                size: name.len(),
-                limit: self.key_bytes,
-            });
+            return Err(LimitExceeded::new(
+                Limit::KeyBytes,
+                name.len(),
+                self.key_bytes,
+            ));
         }
         Ok(())
     }
@@ -128,28 +169,26 @@ impl Limits {
     /// keys. It is for a store that merges without the whole record at hand.
     ///
     /// ```
-    /// use session_core::{LimitExceeded, Limits};
+    /// use session_core::{Limit, LimitExceeded, Limits};
     ///
     /// let limits = Limits::default().with_keys(2);
     /// assert_eq!(limits.check(500, 2), Ok(()));
-    /// assert_eq!(limits.check(500, 3), Err(LimitExceeded::Keys { count: 3, limit: 2 }));
+    /// assert_eq!(limits.check(500, 3), Err(LimitExceeded::new(Limit::Keys, 3, 2)));
     /// ```
     ///
     /// # Errors
     ///
-    /// [`LimitExceeded::Keys`] or [`LimitExceeded::RecordBytes`].
+    /// [`LimitExceeded`], by [`Limit::Keys`] or [`Limit::RecordBytes`].
     pub fn check(&self, bytes: usize, keys: usize) -> Result<(), LimitExceeded> {
         if keys > self.keys {
-            return Err(LimitExceeded::Keys {
-                count: keys,
-                limit: self.keys,
-            });
+            return Err(LimitExceeded::new(Limit::Keys, keys, self.keys));
         }
         if bytes > self.record_bytes {
-            return Err(LimitExceeded::RecordBytes {
-                size: bytes,
-                limit: self.record_bytes,
-            });
+            return Err(LimitExceeded::new(
+                Limit::RecordBytes,
+                bytes,
+                self.record_bytes,
+            ));
         }
         Ok(())
     }
@@ -170,22 +209,19 @@ mod tests {
         assert_eq!(LIMITS.check_name("12345"), Ok(()));
         assert_eq!(
             LIMITS.check_name("ééé"),
-            Err(LimitExceeded::KeyBytes { size: 6, limit: 5 })
+            Err(LimitExceeded::new(Limit::KeyBytes, 6, 5))
         );
         assert_eq!(LIMITS.check(100, 3), Ok(()));
         assert_eq!(LIMITS.check(0, 0), Ok(()));
-        let bytes = LimitExceeded::RecordBytes {
-            size: 101,
-            limit: 100,
-        };
+        let bytes = LimitExceeded::new(Limit::RecordBytes, 101, 100);
         assert_eq!(LIMITS.check(101, 3), Err(bytes));
         assert_eq!(
             LIMITS.check(100, 4),
-            Err(LimitExceeded::Keys { count: 4, limit: 3 })
+            Err(LimitExceeded::new(Limit::Keys, 4, 3))
         );
         assert_eq!(
             LIMITS.check(101, 4),
-            Err(LimitExceeded::Keys { count: 4, limit: 3 })
+            Err(LimitExceeded::new(Limit::Keys, 4, 3))
         );
     }
 }

@@ -54,7 +54,7 @@ pub use ended::{EndReason, Ended};
 pub use format::FormatError;
 pub use id::{MalformedId, SessionId, ShortId};
 pub use lifetime::Lifetime;
-pub use limits::{LimitExceeded, Limits};
+pub use limits::{Limit, LimitExceeded, Limits};
 pub(crate) use lossless::{LossReason, lossless};
 pub use record::Record;
 pub(crate) use remembered::{LATE, REMEMBERED};

@@ -69,6 +69,7 @@ where
 pub enum RoundTripError {
     /// The codec refuses the value, as an insert of it would.
     #[error("a value of type {type_name} cannot be encoded; use another type, or another codec")]
+    #[non_exhaustive]
     Encode {
         /// The Rust type.
         type_name: &'static str,
@@ -80,6 +81,7 @@ pub enum RoundTripError {
     #[error(
         "an encoded value of type {type_name} cannot be decoded; use another type, or another codec"
     )]
+    #[non_exhaustive]
     Decode {
         /// The Rust type.
         type_name: &'static str,
@@ -93,6 +95,7 @@ pub enum RoundTripError {
          another codec",
         described(*from)
     )]
+    #[non_exhaustive]
     Differs {
         /// The Rust type.
         type_name: &'static str,

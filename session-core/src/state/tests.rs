@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use super::*;
 use crate::error::{SessionError, StoreError};
 use crate::record::{
-    Codec, Lifetime, LimitExceeded, Limits, Record, SessionId, TokenMaintenance, Value,
+    Codec, Lifetime, Limit, LimitExceeded, Limits, Record, SessionId, TokenMaintenance, Value,
 };
 use crate::settings::{OnCorrupt, OnReuse, Settings, Timeouts};
 use crate::store::{Metadata, RecordKey, RecordLocation};
@@ -755,9 +755,9 @@ fn limits_at_an_insert() {
     state.put("b".into(), json("3"), &tight).unwrap();
     let error = state.put("b".into(), json("44"), &tight).unwrap_err();
     let (size, limit) = (metadata + 23, metadata + 22);
-    assert_eq!(error, LimitExceeded::RecordBytes { size, limit });
+    assert_eq!(error, LimitExceeded::new(Limit::RecordBytes, size, limit));
     let error = state.put("c".into(), json(""), &tight).unwrap_err();
-    assert_eq!(error, LimitExceeded::Keys { count: 3, limit: 2 });
+    assert_eq!(error, LimitExceeded::new(Limit::Keys, 3, 2));
     assert_eq!(
         state.size,
         Size {
@@ -778,7 +778,7 @@ fn limits_at_an_insert() {
         .put("a".into(), json("22"), &limits(fresh + 11, 1))
         .unwrap_err();
     let (size, limit) = (fresh + 12, fresh + 11);
-    assert_eq!(error, LimitExceeded::RecordBytes { size, limit });
+    assert_eq!(error, LimitExceeded::new(Limit::RecordBytes, size, limit));
 }
 
 #[test]
@@ -801,7 +801,7 @@ fn limits_on_what_results() {
     let refused = state.plan(at(1_001), SaveKind::Commit, &limits(size - 1));
     assert!(matches!(
         refused,
-        Err(SessionError::Limit(LimitExceeded::RecordBytes { .. }))
+        Err(SessionError::Limit(exceeded)) if exceeded.which() == Limit::RecordBytes
     ));
 
     let mut state = new();
@@ -815,7 +815,7 @@ fn limits_on_what_results() {
     let refused = state.plan(at(1_001), SaveKind::Commit, &limits(size - 1));
     assert!(matches!(
         refused,
-        Err(SessionError::Limit(LimitExceeded::RecordBytes { .. }))
+        Err(SessionError::Limit(exceeded)) if exceeded.which() == Limit::RecordBytes
     ));
 }
 
@@ -831,15 +831,13 @@ fn a_sealed_session_has_to_fit_its_token() {
     settings.max_token = 400;
     // (bytes + 40) * 4 / 3, rounded up, is at most 400 up to 260 bytes.
     assert_eq!(settings.check(260, 1), Ok(()));
-    let error = LimitExceeded::TokenBytes {
-        size: 402,
-        limit: 400,
-    };
+    let error = LimitExceeded::new(Limit::TokenBytes, 402, 400);
     assert_eq!(settings.check(261, 1), Err(error));
     settings.limits.record_bytes = 100;
     let error = settings.check(261, 1).unwrap_err();
-    assert!(
-        matches!(error, LimitExceeded::RecordBytes { .. }),
+    assert_eq!(
+        error.which(),
+        Limit::RecordBytes,
         "the other limits hold too"
     );
 }

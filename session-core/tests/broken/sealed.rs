@@ -9,7 +9,7 @@ use session_core::store::{
     Applied, Changes, Metadata, Record, RecordKey, RecordLocation, SessionStore, StoreError,
     Update, Updated,
 };
-use session_core::{Ended, LimitExceeded, Timestamp};
+use session_core::{Ended, Limit, LimitExceeded, Timestamp};
 use sha2::{Digest, Sha256};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +58,7 @@ impl SealedStore {
         bytes.extend(mac);
         let token = URL_SAFE_NO_PAD.encode(bytes);
         if token.len() > LIMIT {
-            return Err(LimitExceeded::TokenBytes {
-                size: token.len(),
-                limit: LIMIT,
-            }
-            .into());
+            return Err(LimitExceeded::new(Limit::TokenBytes, token.len(), LIMIT).into());
         }
         Ok(RecordKey::Sealed {
             scope: record.scope().into(),

@@ -8,7 +8,7 @@ use session_core::store::{RecordLocation, SessionStore};
 use session_core::{ConfigError, SessionManager, SessionManagerBuilder};
 
 use crate::error::DefaultResponse;
-use crate::layer::layer::SessionLayer;
+use crate::layer::session_layer::SessionLayer;
 use crate::request::{CommitPolicy, Shared};
 use crate::transport::{CookieConfig, HeaderConfig, Transports};
 

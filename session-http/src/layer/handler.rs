@@ -10,7 +10,7 @@ use http::{Request, Response};
 use session_core::Session;
 
 use crate::error::{DefaultResponse, OnError};
-use crate::layer::layer::SessionLayer;
+use crate::layer::session_layer::SessionLayer;
 use crate::request::Slot;
 
 /// A service of one handler that is given the request and its session.

@@ -10,7 +10,7 @@
 //! 3. `future.rs` has the response. It asks the commit policy, commits, and announces to the client
 //!    what came of it. Only then does the head of the response leave.
 //!
-//! `layer.rs` is the layer, `builder.rs` and `settings.rs` have its settings, `handler.rs` serves a
+//! `session_layer.rs` is the layer, `builder.rs` and `settings.rs` have its settings, `handler.rs` serves a
 //! single handler.
 //!
 //! **An `Err` of the service stays an `Err`**, unless its session could not be loaded. axum passes
@@ -23,8 +23,8 @@
 mod builder;
 mod future;
 pub(crate) mod handler;
-pub(crate) mod layer;
 mod service;
+pub(crate) mod session_layer;
 mod settings;
 
 pub use self::builder::{SessionLayerBuilder, commit_by_default};

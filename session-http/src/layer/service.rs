@@ -7,7 +7,7 @@ use http::{Request, Response};
 
 use crate::error::{DefaultResponse, Error, OnError};
 use crate::layer::ResponseFuture;
-use crate::layer::layer::SessionLayer;
+use crate::layer::session_layer::SessionLayer;
 use crate::request::{Install, Slot};
 
 /// A service whose requests have sessions; made by [`SessionLayer::layer`].

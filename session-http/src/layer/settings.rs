@@ -51,8 +51,9 @@ impl SessionLayerBuilder {
     /// store `build` refuses the limit.
     ///
     /// With [`OnMaxSessions::Refuse`] the handler's `sign_in` succeeds and the commit fails, with
-    /// 409 and an empty body. [`SessionLayer::on_error`](crate::SessionLayer::on_error) can give it a page. A sign-in that is
-    /// cancelled half-way can leave a session that counts although no client has its token.
+    /// 409 and an empty body. [`SessionLayer::on_error`](crate::SessionLayer::on_error) can give it
+    /// a page. A sign-in that is cancelled half-way can leave a session that counts although no
+    /// client has its token.
     #[must_use]
     pub fn max_sessions(self, most: usize, beyond: OnMaxSessions) -> Self {
         self.set(|manager| manager.max_sessions(most, beyond))

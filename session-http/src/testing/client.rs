@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, Response};
 use session_core::{Session, SessionError};
 
 use crate::error::Error;
-use crate::layer::layer::SessionLayer;
+use crate::layer::session_layer::SessionLayer;
 use crate::request::{Install, RequestGuard, SessionExt, Slot};
 use crate::testing::jar::Jar;
 

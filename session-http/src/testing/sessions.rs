@@ -7,7 +7,7 @@ use session_core::{ConfigError, ManualClock, SessionManager, Timestamp};
 
 use crate::error::{DefaultResponse, Error};
 use crate::layer::SessionLayerBuilder;
-use crate::layer::layer::SessionLayer;
+use crate::layer::session_layer::SessionLayer;
 use crate::testing::client::TestClient;
 use crate::testing::store::{StoreFault, TestStore};
 

@@ -7,7 +7,7 @@ use session_core::store::conformance::check;
 use session_core::store::{
     Applied, Changes, Metadata, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
 };
-use session_core::{Codec, Lifetime, LimitExceeded, Limits, SessionId, Timestamp};
+use session_core::{Codec, Lifetime, Limit, LimitExceeded, Limits, SessionId, Timestamp};
 use session_tests::{FieldStore, Rng};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -112,7 +112,7 @@ fn what_is_larger_than_the_limits_may_stay_and_shrink() {
                 store.update(key, update, NOW).await
             }
         };
-        let too_many = LimitExceeded::Keys { count: 4, limit: 1 };
+        let too_many = LimitExceeded::new(Limit::Keys, 4, 1);
         let one_more = Changes::new().set("d", value(1));
         // The second one is smaller in bytes.
         for changes in [one_more.clone(), one_more.set("a", value(1))] {

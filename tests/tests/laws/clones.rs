@@ -501,7 +501,7 @@ fn the_record_of_another_id_is_corrupt() {
                 assert!(session.is_new() && session.is_empty());
                 assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Nothing);
             }
-            OnCorrupt::Refuse => {
+            _ => {
                 let corrupt = matches!(opened, Err(SessionError::Store(StoreError::Corrupt(_))));
                 assert!(corrupt, "{opened:?}");
             }

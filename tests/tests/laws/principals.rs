@@ -211,7 +211,7 @@ fn a_sign_in_too_many_is_refused() {
             guest.sign_in("user:1").unwrap();
             let refused = manager.commit(&guest).await.unwrap_err();
             assert!(
-                matches!(refused, SessionError::TooManySessions { most: 2 }),
+                matches!(refused, SessionError::TooManySessions { most: 2, .. }),
                 "{backend:?}: {refused}"
             );
             manager.abort(&guest).await;

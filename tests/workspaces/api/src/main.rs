@@ -1,7 +1,10 @@
 //! Compares what each published crate shows to its users with the list that is committed, or writes
-//! that list anew (`--bless`).
+//! that list again (`--bless`).
 //!
-//! The arguments are pairs: what rustdoc said of a crate as JSON, and its list.
+//! The first argument is the list of what is exhaustive on purpose, a line for each: the path, and
+//! the reason. The others are pairs: what rustdoc said of a crate as JSON, and its list.
+
+mod exhaustive;
 
 use std::error::Error;
 use std::path::Path;
@@ -13,16 +16,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (flags, paths): (Vec<_>, Vec<_>) = env::args()
         .skip(1)
         .partition(|argument| argument == "--bless");
+    let [on_purpose, pairs @ ..] = &paths[..] else {
+        return Err("which list has what is exhaustive on purpose?".into());
+    };
     let mut differ = Vec::new();
-    for pair in paths.chunks_exact(2) {
+    let mut all = String::new();
+    for pair in pairs.chunks_exact(2) {
         let [json, list] = [&pair[0], &pair[1]].map(Path::new);
         let now = listed(json)?;
+        all += &now;
         if !flags.is_empty() {
             fs::write(list, now)?;
         } else if let Some(difference) = difference(&fs::read_to_string(list)?, &now) {
             eprintln!("{}:\n{difference}", list.display());
             differ.push(list.display().to_string());
         }
+    }
+    if let Err(faults) = exhaustive::check(&all, &fs::read_to_string(on_purpose)?) {
+        eprintln!("{on_purpose}:\n{faults}");
+        differ.push(on_purpose.clone());
     }
     match differ.is_empty() {
         true => Ok(()),
@@ -35,7 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// A line for each public item, without those that every type has.
+/// A line for each public item, without those that every type has, and without the methods of
+/// traits that a type implements: the trait lists them.
 fn listed(json: &Path) -> Result<String, Box<dyn Error>> {
     let api = Builder::from_rustdoc_json(json)
         .omit_blanket_impls(true)
@@ -43,10 +56,26 @@ fn listed(json: &Path) -> Result<String, Box<dyn Error>> {
         .omit_auto_derived_impls(true)
         .build()?;
     let own = json.file_stem().unwrap_or_default().to_string_lossy();
-    let lines = api
-        .items()
-        .map(|item| by_root(&item.to_string(), &own) + "\n");
-    Ok(lines.collect())
+    let mut implements_trait = false;
+    let mut lines = String::new();
+    for item in api.items() {
+        let line = by_root(&item.to_string(), &own);
+        let is_impl = line.starts_with("impl");
+        let is_member = ["pub fn ", "pub const fn ", "pub async fn ", "pub type "]
+            .iter()
+            .any(|start| line.starts_with(start));
+        if is_impl {
+            implements_trait = line.contains(" for ");
+        } else if !is_member {
+            implements_trait = false;
+        }
+        let is_header = is_impl && !implements_trait;
+        if !is_header && (is_impl || !implements_trait) {
+            lines += &line;
+            lines.push('\n');
+        }
+    }
+    Ok(lines)
 }
 
 /// A line with the types of our other crates named as their users name them. rustdoc names those
