@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) timeouts: Timeouts,
     pub(crate) on_corrupt: OnCorrupt,
     pub(crate) on_reuse: OnReuse,
+    /// How often the store is asked for a session that somebody watches.
+    pub(crate) watch_interval: Duration,
     pub(crate) location: RecordLocation,
     /// Characters that a sealed token may have.
     pub(crate) max_token: usize,

@@ -1,6 +1,7 @@
 //! The settings of a manager.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytestring::ByteString;
 
@@ -74,6 +75,7 @@ pub struct SessionManagerBuilder {
     rotation: Rotation,
     on_reuse: OnReuse,
     session_limit: Option<SessionLimit>,
+    watch_interval: Duration,
     audience: OptionalObserver,
     max_token: Option<usize>,
 }
@@ -93,6 +95,7 @@ impl SessionManagerBuilder {
             rotation: Rotation::off(),
             on_reuse: OnReuse::default(),
             session_limit: None,
+            watch_interval: Duration::from_secs(5),
             audience: OptionalObserver::default(),
             max_token: None,
         }
@@ -212,6 +215,15 @@ impl SessionManagerBuilder {
         self
     }
 
+    /// How often the store is asked for a session that a handle
+    /// [watches](crate::Session::ended): one load in each interval, for all handles of the session
+    /// in this process together. Default 5 s.
+    #[must_use]
+    pub fn watch_interval(mut self, interval: Duration) -> Self {
+        self.watch_interval = interval;
+        self
+    }
+
     /// Who is told of each event. Default nobody; the log is written in any case.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
@@ -319,6 +331,12 @@ impl SessionManagerBuilder {
                 "a deadline is zero; nothing could ever succeed",
             ));
         }
+        if self.watch_interval.is_zero() {
+            return Err(ConfigError::new(
+                "the watch interval is zero, so the store would be asked all the time; use some \
+                 seconds",
+            ));
+        }
         Ok(self.make())
     }
 
@@ -349,6 +367,7 @@ impl SessionManagerBuilder {
                     timeouts: self.timeouts,
                     on_corrupt: self.on_corrupt,
                     on_reuse: self.on_reuse,
+                    watch_interval: self.watch_interval,
                     location,
                     max_token: self.max_token.unwrap_or(4096 * cookies),
                 },

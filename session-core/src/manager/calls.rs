@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use crate::error::StoreError;
 use crate::event::{Events, Who};
+use crate::manager::watches::Watches;
 use crate::record::{EndReason, Ended, Record, SessionId};
 use crate::settings::Timeouts;
 use crate::store::{Listed, RecordKey, SessionStore, Update, Updated};
-use crate::time::{Clock, Timer, Timestamp};
+use crate::time::{Clock, Elapsed, Timer, Timestamp, within};
 
 /// The store, and the only holder of it: whoever calls it has to come here, so no call goes
 /// without a deadline, and none fails without an event.
@@ -28,6 +29,7 @@ pub(crate) struct StoreCalls {
     /// The limit of a call that may take many commands: that of a commit.
     many: Duration,
     events: Events,
+    watches: Watches,
 }
 
 impl StoreCalls {
@@ -44,6 +46,7 @@ impl StoreCalls {
             one: (!keeps_time).then_some(timeouts.call),
             many: timeouts.commit,
             events,
+            watches: Watches::default(),
         }
     }
 
@@ -57,6 +60,11 @@ impl StoreCalls {
 
     pub(crate) fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// Who watches which session. What ends or renews one says so there.
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -98,7 +106,11 @@ impl StoreCalls {
     ) -> Result<(), StoreError> {
         let call = self.store().delete(key, self.ended(reason));
         let deleted = self.bounded(Kind::Deletion, call).await;
-        deleted.inspect_err(|error| self.events.delete_failed(who, error, self.now()))
+        match &deleted {
+            Ok(()) => self.watches.changed(key),
+            Err(error) => self.events.delete_failed(who, error, self.now()),
+        }
+        deleted
     }
 
     /// The live sessions of a principal, and those that cannot be read.
@@ -127,6 +139,7 @@ impl StoreCalls {
         let ended = self.bounded(Kind::WriteOfMany, call).await?;
         if ended {
             self.events.revoked(id, Some(principal), text, self.now());
+            self.watches.changed(&RecordKey::Id(id));
         }
         Ok(ended)
     }
@@ -143,8 +156,17 @@ impl StoreCalls {
         let count = self.bounded(Kind::WriteOfMany, call).await?;
         if count > 0 {
             self.events.revoked_many(principal, count, text, self.now());
+            self.watches.changed_of(principal, except);
         }
         Ok(count)
+    }
+
+    /// Removes what has expired. A store may have much to remove, so this has a limit of its own.
+    pub(crate) async fn delete_expired(&self, limit: Duration) -> Result<u64, StoreError> {
+        let now = self.now();
+        let sweep = within(self.clock(), limit, self.store().delete_expired(now)).await;
+        let swept = sweep.unwrap_or_else(|Elapsed| Err(StoreError::unavailable(DeadlinePassed)));
+        swept.inspect_err(|error| self.events.store_failed(error, self.now()))
     }
 
     /// An end at this moment.

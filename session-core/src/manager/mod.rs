@@ -27,6 +27,9 @@ mod retry;
 mod reuse;
 mod save;
 mod session_limit;
+mod sweep;
+mod watches;
+mod watching;
 
 pub use builder::SessionManagerBuilder;
 pub(crate) use calls::StoreCalls;
@@ -34,3 +37,4 @@ pub use manager::SessionManager;
 pub(crate) use manager::Shared;
 pub(crate) use queue::{Queues, Turn};
 pub(crate) use retry::{Retry, UnknownOnDrop};
+pub(crate) use watches::Look;

@@ -58,7 +58,10 @@ impl SessionManager {
             let key = RecordKey::Id(record.id);
             let updated = self.calls().update(&key, update, now).await?;
             let fresh = match updated {
-                Updated::Saved { .. } => return Ok(true),
+                Updated::Saved { .. } => {
+                    self.calls().watches().changed(&key);
+                    return Ok(true);
+                }
                 Updated::Gone => return Ok(false),
                 Updated::Conflict(Some(fresh)) => Some(fresh),
                 Updated::Conflict(None) => self.calls().load(&key, now).await?,

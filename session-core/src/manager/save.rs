@@ -226,6 +226,7 @@ impl<'m> Save<'m> {
             Plan::Create(planned) => {
                 let written = (Arc::clone(&planned.record), planned.metadata.renewal());
                 self.cell.state().created(planned, key);
+                self.cell.created.notify_waiters();
                 events.created(&written.0, now);
                 written
             }
@@ -243,6 +244,10 @@ impl<'m> Save<'m> {
         };
         if let Some(renewal) = renewal {
             events.renewed(&record, renewal, now);
+            self.manager
+                .calls()
+                .watches()
+                .changed(&RecordKey::Id(record.id));
         }
     }
 }

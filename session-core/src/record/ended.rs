@@ -14,7 +14,11 @@ use crate::time::Timestamp;
 /// ended. It has at most 47 bits, or 15 digits, which every engine keeps exactly, also as a float.
 const FIRST: u64 = 1 << 46;
 
-/// Why a session ended before its time.
+/// Why a session ended.
+///
+/// The first six are kept by the store: they are in the [mark](Ended::mark) that the session
+/// leaves. The others are found out by [`Session::ended`](crate::Session::ended), and no mark has
+/// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
@@ -33,10 +37,19 @@ pub enum EndReason {
     /// It has not ended: its record has moved to another store
     /// ([`MigratingStore`](crate::store::MigratingStore)). The mark is over at once.
     Moved,
+    /// Another request renewed its token, by a sign-in or by
+    /// [`Session::renew`](crate::Session::renew). The session lives on; what was opened before the
+    /// renewal does not. Never in a mark.
+    Renewed,
+    /// Its time was over. Never in a mark.
+    Expired,
+    /// It is not in the store any more, and neither is a mark that says why: it ended more than a
+    /// minute ago, or the store lost it. Never in a mark.
+    Unknown,
 }
 
 impl EndReason {
-    /// Their positions in this list are stored: a new reason comes last.
+    /// Those that marks have. Their positions in this list are stored: a new reason comes last.
     const ALL: [Self; 6] = [
         Self::Destroyed,
         Self::Exchanged,
@@ -63,7 +76,20 @@ impl EndReason {
                 "its session was revoked because a rotated token came back; the request is \
                  answered as anonymous"
             }
+            Self::Renewed => "its token was renewed; the request is answered as anonymous",
+            Self::Expired => "its session has expired; the request is answered as anonymous",
+            Self::Unknown => "its session is gone; the request is answered as anonymous",
         }
+    }
+
+    /// The code of its mark. What no mark has is stored as what an unknown code is read as.
+    fn code(self) -> u64 {
+        let stored = match self {
+            Self::Renewed | Self::Expired | Self::Unknown => Self::Revoked,
+            stored => stored,
+        };
+        let code = Self::ALL.iter().position(|reason| *reason == stored);
+        code.unwrap_or_default() as u64
     }
 }
 
@@ -106,15 +132,12 @@ impl Ended {
     ///
     /// [`Ended`] has an example.
     pub fn mark(&self, id: SessionId) -> Record {
-        let code = EndReason::ALL
-            .iter()
-            .position(|reason| *reason == self.reason);
         let lasts = match self.reason {
             EndReason::Moved => Duration::from_millis(1),
             _ => REMEMBERED,
         };
         Record {
-            epoch: FIRST + code.unwrap_or_default() as u64,
+            epoch: FIRST + self.reason.code(),
             ..Record::new(id, "", Lifetime::of_mark(lasts), self.at)
         }
     }
@@ -203,6 +226,16 @@ mod tests {
             assert_eq!(mark.ended(), Some(Ended::new(reason, at(AT))));
             let lasts = if reason == EndReason::Moved { 1 } else { KEPT };
             assert_eq!(mark.expires_at(), at(AT + lasts), "{reason:?}");
+        }
+    }
+
+    /// No store is told of them. One that makes such a mark for a test gets an end all the same.
+    #[test]
+    fn no_mark_has_a_reason_that_is_only_found_out() {
+        for reason in [EndReason::Renewed, EndReason::Expired, EndReason::Unknown] {
+            assert!(!EndReason::ALL.contains(&reason));
+            let mark = Ended::new(reason, at(AT)).mark(SessionId::from_bytes([7; 16]));
+            assert_eq!(mark.ended(), Some(Ended::new(EndReason::Revoked, at(AT))));
         }
     }
 

@@ -22,6 +22,7 @@ mod session;
 mod taking;
 mod typed_key;
 mod updating;
+mod watching;
 
 pub(crate) use csrf::seed_of;
 use decoding::{OnUndecodable, decode, report};

@@ -9,6 +9,8 @@ pub(crate) struct Cell {
     state: Mutex<State>,
     /// Saves of one handle follow one another.
     pub(crate) turn: tokio::sync::Mutex<()>,
+    /// Wakes those who wait for the session to be stored.
+    pub(crate) created: tokio::sync::Notify,
 }
 
 impl Cell {
@@ -16,6 +18,7 @@ impl Cell {
         Self {
             state: Mutex::new(state),
             turn: tokio::sync::Mutex::new(()),
+            created: tokio::sync::Notify::new(),
         }
     }
 

@@ -77,6 +77,9 @@ impl MetadataEdits {
 
     /// The part that a save of this kind may carry out: renewals wait for the commit.
     pub(crate) fn allowed_by(&self, kind: SaveKind) -> Self {
+        if kind == SaveKind::Touch {
+            return Self::default();
+        }
         let renewing = kind == SaveKind::Commit;
         Self {
             renew: renewing && self.renew,

@@ -34,6 +34,7 @@ mod cell;
 mod deletion;
 mod edits;
 mod flashes;
+mod former;
 mod guest;
 mod metadata_edits;
 mod outcome;
@@ -45,11 +46,13 @@ mod size;
 mod state;
 mod stored;
 mod values;
+mod watched;
 
 pub(crate) use cell::Cell;
 pub(crate) use deletion::{DeletedBy, PendingDeletion};
 pub(crate) use edits::{Edits, Mark, OwnValues, Removal, Savepoint, UpdateFn};
 pub(crate) use flashes::{FLASH_PREFIX, Flashes};
+use former::{ANY_EPOCH, Former};
 pub(crate) use guest::Guest;
 pub(crate) use metadata_edits::{MetadataEdits, Requested};
 pub(crate) use plan::Plan;
@@ -58,6 +61,7 @@ pub(crate) use save_kind::SaveKind;
 pub(crate) use size::Size;
 pub(crate) use state::{Basis, Phase, State};
 pub(crate) use stored::{Announce, Current, Due, Stored, TokenState};
+pub(crate) use watched::{Holding, Watched};
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use crate::event::Who;
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::state::{
-    Announce, Basis, Current, DeletedBy, MetadataEdits, OwnValues, PendingDeletion, Phase,
+    Announce, Basis, Current, DeletedBy, Former, MetadataEdits, OwnValues, PendingDeletion, Phase,
     PlannedCreate, PlannedUpdate, Savepoint, State, Stored, TokenChange, TokenState,
 };
 use crate::store::RecordKey;
@@ -105,6 +105,7 @@ impl State {
     /// goes on, with this request's own values.
     pub(crate) fn gone(&mut self) -> Option<Who> {
         let who = self.who();
+        self.former = self.stored().map(Former::gone).or(self.former);
         self.current = Current::barred();
         match self.metadata.sign_in {
             Some(_) => self.edits.start_over(),

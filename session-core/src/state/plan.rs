@@ -11,7 +11,7 @@ use crate::state::{
     Basis, Current, Due, MetadataEdits, Phase, PlannedCreate, PlannedReload, PlannedUpdate,
     SaveKind, Savepoint, State, Stored, TokenChange, TokenState,
 };
-use crate::store::Metadata;
+use crate::store::{Changes, Metadata};
 use crate::time::Timestamp;
 use crate::token::Secret;
 
@@ -46,7 +46,7 @@ impl Plan {
             Self::Reload(planned) => planned.is_maintenance,
             Self::Nothing | Self::Withhold(_) | Self::Create(_) | Self::End => false,
         };
-        is_maintenance && kind != SaveKind::Save
+        is_maintenance && !kind.is_explicit()
     }
 }
 
@@ -63,6 +63,9 @@ impl State {
     ) -> Result<Plan, SessionError> {
         let mut metadata = self.metadata.allowed_by(kind);
         let mut plan = match &self.current {
+            Current::New | Current::Barred(_) if kind == SaveKind::Touch => {
+                return Ok(Plan::Nothing);
+            }
             Current::Barred(_) if metadata.sign_in.is_none() => {
                 let waits = kind == SaveKind::Save && self.metadata.sign_in.is_some();
                 return Ok(match waits || !self.has_edits() {
@@ -80,7 +83,14 @@ impl State {
         };
         match &mut plan {
             Plan::Create(PlannedCreate { savepoint, .. })
-            | Plan::Update(PlannedUpdate { savepoint, .. }) => *savepoint = self.edits.take(),
+            | Plan::Update(PlannedUpdate { savepoint, .. }) => {
+                *savepoint = match kind {
+                    SaveKind::Touch => Savepoint::of_nothing(self.since),
+                    SaveKind::Save | SaveKind::Commit | SaveKind::CommitKeepingToken => {
+                        self.edits.take()
+                    }
+                };
+            }
             Plan::Reload(_) => {}
             Plan::Nothing | Plan::Withhold(_) | Plan::End => return Ok(plan),
         }
@@ -105,7 +115,7 @@ impl State {
         match kind {
             _ if self.phase != Phase::Open => return Err(SessionError::Detached),
             SaveKind::CommitKeepingToken => return Ok(Plan::Withhold(KEEPING_TOKEN)),
-            SaveKind::Save | SaveKind::Commit => {}
+            SaveKind::Save | SaveKind::Touch | SaveKind::Commit => {}
         }
         let requested = &self.requested;
         let lifetime = metadata.lifetime.or(requested.lifetime);
@@ -148,7 +158,7 @@ impl State {
     /// | values | any | merges [1] | 1, 7 |
     /// | label, lifetime | any | replaces | 7 |
     /// | sign-in, renewal | a commit | replaces: next epoch, new secret | 3, 11 |
-    /// | last activity | a commit, one that writes anyway, a late one [2] | merges | 6 |
+    /// | last activity | a commit, a touch, one that writes anyway, a late one [2] | merges | 6 |
     /// | confirmation | a commit, one that writes anyway | replaces | 10, 12 |
     /// | rotation | a commit [3] | replaces: a successor beside the token | 10 |
     /// | token sent again | a commit [3], where tokens do not rotate | with what is written | 6 |
@@ -171,11 +181,17 @@ impl State {
     ) -> Result<Plan, SessionError> {
         let old = &*stored.record;
         let due = stored.due(now);
-        let changes = self.edits.changes(&old.values);
+        let changes = match kind {
+            SaveKind::Touch => Changes::new(),
+            SaveKind::Save | SaveKind::Commit | SaveKind::CommitKeepingToken => {
+                self.edits.changes(&old.values)
+            }
+        };
         let has_edits = !changes.keeps_values() || !metadata.is_empty();
         // A save before the response leaves maintenance to the commit, unless it writes anyway.
-        let maintains = kind != SaveKind::Save || has_edits;
-        let touches = due.touch && (maintains || self.phase != Phase::Open);
+        let maintains = !kind.is_explicit() || has_edits;
+        let is_activity = kind == SaveKind::Touch || self.phase != Phase::Open;
+        let touches = due.touch && (maintains || is_activity);
         let due = Due {
             touch: touches,
             ..due
@@ -236,7 +252,8 @@ impl State {
         if record.outgrows(old) {
             settings.check_record(&record)?;
         }
-        let meets_version = replaces || self.edits.depends_on_stored();
+        let computes = kind != SaveKind::Touch && self.edits.depends_on_stored();
+        let meets_version = replaces || computes;
         // What has expired was kept alive by another request, or is gone.
         if (stored.stale && meets_version) || !old.is_live(now) {
             return Ok(Plan::Reload(PlannedReload {

@@ -4,8 +4,8 @@ use crate::error::StoreError;
 use crate::event::Who;
 use crate::record::{Arena, Record, SessionId, Values};
 use crate::state::{
-    Current, DeletedBy, Edits, Flashes, Guest, Mark, MetadataEdits, PendingDeletion, Requested,
-    SaveKind, Size, Stored,
+    Current, DeletedBy, Edits, Flashes, Former, Guest, Mark, MetadataEdits, PendingDeletion,
+    Requested, SaveKind, Size, Stored,
 };
 use crate::store::RecordKey;
 use crate::time::Timestamp;
@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) flashes: Option<Flashes>,
     /// What was changed before somebody was signed in; none once anything was stored since.
     pub(crate) guest: Option<Box<Guest>>,
+    /// The last session that this handle had and has no more.
+    pub(super) former: Option<Former>,
     /// The last change before the handler turned to the current session. A save that was planned
     /// earlier was for another one.
     pub(super) since: Mark,
@@ -209,5 +211,6 @@ impl State {
     pub(crate) fn deleted(&mut self, done: &PendingDeletion) {
         self.deletions.retain(|other| other.key != done.key);
         self.clear_client |= done.client_knows;
+        self.former = Some(Former::deleted(done));
     }
 }

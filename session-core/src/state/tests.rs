@@ -43,6 +43,7 @@ fn settings() -> Settings {
         timeouts: Timeouts::default(),
         on_corrupt: OnCorrupt::default(),
         on_reuse: OnReuse::default(),
+        watch_interval: SECOND,
         location: RecordLocation::Server,
         max_token: 4096,
     }

@@ -37,6 +37,17 @@ pub(crate) struct Savepoint {
     removals: Vec<Arc<Removal>>,
 }
 
+impl Savepoint {
+    /// What a save took that is for the session to which the handler turned at `since`, and that
+    /// leaves all changes to others.
+    pub(crate) const fn of_nothing(since: Mark) -> Self {
+        Self {
+            mark: since,
+            removals: Vec::new(),
+        }
+    }
+}
+
 impl Edits {
     /// The last change.
     pub(crate) fn last(&self) -> Mark {

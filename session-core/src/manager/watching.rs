@@ -1,0 +1,128 @@
+//! One of those that watch a session: it asks the store from time to time, for all of them.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::error::StoreError;
+use crate::manager::SessionManager;
+use crate::manager::watches::{Asking, Lead, Look, Step, Watch};
+use crate::record::Record;
+use crate::store::RecordKey;
+use crate::time::Timestamp;
+
+/// Watches the session of a key. All watchers of a key share each look at the store.
+pub(crate) struct Watcher {
+    manager: SessionManager,
+    key: RecordKey,
+    watch: Arc<Watch>,
+    place: u64,
+    /// How many looks it has seen.
+    looks: u64,
+}
+
+impl SessionManager {
+    /// Watches the session of this key. The store is asked at once if nobody has watched it, and
+    /// then at each [interval](crate::SessionManagerBuilder::watch_interval).
+    pub(crate) fn watch(&self, key: RecordKey) -> Watcher {
+        let watch = self.calls().watches().enter(&key);
+        Watcher {
+            manager: self.clone(),
+            key,
+            place: watch.wakers.place(),
+            watch,
+            looks: 0,
+        }
+    }
+}
+
+impl Watcher {
+    /// The next look at the session.
+    pub(crate) async fn look(&mut self) -> Look {
+        poll_fn(|context| self.poll_look(context)).await
+    }
+
+    pub(crate) const fn key(&self) -> &RecordKey {
+        &self.key
+    }
+
+    fn poll_look(&mut self, context: &Context<'_>) -> Poll<Look> {
+        // First of all: whoever goes on with the next step may be done before this one has looked.
+        self.watch.wakers.set(self.place, context.waker().clone());
+        if let Some(lead) = self.watch.lead() {
+            self.go_on(lead);
+        }
+        let Some((look, looks)) = self.watch.seen(self.looks) else {
+            return Poll::Pending;
+        };
+        self.looks = looks;
+        Poll::Ready(look)
+    }
+
+    /// Does what is next, until that has to wait. It wakes all watchers then.
+    fn go_on(&self, mut lead: Lead<'_>) {
+        let waker = Waker::from(Arc::clone(&self.watch.wakers));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            let next = match lead.take() {
+                Step::Due => {
+                    self.watch.take_again();
+                    Step::Asking(self.ask())
+                }
+                // What has happened meanwhile may not show in this answer: then `again` stays.
+                Step::Asking(mut asking) => match asking.as_mut().poll(&mut context) {
+                    Poll::Ready((answer, at)) => self.sleep(self.note(answer, at)),
+                    Poll::Pending => return lead.put(Step::Asking(asking)),
+                },
+                Step::Asleep(_) if self.watch.take_again() => Step::Due,
+                Step::Asleep(mut sleep) => match sleep.as_mut().poll(&mut context) {
+                    Poll::Ready(()) => Step::Due,
+                    Poll::Pending => return lead.put(Step::Asleep(sleep)),
+                },
+            };
+            lead.put(next);
+        }
+    }
+
+    fn ask(&self) -> Asking {
+        let (manager, key) = (self.manager.clone(), self.key.clone());
+        Box::pin(async move {
+            let now = manager.now();
+            (manager.calls().load(&key, now).await, now)
+        })
+    }
+
+    /// Takes note of an answer; after how long the store is to be asked again. One that failed says
+    /// nothing about the session.
+    fn note(&self, answer: Result<Option<Arc<Record>>, StoreError>, at: Timestamp) -> Duration {
+        let interval = self.manager.settings().watch_interval;
+        match answer {
+            Ok(record) => {
+                let live = record.as_ref().filter(|record| record.is_live(at));
+                let left = live.map_or(interval, |record| record.expires_at().duration_since(at));
+                self.watch.saw(record, at);
+                left.min(interval)
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Corrupt(_)) {
+                    self.manager
+                        .events()
+                        .corrupt(self.key.id(), None, &error, at);
+                }
+                interval
+            }
+        }
+    }
+
+    fn sleep(&self, duration: Duration) -> Step {
+        Step::Asleep(self.manager.calls().clock().sleep(duration))
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.watch.wakers.remove(self.place);
+        self.manager.calls().watches().leave(&self.key);
+    }
+}
