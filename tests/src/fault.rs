@@ -17,6 +17,8 @@ pub enum Fault {
     None,
     /// It gives way once, then succeeds.
     Slow,
+    /// It succeeds, and gives way once before its answer.
+    SlowAnswer,
     /// The store cannot be reached.
     Unavailable,
     /// The outcome is unknown; nothing was written.
@@ -100,6 +102,11 @@ impl Hook for Faults {
             Fault::Slow => {
                 pause().await;
                 inner.await
+            }
+            Fault::SlowAnswer => {
+                let answer = inner.await;
+                pause().await;
+                answer
             }
             Fault::Unavailable => Err(StoreError::unavailable("refused on purpose")),
             Fault::LostRequest => Err(StoreError::outcome_unknown("request lost on purpose")),

@@ -13,9 +13,9 @@ impl SessionManager {
     /// Removes expired records from the store: now, and again each time `every` has passed since
     /// the last sweep, by the manager's clock. Below a second, `every` is a second.
     ///
-    /// It is for stores that do not do so by themselves
-    /// ([`SessionStore::delete_expired`](crate::store::SessionStore::delete_expired)), which otherwise
-    /// grow with each session that they have ever had. The application spawns it once in each
+    /// It is for a store that does not do so by itself: see
+    /// [`SessionStore::delete_expired`](crate::store::SessionStore::delete_expired). Such a store
+    /// otherwise grows with each session that it has ever had. The application spawns it once in each
     /// process, or in one of them. It never ends: to stop it, abort its task or drop it.
     ///
     /// A sweep may take as long as `every`, at least as long as a

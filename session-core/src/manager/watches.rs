@@ -122,8 +122,8 @@ impl Look {
 pub(super) type Asking =
     Pin<Box<dyn Future<Output = (Result<Option<Arc<Record>>, StoreError>, Timestamp)> + Send>>;
 
-/// What is done next. It lies in the watch and not in a watcher: each watcher that is polled goes on
-/// with it, so none of them waits for one that is not polled, or was dropped.
+/// What is done next. It is part of the watch and not of a watcher: each watcher that is polled
+/// goes on with it, so none of them waits for one that is not polled, or was dropped.
 #[derive(Default)]
 pub(super) enum Step {
     /// The store is to be asked.
@@ -261,6 +261,11 @@ impl Wakers {
     pub(super) fn remove(&self, place: u64) {
         let former = self.lock().by_place.remove(&place);
         drop(former);
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().by_place.len()
     }
 
     fn wake_all(&self) {

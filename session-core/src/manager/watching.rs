@@ -126,3 +126,54 @@ impl Drop for Watcher {
         self.manager.calls().watches().leave(&self.key);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+    use crate::record::SessionId;
+    use crate::store::memory::MemoryStore;
+
+    fn watch(manager: &SessionManager, id: u8) -> Watcher {
+        manager.watch(RecordKey::Id(SessionId::from_bytes([id; 16])))
+    }
+
+    fn poll(watcher: &mut Watcher) -> Poll<Look> {
+        let mut context = Context::from_waker(Waker::noop());
+        pin!(watcher.look()).poll(&mut context)
+    }
+
+    #[test]
+    fn watchers_leave_nothing_behind() {
+        let manager = SessionManager::new(MemoryStore::new());
+        let shared = Arc::downgrade(&manager.shared);
+        let mut watchers = [1, 1, 2].map(|id| watch(&manager, id));
+        assert_eq!(manager.calls().watches().len(), 2);
+        for watcher in &mut watchers {
+            assert!(poll(watcher).is_ready());
+            assert!(poll(watcher).is_pending());
+        }
+        let [first, second, other] = watchers;
+        drop((first, other));
+        assert_eq!(manager.calls().watches().len(), 1);
+        drop(second);
+        assert_eq!(manager.calls().watches().len(), 0);
+        // What was to be done next is gone too, and with it the last that held the manager.
+        drop(manager);
+        assert!(shared.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_watcher_that_leaves_has_no_waker_left() {
+        let manager = SessionManager::new(MemoryStore::new());
+        let mut stays = watch(&manager, 1);
+        for _ in 0..100 {
+            let mut leaves = watch(&manager, 1);
+            assert!(poll(&mut leaves).is_ready() && poll(&mut leaves).is_pending());
+        }
+        assert!(poll(&mut stays).is_ready() && poll(&mut stays).is_pending());
+        assert_eq!(stays.watch.wakers.len(), 1);
+    }
+}

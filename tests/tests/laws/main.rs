@@ -29,3 +29,5 @@ mod principals;
 mod same_values;
 mod take_once;
 mod tokens;
+mod touching;
+mod watching;
