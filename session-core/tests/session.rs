@@ -637,6 +637,11 @@ mod building {
         assert_eq!(refusal(timeouts(Duration::ZERO, SECOND)), zero);
         assert_eq!(refusal(timeouts(SECOND, Duration::ZERO)), zero);
         timeouts(MILLI, MILLI).build().unwrap();
+        assert_eq!(
+            refusal(builder().watch_interval(Duration::ZERO)),
+            "the watch interval is zero, so the store would be asked all the time; use some seconds"
+        );
+        builder().watch_interval(MILLI).build().unwrap();
     }
 
     #[test]

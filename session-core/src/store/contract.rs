@@ -272,9 +272,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Removes the records and marks that have expired by `now`, for a store whose engine does not
     /// do that by itself. Returns how many it removed. By default it does nothing.
     ///
-    /// No manager calls it. The application calls it from a task, for example once a minute. Or the
-    /// store does so itself, as [`MemoryStore`](crate::MemoryStore) does while it creates.
-    /// Otherwise the store grows with each session that it has ever had.
+    /// No manager calls it by itself. The application spawns
+    /// [`SessionManager::sweep_every`](crate::SessionManager::sweep_every), which calls it from
+    /// time to time. Or the store does so itself, as [`MemoryStore`](crate::MemoryStore) does while
+    /// it creates. Otherwise the store grows with each session that it has ever had.
     ///
     /// # Errors
     ///

@@ -27,6 +27,7 @@ mod law_13_late_requests;
 mod migration;
 mod principals;
 mod same_values;
+mod sweeping;
 mod take_once;
 mod tokens;
 mod touching;
