@@ -15,8 +15,8 @@ impl SessionManager {
     ///
     /// It is for a store that does not do so by itself: see
     /// [`SessionStore::delete_expired`](crate::store::SessionStore::delete_expired). Such a store
-    /// otherwise grows with each session that it has ever had. The application spawns it once in each
-    /// process, or in one of them. It never ends: to stop it, abort its task or drop it.
+    /// otherwise grows with each session that it has ever had. The application spawns this once in
+    /// each process, or in one of them. It never ends: to stop it, abort its task or drop it.
     ///
     /// A sweep may take as long as `every`, at least as long as a
     /// [commit](crate::Timeouts::commit). If one fails, an event of the kind

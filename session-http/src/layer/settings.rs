@@ -1,5 +1,7 @@
 //! The settings of the sessions of a layer: those of its manager, by the same names.
 
+use std::time::Duration;
+
 use session_core::{
     Clock, Codec, KeyRing, Lifetime, Limits, Observer, OnCorrupt, OnMaxSessions, OnReuse, Rotation,
     SessionManagerBuilder, Timeouts,
@@ -57,6 +59,14 @@ impl SessionLayerBuilder {
     #[must_use]
     pub fn max_sessions(self, most: usize, beyond: OnMaxSessions) -> Self {
         self.set(|manager| manager.max_sessions(most, beyond))
+    }
+
+    /// How often the store is asked for a session that a handle
+    /// [watches](session_core::Session::ended): one load in each interval, for all handles of the
+    /// session in this process together. Default: 5 s. `build` refuses zero.
+    #[must_use]
+    pub fn watch_interval(self, interval: Duration) -> Self {
+        self.set(|manager| manager.watch_interval(interval))
     }
 
     /// Who is notified of each event. Default: nobody. The log is written in any case.

@@ -1,5 +1,5 @@
-//! `Session::touch` writes activity, at most once in each touch interval, and nothing else (laws 6, 7
-//! and 9).
+//! `Session::touch` writes activity, at most once in each touch interval, and nothing else (laws 6,
+//! 7 and 9).
 
 use std::time::Duration;
 
