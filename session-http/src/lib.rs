@@ -80,18 +80,17 @@
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// The floors, top first. A file imports from its own folder and from the floors below.
+// `.ci/imports` has the floors. A file imports from its own folder and from the floors below.
 #[cfg(feature = "axum")]
 pub mod axum;
 mod error;
-pub mod layer; // the layer, its settings, its service, and the commit before the response
-pub mod manager; // what the manager behind the layer takes and gives
-mod request; // one session in one request
+pub mod guide;
+pub mod layer;
+pub mod manager;
+mod request;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod transport; // how a token travels // what can go wrong, and the response that says so
-
-pub mod guide;
+mod transport;
 
 #[cfg(feature = "cookie")]
 pub use session_cookie as cookie;
@@ -107,7 +106,6 @@ pub use request::SessionExt;
 pub use transport::{CookieConfig, HeaderConfig, SameSite};
 
 pub use session_core::{
-    Codec, ConfigError, EndReason, Event, EventKind, KeyRing, Lifetime, Limits, MemoryStore,
-    Observer, OnMaxSessions, OnReuse, Refusal, Rotation, Session, SessionError, SessionId,
-    SessionManager, Timestamp, TypedKey,
+    Codec, ConfigError, Event, EventKind, KeyRing, Lifetime, Limits, MemoryStore, Observer,
+    OnMaxSessions, OnReuse, Rotation, Session, SessionError, SessionId, SessionManager, TypedKey,
 };

@@ -4,9 +4,10 @@
 //! - [`SessionInfo`] is one entry of a list of devices
 //!   ([`SessionManager::sessions_of`](crate::SessionManager::sessions_of)).
 //! - [`Directive`] and [`ClientToken`] are for those who bring sessions to another transport.
-//! - [`Ended`] says when and why a session ended.
+//! - [`Ended`] and [`EndReason`] say when and why a session ended, [`Refusal`] why a token was
+//!   refused. A [`Timestamp`] is when anything happened.
 
 pub use session_core::{
-    ClientToken, Clock, Directive, Ended, ManualClock, OnCorrupt, SessionInfo,
-    SessionManagerBuilder, Sleep, SystemClock, Timeouts,
+    ClientToken, Clock, Directive, EndReason, Ended, ManualClock, OnCorrupt, Refusal, SessionInfo,
+    SessionManagerBuilder, Sleep, SystemClock, Timeouts, Timestamp,
 };

@@ -10,8 +10,8 @@
 //! 3. `future.rs` has the response. It asks the commit policy, commits, and announces to the client
 //!    what came of it. Only then does the head of the response leave.
 //!
-//! `session_layer.rs` is the layer, `builder.rs` and `settings.rs` have its settings, `handler.rs` serves a
-//! single handler.
+//! `session_layer.rs` is the layer, `builder.rs` and `settings.rs` have its settings, `handler.rs`
+//! serves a single handler.
 //!
 //! **An `Err` of the service stays an `Err`**, unless its session could not be loaded. axum passes
 //! on no errors of services. So the refusal of its extractor is marked in the response

@@ -286,7 +286,7 @@ pub(super) async fn delete_expired(trial: &Trial) -> Check {
     let soon = trial.soon();
     let live = Arc::new(trial.record()?);
     let mut almost = trial.brief()?;
-    almost.last_seen = almost.last_seen + Duration::from_millis(1);
+    almost.last_seen += Duration::from_millis(1);
     let almost = Arc::new(almost);
     let mut kept = Vec::new();
     for record in [live, almost] {

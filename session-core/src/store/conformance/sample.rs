@@ -63,7 +63,7 @@ impl Trial {
         let mut record = Record::new(self.id()?, SCOPE, lifetime, self.now());
         record.epoch = rng.next() % 1_000;
         record.last_seen = seen;
-        record.deadline = record.deadline + Duration::from_millis(rng.next() % 1_000);
+        record.deadline += Duration::from_millis(rng.next() % 1_000);
         record.authenticated = rng.coin().then_some(seen);
         record.principal = match rng.below(3) {
             0 => None,
