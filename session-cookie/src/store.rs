@@ -257,10 +257,10 @@ impl SessionStore for CookieStore {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
-        let record = update.record;
+        let record = update.record();
         let is_open = || self.open(key).is_some_and(|opened| now < opened.expires());
         if !is_for(key, record)
             || !record.is_live(now)
@@ -269,10 +269,8 @@ impl SessionStore for CookieStore {
         {
             return Ok(Updated::Gone);
         }
-        Ok(Updated::Saved {
-            key: self.seal(record, now)?,
-            version: record.version(),
-        })
+        let key = self.seal(record, now)?;
+        Ok(Updated::saved(key, record.version()))
     }
 
     /// Does nothing: what the client holds opens until it expires.

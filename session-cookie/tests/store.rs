@@ -37,6 +37,7 @@ async fn an_update_hands_back_a_new_key() {
         let Updated::Saved {
             key: second,
             version,
+            ..
         } = update(&store, &first, &after, NOW).await.unwrap()
         else {
             panic!("the key is genuine");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::{collection, option};
-use session_core::store::{Applied, Changes, Metadata, Record, StoreError, Update, Value};
+use session_core::store::{Changes, Metadata, Record, StoreError, Update, Updated, Value};
 use session_core::{Codec, Lifetime, Limit, LimitExceeded, Limits, SessionId, Timestamp};
 
 fn at(seconds: u64) -> Timestamp {
@@ -141,42 +141,48 @@ impl Default for Case {
     }
 }
 
-/// What `b=2` comes to on a stored record that holds `a=1`; and the record as the request leaves
-/// it.
-fn applied(case: &Case) -> (Result<Applied, StoreError>, Arc<Record>) {
-    let stored = record(&[("a", "1")]).with_version(case.stored);
+/// The answer to `b=2` on a stored record that holds `a=1`, what is stored then, and the record as
+/// the request leaves it.
+fn applied(case: &Case) -> (Result<Updated, StoreError>, Arc<Record>, Arc<Record>) {
+    let before = Arc::new(record(&[("a", "1")]).with_version(case.stored));
     let changes = Changes::new().set("b", json("2"));
     let left = Arc::new(changes.apply(&record(&[]).with_version(case.base)));
-    let update = Update {
-        record: &left,
-        changes: &changes,
-        epoch: case.epoch,
-        expected: case.expected,
-        limits: &case.limits,
-    };
+    let update = Update::new(Arc::clone(&left), changes.clone(), case.epoch)
+        .with_expected_version(case.expected)
+        .with_limits(case.limits);
     assert_eq!(update.base_version(), case.base);
-    (update.apply_to(&stored, case.now), Arc::clone(&left))
+    let mut stored = Arc::clone(&before);
+    let updated = update.replace_in(&mut stored, case.now);
+    match &updated {
+        Ok(Updated::Saved { key, version, .. }) => {
+            assert_eq!((key, *version), (&before.id().into(), stored.version()));
+        }
+        Ok(Updated::Conflict { current, .. }) => {
+            let current = current.as_ref().unwrap();
+            assert!(Arc::ptr_eq(current, &before) && Arc::ptr_eq(&stored, &before));
+        }
+        _ => assert!(Arc::ptr_eq(&stored, &before), "nothing was written"),
+    }
+    (updated, stored, left)
 }
 
 fn outcome(case: &Case) -> &'static str {
     match applied(case).0.unwrap() {
-        Applied::Record(_) => "record",
-        Applied::Conflict => "conflict",
-        Applied::Gone => "gone",
+        Updated::Saved { .. } => "saved",
+        Updated::Conflict { .. } => "conflict",
+        _ => "gone",
     }
 }
 
 #[test]
 fn an_update_of_the_very_version_is_not_copied() {
     for expected in [None, Some(4)] {
-        let (applied, left) = applied(&Case {
+        let (updated, stored, left) = applied(&Case {
             expected,
             ..Case::default()
         });
-        let Ok(Applied::Record(record)) = applied else {
-            unreachable!("{applied:?}")
-        };
-        assert!(Arc::ptr_eq(&record, &left));
+        assert!(matches!(updated, Ok(Updated::Saved { version: 5, .. })));
+        assert!(Arc::ptr_eq(&stored, &left));
     }
 }
 
@@ -188,13 +194,11 @@ fn an_update_of_another_version_is_merged_or_refused() {
             stored,
             ..Case::default()
         };
-        let (applied, left) = applied(&case);
-        let Ok(Applied::Record(record)) = applied else {
-            unreachable!("{applied:?}")
-        };
-        assert!(!Arc::ptr_eq(&record, &left));
-        assert_eq!(shown(&record), "a=1 b=2");
-        assert_eq!(record.version(), 5);
+        let (updated, stored, left) = applied(&case);
+        assert!(matches!(updated, Ok(Updated::Saved { version: 5, .. })));
+        assert!(!Arc::ptr_eq(&stored, &left));
+        assert_eq!(shown(&stored), "a=1 b=2");
+        assert_eq!(stored.version(), 5);
         let refused = Case {
             expected: Some(base),
             ..case
@@ -238,7 +242,7 @@ fn limits_hold_on_what_results() {
         base: 3,
         ..Case::default()
     };
-    assert_eq!(outcome(&case(result.size(), 2)), "record");
+    assert_eq!(outcome(&case(result.size(), 2)), "saved");
     let refused = |case| match applied(&case).0 {
         Err(StoreError::TooLarge(limit)) => limit,
         other => unreachable!("{other:?}"),
@@ -265,13 +269,7 @@ fn a_base_version_is_never_negative() {
     let limits = Limits::default();
     for (version, base) in [(0, 0), (1, 0), (2, 1)] {
         let record = Arc::new(record(&[]).with_version(version));
-        let update = Update {
-            record: &record,
-            changes: &changes,
-            epoch: 0,
-            expected: None,
-            limits: &limits,
-        };
+        let update = Update::new(Arc::clone(&record), changes.clone(), 0).with_limits(limits);
         assert_eq!(update.base_version(), base);
     }
 }

@@ -10,20 +10,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use session_core::store::{
-    Applied, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
-    async_trait,
+    Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated, async_trait,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
+type Result<T> = std::result::Result<T, StoreError>;
+
 /// Sessions in a map, under one lock.
 #[derive(Debug, Default)]
-pub struct MapStore {
-    records: Mutex<HashMap<SessionId, Arc<Record>>>,
-}
+pub struct MapStore(Mutex<HashMap<SessionId, Arc<Record>>>);
 
 impl MapStore {
     fn records(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Record>>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -33,56 +32,26 @@ impl SessionStore for MapStore {
         RecordLocation::Server
     }
 
-    async fn load(
-        &self,
-        key: &RecordKey,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Record>>, StoreError> {
-        let Some(id) = key.id() else { return Ok(None) };
-        Ok(self
-            .records()
-            .get(&id)
-            .filter(|record| record.is_live(now))
-            .cloned())
+    async fn load(&self, key: &RecordKey, _: Timestamp) -> Result<Option<Arc<Record>>> {
+        Ok(key.id().and_then(|id| self.records().get(&id).cloned()))
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
-        let mut records = self.records();
-        if records
-            .get(&record.id())
-            .is_some_and(|taken| taken.is_live(now))
-        {
+    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey> {
+        let (id, mut records) = (record.id(), self.records());
+        if records.get(&id).is_some_and(|taken| taken.is_live(now)) {
             return Err(StoreError::IdTaken);
         }
-        records.insert(record.id(), Arc::clone(record));
-        Ok(RecordKey::Id(record.id()))
+        records.insert(id, Arc::clone(record));
+        Ok(id.into())
     }
 
-    async fn update(
-        &self,
-        key: &RecordKey,
-        update: Update<'_>,
-        now: Timestamp,
-    ) -> Result<Updated, StoreError> {
+    async fn update(&self, key: &RecordKey, update: &Update, now: Timestamp) -> Result<Updated> {
         let mut records = self.records();
-        let Some(current) = key.id().and_then(|id| records.get_mut(&id)) else {
-            return Ok(Updated::Gone);
-        };
-        match update.apply_to(current, now)? {
-            Applied::Gone => Ok(Updated::Gone),
-            Applied::Conflict => Ok(Updated::Conflict(Some(Arc::clone(current)))),
-            Applied::Record(after) => {
-                let version = after.version();
-                *current = after;
-                Ok(Updated::Saved {
-                    key: key.clone(),
-                    version,
-                })
-            }
-        }
+        let found = key.id().and_then(|id| records.get_mut(&id));
+        found.map_or(Ok(Updated::Gone), |current| update.replace_in(current, now))
     }
 
-    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<()> {
         if let Some(id) = key.id() {
             let mark = |record: &mut Arc<Record>| *record = Arc::new(ended.mark(id));
             self.records().entry(id).and_modify(mark);
@@ -90,11 +59,9 @@ impl SessionStore for MapStore {
         Ok(())
     }
 
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64> {
         let mut records = self.records();
-        let before = records.len();
-        records.retain(|_, record| record.is_live(now));
-        Ok((before - records.len()) as u64)
+        Ok(records.extract_if(|_, old| !old.is_live(now)).count() as u64)
     }
 }
 // README: end

@@ -25,12 +25,7 @@ impl SessionStore for Four {
         Ok(RecordKey::Id(record.id()))
     }
 
-    async fn update(
-        &self,
-        _: &RecordKey,
-        _: Update<'_>,
-        _: Timestamp,
-    ) -> Result<Updated, StoreError> {
+    async fn update(&self, _: &RecordKey, _: &Update, _: Timestamp) -> Result<Updated, StoreError> {
         Ok(Updated::Gone)
     }
 

@@ -36,7 +36,7 @@ impl SessionStore for Silent {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.0.update(key, update, now).await

@@ -268,7 +268,7 @@ impl SessionStore for Bad {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         let hook = self.hook.lock().unwrap().take();

@@ -8,7 +8,7 @@ use session_core::store::{
     Changes, Metadata, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
     Updated, Value,
 };
-use session_core::{Codec, EndReason, Ended, Lifetime, Limits, MemoryStore, SessionId, Timestamp};
+use session_core::{Codec, EndReason, Ended, Lifetime, MemoryStore, SessionId, Timestamp};
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -50,15 +50,14 @@ async fn listed(store: &MemoryStore, principal: &str, now: Timestamp) -> Vec<Ses
 /// Puts `after` in the place of what is stored.
 async fn replace(store: &MemoryStore, after: Record) -> Updated {
     let after = Arc::new(after.clone().with_version(after.version() + 1));
-    let update = Update {
-        record: &after,
-        changes: &Changes::new().with_metadata(Metadata::Replaced),
-        epoch: after.epoch(),
-        expected: Some(after.version() - 1),
-        limits: &Limits::default(),
-    };
+    let update = Update::new(
+        Arc::clone(&after),
+        Changes::new().with_metadata(Metadata::Replaced),
+        after.epoch(),
+    )
+    .with_expected_version(after.version() - 1);
     store
-        .update(&RecordKey::Id(after.id()), update, at(0))
+        .update(&RecordKey::Id(after.id()), &update, at(0))
         .await
         .unwrap()
 }
@@ -342,33 +341,32 @@ async fn an_update_says_what_it_came_to() {
     let first = record(id(1, 0), at(0));
     let key = store.create(&first, at(0)).await.unwrap();
     let stale = Record::clone(&first).with_version(7);
-    let Updated::Conflict(Some(there)) = replace(&store, stale.clone()).await else {
+    let Updated::Conflict {
+        current: Some(there),
+        ..
+    } = replace(&store, stale.clone()).await
+    else {
         unreachable!("version 7 is not there")
     };
     assert!(Arc::ptr_eq(&there, &first));
 
     let changes = Changes::new().set("a", Value::new(Codec::Json, &b"1"[..]));
     let left = Arc::new(changes.apply(&stale));
-    let update = Update {
-        record: &left,
-        changes: &changes,
-        epoch: 0,
-        expected: None,
-        limits: &Limits::default(),
-    };
+    let update = Update::new(left, changes, 0);
     let Updated::Saved {
         key: saved,
         version,
-    } = store.update(&key, update, at(0)).await.unwrap()
+        ..
+    } = store.update(&key, &update, at(0)).await.unwrap()
     else {
         unreachable!("it merges")
     };
     assert_eq!((saved, version), (key.clone(), 2));
-    let expired = store.update(&key, update, at(10_000)).await.unwrap();
+    let expired = store.update(&key, &update, at(10_000)).await.unwrap();
     assert!(matches!(expired, Updated::Gone));
     store.delete(&key, Ended::default()).await.unwrap();
     assert!(matches!(
-        store.update(&key, update, at(0)).await.unwrap(),
+        store.update(&key, &update, at(0)).await.unwrap(),
         Updated::Gone
     ));
     let sealed = RecordKey::Sealed {
@@ -377,7 +375,7 @@ async fn an_update_says_what_it_came_to() {
     };
     assert!(store.load(&sealed, at(0)).await.unwrap().is_none());
     assert!(matches!(
-        store.update(&sealed, update, at(0)).await.unwrap(),
+        store.update(&sealed, &update, at(0)).await.unwrap(),
         Updated::Gone
     ));
     store.delete(&sealed, Ended::default()).await.unwrap();
@@ -398,24 +396,19 @@ async fn pointers_forward_everything() {
         assert_eq!(store.location(), RecordLocation::Server);
         assert!(store.load(&key, at(0)).await.unwrap().is_some());
         assert_eq!(store.list("ann", at(0)).await.unwrap().len(), 1);
-        let limits = Limits::default();
         let changes = Changes::new();
-        let update = Update {
-            record: &record,
-            changes: &changes,
-            epoch: 1,
-            expected: None,
-            limits: &limits,
-        };
-        let other_epoch = store.update(&key, update, at(0)).await.unwrap();
+        let update = Update::new(Arc::clone(&record), changes.clone(), 1);
+        let other_epoch = store.update(&key, &update, at(0)).await.unwrap();
         assert!(matches!(other_epoch, Updated::Gone));
-        let update = Update {
-            epoch: 0,
-            expected: Some(9),
-            ..update
-        };
-        let conflict = store.update(&key, update, at(0)).await.unwrap();
-        assert!(matches!(conflict, Updated::Conflict(Some(_))));
+        let update = Update::new(Arc::clone(&record), changes, 0).with_expected_version(9);
+        let conflict = store.update(&key, &update, at(0)).await.unwrap();
+        assert!(matches!(
+            conflict,
+            Updated::Conflict {
+                current: Some(_),
+                ..
+            }
+        ));
         assert_eq!(
             store
                 .delete_all("ann", None, Ended::default())

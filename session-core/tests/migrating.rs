@@ -152,7 +152,7 @@ fn sealed_stores_are_refused() {
         async fn update(
             &self,
             key: &session_core::store::RecordKey,
-            update: session_core::store::Update<'_>,
+            update: &session_core::store::Update,
             now: Timestamp,
         ) -> Result<session_core::store::Updated, session_core::store::StoreError> {
             self.0.update(key, update, now).await

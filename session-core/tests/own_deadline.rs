@@ -46,7 +46,7 @@ impl SessionStore for Waits {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         tokio::task::yield_now().await;

@@ -131,13 +131,13 @@ impl SessionStore for Script {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         let conflict = self.conflicts.lock().unwrap().pop();
         let work = async {
             match conflict {
-                Some(fresh) => Ok(Updated::Conflict(fresh)),
+                Some(fresh) => Ok(Updated::conflict(fresh)),
                 None => self.inner.update(key, update, now).await,
             }
         };

@@ -594,7 +594,7 @@ mod building {
         async fn update(
             &self,
             _: &RecordKey,
-            _: Update<'_>,
+            _: &Update,
             _: Timestamp,
         ) -> Result<Updated, StoreError> {
             Ok(Updated::Gone)

@@ -60,7 +60,7 @@ impl SessionStore for Damaged {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.inner.update(key, update, now).await

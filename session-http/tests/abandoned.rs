@@ -137,7 +137,7 @@ impl SessionStore for Waits {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.0.update(key, update, now).await

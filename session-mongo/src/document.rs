@@ -182,7 +182,7 @@ pub(crate) fn read(id: SessionId, document: RawDocumentBuf) -> Result<Arc<Record
         return Ok(Arc::new(mark::read(id, ended, fields.at)));
     }
     let record = fields.record(&bytes)?;
-    // The server decides by these fields, `apply_to` by the record. If they differed, an update
+    // The server decides by these fields, `replace_in` by the record. If they differed, an update
     // that matched nothing would be tried again until its deadline.
     let agree = fields.epoch == Some(number(record.epoch()))
         && fields.ends == Some(date(record.expires_at()))

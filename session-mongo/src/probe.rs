@@ -12,7 +12,7 @@ use mongodb::options::{Acknowledgment, WriteConcern};
 use session_core::store::{
     Changes, Metadata, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
 };
-use session_core::{Codec, EndReason, Ended, Lifetime, Limits, SessionId, Timestamp};
+use session_core::{Codec, EndReason, Ended, Lifetime, SessionId, Timestamp};
 
 use crate::delete::Deleted;
 use crate::document::by_id;
@@ -82,15 +82,10 @@ impl MongoStore {
         changes: &Changes,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let update = Update {
-            record: &Arc::new(record.clone()),
-            changes,
-            epoch: record.epoch(),
-            expected: Some(record.version() - 1),
-            limits: &Limits::default(),
-        };
+        let update = Update::new(Arc::new(record.clone()), changes.clone(), record.epoch())
+            .with_expected_version(record.version() - 1);
         match self
-            .update(&RecordKey::Id(record.id()), update, now)
+            .update(&RecordKey::Id(record.id()), &update, now)
             .await?
         {
             Updated::Saved { .. } => Ok(()),

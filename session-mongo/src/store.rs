@@ -111,13 +111,13 @@ impl SessionStore for MongoStore {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         let Some(id) = key.id() else {
             return Ok(Updated::Gone);
         };
-        let update = self.sessions().update(id, update.into(), now);
+        let update = self.sessions().update(id, update.clone(), now);
         self.call(Access::Write, update).await
     }
 

@@ -4,11 +4,11 @@
 //!   loaded: its result is known, and it costs the server less than a `findAndModify`. Where
 //!   somebody else has written since, an update that may merge is then put on whatever version is
 //!   there, by a `findAndModify` that hands back the new version. If that matched nothing either,
-//!   the record is read, and `Update::apply_to` decides as it does for a store in memory. What it
+//!   the record is read, and `Update::replace_in` decides as it does for a store in memory. What it
 //!   lets pass is written on the version that was read. An update that may merge and whose result
 //!   exceeds the limits, as after limits were lowered, begins with the `findAndModify`.
 //! - **A merge counts sizes too high.** It does not know what it overwrites, so it adds all that it
-//!   sets. Where the sum may exceed a limit it matches nothing, and the way through `apply_to`
+//!   sets. Where the sum may exceed a limit it matches nothing, and the way through `replace_in`
 //!   counts again. So limits cost no read, unless one merge adds half of what a session may hold.
 
 use std::sync::Arc;
@@ -16,9 +16,7 @@ use std::sync::Arc;
 use mongodb::action::Action;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::{ReturnDocument, WriteConcern};
-use session_core::store::{
-    Applied, Metadata, OwnedUpdate, Record, RecordKey, StoreError, Update, Updated, Values,
-};
+use session_core::store::{Metadata, Record, StoreError, Update, Updated, Values};
 use session_core::{SessionId, Timestamp};
 use tokio::time::Instant;
 
@@ -31,11 +29,10 @@ impl Sessions {
     pub(crate) async fn update(
         self: Arc<Self>,
         id: SessionId,
-        update: OwnedUpdate,
+        update: Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
-        let update = update.as_update();
-        fits(update.record)?;
+        fits(update.record())?;
         OneUpdate {
             sessions: &self,
             id,
@@ -50,23 +47,20 @@ impl Sessions {
 struct OneUpdate<'a> {
     sessions: &'a Sessions,
     id: SessionId,
-    update: Update<'a>,
+    update: Update,
     now: Timestamp,
 }
 
 impl OneUpdate<'_> {
     async fn run(&self) -> Result<Updated, StoreError> {
         let until = Instant::now() + self.sessions.deadline;
-        let Update {
-            record,
-            changes,
-            expected,
-            limits,
-            ..
-        } = self.update;
+        let (record, expected) = (self.update.record(), self.update.expected_version());
+        let changes = self.update.changes();
         let merges = expected.is_none() && changes.metadata() != Metadata::Replaced;
         // What was stored under larger limits is merged at once, and costs no command more.
-        let within_limits = limits
+        let within_limits = self
+            .update
+            .limits()
             .check(record.limited_size(), record.values().len())
             .is_ok();
         if within_limits || !merges {
@@ -85,11 +79,11 @@ impl OneUpdate<'_> {
             let Some(current) = self.sessions.find(self.id, PRIMARY).await? else {
                 return Ok(Updated::Gone);
             };
-            let after = match self.update.apply_to(&current, self.now)? {
-                Applied::Gone => return Ok(Updated::Gone),
-                Applied::Conflict => return Ok(Updated::Conflict(Some(current))),
-                Applied::Record(after) => after,
-            };
+            let mut after = Arc::clone(&current);
+            match self.update.replace_in(&mut after, self.now)? {
+                Updated::Saved { .. } => {}
+                refused => return Ok(refused),
+            }
             if self.replace(current.version(), &after).await? {
                 return Ok(self.saved(after.version()));
             }
@@ -100,10 +94,7 @@ impl OneUpdate<'_> {
     }
 
     fn saved(&self, version: u64) -> Updated {
-        Updated::Saved {
-            key: RecordKey::Id(self.id),
-            version,
-        }
+        Updated::saved(self.id, version)
     }
 
     /// Puts the changes on the version that is named, so that `after` results. `false` if the
@@ -113,11 +104,11 @@ impl OneUpdate<'_> {
         filter.insert("v", number(version));
         let mut set = document::counts(after);
         let mut unset = Document::new();
-        if self.update.changes.metadata() != Metadata::Unchanged {
+        if self.update.changes().metadata() != Metadata::Unchanged {
             set.extend(document::activity(after));
         }
         self.values(&mut set, &mut unset);
-        if self.update.changes.metadata() == Metadata::Replaced {
+        if self.update.changes().metadata() == Metadata::Replaced {
             set.extend(document::metadata(after));
             if after.principal().is_none() {
                 unset.insert("principal", "");
@@ -133,8 +124,11 @@ impl OneUpdate<'_> {
 
     /// Puts the changes on whatever version is there; says which one results.
     async fn merge(&self) -> Result<Option<u64>, StoreError> {
-        let (record, changes, limits) =
-            (self.update.record, self.update.changes, self.update.limits);
+        let (record, changes, limits) = (
+            self.update.record(),
+            self.update.changes(),
+            self.update.limits(),
+        );
         let mut filter = self.live();
         // To a number of another type, which another program has put there, the server would add
         // all the same.
@@ -191,14 +185,14 @@ impl OneUpdate<'_> {
     /// index, which would cost the fast path by the id.
     fn live(&self) -> Document {
         let mut filter = by_id(self.id);
-        filter.insert("epoch", number(self.update.epoch));
+        filter.insert("epoch", number(self.update.epoch()));
         filter.insert("ends", doc! { "$gt": date(self.now) });
         filter
     }
 
     /// What sets and removes the values that change.
     fn values(&self, set: &mut Document, unset: &mut Document) {
-        let changes = self.update.changes;
+        let changes = self.update.changes();
         if changes.is_clear() {
             set.insert("data", document::data(changes.sets()));
             return;
@@ -213,7 +207,7 @@ impl OneUpdate<'_> {
 
     /// The write concern, where it is not that of the store.
     fn concern(&self) -> Option<WriteConcern> {
-        let changes = self.update.changes;
+        let changes = self.update.changes();
         let is_touch = matches!(changes.metadata(), Metadata::Touched(_)) && changes.keeps_values();
         is_touch.then(|| self.sessions.touches.clone())
     }

@@ -107,30 +107,27 @@ impl SessionStore for RedisStore {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         let Some(id) = key.id() else {
             return Ok(Updated::Gone);
         };
         let until = self.commands.until();
-        match self.commands.update(id, &update, now, None, until).await? {
+        match self.commands.update(id, update, now, None, until).await? {
             UpdateOutcome::Saved { version, former } => {
                 if let Some(former) = former {
                     let index = Index::of(&former, &self.commands, until);
                     Box::pin(index.remove_departed(id)).await;
                 }
-                Ok(Updated::Saved {
-                    key: key.clone(),
-                    version,
-                })
+                Ok(Updated::saved(id, version))
             }
-            UpdateOutcome::Conflict(fresh) => Ok(Updated::Conflict(fresh)),
+            UpdateOutcome::Conflict(fresh) => Ok(Updated::conflict(fresh)),
             UpdateOutcome::Gone => Ok(Updated::Gone),
             UpdateOutcome::IndexFirst => {
-                let principal = update.record.principal().unwrap_or_default();
+                let principal = update.record().principal().unwrap_or_default();
                 let index = Index::of(principal, &self.commands, until);
-                Box::pin(index.update(id, update.into(), now)).await
+                Box::pin(index.update(id, update.clone(), now)).await
             }
         }
     }

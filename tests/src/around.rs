@@ -92,7 +92,7 @@ impl<S: SessionStore, H: Hook> SessionStore for Around<S, H> {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         if let Some(answer) = self.hook.instead_of_update() {

@@ -125,7 +125,7 @@ impl Hook for Faults {
     }
 
     fn instead_of_update(&self) -> Option<Updated> {
-        self.conflicts().then_some(Updated::Conflict(None))
+        self.conflicts().then_some(Updated::conflict(None))
     }
 
     fn call_timeout(&self, _: Option<Duration>) -> Option<Duration> {

@@ -78,15 +78,15 @@ impl Hash {
     }
 
     /// Changes the fields, all of them or none.
-    fn merge(&mut self, update: Update<'_>) -> Result<(), LimitExceeded> {
-        let changes = update.changes;
+    fn merge(&mut self, update: &Update) -> Result<(), LimitExceeded> {
+        let changes = update.changes();
         // Such an update has met its version, so its record is what results.
         let replaced = changes.metadata() == Metadata::Replaced;
-        let head = replaced.then(|| Head::new(update.record));
+        let head = replaced.then(|| Head::new(update.record()));
         let (size, count) = self.measure(changes);
         let whole = size + head.as_ref().unwrap_or(&self.head).size;
         if whole > self.size + self.head.size || count > self.values.len() {
-            update.limits.check(whole, count)?;
+            update.limits().check(whole, count)?;
         }
         self.version += 1;
         self.size = size;
@@ -100,7 +100,7 @@ impl Hash {
             self.values.insert(key.into(), value.clone());
         }
         if let Some(head) = head {
-            self.last_seen = update.record.last_seen();
+            self.last_seen = update.record().last_seen();
             self.head = head;
         } else if let Metadata::Touched(seen) = changes.metadata() {
             self.last_seen = self.last_seen.max(seen);
@@ -146,9 +146,9 @@ impl Entry for Hash {
         Ok(Arc::new(record))
     }
 
-    fn update(&mut self, update: Update<'_>) -> Result<Option<u64>, StoreError> {
+    fn update(&mut self, update: &Update) -> Result<Option<u64>, StoreError> {
         if update
-            .expected
+            .expected_version()
             .is_some_and(|version| version != self.version)
         {
             return Ok(None);

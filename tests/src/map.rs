@@ -38,7 +38,7 @@ pub trait Entry: fmt::Debug + Send + Sized + 'static {
     /// # Errors
     ///
     /// If it would exceed a limit.
-    fn update(&mut self, update: Update<'_>) -> Result<Option<u64>, StoreError>;
+    fn update(&mut self, update: &Update) -> Result<Option<u64>, StoreError>;
 }
 
 /// A map of sessions under one lock.
@@ -118,22 +118,19 @@ impl<E: Entry> SessionStore for MapStore<E> {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         let mut entries = self.entries();
         let found = key.id().and_then(|id| entries.get_mut(&id));
-        let live = found.filter(|entry| entry.is_live(now) && entry.epoch() == update.epoch);
+        let live = found.filter(|entry| entry.is_live(now) && entry.epoch() == update.epoch());
         let Some(entry) = live else {
             return Ok(Updated::Gone);
         };
         match entry.update(update)? {
-            Some(version) => Ok(Updated::Saved {
-                key: key.clone(),
-                version,
-            }),
-            None if self.hands_back => Ok(Updated::Conflict(Some(entry.record()?))),
-            None => Ok(Updated::Conflict(None)),
+            Some(version) => Ok(Updated::saved(key.clone(), version)),
+            None if self.hands_back => Ok(Updated::conflict(entry.record()?)),
+            None => Ok(Updated::conflict(None)),
         }
     }
 

@@ -129,7 +129,7 @@ impl SessionStore for MigratingSite {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.node(self.by_moving).update(key, update, now).await

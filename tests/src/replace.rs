@@ -32,11 +32,11 @@ impl Entry for Arc<Record> {
         Ok(Self::clone(self))
     }
 
-    fn update(&mut self, update: Update<'_>) -> Result<Option<u64>, StoreError> {
+    fn update(&mut self, update: &Update) -> Result<Option<u64>, StoreError> {
         if self.version() != update.base_version() {
             return Ok(None);
         }
-        *self = Self::clone(update.record);
+        *self = Self::clone(update.record());
         Ok(Some(self.version()))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use session_cookie::CookieStore;
 use session_core::store::{Changes, Record, RecordKey, SessionStore, StoreError, Update, Updated};
-use session_core::{Codec, KeyRing, Lifetime, Limits, SessionId, Timestamp};
+use session_core::{Codec, KeyRing, Lifetime, SessionId, Timestamp};
 
 pub(crate) type Make = fn(KeyRing) -> CookieStore;
 
@@ -80,12 +80,6 @@ pub(crate) async fn update(
     record: &Arc<Record>,
     now: Timestamp,
 ) -> Result<Updated, StoreError> {
-    let update = Update {
-        record,
-        changes: &Changes::new(),
-        epoch: record.epoch(),
-        expected: None,
-        limits: &Limits::default(),
-    };
-    store.update(key, update, now).await
+    let update = Update::new(Arc::clone(record), Changes::new(), record.epoch());
+    store.update(key, &update, now).await
 }

@@ -91,7 +91,7 @@ impl StoreCalls {
     pub(crate) fn update<'c>(
         &'c self,
         key: &'c RecordKey,
-        update: Update<'c>,
+        update: &'c Update,
         now: Timestamp,
     ) -> impl Future<Output = Result<Updated, StoreError>> + 'c {
         self.bounded(Kind::Write, self.store().update(key, update, now))

@@ -42,7 +42,7 @@ impl Save<'_> {
         planned: &PlannedUpdate,
         fresh: Option<Arc<Record>>,
     ) -> Result<Attempt, SessionError> {
-        let (events, record) = (self.manager.events(), &planned.record);
+        let (events, record) = (self.manager.events(), planned.record());
         events.conflict(record, self.retry.count, self.now);
         if planned.is_maintenance() && planned.moves_tokens() {
             // Somebody else wrote, and has rotated; or the next request will.
@@ -58,11 +58,11 @@ impl Save<'_> {
         &mut self,
         planned: &PlannedUpdate,
     ) -> Result<Attempt, SessionError> {
-        let handed_over = self.retry.line_up(self.manager, &planned.record).await?;
+        let handed_over = self.retry.line_up(self.manager, planned.record()).await?;
         match handed_over {
             // What merges need not know what is there.
-            _ if planned.expected.is_none() => Ok(Attempt::Again),
-            Some(record) if record.version < planned.record.version => Ok(Attempt::Again),
+            _ if planned.update.expected_version().is_none() => Ok(Attempt::Again),
+            Some(record) if record.version < planned.record().version => Ok(Attempt::Again),
             known => self.rebase_on_newer(planned, known).await,
         }
     }
@@ -74,7 +74,7 @@ impl Save<'_> {
         known: Option<Arc<Record>>,
     ) -> Result<Attempt, SessionError> {
         // A version no newer than ours is what has just been refused.
-        let newer = known.filter(|record| record.version >= planned.record.version);
+        let newer = known.filter(|record| record.version >= planned.record().version);
         let fresh = match newer {
             Some(record) => Some(record),
             None => {

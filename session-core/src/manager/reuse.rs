@@ -48,23 +48,20 @@ impl SessionManager {
             let mark = ended
                 .mark(record.id)
                 .with_version(current.version.saturating_add(1));
-            let update = Update {
-                record: &Arc::new(mark),
-                changes: &changes,
-                epoch: current.epoch,
-                expected: Some(current.version),
-                limits: &self.settings().limits,
-            };
+            let update = Update::new(Arc::new(mark), changes.clone(), current.epoch)
+                .with_expected_version(current.version);
             let key = RecordKey::Id(record.id);
-            let updated = self.calls().update(&key, update, now).await?;
+            let updated = self.calls().update(&key, &update, now).await?;
             let fresh = match updated {
                 Updated::Saved { .. } => {
                     self.calls().watches().changed(&key);
                     return Ok(true);
                 }
                 Updated::Gone => return Ok(false),
-                Updated::Conflict(Some(fresh)) => Some(fresh),
-                Updated::Conflict(None) => self.calls().load(&key, now).await?,
+                Updated::Conflict {
+                    current: Some(fresh),
+                } => Some(fresh),
+                Updated::Conflict { current: None } => self.calls().load(&key, now).await?,
             };
             match fresh {
                 Some(fresh) if fresh.epoch == record.epoch => current = fresh,

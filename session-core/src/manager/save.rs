@@ -7,7 +7,7 @@ use crate::event::Who;
 use crate::manager::{Retry, SessionManager, UnknownOnDrop};
 use crate::settings::SessionLimit;
 use crate::state::{Cell, Phase, Plan, PlannedCreate, PlannedUpdate, SaveKind};
-use crate::store::{RecordKey, Update, Updated};
+use crate::store::{RecordKey, Updated};
 use crate::time::Timestamp;
 
 /// Ids drawn for one creation before giving up; a second draw is already a wonder.
@@ -192,24 +192,19 @@ impl<'m> Save<'m> {
 
     /// One attempt to update.
     async fn update(&mut self, planned: &PlannedUpdate) -> Result<Attempt, SessionError> {
-        if self.retry.would_overtake(self.manager, planned.record.id) && !planned.is_maintenance() {
+        if self.retry.would_overtake(self.manager, planned.record().id) && !planned.is_maintenance()
+        {
             return Box::pin(self.line_up(planned)).await;
         }
-        let update = Update {
-            record: &planned.record,
-            changes: &planned.changes,
-            epoch: planned.epoch,
-            expected: planned.expected,
-            limits: &self.manager.settings().limits,
-        };
         let unknown = UnknownOnDrop::new(self.cell);
-        let call = self.manager.calls().update(&planned.key, update, self.now);
+        let calls = self.manager.calls();
+        let call = calls.update(&planned.key, &planned.update, self.now);
         match unknown.resolve(call.await)? {
             Updated::Saved { key, version } => {
-                self.retry.hand_over(&planned.record, version);
+                self.retry.hand_over(planned.record(), version);
                 Ok(Attempt::Wrote(key, version))
             }
-            Updated::Conflict(fresh) => Box::pin(self.meet(planned, fresh)).await,
+            Updated::Conflict { current } => Box::pin(self.meet(planned, current)).await,
             Updated::Gone => self.rebase(planned.basis(), None),
         }
     }
@@ -231,7 +226,7 @@ impl<'m> Save<'m> {
                 written
             }
             Plan::Update(planned) => {
-                let written = (Arc::clone(&planned.record), planned.metadata.renewal());
+                let written = (Arc::clone(planned.record()), planned.metadata.renewal());
                 let rotates = planned.rotates();
                 let settings = self.manager.settings();
                 self.cell.state().updated(planned, key, version, settings);

@@ -58,7 +58,7 @@ impl State {
         if !self.is_current(planned.savepoint.mark) {
             return;
         }
-        self.acknowledge(&planned.savepoint, &planned.metadata, &planned.record);
+        self.acknowledge(&planned.savepoint, &planned.metadata, planned.record());
         if let Some(stored) = self.stored_mut() {
             let moves_tokens = planned.moves_tokens();
             let sends = settings.is_sealed() || !matches!(planned.token, TokenChange::Keep);
@@ -71,10 +71,11 @@ impl State {
                 TokenChange::Replace(secret) => stored.token = TokenState::Issued(secret),
             }
             stored.key = key;
-            stored.stale = planned.record.version != version;
+            let record = planned.update.into_record();
+            stored.stale = record.version != version;
             match moves_tokens {
-                true => stored.replace(planned.record, &settings.rotation),
-                false => stored.record = planned.record,
+                true => stored.replace(record, &settings.rotation),
+                false => stored.record = record,
             }
         }
         self.measure();

@@ -11,7 +11,7 @@ use crate::state::{
     Basis, Current, Due, MetadataEdits, Phase, PlannedCreate, PlannedReload, PlannedUpdate,
     SaveKind, Savepoint, State, Stored, TokenChange, TokenState,
 };
-use crate::store::{Changes, Metadata};
+use crate::store::{Changes, Metadata, Update};
 use crate::time::Timestamp;
 use crate::token::Secret;
 
@@ -33,7 +33,7 @@ impl Plan {
     pub(crate) fn signed_in(&self) -> Option<Who> {
         let (metadata, record) = match self {
             Self::Create(planned) => (&planned.metadata, &planned.record),
-            Self::Update(planned) => (&planned.metadata, &planned.record),
+            Self::Update(planned) => (&planned.metadata, planned.record()),
             Self::Nothing | Self::Withhold(_) | Self::Reload(_) | Self::End => return None,
         };
         (metadata.renewal() == Some(Renewal::SignIn)).then(|| Who::of(record))
@@ -267,10 +267,9 @@ impl State {
         }
         Ok(Plan::Update(PlannedUpdate {
             key: stored.key.clone(),
-            epoch: old.epoch,
-            expected: meets_version.then_some(old.version),
-            record: Arc::new(record),
-            changes,
+            update: Update::new(Arc::new(record), changes, old.epoch)
+                .with_expected_version(meets_version.then_some(old.version))
+                .with_limits(settings.limits),
             token: match (secret, step) {
                 (Some(secret), _) => TokenChange::Replace(secret),
                 (None, TokenStep::SendAgain) => TokenChange::SendAgain,

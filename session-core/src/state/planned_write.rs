@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::record::Record;
 use crate::state::{Basis, MetadataEdits, Savepoint};
-use crate::store::{Changes, Metadata, RecordKey};
+use crate::store::{Metadata, RecordKey, Update};
 use crate::token::Secret;
 
 /// The session becomes a new record.
@@ -21,13 +21,8 @@ pub(crate) struct PlannedCreate {
 pub(crate) struct PlannedUpdate {
     /// What names the record.
     pub(crate) key: RecordKey,
-    /// The epoch that was loaded.
-    pub(crate) epoch: u64,
-    /// The version that the store has to have, if that matters.
-    pub(crate) expected: Option<u64>,
-    /// The record as this request leaves it.
-    pub(crate) record: Arc<Record>,
-    pub(crate) changes: Changes,
+    /// What is written.
+    pub(crate) update: Update,
     pub(crate) token: TokenChange,
     /// What it carries out.
     pub(crate) metadata: MetadataEdits,
@@ -53,10 +48,15 @@ pub(crate) enum TokenChange {
 }
 
 impl PlannedUpdate {
+    /// The record as this request leaves it.
+    pub(crate) fn record(&self) -> &Arc<Record> {
+        self.update.record()
+    }
+
     /// What it was planned for.
     pub(crate) fn basis(&self) -> Basis {
         Basis {
-            epoch: self.epoch,
+            epoch: self.update.epoch(),
             mark: self.savepoint.mark,
         }
     }
@@ -64,12 +64,12 @@ impl PlannedUpdate {
     /// Whether it records activity, rotates or confirms a token, and does nothing that a handler
     /// asked for.
     pub(crate) fn is_maintenance(&self) -> bool {
-        self.changes.keeps_values() && self.metadata.is_empty()
+        self.update.changes().keeps_values() && self.metadata.is_empty()
     }
 
     /// Whether it rotates or confirms a token.
     pub(crate) fn moves_tokens(&self) -> bool {
-        self.changes.metadata() == Metadata::Replaced
+        self.update.changes().metadata() == Metadata::Replaced
     }
 
     /// Whether it puts a successor beside the token by the schedule.

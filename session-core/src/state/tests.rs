@@ -140,8 +140,11 @@ fn activity_is_due_after_the_touch_interval() {
     assert!(is_nothing(&mut state, at(1_059), SaveKind::Commit));
     let planned = updated_at(&mut state, at(1_060), SaveKind::Commit);
     assert!(planned.is_maintenance());
-    assert_eq!(planned.changes.metadata(), Metadata::Touched(at(1_060)));
-    assert_eq!(planned.expected, None);
+    assert_eq!(
+        planned.update.changes().metadata(),
+        Metadata::Touched(at(1_060))
+    );
+    assert_eq!(planned.update.expected_version(), None);
     assert!(
         is_nothing(&mut state, at(1_060), SaveKind::Save),
         "a save records no activity"
@@ -332,18 +335,21 @@ fn an_update_of_values() {
     put(&mut state, "b", "2");
     let planned = updated(&mut state, SaveKind::Save);
     assert!(!planned.is_maintenance());
-    assert_eq!(planned.changes.metadata(), Metadata::Unchanged);
-    assert_eq!(planned.expected, None);
-    assert_eq!(planned.record.version, 2);
-    assert_eq!(planned.record.last_seen, at(1_000));
+    assert_eq!(planned.update.changes().metadata(), Metadata::Unchanged);
+    assert_eq!(planned.update.expected_version(), None);
+    assert_eq!(planned.record().version, 2);
+    assert_eq!(planned.record().last_seen, at(1_000));
     assert!(!matches!(planned.token, TokenChange::Replace(_)));
     assert_eq!(renews(&planned.metadata), None);
     let planned = updated_at(&mut state, at(1_060), SaveKind::Commit);
-    assert_eq!(planned.changes.metadata(), Metadata::Touched(at(1_060)));
-    assert_eq!(planned.record.last_seen, at(1_060));
+    assert_eq!(
+        planned.update.changes().metadata(),
+        Metadata::Touched(at(1_060))
+    );
+    assert_eq!(planned.record().last_seen, at(1_060));
     assert!(!planned.is_maintenance());
 
-    let key = RecordKey::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record().id);
     state.updated(planned, key, 2, &settings());
     assert!(!is_announced(&state));
     assert!(!state.stored().unwrap().stale);
@@ -371,7 +377,12 @@ fn an_update_that_depends_on_what_is_stored_meets_its_version() {
     state
         .update("a".into(), update, Some(json("2")), &settings())
         .unwrap();
-    assert_eq!(updated(&mut state, SaveKind::Save).expected, Some(1));
+    assert_eq!(
+        updated(&mut state, SaveKind::Save)
+            .update
+            .expected_version(),
+        Some(1)
+    );
 }
 
 #[test]
@@ -386,9 +397,9 @@ fn a_renewal() {
     }
     let planned = updated(&mut state, SaveKind::Commit);
     assert_eq!(renews(&planned.metadata), Some(false));
-    assert_eq!(planned.changes.metadata(), Metadata::Replaced);
-    assert_eq!(planned.expected, Some(1));
-    let record = &planned.record;
+    assert_eq!(planned.update.changes().metadata(), Metadata::Replaced);
+    assert_eq!(planned.update.expected_version(), Some(1));
+    let record = &planned.record();
     assert_eq!((record.version, record.epoch), (2, 1));
     assert_eq!((record.last_seen, record.deadline), (at(1_001), at(37_000)));
     assert_ne!(record.csrf_seed, [0; 16]);
@@ -405,7 +416,7 @@ fn a_renewal() {
         (hash, 1, at(1_001))
     );
 
-    let key = RecordKey::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record().id);
     state.updated(planned, key, 2, &settings());
     assert!(is_announced(&state));
     assert!(state.metadata.is_empty());
@@ -418,11 +429,11 @@ fn signing_in_starts_both_clocks_anew() {
     state.metadata.sign_in = Some("user".into());
     let planned = updated_at(&mut state, at(2_000), SaveKind::Commit);
     assert_eq!(renews(&planned.metadata), Some(true));
-    assert_eq!(planned.record.principal(), Some("user"));
-    assert_eq!(planned.record.authenticated, Some(at(2_000)));
-    assert_eq!(planned.record.last_seen, at(2_000));
-    assert_eq!(planned.record.deadline, at(38_000));
-    assert_eq!(planned.record.epoch, 1);
+    assert_eq!(planned.record().principal(), Some("user"));
+    assert_eq!(planned.record().authenticated, Some(at(2_000)));
+    assert_eq!(planned.record().last_seen, at(2_000));
+    assert_eq!(planned.record().deadline, at(38_000));
+    assert_eq!(planned.record().epoch, 1);
 }
 
 #[test]
@@ -430,7 +441,9 @@ fn another_lifetime_only_shortens() {
     let apply = |record: Record, lifetime: Lifetime| {
         let mut state = with(record);
         state.metadata.lifetime = Some(lifetime);
-        updated_at(&mut state, at(1_030), SaveKind::Save).record
+        updated_at(&mut state, at(1_030), SaveKind::Save)
+            .update
+            .into_record()
     };
     let hours = |hours: u32| Lifetime::new(HOUR, HOUR * hours).unwrap();
     let longer = apply(record(), hours(11));
@@ -449,10 +462,10 @@ fn a_label_takes_the_place_of_another() {
     let mut state = opened();
     state.metadata.label = Some("phone".into());
     let planned = updated(&mut state, SaveKind::Save);
-    assert_eq!(planned.record.label(), Some("phone"));
-    assert_eq!(planned.record.epoch, 0);
+    assert_eq!(planned.record().label(), Some("phone"));
+    assert_eq!(planned.record().epoch, 0);
     assert!(!matches!(planned.token, TokenChange::Replace(_)));
-    assert_eq!(planned.expected, Some(1));
+    assert_eq!(planned.update.expected_version(), Some(1));
 }
 
 #[test]
@@ -471,7 +484,7 @@ fn when_the_client_must_hear_of_its_token() {
         };
         put(&mut state, "b", "2");
         let planned = updated_at(&mut state, at(seconds), SaveKind::Commit);
-        let key = RecordKey::Id(planned.record.id);
+        let key = RecordKey::Id(planned.record().id);
         state.updated(planned, key, 2, &settings);
         (
             is_announced(&state),
@@ -496,7 +509,7 @@ fn when_the_client_must_hear_of_its_token() {
     let mut state = opened();
     state.metadata.lifetime = Some(Lifetime::aal3());
     let planned = updated(&mut state, SaveKind::Save);
-    let key = RecordKey::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record().id);
     state.updated(planned, key, 2, &settings);
     assert!(
         !is_announced(&state) && state.stored().unwrap().record.owed,
@@ -509,7 +522,7 @@ fn when_the_client_must_hear_of_its_token() {
         SaveKind::CommitKeepingToken
     ));
     let planned = updated(&mut state, SaveKind::Commit);
-    let key = RecordKey::Id(planned.record.id);
+    let key = RecordKey::Id(planned.record().id);
     state.updated(planned, key, 3, &settings);
     assert!(
         is_announced(&state) && !state.stored().unwrap().record.owed,
@@ -531,13 +544,16 @@ fn what_is_owed_is_noted_once() {
             let mut state = with(record);
             put(&mut state, "b", "2");
             assert!(matches!(
-                updated_at(&mut state, at(1_059), kind).changes.metadata(),
+                updated_at(&mut state, at(1_059), kind)
+                    .update
+                    .changes()
+                    .metadata(),
                 Metadata::Unchanged
             ));
             let planned = updated_at(&mut state, at(1_060), kind);
-            assert_eq!(planned.changes.metadata(), metadata);
-            assert_eq!(planned.expected.is_some(), !owed);
-            assert!(planned.record.owed && matches!(planned.token, TokenChange::Keep));
+            assert_eq!(planned.update.changes().metadata(), metadata);
+            assert_eq!(planned.update.expected_version().is_some(), !owed);
+            assert!(planned.record().owed && matches!(planned.token, TokenChange::Keep));
         }
     }
 }
@@ -564,7 +580,7 @@ fn a_sealed_session_owes_nothing() {
         let Ok(Plan::Update(planned)) = state.plan(at(1_060), kind, &sealed()) else {
             panic!("a write")
         };
-        assert!(!planned.record.owed);
+        assert!(!planned.record().owed);
         state.updated(
             planned,
             RecordKey::Id(SessionId::from_bytes([1; 16])),
@@ -584,7 +600,7 @@ fn nothing_is_owed_of_a_token_that_is_told_anyway() {
     announce(&mut state, Announce::Confirm);
     put(&mut state, "b", "2");
     let planned = updated_at(&mut state, at(1_060), SaveKind::Save);
-    assert!(!planned.record.owed && planned.expected.is_none());
+    assert!(!planned.record().owed && planned.update.expected_version().is_none());
 }
 
 #[test]
@@ -853,7 +869,7 @@ fn every_write_of_a_sealed_session_is_a_new_token() {
         panic!("not an update")
     };
     assert!(!matches!(planned.token, TokenChange::Replace(_)));
-    assert!(planned.record.tokens().is_empty());
+    assert!(planned.record().tokens().is_empty());
     let reason = "the response cannot carry a new token";
     assert_eq!(
         withheld(&mut state, SaveKind::CommitKeepingToken, &settings),

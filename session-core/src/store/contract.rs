@@ -8,25 +8,8 @@ use async_trait::async_trait;
 
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
-use crate::store::{Listed, RecordKey, Update};
+use crate::store::{Listed, RecordKey, Update, Updated};
 use crate::time::Timestamp;
-
-/// The result of an update.
-#[derive(Clone, Debug)]
-pub enum Updated {
-    /// It was applied.
-    Saved {
-        /// The key of the record from now on.
-        key: RecordKey,
-        /// The version that it has now.
-        version: u64,
-    },
-    /// The record has not the version that the update had to meet. Nothing was written. The store
-    /// adds the stored record, if it has that without another command.
-    Conflict(Option<Arc<Record>>),
-    /// There is no such record any more. Nothing was written.
-    Gone,
-}
 
 /// Where the record is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +72,12 @@ pub enum Durability {
 ///   [`StoreError::IdTaken`], and that record stays as it was (`create_taken`).
 /// - **One winner**: if one id is created many times at once, exactly one creation succeeds
 ///   (`create_race`).
-/// - **Version not met**: if [`Update::expected`] is not the version of the record, `update`
+/// - **Version not met**: if [`Update::expected_version`] is not the version of the record, `update`
 ///   returns `Conflict` and writes nothing (`version_not_met`). A record that it returns with that
 ///   is the stored one (`conflict_record`).
 /// - **Version met**: otherwise it applies the changes, and increments the version
 ///   (`version_met`).
-/// - **Merged or refused**: without `expected`, changes of a stale base are applied to the stored
+/// - **Merged or refused**: without `expected_version`, changes of a stale base are applied to the stored
 ///   record, or refused with `Conflict`. What others wrote is never lost (`stale_base`).
 /// - **Changes**: keys are set, removed and cleared, and [`Metadata`](crate::store::Metadata) is
 ///   touched or replaced, as the update says. Nothing else changes (`set_remove`, `clear`, `touch`,
@@ -154,7 +137,7 @@ pub enum Durability {
 ///
 /// # Example
 ///
-/// The repository's README has a complete store of some 80 lines.
+/// The repository's README has a complete store of 60 lines.
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Where the record is kept.
@@ -207,7 +190,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError>;
 

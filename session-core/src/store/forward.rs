@@ -46,7 +46,7 @@ macro_rules! forward {
             async fn update(
                 &self,
                 key: &RecordKey,
-                update: Update<'_>,
+                update: &Update,
                 now: Timestamp,
             ) -> Result<Updated, StoreError> {
                 (**self).update(key, update, now).await

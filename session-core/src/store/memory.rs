@@ -16,9 +16,7 @@ use self::lock::lock;
 use self::shard::{SWEEP_AFTER, Shard};
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
-use crate::store::{
-    Applied, Durability, Listed, RecordKey, RecordLocation, SessionStore, Update, Updated,
-};
+use crate::store::{Durability, Listed, RecordKey, RecordLocation, SessionStore, Update, Updated};
 use crate::time::Timestamp;
 
 const SHARDS: usize = 32;
@@ -266,7 +264,7 @@ impl SessionStore for MemoryStore {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         let Some(id) = key.id() else {
@@ -276,24 +274,20 @@ impl SessionStore for MemoryStore {
         let Some(current) = shard.records.get_mut(&id) else {
             return Ok(Updated::Gone);
         };
-        match update.apply_to(current, now)? {
-            Applied::Gone => Ok(Updated::Gone),
-            Applied::Conflict => Ok(Updated::Conflict(Some(Arc::clone(current)))),
-            Applied::Record(after) => {
-                let version = after.version;
-                if let Some(ended) = after.ended() {
-                    self.end(&mut shard, id, ended);
-                } else {
-                    let before = std::mem::replace(current, after);
-                    if before.principal != current.principal {
-                        self.principals.remove(&before);
-                        self.principals.add(current);
-                    }
+        let mut after = Arc::clone(current);
+        let updated = update.replace_in(&mut after, now)?;
+        if let Updated::Saved { .. } = updated {
+            if let Some(ended) = after.ended() {
+                self.end(&mut shard, id, ended);
+            } else {
+                let before = std::mem::replace(current, after);
+                if before.principal != current.principal {
+                    self.principals.remove(&before);
+                    self.principals.add(current);
                 }
-                let key = key.clone();
-                Ok(Updated::Saved { key, version })
             }
         }
+        Ok(updated)
     }
 
     async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {

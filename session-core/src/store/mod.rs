@@ -13,9 +13,11 @@
 
 // Decisions
 //
-// - **`Update::apply_to` decides between applied, conflict and gone**, in one function that a
-//   store calls under its lock. So a custom store is some 80 lines, and cannot get the order of
+// - **`Update::replace_in` decides between saved, conflict and gone**, in one function that a
+//   store calls under its lock. So a custom store is some 60 lines, and cannot get the order of
 //   the checks wrong.
+// - **`Update` is owned.** A store that carries updates out in a task of its own clones one, and
+//   the manager moves its changes into one, so neither needs a second type that borrows.
 // - **`Metadata` has three cases.** Unchanged and touched metadata merge. Everything else is
 //   replaced as a whole, and states the version that it must meet. So a store need not know the
 //   fields.
@@ -45,6 +47,7 @@ mod listed;
 pub(crate) mod memory;
 mod migrating;
 mod update;
+mod updated;
 
 pub use async_trait::async_trait;
 pub use bytestring::ByteString;
@@ -53,8 +56,9 @@ pub use crate::crypto::{DerivedKey, Purpose};
 pub use crate::error::{Cause, StoreError};
 pub use crate::record::{FormatError, Record, Value, Values};
 pub use changes::{Changes, Metadata};
-pub use contract::{Durability, RecordLocation, SessionStore, Updated};
+pub use contract::{Durability, RecordLocation, SessionStore};
 pub use key::RecordKey;
 pub use listed::Listed;
 pub use migrating::MigratingStore;
-pub use update::{Applied, OwnedUpdate, Update};
+pub use update::Update;
+pub use updated::Updated;

@@ -4,158 +4,183 @@ use std::sync::Arc;
 
 use crate::error::StoreError;
 use crate::record::{Limits, Record};
-use crate::store::Changes;
+use crate::store::{Changes, Updated};
 use crate::time::Timestamp;
 
 /// An update that a store has to carry out in one atomic step.
 ///
 /// A store that holds its records in memory, or reads one under a lock, leaves the decision to
-/// [`apply_to`](Self::apply_to). A store whose server decides compares [`epoch`](Self::epoch) and
-/// [`expected`](Self::expected) there.
-#[derive(Clone, Copy, Debug)]
-pub struct Update<'a> {
-    /// The record as this request leaves it. It is correct if nothing was written since the request
-    /// loaded the record, under [`base_version`](Self::base_version). A request has not seen the
-    /// result of a merge: before its next update load again, or keep the older base.
-    pub record: &'a Arc<Record>,
-    /// What this request changed.
-    pub changes: &'a Changes,
-    /// The epoch that was loaded. A record of another epoch is gone for this request.
-    pub epoch: u64,
-    /// The version that the record must still have, if the changes cannot be merged.
-    pub expected: Option<u64>,
-    /// The limits of the resulting record.
-    pub limits: &'a Limits,
-}
-
-/// An [`Update`] that outlives its caller, for a store that carries it out in its own task.
+/// [`replace_in`](Self::replace_in). A store whose server decides compares [`epoch`](Self::epoch)
+/// and [`expected_version`](Self::expected_version) there. A store that carries updates out in a
+/// task of its own clones them: values are shared and not copied.
+///
+/// The manager makes updates. Tests of stores and stores that wrap others make them too:
 ///
 /// ```
-/// # use session_core::{Lifetime, SessionId, Timestamp};
-/// use session_core::Limits;
-/// use session_core::store::{Changes, OwnedUpdate, Record, Update};
+/// # use session_core::{Codec, Lifetime, SessionId, Timestamp};
+/// use session_core::store::{Changes, Record, Update, Updated};
 /// use std::sync::Arc;
 ///
 /// # let (id, now) = (SessionId::from_bytes([0; 16]), Timestamp::from_millis(0));
-/// # let loaded = Record::new(id, "__Host-id", Lifetime::default(), now);
-/// let changes = Changes::new().remove("a");
-/// let record = Arc::new(changes.apply(&loaded));
-/// let limits = Limits::default();
-/// let owned = OwnedUpdate::from(Update {
-///     record: &record,
-///     changes: &changes,
-///     epoch: 0,
-///     expected: Some(1),
-///     limits: &limits,
-/// });
-/// assert_eq!(owned.as_update().expected, Some(1));
+/// # let record = Record::new(id, "__Host-id", Lifetime::default(), now);
+/// # let one = Codec::Json.encode(&1).unwrap();
+/// let loaded = Arc::new(record);
+/// let changes = Changes::new().set("a", one);
+/// let update = Update::new(Arc::new(changes.apply(&loaded)), changes, loaded.epoch());
+/// assert_eq!((update.base_version(), update.expected_version()), (1, None));
+///
+/// let mut current = Arc::clone(&loaded); // as the store holds it
+/// let updated = update.replace_in(&mut current, now).unwrap();
+/// assert!(matches!(updated, Updated::Saved { version: 2, .. }));
+/// assert!(Arc::ptr_eq(&current, update.record())); // nobody else wrote
 /// ```
 #[derive(Clone, Debug)]
-pub struct OwnedUpdate {
+pub struct Update {
     record: Arc<Record>,
     changes: Changes,
     epoch: u64,
-    expected: Option<u64>,
+    expected_version: Option<u64>,
     limits: Limits,
 }
 
-impl OwnedUpdate {
-    /// The update.
-    pub const fn as_update(&self) -> Update<'_> {
-        Update {
-            record: &self.record,
-            changes: &self.changes,
-            epoch: self.epoch,
-            expected: self.expected,
-            limits: &self.limits,
-        }
-    }
-}
-
-impl From<Update<'_>> for OwnedUpdate {
-    fn from(update: Update<'_>) -> Self {
+impl Update {
+    /// The update of a request that loaded a record of this epoch, changed it so, and leaves it as
+    /// `record`. It meets any version, within the default limits.
+    ///
+    /// [`Update`] has an example.
+    pub fn new(record: Arc<Record>, changes: Changes, epoch: u64) -> Self {
         Self {
-            record: Arc::clone(update.record),
-            changes: update.changes.clone(),
-            epoch: update.epoch,
-            expected: update.expected,
-            limits: *update.limits,
+            record,
+            changes,
+            epoch,
+            expected_version: None,
+            limits: Limits::default(),
         }
     }
-}
 
-/// The result of an [`Update`] on the record that a store holds.
-#[derive(Clone, Debug)]
-pub enum Applied {
-    /// Put this record in its place.
-    Record(Arc<Record>),
-    /// It has not the version that the update must meet.
-    Conflict,
-    /// It has expired, or has another epoch.
-    Gone,
-}
+    /// The same where the record must still have this version, or any with `None`.
+    ///
+    /// ```
+    /// # use session_core::{Lifetime, SessionId, Timestamp};
+    /// use session_core::store::{Changes, Record, Update, Updated};
+    /// use std::sync::Arc;
+    ///
+    /// # let (id, now) = (SessionId::from_bytes([0; 16]), Timestamp::from_millis(0));
+    /// # let loaded = Record::new(id, "__Host-id", Lifetime::default(), now);
+    /// let changes = Changes::new().remove("a");
+    /// let record = Arc::new(changes.apply(&loaded));
+    /// let update = Update::new(record, changes, 0).with_expected_version(loaded.version());
+    ///
+    /// let mut current = Arc::new(loaded.with_version(5)); // others wrote
+    /// let updated = update.replace_in(&mut current, now).unwrap();
+    /// assert!(matches!(updated, Updated::Conflict { current: Some(_), .. }));
+    /// assert_eq!(current.version(), 5); // nothing was written
+    /// ```
+    #[must_use]
+    pub fn with_expected_version(self, version: impl Into<Option<u64>>) -> Self {
+        Self {
+            expected_version: version.into(),
+            ..self
+        }
+    }
 
-impl Update<'_> {
+    /// The same within other limits.
+    ///
+    /// ```
+    /// # use session_core::{Codec, Lifetime, SessionId, Timestamp};
+    /// use session_core::Limits;
+    /// use session_core::store::{Changes, Record, StoreError, Update};
+    /// use std::sync::Arc;
+    ///
+    /// # let (id, now) = (SessionId::from_bytes([0; 16]), Timestamp::from_millis(0));
+    /// # let loaded = Record::new(id, "__Host-id", Lifetime::default(), now);
+    /// # let one = Codec::Json.encode(&1).unwrap();
+    /// let changes = Changes::new().set("a", one.clone());
+    /// let record = Arc::new(changes.apply(&loaded));
+    /// let update = Update::new(record, changes, 0).with_limits(Limits::default().with_keys(1));
+    ///
+    /// // Another request has set another key, so the record would have two.
+    /// let mut current = Arc::new(Changes::new().set("b", one).apply(&loaded));
+    /// let refused = update.replace_in(&mut current, now);
+    /// assert!(matches!(refused, Err(StoreError::TooLarge(_))));
+    /// ```
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The record as this request leaves it. It is correct if nothing was written since the request
+    /// loaded the record, under [`base_version`](Self::base_version). A request has not seen the
+    /// result of a merge: before its next update load again, or keep the older base.
+    pub const fn record(&self) -> &Arc<Record> {
+        &self.record
+    }
+
+    /// What this request changed.
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// The epoch that was loaded. A record of another epoch is gone for this request.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The version that the record must still have, if the changes cannot be merged.
+    pub const fn expected_version(&self) -> Option<u64> {
+        self.expected_version
+    }
+
     /// The version that was loaded. A store that can only replace records has to meet it.
     pub fn base_version(&self) -> u64 {
         self.record.version.saturating_sub(1)
     }
 
-    /// The result of this update on `current`, the record that the store holds at `now`. If nothing
-    /// was written since it was loaded, that is [`record`](Self::record) itself, not a copy.
+    /// The limits of the resulting record.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Applies this update at `now` to `current`, the record that a store holds under its lock, and
+    /// returns what the store returns. Only [`Updated::Saved`] has replaced `current`: by
+    /// [`record`](Self::record) itself if nothing was written since it was loaded, and by a merged
+    /// record otherwise. A store that has to know the result first calls this on a clone of the
+    /// `Arc`.
     ///
-    /// ```
-    /// # use session_core::{Codec, Lifetime, SessionId, Timestamp};
-    /// use session_core::Limits;
-    /// use session_core::store::{Applied, Changes, Record, Update};
-    /// use std::sync::Arc;
-    ///
-    /// # let id = SessionId::from_bytes([0; 16]);
-    /// # let now = Timestamp::from_millis(0);
-    /// # let loaded = Record::new(id, "__Host-id", Lifetime::default(), now);
-    /// # let one = Codec::Json.encode(&1).unwrap();
-    /// # let limits = Limits::default();
-    /// let changes = Changes::new().set("a", one.clone());
-    /// let record = Arc::new(changes.apply(&loaded));
-    /// let update = Update {
-    ///     record: &record,
-    ///     changes: &changes,
-    ///     epoch: 0,
-    ///     expected: None,
-    ///     limits: &limits,
-    /// };
-    /// let Ok(Applied::Record(after)) = update.apply_to(&loaded, now) else { unreachable!() };
-    /// assert!(Arc::ptr_eq(&after, &record)); // nobody else wrote
-    ///
-    /// let other = Changes::new().set("b", one).apply(&loaded); // somebody did
-    /// let Ok(Applied::Record(after)) = update.apply_to(&other, now) else { unreachable!() };
-    /// assert_eq!((after.version(), after.values().len()), (3, 2));
-    ///
-    /// let exact = Update { expected: Some(1), ..update };
-    /// assert!(matches!(exact.apply_to(&other, now), Ok(Applied::Conflict)));
-    /// assert!(matches!(update.apply_to(&loaded, loaded.expires_at()), Ok(Applied::Gone)));
-    /// ```
+    /// [`Update`] has an example.
     ///
     /// # Errors
     ///
     /// [`StoreError::TooLarge`] if the resulting record exceeds the limits.
-    pub fn apply_to(&self, current: &Record, now: Timestamp) -> Result<Applied, StoreError> {
+    pub fn replace_in(
+        &self,
+        current: &mut Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Updated, StoreError> {
         if !current.is_live(now) || current.epoch != self.epoch {
-            return Ok(Applied::Gone);
+            return Ok(Updated::Gone);
         }
         if self
-            .expected
+            .expected_version
             .is_some_and(|expected| expected != current.version)
         {
-            return Ok(Applied::Conflict);
+            return Ok(Updated::conflict(Arc::clone(current)));
         }
-        if current.version == self.base_version() {
-            return Ok(Applied::Record(Arc::clone(self.record)));
-        }
-        let merged = self.changes.apply(current);
-        if merged.outgrows(current) {
-            self.limits.check_record(&merged)?;
-        }
-        Ok(Applied::Record(Arc::new(merged)))
+        *current = match current.version == self.base_version() {
+            true => Arc::clone(&self.record),
+            false => {
+                let merged = self.changes.apply(current);
+                if merged.outgrows(current) {
+                    self.limits.check_record(&merged)?;
+                }
+                Arc::new(merged)
+            }
+        };
+        Ok(Updated::saved(current.id, current.version))
+    }
+
+    /// The record by value.
+    pub(crate) fn into_record(self) -> Arc<Record> {
+        self.record
     }
 }

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Applied, Changes, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated,
+    Changes, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
 };
 use session_core::{EndReason, Ended, SessionId, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
@@ -216,7 +215,7 @@ impl SessionStore for MapStore {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         let Some(name) = self.name_of(key) else {
@@ -225,11 +224,8 @@ impl SessionStore for MapStore {
         let mut records = self.lock().await;
         let Some(current) = records.get(&name).cloned() else {
             if self.has(Fault::UpdateUpserts) {
-                records.insert(name, Arc::clone(update.record));
-                return Ok(Updated::Saved {
-                    key: key.clone(),
-                    version: update.record.version(),
-                });
+                records.insert(name, Arc::clone(update.record()));
+                return Ok(Updated::saved(key.clone(), update.record().version()));
             }
             return Ok(Updated::Gone);
         };
@@ -239,21 +235,20 @@ impl SessionStore for MapStore {
         ) {
             records = self.gap(records).await;
         }
-        match self.apply(update, &current, now)? {
-            Applied::Gone => Ok(Updated::Gone),
-            Applied::Conflict if self.has(Fault::ConflictsWithTheWrongRecord) => {
-                Ok(Updated::Conflict(Some(Arc::clone(update.record))))
-            }
-            Applied::Conflict => Ok(Updated::Conflict(Some(current))),
-            Applied::Record(after) => {
-                let version = after.version();
+        let mut after = Arc::clone(&current);
+        match self.replace_in(update, &mut after, now)? {
+            Updated::Saved { version, .. } => {
                 self.put(records, name, &current, after).await;
                 let mut key = key.clone();
                 if let (Some(id), true) = (key.id(), self.has(Fault::HandsBackWrongKey)) {
                     key = RecordKey::Id(SessionId::from_bytes(id.as_bytes().map(|byte| !byte)));
                 }
-                Ok(Updated::Saved { key, version })
+                Ok(Updated::saved(key, version))
             }
+            Updated::Conflict { .. } if self.has(Fault::ConflictsWithTheWrongRecord) => {
+                Ok(Updated::conflict(Arc::clone(update.record())))
+            }
+            refused => Ok(refused),
         }
     }
 

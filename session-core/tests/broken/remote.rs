@@ -69,26 +69,12 @@ impl SessionStore for RemoteStore {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
-        let (key, record, changes) = (
-            key.clone(),
-            Arc::clone(update.record),
-            update.changes.clone(),
-        );
-        let (epoch, expected, limits) = (update.epoch, update.expected, *update.limits);
-        self.ask(move |store| {
-            let update = Update {
-                record: &record,
-                changes: &changes,
-                epoch,
-                expected,
-                limits: &limits,
-            };
-            block_on(store.update(&key, update, now))
-        })
-        .await
+        let (key, update) = (key.clone(), update.clone());
+        self.ask(move |store| block_on(store.update(&key, &update, now)))
+            .await
     }
 
     async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use session_core::store::{
-    Applied, Changes, Metadata, Record, RecordKey, RecordLocation, SessionStore, StoreError,
-    Update, Updated,
+    Changes, Metadata, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
 };
 use session_core::{Ended, Limit, LimitExceeded, Timestamp};
 use sha2::{Digest, Sha256};
@@ -109,27 +108,23 @@ impl SessionStore for SealedStore {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         let Some(current) = self.open(key) else {
             return Ok(Updated::Gone);
         };
-        match update.apply_to(&current, now)? {
-            Applied::Gone => Ok(Updated::Gone),
-            Applied::Conflict => Ok(Updated::Conflict(Some(Arc::new(current)))),
-            Applied::Record(after) => {
+        let mut after = Arc::new(current);
+        match update.replace_in(&mut after, now)? {
+            Updated::Saved { version, .. } => {
                 let new = self.seal(&after)?;
-                let key = if self.has(SealFault::HandsBackTheOldKey) {
-                    key.clone()
-                } else {
-                    new
+                let key = match self.has(SealFault::HandsBackTheOldKey) {
+                    true => key.clone(),
+                    false => new,
                 };
-                Ok(Updated::Saved {
-                    key,
-                    version: after.version(),
-                })
+                Ok(Updated::saved(key, version))
             }
+            refused => Ok(refused),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use session_core::store::{Applied, Changes, Metadata, Record, StoreError, Update, Value};
-use session_core::{Codec, Limits, Timestamp};
+use session_core::store::{Changes, Metadata, Record, StoreError, Update, Updated, Value};
+use session_core::{Codec, Timestamp};
 
 use super::Fault;
 use super::map::{MapStore, Records};
@@ -75,50 +75,52 @@ impl MapStore {
         Arc::new(changes.apply(record).with_version(record.version()))
     }
 
-    pub(super) fn apply(
+    pub(super) fn replace_in(
         &self,
-        update: Update<'_>,
-        current: &Record,
+        update: &Update,
+        current: &mut Arc<Record>,
         now: Timestamp,
-    ) -> Result<Applied, StoreError> {
-        let mut update = update;
-        let no_limits = Limits::default()
-            .with_record_bytes(usize::MAX)
-            .with_keys(usize::MAX);
+    ) -> Result<Updated, StoreError> {
+        let before = Arc::clone(current);
+        let mut expected = update.expected_version();
         if self.only_replaces {
-            update.expected = update.expected.or(Some(update.base_version()));
+            expected = expected.or(Some(update.base_version()));
         }
+        let (mut epoch, mut limits) = (update.epoch(), *update.limits());
         match self.fault {
-            Some(Fault::IgnoresExpected) => update.expected = None,
-            Some(Fault::UpdatesMarks) if current.ended().is_some() => {
-                update.epoch = current.epoch();
+            Some(Fault::IgnoresExpected) => expected = None,
+            Some(Fault::UpdatesMarks) if before.ended().is_some() => epoch = before.epoch(),
+            Some(Fault::IgnoresEpoch) if before.ended().is_none() => epoch = before.epoch(),
+            Some(Fault::IgnoresLimits) => {
+                limits = limits.with_record_bytes(usize::MAX).with_keys(usize::MAX);
             }
-            Some(Fault::IgnoresEpoch) if current.ended().is_none() => {
-                update.epoch = current.epoch();
-            }
-            Some(Fault::IgnoresLimits) => update.limits = &no_limits,
             _ => {}
         }
-        let former = self.has(Fault::NeverShortens) && self.is_live(current, now);
+        let former = self.has(Fault::NeverShortens) && self.is_live(&before, now);
         let now = if former || self.has(Fault::UpdatesExpired) {
-            current.created_at()
+            before.created_at()
         } else {
             now
         };
-        let Applied::Record(after) = update.apply_to(current, now)? else {
-            return update.apply_to(current, now);
+        let twisted = Update::new(Arc::clone(update.record()), update.changes().clone(), epoch)
+            .with_expected_version(expected)
+            .with_limits(limits);
+        let updated = twisted.replace_in(current, now)?;
+        let Updated::Saved { key, .. } = updated else {
+            return Ok(updated);
         };
-        Ok(Applied::Record(self.twist(update, current, after)))
+        *current = self.twist(update, &before, Arc::clone(current));
+        Ok(Updated::saved(key, current.version()))
     }
 
     /// What comes of an update, with the fault in it.
     pub(super) fn twist(
         &self,
-        update: Update<'_>,
+        update: &Update,
         current: &Record,
         after: Arc<Record>,
     ) -> Arc<Record> {
-        let changes = update.changes;
+        let changes = update.changes();
         let with = |all: &mut dyn Iterator<Item = (String, Value)>| {
             Arc::new(all.fold((*after).clone(), |after, (key, value)| {
                 after.with_value(key, value)
@@ -129,7 +131,7 @@ impl MapStore {
                 Arc::new((*after).clone().with_version(current.version()))
             }
             (Some(Fault::LastWriterWins), _) => Arc::new(
-                (**update.record)
+                (**update.record())
                     .clone()
                     .with_version(current.version() + 1),
             ),

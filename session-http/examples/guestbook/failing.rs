@@ -29,12 +29,7 @@ impl SessionStore for FailingStore {
         down()
     }
 
-    async fn update(
-        &self,
-        _: &RecordKey,
-        _: Update<'_>,
-        _: Timestamp,
-    ) -> Result<Updated, StoreError> {
+    async fn update(&self, _: &RecordKey, _: &Update, _: Timestamp) -> Result<Updated, StoreError> {
         down()
     }
 

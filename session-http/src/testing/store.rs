@@ -193,7 +193,7 @@ impl SessionStore for TestStore {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.write(self.inner.update(key, update, now)).await

@@ -100,7 +100,7 @@ impl SessionStore for TestStore {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.enter(Call::Update).await?;

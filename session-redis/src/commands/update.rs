@@ -39,7 +39,7 @@ impl Commands {
     pub(crate) async fn update(
         &self,
         id: SessionId,
-        update: &Update<'_>,
+        update: &Update,
         now: Timestamp,
         probation: Option<Duration>,
         until: Instant,
@@ -49,26 +49,26 @@ impl Commands {
             match UPDATE.run(&self.link, &call, until).await {
                 // It is packed, so it cannot be merged. It is written whole, as fields.
                 Err(Fault::WrongType) => {}
-                reply => return UpdateOutcome::of(id, update.limits, reply),
+                reply => return UpdateOutcome::of(id, update.limits(), reply),
             }
         }
         let call = self.replace(id, update, now, probation);
         let reply = REPLACE.run(&self.link, &call, until).await;
-        UpdateOutcome::of(id, update.limits, reply)
+        UpdateOutcome::of(id, update.limits(), reply)
     }
 
     /// The script that puts the whole record into the place of the one it was made from.
     fn replace(
         &self,
         id: SessionId,
-        update: &Update<'_>,
+        update: &Update,
         now: Timestamp,
         probation: Option<Duration>,
     ) -> Cmd {
-        let record = update.record;
+        let record = update.record();
         let (arguments, size) = self.layout.sizes(record);
         let mut call = REPLACE.on(&self.names.session(id), 8 + arguments, 256 + size);
-        call.arg(now.as_millis()).arg(update.epoch);
+        call.arg(now.as_millis()).arg(update.epoch());
         let base = required_version(update);
         put_optional(base, &mut call);
         call.arg(probation.map_or_else(|| ttl(record, now), millis));
@@ -89,11 +89,11 @@ impl Commands {
     fn merge(
         &self,
         id: SessionId,
-        update: &Update<'_>,
+        update: &Update,
         now: Timestamp,
         probation: Option<Duration>,
     ) -> Cmd {
-        let (changes, record) = (update.changes, update.record);
+        let (changes, record) = (update.changes(), update.record());
         let (mut added, mut sets) = (0, 0);
         for (key, value) in changes.sets() {
             added += Values::entry_size(key, value);
@@ -104,10 +104,10 @@ impl Commands {
         let removed = removes().count();
         let (arguments, size) = (20 + 2 * sets + removed, 128 + added);
         let mut call = UPDATE.on(&self.names.session(id), arguments, size);
-        call.arg(now.as_millis()).arg(update.epoch);
-        put_optional(update.expected, &mut call);
-        call.arg(update.limits.record_bytes())
-            .arg(update.limits.keys());
+        call.arg(now.as_millis()).arg(update.epoch());
+        put_optional(update.expected_version(), &mut call);
+        call.arg(update.limits().record_bytes())
+            .arg(update.limits().keys());
         call.arg(millis(GRACE));
         let seen = match changes.metadata() {
             Metadata::Touched(seen) => Some(seen),
@@ -123,7 +123,7 @@ impl Commands {
                 && (1..=MOST_PLAIN).contains(&sets)
                 && only_version_moves(update, now)
                 && update
-                    .limits
+                    .limits()
                     .check(record.limited_size(), record.values().len())
                     .is_ok()
         });
@@ -161,19 +161,19 @@ impl Commands {
 
 /// The version that has to be there for the record to result. `None` if the update was made from
 /// one version and has to meet another.
-fn required_version(update: &Update<'_>) -> Option<u64> {
+fn required_version(update: &Update) -> Option<u64> {
     let base = update.base_version();
     update
-        .expected
+        .expected_version()
         .is_none_or(|version| version == base)
         .then_some(base)
 }
 
 /// Whether nothing that the scripts decide by changes, except the version.
-fn only_version_moves(update: &Update<'_>, now: Timestamp) -> bool {
-    let record = update.record;
-    update.changes.metadata() == Metadata::Unchanged
-        && record.epoch() == update.epoch
+fn only_version_moves(update: &Update, now: Timestamp) -> bool {
+    let record = update.record();
+    update.changes().metadata() == Metadata::Unchanged
+        && record.epoch() == update.epoch()
         && record.is_live(now)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::store::{OwnedUpdate, Record, RecordKey, StoreError, Updated};
+use session_core::store::{Record, RecordKey, StoreError, Update, Updated};
 use session_core::{EndReason, Ended, SessionId, Timestamp};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -59,12 +59,11 @@ impl Index {
     pub(crate) async fn update(
         self,
         id: SessionId,
-        owned: OwnedUpdate,
+        update: Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         finish(self.until, async move {
-            let update = owned.as_update();
-            let record = update.record;
+            let record = update.record();
             let growth = self.add(record, now).await?;
             let probation = Some(self.probation());
             let updated = self
@@ -73,7 +72,7 @@ impl Index {
                 .await?;
             let (version, former) = match updated {
                 UpdateOutcome::Saved { version, former } => (version, former),
-                UpdateOutcome::Conflict(fresh) => return Ok(Updated::Conflict(fresh)),
+                UpdateOutcome::Conflict(fresh) => return Ok(Updated::conflict(fresh)),
                 UpdateOutcome::Gone => return Ok(Updated::Gone),
                 UpdateOutcome::IndexFirst => return Err(Fault::strange().into_write_error()),
             };
@@ -87,10 +86,7 @@ impl Index {
                 self.tidy(record, now).await;
             }
             Ok(match confirmation {
-                Confirmation::Kept => Updated::Saved {
-                    key: RecordKey::Id(id),
-                    version,
-                },
+                Confirmation::Kept => Updated::saved(id, version),
                 Confirmation::Ended => Updated::Gone,
             })
         })

@@ -414,13 +414,11 @@ fn no_public_type_shows_a_secret() {
         .with_metadata(Metadata::Replaced);
     let limits = Limits::default();
     let record = Arc::new(record);
-    page.debug(&Update {
-        record: &record,
-        changes: &changes,
-        epoch: 0,
-        expected: Some(1),
-        limits: &limits,
-    });
+    page.debug(
+        &Update::new(Arc::clone(&record), changes.clone(), 0)
+            .with_expected_version(1)
+            .with_limits(limits),
+    );
     page.debug(&record.values());
     page.debug(&value);
     page.debug(&value.decode::<u64>().unwrap_err());

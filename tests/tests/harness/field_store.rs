@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use session_core::store::conformance::check;
 use session_core::store::{
-    Applied, Changes, Metadata, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
+    Changes, Metadata, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
 };
 use session_core::{Codec, Lifetime, Limit, LimitExceeded, Limits, SessionId, Timestamp};
 use session_tests::{FieldStore, Rng};
@@ -61,17 +61,12 @@ fn any_merge_comes_to_what_it_makes_of_the_whole_record() {
                 let limits = Limits::default().with_record_bytes(230).with_keys(3);
                 // Made from the record as it was created: stale, but for the first.
                 let record = Arc::new(changes.apply(&first).with_version(1_000));
-                let update = Update {
-                    record: &record,
-                    changes: &changes,
-                    epoch: 0,
-                    expected: None,
-                    limits: &limits,
-                };
-                let right = update.apply_to(&whole, NOW);
-                let done = store.update(&key, update, NOW).await;
+                let update = Update::new(record, changes, 0).with_limits(limits);
+                let mut after = Arc::new(whole.clone());
+                let right = update.replace_in(&mut after, NOW);
+                let done = store.update(&key, &update, NOW).await;
                 match (right, done) {
-                    (Ok(Applied::Record(after)), Ok(Updated::Saved { version, .. })) => {
+                    (Ok(Updated::Saved { .. }), Ok(Updated::Saved { version, .. })) => {
                         assert_eq!(version, after.version());
                         whole = Record::clone(&after);
                     }
@@ -102,14 +97,8 @@ fn what_is_larger_than_the_limits_may_stay_and_shrink() {
             let record = Arc::new(changes.apply(&record));
             let (store, key, limits) = (&store, &key, &limits);
             async move {
-                let update = Update {
-                    record: &record,
-                    changes: &changes,
-                    epoch: 0,
-                    expected: None,
-                    limits,
-                };
-                store.update(key, update, NOW).await
+                let update = Update::new(record, changes, 0).with_limits(*limits);
+                store.update(key, &update, NOW).await
             }
         };
         let too_many = LimitExceeded::new(Limit::Keys, 4, 1);

@@ -8,6 +8,11 @@ fn the_custom_store_is_the_one_that_was_tested() {
     let store = between(source, "// README: begin\n", "// README: end\n")
         .unwrap()
         .trim_end();
+    let lines = store.lines().count();
+    assert!(
+        lines <= 60,
+        "a store has become longer to write: {lines} lines"
+    );
     let shown = format!("\n```rust\n{store}\n```\n");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     let readme = std::fs::read_to_string(path).unwrap();

@@ -230,14 +230,10 @@ async fn other_marks_are_marks_too() {
         assert_eq!(found.map(|ended| ended.reason), right, "{document}");
         let limits = session_core::Limits::default();
         let changes = session_core::store::Changes::new().clear();
-        let update = session_core::store::Update {
-            record: &Arc::new(changes.apply(&record)),
-            changes: &changes,
-            epoch: 0,
-            expected: None,
-            limits: &limits,
-        };
-        let updated = store.update(&key, update, at).await.unwrap();
+        let update =
+            session_core::store::Update::new(Arc::new(changes.apply(&record)), changes.clone(), 0)
+                .with_limits(limits);
+        let updated = store.update(&key, &update, at).await.unwrap();
         assert!(
             matches!(updated, session_core::store::Updated::Gone),
             "{updated:?}"

@@ -9,7 +9,7 @@ use session_core::store::{
     Changes, Listed, Metadata, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
     Updated, async_trait,
 };
-use session_core::{Codec, Ended, Lifetime, Limits, SessionId, SessionManager, Timestamp};
+use session_core::{Codec, Ended, Lifetime, SessionId, SessionManager, Timestamp};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisCluster, RedisServer};
 use session_tests::{Rng, create, numbers, open};
@@ -69,7 +69,7 @@ impl SessionStore for Moving {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.any().update(key, update, now).await
@@ -135,14 +135,9 @@ async fn write(
     changes: Changes,
     expected: Option<u64>,
 ) -> Result<Updated, StoreError> {
-    let update = Update {
-        record: &Arc::new(changes.apply(base)),
-        changes: &changes,
-        epoch: base.epoch(),
-        expected,
-        limits: &Limits::default(),
-    };
-    store.update(&base.id().into(), update, NOW).await
+    let update = Update::new(Arc::new(changes.apply(base)), changes.clone(), base.epoch())
+        .with_expected_version(expected);
+    store.update(&base.id().into(), &update, NOW).await
 }
 
 fn number(n: u32) -> session_core::store::Value {
@@ -225,7 +220,10 @@ async fn a_stale_base_meets_a_conflict_across_layouts() {
             .set("mine", number(1))
             .with_metadata(Metadata::Replaced);
         match write(two, &record, mine, Some(1)).await.unwrap() {
-            Updated::Conflict(Some(fresh)) => assert_eq!(*fresh, stored),
+            Updated::Conflict {
+                current: Some(fresh),
+                ..
+            } => assert_eq!(*fresh, stored),
             other => unreachable!("{other:?}"),
         }
         assert_eq!(*load(two, record.id()).await, stored);
@@ -265,14 +263,13 @@ async fn a_principal_and_its_probation_move_along() {
                 .with_principal("bob")
                 .with_version(base.version() + 1),
         );
-        let update = Update {
-            record: &owned,
-            changes: &Changes::new().with_metadata(Metadata::Replaced),
-            epoch: 0,
-            expected: Some(base.version()),
-            limits: &Limits::default(),
-        };
-        let saved = old.update(&id.into(), update, NOW).await.unwrap();
+        let update = Update::new(
+            Arc::clone(&owned),
+            Changes::new().with_metadata(Metadata::Replaced),
+            0,
+        )
+        .with_expected_version(base.version());
+        let saved = old.update(&id.into(), &update, NOW).await.unwrap();
         assert!(matches!(saved, Updated::Saved { .. }), "{saved:?}");
         assert!(left(&server, id) > 3_600_000);
         assert_eq!(new.list("ann", NOW).await.unwrap().len(), 0);

@@ -111,7 +111,7 @@ fn an_authentication_follows_those_of_its_own_principal() {
             let plan = state.plan(at(1_001), SaveKind::Commit, &settings());
             let record = match plan.unwrap() {
                 Plan::Create(planned) => planned.record,
-                Plan::Update(planned) => planned.record,
+                Plan::Update(planned) => planned.update.into_record(),
                 _ => panic!("not a write"),
             };
             assert_eq!(record.authenticated, Some(at(authenticated)));

@@ -81,12 +81,12 @@ fn what_has_expired_or_is_stale_is_loaded_before_anything_relies_on_it() {
     state.stored_mut().unwrap().stale = true;
     put(&mut state, "b", "2");
     let merges = plan(&mut state, 1_001, SaveKind::Save, &settings());
-    assert_eq!(merges.expected, None);
+    assert_eq!(merges.update.expected_version(), None);
     state.metadata.label = Some("phone".into());
     assert!(!reload(&mut state, 1_001, SaveKind::Save).is_maintenance);
     state.reloaded(Arc::new(record().with_version(7)), &settings().rotation);
     let meets = plan(&mut state, 1_001, SaveKind::Save, &settings());
-    assert_eq!(meets.expected, Some(7));
+    assert_eq!(meets.update.expected_version(), Some(7));
 }
 
 /// Or a save that loads again would take its own session for one that the handler has left.
@@ -122,8 +122,8 @@ fn a_token_is_confirmed_by_the_commit_and_once() {
     let mut state = presented(record, current(true, None));
     assert!(is_nothing(&mut state, at(1_001), SaveKind::Save));
     let planned = plan(&mut state, 1_001, SaveKind::Commit, &settings());
-    assert_eq!(planned.changes.metadata(), Metadata::Replaced);
-    assert_eq!(planned.record.tokens()[1].confirmed, Some(at(1_001)));
+    assert_eq!(planned.update.changes().metadata(), Metadata::Replaced);
+    assert_eq!(planned.record().tokens()[1].confirmed, Some(at(1_001)));
     saved(&mut state, planned, 2, &settings());
     assert!(is_nothing(&mut state, at(1_001), SaveKind::Commit));
 }
@@ -156,9 +156,9 @@ fn a_superseded_token_confirms_nothing_and_is_not_sent_again() {
     state.metadata.label = Some("phone".into());
     for settings in [settings(), rotating()] {
         let planned = plan(&mut state, 1_001, SaveKind::Commit, &settings);
-        assert_eq!(planned.record.tokens(), before.as_slice());
+        assert_eq!(planned.record().tokens(), before.as_slice());
         assert!(matches!(planned.token, TokenChange::Keep));
-        assert!(planned.record.owed, "whoever holds the successor gets it");
+        assert!(planned.record().owed, "whoever holds the successor gets it");
     }
 }
 
@@ -167,8 +167,8 @@ fn times_ahead_of_the_clock_are_replaced_and_not_merged() {
     let mut record = record();
     record.last_seen = at(9_000);
     let planned = updated_at(&mut with(record), at(1_060), SaveKind::Commit);
-    assert_eq!(planned.changes.metadata(), Metadata::Replaced);
-    assert_eq!(planned.record.last_seen, at(1_060));
+    assert_eq!(planned.update.changes().metadata(), Metadata::Replaced);
+    assert_eq!(planned.record().last_seen, at(1_060));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn where_tokens_rotate_none_is_sent_twice() {
     // It is not due yet, and the `Max-Age` moves with the rotation.
     let mut state = presented(persistent(), current(false, Some(at(5_000))));
     let planned = plan(&mut state, 1_060, SaveKind::Commit, &rotating());
-    assert!(matches!(planned.token, TokenChange::Keep) && !planned.record.owed);
+    assert!(matches!(planned.token, TokenChange::Keep) && !planned.record().owed);
 
     // Owed, and so many wait already that there is no successor.
     let owing = Record {
@@ -185,19 +185,19 @@ fn where_tokens_rotate_none_is_sent_twice() {
     };
     let mut state = presented(owing.clone(), current(false, None));
     let planned = plan(&mut state, 1_060, SaveKind::Commit, &rotating());
-    assert!(matches!(planned.token, TokenChange::Keep) && planned.record.owed);
+    assert!(matches!(planned.token, TokenChange::Keep) && planned.record().owed);
 
     // The response has left.
     let mut state = presented(owing.clone(), current(false, Some(at(1_000))));
     state.phase = Phase::Closed;
     let planned = plan(&mut state, 1_060, SaveKind::Commit, &rotating());
-    assert!(matches!(planned.token, TokenChange::Keep) && planned.record.owed);
+    assert!(matches!(planned.token, TokenChange::Keep) && planned.record().owed);
 
     // A renewal sends one in any case.
     let mut state = presented(owing, current(false, Some(at(5_000))));
     state.metadata.renew = true;
     let planned = plan(&mut state, 1_060, SaveKind::Commit, &rotating());
-    assert!(matches!(planned.token, TokenChange::Replace(_)) && !planned.record.owed);
+    assert!(matches!(planned.token, TokenChange::Replace(_)) && !planned.record().owed);
     assert!(!planned.rotates());
 }
 
@@ -236,8 +236,8 @@ fn each_renewal_draws_a_seed() {
     for version in 2..4 {
         state.metadata.renew = true;
         let planned = updated(&mut state, SaveKind::Commit);
-        assert!(!seeds.contains(&planned.record.csrf_seed));
-        seeds.push(planned.record.csrf_seed);
+        assert!(!seeds.contains(&planned.record().csrf_seed));
+        seeds.push(planned.record().csrf_seed);
         saved(&mut state, planned, version, &settings());
     }
 }

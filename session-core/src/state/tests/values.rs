@@ -61,7 +61,12 @@ fn a_plain_value_takes_the_place_of_a_computed_one() {
         .update("a".into(), update, Some(json("2")), &settings())
         .unwrap();
     put(&mut state, "a", "2");
-    assert_eq!(updated(&mut state, SaveKind::Save).expected, None);
+    assert_eq!(
+        updated(&mut state, SaveKind::Save)
+            .update
+            .expected_version(),
+        None
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::record::{Limits, Record};
 use crate::store::{Changes, Metadata, Update};
 use crate::time::Timestamp;
 
-/// What an [`Update`] borrows.
+/// What makes an [`Update`].
 #[derive(Clone)]
 pub(super) struct Edit {
     pub(super) record: Arc<Record>,
@@ -68,14 +68,10 @@ impl Edit {
         Self { limits, ..self }
     }
 
-    pub(super) fn update(&self) -> Update<'_> {
-        Update {
-            record: &self.record,
-            changes: &self.changes,
-            epoch: self.epoch,
-            expected: self.expected,
-            limits: &self.limits,
-        }
+    pub(super) fn update(&self) -> Update {
+        Update::new(Arc::clone(&self.record), self.changes.clone(), self.epoch)
+            .with_expected_version(self.expected)
+            .with_limits(self.limits)
     }
 }
 

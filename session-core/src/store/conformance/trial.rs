@@ -187,7 +187,8 @@ impl Trial {
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         let call = format!("update {key:?} {edit:?}");
-        let updated = self.store.update(key, edit.update(), now);
+        let update = edit.update();
+        let updated = self.store.update(key, &update, now);
         self.logged(call, now, updated, name_of).await
     }
 
@@ -338,8 +339,11 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) fn name_of(updated: &Updated) -> String {
     match updated {
         Updated::Saved { version, .. } => format!("saved as version {version}"),
-        Updated::Conflict(Some(record)) => format!("conflict with version {}", record.version()),
-        Updated::Conflict(None) => "conflict".into(),
+        Updated::Conflict {
+            current: Some(record),
+            ..
+        } => format!("conflict with version {}", record.version()),
+        Updated::Conflict { current: None, .. } => "conflict".into(),
         Updated::Gone => "gone".into(),
     }
 }

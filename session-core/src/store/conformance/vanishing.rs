@@ -165,7 +165,7 @@ pub(super) async fn sweep_race(trial: &Trial) -> Check {
                 Updated::Gone => {
                     ensure!(found.is_none(), "`update` says gone, but the record lives");
                 }
-                Updated::Conflict(_) => {
+                Updated::Conflict { .. } => {
                     return failed(format!(
                         "nobody else has written, but the store says {}",
                         name_of(&answer)

@@ -54,8 +54,10 @@ impl<'a> Writer<'a> {
                     }
                     return Ok(Some(version));
                 }
-                Updated::Conflict(Some(fresh)) if rng.coin() => self.base = fresh,
-                Updated::Conflict(_) => {
+                Updated::Conflict {
+                    current: Some(fresh),
+                } if rng.coin() => self.base = fresh,
+                Updated::Conflict { .. } => {
                     if !self.reload().await? {
                         return Ok(None);
                     }

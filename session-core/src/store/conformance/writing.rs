@@ -47,7 +47,7 @@ pub(super) async fn version_not_met(trial: &Trial) -> Check {
                 Edit::of(base, Changes::new().set("late", number(1)).clear()).meeting(version);
             let answer = trial.update(&key, &edit).await?;
             ensure!(
-                matches!(answer, Updated::Conflict(_)),
+                matches!(answer, Updated::Conflict { .. }),
                 "`update` that must meet version {version} has to conflict with version {}, but \
                  the store says {}",
                 stored.version(),
@@ -63,8 +63,11 @@ pub(super) async fn conflict_record(trial: &Trial) -> Check {
     let (loaded, stored, key) = moved_on(trial).await?;
     let edit = Edit::of(&loaded, Changes::new().set("late", number(1))).meeting(loaded.version());
     match trial.update(&key, &edit).await? {
-        Updated::Conflict(None) => Ok(()),
-        Updated::Conflict(Some(record)) => same(
+        Updated::Conflict { current: None, .. } => Ok(()),
+        Updated::Conflict {
+            current: Some(record),
+            ..
+        } => same(
             &stored,
             Some(record),
             "the record that came with `Conflict`",
@@ -117,7 +120,7 @@ pub(super) async fn stale_base(trial: &Trial) -> Check {
                 );
                 Arc::new(merged)
             }
-            Updated::Conflict(_) => stored,
+            Updated::Conflict { .. } => stored,
             Updated::Gone => {
                 return failed("`update` of a stale base says gone, but the record lives");
             }
@@ -318,7 +321,7 @@ pub(super) async fn merged_limits(trial: &Trial) -> Check {
 
         let mine = Edit::of(&loaded, Changes::new().set("mine", bytes())).within(limits);
         match trial.try_update(&key, &mine).await {
-            Err(StoreError::TooLarge(_)) | Ok(Updated::Conflict(_)) => {}
+            Err(StoreError::TooLarge(_)) | Ok(Updated::Conflict { .. }) => {}
             Err(error) => return failed(format!("`update` failed: {}", describe(&error))),
             Ok(other) => {
                 return failed(format!(
@@ -342,7 +345,7 @@ pub(super) async fn merged_limits(trial: &Trial) -> Check {
         .within(limits);
         let expected = match trial.update(&key, &fitting).await? {
             Updated::Saved { .. } => Arc::new(fitting.changes.apply(stored)),
-            Updated::Conflict(_) => Arc::clone(stored),
+            Updated::Conflict { .. } => Arc::clone(stored),
             Updated::Gone => {
                 return failed("`update` of a stale base says gone, but the record lives");
             }

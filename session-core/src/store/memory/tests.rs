@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::{EndReason, Lifetime, Limits};
+use crate::record::{EndReason, Lifetime};
 use crate::store::Changes;
 
 fn of(id: u8, principal: &str) -> Arc<Record> {
@@ -26,15 +26,9 @@ async fn the_index_holds_nothing_that_is_not_there() {
         store.create(&record, now).await.unwrap();
     }
     let renamed = Arc::new(Record::clone(&of(1, "bob")).with_version(2));
-    let update = Update {
-        record: &renamed,
-        changes: &Changes::new(),
-        epoch: 0,
-        expected: Some(1),
-        limits: &Limits::default(),
-    };
+    let update = Update::new(Arc::clone(&renamed), Changes::new(), 0).with_expected_version(1);
     store
-        .update(&RecordKey::Id(renamed.id), update, now)
+        .update(&RecordKey::Id(renamed.id), &update, now)
         .await
         .unwrap();
     assert_eq!(index(&store), [("ann".into(), 1), ("bob".into(), 2)]);

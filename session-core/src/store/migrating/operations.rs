@@ -91,7 +91,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         for round in 0..MOST_ROUNDS {
@@ -122,7 +122,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                 Location::Ended(_) | Location::Absent => return Ok(Updated::Gone),
             };
             // A store may hand back what has expired.
-            if epoch != update.epoch || !record.is_live(now) {
+            if epoch != update.epoch() || !record.is_live(now) {
                 return Ok(Updated::Gone);
             }
             if self.is_moving() || matches!(found, Location::Frozen(_)) {
@@ -131,7 +131,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
                     .map_err(as_unavailable)?;
             }
         }
-        Ok(Updated::Conflict(None))
+        Ok(Updated::conflict(None))
     }
 
     async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {

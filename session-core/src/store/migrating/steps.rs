@@ -250,15 +250,11 @@ async fn replace(
         key_bytes: MOST,
     };
     let changes = changes_between(before, after);
-    let update = Update {
-        record: after,
-        changes: &changes,
-        epoch: before.epoch,
-        expected: Some(before.version),
-        limits: &limits,
-    };
+    let update = Update::new(Arc::clone(after), changes, before.epoch)
+        .with_expected_version(before.version)
+        .with_limits(limits);
     Ok(matches!(
-        store.update(key, update, now).await?,
+        store.update(key, &update, now).await?,
         Updated::Saved { .. }
     ))
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use super::forms::{Place, frozen, is_place};
 use super::*;
 use crate::error::StoreError;
-use crate::record::{Codec, EndReason, Ended, Lifetime, Limits, SessionId};
+use crate::record::{Codec, EndReason, Ended, Lifetime, SessionId};
 use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Listed, RecordKey, Update, Updated};
 use crate::time::Timestamp;
@@ -55,14 +55,8 @@ async fn write<N: SessionStore, O: SessionStore>(
 ) -> Updated {
     let changes = Changes::new().set("b", Codec::Json.encode(&2).unwrap());
     let after = Arc::new(changes.apply(&record()));
-    let update = Update {
-        record: &after,
-        changes: &changes,
-        epoch: 0,
-        expected: None,
-        limits: &Limits::default(),
-    };
-    store.update(&key(), update, now).await.unwrap()
+    let update = Update::new(Arc::clone(&after), changes.clone(), 0);
+    store.update(&key(), &update, now).await.unwrap()
 }
 
 /// Whether there is no session any more.
@@ -327,14 +321,8 @@ impl SessionStore for Watched {
         {
             let changes = Changes::new().set("b", Codec::Json.encode(&record.version()).unwrap());
             let after = Arc::new(changes.apply(record));
-            let update = Update {
-                record: &after,
-                changes: &changes,
-                epoch: record.epoch(),
-                expected: None,
-                limits: &Limits::default(),
-            };
-            self.store.update(key, update, NOW).await?;
+            let update = Update::new(Arc::clone(&after), changes.clone(), record.epoch());
+            self.store.update(key, &update, NOW).await?;
         }
         Ok(found)
     }
@@ -347,11 +335,11 @@ impl SessionStore for Watched {
     async fn update(
         &self,
         key: &RecordKey,
-        update: Update<'_>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated, StoreError> {
         self.up()?;
-        let rest = update.record.expires_at().duration_since(now);
+        let rest = update.record().expires_at().duration_since(now);
         self.longest
             .lock()
             .map(|mut longest| *longest = rest.max(*longest))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use session_core::store::{Changes, Record, SessionStore, Update, Updated};
-use session_core::{Codec, Lifetime, Limits, SessionId, Timestamp};
+use session_core::{Codec, Lifetime, SessionId, Timestamp};
 use tokio::runtime::Runtime;
 
 const TIMES: u64 = 50;
@@ -39,7 +39,7 @@ pub(crate) fn counted(runtime: &Runtime, store: &impl SessionStore) -> [u64; 2] 
     runtime.block_on(store.create(&record, now)).unwrap();
     let key = record.id().into();
     let load = || runtime.block_on(store.load(&key, now)).unwrap().unwrap();
-    let update = |update: Update<'_>| {
+    let update = |update: &Update| {
         let updated = runtime.block_on(store.update(&key, update, now)).unwrap();
         assert!(matches!(updated, Updated::Saved { .. }), "{updated:?}");
     };
@@ -51,15 +51,8 @@ pub(crate) fn counted(runtime: &Runtime, store: &impl SessionStore) -> [u64; 2] 
         let base = base.unwrap();
         let changes = Changes::new().set("visits", Codec::Json.encode(&round).unwrap());
         let after = Arc::new(changes.apply(&base));
-        let limits = Limits::default();
-        let next = Update {
-            record: &after,
-            changes: &changes,
-            epoch: 0,
-            expected: None,
-            limits: &limits,
-        };
-        let updated = allocation_counter::measure(|| update(next)).count_total;
+        let next = Update::new(after, changes, 0);
+        let updated = allocation_counter::measure(|| update(&next)).count_total;
         if round > 0 {
             loads.push(loaded);
             updates.push(updated);

@@ -175,17 +175,13 @@ pub(super) async fn update(
     limits: &Limits,
     now: Timestamp,
 ) -> Outcome {
-    let update = Update {
-        record: &Arc::new(changes.apply(base)),
-        changes,
-        epoch: base.epoch(),
-        expected: exact.then_some(base.version()),
-        limits,
-    };
-    match store.update(&base.id().into(), update, now).await {
+    let update = Update::new(Arc::new(changes.apply(base)), changes.clone(), base.epoch())
+        .with_expected_version(exact.then_some(base.version()))
+        .with_limits(*limits);
+    match store.update(&base.id().into(), &update, now).await {
         Ok(Updated::Saved { .. }) => Done,
-        Ok(Updated::Conflict(_)) => Conflict,
-        Ok(Updated::Gone) => Absent,
+        Ok(Updated::Conflict { .. }) => Conflict,
+        Ok(_) => Absent,
         Err(StoreError::TooLarge(_)) => TooLarge,
         Err(error) => failed(&error),
     }

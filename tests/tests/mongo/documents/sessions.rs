@@ -227,14 +227,13 @@ fn a_touch_goes_by_the_lifetime_that_is_stored() {
         .with_principal(OWNER)
         .with_version(2);
     let key = base.id().into();
-    let update = Update {
-        record: &Arc::new(shortened),
-        changes: &Changes::new().clear().with_metadata(Metadata::Replaced),
-        epoch: 0,
-        expected: Some(1),
-        limits: &Limits::default(),
-    };
-    let update = bench.store.update(&key, update, bench.now);
+    let update = Update::new(
+        Arc::new(shortened),
+        Changes::new().clear().with_metadata(Metadata::Replaced),
+        0,
+    )
+    .with_expected_version(1);
+    let update = bench.store.update(&key, &update, bench.now);
     let updated = bench.runtime.block_on(update).unwrap();
     assert!(matches!(updated, Updated::Saved { .. }), "{updated:?}");
     let seen = bench.now + hour / 2;

@@ -7,7 +7,7 @@ use redis::{Connection, ToRedisArgs};
 use session_core::store::{
     Changes, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
 };
-use session_core::{Codec, Ended, Lifetime, Limits, SessionId, Timestamp};
+use session_core::{Codec, Ended, Lifetime, SessionId, Timestamp};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 use tokio::runtime::Runtime;
@@ -127,21 +127,16 @@ impl Bench {
     }
 
     pub(super) fn update(&self, base: &Arc<Record>, changes: &Changes, exact: bool) -> Outcome {
-        let update = Update {
-            record: &Arc::new(changes.apply(base)),
-            changes,
-            epoch: base.epoch(),
-            expected: exact.then_some(base.version()),
-            limits: &Limits::default(),
-        };
+        let update = Update::new(Arc::new(changes.apply(base)), changes.clone(), base.epoch())
+            .with_expected_version(exact.then_some(base.version()));
         let key = base.id().into();
         match self
             .runtime
-            .block_on(self.store.update(&key, update, self.now))
+            .block_on(self.store.update(&key, &update, self.now))
         {
             Ok(Updated::Saved { .. }) => Done,
-            Ok(Updated::Conflict(_)) => Conflict,
-            Ok(Updated::Gone) => Absent,
+            Ok(Updated::Conflict { .. }) => Conflict,
+            Ok(_) => Absent,
             Err(StoreError::TooLarge(_)) => TooLarge,
             Err(error) => corrupt(&error),
         }

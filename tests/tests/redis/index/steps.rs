@@ -6,7 +6,7 @@ use std::time::Duration;
 use session_core::store::{
     Changes, Metadata, Record, RecordKey, SessionStore, StoreError, Update, Updated,
 };
-use session_core::{Codec, Lifetime, Limits, SessionId, Timestamp};
+use session_core::{Codec, Lifetime, SessionId, Timestamp};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// After as long an entry without a session may be taken out, and a little more.
@@ -40,15 +40,14 @@ pub(crate) async fn replace(
     record: Record,
     version: u64,
 ) -> Result<Updated, StoreError> {
-    let update = Update {
-        record: &Arc::new(record.with_version(version + 1)),
-        changes: &Changes::new().with_metadata(Metadata::Replaced),
-        epoch: 0,
-        expected: Some(version),
-        limits: &Limits::default(),
-    };
-    let id = update.record.id();
-    store.update(&RecordKey::Id(id), update, NOW).await
+    let update = Update::new(
+        Arc::new(record.with_version(version + 1)),
+        Changes::new().with_metadata(Metadata::Replaced),
+        0,
+    )
+    .with_expected_version(version);
+    let id = update.record().id();
+    store.update(&RecordKey::Id(id), &update, NOW).await
 }
 
 /// Signs in, on whatever version is there; whether the session was there and has stayed.
@@ -59,8 +58,8 @@ pub(crate) async fn sign_in(store: &dyn SessionStore, record: Record) -> Result<
         };
         match replace(store, record.clone(), stored.version()).await? {
             Updated::Saved { .. } => return Ok(true),
-            Updated::Gone => return Ok(false),
-            Updated::Conflict(_) => {}
+            Updated::Conflict { .. } => {}
+            _ => return Ok(false),
         }
     }
 }
@@ -78,15 +77,9 @@ pub(crate) async fn insert(store: &dyn SessionStore, id: SessionId) -> Result<()
         return Ok(());
     };
     let changes = Changes::new().set("n", Codec::Json.encode(&1).unwrap());
-    let update = Update {
-        record: &Arc::new(changes.apply(&stored)),
-        changes: &changes,
-        epoch: 0,
-        expected: None,
-        limits: &Limits::default(),
-    };
+    let update = Update::new(Arc::new(changes.apply(&stored)), changes.clone(), 0);
     store
-        .update(&RecordKey::Id(id), update, NOW)
+        .update(&RecordKey::Id(id), &update, NOW)
         .await
         .map(drop)
 }
@@ -101,15 +94,9 @@ pub(crate) async fn touch(
         return Ok(());
     };
     let changes = Changes::new().with_metadata(Metadata::Touched(seen));
-    let update = Update {
-        record: &Arc::new(changes.apply(&stored)),
-        changes: &changes,
-        epoch: 0,
-        expected: None,
-        limits: &Limits::default(),
-    };
+    let update = Update::new(Arc::new(changes.apply(&stored)), changes.clone(), 0);
     store
-        .update(&RecordKey::Id(id), update, NOW)
+        .update(&RecordKey::Id(id), &update, NOW)
         .await
         .map(drop)
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use libfuzzer_sys::fuzz_target;
 use session_cookie::{CookieStore, Sealing};
-use session_core::{KeyRing, Limits, Timestamp};
+use session_core::{KeyRing, Timestamp};
 use session_core::store::{Changes, RecordKey, Record, SessionStore, Update, Updated};
 
 const ALPHABET: &[u8; 66] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+";
@@ -73,14 +73,8 @@ impl Setup {
         if let Some(record) = &loaded {
             assert_eq!(*record, self.record);
         }
-        let update = Update {
-            record: &self.record,
-            changes: &Changes::new(),
-            epoch: self.record.epoch(),
-            expected: None,
-            limits: &Limits::default(),
-        };
-        let updated = ready(store.update(&key, update, self.now)).unwrap();
+        let update = Update::new(Arc::clone(&self.record), Changes::new(), self.record.epoch());
+        let updated = ready(store.update(&key, &update, self.now)).unwrap();
         assert_eq!(matches!(updated, Updated::Saved { .. }), loaded.is_some());
         loaded.is_some()
     }
