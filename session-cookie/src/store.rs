@@ -133,12 +133,12 @@ impl CookieStore {
     /// let store = CookieStore::encrypted(keys);
     /// assert!(store.load(&former, now).await.unwrap().is_none());
     ///
-    /// let store = store.also_open(Sealing::Signed);
+    /// let store = store.with_former_sealing(Sealing::Signed);
     /// assert!(store.load(&former, now).await.unwrap().is_some());
     /// # });
     /// ```
     #[must_use]
-    pub fn also_open(self, sealing: Sealing) -> Self {
+    pub fn with_former_sealing(self, sealing: Sealing) -> Self {
         Self {
             scopes: self.scopes.also(sealing),
             ..self

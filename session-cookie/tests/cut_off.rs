@@ -213,8 +213,8 @@ async fn one_that_hangs_is_given_up() {
                 "it waits for nothing"
             );
             let store = store
-                .also_open(Sealing::Signed)
-                .also_open(Sealing::Encrypted);
+                .with_former_sealing(Sealing::Signed)
+                .with_former_sealing(Sealing::Encrypted);
             let store = store.with_cut_off(Hanging);
             assert_eq!(
                 store.call_timeout(),

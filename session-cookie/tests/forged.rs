@@ -146,8 +146,8 @@ async fn the_id_of_another_key_is_a_miss() {
 async fn another_algorithm_or_version_is_a_miss() {
     let [signed, encrypted] = both(1);
     let tolerant = [
-        CookieStore::signed(ring(1)).also_open(Sealing::Encrypted),
-        CookieStore::encrypted(ring(1)).also_open(Sealing::Signed),
+        CookieStore::signed(ring(1)).with_former_sealing(Sealing::Encrypted),
+        CookieStore::encrypted(ring(1)).with_former_sealing(Sealing::Signed),
     ];
     for sealed in [
         seal(&signed, &record()).await,

@@ -144,10 +144,10 @@ async fn the_other_algorithm_opens_on_request_only() {
     for ((former, sealing), (current, own)) in [(makes[0], makes[1]), (makes[1], makes[0])] {
         let before = former(ring(1)).create(&record(), NOW).await.unwrap();
         assert!(!opens(&current(ring(1)), &before).await);
-        assert!(!opens(&current(ring(1)).also_open(own), &before).await);
-        assert!(!opens(&current(ring(2)).also_open(sealing), &before).await);
+        assert!(!opens(&current(ring(1)).with_former_sealing(own), &before).await);
+        assert!(!opens(&current(ring(2)).with_former_sealing(sealing), &before).await);
 
-        let store = current(ring(1)).also_open(sealing);
+        let store = current(ring(1)).with_former_sealing(sealing);
         assert!(opens(&store, &before).await);
         let Updated::Saved { key: after, .. } =
             update(&store, &before, &record(), NOW).await.unwrap()
@@ -164,7 +164,7 @@ async fn a_store_that_has_opened_can_still_be_told_to_open_more() {
     let before = seal(&CookieStore::signed(ring(1)), &record()).await;
     let store = CookieStore::encrypted(ring(1));
     assert!(!opens(&store, &key(&*before)).await);
-    assert!(opens(&store.also_open(Sealing::Signed), &key(&*before)).await);
+    assert!(opens(&store.with_former_sealing(Sealing::Signed), &key(&*before)).await);
 }
 
 #[tokio::test]
@@ -306,7 +306,7 @@ async fn nothing_secret_shows() {
     assert_eq!(
         format!(
             "{:?}",
-            CookieStore::signed(ring(1)).also_open(Sealing::Encrypted)
+            CookieStore::signed(ring(1)).with_former_sealing(Sealing::Encrypted)
         ),
         "CookieStore { sealing: Signed, opens: [Signed, Encrypted], cookies: 1, cut_off: none, \
          keys: 1, .. }"

@@ -147,7 +147,7 @@ async fn a_sign_out_removes_a_sealed_session_that_does_not_open() {
     let ring = |key: u8| KeyRing::new([key; 32]).unwrap();
     let other_keys = SessionLayer::new(CookieStore::signed(ring(2)));
     let encrypted = SessionLayer::new(CookieStore::encrypted(ring(1)));
-    let both = CookieStore::encrypted(ring(1)).also_open(Sealing::Signed);
+    let both = CookieStore::encrypted(ring(1)).with_former_sealing(Sealing::Signed);
     for now in [other_keys, encrypted] {
         let mut jar = Jar::default();
         jar.write(&layer(1), 100).await.unwrap();

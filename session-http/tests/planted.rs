@@ -99,7 +99,7 @@ async fn planted(real: &str) -> Vec<(&'static str, Vec<String>)> {
 #[tokio::test]
 async fn nothing_that_is_not_a_sealed_session_hides_one() {
     for store in [CookieStore::signed, CookieStore::encrypted] {
-        let layer = SessionLayer::new(store(ring(1)).also_open(Sealing::Signed));
+        let layer = SessionLayer::new(store(ring(1)).with_former_sealing(Sealing::Signed));
         let real = token(&visit(&layer, plain(), paint).await);
         for (kind, garbage) in planted(&real).await {
             assert_eq!(garbage.len(), FULL);

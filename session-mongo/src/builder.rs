@@ -183,13 +183,16 @@ impl MongoStoreBuilder {
         self
     }
 
-    /// Makes no indexes, for a user that may not or that only reads, or a server where they are
-    /// made in another way ([`create_indexes`](MongoStore::create_indexes)). Without them nothing
-    /// removes sessions that have ended but
-    /// [`delete_expired`](session_core::store::SessionStore::delete_expired), and those of a
-    /// principal are looked for in all.
-    pub fn without_indexes(mut self) -> Self {
-        self.indexes = Indexes::Skipped;
+    /// Whether [`connect`](Self::connect) makes the indexes. Default: yes. `false` is for a user
+    /// that may not or that only reads, and for a server where they are made in another way
+    /// ([`create_indexes`](MongoStore::create_indexes)). Without indexes only
+    /// [`delete_expired`](session_core::store::SessionStore::delete_expired) removes expired
+    /// sessions, and those of a principal are looked for in all.
+    pub fn indexes(mut self, make: bool) -> Self {
+        self.indexes = match make {
+            true => Indexes::Made,
+            false => Indexes::Skipped,
+        };
         self
     }
 

@@ -19,7 +19,7 @@ pub enum ConnectError {
     /// An index of the same name or on the same field is there, with other options.
     #[error(
         "the collection {collection} has another index on {field:?}; drop that one, or make the \
-         store `without_indexes` if it does as well"
+         store with `indexes(false)` if it does as well"
     )]
     #[non_exhaustive]
     OtherIndex {

@@ -168,7 +168,7 @@ fn reason(error: Error) -> Reason {
             hint: match command.code {
                 UNAUTHORIZED => {
                     "the user lacks a permission, or none is named; session-mongo documents what \
-                     it needs, and `without_indexes` spares createIndex"
+                     it needs, and `indexes(false)` spares createIndex"
                 }
                 18 => "the server refused the username or password",
                 code if NOT_PRIMARY.contains(&code) => "the server is not the primary (any more)",

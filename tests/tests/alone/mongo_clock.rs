@@ -92,7 +92,7 @@ fn connect(millis: i64, indexes: bool) -> (Result<MongoStore, ConnectError>, Str
             let builder = builder(skewed(server.address(), millis).await);
             match indexes {
                 true => builder.connect().await,
-                false => builder.without_indexes().connect().await,
+                false => builder.indexes(false).connect().await,
             }
         })
     });

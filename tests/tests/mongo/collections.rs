@@ -78,7 +78,7 @@ async fn what_cannot_keep_sessions_is_refused_by_name() {
         let error = builder(&server, name).connect().await.unwrap_err();
         assert_unfit(&error, name, word);
         let error = builder(&server, name)
-            .without_indexes()
+            .indexes(false)
             .connect()
             .await
             .unwrap_err();
@@ -219,7 +219,7 @@ async fn a_validator_that_refuses_sessions_shows_at_once() {
         for indexes in [true, false] {
             let builder = match indexes {
                 true => builder(&server, name),
-                false => builder(&server, name).without_indexes(),
+                false => builder(&server, name).indexes(false),
             };
             assert_unfit(&builder.connect().await.unwrap_err(), name, "validator");
         }

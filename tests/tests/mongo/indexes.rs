@@ -133,7 +133,7 @@ async fn others_in_their_place_are_an_error_that_says_what_to_do() {
         };
         assert_eq!((collection.as_str(), *said), ("sessions.sessions", field));
         let text = "the collection sessions.sessions has another index on ";
-        let rest = "drop that one, or make the store `without_indexes` if it does as well";
+        let rest = "drop that one, or make the store with `indexes(false)` if it does as well";
         assert_eq!(
             error.to_string(),
             format!("{text}{field:?}; {rest}"),
@@ -141,7 +141,7 @@ async fn others_in_their_place_are_an_error_that_says_what_to_do() {
         );
         // The first thing to do.
         let store = builder(server.uri())
-            .without_indexes()
+            .indexes(false)
             .connect()
             .await
             .unwrap();
@@ -191,7 +191,7 @@ async fn a_user_that_may_not_make_them() {
         );
     }
     // Who may all but that needs nothing else.
-    let store = builder(&writer).without_indexes().connect().await.unwrap();
+    let store = builder(&writer).indexes(false).connect().await.unwrap();
     let kept = record(now());
     store.create(&kept, now()).await.unwrap();
     assert_eq!(store.list("user:1", now()).await.unwrap().len(), 1);
@@ -201,7 +201,7 @@ async fn a_user_that_may_not_make_them() {
     assert_eq!(indexes(&server).len(), 1);
 
     // Who may only read can do that.
-    let reading = builder(&reader).without_indexes().connect().await.unwrap();
+    let reading = builder(&reader).indexes(false).connect().await.unwrap();
     assert_eq!(
         reading
             .load(&kept.id().into(), now())
@@ -273,7 +273,7 @@ async fn the_server_removes_what_has_ended() {
 async fn what_has_ended_can_be_removed_without_them() {
     let server = MongoServer::start();
     let store = builder(server.uri())
-        .without_indexes()
+        .indexes(false)
         .connect()
         .await
         .unwrap();

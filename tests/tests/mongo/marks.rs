@@ -146,7 +146,7 @@ async fn the_first_end_counts() {
 #[tokio::test]
 async fn sweeping_leaves_marks_their_minute() {
     let server = MongoServer::start();
-    let store = builder(&server).without_indexes().connect().await.unwrap();
+    let store = builder(&server).indexes(false).connect().await.unwrap();
     let at = now();
     let record = record(at);
     let key = RecordKey::Id(record.id());

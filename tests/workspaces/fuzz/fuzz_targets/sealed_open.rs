@@ -33,7 +33,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     Setup {
         signed: CookieStore::signed(ring.clone()),
         encrypted: CookieStore::encrypted(ring.clone()),
-        either: CookieStore::signed(ring).also_open(Sealing::Encrypted),
+        either: CookieStore::signed(ring).with_former_sealing(Sealing::Encrypted),
         signed_token: field(SIGNED, "token"),
         encrypted_token: field(ENCRYPTED, "token"),
         scope: field(SIGNED, "scope"),
