@@ -3,7 +3,8 @@
 //! - [`moving`]: from tower-sessions, axum_session, actix-session or express-session, and from one
 //!   store to another.
 //! - [`backends`]: which store to choose; what each guarantees, costs and cannot do.
-//! - [`handlers`]: requests that take long, values whose type changes, large sessions, timeouts.
+//! - [`handlers`]: requests that take long, values that are used once, large sessions, timeouts.
+//! - [`types`]: types that change between two deployments.
 //! - [`testing`]: tests of handlers, without a server.
 //! - [`stores`]: writing a store.
 //! - [`security`]: what standards ask of sessions, and where it is met.
@@ -29,3 +30,6 @@ pub mod stores {}
 
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../docs/types.md")]
+pub mod types {}

@@ -103,7 +103,7 @@ if [[ $store == unix://* ]]; then
     page=$(ask /)
     is 'a value of another version is none: the page opens' \
         "$(visits <<<"$page") $(entries <<<"$page")" '1 0'
-    has 'and the log says so' "$(cat "$log")" 'the value under key "entries" is not a'
+    has 'and the log says so' "$(cat "$log")" 'a value is not of the type that was asked for'
     lacks 'without the value' "$(cat "$log")" after
     is 'what is only read stays' "$(redis HGET "$key" .entries)" '{"v2":["after"]}'
     is 'the next visit counts' "$(ask / | visits)" 2

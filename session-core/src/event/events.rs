@@ -332,13 +332,13 @@ impl Events {
     }
 
     /// A value that is not of the type asked for reads as absent.
-    pub(crate) fn undecodable(&self, who: Option<&Who>, value: Undecodable, now: Timestamp) {
+    pub(crate) fn undecodable(&self, who: Option<&Who>, value: &Undecodable, now: Timestamp) {
         let subject = Subject::from(who);
         let Undecodable {
             key,
             type_name,
             fault,
-        } = value;
+        } = *value;
         self.emit(EventKind::Undecodable, subject, key, now, |suppressed| {
             let session = subject.short();
             warn!(target: TARGET, ?session, key, type_name, %fault, suppressed,

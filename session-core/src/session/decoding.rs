@@ -54,5 +54,5 @@ pub(super) fn decode<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T,
 /// Reports a value that reads as absent. Not under a lock.
 pub(super) fn report(manager: &SessionManager, who: Option<&Who>, undecodable: Undecodable) {
     let now = manager.now();
-    manager.events().undecodable(who, undecodable, now);
+    manager.events().undecodable(who, &undecodable, now);
 }

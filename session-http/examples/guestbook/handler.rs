@@ -11,8 +11,9 @@ use tracing::warn;
 use crate::form::{Form, LONGEST_FIELD};
 use crate::page::{self, Page};
 use crate::refusal::Refusal;
+use crate::values::{ENTRIES, VISITS};
 use crate::viewed::Viewed;
-use crate::{device, sessions, values};
+use crate::{device, sessions};
 
 /// How many entries a session keeps, and how many bytes of text they may have together. The oldest
 /// go first. A session is read whole with each request, and what one has to send, others wait for:
@@ -116,7 +117,7 @@ fn only(methods: &'static str) -> Result<Page, Refusal> {
 fn guestbook(session: &Session, viewed: Viewed) -> Result<Page, Refusal> {
     let visits = match viewed {
         Viewed::Now => count_visit(session)?,
-        Viewed::Perhaps | Viewed::Never => values::get(session, "visits")?.unwrap_or(0),
+        Viewed::Perhaps | Viewed::Never => session.at(VISITS).get()?.unwrap_or(0),
     };
     let principal = session.principal();
     // A token begins a session where there is none.
@@ -133,20 +134,17 @@ fn guestbook(session: &Session, viewed: Viewed) -> Result<Page, Refusal> {
 }
 
 fn count_visit(session: &Session) -> Result<u64, session_core::SessionError> {
-    match values::update(session, "visits", |visits: Option<u64>| {
-        visits.unwrap_or(0).saturating_add(1)
-    }) {
+    let more = |visits: Option<u64>| visits.unwrap_or(0).saturating_add(1);
+    match session.at(VISITS).update(more) {
         // A cookie can be so full that not one more digit fits: the page with its button to clear
         // it comes all the same.
-        Err(session_core::SessionError::Limit(_)) => {
-            Ok(values::get(session, "visits")?.unwrap_or(0))
-        }
+        Err(session_core::SessionError::Limit(_)) => Ok(session.at(VISITS).get()?.unwrap_or(0)),
         visits => visits,
     }
 }
 
 fn entries(session: &Session) -> Result<Vec<String>, session_core::SessionError> {
-    let entries = values::get(session, "entries")?.unwrap_or_default();
+    let entries = session.at(ENTRIES).get()?.unwrap_or_default();
     Ok(newest(entries))
 }
 
@@ -166,7 +164,7 @@ fn summary(session: &Session) -> Result<Page, Refusal> {
     let summary = Summary {
         id: session.id().map(|id| id.encode()),
         new: session.is_new(),
-        visits: values::get(session, "visits")?.unwrap_or(0),
+        visits: session.at(VISITS).get()?.unwrap_or(0),
         entries: entries(session)?,
         principal: session.principal(),
     };
@@ -176,7 +174,7 @@ fn summary(session: &Session) -> Result<Page, Refusal> {
 async fn add_entry(request: Request<Incoming>) -> Result<Page, Refusal> {
     let (session, form) = Form::read(request).await?;
     let entry = form.text("entry", LONGEST_FIELD)?;
-    values::update(&session, "entries", move |entries: Option<Vec<String>>| {
+    session.at(ENTRIES).update(move |entries| {
         let mut entries = entries.unwrap_or_default();
         entries.push(entry.clone());
         newest(entries)

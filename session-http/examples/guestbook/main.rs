@@ -14,7 +14,7 @@
 //! `GET /csrf` for one. A sign-in voids those from before.
 //!
 //! Worth copying: `server.rs` (timeouts, a cap on connections), `form.rs` (bodies), `viewed.rs`
-//! (requests that nobody looks at), `values.rs` (values that another version stored).
+//! (requests that nobody looks at), `values.rs` (typed keys, and values of another version).
 
 mod device;
 mod failing;

@@ -65,7 +65,7 @@ pub(crate) async fn list(session: &Session, json: bool, viewed: Viewed) -> Resul
         false => {
             // To read a notice uses it up.
             let notice: Option<String> = match viewed {
-                Viewed::Now => values::flashed(session, "notice")?,
+                Viewed::Now => values::notice(session)?,
                 Viewed::Perhaps | Viewed::Never => None,
             };
             table(

@@ -1,56 +1,27 @@
-//! Values that another version of this program stored.
+//! What a session keeps of its visitor.
 //!
-//! A session outlives a deployment. If a value is not of the type that this version asks for, `get`
-//! and `update` say so each time, and a page that passes that error on is closed to the session's
-//! owner until the session expires. Where a value can do without its past, as a counter can, these
-//! take it for absent and log that. Where it cannot, as an order, keep the error and write a
-//! version that reads both types: the guide's page on handlers has the steps.
+//! A session outlives a deployment. If a value is not of the type that this version asks for, it is
+//! an error each time, and a page that passes it on is closed to the session's owner until the
+//! session expires. All of these can do without their past, so such a value is discarded. Where a
+//! value cannot, as an order, keep the error: the guide's page on types has the steps.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use session_core::{Session, SessionError};
+use session_core::{SessionError, TypedKey};
+use session_http::Session;
 use tracing::warn;
 
-/// The value under `key`; none if there is none, or one of another type. That one stays in the
-/// session, so that the version that wrote it finds it if this deployment is taken back.
-pub(crate) fn get<T: DeserializeOwned>(
-    session: &Session,
-    key: &str,
-) -> Result<Option<T>, SessionError> {
-    or_none(session.get(key))
-}
+/// How often somebody looked at the guestbook.
+pub(crate) const VISITS: TypedKey<u64> = TypedKey::new("visits").or_discard();
+/// What they wrote, the oldest first.
+pub(crate) const ENTRIES: TypedKey<Vec<String>> = TypedKey::new("entries").or_discard();
 
-/// The flash value under `key`, in the same way.
-pub(crate) fn flashed<T: DeserializeOwned>(
-    session: &Session,
-    key: &str,
-) -> Result<Option<T>, SessionError> {
-    or_none(session.flashed(key))
-}
-
-/// `session.update`, which replaces a value of another type by what `f` makes of none.
-pub(crate) fn update<T, F>(session: &Session, key: &str, f: F) -> Result<T, SessionError>
-where
-    T: Serialize + DeserializeOwned + 'static,
-    F: Fn(Option<T>) -> T + Clone + Send + Sync + 'static,
-{
-    match session.update(key, f.clone()) {
-        Err(error @ SessionError::Decode { .. }) => {
-            warn!(%error, "a value of another version is replaced");
-            session.remove(key);
-            session.update(key, f)
-        }
-        value => value,
-    }
-}
-
-fn or_none<T>(value: Result<Option<T>, SessionError>) -> Result<Option<T>, SessionError> {
-    match value {
+/// A text for the next page that shows one.
+pub(crate) fn notice(session: &Session) -> Result<Option<String>, SessionError> {
+    match session.flashed("notice") {
         Err(error @ SessionError::Decode { .. }) => {
             // The text names the key and the type, and holds nothing of the value.
-            warn!(%error, "a value of another version is taken for none");
+            warn!(%error, "a notice of another version is not shown");
             Ok(None)
         }
-        value => value,
+        notice => notice,
     }
 }
