@@ -28,6 +28,7 @@
 //!
 //! - [`SessionManager`] opens sessions by tokens and commits them; its builder has the settings.
 //! - [`Session`] is the handle of a handler: a dictionary, and what happens to the session itself.
+//!   A [`TypedKey`] names a key of it and the type of its value.
 //! - [`MemoryStore`] keeps sessions in this process; other stores have crates of their own. The
 //!   module [`store`] has the contract, and a suite that shows whether your store keeps it.
 //! - [`KeyRing`], [`Lifetime`], [`Rotation`], [`Limits`], [`Codec`], [`Clock`] are settings.

@@ -3,14 +3,16 @@
 //!
 //! ```
 //! use http::{Request, Response};
-//! use session_http::{MemoryStore, SessionExt, SessionLayer};
+//! use session_http::{MemoryStore, SessionExt, SessionLayer, TypedKey};
 //! use tower::{ServiceExt, service_fn};
+//!
+//! const VISITS: TypedKey<u64> = TypedKey::new("visits");
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! let sessions = SessionLayer::new(MemoryStore::new());
 //! let service = sessions.layer(service_fn(async |request: Request<()>| {
 //!     let session = request.session().await?; // loads on first use, once
-//!     session.insert("seen", true)?; // saved when the response is ready
+//!     session.at(VISITS).update(|n| n.unwrap_or(0) + 1)?; // saved when the response is ready
 //!     Ok::<_, session_http::Error>(Response::new(()))
 //! }));
 //! let response = service.oneshot(Request::new(())).await.unwrap();
@@ -64,8 +66,8 @@
 //!
 //! # Further reading
 //!
-//! [`guide`] has pages on choosing a store, writing one, writing handlers, testing them, security,
-//! operating it, and moving in from other libraries.
+//! [`guide`] has pages on choosing a store, writing one, writing handlers, testing them, types that
+//! change between two deployments, security, operating it, and moving in from other libraries.
 //!
 //! # Features
 //!
