@@ -64,7 +64,7 @@ impl KeyRing {
     ///
     /// assert_eq!(KeyRing::from_keys([[1; 32], [2; 32]]).unwrap().len(), 2);
     /// let short = KeyRing::from_keys([[1; 16]]);
-    /// assert!(matches!(short, Err(KeyError::TooShort { position: 1, bytes: 16 })));
+    /// assert!(matches!(short, Err(KeyError::TooShort { position: 1, bytes: 16, .. })));
     /// assert!(matches!(KeyRing::from_keys::<[[u8; 32]; 0]>([]), Err(KeyError::Empty)));
     /// ```
     ///
@@ -147,7 +147,7 @@ impl KeyRing {
     /// let ring = KeyRing::from_base64("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=").unwrap();
     /// assert_eq!(ring.len(), 1);
     /// let refused = KeyRing::from_base64("a secret");
-    /// assert!(matches!(refused, Err(KeyError::NotBase64 { position: 1 })));
+    /// assert!(matches!(refused, Err(KeyError::NotBase64 { position: 1, .. })));
     /// assert!(matches!(KeyRing::from_base64(""), Err(KeyError::Empty)));
     /// ```
     ///
