@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated,
+    Durability, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore, StoreError,
+    Update, Updated,
 };
-use session_core::{ConfigError, Ended, KeyRing, Limit, LimitExceeded, SessionId, Timestamp};
+use session_core::{ConfigError, Ended, KeyRing, Limit, LimitExceeded, Timestamp};
 
 use crate::cut_off::{Cut, CutOff};
 use crate::scope::Scopes;
@@ -197,16 +197,6 @@ impl CookieStore {
     }
 }
 
-macro_rules! unsupported {
-    ($operation:literal) => {
-        Err(StoreError::Unsupported(concat!(
-            $operation,
-            ", since only clients hold them; use a store on the server, or \
-             `CookieStore::with_cut_off` to end all of them"
-        )))
-    };
-}
-
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for CookieStore {
@@ -278,16 +268,9 @@ impl SessionStore for CookieStore {
         Ok(())
     }
 
-    async fn list(&self, _: &str, _: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        unsupported!("listing the sessions of a principal")
-    }
-
-    async fn delete_one(&self, _: &str, _: SessionId, _: Ended) -> Result<bool, StoreError> {
-        unsupported!("ending a session of a principal")
-    }
-
-    async fn delete_all(&self, _: &str, _: Option<SessionId>, _: Ended) -> Result<u64, StoreError> {
-        unsupported!("ending the sessions of a principal")
+    /// None: only clients hold the sessions.
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        None
     }
 
     async fn delete_expired(&self, _: Timestamp) -> Result<u64, StoreError> {

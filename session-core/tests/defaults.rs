@@ -1,12 +1,19 @@
-//! What a store says that implements the four methods and nothing more.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! A store that implements what it has to and nothing more, and the manager over it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::sync::Arc;
 
 use session_core::store::{
-    Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated, async_trait,
+    MigratingStore, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
+    async_trait,
 };
-use session_core::{Ended, SessionId, Timestamp};
+use session_core::{
+    Ended, MemoryStore, OnMaxSessions, SessionError, SessionId, SessionManager, Timestamp,
+};
 
 #[derive(Debug)]
 struct Four;
@@ -34,41 +41,81 @@ impl SessionStore for Four {
     }
 }
 
+fn stores() -> [Arc<dyn SessionStore>; 3] {
+    [
+        Arc::new(Four),
+        Arc::new(Arc::new(Four)),
+        Arc::new(Box::new(Four)),
+    ]
+}
+
 #[tokio::test]
 async fn what_is_not_implemented_is_unsupported() {
-    let now = Timestamp::from_millis(0);
-    let stores: [Box<dyn SessionStore>; 3] =
-        [Box::new(Four), Box::new(Arc::new(Four)), Box::new(&Four)];
-    for store in stores {
-        let listed = store.list("user:1", now).await.unwrap_err();
-        assert_eq!(
-            listed.to_string(),
-            "this session store does not support listing the sessions of a principal; \
-             implement `SessionStore::list`, `delete_one` and `delete_all`"
-        );
+    for store in stores() {
+        assert!(store.principals().is_none());
+        let manager = SessionManager::new(store);
         let id = SessionId::from_bytes([7; 16]);
-        let ended = store
-            .delete_one("user:1", id, Ended::default())
-            .await
-            .unwrap_err();
+        let errors = [
+            manager.sessions_of("user:1").await.map(drop).unwrap_err(),
+            manager.end("user:1", id).await.map(drop).unwrap_err(),
+            manager
+                .sign_out_everywhere("user:1")
+                .await
+                .map(drop)
+                .unwrap_err(),
+        ];
+        for error in errors {
+            let SessionError::Store(error @ StoreError::Unsupported(_)) = error else {
+                panic!("{error:?}")
+            };
+            assert_eq!(
+                error.to_string(),
+                "this session store does not support listing or ending the sessions of a \
+                 principal; implement `PrincipalIndex` for the store, and return it from \
+                 `SessionStore::principals`"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_swept() {
+    for store in stores() {
+        let now = Timestamp::from_millis(0);
+        let swept = store.delete_expired(now).await.unwrap();
+        assert_eq!(swept, 0, "an engine may expire by itself");
+    }
+}
+
+#[test]
+fn sessions_that_cannot_be_listed_have_no_limit() {
+    let limited = |store| {
+        SessionManager::builder(store)
+            .max_sessions(3, OnMaxSessions::Refuse)
+            .build()
+    };
+    for store in stores() {
         assert_eq!(
-            ended.to_string(),
-            "this session store does not support ending a session of a principal; implement \
-             `SessionStore::delete_one`"
+            limited(store).unwrap_err().to_string(),
+            "`max_sessions` over a store that cannot list the sessions of a principal; take \
+             another store, or implement `PrincipalIndex` for yours and return it from \
+             `SessionStore::principals`"
         );
-        let ended = store
-            .delete_all("user:1", None, Ended::default())
-            .await
-            .unwrap_err();
-        assert_eq!(
-            ended.to_string(),
-            "this session store does not support ending the sessions of a principal; implement \
-             `SessionStore::delete_all`"
-        );
-        assert_eq!(
-            store.delete_expired(now).await.unwrap(),
-            0,
-            "an engine may expire by itself"
-        );
+    }
+    assert!(limited(Arc::new(MemoryStore::new())).is_ok());
+}
+
+/// An index that only one of two stores has would show half of the sessions.
+#[test]
+fn a_site_that_moves_has_an_index_if_both_stores_have_one() {
+    let memory = || Arc::new(MemoryStore::new()) as Arc<dyn SessionStore>;
+    let four = || Arc::new(Four) as Arc<dyn SessionStore>;
+    for (new, old, has) in [
+        (memory(), memory(), true),
+        (memory(), four(), false),
+        (four(), memory(), false),
+    ] {
+        let store = MigratingStore::new(new, old).unwrap();
+        assert_eq!(store.principals().is_some(), has);
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
+    StoreError, Update, Updated,
 };
 use session_core::{
     Directive, Ended, Event, EventKind, KeyRing, Lifetime, ManualClock, MemoryStore, OnMaxSessions,
@@ -284,29 +284,36 @@ impl SessionStore for Bad {
         self.inner.delete(key, ended).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for Bad {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         if self.lists.fetch_add(1, Ordering::Relaxed) + 1 == self.failing_list {
             return Err(StoreError::unavailable("no list"));
         }
-        self.inner.list(principal, now).await
+        self.inner.list_of(principal, now).await
     }
 
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
         ended: Ended,
     ) -> Result<bool, StoreError> {
-        self.inner.delete_one(principal, id, ended).await
+        self.inner.delete_one_of(principal, id, ended).await
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        self.inner.delete_all(principal, except, ended).await
+        self.inner.delete_all_of(principal, except, ended).await
     }
 }
 

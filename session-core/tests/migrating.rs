@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use session_core::store::conformance::check;
-use session_core::store::{MigratingStore, SessionStore};
+use session_core::store::{MigratingStore, PrincipalIndex, SessionStore};
 use session_core::{Directive, Ended, MemoryStore, Session, SessionManager, Timestamp};
 
 type Moving = MigratingStore<Arc<MemoryStore>, Arc<MemoryStore>>;
@@ -106,10 +106,10 @@ async fn signing_out_ends_both() {
         }
         let store = MigratingStore::new(Arc::clone(&new), Arc::clone(&old)).unwrap();
         let now = Timestamp::from(std::time::SystemTime::now());
-        assert_eq!(store.list("user:1", now).await.unwrap().len(), 2);
+        assert_eq!(store.list_of("user:1", now).await.unwrap().len(), 2);
         assert_eq!(
             store
-                .delete_all("user:1", None, Ended::default())
+                .delete_all_of("user:1", None, Ended::default())
                 .await
                 .unwrap(),
             2

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
+    StoreError, Update, Updated,
 };
 use session_core::{
     Clock, Directive, Ended, Event, EventKind, ManualClock, MemoryStore, OnMaxSessions, Session,
@@ -148,29 +148,37 @@ impl SessionStore for Script {
         self.call("delete", self.inner.delete(key, ended)).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for Script {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         // It leaves to the manager what has expired.
         let _ = now;
-        self.call("list", self.inner.list(principal, START)).await
+        self.call("list", self.inner.list_of(principal, START))
+            .await
     }
 
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
         ended: Ended,
     ) -> Result<bool, StoreError> {
-        self.call("delete_one", self.inner.delete_one(principal, id, ended))
+        self.call("delete_one", self.inner.delete_one_of(principal, id, ended))
             .await
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        let all = self.inner.delete_all(principal, except, ended);
+        let all = self.inner.delete_all_of(principal, except, ended);
         self.call("delete_all", all).await
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_core::store::{
-    Listed, MigratingStore, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated,
+    Listed, MigratingStore, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
+    StoreError, Update, Updated,
 };
 use session_core::{
     Ended, Event, EventKind, ManualClock, MemoryStore, OnMaxSessions, SessionError, SessionId,
@@ -70,8 +70,15 @@ impl SessionStore for Damaged {
         self.inner.delete(key, ended).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        let listed = self.inner.list(principal, now).await?.into_iter();
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for Damaged {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        let listed = self.inner.list_of(principal, now).await?.into_iter();
         let seen = |listed: Listed| match listed.id() {
             id if self.is_damaged(id) => Listed::Unreadable {
                 id,
@@ -82,22 +89,22 @@ impl SessionStore for Damaged {
         Ok(listed.map(seen).collect())
     }
 
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
         ended: Ended,
     ) -> Result<bool, StoreError> {
-        self.inner.delete_one(principal, id, ended).await
+        self.inner.delete_one_of(principal, id, ended).await
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        self.inner.delete_all(principal, except, ended).await
+        self.inner.delete_all_of(principal, except, ended).await
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use mongodb::options::Acknowledgment;
 use session_core::store::{
-    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated, async_trait,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
+    StoreError, Update, Updated, async_trait,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
@@ -127,12 +127,26 @@ impl SessionStore for MongoStore {
         self.call(Access::Write, deletion).await.map(drop)
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+
+    /// The server expires sessions by itself, once a minute. This is for a collection that has no
+    /// TTL index.
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let removal = self.sessions().remove_expired(now);
+        self.call(Access::Write, removal).await
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for MongoStore {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let listing = self.sessions().list(principal.to_owned(), now);
         self.call(Access::Read, listing).await
     }
 
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
@@ -142,7 +156,7 @@ impl SessionStore for MongoStore {
         Ok(self.call(Access::Write, deletion).await?.count() > 0)
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
@@ -150,12 +164,5 @@ impl SessionStore for MongoStore {
     ) -> Result<u64, StoreError> {
         let deletion = self.sessions().delete_all(principal.into(), except, ended);
         Ok(self.call(Access::Write, deletion).await?.count())
-    }
-
-    /// The server expires sessions by itself, once a minute. This is for a collection that has no
-    /// TTL index.
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let removal = self.sessions().remove_expired(now);
-        self.call(Access::Write, removal).await
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::store::{
-    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated, async_trait,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
+    StoreError, Update, Updated, async_trait,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
@@ -148,14 +148,27 @@ impl SessionStore for RedisStore {
         Ok(())
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+
+    /// The server expires sessions by itself.
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let _ = now;
+        Ok(0)
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for RedisStore {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let until = self.commands.until();
         Index::of(principal, &self.commands, until).list(now).await
     }
 
     /// If an answer was lost the store asks again. A session that the first attempt has deleted is
     /// not there any more, and then this is `false`.
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
@@ -167,7 +180,7 @@ impl SessionStore for RedisStore {
             .await
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
@@ -177,12 +190,6 @@ impl SessionStore for RedisStore {
         Index::of(principal, &self.commands, until)
             .delete_all(except, ended)
             .await
-    }
-
-    /// The server expires sessions by itself.
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let _ = now;
-        Ok(0)
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
+    StoreError, Update, Updated, index_of,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
@@ -22,9 +22,9 @@ pub enum Call {
     Update,
     /// `delete`.
     Delete,
-    /// `list`.
+    /// `list_of`.
     List,
-    /// `delete_one`, `delete_all` or `delete_expired`.
+    /// `delete_one_of`, `delete_all_of` or `delete_expired`.
     DeleteMany,
 }
 
@@ -107,33 +107,40 @@ impl<S: SessionStore, H: Hook> SessionStore for Around<S, H> {
         self.hook.around(Call::Delete, inner).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        let inner = self.inner.list(principal, self.hook.now(now));
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        self.inner.principals().map(|_| self as _)
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let inner = self.inner.delete_expired(self.hook.now(now));
+        self.hook.around(Call::DeleteMany, inner).await
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore, H: Hook> PrincipalIndex for Around<S, H> {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        let inner = index_of(&self.inner)?.list_of(principal, self.hook.now(now));
         self.hook.around(Call::List, inner).await
     }
 
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
         ended: Ended,
     ) -> Result<bool, StoreError> {
-        let inner = self.inner.delete_one(principal, id, ended);
+        let inner = index_of(&self.inner)?.delete_one_of(principal, id, ended);
         self.hook.around(Call::DeleteMany, inner).await
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        let inner = self.inner.delete_all(principal, except, ended);
-        self.hook.around(Call::DeleteMany, inner).await
-    }
-
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let inner = self.inner.delete_expired(self.hook.now(now));
+        let inner = index_of(&self.inner)?.delete_all_of(principal, except, ended);
         self.hook.around(Call::DeleteMany, inner).await
     }
 }

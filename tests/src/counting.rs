@@ -31,7 +31,7 @@ pub struct Counts {
     pub updates: u64,
     /// Calls of `delete`.
     pub deletes: u64,
-    /// Calls of `list`, `delete_one`, `delete_all` and `delete_expired`.
+    /// Calls of `list_of`, `delete_one_of`, `delete_all_of` and `delete_expired`.
     pub others: u64,
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
+    StoreError, Update, Updated,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
@@ -139,7 +139,21 @@ impl<E: Entry> SessionStore for MapStore<E> {
         Ok(())
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut entries = self.entries();
+        let before = entries.len();
+        entries.retain(|_, entry| entry.is_live(now));
+        Ok((before - entries.len()) as u64)
+    }
+}
+
+#[async_trait]
+impl<E: Entry> PrincipalIndex for MapStore<E> {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let entries = self.entries();
         let theirs = entries
             .values()
@@ -149,7 +163,7 @@ impl<E: Entry> SessionStore for MapStore<E> {
             .collect()
     }
 
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
@@ -159,7 +173,7 @@ impl<E: Entry> SessionStore for MapStore<E> {
         Ok(self.end(is_it, ended) > 0)
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
@@ -167,12 +181,5 @@ impl<E: Entry> SessionStore for MapStore<E> {
     ) -> Result<u64, StoreError> {
         let ends = |id: &_, entry: &E| entry.principal() == Some(principal) && Some(*id) != except;
         Ok(self.end(ends, ended))
-    }
-
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut entries = self.entries();
-        let before = entries.len();
-        entries.retain(|_, entry| entry.is_live(now));
-        Ok((before - entries.len()) as u64)
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Backend, YieldStore, sim};
 use session_core::store::{
-    Durability, Listed, MigratingStore, Record, RecordKey, RecordLocation, SessionStore,
-    StoreError, Update, Updated, async_trait,
+    Durability, Listed, MigratingStore, PrincipalIndex, Record, RecordKey, RecordLocation,
+    SessionStore, StoreError, Update, Updated, async_trait,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
@@ -139,33 +139,40 @@ impl SessionStore for MigratingSite {
         self.node(self.by_moving).delete(key, ended).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        self.node(self.by_moving).list(principal, now).await
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
     }
 
-    async fn delete_one(
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.node(self.by_moving).delete_expired(now).await
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for MigratingSite {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        self.node(self.by_moving).list_of(principal, now).await
+    }
+
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
         ended: Ended,
     ) -> Result<bool, StoreError> {
         self.node(self.by_moving)
-            .delete_one(principal, id, ended)
+            .delete_one_of(principal, id, ended)
             .await
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
         self.node(self.by_moving)
-            .delete_all(principal, except, ended)
+            .delete_all_of(principal, except, ended)
             .await
-    }
-
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.node(self.by_moving).delete_expired(now).await
     }
 }

@@ -184,10 +184,10 @@ impl SessionManagerBuilder {
     /// old session does not count.
     ///
     /// It holds exactly once all sign-ins that run at the same time have returned, if the store
-    /// answered them. A sign-in costs two more listings, and fails over a store that cannot
-    /// [list](SessionStore::list). One that is cancelled half-way (a timeout around the service)
-    /// may leave a session that counts and of which no client knows, until it expires or
-    /// [`sign_out_everywhere`](SessionManager::sign_out_everywhere) ends it.
+    /// answered them. A sign-in costs two more listings, and `build` refuses a limit over a store
+    /// without an [index of principals](SessionStore::principals). One that is cancelled half-way
+    /// (a timeout around the service) may leave a session that counts and of which no client knows,
+    /// until it expires or [`sign_out_everywhere`](SessionManager::sign_out_everywhere) ends it.
     ///
     /// A session whose record cannot be read counts as well. It is the first to end, whatever its
     /// scope, and it refuses no sign-in.
@@ -316,6 +316,13 @@ impl SessionManagerBuilder {
             return Err(ConfigError::new(
                 "a sealed store cannot count the sessions of a principal; use a store on the \
                  server",
+            ));
+        }
+        if self.session_limit.is_some() && self.store.principals().is_none() {
+            return Err(ConfigError::new(
+                "`max_sessions` over a store that cannot list the sessions of a principal; take \
+                 another store, or implement `PrincipalIndex` for yours and return it from \
+                 `SessionStore::principals`",
             ));
         }
         if self

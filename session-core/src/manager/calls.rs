@@ -12,7 +12,7 @@ use crate::event::{Events, Who};
 use crate::manager::watches::Watches;
 use crate::record::{EndReason, Ended, Record, SessionId};
 use crate::settings::Timeouts;
-use crate::store::{Listed, RecordKey, SessionStore, Update, Updated};
+use crate::store::{Listed, RecordKey, SessionStore, Update, Updated, index_of};
 use crate::time::{Clock, Elapsed, Timer, Timestamp, within};
 
 /// The store, and the only holder of it: whoever calls it has to come here, so no call goes
@@ -114,9 +114,9 @@ impl StoreCalls {
     }
 
     /// The live sessions of a principal, and those that cannot be read.
-    pub(crate) async fn list(&self, principal: &str) -> Result<Vec<Listed>, StoreError> {
+    pub(crate) async fn list_of(&self, principal: &str) -> Result<Vec<Listed>, StoreError> {
         let now = self.now();
-        let call = self.store().list(principal, now);
+        let call = index_of(self.store())?.list_of(principal, now);
         let mut sessions = self.bounded(Kind::ReadOfMany, call).await?;
         sessions.retain(|listed| listed.record().is_none_or(|record| record.is_live(now)));
         for listed in &sessions {
@@ -128,14 +128,15 @@ impl StoreCalls {
     }
 
     /// Ends one session of a principal; whether there was such a one. `text` is the event's.
-    pub(crate) async fn delete_one(
+    pub(crate) async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
         reason: EndReason,
         text: &'static str,
     ) -> Result<bool, StoreError> {
-        let call = self.store().delete_one(principal, id, self.ended(reason));
+        let index = index_of(self.store())?;
+        let call = index.delete_one_of(principal, id, self.ended(reason));
         let ended = self.bounded(Kind::WriteOfMany, call).await?;
         if ended {
             self.events.revoked(id, Some(principal), text, self.now());
@@ -145,14 +146,14 @@ impl StoreCalls {
     }
 
     /// Ends the sessions of a principal; how many there were. `text` is the event's.
-    pub(crate) async fn delete_all(
+    pub(crate) async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
         text: &'static str,
     ) -> Result<u64, StoreError> {
         let ended = self.ended(EndReason::Revoked);
-        let call = self.store().delete_all(principal, except, ended);
+        let call = index_of(self.store())?.delete_all_of(principal, except, ended);
         let count = self.bounded(Kind::WriteOfMany, call).await?;
         if count > 0 {
             self.events.revoked_many(principal, count, text, self.now());

@@ -100,7 +100,7 @@ impl SessionManager {
         let mut ends = false;
         for listed in ending.iter().chain(refused) {
             self.calls()
-                .delete_one(principal, listed.id(), EndReason::TooMany, REASON)
+                .delete_one_of(principal, listed.id(), EndReason::TooMany, REASON)
                 .await?;
             ends |= listed.id() == own;
         }
@@ -110,7 +110,7 @@ impl SessionManager {
     /// The live sessions of a principal in this scope: those that cannot be read, of whatever scope
     /// they are, then the others, the one that signed in first at the front.
     async fn in_order(&self, principal: &str) -> Result<Vec<Listed>, SessionError> {
-        let mut sessions = self.calls().list(principal).await?;
+        let mut sessions = self.calls().list_of(principal).await?;
         sessions.retain(|listed| {
             listed
                 .record()

@@ -118,7 +118,7 @@ impl SessionManager {
     /// [`StoreError::Unsupported`](crate::store::StoreError::Unsupported) by a store without an
     /// index of principals, as a sealed one; or a store that failed.
     pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, SessionError> {
-        let mut sessions = self.calls().list(principal).await?;
+        let mut sessions = self.calls().list_of(principal).await?;
         let order = |listed: &Listed| {
             (
                 listed.record().map(|record| record.last_seen),
@@ -153,7 +153,7 @@ impl SessionManager {
     /// again.
     pub async fn sign_out_everywhere(&self, principal: &str) -> Result<u64, SessionError> {
         let text = "signed out everywhere";
-        Ok(self.calls().delete_all(principal, None, text).await?)
+        Ok(self.calls().delete_all_of(principal, None, text).await?)
     }
 
     /// Ends every other session of the principal who is signed in, of every scope; how many there
@@ -185,7 +185,7 @@ impl SessionManager {
         match session.principal() {
             Some(principal) => {
                 let (but, text) = (session.id(), "signed out by another session");
-                Ok(self.calls().delete_all(&principal, but, text).await?)
+                Ok(self.calls().delete_all_of(&principal, but, text).await?)
             }
             None => Ok(0),
         }
@@ -215,7 +215,10 @@ impl SessionManager {
     /// As [`sessions_of`](Self::sessions_of).
     pub async fn end(&self, principal: &str, id: SessionId) -> Result<bool, SessionError> {
         let (reason, text) = (EndReason::Revoked, "ended by its owner");
-        Ok(self.calls().delete_one(principal, id, reason, text).await?)
+        Ok(self
+            .calls()
+            .delete_one_of(principal, id, reason, text)
+            .await?)
     }
 
     /// When and why the session of this id ended, for a minute after its end; `None` if it has not

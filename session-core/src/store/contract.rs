@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::StoreError;
-use crate::record::{Ended, Record, SessionId};
-use crate::store::{Listed, RecordKey, Update, Updated};
+use crate::record::{Ended, Record};
+use crate::store::{PrincipalIndex, RecordKey, Update, Updated};
 use crate::time::Timestamp;
 
 /// Where the record is kept.
@@ -72,34 +72,34 @@ pub enum Durability {
 ///   [`StoreError::IdTaken`], and that record stays as it was (`create_taken`).
 /// - **One winner**: if one id is created many times at once, exactly one creation succeeds
 ///   (`create_race`).
-/// - **Version not met**: if [`Update::expected_version`] is not the version of the record, `update`
-///   returns `Conflict` and writes nothing (`version_not_met`). A record that it returns with that
-///   is the stored one (`conflict_record`).
+/// - **Version not met**: if [`Update::expected_version`] is not the version of the record,
+///   `update` returns `Conflict` and writes nothing (`version_not_met`). A record that it returns
+///   with that is the stored one (`conflict_record`).
 /// - **Version met**: otherwise it applies the changes, and increments the version
 ///   (`version_met`).
-/// - **Merged or refused**: without `expected_version`, changes of a stale base are applied to the stored
-///   record, or refused with `Conflict`. What others wrote is never lost (`stale_base`).
+/// - **Merged or refused**: without `expected_version`, changes of a stale base are applied to the
+///   stored record, or refused with `Conflict`. What others wrote is never lost (`stale_base`).
 /// - **Changes**: keys are set, removed and cleared, and [`Metadata`](crate::store::Metadata) is
 ///   touched or replaced, as the update says. Nothing else changes (`set_remove`, `clear`, `touch`,
 ///   `replace_metadata`).
 /// - **Epoch**: if the record has another epoch than [`Update::epoch`], `update` returns `Gone`,
 ///   whatever version it has to meet: `Gone` comes before `Conflict` (`other_epoch`).
-/// - **Gone while writing**: `update` never creates. Once `delete`, `delete_one` or `delete_all`
-///   has returned, no update that was in flight brings a record back (`no_resurrection`,
-///   `delete_race`, `delete_one_race`, `delete_all_race`).
-/// - **Ended**: `delete`, `delete_one` and `delete_all` put the [mark](Ended::mark) in the place of
-///   the record that they end, in the same step. An `update` can put one there too. A mark is a
-///   record: `create` does not overwrite it, and [`Record::encode`] writes it. Until it expires
-///   `load` returns it ([`Record::ended`] says when and why the session ended), `update` returns
-///   `Gone`, `delete_one` returns `false`, and `list` and `delete_all` skip it (`delete`, `ended`,
-///   `ended_of_principal`). From then on `load` may return `None`, and nothing of it stays
-///   (`ended_expires`). A store that has no room for a mark ends the session without one. It is no
-///   error to delete twice (`delete_twice`), or with an end that was long ago, which leaves no
-///   mark.
+/// - **Gone while writing**: `update` never creates. Once `delete`, `delete_one_of` or
+///   `delete_all_of` has returned, no update that was in flight brings a record back
+///   (`no_resurrection`, `delete_race`, `delete_one_of_race`, `delete_all_of_race`).
+/// - **Ended**: `delete`, `delete_one_of` and `delete_all_of` put the [mark](Ended::mark) in the
+///   place of the record that they end, in the same step. An `update` can put one there too. A mark
+///   is a record: `create` does not overwrite it, and [`Record::encode`] writes it. Until it
+///   expires `load` returns it ([`Record::ended`] says when and why the session ended), `update`
+///   returns `Gone`, `delete_one_of` returns `false`, and `list_of` and `delete_all_of` skip it
+///   (`delete`, `ended`, `ended_of_principal`). From then on `load` may return `None`, and nothing
+///   of it stays (`ended_expires`). A store that has no room for a mark ends the session without
+///   one. It is no error to delete twice (`delete_twice`), or with an end that was long ago, which
+///   leaves no mark.
 /// - **Atomic**: each operation on one record happens entirely or not at all for every reader, in
 ///   any interleaving. A `load` that begins after an update was saved shows that update
-///   (`no_lost_update`, `no_torn_read`). `list`, `delete_all` and `delete_expired` are many such
-///   operations, one for each record.
+///   (`no_lost_update`, `no_torn_read`). `list_of`, `delete_all_of` and `delete_expired` are many
+///   such operations, one for each record.
 /// - **Cancelled half-way**: an operation whose future is dropped has happened entirely or not at
 ///   all, and the store continues to work (`cancelled`).
 /// - **Limits**: if a merged record exceeds [`Update::limits`], by [`Record::limited_size`] or the
@@ -111,13 +111,13 @@ pub enum Durability {
 ///   and is not sent again. Any other failure is [`StoreError::Unavailable`], and nothing was
 ///   written. Each call has a deadline of the store's own. The cause of an error is logged, so it
 ///   holds no value, token or connection string.
-/// - **Principals**: `list` returns the live records of a principal, of every scope, and no others.
-///   `delete_all` ends them all except `except`, and returns their number. `delete_one` ends the
-///   one of this id, and returns whether it was theirs. A store without an index returns
-///   [`StoreError::Unsupported`] from all three (`list`, `delete_all`, `delete_one`,
-///   `principal_changes`).
-/// - **Unreadable records of a principal**: `list` names one as [`Listed::Unreadable`], and still
-///   returns the others. `delete_all` and `delete_one` end it like any other. So one damaged record
+/// - **Principals**: where the store has an [index](PrincipalIndex), `list_of` returns the live
+///   records of a principal, of every scope, and no others. `delete_all_of` ends them all except
+///   `except`, and returns their number. `delete_one_of` ends the one of this id, and returns
+///   whether it was theirs (`list_of`, `delete_all_of`, `delete_one_of`, `principal_changes`).
+/// - **Unreadable records of a principal**: `list_of` names one as
+///   [`Listed::Unreadable`](crate::store::Listed::Unreadable), and still returns the others.
+///   `delete_all_of` and `delete_one_of` end it like any other. So one damaged record
 ///   prevents no sign-in, no list of sessions and no sign-out. (Only the store's own tests can
 ///   damage a record.)
 /// - **Sweeping**: `delete_expired` removes only expired records, is safe to run anywhere at any
@@ -202,54 +202,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// If the store failed.
     async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError>;
 
-    /// The live records of a principal, and those that cannot be read.
+    /// The index by which this store lists and ends the sessions of a principal. By default there
+    /// is none.
     ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unsupported`] by default, or another if the store failed.
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        let _ = (principal, now);
-        Err(StoreError::Unsupported(
-            "listing the sessions of a principal; implement `SessionStore::list`, `delete_one` \
-             and `delete_all`",
-        ))
-    }
-
-    /// Ends one session if it is of this principal, which is checked in the same step, and leaves a
-    /// mark as [`delete`](Self::delete) does. Returns whether it ended one, which may have expired
-    /// and not been swept yet.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unsupported`] by default, or another if the store failed.
-    async fn delete_one(
-        &self,
-        principal: &str,
-        id: SessionId,
-        ended: Ended,
-    ) -> Result<bool, StoreError> {
-        let _ = (principal, id, ended);
-        Err(StoreError::Unsupported(
-            "ending a session of a principal; implement `SessionStore::delete_one`",
-        ))
-    }
-
-    /// Ends every session of a principal except `except`, and leaves marks as
-    /// [`delete`](Self::delete) does. Returns how many it ended.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unsupported`] by default, or another if the store failed.
-    async fn delete_all(
-        &self,
-        principal: &str,
-        except: Option<SessionId>,
-        ended: Ended,
-    ) -> Result<u64, StoreError> {
-        let _ = (principal, except, ended);
-        Err(StoreError::Unsupported(
-            "ending the sessions of a principal; implement `SessionStore::delete_all`",
-        ))
+    /// [`SessionManagerBuilder::build`](crate::SessionManagerBuilder::build) refuses
+    /// [`max_sessions`](crate::SessionManagerBuilder::max_sessions) over a store without one.
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        None
     }
 
     /// Removes the records and marks that have expired by `now`, for a store whose engine does not

@@ -6,8 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::StoreError;
-use crate::record::{Ended, Record, SessionId};
-use crate::store::{Durability, Listed, RecordKey, RecordLocation, SessionStore, Update, Updated};
+use crate::record::{Ended, Record};
+use crate::store::{
+    Durability, PrincipalIndex, RecordKey, RecordLocation, SessionStore, Update, Updated,
+};
 use crate::time::Timestamp;
 
 macro_rules! forward {
@@ -56,30 +58,8 @@ macro_rules! forward {
                 (**self).delete(key, ended).await
             }
 
-            async fn list(
-                &self,
-                principal: &str,
-                now: Timestamp,
-            ) -> Result<Vec<Listed>, StoreError> {
-                (**self).list(principal, now).await
-            }
-
-            async fn delete_one(
-                &self,
-                principal: &str,
-                id: SessionId,
-                ended: Ended,
-            ) -> Result<bool, StoreError> {
-                (**self).delete_one(principal, id, ended).await
-            }
-
-            async fn delete_all(
-                &self,
-                principal: &str,
-                except: Option<SessionId>,
-                ended: Ended,
-            ) -> Result<u64, StoreError> {
-                (**self).delete_all(principal, except, ended).await
+            fn principals(&self) -> Option<&dyn PrincipalIndex> {
+                (**self).principals()
             }
 
             async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -91,4 +71,3 @@ macro_rules! forward {
 
 forward!(Arc<S>);
 forward!(Box<S>);
-forward!(&'static S);

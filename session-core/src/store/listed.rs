@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::StoreError;
 use crate::record::{Record, SessionId};
 
-/// One of the sessions that [`SessionStore::list`](crate::store::SessionStore::list) finds for a
+/// One of the sessions that an [index](crate::store::PrincipalIndex::list_of) finds for a
 /// principal.
 ///
 /// A store whose records are always readable wraps each one: `records.map(Listed::from)`.

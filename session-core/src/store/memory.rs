@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::index::PrincipalIndex;
+use self::index::IdsByPrincipal;
 use self::lock::lock;
 use self::shard::{SWEEP_AFTER, Shard};
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
-use crate::store::{Durability, Listed, RecordKey, RecordLocation, SessionStore, Update, Updated};
+use crate::store::{
+    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, SessionStore, Update, Updated,
+};
 use crate::time::Timestamp;
 
 const SHARDS: usize = 32;
@@ -57,7 +59,7 @@ const NEVER: u64 = u64::MAX;
 /// ```
 pub struct MemoryStore {
     shards: Vec<Mutex<Shard>>,
-    principals: PrincipalIndex,
+    principals: IdsByPrincipal,
     count: AtomicUsize,
     capacity: usize,
     /// When a full store was last swept, in milliseconds.
@@ -95,7 +97,7 @@ impl MemoryStore {
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            principals: PrincipalIndex::default(),
+            principals: IdsByPrincipal::default(),
             count: AtomicUsize::new(0),
             capacity,
             full_sweep: AtomicU64::new(NEVER),
@@ -297,7 +299,18 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.sweep_all(now))
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for MemoryStore {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let find = |id: SessionId| self.shard(id).records.get(&id).cloned();
         Ok(self
             .principals
@@ -309,7 +322,7 @@ impl SessionStore for MemoryStore {
             .collect())
     }
 
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
@@ -318,7 +331,7 @@ impl SessionStore for MemoryStore {
         Ok(self.end_theirs(principal, id, ended))
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
@@ -330,10 +343,6 @@ impl SessionStore for MemoryStore {
             .iter()
             .filter(|id| self.end_theirs(principal, **id, ended));
         Ok(theirs.count() as u64)
-    }
-
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        Ok(self.sweep_all(now))
     }
 }
 

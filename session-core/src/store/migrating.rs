@@ -5,8 +5,8 @@
 //!   reserved first. One versioned update freezes the record and names the place. Then only that
 //!   place can be filled, once. Places and frozen records have epochs that no session reaches, so
 //!   every store keeps them without knowing of it.
-//! - **`delete_one` meets a version**, so that of many calls one reports the end. After four rounds
-//!   lost to writers it deletes in both stores without one.
+//! - **`delete_one_of` meets a version**, so that of many calls one reports the end. After four
+//!   rounds lost to writers it deletes in both stores without one.
 //! - **What a move leaves in the old store is a mark that is over from the start**, and counts at
 //!   no time.
 //! - **An unfrozen record in the old store is the session**, whatever the new one has. So while the
@@ -34,8 +34,8 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 ///
 /// A session that is in the new store is read there, any other in the old one. Creations go to the
 /// new store. A session moves with the next write to it: of its data, of a touch (at most a minute
-/// apart while somebody is active), or of a renewal. `delete`, `delete_one` and `delete_all` delete
-/// sessions in both stores, and `list` returns those of both.
+/// apart while somebody is active), or of a renewal. `delete`, `delete_one_of` and `delete_all_of`
+/// delete sessions in both stores, and `list_of` returns those of both.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -81,10 +81,10 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 /// | the old store | requests of sessions that have moved | creations and all others |
 /// | the new store, even if empty | requests of sessions that have not moved | the same |
 ///
-/// Creations need both, since an id must be taken in neither. `list` fails if one store is down.
+/// Creations need both, since an id must be taken in neither. `list_of` fails if one store is down.
 /// Deletions delete sessions in the store that is up, and then fail as
 /// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), because the other may
-/// hold more: call them again when both are up. `delete_one` succeeds if the session is in the
+/// hold more: call them again when both are up. `delete_one_of` succeeds if the session is in the
 /// store that is up.
 ///
 /// # Contract
@@ -139,17 +139,17 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 ///   finds nothing to freeze, and leaves a place at most. A mover that had frozen it either fills
 ///   the place before `n` is deleted, and then the filled record is deleted, or finds the place
 ///   gone: an update does not create. A place that a late mover reserves again has another epoch,
-///   and no frozen record names it. `delete_all` is the same: the place has the principal, so it is
-///   deleted too. A call that finds a place and nothing in the old store deletes the place before
-///   it says so, so no late mover fills it in between.
-/// - **`delete_one` deletes a session in one step**, at the version whose owner was read: in `o` by
-///   freezing it for a place that never exists, in `n` by putting a place there that nothing names.
-///   (`delete_one` of the new store would take the place of a late mover for a session, and say
-///   that it has deleted one.) A session between the two is filled first. So of many calls that
-///   delete a session one returns `true`, and `false` means that the principal had no such session:
-///   it was somebody else's, or had ended. A call that has lost four rounds to writers deletes in
-///   both stores without meeting a version. That deletes the session too; only then what a late
-///   mover has left may count as one.
+///   and no frozen record names it. `delete_all_of` is the same: the place has the principal, so it
+///   is deleted too. A call that finds a place and nothing in the old store deletes the place
+///   before it says so, so no late mover fills it in between.
+/// - **`delete_one_of` deletes a session in one step**, at the version whose owner was read: in `o`
+///   by freezing it for a place that never exists, in `n` by putting a place there that nothing
+///   names. (`delete_one_of` of the new store would take the place of a late mover for a session,
+///   and say that it has deleted one.) A session between the two is filled first. So of many calls
+///   that delete a session one returns `true`, and `false` means that the principal had no such
+///   session: it was somebody else's, or had ended. A call that has lost four rounds to writers
+///   deletes in both stores without meeting a version. That deletes the session too; only then what
+///   a late mover has left may count as one.
 /// - **What is left over does no harm.** A frozen record alongside a record is not looked at. Once
 ///   that record has ended, even by a timeout that was shortened, the frozen one is *frozen and
 ///   anything else*. An empty place opens for no token, and expires with its session.

@@ -6,6 +6,7 @@
 //!
 //! - [`SessionStore`] is the contract. [`RecordLocation`] and
 //!   [`Durability`] are what a store states of itself.
+//! - [`PrincipalIndex`] is the optional part of it: listing and ending the sessions of a principal.
 //! - [`RecordKey`], [`Record`], [`Update`] and [`Changes`] are its arguments; [`Updated`],
 //!   [`Listed`] and [`StoreError`] its results.
 //! - [`Value`] and [`Values`] are what a record holds, each value encoded.
@@ -24,16 +25,19 @@
 // - **The scope is part of `RecordKey::Sealed`**, so that one cookie store serves several layers,
 //   each with its own keys.
 // - **The store is passed the mark** (`Ended`) and does not make one by its own
-//   clock: the arguments of `delete` alone decide the time and the reason. `list` and
+//   clock: the arguments of `delete` alone decide the time and the reason. `list_of` and
 //   `delete_expired` are passed the time for the same reason.
 // - **`load` may return an expired record.** Otherwise an expiry could not be told from a token
 //   that was never issued. The manager opens no session by it.
 // - **Principals are of the whole store**, not of a scope: a record has its scope, so whoever
-//   lists the sessions of a principal can tell them apart. `delete_one` ends one of them by its
+//   lists the sessions of a principal can tell them apart. `delete_one_of` ends one by its
 //   id.
+// - **The index of principals is a trait of its own**, so that the compiler sees to it that a store
+//   has all three methods or none, and the builder sees which. A default method for each would let
+//   a wrapper forward two of them and forget the third.
 // - **There is no conditional delete** (by owner, epoch or version). By owner it would be
-//   `delete_one` with another name. By epoch it would save the rounds in which the manager ends a
-//   session whose token was reused. `MigratingStore` would keep its rounds, because a session
+//   `delete_one_of` with another name. By epoch it would save the rounds in which the manager ends
+//   a session whose token was reused. `MigratingStore` would keep its rounds, because a session
 //   that is just moving has to arrive before it can end. Each store would have two more conditions
 //   to keep in its script or filter, and the suite two more cases, for thirty lines less here.
 
@@ -46,6 +50,7 @@ mod key;
 mod listed;
 pub(crate) mod memory;
 mod migrating;
+mod principal_index;
 mod update;
 mod updated;
 
@@ -60,5 +65,6 @@ pub use contract::{Durability, RecordLocation, SessionStore};
 pub use key::RecordKey;
 pub use listed::Listed;
 pub use migrating::MigratingStore;
+pub use principal_index::{PrincipalIndex, index_of};
 pub use update::Update;
 pub use updated::Updated;

@@ -7,7 +7,8 @@ use crate::store::RecordKey;
 
 /// The result of an update.
 ///
-/// A store makes one by [`saved`](Self::saved), [`conflict`](Self::conflict) or [`Gone`](Self::Gone).
+/// A store makes one by [`saved`](Self::saved), [`conflict`](Self::conflict) or
+/// [`Gone`](Self::Gone).
 ///
 /// ```
 /// use session_core::SessionId;

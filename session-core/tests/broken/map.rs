@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Changes, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
+    Changes, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore, StoreError,
+    Update, Updated,
 };
 use session_core::{EndReason, Ended, SessionId, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
@@ -23,6 +24,7 @@ pub(super) type Records = HashMap<String, Arc<Record>>;
 pub(crate) struct MapStore {
     pub(super) fault: Option<Fault>,
     pub(super) only_replaces: bool,
+    lists_nothing: bool,
     records: Mutex<Records>,
     /// What some of the faults remember.
     pub(super) former: Plain<HashMap<String, Arc<Record>>>,
@@ -40,6 +42,14 @@ impl MapStore {
     pub(crate) fn replacing() -> Self {
         Self {
             only_replaces: true,
+            ..Self::default()
+        }
+    }
+
+    /// Without a fault, and without an index of principals.
+    pub(crate) fn unindexed() -> Self {
+        Self {
+            lists_nothing: true,
             ..Self::default()
         }
     }
@@ -281,82 +291,8 @@ impl SessionStore for MapStore {
         Ok(())
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        let records = self.lock().await;
-        if self.has(Fault::ListsAll) {
-            return Ok(records
-                .values()
-                .filter(|record| record.is_live(now))
-                .cloned()
-                .map(Listed::from)
-                .collect());
-        }
-        let mut theirs = self.theirs(&records, principal);
-        theirs.retain(|record| record.is_live(now) || self.has(Fault::ListsExpired));
-        Ok(theirs.into_iter().map(Listed::from).collect())
-    }
-
-    async fn delete_one(
-        &self,
-        principal: &str,
-        id: SessionId,
-        ended: Ended,
-    ) -> Result<bool, StoreError> {
-        if matches!(self.fault, Some(Fault::ListsOnly | Fault::EndsAllOnly)) {
-            return Err(StoreError::Unsupported("ending one session"));
-        }
-        let mut records = self.lock().await;
-        let found = records.get(&self.name(id)).cloned();
-        let theirs = found.as_ref().is_some_and(|record| match self.fault {
-            Some(Fault::EndsAnyones) => true,
-            Some(Fault::EndsOfNamesakes) => record
-                .principal()
-                .is_some_and(|owner| owner.eq_ignore_ascii_case(principal)),
-            _ => self.owner(record).as_deref() == Some(principal),
-        });
-        if !theirs {
-            return Ok(self.has(Fault::EndsNothing));
-        }
-        if matches!(
-            self.fault,
-            Some(Fault::EndLooksThenActs | Fault::EndGivesWay)
-        ) {
-            records = self.gap(records).await;
-        }
-        if self.has(Fault::EndGivesWay) && records.get(&self.name(id)) != found.as_ref() {
-            return Ok(false);
-        }
-        let theirs = self.end(&mut records, id, ended);
-        Ok(theirs && !self.has(Fault::EndsInSilence))
-    }
-
-    async fn delete_all(
-        &self,
-        principal: &str,
-        except: Option<SessionId>,
-        ended: Ended,
-    ) -> Result<u64, StoreError> {
-        if self.has(Fault::ListsOnly) {
-            return Err(StoreError::Unsupported("ending sessions"));
-        }
-        let mut records = self.lock().await;
-        let theirs = self.theirs(&records, principal);
-        if self.has(Fault::EndsAllLooksThenActs) {
-            records = self.gap(records).await;
-        }
-        let count = theirs
-            .iter()
-            .filter(|record| Some(record.id()) != except || self.has(Fault::ExceptsNobody))
-            .map(|record| match self.fault {
-                Some(Fault::EndsAllWithoutMarks) => drop(records.remove(&self.name(record.id()))),
-                _ => drop(self.end(&mut records, record.id(), ended)),
-            })
-            .count();
-        Ok(if self.has(Fault::CountsExcepted) {
-            theirs.len()
-        } else {
-            count
-        } as u64)
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        (!self.lists_nothing).then_some(self)
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -384,6 +320,81 @@ impl SessionStore for MapStore {
         } else {
             count as u64
         })
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for MapStore {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        let records = self.lock().await;
+        if self.has(Fault::ListsAll) {
+            return Ok(records
+                .values()
+                .filter(|record| record.is_live(now))
+                .cloned()
+                .map(Listed::from)
+                .collect());
+        }
+        let mut theirs = self.theirs(&records, principal);
+        theirs.retain(|record| record.is_live(now) || self.has(Fault::ListsExpired));
+        Ok(theirs.into_iter().map(Listed::from).collect())
+    }
+
+    async fn delete_one_of(
+        &self,
+        principal: &str,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<bool, StoreError> {
+        let mut records = self.lock().await;
+        let found = records.get(&self.name(id)).cloned();
+        let theirs = found.as_ref().is_some_and(|record| match self.fault {
+            Some(Fault::EndsAnyones) => true,
+            Some(Fault::EndsOfNamesakes) => record
+                .principal()
+                .is_some_and(|owner| owner.eq_ignore_ascii_case(principal)),
+            _ => self.owner(record).as_deref() == Some(principal),
+        });
+        if !theirs {
+            return Ok(self.has(Fault::EndsNothing));
+        }
+        if matches!(
+            self.fault,
+            Some(Fault::EndLooksThenActs | Fault::EndGivesWay)
+        ) {
+            records = self.gap(records).await;
+        }
+        if self.has(Fault::EndGivesWay) && records.get(&self.name(id)) != found.as_ref() {
+            return Ok(false);
+        }
+        let theirs = self.end(&mut records, id, ended);
+        Ok(theirs && !self.has(Fault::EndsInSilence))
+    }
+
+    async fn delete_all_of(
+        &self,
+        principal: &str,
+        except: Option<SessionId>,
+        ended: Ended,
+    ) -> Result<u64, StoreError> {
+        let mut records = self.lock().await;
+        let theirs = self.theirs(&records, principal);
+        if self.has(Fault::EndsAllLooksThenActs) {
+            records = self.gap(records).await;
+        }
+        let count = theirs
+            .iter()
+            .filter(|record| Some(record.id()) != except || self.has(Fault::ExceptsNobody))
+            .map(|record| match self.fault {
+                Some(Fault::EndsAllWithoutMarks) => drop(records.remove(&self.name(record.id()))),
+                _ => drop(self.end(&mut records, record.id(), ended)),
+            })
+            .count();
+        Ok(if self.has(Fault::CountsExcepted) {
+            theirs.len()
+        } else {
+            count
+        } as u64)
     }
 }
 

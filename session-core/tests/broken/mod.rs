@@ -88,14 +88,10 @@ pub(crate) enum Fault {
     ListsExpired,
     /// Lists the records of everybody.
     ListsAll,
-    /// Lists, but does not support to end what it lists.
-    ListsOnly,
     /// Ends the excepted one as well.
     ExceptsNobody,
     /// Counts the excepted one as ended.
     CountsExcepted,
-    /// Lists and ends all, but does not support to end one.
-    EndsAllOnly,
     /// Ends one of whomever it is.
     EndsAnyones,
     /// Ends one of whoever is called alike.
@@ -191,32 +187,30 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::MarksStay, &["ended", "ended_expires"]),
     (Fault::MarksTheAbsent, &["ended"]),
     (Fault::EndsAllWithoutMarks, &["ended_of_principal"]),
-    (Fault::EndsAllLooksThenActs, &["delete_all_race"]),
+    (Fault::EndsAllLooksThenActs, &["delete_all_of_race"]),
     (Fault::CountsWith32Bits, &["large_version"]),
-    (Fault::ListsExpired, &["list"]),
-    (Fault::ListsAll, &["list"]),
+    (Fault::ListsExpired, &["list_of"]),
+    (Fault::ListsAll, &["list_of"]),
     (
-        Fault::ListsOnly,
-        &["list", "delete_all", "principal_changes"],
+        Fault::ExceptsNobody,
+        &["delete_all_of", "delete_all_of_race"],
     ),
-    (Fault::ExceptsNobody, &["delete_all", "delete_all_race"]),
-    (Fault::CountsExcepted, &["delete_all"]),
-    (
-        Fault::EndsAllOnly,
-        &["list", "delete_one", "delete_one_race"],
-    ),
+    (Fault::CountsExcepted, &["delete_all_of"]),
     (
         Fault::EndsAnyones,
-        &["delete_one", "principal_changes", "delete_one_race"],
+        &["delete_one_of", "principal_changes", "delete_one_of_race"],
     ),
-    (Fault::EndsOfNamesakes, &["delete_one"]),
-    (Fault::EndsNothing, &["delete_one"]),
-    (Fault::EndsInSilence, &["delete_one", "delete_one_race"]),
-    (Fault::EndLooksThenActs, &["delete_one_race"]),
-    (Fault::EndGivesWay, &["delete_one_race"]),
+    (Fault::EndsOfNamesakes, &["delete_one_of"]),
+    (Fault::EndsNothing, &["delete_one_of"]),
+    (
+        Fault::EndsInSilence,
+        &["delete_one_of", "delete_one_of_race"],
+    ),
+    (Fault::EndLooksThenActs, &["delete_one_of_race"]),
+    (Fault::EndGivesWay, &["delete_one_of_race"]),
     (
         Fault::IndexesCreations,
-        &["principal_changes", "delete_one_race"],
+        &["principal_changes", "delete_one_of_race"],
     ),
     (Fault::SweepsEarly, &["delete_expired"]),
     (Fault::SweepsInSilence, &["delete_expired"]),
@@ -227,8 +221,8 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
         &[
             "no_resurrection",
             "delete_race",
-            "delete_all_race",
-            "delete_one_race",
+            "delete_all_of_race",
+            "delete_one_of_race",
         ],
     ),
     (Fault::WritesInTwoSteps, &["no_torn_read", "cancelled"]),

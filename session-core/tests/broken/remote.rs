@@ -10,7 +10,8 @@ use std::thread::{self, Thread};
 
 use async_trait::async_trait;
 use session_core::store::{
-    Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
+    Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated,
 };
 use session_core::{Ended, MemoryStore, SessionId, Timestamp};
 use tokio::sync::oneshot;
@@ -83,36 +84,43 @@ impl SessionStore for RemoteStore {
             .await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.ask(move |store| block_on(store.delete_expired(now)))
+            .await
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for RemoteStore {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let principal = principal.to_owned();
-        self.ask(move |store| block_on(store.list(&principal, now)))
+        self.ask(move |store| block_on(store.list_of(&principal, now)))
             .await
     }
 
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
         ended: Ended,
     ) -> Result<bool, StoreError> {
         let principal = principal.to_owned();
-        self.ask(move |store| block_on(store.delete_one(&principal, id, ended)))
+        self.ask(move |store| block_on(store.delete_one_of(&principal, id, ended)))
             .await
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
         let principal = principal.to_owned();
-        self.ask(move |store| block_on(store.delete_all(&principal, except, ended)))
-            .await
-    }
-
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.ask(move |store| block_on(store.delete_expired(now)))
+        self.ask(move |store| block_on(store.delete_all_of(&principal, except, ended)))
             .await
     }
 }

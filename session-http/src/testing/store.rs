@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use session_core::store::{
-    Durability, Listed, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated, async_trait,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
+    StoreError, Update, Updated, async_trait, index_of,
 };
 use session_core::{Ended, MemoryStore, SessionId, Timestamp};
 
@@ -203,31 +203,39 @@ impl SessionStore for TestStore {
         self.write(self.inner.delete(key, ended)).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        self.read(self.inner.list(principal, now)).await
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        self.inner.principals().map(|_| self as _)
     }
 
-    async fn delete_one(
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.write(self.inner.delete_expired(now)).await
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for TestStore {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        self.read(index_of(&self.inner)?.list_of(principal, now))
+            .await
+    }
+
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
         ended: Ended,
     ) -> Result<bool, StoreError> {
-        self.write(self.inner.delete_one(principal, id, ended))
+        self.write(index_of(&self.inner)?.delete_one_of(principal, id, ended))
             .await
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        self.write(self.inner.delete_all(principal, except, ended))
+        self.write(index_of(&self.inner)?.delete_all_of(principal, except, ended))
             .await
-    }
-
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.write(self.inner.delete_expired(now)).await
     }
 }

@@ -108,7 +108,9 @@ fn race(backend: Backend, end: End, seed: u64) {
             End::SignedOut => {
                 manager
                     .store()
-                    .delete_all("user:1", None, Ended::default())
+                    .principals()
+                    .unwrap()
+                    .delete_all_of("user:1", None, Ended::default())
                     .await
                     .unwrap();
             }

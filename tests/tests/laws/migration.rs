@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use session_core::store::SessionStore;
+use session_core::store::PrincipalIndex;
 use session_core::store::conformance::{Outcome, Suite};
 use session_core::{Directive, Ended, SessionError, SessionManager};
 use session_tests::sim::pause;
@@ -39,11 +39,11 @@ async fn the_contract_holds_wherever_records_lie_and_whoever_moves_them() {
                 "{new:?} {old:?} {created} {moving}: {report}"
             );
             for case in [
-                "list",
-                "delete_one",
-                "delete_one_race",
-                "delete_all",
-                "delete_all_race",
+                "list_of",
+                "delete_one_of",
+                "delete_one_of_race",
+                "delete_all_of",
+                "delete_all_of_race",
                 "cancelled",
                 "sweep_race",
             ] {
@@ -250,7 +250,7 @@ fn ending_all_of_a_principal_ends_them_in_both_stores() {
                     pause().await;
                 }
                 store
-                    .delete_all("ann", None, Ended::default())
+                    .delete_all_of("ann", None, Ended::default())
                     .await
                     .unwrap()
             });

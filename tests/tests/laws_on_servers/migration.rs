@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use session_core::SessionManager;
 use session_core::store::conformance::Suite;
-use session_core::store::{MigratingStore, SessionStore};
+use session_core::store::{MigratingStore, PrincipalIndex, SessionStore};
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, MongoServer, RedisServer};
@@ -104,7 +104,7 @@ async fn from_mongo_to_redis_under_load_nobody_is_signed_out() {
             // Everybody has been active; what is left in the old store would be idle.
             let store = old().await;
             for at in 0..VISITORS {
-                let left = store.list(&format!("user:{at}"), now()).await.unwrap();
+                let left = store.list_of(&format!("user:{at}"), now()).await.unwrap();
                 assert!(left.is_empty(), "visitor {at} has not moved");
             }
         }

@@ -200,7 +200,9 @@ impl World {
             Some(principal) => {
                 manager
                     .store()
-                    .delete_all(principal, None, Ended::default())
+                    .principals()
+                    .unwrap()
+                    .delete_all_of(principal, None, Ended::default())
                     .await
                     .unwrap();
             }

@@ -8,7 +8,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::WriteConcern;
 use mongodb::{Client, Collection};
 use session_core::store::conformance::Suite;
-use session_core::store::{Record, SessionStore};
+use session_core::store::{PrincipalIndex, Record, SessionStore};
 use session_core::{Ended, Lifetime, SessionId, Timestamp};
 use session_mongo::{ConnectError, MongoStore, MongoStoreBuilder};
 use session_tests::PATIENCE;
@@ -129,7 +129,7 @@ async fn a_store_that_has_not_looked_takes_nobody_for_another() {
         store.create(record, now()).await.unwrap();
     }
     let listed = async |principal: &str| -> Vec<SessionId> {
-        let listed = store.list(principal, now()).await.unwrap();
+        let listed = store.list_of(principal, now()).await.unwrap();
         listed.iter().map(|record| record.id()).collect()
     };
     assert_eq!(listed("user:ann").await, [ann.id()]);
@@ -137,27 +137,27 @@ async fn a_store_that_has_not_looked_takes_nobody_for_another() {
     assert_eq!(listed("USER:ANN").await, []);
     assert!(
         !store
-            .delete_one("user:Ann", ann.id(), Ended::default())
+            .delete_one_of("user:Ann", ann.id(), Ended::default())
             .await
             .unwrap()
     );
     assert_eq!(
         store
-            .delete_all("USER:ANN", None, Ended::default())
+            .delete_all_of("USER:ANN", None, Ended::default())
             .await
             .unwrap(),
         0
     );
     assert_eq!(
         store
-            .delete_all("user:Ann", None, Ended::default())
+            .delete_all_of("user:Ann", None, Ended::default())
             .await
             .unwrap(),
         1
     );
     assert!(
         store
-            .delete_one("user:ann", ann.id(), Ended::default())
+            .delete_one_of("user:ann", ann.id(), Ended::default())
             .await
             .unwrap()
     );

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Client, Collection, IndexModel};
-use session_core::store::{Record, SessionStore};
+use session_core::store::{PrincipalIndex, Record, SessionStore};
 use session_core::{Ended, Lifetime, SessionId, Timestamp};
 use session_mongo::{ConnectError, MongoStore, MongoStoreBuilder};
 use session_tests::PATIENCE;
@@ -194,7 +194,7 @@ async fn a_user_that_may_not_make_them() {
     let store = builder(&writer).indexes(false).connect().await.unwrap();
     let kept = record(now());
     store.create(&kept, now()).await.unwrap();
-    assert_eq!(store.list("user:1", now()).await.unwrap().len(), 1);
+    assert_eq!(store.list_of("user:1", now()).await.unwrap().len(), 1);
     let ended = record(Timestamp::from_millis(1_000));
     store.create(&ended, now()).await.unwrap();
     assert_eq!(store.delete_expired(now()).await.unwrap(), 1);
@@ -226,7 +226,7 @@ async fn a_user_that_may_not_make_them() {
 
     assert_eq!(
         store
-            .delete_all("user:1", None, Ended::default())
+            .delete_all_of("user:1", None, Ended::default())
             .await
             .unwrap(),
         1

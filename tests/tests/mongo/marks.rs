@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::{Client, Collection};
-use session_core::store::{Record, RecordKey, SessionStore};
+use session_core::store::{PrincipalIndex, Record, RecordKey, SessionStore};
 use session_core::{EndReason, Ended, Lifetime, SessionId, Timestamp};
 use session_mongo::{ConnectError, MongoStore, MongoStoreBuilder};
 use session_tests::servers::MongoServer;
@@ -67,11 +67,11 @@ async fn a_mark_is_small_and_has_nothing_of_the_session() {
         store.delete(&records[0].id().into(), ended).await.unwrap();
         assert!(
             store
-                .delete_one("user:1", records[1].id(), ended)
+                .delete_one_of("user:1", records[1].id(), ended)
                 .await
                 .unwrap()
         );
-        assert_eq!(store.delete_all("user:1", None, ended).await.unwrap(), 1);
+        assert_eq!(store.delete_all_of("user:1", None, ended).await.unwrap(), 1);
         for record in &records {
             let found = sessions.find_one(by(record)).await.unwrap().unwrap();
             let mut expected = by(record);
@@ -134,11 +134,14 @@ async fn the_first_end_counts() {
     store.delete(&key, second).await.unwrap();
     assert!(
         !store
-            .delete_one("user:1", record.id(), second)
+            .delete_one_of("user:1", record.id(), second)
             .await
             .unwrap()
     );
-    assert_eq!(store.delete_all("user:1", None, second).await.unwrap(), 0);
+    assert_eq!(
+        store.delete_all_of("user:1", None, second).await.unwrap(),
+        0
+    );
     let mark = store.load(&key, second.at).await.unwrap().unwrap();
     assert_eq!(mark.ended(), Some(first));
 }
@@ -181,17 +184,17 @@ async fn a_session_ends_without_a_mark_where_a_validator_refuses_that() {
     store.delete(&records[0].id().into(), ended).await.unwrap();
     assert!(
         store
-            .delete_one("user:1", records[1].id(), ended)
+            .delete_one_of("user:1", records[1].id(), ended)
             .await
             .unwrap()
     );
     assert!(
         !store
-            .delete_one("user:2", records[2].id(), ended)
+            .delete_one_of("user:2", records[2].id(), ended)
             .await
             .unwrap()
     );
-    assert_eq!(store.delete_all("user:1", None, ended).await.unwrap(), 2);
+    assert_eq!(store.delete_all_of("user:1", None, ended).await.unwrap(), 2);
     assert_eq!(sessions.count_documents(doc! {}).await.unwrap(), 0);
     // It shows at once.
     let error = builder(&server).connect().await.unwrap_err();

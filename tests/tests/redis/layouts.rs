@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use session_core::store::conformance::Suite;
 use session_core::store::{
-    Changes, Listed, Metadata, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated, async_trait,
+    Changes, Listed, Metadata, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
+    StoreError, Update, Updated, async_trait,
 };
 use session_core::{Codec, Ended, Lifetime, SessionId, SessionManager, Timestamp};
 use session_redis::{Layout, RedisStore};
@@ -79,26 +79,33 @@ impl SessionStore for Moving {
         self.any().delete(key, ended).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        self.any().list(principal, now).await
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for Moving {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        self.any().list_of(principal, now).await
     }
 
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
         ended: Ended,
     ) -> Result<bool, StoreError> {
-        self.any().delete_one(principal, id, ended).await
+        self.any().delete_one_of(principal, id, ended).await
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
-        self.any().delete_all(principal, except, ended).await
+        self.any().delete_all_of(principal, except, ended).await
     }
 }
 
@@ -252,8 +259,8 @@ async fn a_principal_and_its_probation_move_along() {
             (1..=30_000).contains(&left(&server, id)),
             "probation was lengthened"
         );
-        assert_eq!(new.list("ann", NOW).await.unwrap().len(), 1);
-        assert_eq!(old.list("ann", NOW).await.unwrap().len(), 1);
+        assert_eq!(new.list_of("ann", NOW).await.unwrap().len(), 1);
+        assert_eq!(old.list_of("ann", NOW).await.unwrap().len(), 1);
 
         // Who signs in as another, in the other layout, ends it, and leaves the former index.
         let base = load(old, id).await;
@@ -272,8 +279,8 @@ async fn a_principal_and_its_probation_move_along() {
         let saved = old.update(&id.into(), &update, NOW).await.unwrap();
         assert!(matches!(saved, Updated::Saved { .. }), "{saved:?}");
         assert!(left(&server, id) > 3_600_000);
-        assert_eq!(new.list("ann", NOW).await.unwrap().len(), 0);
-        assert_eq!(new.list("bob", NOW).await.unwrap().len(), 1);
+        assert_eq!(new.list_of("ann", NOW).await.unwrap().len(), 0);
+        assert_eq!(new.list_of("bob", NOW).await.unwrap().len(), 1);
         assert_eq!(
             server
                 .command(&["EXISTS", "session:principal:ann"])
@@ -281,7 +288,9 @@ async fn a_principal_and_its_probation_move_along() {
             0
         );
         assert_eq!(
-            new.delete_all("bob", None, Ended::default()).await.unwrap(),
+            new.delete_all_of("bob", None, Ended::default())
+                .await
+                .unwrap(),
             1
         );
         assert!(old.load(&id.into(), NOW).await.unwrap().is_none());

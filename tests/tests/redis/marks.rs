@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::store::{Record, RecordKey, SessionStore};
+use session_core::store::{PrincipalIndex, Record, RecordKey, SessionStore};
 use session_core::{Clock, EndReason, Ended, Lifetime, SessionId, SystemClock, Timestamp};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
@@ -49,8 +49,8 @@ async fn a_mark_is_small_and_gone_after_a_minute_and_no_index_has_it() {
                 ids.push(create(&store, Some("ann"), now).await);
             }
             store.delete(&ids[0].into(), ended).await.unwrap();
-            assert!(store.delete_one("ann", ids[1], ended).await.unwrap());
-            assert_eq!(store.delete_all("ann", None, ended).await.unwrap(), 2);
+            assert!(store.delete_one_of("ann", ids[1], ended).await.unwrap());
+            assert_eq!(store.delete_all_of("ann", None, ended).await.unwrap(), 2);
             for id in &ids {
                 assert_eq!(mark(&store, *id, now).await, Some(ended), "{layout:?}");
                 let left = server.command(&["PTTL", &key(*id)]).integer();
@@ -81,11 +81,11 @@ async fn the_first_mark_stays_and_stores_of_both_layouts_know_it() {
                 ends.delete(&id.into(), first).await.unwrap();
                 let again = Ended::new(EndReason::Revoked, now + Duration::from_secs(1));
                 other.delete(&id.into(), again).await.unwrap();
-                assert!(!other.delete_one("ann", id, again).await.unwrap());
-                assert_eq!(other.delete_all("ann", None, again).await.unwrap(), 0);
+                assert!(!other.delete_one_of("ann", id, again).await.unwrap());
+                assert_eq!(other.delete_all_of("ann", None, again).await.unwrap(), 0);
                 for store in [&store, &other, &ends] {
                     assert_eq!(mark(store, id, now).await, Some(first));
-                    assert!(store.list("ann", now).await.unwrap().is_empty());
+                    assert!(store.list_of("ann", now).await.unwrap().is_empty());
                 }
             }
         }
@@ -104,7 +104,7 @@ async fn a_mark_comes_in_place_of_its_session_on_a_server_without_room() {
             server.command(&["CONFIG", "SET", "maxmemory", "1"]);
             let ended = Ended::new(EndReason::Destroyed, now);
             store.delete(&id.into(), ended).await.unwrap();
-            assert_eq!(store.delete_all("ann", None, ended).await.unwrap(), 1);
+            assert_eq!(store.delete_all_of("ann", None, ended).await.unwrap(), 1);
             for id in [id, theirs] {
                 // What ended makes room for the mark. Without one it would have ended too.
                 assert_eq!(

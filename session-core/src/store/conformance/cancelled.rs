@@ -10,18 +10,14 @@ use super::edit::Edit;
 use super::rng::Rng;
 use super::sample::{number, same, token};
 use super::schedule::{cut_short, run_all, task};
-use super::trial::{Check, Stop, Trial, describe, ensure, failed, name_of};
+use super::trial::{Check, Trial, describe, ensure, failed, name_of};
 use super::writer::Writer;
 use crate::error::StoreError;
 use crate::record::Record;
 use crate::store::{Changes, RecordKey, Updated};
 
 pub(super) async fn cancelled(trial: &Trial) -> Check {
-    let indexed = match trial.needs_index().await {
-        Ok(()) => true,
-        Err(Stop::LeftOut(_)) => false,
-        Err(stop) => return Err(stop),
-    };
+    let indexed = trial.has_index();
     for mut rng in trial.rounds() {
         match rng.below(6) {
             0 => creation(trial, &mut rng, indexed).await?,

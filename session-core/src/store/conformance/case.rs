@@ -22,6 +22,8 @@ pub(super) enum Needs {
     AnyStore,
     /// One that keeps the records itself.
     Server,
+    /// One that keeps the records itself, and lists those of a principal.
+    Index,
 }
 
 impl Case {
@@ -124,19 +126,19 @@ cases! {
          to it.",
     Server ending::ended_expires
         "A mark is over after a minute, and an end that is long over leaves none.",
-    Server ending::ended_of_principal
-        "`delete_one` and `delete_all` leave marks, and leave them alone.",
+    Index ending::ended_of_principal
+        "`delete_one_of` and `delete_all_of` leave marks, and leave them alone.",
     AnyStore writing::large_version
         "Versions and epochs above 2^32 are kept and counted on.",
-    Server principals::list
-        "`list` returns the live records of a principal and no others.",
-    Server principals::delete_all
-        "`delete_all` ends the records of a principal but one, and says how many.",
-    Server principals::delete_one
-        "`delete_one` ends the record of this id if it is the principal's, and says whether it \
+    Index principals::list_of
+        "`list_of` returns the live records of a principal and no others.",
+    Index principals::delete_all_of
+        "`delete_all_of` ends the records of a principal but one, and says how many.",
+    Index principals::delete_one_of
+        "`delete_one_of` ends the record of this id if it is the principal's, and says whether it \
          was.",
-    Server principals::principal_changes
-        "`list`, `delete_all` and `delete_one` follow a record whose principal changes.",
+    Index principals::principal_changes
+        "`list_of`, `delete_all_of` and `delete_one_of` follow a record whose principal changes.",
     AnyStore ending::delete_expired
         "`delete_expired` removes expired records only, and says how many.",
     Server racing::create_race
@@ -149,10 +151,11 @@ cases! {
         "Once `delete` has returned, no update that was under way brings the record back.",
     Server vanishing::delete_race
         "What is deleted among writers stays deleted, and what is not keeps their writes.",
-    Server vanishing::delete_all_race
-        "Once `delete_all` has returned, no update that was under way brings a record back.",
-    Server contested::delete_one_race
-        "What `delete_one` says that it ended stays so; what it says was not theirs is another's.",
+    Index vanishing::delete_all_of_race
+        "Once `delete_all_of` has returned, no update that was under way brings a record back.",
+    Index contested::delete_one_of_race
+        "What `delete_one_of` says that it ended stays so; what it says was not theirs is \
+         another's.",
     Server vanishing::sweep_race
         "A record that a touch has kept alive is not swept.",
     Server cancelled::cancelled

@@ -22,8 +22,7 @@ struct Contested {
     by: String,
 }
 
-pub(super) async fn delete_one_race(trial: &Trial) -> Check {
-    trial.needs_index().await?;
+pub(super) async fn delete_one_of_race(trial: &Trial) -> Check {
     for mut rng in trial.rounds() {
         let (former, to) = (trial.principal()?, trial.principal()?);
         let from = (rng.below(4) > 0).then_some(former);
@@ -72,20 +71,24 @@ async fn contend(trial: &Trial, contested: &Contested, rng: &mut Rng) -> Check {
     }
     ensure!(
         ended <= 1,
-        "`delete_one` says {ended} times that it ended one record"
+        "`delete_one_of` says {ended} times that it ended one record"
     );
     let names = [contested.from.as_ref(), Some(&contested.to)];
     if ended == 1 {
         ensure!(
             !moved || contested.by == contested.to,
-            "`delete_one` ended a record that had become another principal's"
+            "`delete_one_of` ended a record that had become another principal's"
         );
         let edit = any_edit(trial, &contested.record, rng);
         trial
-            .expect_gone(&contested.key, &edit, "of a record that `delete_one` ended")
+            .expect_gone(
+                &contested.key,
+                &edit,
+                "of a record that `delete_one_of` ended",
+            )
             .await?;
         trial
-            .expect_deleted(&contested.key, "`delete_one` among writers")
+            .expect_deleted(&contested.key, "`delete_one_of` among writers")
             .await?;
         for name in names.into_iter().flatten() {
             trial.expect_listed(name, trial.now(), &[]).await?;
@@ -154,18 +157,18 @@ async fn write_beside(
 async fn end_theirs(trial: &Trial, contested: &Contested, turns: usize) -> Check<Told> {
     take_turns(turns).await;
     let ended = trial
-        .delete_one(&contested.by, contested.record.id())
+        .delete_one_of(&contested.by, contested.record.id())
         .await?;
     if ended {
         trial
-            .expect_deleted(&contested.key, "`delete_one` has said that it ended it")
+            .expect_deleted(&contested.key, "`delete_one_of` has said that it ended it")
             .await?;
     } else if contested.by != contested.to {
         // Another may have ended it; else it has changed hands.
         let found = trial.load(&contested.key).await?;
         ensure!(
             found.is_none_or(|found| found.principal() == Some(&contested.to)),
-            "`delete_one` says that a record of the principal is not theirs"
+            "`delete_one_of` says that a record of the principal is not theirs"
         );
     }
     Ok(Told::Ended(ended))

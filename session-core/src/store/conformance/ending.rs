@@ -148,7 +148,6 @@ async fn ended_by_update(trial: &Trial) -> Check {
 }
 
 pub(super) async fn ended_of_principal(trial: &Trial) -> Check {
-    trial.needs_index().await?;
     let name = trial.principal()?;
     let mut keys = Vec::new();
     for _ in 0..3 {
@@ -156,23 +155,23 @@ pub(super) async fn ended_of_principal(trial: &Trial) -> Check {
         keys.push(trial.create(&record).await?);
     }
     let ids: Vec<_> = keys.iter().filter_map(RecordKey::id).collect();
-    trial.delete_one(&name, ids[0]).await?;
-    expect_mark(trial, &keys[0], trial.ended(), "`delete_one`").await?;
-    let again = trial.delete_one(&name, ids[0]).await?;
+    trial.delete_one_of(&name, ids[0]).await?;
+    expect_mark(trial, &keys[0], trial.ended(), "`delete_one_of`").await?;
+    let again = trial.delete_one_of(&name, ids[0]).await?;
     ensure!(
         !again,
-        "`delete_one` says that it ended a session that had ended before"
+        "`delete_one_of` says that it ended a session that had ended before"
     );
-    let ended = trial.delete_all(&name, Some(ids[1])).await?;
+    let ended = trial.delete_all_of(&name, Some(ids[1])).await?;
     ensure!(
         ended == 1,
-        "`delete_all` counts a session that had ended before"
+        "`delete_all_of` counts a session that had ended before"
     );
-    expect_mark(trial, &keys[2], trial.ended(), "`delete_all`").await?;
+    expect_mark(trial, &keys[2], trial.ended(), "`delete_all_of`").await?;
     let spared = trial.mark_at(&keys[1], trial.now()).await?;
     ensure!(
         spared.is_none(),
-        "`delete_all` marked the session that it had to except"
+        "`delete_all_of` marked the session that it had to except"
     );
     let left = [trial.find(&keys[1]).await?];
     trial.expect_listed(&name, trial.now(), &left).await

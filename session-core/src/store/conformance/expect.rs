@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::edit::Edit;
 use super::sample::same;
-use super::trial::{Check, Stop, Trial, describe, ensure, failed, name_of, succeeded};
-use crate::error::StoreError;
+use super::trial::{Check, Trial, describe, ensure, failed, name_of, succeeded};
 use crate::record::Record;
 use crate::store::{Listed, RecordKey, Updated};
 use crate::time::Timestamp;
@@ -67,56 +66,20 @@ impl Trial {
         }
     }
 
-    /// Leaves the case out where none of the three is supported.
-    pub(super) async fn needs_index(&self) -> Check {
-        let name = self.principal()?;
-        let listed = self.try_list(&name, self.now()).await;
-        let all = self.try_delete_all(&name, None).await;
-        let one = self.try_delete_one(&name, self.id()?).await;
-        let nothing = [
-            ("list", listed.map(|listed| listed.is_empty())),
-            ("delete_all", all.map(|ended| ended == 0)),
-            ("delete_one", one.map(|ended| !ended)),
-        ];
-        let (without, with): (Vec<_>, Vec<_>) = nothing
-            .into_iter()
-            .partition(|(_, answer)| matches!(answer, Err(StoreError::Unsupported(_))));
-        match (without.first(), with.first()) {
-            (Some(_), None) => {
-                let reason = "`list`, `delete_all` and `delete_one` are unsupported";
-                return Err(Stop::LeftOut(reason.into()));
-            }
-            (Some((missing, _)), Some((there, _))) => {
-                return failed(format!("`{missing}` is unsupported, but `{there}` is not"));
-            }
-            (None, _) => {}
-        }
-        for (call, answer) in with {
-            match answer {
-                Err(error) => return failed(format!("`{call}` failed: {}", describe(&error))),
-                Ok(nothing) => ensure!(
-                    nothing,
-                    "a principal that was never used has records, says `{call}`"
-                ),
-            }
-        }
-        Ok(())
-    }
-
-    /// `list` has to name these records, in any order.
+    /// `list_of` has to name these records, in any order.
     pub(super) async fn expect_listed(
         &self,
         name: &str,
         now: Timestamp,
         expected: &[Arc<Record>],
     ) -> Check {
-        let listed = self.try_list(name, now).await;
-        let listed = succeeded("list", listed)?;
+        let listed = self.try_list_of(name, now).await;
+        let listed = succeeded("list_of", listed)?;
         if let Some(Listed::Unreadable { error, .. }) =
             listed.iter().find(|listed| listed.record().is_none())
         {
             return failed(format!(
-                "`list` cannot read a record that the store has written: {}",
+                "`list_of` cannot read a record that the store has written: {}",
                 describe(error)
             ));
         }
@@ -124,7 +87,7 @@ impl Trial {
         let right: BTreeSet<_> = expected.iter().map(|record| record.id()).collect();
         ensure!(
             ids == right && listed.len() == right.len(),
-            "`list` of {name:?} returns {} records, {} of them right; it has to be {}",
+            "`list_of` of {name:?} returns {} records, {} of them right; it has to be {}",
             listed.len(),
             ids.intersection(&right).count(),
             right.len()
@@ -132,7 +95,7 @@ impl Trial {
         for record in expected {
             let found = listed.iter().find(|found| found.id() == record.id());
             let found = found.and_then(Listed::record).cloned();
-            same(record, found, "as `list` returns it")?;
+            same(record, found, "as `list_of` returns it")?;
         }
         Ok(())
     }

@@ -39,14 +39,12 @@
 //! has to expire; nothing has to be waited for. [`Suite::starting_at`] sets another. An engine that
 //! expires records by its own clock keeps what the suite needs, unless that clock is off by hours.
 //!
-//! A store without an index of principals says
-//! [`Unsupported`](crate::store::StoreError::Unsupported) to `list`, `delete_all` and `delete_one`
-//! alike; the cases about them are then left out, and reported so. A store that merges and a store
-//! that only replaces ([`Update::base_version`](crate::store::Update::base_version), else
-//! `Conflict`) both pass. For a sealed store
-//! ([`RecordLocation::Client`](crate::store::RecordLocation::Client)) all cases are left out that
-//! need somebody to remember what was written or deleted, and `malformed_key` tries forgeries
-//! instead.
+//! If a store has no [index of principals](crate::store::SessionStore::principals), the cases about
+//! it are left out, and reported so. A store that merges and a store that only replaces
+//! ([`Update::base_version`](crate::store::Update::base_version), else `Conflict`) both pass. For a
+//! sealed store ([`RecordLocation::Client`](crate::store::RecordLocation::Client)) all cases are
+//! left out that need somebody to remember what was written or deleted, and `malformed_key` tries
+//! forgeries instead.
 //!
 //! # How to read a failure
 //!
@@ -79,9 +77,9 @@
 //! - **Unreadable**: write bytes that are no record under an id, by the engine's own client: half
 //!   of a record, none at all, a format byte of 255. `load` is
 //!   [`Corrupt`](crate::store::StoreError::Corrupt), `delete` succeeds, nothing panics. If the
-//!   record was a principal's, `list` names it as
-//!   [`Listed::Unreadable`](crate::store::Listed::Unreadable) beside the others, and `delete_one`
-//!   and `delete_all` end it.
+//!   record was a principal's, `list_of` names it as
+//!   [`Listed::Unreadable`](crate::store::Listed::Unreadable) beside the others, and
+//!   `delete_one_of` and `delete_all_of` end it.
 //! - **Timeouts**: put a listener that accepts and never answers in the place of the engine. Each
 //!   operation ends by the store's deadline: reads as
 //!   [`Unavailable`](crate::store::StoreError::Unavailable).

@@ -9,8 +9,7 @@ use super::trial::{Check, Trial, ensure};
 use crate::record::SessionId;
 use crate::store::{Changes, RecordKey};
 
-pub(super) async fn list(trial: &Trial) -> Check {
-    trial.needs_index().await?;
+pub(super) async fn list_of(trial: &Trial) -> Check {
     let name = trial.principal()?;
     let others = similar(&name);
     let mut theirs = vec![
@@ -63,8 +62,7 @@ fn similar(name: &str) -> [String; 5] {
     ]
 }
 
-pub(super) async fn delete_all(trial: &Trial) -> Check {
-    trial.needs_index().await?;
+pub(super) async fn delete_all_of(trial: &Trial) -> Check {
     let name = trial.principal()?;
     let mut theirs = Vec::new();
     for _ in 0..4 {
@@ -83,20 +81,20 @@ pub(super) async fn delete_all(trial: &Trial) -> Check {
         (Some(other.id()), 1, &[][..]),
         (None, 0, &[][..]),
     ] {
-        let count = trial.delete_all(&name, except).await?;
+        let count = trial.delete_all_of(&name, except).await?;
         ensure!(
             count == ended,
-            "`delete_all` says that it ended {count} records, it has to be {ended}"
+            "`delete_all_of` says that it ended {count} records, it has to be {ended}"
         );
         trial.expect_listed(&name, trial.now(), left).await?;
         for record in &theirs {
             let found = trial.load(&RecordKey::Id(record.id())).await?;
             if left.contains(record) {
-                same(record, found, "the one that `delete_all` had to except")?;
+                same(record, found, "the one that `delete_all_of` had to except")?;
             } else {
                 ensure!(
                     found.is_none(),
-                    "`load` finds a record that `delete_all` had to end"
+                    "`load` finds a record that `delete_all_of` had to end"
                 );
             }
         }
@@ -113,8 +111,7 @@ pub(super) async fn delete_all(trial: &Trial) -> Check {
     Ok(())
 }
 
-pub(super) async fn delete_one(trial: &Trial) -> Check {
-    trial.needs_index().await?;
+pub(super) async fn delete_one_of(trial: &Trial) -> Check {
     let name = trial.principal()?;
     let mut theirs = Vec::new();
     for _ in 0..3 {
@@ -134,7 +131,7 @@ pub(super) async fn delete_one(trial: &Trial) -> Check {
             .expect(
                 &RecordKey::Id(record.id()),
                 record,
-                "after `delete_one` of another principal",
+                "after `delete_one_of` of another principal",
             )
             .await?;
     }
@@ -147,18 +144,18 @@ pub(super) async fn delete_one(trial: &Trial) -> Check {
     trial.expect_listed(&name, trial.now(), &theirs).await?;
     while let Some(record) = theirs.pop() {
         let key = RecordKey::Id(record.id());
-        let ended = trial.delete_one(&name, record.id()).await?;
+        let ended = trial.delete_one_of(&name, record.id()).await?;
         ensure!(
             ended,
-            "`delete_one` says that a record of the principal is not theirs"
+            "`delete_one_of` says that a record of the principal is not theirs"
         );
         let edit = Edit::of(&record, Changes::new().set("late", number(1)));
         trial
-            .expect_gone(&key, &edit, "of a record that `delete_one` ended")
+            .expect_gone(&key, &edit, "of a record that `delete_one_of` ended")
             .await?;
         for again in [false, true] {
             trial
-                .expect_none(&key, "`load` finds a record that `delete_one` ended")
+                .expect_none(&key, "`load` finds a record that `delete_one_of` ended")
                 .await?;
             trial.expect_listed(&name, trial.now(), &theirs).await?;
             if !again {
@@ -170,7 +167,7 @@ pub(super) async fn delete_one(trial: &Trial) -> Check {
                 .expect(
                     &RecordKey::Id(record.id()),
                     record,
-                    "after `delete_one` of another record",
+                    "after `delete_one_of` of another record",
                 )
                 .await?;
         }
@@ -178,18 +175,17 @@ pub(super) async fn delete_one(trial: &Trial) -> Check {
     Ok(())
 }
 
-/// `delete_one` must not say that it has ended this.
+/// `delete_one_of` must not say that it has ended this.
 async fn expect_not_theirs(trial: &Trial, name: &str, id: SessionId) -> Check {
-    let ended = trial.delete_one(name, id).await?;
+    let ended = trial.delete_one_of(name, id).await?;
     ensure!(
         !ended,
-        "`delete_one` says that it ended a record that {name:?} does not have"
+        "`delete_one_of` says that it ended a record that {name:?} does not have"
     );
     Ok(())
 }
 
 pub(super) async fn principal_changes(trial: &Trial) -> Check {
-    trial.needs_index().await?;
     let names = [trial.principal()?, trial.principal()?];
     let mut record = Arc::new(trial.record()?);
     let key = trial.create(&record).await?;
@@ -209,24 +205,24 @@ pub(super) async fn principal_changes(trial: &Trial) -> Check {
             trial.expect_listed(name, trial.now(), listed).await?;
         }
         let former = next.map_or(0, |at| 1 - at);
-        let ended = trial.delete_all(&names[former], None).await?;
+        let ended = trial.delete_all_of(&names[former], None).await?;
         ensure!(
             ended == 0,
-            "`delete_all` ended a record that is no longer of the principal"
+            "`delete_all_of` ended a record that is no longer of the principal"
         );
         expect_not_theirs(trial, &names[former], record.id()).await?;
         trial
             .expect(
                 &key,
                 &record,
-                "after `delete_all` and `delete_one` of a former principal",
+                "after `delete_all_of` and `delete_one_of` of a former principal",
             )
             .await?;
     }
-    let ended = trial.delete_all(&names[0], None).await?;
+    let ended = trial.delete_all_of(&names[0], None).await?;
     ensure!(
         ended == 1,
-        "`delete_all` missed the record that has become the principal's"
+        "`delete_all_of` missed the record that has become the principal's"
     );
 
     let (key, record) = trial.created().await?;
@@ -234,10 +230,10 @@ pub(super) async fn principal_changes(trial: &Trial) -> Check {
         record.principal = Some(names[1].clone().into());
     });
     trial.save(&key, &edit).await?;
-    let ended = trial.delete_one(&names[1], record.id()).await?;
+    let ended = trial.delete_one_of(&names[1], record.id()).await?;
     ensure!(
         ended,
-        "`delete_one` missed the record that has become the principal's"
+        "`delete_one_of` missed the record that has become the principal's"
     );
     trial.expect_listed(&names[1], trial.now(), &[]).await
 }

@@ -134,10 +134,12 @@ where
             let store = Box::new((self.factory)().await);
             let trial =
                 trial.get_or_init(|| Trial::new(store, case.name(), seed, self.rounds, now));
-            if case.needs == Needs::Server && trial.is_sealed() {
-                return Err(Stop::LeftOut("the client keeps the record".into()));
-            }
-            (case.run)(trial).await
+            let left_out = match case.needs {
+                Needs::Server | Needs::Index if trial.is_sealed() => "the client keeps the record",
+                Needs::Index if !trial.has_index() => "the store has no index of principals",
+                Needs::AnyStore | Needs::Server | Needs::Index => return (case.run)(trial).await,
+            };
+            Err(Stop::LeftOut(left_out.into()))
         };
         let explain = |reason: &str| match trial.get() {
             Some(trial) => Outcome::Failed(trial.explain(reason)),

@@ -9,7 +9,7 @@ use super::edit::Edit;
 use super::rng::Rng;
 use crate::error::StoreError;
 use crate::record::{EndReason, Ended, Record, SessionId};
-use crate::store::{Listed, RecordKey, RecordLocation, SessionStore, Updated};
+use crate::store::{Listed, RecordKey, RecordLocation, SessionStore, Updated, index_of};
 use crate::time::Timestamp;
 
 /// Why a case did not pass.
@@ -76,6 +76,10 @@ impl Trial {
 
     pub(super) fn is_sealed(&self) -> bool {
         matches!((*self.store).location(), RecordLocation::Client { .. })
+    }
+
+    pub(super) fn has_index(&self) -> bool {
+        self.store.principals().is_some()
     }
 
     /// The random choices of a case that has one round.
@@ -224,47 +228,50 @@ impl Trial {
         )
     }
 
-    pub(super) async fn try_list(
+    pub(super) async fn try_list_of(
         &self,
         principal: &str,
         now: Timestamp,
     ) -> Result<Vec<Listed>, StoreError> {
-        let listed = self.store.list(principal, now);
+        let listed = index_of(&*self.store)?.list_of(principal, now);
         let answer = |listed: &Vec<Listed>| format!("{} records", listed.len());
-        self.logged(format!("list {principal:?}"), now, listed, answer)
+        self.logged(format!("list_of {principal:?}"), now, listed, answer)
             .await
     }
 
-    pub(super) async fn delete_one(&self, principal: &str, id: SessionId) -> Check<bool> {
-        succeeded("delete_one", self.try_delete_one(principal, id).await)
+    pub(super) async fn delete_one_of(&self, principal: &str, id: SessionId) -> Check<bool> {
+        succeeded("delete_one_of", self.try_delete_one_of(principal, id).await)
     }
 
-    pub(super) async fn try_delete_one(
+    pub(super) async fn try_delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
     ) -> Result<bool, StoreError> {
-        let call = format!("delete_one {principal:?} {id:?}");
-        let deleted = self.store.delete_one(principal, id, self.ended());
+        let call = format!("delete_one_of {principal:?} {id:?}");
+        let deleted = index_of(&*self.store)?.delete_one_of(principal, id, self.ended());
         let answer = |theirs: &bool| if *theirs { "ended" } else { "not theirs" }.into();
         self.logged(call, self.now, deleted, answer).await
     }
 
-    pub(super) async fn delete_all(
+    pub(super) async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
     ) -> Check<u64> {
-        succeeded("delete_all", self.try_delete_all(principal, except).await)
+        succeeded(
+            "delete_all_of",
+            self.try_delete_all_of(principal, except).await,
+        )
     }
 
-    pub(super) async fn try_delete_all(
+    pub(super) async fn try_delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
     ) -> Result<u64, StoreError> {
-        let call = format!("delete_all {principal:?} except {except:?}");
-        let deleted = self.store.delete_all(principal, except, self.ended());
+        let call = format!("delete_all_of {principal:?} except {except:?}");
+        let deleted = index_of(&*self.store)?.delete_all_of(principal, except, self.ended());
         self.logged(call, self.now, deleted, |count| format!("{count} ended"))
             .await
     }

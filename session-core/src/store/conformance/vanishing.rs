@@ -177,8 +177,7 @@ pub(super) async fn sweep_race(trial: &Trial) -> Check {
     Ok(())
 }
 
-pub(super) async fn delete_all_race(trial: &Trial) -> Check {
-    trial.needs_index().await?;
+pub(super) async fn delete_all_of_race(trial: &Trial) -> Check {
     for mut rng in trial.rounds() {
         let name = trial.principal()?;
         let mut theirs = Vec::new();
@@ -192,7 +191,7 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
             .map(|(_, record)| Edit::of(record, Changes::new().set("late", number(1))))
             .collect();
         let turns = rng.below(6);
-        // One of theirs becomes another's meanwhile: whoever has it, `delete_all` is right about
+        // One of theirs becomes another's meanwhile: whoever has it, `delete_all_of` is right about
         // it.
         let other = trial.principal()?;
         let moving = Arc::new(trial.record()?.with_principal(name.clone()));
@@ -207,7 +206,7 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
         }
         tasks.push(task(async {
             take_turns(turns).await;
-            trial.delete_all(&name, spared).await.map(Some)
+            trial.delete_all_of(&name, spared).await.map(Some)
         }));
         tasks.push(task(async {
             let answer = trial.update(&moving_key, &hand_over).await?;
@@ -221,7 +220,7 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
             true => same(
                 &hand_over.record,
                 found,
-                "which became another principal's during `delete_all`",
+                "which became another principal's during `delete_all_of`",
             )?,
             false => ensure!(
                 found.is_none(),
@@ -236,7 +235,7 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
         let right = if spared.is_some() { 2 } else { 3 } + u64::from(!moved);
         ensure!(
             ended == right,
-            "`delete_all` says that it ended {ended} records, it has to be {right}"
+            "`delete_all_of` says that it ended {ended} records, it has to be {right}"
         );
         let mut left = Vec::new();
         for ((key, record), edit) in theirs.iter().zip(&edits) {
@@ -245,14 +244,14 @@ pub(super) async fn delete_all_race(trial: &Trial) -> Check {
                 same(
                     &edit.record,
                     found,
-                    "the one that `delete_all` had to except",
+                    "the one that `delete_all_of` had to except",
                 )?;
                 left.push(Arc::clone(&edit.record));
                 continue;
             }
             ensure!(
                 found.is_none(),
-                "`load` finds a record that `delete_all` ended while others wrote it"
+                "`load` finds a record that `delete_all_of` ended while others wrote it"
             );
         }
         trial.expect_listed(&name, trial.now(), &left).await?;

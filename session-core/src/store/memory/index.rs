@@ -10,9 +10,9 @@ use crate::record::{Record, SessionId};
 
 /// Its lock is taken after that of a shard, never before.
 #[derive(Default)]
-pub(super) struct PrincipalIndex(pub(super) Mutex<HashMap<ByteString, HashSet<SessionId>>>);
+pub(super) struct IdsByPrincipal(pub(super) Mutex<HashMap<ByteString, HashSet<SessionId>>>);
 
-impl PrincipalIndex {
+impl IdsByPrincipal {
     pub(super) fn add(&self, record: &Record) {
         if let Some(principal) = &record.principal {
             let mut principals = lock(&self.0);

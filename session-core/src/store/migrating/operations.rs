@@ -12,7 +12,10 @@ use super::steps::{while_it_lived, without_old_marks};
 use super::{Location, MOST_ROUNDS, MOST_VERSIONED_ROUNDS, MigratingStore};
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
-use crate::store::{Durability, Listed, RecordKey, RecordLocation, SessionStore, Update, Updated};
+use crate::store::{
+    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, SessionStore, Update, Updated,
+    index_of,
+};
 use crate::time::Timestamp;
 
 /// The error of a step that moves a session. One that was not answered wrote nothing of what the
@@ -139,10 +142,27 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         both(old, self.new.delete(key, ended).await).map(drop)
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+    /// An index, if both stores have one.
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        self.new
+            .principals()
+            .and(self.old.principals())
+            .map(|_| self as _)
+    }
+
+    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let old = self.old.delete_expired(now).await;
+        let (old, new) = both(old, self.new.delete_expired(now).await)?;
+        Ok(old + new)
+    }
+}
+
+#[async_trait]
+impl<N: SessionStore, O: SessionStore> PrincipalIndex for MigratingStore<N, O> {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         // In this order, so that a session that moves meanwhile is in one of the two.
-        let old = self.old.list(principal, now).await?;
-        let new = self.new.list(principal, now).await?;
+        let old = index_of(&self.old)?.list_of(principal, now).await?;
+        let new = index_of(&self.new)?.list_of(principal, now).await?;
         let is = |listed: &Listed, form: fn(&Record) -> bool| {
             listed.record().is_some_and(|record| form(record))
         };
@@ -173,7 +193,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         Ok(all.into_values().collect())
     }
 
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
@@ -182,8 +202,7 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         let (key, now) = (RecordKey::Id(id), ended.at);
         for round in 0..MOST_ROUNDS {
             let done = match self.find_to_delete(&key, now).await {
-                // It has ended, and only leftovers of it are deleted. They are deleted by
-                // `delete_one` all the same, so that a store without an index can say so.
+                // It has ended, and only leftovers of it are deleted.
                 Ok(Location::Ended(_) | Location::Absent) => {
                     return self
                         .delete_one_in_both(principal, id, ended)
@@ -225,25 +244,31 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         ))
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
         // A session that is just moving is in both stores, and is counted once.
-        let listed = match self.list(principal, ended.at).await {
+        let listed = match self.list_of(principal, ended.at).await {
             Ok(listed) => Some(
                 listed
                     .into_iter()
                     .filter(|listed| Some(listed.id()) != except),
             ),
-            Err(error @ StoreError::Unsupported(_)) => return Err(error),
             // They are deleted all the same, in each store that can be reached.
             Err(_) => None,
         };
-        let old = self.old.delete_all(principal, except, ended).await;
-        let (old, new) = both(old, self.new.delete_all(principal, except, ended).await)?;
+        let old = index_of(&self.old)?
+            .delete_all_of(principal, except, ended)
+            .await;
+        let (old, new) = both(
+            old,
+            index_of(&self.new)?
+                .delete_all_of(principal, except, ended)
+                .await,
+        )?;
         let Some(listed) = listed else {
             return Ok(old + new);
         };
@@ -255,11 +280,5 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
             count += u64::from(!found.is_ok_and(|found| found.is_some_and(lives)));
         }
         Ok(count)
-    }
-
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let old = self.old.delete_expired(now).await;
-        let (old, new) = both(old, self.new.delete_expired(now).await)?;
-        Ok(old + new)
     }
 }

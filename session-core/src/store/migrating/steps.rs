@@ -7,7 +7,7 @@ use super::forms::{Place, changes_between, frozen, is_frozen, is_place, thawed};
 use super::{Location, MOST_ROUNDS, MigratingStore};
 use crate::error::StoreError;
 use crate::record::{EndReason, Ended, Limits, Record, SessionId};
-use crate::store::{RecordKey, SessionStore, Update, Updated};
+use crate::store::{RecordKey, SessionStore, Update, Updated, index_of};
 use crate::time::Timestamp;
 
 impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
@@ -167,8 +167,15 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         id: SessionId,
         ended: Ended,
     ) -> Result<bool, StoreError> {
-        let old = self.old.delete_one(principal, id, ended).await;
-        let (old, new) = both(old, self.new.delete_one(principal, id, ended).await)?;
+        let old = index_of(&self.old)?
+            .delete_one_of(principal, id, ended)
+            .await;
+        let (old, new) = both(
+            old,
+            index_of(&self.new)?
+                .delete_one_of(principal, id, ended)
+                .await,
+        )?;
         Ok(old || new)
     }
 

@@ -14,7 +14,7 @@ use super::*;
 use crate::error::StoreError;
 use crate::record::{Codec, EndReason, Ended, Lifetime, SessionId};
 use crate::store::memory::MemoryStore;
-use crate::store::{Changes, Listed, RecordKey, Update, Updated};
+use crate::store::{Changes, Listed, PrincipalIndex, RecordKey, Update, Updated};
 use crate::time::Timestamp;
 
 type Moving = MigratingStore<Arc<MemoryStore>, Arc<MemoryStore>>;
@@ -67,8 +67,13 @@ fn is_over(found: Option<Arc<Record>>) -> bool {
 async fn expect_ended(store: &Moving) {
     assert!(is_over(store.load(&key(), NOW).await.unwrap()));
     assert!(matches!(write(store, NOW).await, Updated::Gone));
-    assert!(store.list("ann", NOW).await.unwrap().is_empty());
-    assert!(!store.delete_one("ann", record().id(), ENDED).await.unwrap());
+    assert!(store.list_of("ann", NOW).await.unwrap().is_empty());
+    assert!(
+        !store
+            .delete_one_of("ann", record().id(), ENDED)
+            .await
+            .unwrap()
+    );
 }
 
 /// The frozen record and its place, each where it belongs.
@@ -137,9 +142,15 @@ async fn one_is_ended_wherever_it_lies() {
                 }
             }
             let id = record().id();
-            assert!(!store.delete_one("bob", id, ENDED).await.unwrap(), "{lies}");
+            assert!(
+                !store.delete_one_of("bob", id, ENDED).await.unwrap(),
+                "{lies}"
+            );
             assert!(store.load(&key(), NOW).await.unwrap().is_some(), "{lies}");
-            assert!(store.delete_one("ann", id, ENDED).await.unwrap(), "{lies}");
+            assert!(
+                store.delete_one_of("ann", id, ENDED).await.unwrap(),
+                "{lies}"
+            );
             assert_eq!((store.new.len(), store.old.len()), (0, 0), "{lies}");
             expect_ended(&store).await;
         }
@@ -155,7 +166,12 @@ async fn of_many_who_end_what_has_moved_one_is_told_so() {
     let Location::New(found) = store.find(&key(), NOW).await.unwrap() else {
         panic!("it has moved");
     };
-    assert!(store.delete_one("ann", record().id(), ENDED).await.unwrap());
+    assert!(
+        store
+            .delete_one_of("ann", record().id(), ENDED)
+            .await
+            .unwrap()
+    );
     assert!(
         store
             .reserve(&key(), &record(), NOW)
@@ -191,7 +207,7 @@ async fn what_is_left_over_ends_without_what_has_moved() {
     store.old.create(&Arc::new(frozen), NOW).await.unwrap();
     let bob = Arc::new(record().with_principal("bob"));
     store.new.create(&bob, NOW).await.unwrap();
-    assert_eq!(store.delete_all("ann", None, ENDED).await.unwrap(), 0);
+    assert_eq!(store.delete_all_of("ann", None, ENDED).await.unwrap(), 0);
     for standing_by in [false, true] {
         let store = MigratingStore {
             new: Arc::clone(&store.new),
@@ -207,7 +223,12 @@ async fn what_is_left_over_ends_without_what_has_moved() {
             Location::New(_)
         ));
     }
-    assert!(store.delete_one("bob", record().id(), ENDED).await.unwrap());
+    assert!(
+        store
+            .delete_one_of("bob", record().id(), ENDED)
+            .await
+            .unwrap()
+    );
     expect_ended(&store).await;
 }
 
@@ -233,7 +254,12 @@ async fn what_is_left_over_is_no_session_of_anybody() {
     let store = stores();
     let place = Arc::new(Place::draw().unwrap().for_record(&record()));
     store.new.create(&place, NOW).await.unwrap();
-    assert!(!store.delete_one("ann", record().id(), ENDED).await.unwrap());
+    assert!(
+        !store
+            .delete_one_of("ann", record().id(), ENDED)
+            .await
+            .unwrap()
+    );
     assert!(store.new.is_empty());
 }
 
@@ -252,7 +278,10 @@ async fn what_has_expired_is_handed_back_as_it_was_and_never_moves() {
         let found = store.load(&key(), then).await.unwrap().unwrap();
         assert_eq!(*found, record(), "{lies}");
         assert!(matches!(write(&store, then).await, Updated::Gone), "{lies}");
-        assert!(store.list("ann", then).await.unwrap().is_empty(), "{lies}");
+        assert!(
+            store.list_of("ann", then).await.unwrap().is_empty(),
+            "{lies}"
+        );
         assert_eq!((store.new.len(), store.old.len()), lengths, "{lies}");
     }
 }
@@ -268,8 +297,8 @@ async fn what_has_expired_is_not_listed_for_what_is_left_of_it() {
     let brief = Lifetime::new(minute, minute).unwrap();
     let brief = Record::new(record().id(), "id", brief, NOW).with_principal("ann");
     store.new.create(&Arc::new(brief), NOW).await.unwrap();
-    assert_eq!(store.list("ann", NOW).await.unwrap().len(), 1);
-    assert!(store.list("ann", NOW + minute).await.unwrap().is_empty());
+    assert_eq!(store.list_of("ann", NOW).await.unwrap().len(), 1);
+    assert!(store.list_of("ann", NOW + minute).await.unwrap().is_empty());
 }
 
 /// A store whose session somebody else writes between any two calls of ours, and that notes how
@@ -356,9 +385,16 @@ impl SessionStore for Watched {
         self.store.delete(key, ended).await
     }
 
-    async fn list(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl PrincipalIndex for Watched {
+    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.up()?;
-        let listed = self.store.list(principal, now).await?;
+        let listed = self.store.list_of(principal, now).await?;
         let unreadable = |listed: Listed| Listed::Unreadable {
             id: listed.id(),
             error: StoreError::corrupt("it is damaged"),
@@ -369,24 +405,24 @@ impl SessionStore for Watched {
         })
     }
 
-    async fn delete_one(
+    async fn delete_one_of(
         &self,
         principal: &str,
         id: SessionId,
         ended: Ended,
     ) -> Result<bool, StoreError> {
         self.up()?;
-        self.store.delete_one(principal, id, ended).await
+        self.store.delete_one_of(principal, id, ended).await
     }
 
-    async fn delete_all(
+    async fn delete_all_of(
         &self,
         principal: &str,
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError> {
         self.up()?;
-        self.store.delete_all(principal, except, ended).await
+        self.store.delete_all_of(principal, except, ended).await
     }
 }
 
@@ -406,7 +442,10 @@ async fn a_session_ends_however_busy_it_is() {
         let place = if moved { &store.new } else { &store.old };
         place.create(&Arc::new(record()), NOW).await.unwrap();
         assert!(
-            store.delete_one("ann", record().id(), ENDED).await.unwrap(),
+            store
+                .delete_one_of("ann", record().id(), ENDED)
+                .await
+                .unwrap(),
             "{moved}"
         );
         assert_eq!(
@@ -427,7 +466,12 @@ async fn what_an_end_leaves_behind_is_kept_no_longer_than_the_session() {
         .create(&Arc::new(record.clone()), late())
         .await
         .unwrap();
-    assert!(store.delete_one("ann", record.id(), ENDED).await.unwrap());
+    assert!(
+        store
+            .delete_one_of("ann", record.id(), ENDED)
+            .await
+            .unwrap()
+    );
     let longest = *store.new.longest.lock().unwrap();
     assert!(
         longest <= Duration::from_secs(15 * 24 * 3600),
@@ -446,8 +490,18 @@ async fn an_end_that_was_not_answered_is_looked_for() {
         let store = MigratingStore::new(mute(), mute()).unwrap();
         let place = if moved { &store.new } else { &store.old };
         place.create(&Arc::new(record()), NOW).await.unwrap();
-        assert!(store.delete_one("ann", record().id(), ENDED).await.unwrap());
+        assert!(
+            store
+                .delete_one_of("ann", record().id(), ENDED)
+                .await
+                .unwrap()
+        );
         assert!(is_over(store.load(&key(), NOW).await.unwrap()));
-        assert!(!store.delete_one("ann", record().id(), ENDED).await.unwrap());
+        assert!(
+            !store
+                .delete_one_of("ann", record().id(), ENDED)
+                .await
+                .unwrap()
+        );
     }
 }

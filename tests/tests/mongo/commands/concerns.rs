@@ -7,7 +7,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::{
     CollectionOptions, ReadPreference, SelectionCriteria, ServerAddress, WriteConcern,
 };
-use session_core::store::SessionStore;
+use session_core::store::{PrincipalIndex, SessionStore};
 use session_core::{Ended, ManualClock, Session, SessionId, SessionManager};
 use session_mongo::{MongoStore, MongoStoreBuilder, Source};
 use session_tests::servers::MongoReplicaSet;
@@ -64,13 +64,13 @@ async fn writes(watch: &Watch, store: MongoStore) -> Vec<(&'static str, Option<D
     let nobody = SessionId::from_bytes([0; 16]);
     assert!(
         !store
-            .delete_one("user:1", nobody, Ended::default())
+            .delete_one_of("user:1", nobody, Ended::default())
             .await
             .unwrap()
     );
     take("sign out one");
     store
-        .delete_all("user:1", None, Ended::default())
+        .delete_all_of("user:1", None, Ended::default())
         .await
         .unwrap();
     take("sign out everywhere");

@@ -2,7 +2,7 @@
 
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Client, Database};
-use session_core::store::SessionStore;
+use session_core::store::PrincipalIndex;
 use session_core::store::conformance::Suite;
 use session_core::{Clock, Ended, SystemClock};
 use session_tests::servers::MongoServer;
@@ -156,13 +156,13 @@ async fn an_update_examines_one_key_and_one_document() {
 #[tokio::test]
 async fn one_session_of_a_principal_is_found_by_its_id() {
     let (_server, client, watch, store) = site().await;
-    let theirs = store.list("user:3", SystemClock.now()).await.unwrap();
+    let theirs = store.list_of("user:3", SystemClock.now()).await.unwrap();
     let id = theirs[0].id();
     for (principal, ended) in [("user:4", false), ("user:3", true), ("user:3", false)] {
         watch.take();
         assert_eq!(
             store
-                .delete_one(principal, id, Ended::default())
+                .delete_one_of(principal, id, Ended::default())
                 .await
                 .unwrap(),
             ended
@@ -183,12 +183,16 @@ async fn one_session_of_a_principal_is_found_by_its_id() {
 async fn sessions_of_a_principal_are_found_by_their_index() {
     let (_server, client, watch, store) = site().await;
     assert_eq!(
-        store.list("user:3", SystemClock.now()).await.unwrap().len(),
+        store
+            .list_of("user:3", SystemClock.now())
+            .await
+            .unwrap()
+            .len(),
         5
     );
     assert_eq!(
         store
-            .delete_all("user:4", None, Ended::default())
+            .delete_all_of("user:4", None, Ended::default())
             .await
             .unwrap(),
         5

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::store::SessionStore;
+use session_core::store::PrincipalIndex;
 use session_core::{Directive, Ended, KeyRing, Limits, ManualClock, Session, SessionManager};
 use session_tests::servers::MongoServer;
 use session_tests::{anonymous, numbers, open, patient, patient_timeouts, token_of};
@@ -89,7 +89,7 @@ async fn the_commands_of_each_request() {
     let token = token_of(&costs("sign in", WRITTEN, &token, &sign_in).await);
     let renew = |session: &Session| session.renew().unwrap();
     let token = token_of(&costs("renew", WRITTEN, &token, &renew).await);
-    let list = async { store.list("user:1", clock.now()).await.unwrap() };
+    let list = async { store.list_of("user:1", clock.now()).await.unwrap() };
     let listed = watch.costs("list", "find", list).await;
     assert_eq!(
         listed.iter().map(|record| record.id()).collect::<Vec<_>>(),
@@ -115,7 +115,7 @@ async fn the_commands_of_each_request() {
     ] {
         let one = async {
             store
-                .delete_one(principal, id, Ended::default())
+                .delete_one_of(principal, id, Ended::default())
                 .await
                 .unwrap()
         };
@@ -124,7 +124,7 @@ async fn the_commands_of_each_request() {
     let (_, token) = sign_in().await;
     let all = async {
         store
-            .delete_all("user:2", None, Ended::default())
+            .delete_all_of("user:2", None, Ended::default())
             .await
             .unwrap()
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
 use session_core::store::{
-    Changes, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
+    Changes, PrincipalIndex, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
 };
 use session_core::{Codec, Ended, Lifetime, Limits, SessionId, Timestamp};
 use session_mongo::MongoStore;
@@ -125,7 +125,7 @@ impl Bench {
     }
 
     pub(super) fn list(&self) -> Result<Vec<SessionId>, Outcome> {
-        match self.runtime.block_on(self.store.list(OWNER, self.now)) {
+        match self.runtime.block_on(self.store.list_of(OWNER, self.now)) {
             Ok(records) => Ok(records.iter().map(|record| record.id()).collect()),
             Err(error) => Err(failed(&error)),
         }
@@ -135,7 +135,7 @@ impl Bench {
     pub(super) fn list_all(&self) -> Vec<(SessionId, bool)> {
         let listed = self
             .runtime
-            .block_on(self.store.list(OWNER, self.now))
+            .block_on(self.store.list_of(OWNER, self.now))
             .unwrap();
         let each = listed.iter();
         each.map(|listed| (listed.id(), listed.record().is_some()))
@@ -144,13 +144,13 @@ impl Bench {
 
     pub(super) fn delete_one(&self, id: SessionId) -> bool {
         self.runtime
-            .block_on(self.store.delete_one(OWNER, id, Ended::default()))
+            .block_on(self.store.delete_one_of(OWNER, id, Ended::default()))
             .unwrap()
     }
 
     pub(super) fn delete_all(&self) -> u64 {
         self.runtime
-            .block_on(self.store.delete_all(OWNER, None, Ended::default()))
+            .block_on(self.store.delete_all_of(OWNER, None, Ended::default()))
             .unwrap()
     }
 

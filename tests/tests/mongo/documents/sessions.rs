@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::doc;
-use session_core::store::{Changes, Metadata, Record, SessionStore, StoreError, Update, Updated};
+use session_core::store::{
+    Changes, Metadata, PrincipalIndex, Record, SessionStore, StoreError, Update, Updated,
+};
 use session_core::{Ended, Lifetime, Limits, OnCorrupt, SessionError, SessionManager};
 use session_tests::{anonymous, token_of};
 
@@ -157,7 +159,10 @@ fn what_has_ended_is_gone_before_it_is_removed() {
         both
     };
     assert_eq!(block(at), [Absent; 2]);
-    let listed = bench.runtime.block_on(bench.store.list(OWNER, at)).unwrap();
+    let listed = bench
+        .runtime
+        .block_on(bench.store.list_of(OWNER, at))
+        .unwrap();
     assert!(listed.is_empty());
     assert!(
         bench

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::store::SessionStore;
+use session_core::store::PrincipalIndex;
 use session_core::{Directive, Ended, ManualClock, Session, SessionManager};
 use session_redis::Layout;
 use session_tests::servers::{Engine, RedisServer};
@@ -68,7 +68,7 @@ async fn the_commands_of_each_request() {
     let token = token_of(&signed);
     bench
         .costs("list one", "zrange get", "", async {
-            assert_eq!(store.list("user:1", clock.now()).await.unwrap().len(), 1);
+            assert_eq!(store.list_of("user:1", clock.now()).await.unwrap().len(), 1);
         })
         .await;
     let signed = bench
@@ -109,7 +109,7 @@ async fn the_commands_of_each_request() {
             .costs(name, commands, inside, async {
                 assert_eq!(
                     store
-                        .delete_one(principal, id, Ended::default())
+                        .delete_one_of(principal, id, Ended::default())
                         .await
                         .unwrap(),
                     theirs

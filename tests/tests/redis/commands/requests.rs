@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::store::SessionStore;
 use session_core::store::conformance::Suite;
+use session_core::store::{PrincipalIndex, SessionStore};
 use session_core::{Directive, Ended, KeyRing, ManualClock, Session, SessionManager};
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, RedisServer};
@@ -169,7 +169,10 @@ async fn the_commands_of_each_request() {
         .await;
     bench
         .costs("list one", "zrange hgetall", "", async {
-            assert_eq!(store.list("user:1", clock.now()).await.unwrap()[0].id(), id);
+            assert_eq!(
+                store.list_of("user:1", clock.now()).await.unwrap()[0].id(),
+                id
+            );
         })
         .await;
     bench
@@ -202,7 +205,7 @@ async fn the_commands_of_each_request() {
     let end_one = async |principal: &str, theirs: bool| {
         assert_eq!(
             store
-                .delete_one(principal, id, Ended::default())
+                .delete_one_of(principal, id, Ended::default())
                 .await
                 .unwrap(),
             theirs
@@ -242,7 +245,7 @@ async fn the_commands_of_each_request() {
             async {
                 assert_eq!(
                     store
-                        .delete_all("user:2", None, Ended::default())
+                        .delete_all_of("user:2", None, Ended::default())
                         .await
                         .unwrap(),
                     1
@@ -262,7 +265,9 @@ async fn the_commands_of_each_request() {
     let nobodys = session.id().unwrap();
     bench
         .costs("sign nobody out", "evalsha zscore", "hmget", async {
-            let ended = store.delete_one("user:1", nobodys, Ended::default()).await;
+            let ended = store
+                .delete_one_of("user:1", nobodys, Ended::default())
+                .await;
             assert!(!ended.unwrap());
         })
         .await;

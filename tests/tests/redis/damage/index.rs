@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_core::store::SessionStore;
+use session_core::store::{PrincipalIndex, SessionStore};
 use session_core::{Ended, SessionId};
 use session_tests::servers::Engine;
 
@@ -19,9 +19,10 @@ fn a_damaged_index() {
         bench.run::<()>("DEL", INDEX);
         bench.run::<()>(command, arguments);
         assert_eq!(bench.list(), Err(Corrupt), "{command}");
-        let ended = bench
-            .runtime
-            .block_on(bench.store.delete_all(OWNER, None, Ended::default()));
+        let ended =
+            bench
+                .runtime
+                .block_on(bench.store.delete_all_of(OWNER, None, Ended::default()));
         corrupt(&ended.unwrap_err());
         // Nobody signs in where nobody could be signed out; and nothing is left behind.
         let record = bench.record();
@@ -71,7 +72,7 @@ fn an_index_heals_after_a_minute() {
     let entries = |bench: &mut Bench, now| {
         let listed = bench
             .runtime
-            .block_on(bench.store.list(OWNER, now))
+            .block_on(bench.store.list_of(OWNER, now))
             .unwrap();
         let ids: Vec<_> = listed.iter().map(|record| record.id()).collect();
         let mut entries: Vec<String> = bench.run("ZRANGE", (INDEX, 0, -1));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use session_core::store::{RecordKey, SessionStore, StoreError};
+use session_core::store::{PrincipalIndex, RecordKey, SessionStore, StoreError};
 use session_core::{Ended, SessionId};
 use session_redis::{Layout, RedisStore};
 use session_tests::{Proxy, Rng};
@@ -53,11 +53,11 @@ impl Act {
                 .map(|()| true),
             // What a lost answer was about, the next one does not know of.
             Self::DeleteOne => store
-                .delete_one("ann", id, Ended::default())
+                .delete_one_of("ann", id, Ended::default())
                 .await
                 .map(|_| true),
             Self::DeleteAll => store
-                .delete_all("ann", None, Ended::default())
+                .delete_all_of("ann", None, Ended::default())
                 .await
                 .map(|_| true),
         }
@@ -210,7 +210,7 @@ async fn check_healed(site: &Site, store: &RedisStore, prefix: &str, case: &str)
     }
     for principal in ["ann", "bob"] {
         store
-            .delete_all(principal, None, Ended::default())
+            .delete_all_of(principal, None, Ended::default())
             .await
             .unwrap();
     }
@@ -289,11 +289,18 @@ async fn live(store: RedisStore, rng: Rng, sessions: Vec<SessionId>) {
                 0 | 1 => create(&store, of(id(), principal)).await.map(|()| true),
                 2..=5 => sign_in(&store, of(session, principal)).await,
                 6 => store
-                    .delete_all(principal, None, Ended::default())
+                    .delete_all_of(principal, None, Ended::default())
                     .await
                     .map(|_| true),
-                7 => store.delete_one(principal, session, Ended::default()).await,
-                _ => store.list(principal, super::steps::NOW).await.map(|_| true),
+                7 => {
+                    store
+                        .delete_one_of(principal, session, Ended::default())
+                        .await
+                }
+                _ => store
+                    .list_of(principal, super::steps::NOW)
+                    .await
+                    .map(|_| true),
             };
         });
     }

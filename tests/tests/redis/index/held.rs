@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use session_core::store::{RecordKey, SessionStore, StoreError};
+use session_core::store::{PrincipalIndex, RecordKey, SessionStore, StoreError};
 use session_core::{Ended, SessionId};
 use session_redis::{Layout, RedisStore};
 use session_tests::Proxy;
@@ -136,7 +136,7 @@ async fn the_end_of_all_leaves_the_entry_of_who_signs_in_meanwhile(layout: Layou
     let ending = held.store.clone();
     // All is marked and deleted; now the entries are about to go.
     let ending = held.begin(words.get("heal"), async move {
-        ending.delete_all("ann", None, Ended::default()).await
+        ending.delete_all_of("ann", None, Ended::default()).await
     });
     let ending = ending.await;
     assert!(sign_in(&store, of(id, "ann")).await.unwrap());
@@ -145,7 +145,7 @@ async fn the_end_of_all_leaves_the_entry_of_who_signs_in_meanwhile(layout: Layou
     assert_not_lost(&site, id);
     assert_eq!(
         store
-            .delete_all("ann", None, Ended::default())
+            .delete_all_of("ann", None, Ended::default())
             .await
             .unwrap(),
         1
@@ -163,7 +163,7 @@ async fn who_signs_in_while_all_is_ended_is_told_that_it_was_in_vain(layout: Lay
     });
     let signing = signing.await;
     let ended = store
-        .delete_all("ann", None, Ended::default())
+        .delete_all_of("ann", None, Ended::default())
         .await
         .unwrap();
     held.proxy.accept().await;
@@ -180,7 +180,10 @@ async fn who_signs_in_while_that_session_is_ended_is_told_that_it_was_in_vain(la
         let act = async move { create(&creating, of(id, "ann")).await };
         let creating = held.begin(words.get(step), act).await;
         assert!(
-            store.delete_one("ann", id, Ended::default()).await.unwrap(),
+            store
+                .delete_one_of("ann", id, Ended::default())
+                .await
+                .unwrap(),
             "{step}"
         );
         held.proxy.accept().await;
@@ -203,14 +206,19 @@ async fn the_end_of_a_session_that_has_moved_leaves_it_and_its_entry(layout: Lay
     create(&store, of(id, "ann")).await.unwrap();
     let held = Held::new(site.masters()[0], layout).await;
     let ending = held.store.clone();
-    let act = async move { ending.delete_one("ann", id, Ended::default()).await };
+    let act = async move { ending.delete_one_of("ann", id, Ended::default()).await };
     let ending = held.begin(words.get("delete"), act).await;
     assert!(sign_in(&store, of(id, "bob")).await.unwrap());
     held.proxy.accept().await;
     assert!(!ending.await.unwrap().unwrap());
     assert_not_lost(&site, id);
     assert_eq!(heal(&store, "bob").await, [id]);
-    assert!(store.delete_one("bob", id, Ended::default()).await.unwrap());
+    assert!(
+        store
+            .delete_one_of("bob", id, Ended::default())
+            .await
+            .unwrap()
+    );
     assert!(site.truth(PREFIX).indexes.is_empty());
 }
 
@@ -227,7 +235,7 @@ async fn who_looks_with_another_clock_leaves_the_entry_of_who_signs_in_meanwhile
         let list = held.store.clone();
         let look = held.begin(
             words.get("heal"),
-            async move { list.list("ann", now).await },
+            async move { list.list_of("ann", now).await },
         );
         looks.push(look.await);
     }
@@ -254,7 +262,7 @@ async fn a_session_that_is_looked_for_before_it_is_written_stays(layout: Layout)
     let server = site.masters()[0];
     let kept = server.command(&["RENAME", &key, "aside"]).text();
     assert_eq!(kept, "OK");
-    assert!(store.list("ann", NOW).await.unwrap().is_empty());
+    assert!(store.list_of("ann", NOW).await.unwrap().is_empty());
     assert_eq!(server.command(&["RENAME", "aside", &key]).text(), "OK");
     held.proxy.accept().await;
     creating.await.unwrap().unwrap();
@@ -279,7 +287,7 @@ async fn a_session_that_comes_back_to_its_principal_keeps_its_entry(layout: Layo
         assert!(sign_in(&store, of(id, "ann")).await.unwrap());
         // Meanwhile somebody looks, whose clock is ahead.
         for principal in ["ann", "bob"] {
-            store.list(principal, NOW + LATER).await.unwrap();
+            store.list_of(principal, NOW + LATER).await.unwrap();
         }
         held.proxy.accept().await;
         assert!(moving.await.unwrap().unwrap());
@@ -288,7 +296,7 @@ async fn a_session_that_comes_back_to_its_principal_keeps_its_entry(layout: Layo
         assert_eq!(heal(&store, "bob").await, [], "{step}");
         assert!(site.truth(PREFIX).entries("bob").is_empty(), "{step}");
         store
-            .delete_all("ann", None, Ended::default())
+            .delete_all_of("ann", None, Ended::default())
             .await
             .unwrap();
     }
@@ -302,7 +310,7 @@ async fn a_session_that_moves_survives_the_end_of_its_former_principal_only(layo
         let held = Held::new(site.masters()[0], layout).await;
         let ending = held.store.clone();
         let ending = held.begin(words.get(step), async move {
-            ending.delete_all("ann", None, Ended::default()).await
+            ending.delete_all_of("ann", None, Ended::default()).await
         });
         let ending = ending.await;
         let moved = sign_in(&store, of(id, "bob")).await.unwrap();
@@ -332,7 +340,7 @@ async fn what_an_interrupted_end_of_all_has_marked_is_healed(layout: Layout) {
     let held = Held::new(site.masters()[0], layout).await;
     let ending = held.store.clone();
     let ending = held.begin(words.get("delete"), async move {
-        ending.delete_all("ann", None, Ended::default()).await
+        ending.delete_all_of("ann", None, Ended::default()).await
     });
     ending.await.abort();
     // Nothing was deleted, or one of them; the marks stay.
@@ -354,7 +362,7 @@ async fn who_signs_in_again_after_an_interrupted_end_of_all_stays_in(layout: Lay
     let held = Held::new(site.masters()[0], layout).await;
     let ending = held.store.clone();
     let ending = held.begin(words.get("delete"), async move {
-        ending.delete_all("ann", None, Ended::default()).await
+        ending.delete_all_of("ann", None, Ended::default()).await
     });
     ending.await.abort();
     assert!(sign_in(&store, of_later(id, "ann", LATER)).await.unwrap());
@@ -439,7 +447,7 @@ async fn who_gives_a_principal_up_leaves_the_entry_of_who_signs_in_meanwhile(lay
     assert_not_lost(&site, id);
     assert_eq!(
         store
-            .delete_all("ann", None, Ended::default())
+            .delete_all_of("ann", None, Ended::default())
             .await
             .unwrap(),
         1

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_core::Ended;
-use session_core::store::SessionStore;
+use session_core::store::PrincipalIndex;
 use session_redis::{Layout, RedisStore};
 
 use super::site::Site;
@@ -41,23 +41,23 @@ async fn all_are_ended_however_many_there_are(layout: Layout) {
         .connect()
         .await
         .unwrap();
-    assert_eq!(hasty.list("ann", NOW).await.unwrap().len(), 700);
+    assert_eq!(hasty.list_of("ann", NOW).await.unwrap().len(), 700);
     assert_eq!(
         hasty
-            .delete_all("ann", Some(sessions[3]), Ended::default())
+            .delete_all_of("ann", Some(sessions[3]), Ended::default())
             .await
             .unwrap(),
         699
     );
     assert_eq!(server.command(&["ZCARD", &index]).integer(), 1);
-    let left = hasty.list("ann", NOW).await.unwrap();
+    let left = hasty.list_of("ann", NOW).await.unwrap();
     assert_eq!(
         left.iter().map(|record| record.id()).collect::<Vec<_>>(),
         [sessions[3]]
     );
     assert_eq!(
         hasty
-            .delete_all("ann", None, Ended::default())
+            .delete_all_of("ann", None, Ended::default())
             .await
             .unwrap(),
         1

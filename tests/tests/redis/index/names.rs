@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_core::store::{Record, RecordKey, SessionStore};
+use session_core::store::{PrincipalIndex, Record, RecordKey, SessionStore};
 use session_core::{Ended, Lifetime, SessionId, Timestamp};
 use session_redis::Layout;
 
@@ -35,7 +35,12 @@ fn names() -> Vec<String> {
 }
 
 async fn listed(store: &dyn SessionStore, principal: &str) -> Vec<SessionId> {
-    let records = store.list(principal, NOW).await.unwrap();
+    let records = store
+        .principals()
+        .unwrap()
+        .list_of(principal, NOW)
+        .await
+        .unwrap();
     assert!(
         records
             .iter()
@@ -70,7 +75,7 @@ async fn any_name(site: &Site) {
     for (at, (name, ids)) in names.iter().zip(&sessions).enumerate() {
         assert_eq!(
             store
-                .delete_all(name, Some(ids[0]), Ended::default())
+                .delete_all_of(name, Some(ids[0]), Ended::default())
                 .await
                 .unwrap(),
             1,
@@ -156,7 +161,7 @@ async fn an_entry_follows_the_deadline_and_never_ends_before_the_session(layout:
     outlives();
     assert_eq!(
         store
-            .delete_all("ann", None, Ended::default())
+            .delete_all_of("ann", None, Ended::default())
             .await
             .unwrap(),
         1
@@ -177,13 +182,13 @@ async fn clocks_that_differ_by_less_than_a_minute_lose_no_entry(layout: Layout) 
     let ahead = before + MINUTE;
     let record = std::sync::Arc::new(lasting(second, 10 * MINUTE, ahead));
     store.create(&record, ahead).await.unwrap();
-    let alive = store.list("ann", before).await.unwrap();
+    let alive = store.list_of("ann", before).await.unwrap();
     let mut alive: Vec<_> = alive.iter().map(|record| record.id()).collect();
     alive.sort_by_key(|id| *id != first);
     assert_eq!(alive, [first, second]);
     assert_eq!(
         store
-            .delete_all("ann", None, Ended::default())
+            .delete_all_of("ann", None, Ended::default())
             .await
             .unwrap(),
         2

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use session_core::store::{RecordKey, SessionStore, StoreError};
+use session_core::store::{PrincipalIndex, RecordKey, SessionStore, StoreError};
 use session_core::{Ended, SessionId};
 use session_redis::{Layout, RedisStore};
 use session_tests::Rng;
@@ -160,20 +160,20 @@ impl Race {
                 .unwrap(),
             Act::DeleteOne => {
                 ended = store
-                    .delete_one(&self.principal, id, Ended::default())
+                    .delete_one_of(&self.principal, id, Ended::default())
                     .await
                     .unwrap();
             }
             Act::DeleteAll { except } => {
                 let except = except.then_some(self.settled[0]);
                 store
-                    .delete_all(&self.principal, except, Ended::default())
+                    .delete_all_of(&self.principal, except, Ended::default())
                     .await
                     .unwrap();
             }
             Act::List { later } => {
                 let now = if later { NOW + LATER } else { NOW };
-                store.list(&self.principal, now).await.unwrap();
+                store.list_of(&self.principal, now).await.unwrap();
             }
         }
         let end = order.fetch_add(1, Ordering::SeqCst);

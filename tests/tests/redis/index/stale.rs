@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::store::{Record, RecordKey, SessionStore};
+use session_core::store::{PrincipalIndex, Record, RecordKey, SessionStore};
 use session_core::{Ended, SessionId, Timestamp};
 use session_redis::Layout;
 use session_tests::servers::RedisServer;
@@ -56,7 +56,7 @@ async fn an_hourly_sign_in_leaves_few_entries_beside_those_of_live_sessions(layo
         assert!(live.iter().all(|id| entries.contains(id)));
         assert_eq!(
             store
-                .delete_all("ann", None, Ended::default())
+                .delete_all_of("ann", None, Ended::default())
                 .await
                 .unwrap(),
             2,
@@ -120,24 +120,24 @@ async fn all_end_beside_members_of_other_programs_and_sessions_of_others(layout:
         create(&store, of(bobs, "bob")).await.unwrap();
         add(server, [(deadline, bobs.encode())].into_iter());
 
-        let listed = store.list("ann", NOW).await.unwrap();
+        let listed = store.list_of("ann", NOW).await.unwrap();
         assert_eq!(listed.len(), 1_200, "{foreign}");
         assert_eq!(
             store
-                .delete_all("ann", Some(ids[7]), Ended::default())
+                .delete_all_of("ann", Some(ids[7]), Ended::default())
                 .await
                 .unwrap(),
             1_199,
             "{foreign}"
         );
-        let left = store.list("ann", NOW).await.unwrap();
+        let left = store.list_of("ann", NOW).await.unwrap();
         assert_eq!(
             left.iter().map(|listed| listed.id()).collect::<Vec<_>>(),
             [ids[7]]
         );
         assert!(
             store
-                .delete_one("ann", ids[7], Ended::default())
+                .delete_one_of("ann", ids[7], Ended::default())
                 .await
                 .unwrap()
         );
@@ -164,7 +164,7 @@ async fn a_listing_of_very_many_entries_holds_nobody_up_and_heals(layout: Layout
     let listing = tokio::spawn(async move {
         for minutes in [0, 2] {
             let now = NOW + Duration::from_secs(60 * minutes);
-            let listed = busy.list("ann", now).await.unwrap();
+            let listed = busy.list_of("ann", now).await.unwrap();
             assert_eq!(
                 listed.iter().map(|listed| listed.id()).collect::<Vec<_>>(),
                 [live]
@@ -223,14 +223,14 @@ async fn sessions_end_on_a_server_that_is_out_of_memory(layout: Layout) {
             .unwrap();
         assert!(
             store
-                .delete_one("ann", ids[1], Ended::default())
+                .delete_one_of("ann", ids[1], Ended::default())
                 .await
                 .unwrap(),
             "{name}"
         );
         assert_eq!(
             store
-                .delete_all("ann", Some(ids[2]), Ended::default())
+                .delete_all_of("ann", Some(ids[2]), Ended::default())
                 .await
                 .unwrap(),
             697,
@@ -238,7 +238,7 @@ async fn sessions_end_on_a_server_that_is_out_of_memory(layout: Layout) {
         );
         assert_eq!(
             store
-                .delete_all("ann", None, Ended::default())
+                .delete_all_of("ann", None, Ended::default())
                 .await
                 .unwrap(),
             1,

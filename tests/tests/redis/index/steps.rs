@@ -107,7 +107,12 @@ pub(crate) async fn heal(store: &dyn SessionStore, principal: &str) -> Vec<Sessi
     let mut listed = Vec::new();
     for minutes in [10, 20] {
         let now = NOW + Duration::from_secs(60 * minutes);
-        listed = store.list(principal, now).await.unwrap();
+        listed = store
+            .principals()
+            .unwrap()
+            .list_of(principal, now)
+            .await
+            .unwrap();
     }
     listed.iter().map(|record| record.id()).collect()
 }

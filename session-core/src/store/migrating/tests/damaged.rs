@@ -23,7 +23,7 @@ async fn what_cannot_be_read_is_listed_with_the_others_and_ends_like_them() {
             let id = SessionId::from_bytes([1; 16]);
             let readable = Record::new(id, "id", Lifetime::default(), NOW).with_principal("ann");
             other.create(&Arc::new(readable), NOW).await.unwrap();
-            let listed = store.list("ann", NOW).await.unwrap();
+            let listed = store.list_of("ann", NOW).await.unwrap();
             let readable = |listed: &&Listed| listed.record().is_some();
             assert_eq!(
                 (listed.len(), listed.iter().filter(readable).count()),
@@ -32,23 +32,35 @@ async fn what_cannot_be_read_is_listed_with_the_others_and_ends_like_them() {
             );
             match all {
                 true => assert_eq!(
-                    store.delete_all("ann", None, ENDED).await.unwrap(),
+                    store.delete_all_of("ann", None, ENDED).await.unwrap(),
                     2,
                     "{moved}"
                 ),
                 false => {
                     assert!(
-                        !store.delete_one("bob", record().id(), ENDED).await.unwrap(),
+                        !store
+                            .delete_one_of("bob", record().id(), ENDED)
+                            .await
+                            .unwrap(),
                         "{moved}"
                     );
                     assert!(
-                        store.delete_one("ann", record().id(), ENDED).await.unwrap(),
+                        store
+                            .delete_one_of("ann", record().id(), ENDED)
+                            .await
+                            .unwrap(),
                         "{moved}"
                     );
-                    assert!(store.delete_one("ann", id, ENDED).await.unwrap(), "{moved}");
+                    assert!(
+                        store.delete_one_of("ann", id, ENDED).await.unwrap(),
+                        "{moved}"
+                    );
                 }
             }
-            assert!(store.list("ann", NOW).await.unwrap().is_empty(), "{moved}");
+            assert!(
+                store.list_of("ann", NOW).await.unwrap().is_empty(),
+                "{moved}"
+            );
             assert_eq!(
                 (store.new.store.len(), store.old.store.len()),
                 (0, 0),

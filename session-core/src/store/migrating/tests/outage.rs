@@ -37,7 +37,7 @@ async fn what_one_store_cannot_end_the_other_ends_all_the_same() {
         let store = in_each().await;
         let [down, up] = store.split(old);
         down.down.store(true, Ordering::Relaxed);
-        let ended = store.delete_all("ann", None, ENDED).await;
+        let ended = store.delete_all_of("ann", None, ENDED).await;
         assert!(
             matches!(ended, Err(StoreError::OutcomeUnknown(_))),
             "{old}: {ended:?}"
@@ -45,11 +45,11 @@ async fn what_one_store_cannot_end_the_other_ends_all_the_same() {
         assert_eq!((up.store.len(), down.store.len()), (0, 1), "{old}");
         down.down.store(false, Ordering::Relaxed);
         assert_eq!(
-            store.delete_all("ann", None, ENDED).await.unwrap(),
+            store.delete_all_of("ann", None, ENDED).await.unwrap(),
             1,
             "{old}"
         );
-        assert!(store.list("ann", NOW).await.unwrap().is_empty(), "{old}");
+        assert!(store.list_of("ann", NOW).await.unwrap().is_empty(), "{old}");
     }
 }
 
@@ -62,28 +62,28 @@ async fn one_ends_where_it_is_while_the_other_store_is_down() {
         down.down.store(true, Ordering::Relaxed);
         assert!(
             !store
-                .delete_one("bob", within_reach.id(), ENDED)
+                .delete_one_of("bob", within_reach.id(), ENDED)
                 .await
                 .unwrap(),
             "{old}"
         );
         assert!(
             store
-                .delete_one("ann", within_reach.id(), ENDED)
+                .delete_one_of("ann", within_reach.id(), ENDED)
                 .await
                 .unwrap(),
             "{old}"
         );
-        let failed = store.delete_one("ann", out_of_reach.id(), ENDED).await;
+        let failed = store.delete_one_of("ann", out_of_reach.id(), ENDED).await;
         assert!(
             matches!(failed, Err(StoreError::OutcomeUnknown(_))),
             "{old}: {failed:?}"
         );
         down.down.store(false, Ordering::Relaxed);
-        assert_eq!(store.list("ann", NOW).await.unwrap().len(), 1, "{old}");
+        assert_eq!(store.list_of("ann", NOW).await.unwrap().len(), 1, "{old}");
         assert!(
             store
-                .delete_one("ann", out_of_reach.id(), ENDED)
+                .delete_one_of("ann", out_of_reach.id(), ENDED)
                 .await
                 .unwrap(),
             "{old}"
@@ -116,8 +116,8 @@ async fn where_both_are_down_nothing_was_written() {
     }
     let id = of(1).id();
     for failed in [
-        store.delete_all("ann", None, ENDED).await.map(drop),
-        store.delete_one("ann", id, ENDED).await.map(drop),
+        store.delete_all_of("ann", None, ENDED).await.map(drop),
+        store.delete_one_of("ann", id, ENDED).await.map(drop),
         store.delete(&RecordKey::Id(id), ENDED).await,
     ] {
         assert!(
