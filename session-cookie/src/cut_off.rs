@@ -28,7 +28,7 @@ use session_core::store::{Record, StoreError};
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// use session_cookie::CookieStore;
-/// use session_core::{Clock, Directive, KeyRing, SessionManager, SystemClock, Timestamp};
+/// use session_core::{Clock, Directive, KeyRing, Outcome, SessionManager, SystemClock, Timestamp};
 /// use std::sync::{Arc, Mutex};
 ///
 /// let since = Arc::new(Mutex::new(None));
@@ -37,14 +37,14 @@ use session_core::store::{Record, StoreError};
 ///     .with_cut_off(move |_: &str| -> Option<Timestamp> { *lookup.lock().unwrap() });
 /// let manager = SessionManager::new(store);
 ///
-/// let session = manager.open(&[]).await?;
+/// let session = manager.begin(&[]).await?;
 /// session.sign_in("user:42")?;
-/// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
-/// assert!(!manager.open(&[token.as_str()]).await?.is_new());
+/// let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+/// assert!(!manager.begin(&[token.as_str()]).await?.is_new());
 ///
 /// let later = SystemClock.now() + std::time::Duration::from_millis(1);
 /// *since.lock().unwrap() = Some(later); // signed out everywhere
-/// assert!(manager.open(&[token.as_str()]).await?.is_new());
+/// assert!(manager.begin(&[token.as_str()]).await?.is_new());
 /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```
 #[async_trait]

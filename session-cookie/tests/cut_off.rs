@@ -17,7 +17,9 @@ use async_trait::async_trait;
 use common::{NOW, both};
 use session_cookie::{CutOff, Sealing};
 use session_core::store::{SessionStore, StoreError};
-use session_core::{Directive, ManualClock, Session, SessionError, SessionManager, Timestamp};
+use session_core::{
+    Directive, ManualClock, Outcome, SessionError, SessionGuard, SessionManager, Timestamp,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -49,21 +51,21 @@ impl CutOff for Accounts {
     }
 }
 
-async fn open(manager: &SessionManager, token: &str) -> Session {
-    manager.open(&[token]).await.unwrap()
+async fn open(manager: &SessionManager, token: &str) -> SessionGuard {
+    manager.begin(&[token]).await.unwrap()
 }
 
-async fn commit(manager: &SessionManager, session: &Session) -> String {
-    match manager.commit(session).await.unwrap() {
+async fn commit(session: &SessionGuard) -> String {
+    match session.finish(Outcome::Success).await.unwrap() {
         Directive::Hold(token) => token.as_str().to_owned(),
         other => panic!("the client has to be told: {other:?}"),
     }
 }
 
 async fn sign_in(manager: &SessionManager, name: &str) -> String {
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.sign_in(name).unwrap();
-    commit(manager, &session).await
+    commit(&session).await
 }
 
 fn stages() -> impl Iterator<Item = (SessionManager, Arc<ManualClock>, Accounts)> {
@@ -107,7 +109,10 @@ async fn a_request_under_way_carries_nothing_over_it() {
         clock.advance(SECOND);
         accounts.cut("user:1", clock.now());
         writing.insert("n", 1).unwrap();
-        assert_eq!(manager.commit(&writing).await.unwrap(), Directive::Nothing);
+        assert_eq!(
+            writing.finish(Outcome::Success).await.unwrap(),
+            Directive::Nothing
+        );
         saving.insert("n", 1).unwrap();
         assert!(matches!(saving.save().await, Err(SessionError::Gone)));
     }
@@ -121,7 +126,7 @@ async fn the_request_that_sets_it_signs_in_again_to_stay() {
         let changing = open(&manager, &token).await;
         accounts.cut("user:1", clock.now());
         changing.sign_in("user:1").unwrap();
-        let own = commit(&manager, &changing).await;
+        let own = commit(&changing).await;
         assert_eq!(
             open(&manager, &own).await.principal().as_deref(),
             Some("user:1")
@@ -156,7 +161,7 @@ async fn activity_moves_nothing_over_it() {
         for _ in 0..10 {
             clock.advance(120 * SECOND);
             let session = open(&manager, &token).await;
-            token = commit(&manager, &session).await;
+            token = commit(&session).await;
         }
         accounts.cut("user:1", cut);
         assert!(
@@ -172,17 +177,17 @@ async fn activity_moves_nothing_over_it() {
 #[tokio::test]
 async fn it_is_asked_for_principals_only_and_fails_closed() {
     for (manager, _, accounts) in stages() {
-        let guest = manager.open(&[]).await.unwrap();
+        let guest = manager.begin(&[]).await.unwrap();
         guest.insert("n", 1).unwrap();
-        let guest = commit(&manager, &guest).await;
+        let guest = commit(&guest).await;
         let session = open(&manager, &guest).await;
         session.insert("n", 2).unwrap();
-        commit(&manager, &session).await;
+        commit(&session).await;
         assert!(accounts.asked.lock().unwrap().is_empty());
 
         let token = sign_in(&manager, "user:1").await;
         *accounts.down.lock().unwrap() = true;
-        let refused = manager.open(&[token.as_str()]).await.unwrap_err();
+        let refused = manager.begin(&[token.as_str()]).await.unwrap_err();
         assert!(refused.is_temporary(), "{refused}");
         *accounts.down.lock().unwrap() = false;
         assert!(!open(&manager, &token).await.is_new());
@@ -227,7 +232,7 @@ async fn one_that_hangs_is_given_up() {
                 .build()
                 .unwrap();
             let tokens = [token.as_str()];
-            let mut opening = pin!(manager.open(&tokens));
+            let mut opening = pin!(manager.begin(&tokens));
             let mut context = Context::from_waker(Waker::noop());
             assert!(opening.as_mut().poll(&mut context).is_pending());
             clock.advance(3 * SECOND);

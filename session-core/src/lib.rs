@@ -5,28 +5,29 @@
 //! `session-http` only; this is for store authors, and for sessions over something else.
 //!
 //! ```
-//! use session_core::{Directive, MemoryStore, SessionManager};
+//! use session_core::{Directive, MemoryStore, Outcome, SessionManager};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! let manager = SessionManager::new(MemoryStore::new());
 //!
 //! // A request without a token. Nothing is stored until something is inserted.
-//! let session = manager.open(&[]).await?;
+//! let session = manager.begin(&[]).await?;
 //! session.sign_in("user:42")?;
 //! session.insert("colour", "blue")?;
-//! let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+//! let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
 //!
 //! // The next one brings it.
-//! let session = manager.open(&[token.as_str()]).await?;
+//! let session = manager.begin(&[token.as_str()]).await?;
 //! assert_eq!(session.principal().as_deref(), Some("user:42"));
 //! session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
-//! manager.commit(&session).await?;
+//! session.finish(Outcome::Success).await?;
 //! # Ok::<_, session_core::SessionError>(()) }).unwrap();
 //! ```
 //!
 //! # The parts
 //!
-//! - [`SessionManager`] opens sessions by tokens and commits them; its builder has the settings.
+//! - [`SessionManager`] begins requests with their tokens; its builder has the settings. A
+//!   [`SessionGuard`] is the session of one request, for the transport, which finishes it.
 //! - [`Session`] is the handle of a handler: a dictionary, and what happens to the session itself.
 //!   A [`TypedKey`] names a key of it and the type of its value.
 //! - [`MemoryStore`] keeps sessions in this process; other stores have crates of their own. The
@@ -76,6 +77,7 @@ pub use time::{Clock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use token::Rotation;
 
 // What transports take.
+pub use request::{FinishError, Outcome, SessionGuard};
 pub use token::{ClientToken, Directive};
 
 // What happens to sessions.

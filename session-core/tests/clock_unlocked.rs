@@ -4,7 +4,9 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use session_core::{Clock, MemoryStore, Session, SessionManager, Sleep, SystemClock, Timestamp};
+use session_core::{
+    Clock, MemoryStore, Outcome, Session, SessionManager, Sleep, SystemClock, Timestamp,
+};
 
 #[derive(Clone, Debug, Default)]
 struct Curious(Arc<Mutex<Option<Session>>>);
@@ -35,10 +37,10 @@ fn a_clock_may_look_at_a_session() {
                 .clock(clock.clone())
                 .build()
                 .unwrap();
-            let session = manager.open(&[]).await.unwrap();
+            let session = manager.begin(&[]).await.unwrap();
             session.insert("a", 1).unwrap();
             *clock.0.lock().unwrap() = Some(session.clone());
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             session.needs_commit();
             *clock.0.lock().unwrap() = None;
         });

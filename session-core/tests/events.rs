@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    Directive, Event, EventKind, KeyRing, ManualClock, MemoryStore, Rotation, Session,
-    SessionManager, Timestamp,
+    Directive, Event, EventKind, KeyRing, ManualClock, MemoryStore, Outcome, Rotation,
+    SessionGuard, SessionManager, Timestamp,
 };
 
 /// Kind, principal, reason and count of each event, with the short hash of the session.
@@ -44,8 +44,8 @@ fn kinds(seen: &Seen) -> Vec<EventKind> {
     seen.into_iter().map(|(kind, ..)| kind).collect()
 }
 
-async fn token(manager: &SessionManager, session: &Session) -> String {
-    match manager.commit(session).await.unwrap() {
+async fn token(session: &SessionGuard) -> String {
+    match session.finish(Outcome::Success).await.unwrap() {
         Directive::Hold(token) => token.as_str().to_owned(),
         other => unreachable!("{other:?}"),
     }
@@ -55,16 +55,16 @@ async fn token(manager: &SessionManager, session: &Session) -> String {
 async fn each_turn_in_a_life_is_told() {
     use EventKind::*;
     let (manager, clock, seen) = stage();
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     assert_eq!(kinds(&seen), []);
     session.insert("n", 1).unwrap();
-    let first = token(&manager, &session).await;
+    let first = token(&session).await;
     assert_eq!(kinds(&seen), [Created]);
 
-    let session = manager.open(&[&first]).await.unwrap();
-    let late = manager.open(&[&first]).await.unwrap();
+    let session = manager.begin(&[&first]).await.unwrap();
+    let late = manager.begin(&[&first]).await.unwrap();
     session.sign_in("user:1").unwrap();
-    let second = token(&manager, &session).await;
+    let second = token(&session).await;
     let short = session.id().unwrap().short().to_string();
     let told = std::mem::take(&mut *seen.lock().unwrap());
     assert_eq!((told[0].0, told[1].0, told.len()), (Loaded, Loaded, 3));
@@ -78,18 +78,18 @@ async fn each_turn_in_a_life_is_told() {
     assert_eq!(told[2], renewed);
 
     late.insert("n", 2).unwrap();
-    manager.commit(&late).await.unwrap();
+    late.finish(Outcome::Success).await.unwrap();
     assert_eq!(kinds(&seen), [Gone]);
 
     clock.advance(Duration::from_secs(3600));
-    let session = manager.open(&[&second]).await.unwrap();
-    let third = token(&manager, &session).await;
+    let session = manager.begin(&[&second]).await.unwrap();
+    let third = token(&session).await;
     assert_eq!(kinds(&seen), [Loaded, Rotated]);
-    let session = manager.open(&[&third]).await.unwrap();
-    manager.commit(&session).await.unwrap();
+    let session = manager.begin(&[&third]).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     clock.advance(Duration::from_secs(10));
     kinds(&seen);
-    manager.open(&[&second]).await.unwrap();
+    drop(manager.begin(&[&second]).await.unwrap());
     let told = std::mem::take(&mut *seen.lock().unwrap());
     let reused = (
         Reused,
@@ -100,38 +100,38 @@ async fn each_turn_in_a_life_is_told() {
     );
     assert_eq!(told, [reused]);
 
-    manager.open(&["nonsense", &first]).await.unwrap();
+    drop(manager.begin(&["nonsense", &first]).await.unwrap());
     assert_eq!(kinds(&seen), [Refused, Refused]);
 
     let [one, other] = [
-        manager.open(&[&third]).await.unwrap(),
-        manager.open(&[&third]).await.unwrap(),
+        manager.begin(&[&third]).await.unwrap(),
+        manager.begin(&[&third]).await.unwrap(),
     ];
     one.renew().unwrap();
     kinds(&seen);
-    let fourth = token(&manager, &one).await;
+    let fourth = token(&one).await;
     other.insert("n", 3).unwrap();
     other.set_label("phone").unwrap();
-    manager.commit(&other).await.unwrap();
+    other.finish(Outcome::Success).await.unwrap();
     assert_eq!(kinds(&seen), [Renewed, Gone]);
 
     let [one, other] = [
-        manager.open(&[&fourth]).await.unwrap(),
-        manager.open(&[&fourth]).await.unwrap(),
+        manager.begin(&[&fourth]).await.unwrap(),
+        manager.begin(&[&fourth]).await.unwrap(),
     ];
     one.set_label("phone").unwrap();
     other.set_label("laptop").unwrap();
     kinds(&seen);
-    manager.commit(&one).await.unwrap();
-    manager.commit(&other).await.unwrap();
+    one.finish(Outcome::Success).await.unwrap();
+    other.finish(Outcome::Success).await.unwrap();
     assert_eq!(kinds(&seen), [Conflict]);
 
-    drop(manager.open(&[&fourth]).await.unwrap().insert("n", 4));
+    drop(manager.begin(&[&fourth]).await.unwrap().insert("n", 4));
     assert_eq!(kinds(&seen), [Loaded, Unsaved]);
 
-    let session = manager.open(&[&fourth]).await.unwrap();
+    let session = manager.begin(&[&fourth]).await.unwrap();
     session.destroy().unwrap();
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     assert_eq!(kinds(&seen), [Loaded, Destroyed]);
 }
 
@@ -140,9 +140,9 @@ async fn an_end_from_elsewhere_is_a_revocation() {
     let (manager, _, seen) = stage();
     let mut ids = Vec::new();
     for _ in 0..4 {
-        let session = manager.open(&[]).await.unwrap();
+        let session = manager.begin(&[]).await.unwrap();
         session.sign_in("user:1").unwrap();
-        manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         ids.push(session);
     }
     kinds(&seen);
@@ -171,13 +171,13 @@ async fn an_end_from_elsewhere_is_a_revocation() {
 #[tokio::test]
 async fn an_expiry_is_told_once_however_often_its_token_comes() {
     let (manager, clock, seen) = stage();
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.sign_in("user:1").unwrap();
-    let token = token(&manager, &session).await;
+    let token = token(&session).await;
     clock.advance(Duration::from_secs(7200));
     kinds(&seen);
     for _ in 0..5 {
-        assert!(manager.open(&[&token]).await.unwrap().is_new());
+        assert!(manager.begin(&[&token]).await.unwrap().is_new());
     }
     let told = std::mem::take(&mut *seen.lock().unwrap());
     let expired = told.iter().filter(|(kind, ..)| *kind == EventKind::Expired);
@@ -190,7 +190,7 @@ async fn an_expiry_is_told_once_however_often_its_token_comes() {
 async fn no_observer_is_notified_while_a_request_that_panicked_is_dropped() {
     let (manager, _, seen) = stage();
     let unsaved = || async {
-        let session = manager.open(&[]).await.unwrap();
+        let session = manager.begin(&[]).await.unwrap();
         session.insert("n", 1).unwrap();
         session
     };
@@ -214,9 +214,9 @@ async fn a_full_store_is_a_store_that_failed() {
         .observer(move |event: &Event<'_>| note(&notes, event))
         .build()
         .unwrap();
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.insert("n", 1).unwrap();
-    assert!(manager.commit(&session).await.is_err());
+    assert!(session.finish(Outcome::Success).await.is_err());
     let [(kind, _, reason, ..), ..] = &seen.lock().unwrap()[..] else {
         unreachable!("no event");
     };

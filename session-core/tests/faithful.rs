@@ -418,7 +418,9 @@ fn what_a_type_writes_with_a_serializer_of_its_own_is_its_own_affair() {
 mod in_a_session {
     use std::sync::Arc;
 
-    use session_core::{Directive, MemoryStore, Session, SessionError, SessionManager};
+    use session_core::{
+        Directive, MemoryStore, Outcome, SessionError, SessionGuard, SessionManager,
+    };
 
     use super::{HashMap, NOT_FINITE};
 
@@ -432,21 +434,21 @@ mod in_a_session {
         }
     }
 
-    async fn stored() -> (SessionManager, Session, String) {
+    async fn stored() -> (SessionManager, SessionGuard, String) {
         let manager = SessionManager::new(Arc::new(MemoryStore::new()));
-        let session = manager.open(&[]).await.unwrap();
+        let session = manager.begin(&[]).await.unwrap();
         session.insert("r", 1.5).unwrap();
         session.flash("notice", 2.5).unwrap();
-        let Directive::Hold(token) = manager.commit(&session).await.unwrap() else {
+        let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() else {
             unreachable!()
         };
-        let session = manager.open(&[token.as_str()]).await.unwrap();
+        let session = manager.begin(&[token.as_str()]).await.unwrap();
         (manager, session, token.as_str().to_owned())
     }
 
     #[tokio::test]
     async fn what_would_not_come_back_is_refused_with_its_key_and_the_session_stays() {
-        let (manager, session, _) = stored().await;
+        let (_, session, _) = stored().await;
         assert_eq!(key_of(session.insert("r", f64::NAN)), "r");
         assert_eq!(key_of(session.insert("new", Some(f32::INFINITY))), "new");
         let nested = HashMap::from([("hunter2", vec![f64::NEG_INFINITY])]);
@@ -462,7 +464,10 @@ mod in_a_session {
         );
         assert!(key_of(session.flash("rate", f64::NAN)).ends_with("rate"));
         assert_eq!(session.get::<f64>("r").unwrap(), Some(1.5));
-        assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+        assert_eq!(
+            session.finish(Outcome::Success).await.unwrap(),
+            Directive::Nothing
+        );
         assert!(!session.contains_key("new"));
         assert_eq!(session.take::<f64>("r").unwrap(), Some(1.5));
     }
@@ -473,11 +478,12 @@ mod in_a_session {
         session
             .update("r", |r: Option<f64>| 1.0 / r.unwrap_or(0.0))
             .unwrap();
-        let rival = manager.open(&[&token]).await.unwrap();
+        let rival = manager.begin(&[&token]).await.unwrap();
         rival.insert("r", 0.0).unwrap();
-        manager.commit(&rival).await.unwrap();
-        assert_eq!(key_of(manager.commit(&session).await), "r");
-        let after = manager.open(&[&token]).await.unwrap();
+        rival.finish(Outcome::Success).await.unwrap();
+        let finished = session.finish(Outcome::Success).await;
+        assert_eq!(key_of(finished.map_err(SessionError::from)), "r");
+        let after = manager.begin(&[&token]).await.unwrap();
         assert_eq!(after.get::<f64>("r").unwrap(), Some(0.0));
     }
 }

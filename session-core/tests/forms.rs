@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Directive, KeyRing, ManualClock, MemoryStore, Session, SessionError, SessionManager,
-    SessionManagerBuilder, Timestamp,
+    Directive, KeyRing, ManualClock, MemoryStore, Outcome, SessionError, SessionGuard,
+    SessionManager, SessionManagerBuilder, Timestamp,
 };
 
 struct Site {
@@ -36,12 +36,12 @@ fn site(settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder) -
 }
 
 impl Site {
-    async fn open(&self, tokens: &[&str]) -> Session {
-        self.manager.open(tokens).await.unwrap()
+    async fn open(&self, tokens: &[&str]) -> SessionGuard {
+        self.manager.begin(tokens).await.unwrap()
     }
 
-    async fn token(&self, session: &Session) -> String {
-        match self.manager.commit(session).await.unwrap() {
+    async fn token(&self, session: &SessionGuard) -> String {
+        match session.finish(Outcome::Success).await.unwrap() {
             Directive::Hold(token) => token.as_str().to_owned(),
             other => unreachable!("{other:?}"),
         }
@@ -65,7 +65,7 @@ impl Site {
         let session = self.open(tokens).await;
         let field = session.csrf_token().unwrap();
         assert_eq!(
-            self.manager.commit(&session).await.unwrap(),
+            session.finish(Outcome::Success).await.unwrap(),
             Directive::Nothing
         );
         field

@@ -16,7 +16,8 @@ use session_core::store::{
 };
 use session_core::{
     Directive, Ended, Event, EventKind, KeyRing, Lifetime, ManualClock, MemoryStore, OnMaxSessions,
-    OnReuse, Rotation, Session, SessionId, SessionManager, SessionManagerBuilder, Timestamp,
+    OnReuse, Outcome, Rotation, SessionGuard, SessionId, SessionManager, SessionManagerBuilder,
+    Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -49,8 +50,8 @@ fn rotating(rotation: Rotation) -> (SessionManager, Arc<ManualClock>, Seen) {
     })
 }
 
-async fn open(manager: &SessionManager, token: &str) -> Session {
-    manager.open(&[token]).await.unwrap()
+async fn open(manager: &SessionManager, token: &str) -> SessionGuard {
+    manager.begin(&[token]).await.unwrap()
 }
 
 fn token(told: &Directive) -> String {
@@ -63,16 +64,16 @@ fn token(told: &Directive) -> String {
 /// Whether a request goes on with its session, and the token that it is told of.
 async fn request(manager: &SessionManager, token: &str) -> (bool, Option<String>) {
     let session = open(manager, token).await;
-    match manager.commit(&session).await.unwrap() {
+    match session.finish(Outcome::Success).await.unwrap() {
         Directive::Hold(token) => (!session.is_new(), Some(token.as_str().to_owned())),
         _ => (!session.is_new(), None),
     }
 }
 
 async fn cart(manager: &SessionManager) -> String {
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.insert("cart", 3).unwrap();
-    token(&manager.commit(&session).await.unwrap())
+    token(&session.finish(Outcome::Success).await.unwrap())
 }
 
 #[tokio::test]
@@ -110,11 +111,14 @@ async fn whatever_a_renewal_made_void_sets_no_cookie_for_ten_seconds() {
     assert!(request(&manager, &first).await.0, "within its overlap");
     let session = open(&manager, &second).await;
     session.sign_in("user:1").unwrap();
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     for stale in [&first, &second] {
         let late = open(&manager, stale).await;
         late.insert("n", 1).unwrap();
-        assert_eq!(manager.commit(&late).await.unwrap(), Directive::Nothing);
+        assert_eq!(
+            late.finish(Outcome::Success).await.unwrap(),
+            Directive::Nothing
+        );
     }
 
     // However many answers were lost before.
@@ -126,10 +130,13 @@ async fn whatever_a_renewal_made_void_sets_no_cookie_for_ten_seconds() {
     }
     let session = open(&manager, &first).await;
     session.sign_in("user:1").unwrap();
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     let late = open(&manager, &first).await;
     late.insert("n", 1).unwrap();
-    assert_eq!(manager.commit(&late).await.unwrap(), Directive::Nothing);
+    assert_eq!(
+        late.finish(Outcome::Success).await.unwrap(),
+        Directive::Nothing
+    );
 }
 
 #[tokio::test]
@@ -162,13 +169,16 @@ async fn many_rotations_at_once_are_no_theft() {
         clock.advance(SECOND / 10);
         let session = open(&manager, &newest).await;
         session.set_lifetime(lifetime);
-        newest = token(&manager.commit(&session).await.unwrap());
+        newest = token(&session.finish(Outcome::Success).await.unwrap());
     }
     // A request that was under way for so long is anonymous, and does no harm.
     let late = open(&manager, &first).await;
     assert!(late.is_new());
     late.insert("n", 1).unwrap();
-    assert_eq!(manager.commit(&late).await.unwrap(), Directive::Nothing);
+    assert_eq!(
+        late.finish(Outcome::Success).await.unwrap(),
+        Directive::Nothing
+    );
     assert!(request(&manager, &newest).await.0);
     assert!(!seen.lock().unwrap().contains(&EventKind::Reused));
 }
@@ -183,7 +193,7 @@ async fn each_of_two_thefts_in_one_request_shows() {
         assert!(request(&manager, &next).await.0);
     }
     clock.advance(11 * SECOND);
-    manager.open(&[&old[0], &old[1]]).await.unwrap();
+    drop(manager.begin(&[&old[0], &old[1]]).await.unwrap());
     let seen = seen.lock().unwrap();
     assert_eq!(
         seen.iter()
@@ -201,7 +211,7 @@ async fn another_lifetime_reaches_the_client_after_a_save_too() {
         let session = open(&manager, &held).await;
         session.set_lifetime(Lifetime::aal1().persistent());
         session.save().await.unwrap();
-        let told = manager.commit(&session).await.unwrap();
+        let told = session.finish(Outcome::Success).await.unwrap();
         assert!(
             matches!(&told, Directive::Hold(token) if token.max_age().is_some()),
             "{rotation:?}"
@@ -216,9 +226,9 @@ async fn a_stranger_is_no_expiry() {
     clock.advance(7201 * SECOND);
     let mut forged = held.clone().into_bytes();
     forged[30] = if forged[30] == b'A' { b'B' } else { b'A' };
-    open(&manager, std::str::from_utf8(&forged).unwrap()).await;
+    drop(open(&manager, std::str::from_utf8(&forged).unwrap()).await);
     assert!(!seen.lock().unwrap().contains(&EventKind::Expired));
-    open(&manager, &held).await;
+    drop(open(&manager, &held).await);
     assert!(seen.lock().unwrap().contains(&EventKind::Expired));
 }
 
@@ -273,9 +283,9 @@ impl SessionStore for Bad {
     ) -> Result<Updated, StoreError> {
         let hook = self.hook.lock().unwrap().take();
         if let Some((manager, token)) = hook {
-            let session = manager.open(&[&token]).await.unwrap();
+            let session = manager.begin(&[&token]).await.unwrap();
             session.sign_in("user:1").unwrap();
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
         }
         self.inner.update(key, update, now).await
     }
@@ -329,18 +339,18 @@ async fn a_listing_that_fails_after_a_sign_in_takes_nothing_away() {
     let guest = cart(&manager).await;
     let session = open(&manager, &guest).await;
     session.sign_in("user:1").unwrap();
-    let held = token(&manager.commit(&session).await.unwrap());
+    let held = token(&session.finish(Outcome::Success).await.unwrap());
     assert_eq!(open(&manager, &held).await.get("cart").unwrap(), Some(3));
     assert!(seen.lock().unwrap().contains(&EventKind::Unsaved));
     // Who confirms a password, and who changes accounts.
     let (manager, ..) = over(failing(4), most);
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.sign_in("user:1").unwrap();
     session.insert("draft", "x").unwrap();
-    let held = token(&manager.commit(&session).await.unwrap());
+    let held = token(&session.finish(Outcome::Success).await.unwrap());
     let session = open(&manager, &held).await;
     session.sign_in("user:1").unwrap();
-    let held = token(&manager.commit(&session).await.unwrap());
+    let held = token(&session.finish(Outcome::Success).await.unwrap());
     assert!(open(&manager, &held).await.contains_key("draft"));
 }
 
@@ -353,13 +363,13 @@ async fn a_listing_that_fails_before_a_sign_in_leaves_all_as_it_was() {
         },
         |builder| builder.max_sessions(5, OnMaxSessions::Refuse),
     );
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.sign_in("user:1").unwrap();
-    let held = token(&manager.commit(&session).await.unwrap());
+    let held = token(&session.finish(Outcome::Success).await.unwrap());
     let session = open(&manager, &held).await;
     session.sign_in("user:2").unwrap();
-    assert!(manager.commit(&session).await.is_err());
-    assert_eq!(manager.abort(&session).await, Directive::Nothing);
+    let failed = session.finish(Outcome::Success).await.unwrap_err();
+    assert_eq!(failed.directive, Directive::Nothing);
     assert_eq!(
         open(&manager, &held).await.principal().as_deref(),
         Some("user:1")
@@ -373,13 +383,13 @@ async fn a_creation_whose_answer_is_lost_takes_no_place() {
     let (manager, ..) = over(bad, |builder| {
         builder.max_sessions(1, OnMaxSessions::Refuse)
     });
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.sign_in("user:1").unwrap();
-    assert!(manager.commit(&session).await.is_err());
-    assert_eq!(manager.abort(&session).await, Directive::Nothing);
-    let session = manager.open(&[]).await.unwrap();
+    let failed = session.finish(Outcome::Success).await.unwrap_err();
+    assert_eq!(failed.directive, Directive::Nothing);
+    let session = manager.begin(&[]).await.unwrap();
     session.sign_in("user:1").unwrap();
-    assert!(manager.commit(&session).await.is_ok());
+    assert!(session.finish(Outcome::Success).await.is_ok());
 }
 
 #[tokio::test]
@@ -405,7 +415,7 @@ async fn a_sign_in_that_is_faster_than_a_revocation_stays() {
 #[tokio::test]
 async fn a_csrf_token_that_is_asked_for_while_the_session_is_stored_is_good() {
     let (manager, ..) = over(Bad::default(), |builder| builder);
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.insert("n", 1).unwrap();
     let asks = async {
         tokio::task::yield_now().await;
@@ -413,7 +423,7 @@ async fn a_csrf_token_that_is_asked_for_while_the_session_is_stored_is_good() {
     };
     let (saved, csrf) = tokio::join!(session.save(), asks);
     saved.unwrap();
-    let held = token(&manager.commit(&session).await.unwrap());
+    let held = token(&session.finish(Outcome::Success).await.unwrap());
     assert!(open(&manager, &held).await.verify_csrf(&csrf));
 }
 
@@ -430,7 +440,7 @@ async fn a_save_in_between_moves_no_flash_value() {
         "not in this request"
     );
     assert_eq!(session.flashed::<String>("b").unwrap(), None);
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
 
     let session = open(&manager, &held).await;
     for _ in 0..2 {
@@ -440,12 +450,12 @@ async fn a_save_in_between_moves_no_flash_value() {
         );
         session.save().await.unwrap();
     }
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     assert_eq!(open(&manager, &held).await.keys(), ["cart"]);
 
     let session = open(&manager, &held).await;
     session.flash("a", 1).unwrap();
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     let session = open(&manager, &held).await;
     session.clear();
     assert_eq!(session.flashed::<u32>("a").unwrap(), None);
@@ -461,26 +471,29 @@ async fn who_is_one_too_many_is_told_of_no_token() {
     clock.advance(5 * SECOND);
     // One after the other, the last one counts, whatever its clock says.
     for manager in [&late, &early, &late, &early, &early] {
-        let session = manager.open(&[]).await.unwrap();
+        let session = manager.begin(&[]).await.unwrap();
         session.sign_in("user:1").unwrap();
-        let held = token(&manager.commit(&session).await.unwrap());
+        let held = token(&session.finish(Outcome::Success).await.unwrap());
         assert!(!open(manager, &held).await.is_new());
         assert_eq!(manager.sessions_of("user:1").await.unwrap().len(), 1);
         let again = open(manager, &held).await;
         again.sign_in("user:1").unwrap();
-        let held = token(&manager.commit(&again).await.unwrap());
+        let held = token(&again.finish(Outcome::Success).await.unwrap());
         assert!(!open(manager, &held).await.is_new());
     }
     // At the same moment, the one that comes first in the order goes.
     let (manager, ..) = over(Bad::default(), cap);
     let sessions = [
-        manager.open(&[]).await.unwrap(),
-        manager.open(&[]).await.unwrap(),
+        manager.begin(&[]).await.unwrap(),
+        manager.begin(&[]).await.unwrap(),
     ];
     for session in &sessions {
         session.sign_in("user:3").unwrap();
     }
-    let (a, b) = tokio::join!(manager.commit(&sessions[0]), manager.commit(&sessions[1]));
+    let (a, b) = tokio::join!(
+        sessions[0].finish(Outcome::Success),
+        sessions[1].finish(Outcome::Success)
+    );
     let told = [a.unwrap(), b.unwrap()];
     let mut live = 0;
     for told in told
@@ -508,9 +521,9 @@ async fn of_two_tokens_of_one_session_the_newer_one_counts() {
             true => [second.as_str(), first.as_str()],
             false => [first.as_str(), second.as_str()],
         };
-        let session = manager.open(&tokens).await.unwrap();
+        let session = manager.begin(&tokens).await.unwrap();
         assert!(!session.is_new());
-        let told = manager.commit(&session).await.unwrap();
+        let told = session.finish(Outcome::Success).await.unwrap();
         assert!(matches!(told, Directive::Hold(_)), "its successor is due");
     }
 }
@@ -526,7 +539,10 @@ async fn a_request_whose_reuse_ends_the_session_is_mute() {
     clock.advance(300 * SECOND);
     let thief = open(&manager, &first).await;
     thief.insert("cart", 1).unwrap();
-    assert_eq!(manager.commit(&thief).await.unwrap(), Directive::Nothing);
+    assert_eq!(
+        thief.finish(Outcome::Success).await.unwrap(),
+        Directive::Nothing
+    );
     assert!(open(&manager, &second).await.is_new());
 }
 
@@ -539,7 +555,7 @@ async fn a_request_does_not_arrive_in_the_future() {
     let second = request(&manager, &first).await.1.unwrap();
     request(&manager, &second).await;
     let arrived = manager.now() + 3600 * SECOND;
-    let late = manager.open_at(&[first.as_str()], arrived).await.unwrap();
+    let late = manager.begin_at(&[first.as_str()], arrived).await.unwrap();
     assert!(!late.is_new());
     assert!(!seen.lock().unwrap().contains(&EventKind::Reused));
 }

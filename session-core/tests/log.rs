@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    Directive, KeyRing, ManualClock, MemoryStore, OnMaxSessions, Session, SessionManager, Timestamp,
+    Directive, KeyRing, ManualClock, MemoryStore, OnMaxSessions, Outcome, SessionGuard,
+    SessionManager, Timestamp,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -111,19 +112,19 @@ fn site() -> Site {
 }
 
 impl Site {
-    async fn open(&self, token: &str) -> Session {
-        self.manager.open(&[token]).await.unwrap()
+    async fn open(&self, token: &str) -> SessionGuard {
+        self.manager.begin(&[token]).await.unwrap()
     }
 
-    async fn commit(&self, session: &Session) -> String {
-        match self.manager.commit(session).await.unwrap() {
+    async fn commit(&self, session: &SessionGuard) -> String {
+        match session.finish(Outcome::Success).await.unwrap() {
             Directive::Hold(token) => token.as_str().to_owned(),
             other => unreachable!("{other:?}"),
         }
     }
 
     async fn create(&self) -> String {
-        let session = self.manager.open(&[]).await.unwrap();
+        let session = self.manager.begin(&[]).await.unwrap();
         session.insert("n", 1).unwrap();
         self.commit(&session).await
     }
@@ -136,9 +137,9 @@ async fn forged_tokens_silence_no_other_refusal() {
     let [one, other] = [site.create().await, site.create().await];
     for round in 0..20 {
         for _ in 0..100 {
-            site.open("forged").await;
+            drop(site.open("forged").await);
         }
-        site.manager.open(&[&one, &other]).await.unwrap();
+        drop(site.manager.begin(&[&one, &other]).await.unwrap());
         site.clock.advance(Duration::from_secs(1 + round % 3));
     }
     let refused: Vec<_> = site
@@ -180,19 +181,19 @@ async fn a_client_fills_no_log_whatever_it_does() {
         dropped.insert("n", 2).unwrap();
         drop(dropped);
         session.destroy().unwrap();
-        manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         late.insert("n", 3).unwrap();
-        manager.commit(&late).await.unwrap();
+        late.finish(Outcome::Success).await.unwrap();
 
         // Signed in beyond the maximum, which revokes one, and signed out everywhere.
         for _ in 0..2 {
-            let session = manager.open(&[]).await.unwrap();
+            let session = manager.begin(&[]).await.unwrap();
             session.sign_in("user:1").unwrap();
             site.commit(&session).await;
         }
         manager.sign_out_everywhere("user:1").await.unwrap();
-        site.open("forged").await;
-        site.open(&token).await;
+        drop(site.open("forged").await);
+        drop(site.open(&token).await);
     }
     let log = site.log.take();
     for (what, (lines, suppressed)) in &log {
@@ -215,7 +216,7 @@ async fn expired_sessions_fill_no_log() {
     site.clock.advance(Duration::from_secs(7_200));
     site.log.take();
     for token in &tokens {
-        site.open(token).await;
+        drop(site.open(token).await);
     }
     let log = site.log.take();
     assert_eq!(log.values().collect::<Vec<_>>(), [&(60, 0)], "{log:?}");

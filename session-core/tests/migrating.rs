@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use session_core::store::conformance::check;
 use session_core::store::{MigratingStore, PrincipalIndex, SessionStore};
-use session_core::{Directive, Ended, MemoryStore, Session, SessionManager, Timestamp};
+use session_core::{Directive, Ended, MemoryStore, Outcome, SessionGuard, SessionManager, Timestamp};
 
 type Moving = MigratingStore<Arc<MemoryStore>, Arc<MemoryStore>>;
 
@@ -21,8 +21,8 @@ fn manager(store: impl SessionStore) -> SessionManager {
     SessionManager::new(store)
 }
 
-async fn commit(manager: &SessionManager, session: &Session) -> String {
-    match manager.commit(session).await.unwrap() {
+async fn commit(session: &SessionGuard) -> String {
+    match session.finish(Outcome::Success).await.unwrap() {
         Directive::Hold(token) => token.as_str().to_owned(),
         other => panic!("expected a token, got {other:?}"),
     }
@@ -31,10 +31,10 @@ async fn commit(manager: &SessionManager, session: &Session) -> String {
 /// A session that was begun before anybody thought of another store.
 async fn begun(old: &Arc<MemoryStore>) -> String {
     let manager = manager(Arc::clone(old));
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.sign_in("user:1").unwrap();
     session.insert("cart", 3).unwrap();
-    commit(&manager, &session).await
+    commit(&session).await
 }
 
 #[tokio::test]
@@ -48,21 +48,22 @@ async fn a_session_moves_whole_with_its_first_write_and_keeps_its_token() {
     let (new, old, moving) = stores();
     let token = begun(&old).await;
     let manager = manager(moving);
-    let session = manager.open(&[&token]).await.unwrap();
+    let session = manager.begin(&[&token]).await.unwrap();
     let (id, created) = (session.id(), session.created_at());
     assert_eq!(session.get("cart").unwrap(), Some(3));
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     assert_eq!((new.len(), old.len()), (0, 1), "a read moves nothing");
 
+    let session = manager.begin(&[&token]).await.unwrap();
     session.insert("paid", true).unwrap();
     assert!(matches!(
-        manager.commit(&session).await.unwrap(),
+        session.finish(Outcome::Success).await.unwrap(),
         Directive::Nothing
     ));
     assert_eq!((new.len(), old.len()), (1, 0));
 
     // The node after the last step knows the new store only.
-    let session = SessionManager::new(new).open(&[&token]).await.unwrap();
+    let session = SessionManager::new(new).begin(&[&token]).await.unwrap();
     assert_eq!((session.id(), session.created_at()), (id, created));
     assert_eq!(session.principal().as_deref(), Some("user:1"));
     assert_eq!(session.get("cart").unwrap(), Some(3));
@@ -76,19 +77,19 @@ async fn who_stands_by_finds_both_and_moves_none() {
         .unwrap()
         .standing_by();
     let (waiting, moving) = (manager(waiting), manager(moving));
-    let session = waiting.open(&[]).await.unwrap();
+    let session = waiting.begin(&[]).await.unwrap();
     session.insert("n", 1).unwrap();
-    let token = commit(&waiting, &session).await;
+    let token = commit(&session).await;
     assert_eq!((new.len(), old.len()), (0, 1));
     for (manager, lengths) in [(&waiting, (0, 1)), (&moving, (1, 0)), (&waiting, (1, 0))] {
-        let session = manager.open(&[&token]).await.unwrap();
+        let session = manager.begin(&[&token]).await.unwrap();
         session
             .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
             .unwrap();
-        manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         assert_eq!((new.len(), old.len()), lengths);
     }
-    let session = waiting.open(&[&token]).await.unwrap();
+    let session = waiting.begin(&[&token]).await.unwrap();
     assert_eq!(session.get("n").unwrap(), Some(4));
 }
 
@@ -99,9 +100,9 @@ async fn signing_out_ends_both() {
         let tokens = [begun(&old).await, begun(&old).await];
         let manager = manager(moving);
         if moves {
-            let session = manager.open(&[&tokens[0]]).await.unwrap();
+            let session = manager.begin(&[&tokens[0]]).await.unwrap();
             session.insert("seen", true).unwrap();
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!((new.len(), old.len()), (1, 1));
         }
         let store = MigratingStore::new(Arc::clone(&new), Arc::clone(&old)).unwrap();
@@ -116,7 +117,7 @@ async fn signing_out_ends_both() {
         );
         assert_eq!((new.len(), old.len()), (0, 0));
         for token in &tokens {
-            assert!(manager.open(&[token]).await.unwrap().is_new());
+            assert!(manager.begin(&[token]).await.unwrap().is_new());
         }
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use session_core::store::{Record, RecordKey, SessionStore};
 use session_core::{
-    Directive, KeyRing, Lifetime, ManualClock, MemoryStore, Rotation, Session, SessionManager,
-    SessionManagerBuilder, Timestamp,
+    Directive, KeyRing, Lifetime, ManualClock, MemoryStore, Outcome, Rotation, SessionGuard,
+    SessionManager, SessionManagerBuilder, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,9 +28,9 @@ impl Browser {
         let (clock, store) = (ManualClock::new(START), Arc::new(MemoryStore::new()));
         let builder = SessionManager::builder(Arc::clone(&store)).clock(Arc::clone(&clock));
         let manager = settings(builder).build().unwrap();
-        let session = manager.open(&[]).await.unwrap();
+        let session = manager.begin(&[]).await.unwrap();
         session.insert("a", 1).unwrap();
-        let directive = manager.commit(&session).await.unwrap();
+        let directive = session.finish(Outcome::Success).await.unwrap();
         let mut browser = Self {
             clock,
             store,
@@ -63,13 +63,13 @@ impl Browser {
         true
     }
 
-    async fn open(&self) -> Session {
+    async fn open(&self) -> SessionGuard {
         let now = self.clock.now();
         assert!(
             self.until.is_none_or(|until| now < until),
             "the cookie ran out"
         );
-        let session = self.manager.open(&[&self.token]).await.unwrap();
+        let session = self.manager.begin(&[&self.token]).await.unwrap();
         assert!(!session.is_new(), "signed out");
         session
     }
@@ -85,9 +85,9 @@ impl Browser {
     async fn reads(&mut self) -> (bool, u64) {
         let before = self.record().await.version();
         let session = self.open().await;
-        let directive = match self.manager.close(&session) {
-            true => Directive::Nothing,
-            false => self.manager.commit(&session).await.unwrap(),
+        let directive = match session.finish_now(Outcome::Success) {
+            Some(directive) => directive,
+            None => session.finish(Outcome::Success).await.unwrap(),
         };
         (
             self.hears(directive),
@@ -97,8 +97,8 @@ impl Browser {
 
     async fn not_modified(&mut self) {
         let session = self.open().await;
-        if !self.manager.close(&session) {
-            let directive = self.manager.commit_keeping_token(&session).await.unwrap();
+        if session.finish_now(Outcome::SuccessWithoutToken).is_none() {
+            let directive = session.finish(Outcome::SuccessWithoutToken).await.unwrap();
             assert!(!self.hears(directive), "a 304 carries no token");
         }
     }
@@ -141,24 +141,24 @@ async fn untold(browser: &mut Browser, kind: Untold, round: u64) {
     if kind == NotModified {
         return browser.not_modified().await;
     }
-    let session = browser.open().await;
-    if matches!(kind, SavedAfterwards | NamedAfterwards | AliveAfterwards) {
-        browser.manager.detach(&session);
-    }
+    let guard = browser.open().await;
+    let session = guard.session().clone();
+    let is_over = matches!(kind, SavedAfterwards | NamedAfterwards | AliveAfterwards);
+    let guard = Some(guard).filter(|_| !is_over);
     match kind {
         AliveAfterwards => {}
         NamedAfterwards => session.set_label(&format!("tab {round}")).unwrap(),
         _ => session.insert("round", round).unwrap(),
     }
     session.save().await.unwrap();
-    let directive = match kind {
-        SavedAndRefused => browser.manager.abort(&session).await,
-        SavedAndNotModified => browser
-            .manager
-            .commit_keeping_token(&session)
-            .await
-            .unwrap(),
-        _ => Directive::Nothing,
+    let outcome = match kind {
+        SavedAndRefused => Some(Outcome::Failure),
+        SavedAndNotModified => Some(Outcome::SuccessWithoutToken),
+        _ => None,
+    };
+    let directive = match guard.zip(outcome) {
+        Some((guard, outcome)) => guard.finish(outcome).await.unwrap(),
+        None => Directive::Nothing,
     };
     assert!(!browser.hears(directive), "{kind:?}");
 }
@@ -276,17 +276,14 @@ async fn another_lifetime_is_told_by_the_next_answer_that_may() {
         for saves in [true, false] {
             let mut browser = Browser::new(|builder| builder.rotation(rotation)).await;
             assert_eq!(browser.until, None, "it ends with the browser");
-            let session = browser.open().await;
-            session.set_lifetime(half_an_hour().persistent());
+            let guard = browser.open().await;
+            guard.set_lifetime(half_an_hour().persistent());
             if saves {
-                browser.manager.detach(&session);
+                let session = guard.session().clone();
+                drop(guard);
                 session.save().await.unwrap();
             } else {
-                browser
-                    .manager
-                    .commit_keeping_token(&session)
-                    .await
-                    .unwrap();
+                guard.finish(Outcome::SuccessWithoutToken).await.unwrap();
             }
             browser.not_modified().await;
             assert_eq!(browser.reads().await, (true, 1), "{rotation:?}, {saves}");
@@ -307,9 +304,9 @@ async fn a_conflict_leaves_it_owed() {
     let late = browser.open().await;
     let other = browser.open().await;
     other.insert("b", 1).unwrap();
-    browser.manager.commit_keeping_token(&other).await.unwrap();
+    other.finish(Outcome::SuccessWithoutToken).await.unwrap();
     assert_eq!(
-        browser.manager.commit(&late).await.unwrap(),
+        late.finish(Outcome::Success).await.unwrap(),
         Directive::Nothing
     );
     assert_eq!(browser.reads().await, (true, 1));
@@ -321,8 +318,8 @@ async fn a_conflict_leaves_it_owed() {
     late.insert("c", 1).unwrap();
     let other = browser.open().await;
     other.insert("b", 2).unwrap();
-    browser.manager.commit_keeping_token(&other).await.unwrap();
-    let directive = browser.manager.commit(&late).await.unwrap();
+    other.finish(Outcome::SuccessWithoutToken).await.unwrap();
+    let directive = late.finish(Outcome::Success).await.unwrap();
     assert!(browser.hears(directive));
     assert_eq!(browser.open().await.get("c").unwrap(), Some(1));
     assert_eq!(browser.reads().await, (false, 0));

@@ -9,7 +9,8 @@ use session_core::store::{
     Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated, async_trait,
 };
 use session_core::{
-    Clock, Directive, Ended, MemoryStore, SessionManager, Sleep, SystemClock, Timeouts, Timestamp,
+    Clock, Directive, Ended, MemoryStore, Outcome, SessionManager, Sleep, SystemClock, Timeouts,
+    Timestamp,
 };
 
 /// Does not answer at once.
@@ -90,18 +91,18 @@ async fn the_manager_makes_no_timer_where_the_store_has_one() {
         let store: Arc<dyn SessionStore> = Arc::new(Waits { inner, deadline });
         let builder = SessionManager::builder(store).clock(clock.clone());
         let manager = builder.build().unwrap();
-        let session = manager.open(&[]).await.unwrap();
+        let session = manager.begin(&[]).await.unwrap();
         session.insert("a", 1).unwrap();
-        let Directive::Hold(token) = manager.commit(&session).await.unwrap() else {
+        let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() else {
             unreachable!()
         };
         for number in [2, 3] {
-            let session = manager.open(&[token.as_str()]).await.unwrap();
+            let session = manager.begin(&[token.as_str()]).await.unwrap();
             match number {
                 2 => session.insert("a", number).unwrap(),
                 _ => session.destroy().unwrap(),
             }
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
         }
         // A creation, two loads, an update and a deletion.
         assert_eq!(clock.0.load(Ordering::Relaxed), timers, "{deadline:?}");

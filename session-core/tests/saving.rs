@@ -12,8 +12,9 @@ use session_core::store::{
     StoreError, Update, Updated,
 };
 use session_core::{
-    Clock, Directive, Ended, Event, EventKind, ManualClock, MemoryStore, OnMaxSessions, Session,
-    SessionError, SessionId, SessionManager, SessionManagerBuilder, Sleep, Timestamp,
+    Clock, Directive, Ended, Event, EventKind, ManualClock, MemoryStore, OnMaxSessions, Outcome,
+    Session, SessionError, SessionGuard, SessionId, SessionManager, SessionManagerBuilder, Sleep,
+    Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -221,8 +222,13 @@ fn site_with(
 }
 
 impl Site {
-    async fn open(&self, tokens: &[&str]) -> Session {
-        self.manager.open(tokens).await.unwrap()
+    async fn open(&self, tokens: &[&str]) -> SessionGuard {
+        self.manager.begin(tokens).await.unwrap()
+    }
+
+    /// A handle of a request that is over.
+    async fn late(&self, token: &str) -> Session {
+        self.open(&[token]).await.session().clone()
     }
 
     /// The token of a stored session, of this principal if there is one.
@@ -232,7 +238,7 @@ impl Site {
         if let Some(principal) = principal {
             session.sign_in(principal).unwrap();
         }
-        match self.manager.commit(&session).await.unwrap() {
+        match session.finish(Outcome::Success).await.unwrap() {
             Directive::Hold(token) => token.as_str().to_owned(),
             other => unreachable!("{other:?}"),
         }
@@ -265,12 +271,11 @@ impl Site {
 async fn a_handle_whose_session_was_renewed_by_another_learns_it_at_its_next_save() {
     let on = site();
     let token = on.stored(None).await;
-    let late = on.open(&[&token]).await;
-    on.manager.detach(&late);
+    let late = on.late(&token).await;
     late.save().await.unwrap();
     let session = on.open(&[&token]).await;
     session.renew().unwrap();
-    on.manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     assert!(matches!(late.save().await, Err(SessionError::Gone)));
     assert!(late.is_new());
     assert!(
@@ -292,7 +297,7 @@ async fn a_reload_that_finds_another_epoch_writes_nothing() {
     session.insert("c", 3).unwrap();
     session.save().await.unwrap(); // merged, so what it knows of the rest is stale
     other.renew().unwrap();
-    on.manager.commit(&other).await.unwrap();
+    other.finish(Outcome::Success).await.unwrap();
     let before = on.store.count("update");
     session.set_label("phone").unwrap();
     assert!(matches!(session.save().await, Err(SessionError::Gone)));
@@ -307,18 +312,18 @@ async fn what_an_abort_or_a_commit_leaves_undeleted_stays_for_good() {
         let session = on.open(&[&token]).await;
         session.sign_in("bob").unwrap();
         match keeps_token {
-            true => on.manager.commit_keeping_token(&session).await.unwrap(),
-            false => on.manager.abort(&session).await,
+            true => session.finish(Outcome::SuccessWithoutToken).await.unwrap(),
+            false => session.finish(Outcome::Failure).await.unwrap(),
         };
         assert!(!session.needs_commit());
-        on.manager.commit(&session).await.unwrap();
+        session.save().await.unwrap();
         let alice = on.open(&[&token]).await;
         assert_eq!(alice.principal().as_deref(), Some("alice"));
     }
     on.store.fails("delete", Fault::Unavailable, 1);
     let session = on.open(&[&token]).await;
     session.destroy().unwrap();
-    on.manager.abort(&session).await;
+    session.finish(Outcome::Failure).await.unwrap();
     assert!(!session.needs_commit());
     session.save().await.ok();
     assert_eq!(on.store.count("delete"), 1, "the response has left");
@@ -344,8 +349,8 @@ async fn only_a_late_save_looks_whether_its_session_still_is() {
     let loads = || on.store.count("load");
     let before = loads();
     session.save().await.unwrap();
-    on.manager.commit(&session).await.unwrap();
-    on.manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     assert_eq!(loads(), before);
     session.save().await.unwrap();
     assert_eq!(loads(), before + 1);
@@ -361,10 +366,10 @@ async fn a_save_does_not_ask_for_room_that_only_the_commit_needs() {
     session.sign_in("alice").unwrap();
     session.save().await.unwrap();
     assert_eq!(on.store.count("list"), lists);
-    let refused = on.manager.commit(&session).await;
+    let refused = session.finish(Outcome::Success).await.unwrap_err();
     assert!(matches!(
-        refused,
-        Err(SessionError::TooManySessions { most: 1, .. })
+        refused.error,
+        SessionError::TooManySessions { most: 1, .. }
     ));
 }
 
@@ -373,7 +378,7 @@ async fn what_is_withheld_is_dropped() {
     let on = site();
     let session = on.open(&[]).await;
     session.insert("a", 1).unwrap();
-    on.manager.commit_keeping_token(&session).await.unwrap();
+    session.finish(Outcome::SuccessWithoutToken).await.unwrap();
     assert!(session.is_empty());
     assert_eq!(on.events(), [EventKind::Unsaved]);
 }
@@ -387,10 +392,10 @@ async fn an_id_that_is_taken_is_drawn_again_and_not_for_ever() {
     on.store.fails("create", Fault::IdTaken, 6);
     let session = on.open(&[]).await;
     session.insert("a", 1).unwrap();
-    let failed = on.manager.commit(&session).await;
+    let failed = session.finish(Outcome::Success).await.unwrap_err();
     assert!(matches!(
-        failed,
-        Err(SessionError::Store(StoreError::IdTaken))
+        failed.error,
+        SessionError::Store(StoreError::IdTaken)
     ));
     assert_eq!(on.store.count("create"), 10);
 }
@@ -410,8 +415,7 @@ async fn only_a_session_that_counts_and_may_be_there_is_deleted_unseen() {
         if let Some(principal) = principal {
             session.sign_in(principal).unwrap();
         }
-        on.manager.commit(&session).await.unwrap_err();
-        on.manager.abort(&session).await;
+        session.finish(Outcome::Success).await.unwrap_err();
         let said = format!("{principal:?}, {fault:?}");
         assert_eq!(on.store.count("delete"), deletions, "{said}");
     }
@@ -425,7 +429,7 @@ async fn activity_that_is_not_written_is_an_event_and_no_failure() {
     on.store.fails("update", Fault::Unavailable, 1);
     let session = on.open(&[&token]).await;
     on.events();
-    on.manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     assert_eq!(on.events(), [EventKind::StoreFailed, EventKind::Unsaved]);
 
     // The session was ended: that is what is said.
@@ -434,13 +438,12 @@ async fn activity_that_is_not_written_is_an_event_and_no_failure() {
     let key = RecordKey::Id(session.id().unwrap());
     on.store.inner.delete(&key, ended(&on)).await.unwrap();
     on.events();
-    on.manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     assert_eq!(on.events(), [EventKind::Gone]);
 
     // A late save is what keeps the session alive: its failure is told.
     let token = on.stored(None).await;
-    let late = on.open(&[&token]).await;
-    on.manager.detach(&late);
+    let late = on.late(&token).await;
     on.clock.advance(3600 * SECOND);
     on.store.fails("update", Fault::Unavailable, 1);
     let failed = late.save().await;
@@ -463,7 +466,7 @@ async fn whoever_signs_in_goes_on_and_the_end_of_the_session_before_is_told() {
     on.store.inner.delete(&key, ended(&on)).await.unwrap();
     session.sign_in("alice").unwrap();
     on.events();
-    on.manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     let kinds = on.events();
     assert_eq!(
         kinds,
@@ -509,7 +512,7 @@ async fn a_call_that_is_not_answered_is_known_by_what_it_may_have_done() {
     let on = site();
     let token = on.stored(None).await;
     on.store.fails("load", Fault::Hangs, 1);
-    let error = on.after(call, on.manager.open(&[&token])).await;
+    let error = on.after(call, on.manager.begin(&[&token])).await;
     assert!(matches!(
         error.unwrap_err(),
         SessionError::Store(StoreError::Unavailable(_))
@@ -536,7 +539,7 @@ async fn a_list_leaves_out_what_has_expired() {
     assert!(on.manager.sessions_of("alice").await.unwrap().is_empty());
 }
 
-async fn saved(on: &Site) -> Session {
+async fn saved(on: &Site) -> SessionGuard {
     let session = on.open(&[]).await;
     session.insert("a", 1).unwrap();
     session.save().await.unwrap();
@@ -548,7 +551,7 @@ async fn renewed(on: &Site) -> Arc<Record> {
     let token = on.stored(None).await;
     let session = on.open(&[&token]).await;
     session.renew().unwrap();
-    on.manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     let key = RecordKey::Id(session.id().unwrap());
     on.store.inner.load(&key, START).await.unwrap().unwrap()
 }
@@ -559,7 +562,10 @@ async fn a_token_is_sent_of_a_session_that_is_and_has_it() {
     let session = saved(&on).await;
     on.clock.advance(100 * 24 * 3600 * SECOND);
     on.events();
-    assert_eq!(on.manager.abort(&session).await, Directive::Nothing);
+    assert_eq!(
+        session.finish(Outcome::Failure).await.unwrap(),
+        Directive::Nothing
+    );
     assert_eq!(on.events(), [EventKind::Gone], "it has expired");
 
     let on = site();
@@ -567,7 +573,7 @@ async fn a_token_is_sent_of_a_session_that_is_and_has_it() {
     let session = saved(&on).await;
     *on.store.found.lock().unwrap() = Some(other);
     assert_eq!(
-        on.manager.commit(&session).await.unwrap(),
+        session.finish(Outcome::Success).await.unwrap(),
         Directive::Nothing
     );
     assert!(session.is_new(), "the token is of an epoch that is over");
@@ -579,15 +585,19 @@ async fn an_abort_that_cannot_look_sends_no_token() {
     let on = site();
     let session = saved(&on).await;
     on.store.fails("load", Fault::Unavailable, 1);
-    assert_eq!(on.manager.abort(&session).await, Directive::Nothing);
+    assert_eq!(
+        session.finish(Outcome::Failure).await.unwrap(),
+        Directive::Nothing
+    );
 }
 
 #[tokio::test]
 async fn what_a_failed_request_changed_is_dropped_on_purpose_also_once_it_is_over() {
     let on = site();
-    let session = on.open(&[]).await;
-    on.manager.abort(&session).await;
-    on.manager.detach(&session);
+    let guard = on.open(&[]).await;
+    guard.finish(Outcome::Failure).await.unwrap();
+    let session = guard.session().clone();
+    drop(guard);
     session.insert("a", 1).unwrap();
     on.events();
     drop(session);
@@ -601,7 +611,7 @@ async fn whoever_signs_in_with_tokens_of_several_sessions_ends_them() {
     let session = on.open(&[&one, &other]).await;
     assert!(session.is_new());
     session.sign_in("bob").unwrap();
-    let told = on.manager.commit(&session).await.unwrap();
+    let told = session.finish(Outcome::Success).await.unwrap();
     assert!(matches!(told, Directive::Hold(_)));
     assert_eq!(on.store.count("delete"), 2);
     for token in [one, other] {
@@ -618,7 +628,7 @@ async fn a_handler_that_turns_to_another_session_while_the_commit_looks_is_not_m
     on.store.inner.delete(&key, ended(&on)).await.unwrap();
     let clone = session.clone();
     *on.store.loading.lock().unwrap() = Some(Box::new(move || clone.destroy().unwrap()));
-    on.manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     session.insert("b", 2).unwrap();
     assert!(matches!(session.save().await, Err(SessionError::Detached)));
 }
@@ -635,8 +645,19 @@ async fn who_gets_no_turn_says_so() {
         std::task::Poll::Ready(())
     })
     .await;
-    let failed = on.after(10 * SECOND, on.manager.commit(&session)).await;
-    assert!(matches!(failed, Err(SessionError::Contended)));
+    // The deadline of a commit, and then that of a call: it takes no turn away from a save that may
+    // still be at work.
+    let mut finish = std::pin::pin!(session.finish(Outcome::Success));
+    for wait in [10, 2] {
+        std::future::poll_fn(|context| {
+            assert!(finish.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        on.clock.advance(wait * SECOND);
+    }
+    let failed = finish.await.unwrap_err();
+    assert!(matches!(failed.error, SessionError::Contended));
     assert_eq!(on.events(), [EventKind::Contended]);
 }
 
@@ -677,7 +698,7 @@ async fn activity_that_conflicts_is_tried_again_and_a_rotation_is_left_to_the_ne
     on.clock.advance(600 * SECOND);
     on.store.conflicts.lock().unwrap().push(None);
     let session = on.open(&[&token]).await;
-    on.manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     assert_eq!(on.store.count("update"), 2);
 
     let on = site_with(Script::default(), |builder| {
@@ -687,7 +708,7 @@ async fn activity_that_conflicts_is_tried_again_and_a_rotation_is_left_to_the_ne
     on.clock.advance(3600 * SECOND);
     on.store.conflicts.lock().unwrap().push(None);
     let session = on.open(&[&token]).await;
-    let told = on.manager.commit(&session).await.unwrap();
+    let told = session.finish(Outcome::Success).await.unwrap();
     assert_eq!((told, on.store.count("update")), (Directive::Nothing, 1));
     // Somebody else has written, so what relies on the version loads it first.
     let loads = on.store.count("load");

@@ -13,8 +13,7 @@ use session_core::store::{
     Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
 };
 use session_core::{
-    Clock, Codec, Directive, Ended, KeyRing, Lifetime, Limit, LimitExceeded, Limits, ManualClock,
-    MemoryStore, Session, SessionError, SessionManager, SessionManagerBuilder, Timeouts, Timestamp,
+    Clock, Codec, Directive, Ended, KeyRing, Lifetime, Limit, LimitExceeded, Limits, ManualClock, MemoryStore, Outcome, Session, SessionError, SessionGuard, SessionManager, SessionManagerBuilder, Timeouts, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,20 +43,20 @@ fn with(settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder) -
 }
 
 impl Fixture {
-    async fn open(&self, token: &str) -> Session {
-        self.manager.open(&[token]).await.unwrap()
+    async fn open(&self, token: &str) -> SessionGuard {
+        self.manager.begin(&[token]).await.unwrap()
     }
 
-    async fn new_session(&self) -> Session {
-        self.manager.open(&[]).await.unwrap()
+    async fn new_session(&self) -> SessionGuard {
+        self.manager.begin(&[]).await.unwrap()
     }
 
-    async fn commit(&self, session: &Session) -> Directive {
-        self.manager.commit(session).await.unwrap()
+    async fn commit(&self, session: &SessionGuard) -> Directive {
+        session.finish(Outcome::Success).await.unwrap()
     }
 
     /// The token that a commit sends.
-    async fn token(&self, session: &Session) -> String {
+    async fn token(&self, session: &SessionGuard) -> String {
         match self.commit(session).await {
             Directive::Hold(token) => token.as_str().to_owned(),
             other => unreachable!("{other:?}"),
@@ -99,7 +98,7 @@ async fn a_new_session_has_no_name() {
     assert!(session.is_new() && session.id().is_none());
     assert!(session.needs_commit());
     assert_eq!(
-        format!("{session:?}"),
+        format!("{:?}", session.session()),
         "Session { id: None, values: 1, .. }"
     );
 }
@@ -128,7 +127,7 @@ async fn a_stored_session_has_one() {
     assert_eq!(on.commit(&again).await, Directive::Nothing);
     assert_eq!(again.expires_at(), Some(START + SECOND * 7_260));
     assert_eq!(
-        format!("{again:?}"),
+        format!("{:?}", again.session()),
         format!("Session {{ id: Some({id:?}), values: 1, .. }}")
     );
 }
@@ -479,7 +478,10 @@ async fn after_the_response_has_left() {
     assert!(matches!(error, SessionError::Detached));
 
     let closed = on.open(&token).await;
-    on.manager.close(&closed);
+    assert_eq!(
+        closed.finish_now(Outcome::Success),
+        Some(Directive::Nothing)
+    );
     assert_detached(&closed);
     assert_eq!(on.store.len(), 1);
 }
@@ -491,13 +493,19 @@ async fn after_a_failure() {
     let session = on.open(&token).await;
     session.insert("b", 2).unwrap();
     session.renew().unwrap();
-    assert_eq!(on.manager.abort(&session).await, Directive::Nothing);
+    assert_eq!(
+        session.finish(Outcome::Failure).await.unwrap(),
+        Directive::Nothing
+    );
     assert_detached(&session);
     assert_eq!(session.keys(), ["a"], "as it was");
     assert_eq!(on.open(&token).await.keys(), ["a"]);
     let doomed = on.open(&token).await;
     doomed.destroy().unwrap();
-    assert_eq!(on.manager.abort(&doomed).await, Directive::Forget);
+    assert_eq!(
+        doomed.finish(Outcome::Failure).await.unwrap(),
+        Directive::Forget
+    );
     assert!(on.store.is_empty());
 }
 
@@ -701,7 +709,7 @@ mod building {
             builder = builder.max_token(characters);
         }
         let manager = builder.build().unwrap();
-        assert!(manager.open(&[token]).await.unwrap().is_new());
+        assert!(manager.begin(&[token]).await.unwrap().is_new());
         store.loads.load(Ordering::Relaxed)
     }
 
@@ -723,14 +731,14 @@ mod building {
         let store = Arc::new(Sealed::default());
         let manager = SessionManager::new(Arc::clone(&store));
         let loads = || store.loads.swap(0, Ordering::Relaxed);
-        manager.open(&["a", "b", "c", "d"]).await.unwrap();
+        drop(manager.begin(&["a", "b", "c", "d"]).await.unwrap());
         assert_eq!(loads(), 4);
         // What does not open was not sealed by us, and takes no place of one that was.
-        manager.open(&["a", "b", "c", "d", "e"]).await.unwrap();
+        drop(manager.begin(&["a", "b", "c", "d", "e"]).await.unwrap());
         assert_eq!(loads(), 5);
-        manager.open(&["a", "a", "b", "a"]).await.unwrap();
+        drop(manager.begin(&["a", "a", "b", "a"]).await.unwrap());
         assert_eq!(loads(), 2);
-        manager.open(&[]).await.unwrap();
+        drop(manager.begin(&[]).await.unwrap());
         assert_eq!(loads(), 0);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use session_core::{
-    Clock, Directive, KeyRing, MemoryStore, Rotation, Session, SessionManager,
+    Clock, Directive, KeyRing, MemoryStore, Outcome, Rotation, SessionGuard, SessionManager,
     SessionManagerBuilder, Sleep, SystemClock, Timestamp,
 };
 
@@ -43,12 +43,12 @@ fn site(set: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder) -> (Se
     (set(builder).build().unwrap(), clock)
 }
 
-async fn open(manager: &SessionManager, token: &str) -> Session {
-    manager.open(&[token]).await.unwrap()
+async fn open(manager: &SessionManager, token: &str) -> SessionGuard {
+    manager.begin(&[token]).await.unwrap()
 }
 
-async fn commit(manager: &SessionManager, session: &Session) -> Option<String> {
-    match manager.commit(session).await.unwrap() {
+async fn commit(session: &SessionGuard) -> Option<String> {
+    match session.finish(Outcome::Success).await.unwrap() {
         Directive::Hold(token) => Some(token.as_str().to_owned()),
         _ => None,
     }
@@ -58,13 +58,13 @@ async fn commit(manager: &SessionManager, session: &Session) -> Option<String> {
 async fn request(manager: &SessionManager, token: &str) -> (bool, Option<String>) {
     let session = open(manager, token).await;
     let known = !session.is_new();
-    (known, commit(manager, &session).await)
+    (known, commit(&session).await)
 }
 
 async fn signed_in(manager: &SessionManager) -> String {
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.sign_in("user:1").unwrap();
-    commit(manager, &session).await.unwrap()
+    commit(&session).await.unwrap()
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Directive, KeyRing, ManualClock, MemoryStore, Rotation, Session, SessionError, SessionManager,
-    SessionManagerBuilder, Timestamp,
+    Directive, KeyRing, ManualClock, MemoryStore, Outcome, Rotation, SessionError, SessionGuard,
+    SessionManager, SessionManagerBuilder, Timestamp,
 };
 
 fn with(
@@ -18,23 +18,23 @@ fn with(
     (set(builder).build().unwrap(), clock)
 }
 
-async fn token(manager: &SessionManager, session: &Session) -> String {
-    match manager.commit(session).await.unwrap() {
+async fn token(session: &SessionGuard) -> String {
+    match session.finish(Outcome::Success).await.unwrap() {
         Directive::Hold(token) => token.as_str().to_owned(),
         other => unreachable!("{other:?}"),
     }
 }
 
-async fn open(manager: &SessionManager, token: &str) -> Session {
-    manager.open(&[token]).await.unwrap()
+async fn open(manager: &SessionManager, token: &str) -> SessionGuard {
+    manager.begin(&[token]).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_csrf_token_differs_each_time_and_is_good_for_its_session_only() {
     let (manager, _) = with(|builder| builder);
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.insert("n", 1).unwrap();
-    let holds = token(&manager, &session).await;
+    let holds = token(&session).await;
     let session = open(&manager, &holds).await;
     let tokens: HashSet<_> = (0..100).map(|_| session.csrf_token().unwrap()).collect();
     assert_eq!(tokens.len(), 100);
@@ -49,16 +49,16 @@ async fn a_csrf_token_differs_each_time_and_is_good_for_its_session_only() {
         }
     }
     assert_eq!(
-        manager.commit(&session).await.unwrap(),
+        session.finish(Outcome::Success).await.unwrap(),
         Directive::Nothing,
         "it costs no write"
     );
 
-    let other = manager.open(&[]).await.unwrap();
+    let other = manager.begin(&[]).await.unwrap();
     other.insert("n", 1).unwrap();
-    let other = open(&manager, &token(&manager, &other).await).await;
+    let other = open(&manager, &token(&other).await).await;
     assert!(tokens.iter().all(|token| !other.verify_csrf(token)));
-    let nobody = manager.open(&[]).await.unwrap();
+    let nobody = manager.begin(&[]).await.unwrap();
     assert!(tokens.iter().all(|token| !nobody.verify_csrf(token)));
     for nonsense in [
         "",
@@ -75,15 +75,15 @@ async fn a_csrf_token_differs_each_time_and_is_good_for_its_session_only() {
 #[tokio::test]
 async fn to_ask_for_a_csrf_token_stores_the_session() {
     let (manager, _) = with(|builder| builder);
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     let [one, two] = [session.csrf_token().unwrap(), session.csrf_token().unwrap()];
     assert!(!session.verify_csrf(&one), "it is for the next request");
-    let holds = token(&manager, &session).await;
+    let holds = token(&session).await;
     let session = open(&manager, &holds).await;
     assert!(session.verify_csrf(&one) && session.verify_csrf(&two));
 
-    let late = manager.open(&[]).await.unwrap();
-    manager.commit(&late).await.unwrap();
+    let late = manager.begin(&[]).await.unwrap();
+    late.finish(Outcome::Success).await.unwrap();
     assert!(matches!(late.csrf_token(), Err(SessionError::Detached)));
     assert!(session.csrf_token().is_ok());
 }
@@ -91,12 +91,12 @@ async fn to_ask_for_a_csrf_token_stores_the_session() {
 #[tokio::test]
 async fn a_csrf_token_survives_a_rotation_and_not_a_renewal() {
     let (manager, clock) = with(|builder| builder.rotation(Rotation::hourly()));
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     let csrf = session.csrf_token().unwrap();
-    let first = token(&manager, &session).await;
+    let first = token(&session).await;
     clock.advance(Duration::from_secs(3600));
     let session = open(&manager, &first).await;
-    let second = token(&manager, &session).await;
+    let second = token(&session).await;
     assert_ne!(first, second);
     let session = open(&manager, &second).await;
     assert!(session.verify_csrf(&csrf));
@@ -107,7 +107,7 @@ async fn a_csrf_token_survives_a_rotation_and_not_a_renewal() {
     // Whatever is saved on the way.
     session.insert("n", 1).unwrap();
     session.save().await.unwrap();
-    let third = token(&manager, &session).await;
+    let third = token(&session).await;
     let session = open(&manager, &third).await;
     assert!(!session.verify_csrf(&csrf) && !session.verify_csrf(&before));
     assert!(session.verify_csrf(&after));
@@ -116,12 +116,12 @@ async fn a_csrf_token_survives_a_rotation_and_not_a_renewal() {
 #[tokio::test]
 async fn a_csrf_token_of_a_guest_who_signs_in_in_the_same_request() {
     let (manager, _) = with(|builder| builder);
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.insert("n", 1).unwrap();
     session.sign_in("user:1").unwrap();
     let csrf = session.csrf_token().unwrap();
     session.save().await.unwrap();
-    let holds = token(&manager, &session).await;
+    let holds = token(&session).await;
     assert!(open(&manager, &holds).await.verify_csrf(&csrf));
 }
 
@@ -137,9 +137,9 @@ async fn forms_that_are_out_survive_a_new_key() {
             .unwrap()
     };
     let old = manager(keys);
-    let session = old.open(&[]).await.unwrap();
+    let session = old.begin(&[]).await.unwrap();
     let csrf = session.csrf_token().unwrap();
-    let holds = token(&old, &session).await;
+    let holds = token(&session).await;
     let both = manager(newer().with_older([1; 32]).unwrap());
     assert!(open(&both, &holds).await.verify_csrf(&csrf));
     // Who can read the store and not the keys makes no token.
@@ -151,15 +151,18 @@ async fn forms_that_are_out_survive_a_new_key() {
 #[tokio::test]
 async fn a_flash_value_is_for_the_next_request_that_reads() {
     let (manager, _) = with(|builder| builder);
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.flash("notice", "saved").unwrap();
     session.flash("other", 2).unwrap();
     assert_eq!(session.flashed::<String>("notice").unwrap(), None);
-    let holds = token(&manager, &session).await;
+    let holds = token(&session).await;
 
     // One that reads none leaves them.
     let session = open(&manager, &holds).await;
-    assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+    assert_eq!(
+        session.finish(Outcome::Success).await.unwrap(),
+        Directive::Nothing
+    );
 
     // One that fails leaves them too.
     let session = open(&manager, &holds).await;
@@ -167,7 +170,7 @@ async fn a_flash_value_is_for_the_next_request_that_reads() {
         session.flashed::<String>("notice").unwrap().as_deref(),
         Some("saved")
     );
-    manager.abort(&session).await;
+    session.finish(Outcome::Failure).await.unwrap();
 
     let session = open(&manager, &holds).await;
     for _ in 0..2 {
@@ -179,7 +182,7 @@ async fn a_flash_value_is_for_the_next_request_that_reads() {
     assert!(session.flashed::<String>("other").is_err());
     session.flash("notice", "saved").unwrap();
     assert!(session.flashed::<String>("notice").unwrap().is_some());
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
 
     let session = open(&manager, &holds).await;
     assert_eq!(
@@ -191,6 +194,6 @@ async fn a_flash_value_is_for_the_next_request_that_reads() {
         session.flashed::<String>("notice").unwrap().as_deref(),
         Some("saved")
     );
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     assert!(open(&manager, &holds).await.is_empty());
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Directive, Lifetime, ManualClock, MemoryStore, OnMaxSessions, Session, SessionError,
-    SessionManager, SessionManagerBuilder, Timestamp,
+    Directive, Lifetime, ManualClock, MemoryStore, OnMaxSessions, Outcome, Session, SessionError,
+    SessionGuard, SessionManager, SessionManagerBuilder, Timestamp,
 };
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -21,12 +21,12 @@ fn manager() -> SessionManager {
     with(|builder| builder)
 }
 
-async fn open(manager: &SessionManager, token: &str) -> Session {
-    manager.open(&[token]).await.unwrap()
+async fn open(manager: &SessionManager, token: &str) -> SessionGuard {
+    manager.begin(&[token]).await.unwrap()
 }
 
-async fn token(manager: &SessionManager, session: &Session) -> String {
-    match manager.commit(session).await.unwrap() {
+async fn token(session: &SessionGuard) -> String {
+    match session.finish(Outcome::Success).await.unwrap() {
         Directive::Hold(token) => token.as_str().to_owned(),
         other => unreachable!("{other:?}"),
     }
@@ -34,20 +34,20 @@ async fn token(manager: &SessionManager, session: &Session) -> String {
 
 /// The token of ann's session with this lifetime, a label and some values.
 async fn ann(manager: &SessionManager, lifetime: Lifetime) -> String {
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.sign_in("ann").unwrap();
     session.set_lifetime(lifetime);
     session.set_label("phone").unwrap();
     session.insert("a", 1).unwrap();
     session.insert("b", 2).unwrap();
-    token(manager, &session).await
+    token(&session).await
 }
 
 /// The token of a guest with a cart.
 async fn guest(manager: &SessionManager) -> String {
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.insert("cart", 3).unwrap();
-    token(manager, &session).await
+    token(&session).await
 }
 
 /// What others do to the session of a request, so that its commit has to begin another one.
@@ -65,7 +65,7 @@ async fn happens(manager: &SessionManager, token: &str, what: Meanwhile) {
         Meanwhile::Renewed => {
             let other = open(manager, token).await;
             other.renew().unwrap();
-            manager.commit(&other).await.unwrap();
+            other.finish(Outcome::Success).await.unwrap();
         }
     }
 }
@@ -104,7 +104,7 @@ async fn what_is_stored_already_is_asked_for_a_new_session_too() {
                         happens(&manager, &held, meanwhile).await;
                     }
                     let old = session.id();
-                    let new = open(&manager, &token(&manager, &session).await).await;
+                    let new = open(&manager, &token(&session).await).await;
                     assert_ne!(new.id(), old, "{case}");
                     let idle = new.expires_at().unwrap().duration_since(START);
                     assert_eq!(idle, Duration::from_secs(900), "{case}");
@@ -139,7 +139,7 @@ async fn a_new_session_has_only_what_this_request_asked_for() {
         .unwrap();
     manager.sign_out_everywhere("ann").await.unwrap();
     session.sign_in("ann").unwrap();
-    let new = open(&manager, &token(&manager, &session).await).await;
+    let new = open(&manager, &token(&session).await).await;
     assert_eq!(new.keys(), ["c", "d"]);
     assert_eq!(
         (new.get("c").unwrap(), new.get("d").unwrap()),
@@ -161,12 +161,7 @@ async fn a_clear_is_asked_for_too() {
     session.insert("b", 2).unwrap();
     session.sign_in("ann").unwrap();
     manager.sign_out_everywhere("ann").await.unwrap();
-    assert_eq!(
-        open(&manager, &token(&manager, &session).await)
-            .await
-            .keys(),
-        ["b"]
-    );
+    assert_eq!(open(&manager, &token(&session).await).await.keys(), ["b"]);
 }
 
 /// What others wrote since is not overwritten by what was equal when it was inserted.
@@ -183,8 +178,8 @@ async fn an_equal_insert_is_no_write_after_a_conflict() {
     let other = open(&manager, &held).await;
     other.insert("a", 5).unwrap();
     other.insert("n", 10).unwrap();
-    manager.commit(&other).await.unwrap();
-    manager.commit(&session).await.unwrap();
+    other.finish(Outcome::Success).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     let session = open(&manager, &held).await;
     assert_eq!(
         (session.get("a").unwrap(), session.get("n").unwrap()),
@@ -202,7 +197,7 @@ async fn a_lifetime_goes_with_a_change_of_the_principal() {
         session.set_label("phone").unwrap();
         session.insert("a", 1).unwrap();
         session.sign_in("bob").unwrap();
-        let new = open(&manager, &token(&manager, &session).await).await;
+        let new = open(&manager, &token(&session).await).await;
         assert_eq!(
             new.expires_at().unwrap().duration_since(START),
             Duration::from_secs(900)
@@ -222,7 +217,7 @@ async fn the_last_one_who_signs_in_is_signed_in_and_has_the_guest_s_cart() {
     session.sign_in("1").unwrap();
     session.sign_in("2").unwrap();
     assert_eq!(session.principal().as_deref(), Some("2"));
-    let new = open(&manager, &token(&manager, &session).await).await;
+    let new = open(&manager, &token(&session).await).await;
     assert_eq!(new.id(), id, "nobody was signed in before");
     assert_eq!(new.keys(), ["cart", "colour"]);
     assert_eq!(new.principal().as_deref(), Some("2"));
@@ -236,7 +231,7 @@ async fn what_was_set_for_one_principal_is_not_the_next_one_s() {
         let manager = manager();
         let session = match stored {
             true => open(&manager, &guest(&manager).await).await,
-            false => manager.open(&[]).await.unwrap(),
+            false => manager.begin(&[]).await.unwrap(),
         };
         session.insert("cart", 3).unwrap();
         session.set_label("kiosk").unwrap();
@@ -260,7 +255,7 @@ async fn what_was_set_for_one_principal_is_not_the_next_one_s() {
         }
         session.sign_in("3").unwrap();
         session.set_lifetime(Lifetime::aal3());
-        let new = open(&manager, &token(&manager, &session).await).await;
+        let new = open(&manager, &token(&session).await).await;
         assert_eq!(new.keys(), ["cart", "steps"]);
         assert_eq!(
             (new.get("cart").unwrap(), new.get("steps").unwrap()),
@@ -284,7 +279,7 @@ async fn what_was_saved_for_one_principal_is_not_the_next_one_s() {
     session.save().await.unwrap();
     session.sign_in("2").unwrap();
     session.insert("seen", true).unwrap();
-    let new = open(&manager, &token(&manager, &session).await).await;
+    let new = open(&manager, &token(&session).await).await;
     assert_eq!(new.keys(), ["seen"]);
     assert!(
         open(&manager, &held).await.is_new(),
@@ -300,7 +295,7 @@ async fn a_sign_out_between_two_sign_ins_leaves_nothing() {
     session.sign_in("1").unwrap();
     session.destroy().unwrap();
     session.sign_in("2").unwrap();
-    let new = open(&manager, &token(&manager, &session).await).await;
+    let new = open(&manager, &token(&session).await).await;
     assert!(new.is_empty());
     assert!(open(&manager, &held).await.is_new());
 }
@@ -324,7 +319,7 @@ async fn a_session_that_ends_with_the_request_takes_no_place() {
             let session = open(&manager, &held).await;
             end(&session);
             session.sign_in("ann").unwrap();
-            let new = token(&manager, &session).await;
+            let new = token(&session).await;
             assert!(!open(&manager, &new).await.is_new(), "{beyond:?}");
             assert!(!open(&manager, &other).await.is_new(), "{beyond:?}");
             assert!(open(&manager, &held).await.is_new(), "{beyond:?}");
@@ -346,10 +341,10 @@ async fn a_session_of_another_device_keeps_its_place() {
     let session = open(&manager, &held).await;
     session.destroy().unwrap();
     session.sign_in("ann").unwrap();
-    let refused = manager.commit(&session).await;
+    let refused = session.finish(Outcome::Success).await.unwrap_err();
     assert!(matches!(
-        refused,
-        Err(SessionError::TooManySessions { most: 1, .. })
+        refused.error,
+        SessionError::TooManySessions { most: 1, .. }
     ));
     assert!(!open(&manager, &other).await.is_new());
 }

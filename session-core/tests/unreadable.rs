@@ -11,8 +11,8 @@ use session_core::store::{
     StoreError, Update, Updated,
 };
 use session_core::{
-    Ended, Event, EventKind, ManualClock, MemoryStore, OnMaxSessions, SessionError, SessionId,
-    SessionManager, Timestamp,
+    Ended, Event, EventKind, ManualClock, MemoryStore, OnMaxSessions, Outcome, SessionError,
+    SessionId, SessionManager, Timestamp,
 };
 
 /// A memory store some of whose records cannot be read.
@@ -147,9 +147,9 @@ fn site(most: usize, beyond: OnMaxSessions) -> Site {
 impl Site {
     async fn sign_in(&self) -> Result<SessionId, SessionError> {
         self.clock.advance(std::time::Duration::from_secs(1));
-        let session = self.manager.open(&[]).await?;
+        let session = self.manager.begin(&[]).await?;
         session.sign_in("ann")?;
-        self.manager.commit(&session).await?;
+        session.finish(Outcome::Success).await?;
         Ok(session.id().unwrap())
     }
 
@@ -256,9 +256,9 @@ async fn a_store_that_migrates_lists_what_either_store_cannot_read() {
     let mut ids = Vec::new();
     for manager in &managers {
         for _ in 0..2 {
-            let session = manager.open(&[]).await.unwrap();
+            let session = manager.begin(&[]).await.unwrap();
             session.sign_in("ann").unwrap();
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             ids.push(session.id().unwrap());
         }
     }

@@ -160,7 +160,7 @@ async fn nor_where_the_store_waits_although_it_says_that_it_does_not() {
     })
     .await;
     assert_eq!(answer.unwrap().status(), 200);
-    let session = layer.manager().open(&[&token]).await.unwrap();
+    let session = layer.manager().begin(&[&token]).await.unwrap();
     assert_eq!(session.get("b").unwrap(), Some(2));
 }
 

@@ -58,7 +58,7 @@ async fn a_request_sent_again_after_its_response_is_saved() {
         again.headers_mut().insert("cookie", cookie);
         let response = service.clone().oneshot(again).await.unwrap();
         assert_eq!(response.body(), expected);
-        let session = layer.manager().open(&[&token]).await.unwrap();
+        let session = layer.manager().begin(&[&token]).await.unwrap();
         assert_eq!(
             session.get::<u32>("count").unwrap().unwrap().to_string(),
             expected
@@ -168,7 +168,7 @@ async fn a_retry_outside_of_the_layer_commits_each_attempt() {
     let refused = inner.call(request.clone()).await.unwrap();
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(inner.call(request).await.unwrap().body(), "1");
-    let session = layer.manager().open(&[&token]).await.unwrap();
+    let session = layer.manager().begin(&[&token]).await.unwrap();
     assert_eq!(session.get::<u32>("count").unwrap(), Some(1));
     assert_eq!(store.len(), 1);
 }
@@ -215,7 +215,7 @@ async fn a_retry_between_two_layers_has_a_new_inner_session_and_the_same_outer_o
             .iter()
             .find_map(|cookie| cookie.strip_prefix(layer.name())?.strip_prefix('='));
         let token = own.unwrap().split(';').next().unwrap();
-        let session = layer.manager().open(&[token]).await.unwrap();
+        let session = layer.manager().begin(&[token]).await.unwrap();
         session.get::<u32>("count").unwrap()
     };
     assert_eq!(counted(&outer).await, Some(2), "one session, changed twice");
@@ -260,7 +260,7 @@ async fn extensions_that_move_into_another_request_bring_no_session_along() {
     let session = parts.session().await.unwrap();
     assert_eq!(session.get::<u32>("count").unwrap(), Some(1));
     assert!(matches!(session.renew(), Err(SessionError::Detached)));
-    let still = layer.manager().open(&[&first]).await.unwrap();
+    let still = layer.manager().begin(&[&first]).await.unwrap();
     assert_eq!(still.get::<u32>("count").unwrap(), Some(1));
 }
 

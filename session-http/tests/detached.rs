@@ -56,7 +56,7 @@ async fn nothing_is_renewed_on_a_101_or_a_304_but_data_is_written() {
         .await;
         assert!(cookies.is_empty());
         assert_eq!(store.calls(), [1, 0, 1, 0]);
-        let session = layer.manager().open(&[&token]).await.unwrap();
+        let session = layer.manager().begin(&[&token]).await.unwrap();
         assert_eq!(
             session.get::<String>("colour").unwrap().as_deref(),
             Some("red")
@@ -181,7 +181,7 @@ async fn after_a_refused_response_a_known_session_can_still_be_saved() {
     ));
     session.insert("later", true).unwrap();
     session.save().await.unwrap();
-    let session = layer.manager().open(&[&token]).await.unwrap();
+    let session = layer.manager().begin(&[&token]).await.unwrap();
     assert_eq!(session.keys(), ["colour", "later"]);
 }
 

@@ -196,7 +196,7 @@ async fn fifty_updates_at_once_are_all_there() {
         assert_eq!(request.await.unwrap(), StatusCode::OK);
     }
     let token = cookie.strip_prefix("__Host-id=").unwrap();
-    let session = layer.manager().open(&[token]).await.unwrap();
+    let session = layer.manager().begin(&[token]).await.unwrap();
     assert_eq!(session.get::<u64>("visits").unwrap(), Some(50));
     assert_eq!(store.len(), 1);
 }

@@ -56,7 +56,7 @@ async fn a_session_opened_after_the_response_saves_data_and_nothing_else() {
     }
     session.insert("late", true).unwrap();
     session.save().await.unwrap();
-    let again = layer.manager().open(&[&token]).await.unwrap();
+    let again = layer.manager().begin(&[&token]).await.unwrap();
     assert_eq!(again.get("late").unwrap(), Some(true));
 }
 

@@ -193,6 +193,6 @@ async fn different_sealed_sessions_still_make_an_anonymous_request() {
         tokens.push(token(&visit(&layer, plain(), paint).await));
     }
     let all: Vec<&str> = tokens.iter().map(String::as_str).collect();
-    assert!(manager.open(&all).await.unwrap().is_new());
-    assert!(!manager.open(&all[..1]).await.unwrap().is_new());
+    assert!(manager.begin(&all).await.unwrap().is_new());
+    assert!(!manager.begin(&all[..1]).await.unwrap().is_new());
 }

@@ -103,7 +103,7 @@ async fn nothing_is_changed() {
         let answer = answer(&layer, holding(&token), change, || refused.answer()).await;
         assert_no_cookie(&answer, refused);
         assert_eq!(store.calls(), [1, 0, 0, 0], "{refused:?}");
-        let session = layer.manager().open(&[&token]).await.unwrap();
+        let session = layer.manager().begin(&[&token]).await.unwrap();
         assert_eq!(session.keys(), ["colour"]);
         assert_eq!(
             session.get::<String>("colour").unwrap().as_deref(),

@@ -58,7 +58,7 @@ async fn what_lies_between_the_same_layer_twice_shares_the_session() {
     });
     let response = layer.layer(between).oneshot(plain()).await.unwrap();
     assert_eq!(store.calls(), [0, 1, 0, 0]);
-    let session = layer.manager().open(&[&token(&response)]).await.unwrap();
+    let session = layer.manager().begin(&[&token(&response)]).await.unwrap();
     assert_eq!(session.keys(), ["colour", "seen"]);
 }
 

@@ -390,7 +390,7 @@ async fn stacked_layers_share_the_session_of_the_outermost() {
                 token(&response)
             }
         };
-        let session = outer.manager().open(&[&token]).await.unwrap();
+        let session = outer.manager().begin(&[&token]).await.unwrap();
         assert_eq!(session.keys(), ["colour", "count"]);
 
         // The inner one's token is not looked at.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::*;
-use session_core::{Lifetime, ManualClock, MemoryStore, Session, SessionError};
+use session_core::{Lifetime, ManualClock, MemoryStore, Outcome, Session, SessionError};
 use session_http::SessionLayer;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -101,8 +101,8 @@ async fn after_a_refused_response_too() {
     let (layer, _, _) = layer_with(|builder| builder);
     let token = stored(&layer).await;
     let manager = layer.manager();
-    let session = manager.open(&[&token]).await.unwrap();
-    manager.abort(&session).await;
+    let session = manager.begin(&[&token]).await.unwrap();
+    session.finish(Outcome::Failure).await.unwrap();
     session.save().await.unwrap();
     visit(&layer, holding(&token), |session| {
         session.destroy().unwrap();
@@ -130,14 +130,14 @@ async fn to_save_nothing_costs_one_load_after_the_response_and_nothing_before() 
     assert_eq!(store.calls(), [1, 0, 0, 0]);
 
     let manager = layer.manager();
-    let open = manager.open(&[&token]).await.unwrap();
+    let open = manager.begin(&[&token]).await.unwrap();
     store.calls();
     clock.advance(MINUTE);
     open.save().await.unwrap();
     assert_eq!(store.calls(), [0; 4]);
     // What was never stored is nowhere to be looked for.
-    let new = manager.open(&[]).await.unwrap();
-    manager.commit(&new).await.unwrap();
+    let new = manager.begin(&[]).await.unwrap();
+    new.finish(Outcome::Success).await.unwrap();
     new.save().await.unwrap();
     assert_eq!(store.calls(), [0; 4]);
 }
@@ -154,7 +154,7 @@ async fn a_save_a_minute_keeps_a_session_alive_for_hours() {
             session.save().await.unwrap();
             assert_eq!(store.calls(), [0, 0, 1, 0], "{minute}");
         }
-        assert!(!layer.manager().open(&[&token]).await.unwrap().is_new());
+        assert!(!layer.manager().begin(&[&token]).await.unwrap().is_new());
         // Its absolute deadline stays.
         for _ in 0..14 * 24 {
             clock.advance(MINUTE * 60);
@@ -201,7 +201,7 @@ async fn an_update_that_seems_to_change_nothing_is_made_on_what_is_there() {
     assert_eq!(session.update_now("n", at_least_five).await.unwrap(), 5);
     insert(9).await;
     assert_eq!(session.update_now("n", at_least_five).await.unwrap(), 9);
-    let after = layer.manager().open(&[&token]).await.unwrap();
+    let after = layer.manager().begin(&[&token]).await.unwrap();
     assert_eq!(after.get::<u64>("n").unwrap(), Some(9));
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use session_core::{Directive, Session, SessionId, SessionManager};
+use session_core::{Directive, Outcome, Session, SessionGuard, SessionId, SessionManager};
 
 /// What a session of numbers holds.
 pub fn numbers(session: &Session) -> BTreeMap<String, u64> {
@@ -14,13 +14,13 @@ pub fn numbers(session: &Session) -> BTreeMap<String, u64> {
 }
 
 /// Opens a session by one token.
-pub async fn open(manager: &SessionManager, token: &str) -> Session {
-    manager.open(&[token]).await.unwrap()
+pub async fn open(manager: &SessionManager, token: &str) -> SessionGuard {
+    manager.begin(&[token]).await.unwrap()
 }
 
 /// The session of a new client.
-pub async fn anonymous(manager: &SessionManager) -> Session {
-    manager.open(&[]).await.unwrap()
+pub async fn anonymous(manager: &SessionManager) -> SessionGuard {
+    manager.begin(&[]).await.unwrap()
 }
 
 /// Stores a session of numbers; its token.
@@ -32,14 +32,14 @@ pub async fn create<'a>(
     for (key, value) in values {
         session.insert(key, value).unwrap();
     }
-    token_of(&manager.commit(&session).await.unwrap())
+    token_of(&session.finish(Outcome::Success).await.unwrap())
 }
 
 /// Signs a new client in; its token, and the session.
 pub async fn sign_in(manager: &SessionManager, principal: &str) -> (String, SessionId) {
     let session = anonymous(manager).await;
     session.sign_in(principal).unwrap();
-    let token = token_of(&manager.commit(&session).await.unwrap());
+    let token = token_of(&session.finish(Outcome::Success).await.unwrap());
     (token, session.id().unwrap())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use session_core::{Directive, ManualClock, Session, SessionId, SessionManager};
+use session_core::{Directive, ManualClock, Outcome, SessionGuard, SessionId, SessionManager};
 
 use crate::{Backend, sim};
 
@@ -95,7 +95,7 @@ pub async fn play(backend: Backend, clock: Arc<ManualClock>, steps: &[Step]) -> 
 }
 
 struct Request {
-    session: Session,
+    session: SessionGuard,
     loaded: Option<SessionId>,
     destroyed: Vec<SessionId>,
     /// The ids of sessions that somebody else's signing in ends with the commit.
@@ -111,7 +111,7 @@ impl Request {
         known: &HashSet<SessionId>,
     ) -> Self {
         let tokens: Vec<_> = token.into_iter().collect();
-        let session = manager.open(&tokens).await.unwrap();
+        let session = manager.begin(&tokens).await.unwrap();
         Self {
             loaded: session.id(),
             session,
@@ -167,13 +167,14 @@ impl Request {
         if succeeds {
             self.destroyed.append(&mut self.replaced);
         }
-        let directive = match succeeds {
-            true => manager.commit(&self.session).await.unwrap(),
-            false => manager.abort(&self.session).await,
+        let outcome = match succeeds {
+            true => Outcome::Success,
+            false => Outcome::Failure,
         };
+        let directive = self.session.finish(outcome).await.unwrap();
         let (mut sent, mut stored) = (None, Vec::new());
         if let Directive::Hold(token) = &directive {
-            let opened = manager.open(&[token.as_str()]).await.unwrap();
+            let opened = manager.begin(&[token.as_str()]).await.unwrap();
             sent = opened.id();
             stored = opened.keys();
             assert!(sent.is_some(), "a token was sent that opens nothing");

@@ -90,7 +90,7 @@ pub struct Event<'a> {
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// use session_core::{Event, EventKind, MemoryStore, SessionManager};
+/// use session_core::{Event, EventKind, MemoryStore, Outcome, SessionManager};
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 ///
@@ -105,9 +105,9 @@ pub struct Event<'a> {
 ///     .build()
 ///     .unwrap();
 ///
-/// let session = manager.open(&[]).await?;
+/// let session = manager.begin(&[]).await?;
 /// session.insert("colour", "blue")?;
-/// manager.commit(&session).await?;
+/// session.finish(Outcome::Success).await?;
 /// assert_eq!(created.load(Ordering::Relaxed), 1);
 /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```

@@ -195,16 +195,16 @@ impl SessionManagerBuilder {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// use session_core::{MemoryStore, OnMaxSessions, SessionManager};
+    /// use session_core::{MemoryStore, OnMaxSessions, Outcome, SessionManager};
     ///
     /// let manager = SessionManager::builder(MemoryStore::new())
     ///     .max_sessions(1, OnMaxSessions::RevokeOldest)
     ///     .build()
     ///     .unwrap();
     /// for _ in 0..2 {
-    ///     let session = manager.open(&[]).await?;
+    ///     let session = manager.begin(&[]).await?;
     ///     session.sign_in("user:42")?;
-    ///     manager.commit(&session).await?;
+    ///     session.finish(Outcome::Success).await?;
     /// }
     /// assert_eq!(manager.sessions_of("user:42").await?.len(), 1); // the second one
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();

@@ -1,4 +1,4 @@
-//! What a transport does with one request: it opens the session, and commits or aborts it.
+//! What a transport does with one request: it begins it with its tokens, and finishes it.
 //!
 //! - **A request whose session ended is mute.** If its session was renewed or ended since it
 //!   arrived, or up to a minute before, it stores nothing and sends nothing, whatever it inserts. A
@@ -18,8 +18,10 @@
 //!   `session-http/tests/futures.rs` keeps both small.
 
 mod commit;
+mod guard;
 mod judge;
 mod open;
 mod principals;
 
+pub use guard::{FinishError, Outcome, SessionGuard};
 pub use principals::SessionInfo;

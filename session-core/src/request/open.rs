@@ -8,6 +8,7 @@ use crate::error::{SessionError, StoreError};
 use crate::event::Refusal;
 use crate::manager::SessionManager;
 use crate::record::Record;
+use crate::request::SessionGuard;
 use crate::request::judge::{Arrival, Opens};
 use crate::session::{Session, seed_of};
 use crate::settings::OnCorrupt;
@@ -38,9 +39,9 @@ impl Opened {
 }
 
 impl SessionManager {
-    /// Opens the session of a request by the tokens that it presents: usually one, none for a
-    /// new client. Each costs one call of the store; one that is not ours by form or MAC costs
-    /// none.
+    /// Begins a request: opens its session by the tokens that it presents, usually one, or none for
+    /// a new client. Each costs one call of the store; one that is not ours by form or MAC costs
+    /// none. [`SessionGuard::finish`] ends the request.
     ///
     /// A token that opens nothing (unknown, expired, forged) is never adopted: the request goes on
     /// with a new session, stored under a new id if anything is inserted. Of several tokens up to
@@ -52,15 +53,15 @@ impl SessionManager {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # use session_core::{Directive, MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// # let session = manager.open(&[]).await?;
+    /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
-    /// let known = manager.open(&[token.as_str()]).await?;
+    /// # let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// let known = manager.begin(&[token.as_str()]).await?;
     /// assert_eq!(known.get("cart")?, Some(3));
     ///
-    /// let forged = manager.open(&["not one of ours"]).await?;
+    /// let forged = manager.begin(&["not one of ours"]).await?;
     /// assert!(forged.is_new() && forged.is_empty());
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
@@ -68,12 +69,12 @@ impl SessionManager {
     /// # Errors
     ///
     /// [`SessionError::Store`] if the store fails or does not answer within its deadline.
-    pub async fn open(&self, tokens: &[&str]) -> Result<Session, SessionError> {
+    pub async fn begin(&self, tokens: &[&str]) -> Result<SessionGuard, SessionError> {
         let now = self.now();
-        self.open_as_of(tokens, Arrival::new(now, now)).await
+        self.begin_as_of(tokens, Arrival::new(now, now)).await
     }
 
-    /// [`open`](Self::open) for a request that arrived earlier, as told by [`now`](Self::now) then:
+    /// [`begin`](Self::begin) for a request that arrived earlier, as told by [`now`](Self::now) then:
     /// its head, say, and its body took a while. It is judged as of that time.
     ///
     /// A token that was good then is good now, unless the session has ended or was renewed since.
@@ -84,38 +85,42 @@ impl SessionManager {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Directive, ManualClock, MemoryStore, SessionManager, Timestamp};
+    /// # use session_core::{Directive, ManualClock, MemoryStore, Outcome, SessionManager, Timestamp};
     /// # use std::time::Duration;
     /// # let clock = ManualClock::new(Timestamp::from_millis(0));
     /// let builder = SessionManager::builder(MemoryStore::new());
     /// let manager = builder.clock(clock.clone()).build().unwrap();
-    /// let session = manager.open(&[]).await?;
+    /// let session = manager.begin(&[]).await?;
     /// session.sign_in("user:42")?;
-    /// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
     ///
     /// let arrived = manager.now(); // an upload begins
     /// clock.advance(Duration::from_secs(20));
     /// manager.sign_out_everywhere("user:42").await?;
-    /// let late = manager.open_at(&[token.as_str()], arrived).await?; // it is complete
+    /// let late = manager.begin_at(&[token.as_str()], arrived).await?; // it is complete
     /// late.insert("upload", 1)?;
     /// // Nobody is given another session.
-    /// assert_eq!(manager.commit(&late).await?, Directive::Nothing);
+    /// assert_eq!(late.finish(Outcome::Success).await?, Directive::Nothing);
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// As `open`.
-    pub async fn open_at(
+    /// As `begin`.
+    pub async fn begin_at(
         &self,
         tokens: &[&str],
         arrived: Timestamp,
-    ) -> Result<Session, SessionError> {
+    ) -> Result<SessionGuard, SessionError> {
         let arrival = Arrival::new(arrived, self.now());
-        self.open_as_of(tokens, arrival).await
+        self.begin_as_of(tokens, arrival).await
     }
 
-    async fn open_as_of(&self, tokens: &[&str], arrival: Arrival) -> Result<Session, SessionError> {
+    async fn begin_as_of(
+        &self,
+        tokens: &[&str],
+        arrival: Arrival,
+    ) -> Result<SessionGuard, SessionError> {
         let sealed = tokens.iter().any(|token| self.may_be_sealed(token));
         let opened = match tokens {
             [] => Opened::default(),
@@ -129,7 +134,7 @@ impl SessionManager {
         }
         state.unopened = sealed && state.stored().is_none() && !opened.expired;
         state.form_seed = opened.form_seed;
-        Ok(Session::new(self.clone(), state))
+        Ok(SessionGuard::new(Session::new(self.clone(), state)))
     }
 
     async fn open_one(&self, token: &str, arrival: &Arrival) -> Result<Opened, SessionError> {

@@ -100,12 +100,12 @@ impl SessionManager {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{MemoryStore, SessionManager};
+    /// # use session_core::{MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// let phone = manager.open(&[]).await?;
+    /// let phone = manager.begin(&[]).await?;
     /// phone.sign_in("user:42")?;
     /// phone.set_label("Anna's phone")?;
-    /// manager.commit(&phone).await?;
+    /// phone.finish(Outcome::Success).await?;
     ///
     /// let sessions = manager.sessions_of("user:42").await?;
     /// assert_eq!(sessions[0].label(), Some("Anna's phone"));
@@ -136,14 +136,14 @@ impl SessionManager {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # use session_core::{Directive, MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// let session = manager.open(&[]).await?;
+    /// let session = manager.begin(&[]).await?;
     /// session.sign_in("user:42")?;
-    /// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
     ///
     /// assert_eq!(manager.sign_out_everywhere("user:42").await?, 1);
-    /// assert!(manager.open(&[token.as_str()]).await?.is_new());
+    /// assert!(manager.begin(&[token.as_str()]).await?.is_new());
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
@@ -166,12 +166,12 @@ impl SessionManager {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{MemoryStore, SessionManager};
+    /// # use session_core::{MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// # let (phone, laptop) = (manager.open(&[]).await?, manager.open(&[]).await?);
+    /// # let (phone, laptop) = (manager.begin(&[]).await?, manager.begin(&[]).await?);
     /// for session in [&phone, &laptop] {
     ///     session.sign_in("user:42")?;
-    ///     manager.commit(session).await?;
+    ///     session.finish(Outcome::Success).await?;
     /// }
     /// assert_eq!(manager.sign_out_others(&phone).await?, 1);
     /// assert!(manager.sessions_of("user:42").await?[0].is(&phone));
@@ -198,11 +198,11 @@ impl SessionManager {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{MemoryStore, SessionManager};
+    /// # use session_core::{MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// let phone = manager.open(&[]).await?;
+    /// let phone = manager.begin(&[]).await?;
     /// phone.sign_in("user:42")?;
-    /// manager.commit(&phone).await?;
+    /// phone.finish(Outcome::Success).await?;
     ///
     /// let id = phone.id().unwrap();
     /// assert!(!manager.end("user:7", id).await?); // not theirs
@@ -227,11 +227,11 @@ impl SessionManager {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{EndReason, MemoryStore, SessionManager};
+    /// # use session_core::{EndReason, MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// # let session = manager.open(&[]).await?;
+    /// # let session = manager.begin(&[]).await?;
     /// session.sign_in("user:42")?;
-    /// manager.commit(&session).await?;
+    /// session.finish(Outcome::Success).await?;
     /// let id = session.id().unwrap();
     /// assert_eq!(manager.why_ended(id).await?, None);
     ///

@@ -33,13 +33,13 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # use session_core::{Directive, MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// let session = manager.open(&[]).await?;
+    /// let session = manager.begin(&[]).await?;
     /// let field = session.csrf_token()?; // into a hidden field
-    /// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
     ///
-    /// let session = manager.open(&[token.as_str()]).await?; // the form comes back
+    /// let session = manager.begin(&[token.as_str()]).await?; // the form comes back
     /// assert!(session.verify_csrf(&field));
     /// assert!(!session.verify_csrf("guessed"));
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();

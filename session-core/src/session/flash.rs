@@ -22,17 +22,17 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # use session_core::{Directive, MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// let session = manager.open(&[]).await?;
+    /// let session = manager.begin(&[]).await?;
     /// session.flash("notice", "Saved.")?;
-    /// let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
     ///
-    /// let session = manager.open(&[token.as_str()]).await?;
+    /// let session = manager.begin(&[token.as_str()]).await?;
     /// assert_eq!(session.flashed::<String>("notice")?.as_deref(), Some("Saved."));
-    /// manager.commit(&session).await?;
+    /// session.finish(Outcome::Success).await?;
     ///
-    /// let session = manager.open(&[token.as_str()]).await?;
+    /// let session = manager.begin(&[token.as_str()]).await?;
     /// assert_eq!(session.flashed::<String>("notice")?, None);
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```

@@ -16,7 +16,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// assert!(session.is_new() && session.id().is_none());
     /// session.insert("colour", "blue")?;
     /// session.save().await?;
@@ -55,7 +55,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// assert_eq!(session.principal(), None);
     /// session.sign_in("user:42")?;
     /// assert_eq!(session.principal().as_deref(), Some("user:42"));
@@ -99,19 +99,19 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # use session_core::{Directive, MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// # let session = manager.open(&[]).await?;
+    /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
-    /// let session = manager.open(&[token.as_str()]).await?; // a guest, three things in the cart
+    /// # let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// let session = manager.begin(&[token.as_str()]).await?; // a guest, three things in the cart
     /// session.sign_in("user:42")?;
-    /// let Directive::Hold(new) = manager.commit(&session).await? else { unreachable!() };
+    /// let Directive::Hold(new) = session.finish(Outcome::Success).await? else { unreachable!() };
     ///
-    /// let session = manager.open(&[new.as_str()]).await?;
+    /// let session = manager.begin(&[new.as_str()]).await?;
     /// assert_eq!(session.principal().as_deref(), Some("user:42"));
     /// assert_eq!(session.get("cart")?, Some(3));
-    /// assert!(manager.open(&[token.as_str()]).await?.is_new()); // the guest's token is dead
+    /// assert!(manager.begin(&[token.as_str()]).await?.is_new()); // the guest's token is dead
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
@@ -136,16 +136,16 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # use session_core::{Directive, MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// # let session = manager.open(&[]).await?;
+    /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
-    /// let session = manager.open(&[token.as_str()]).await?;
+    /// # let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// let session = manager.begin(&[token.as_str()]).await?;
     /// session.renew()?;
-    /// let Directive::Hold(new) = manager.commit(&session).await? else { unreachable!() };
-    /// assert_eq!(manager.open(&[new.as_str()]).await?.id(), session.id());
-    /// assert!(manager.open(&[token.as_str()]).await?.is_new()); // the old token is dead
+    /// let Directive::Hold(new) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// assert_eq!(manager.begin(&[new.as_str()]).await?.id(), session.id());
+    /// assert!(manager.begin(&[token.as_str()]).await?.is_new()); // the old token is dead
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
@@ -170,15 +170,15 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # use session_core::{Directive, MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// # let session = manager.open(&[]).await?;
+    /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
-    /// let session = manager.open(&[token.as_str()]).await?;
+    /// # let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// let session = manager.begin(&[token.as_str()]).await?;
     /// session.destroy()?;
-    /// assert_eq!(manager.commit(&session).await?, Directive::Forget);
-    /// assert!(manager.open(&[token.as_str()]).await?.is_new());
+    /// assert_eq!(session.finish(Outcome::Success).await?, Directive::Forget);
+    /// assert!(manager.begin(&[token.as_str()]).await?.is_new());
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
@@ -205,7 +205,7 @@ impl Session {
     /// # use session_core::Lifetime;
     /// # use std::time::Duration;
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// session.insert("colour", "blue")?;
     /// session.set_lifetime(Lifetime::aal3()); // 15 minutes idle
     /// session.save().await?;
@@ -224,12 +224,12 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{MemoryStore, SessionManager};
+    /// # use session_core::{MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// # let session = manager.open(&[]).await?;
+    /// # let session = manager.begin(&[]).await?;
     /// session.sign_in("user:42")?;
     /// session.set_label("Anna's phone")?;
-    /// manager.commit(&session).await?;
+    /// session.finish(Outcome::Success).await?;
     ///
     /// let devices = manager.sessions_of("user:42").await?;
     /// assert_eq!(devices[0].label(), Some("Anna's phone"));
@@ -265,12 +265,12 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{MemoryStore, SessionManager};
+    /// # use session_core::{MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// # let session = manager.open(&[]).await?;
+    /// # let session = manager.begin(&[]).await?;
     /// session.insert("step", 1)?;
     /// session.save().await?;
-    /// manager.abort(&session).await; // the request failed later on
+    /// session.finish(Outcome::Failure).await.unwrap(); // the request failed later on
     /// assert_eq!(session.get("step")?, Some(1));
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
@@ -295,13 +295,13 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{MemoryStore, SessionManager};
+    /// # use session_core::{MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// # let session = manager.open(&[]).await?;
+    /// # let session = manager.begin(&[]).await?;
     /// assert!(!session.needs_commit());
     /// session.insert("colour", "blue")?;
     /// assert!(session.needs_commit());
-    /// manager.commit(&session).await?;
+    /// session.finish(Outcome::Success).await?;
     /// assert!(!session.needs_commit());
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
@@ -316,14 +316,14 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{ManualClock, MemoryStore, SessionManager, Timestamp};
+    /// # use session_core::{ManualClock, MemoryStore, Outcome, SessionManager, Timestamp};
     /// # use std::time::Duration;
     /// # let clock = ManualClock::new(Timestamp::from_millis(0));
     /// let builder = SessionManager::builder(MemoryStore::new());
     /// let manager = builder.clock(clock.clone()).build().unwrap();
-    /// let session = manager.open(&[]).await?;
+    /// let session = manager.begin(&[]).await?;
     /// session.sign_in("user:42")?;
-    /// manager.commit(&session).await?;
+    /// session.finish(Outcome::Success).await?;
     /// assert_eq!(session.authenticated_at(), Some(clock.now()));
     ///
     /// clock.advance(Duration::from_secs(300));

@@ -22,7 +22,7 @@ use crate::state::{Cell, State};
 /// [`take_now`](Self::take_now) go to the store. [`at`](Self::at) does all of it by a
 /// [`TypedKey`](crate::TypedKey), which knows the type of its value.
 ///
-/// What is changed is written by [`SessionManager::commit`], in one atomic step or not at
+/// What is changed is written by [`SessionGuard::finish`](crate::SessionGuard::finish), in one atomic step or not at
 /// all. Of plain [`insert`](Self::insert)s into one key by several requests the last
 /// one wins; [`update`](Self::update) and [`modify`](Self::modify) never lose to another writer. An
 /// insert of the value that is already there writes nothing, and so does not defend it against
@@ -31,17 +31,17 @@ use crate::state::{Cell, State};
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// use session_core::{Directive, MemoryStore, SessionManager};
+/// use session_core::{Directive, MemoryStore, Outcome, SessionManager};
 ///
 /// let manager = SessionManager::new(MemoryStore::new());
 ///
-/// let session = manager.open(&[]).await?; // a client without a token
+/// let session = manager.begin(&[]).await?; // a client without a token
 /// session.insert("colour", "blue")?;
-/// let Directive::Hold(token) = manager.commit(&session).await? else { panic!() };
+/// let Directive::Hold(token) = session.finish(Outcome::Success).await? else { panic!() };
 ///
-/// let session = manager.open(&[token.as_str()]).await?;
+/// let session = manager.begin(&[token.as_str()]).await?;
 /// assert_eq!(session.get::<String>("colour")?.as_deref(), Some("blue"));
-/// assert_eq!(manager.commit(&session).await?, Directive::Nothing);
+/// assert_eq!(session.finish(Outcome::Success).await?, Directive::Nothing);
 /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
@@ -88,7 +88,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// session.insert("colour", "blue")?;
     /// assert_eq!(session.get::<String>("colour")?.as_deref(), Some("blue"));
     /// assert_eq!(session.get::<String>("size")?, None);
@@ -109,7 +109,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// session.insert("visits", 1)?;
     /// session.insert("visits", 2)?; // replaces the first one
     /// assert_eq!(session.get("visits")?, Some(2));
@@ -164,7 +164,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// session.insert("colour", "blue")?;
     /// assert!(session.remove("colour"));
     /// assert!(!session.remove("colour"));
@@ -180,7 +180,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// session.insert("colour", "blue")?;
     /// assert!(session.contains_key("colour"));
     /// assert!(!session.contains_key("size"));
@@ -196,7 +196,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// session.insert("size", 40)?;
     /// session.insert("colour", "blue")?;
     /// assert_eq!(session.keys(), ["colour", "size"]);
@@ -213,7 +213,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// assert!(session.is_empty());
     /// session.insert("colour", "blue")?;
     /// assert_eq!(session.len(), 1);
@@ -236,7 +236,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// session.sign_in("user:42")?;
     /// session.insert("colour", "blue")?;
     /// session.clear();

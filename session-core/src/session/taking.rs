@@ -24,7 +24,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// session.insert("notice", "your order is on its way")?;
     /// assert!(session.take::<String>("notice")?.is_some());
     /// assert!(session.take::<String>("notice")?.is_none()); // shown once
@@ -73,14 +73,14 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Directive, MemoryStore, SessionManager};
+    /// # use session_core::{Directive, MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// # let session = manager.open(&[]).await?;
+    /// # let session = manager.begin(&[]).await?;
     /// # session.insert("oauth_state", "af0ifjsldkj")?;
-    /// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+    /// # let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
     /// // The authorization server redirects the browser to us, and somebody repeats the request.
-    /// let first = manager.open(&[token.as_str()]).await?;
-    /// let again = manager.open(&[token.as_str()]).await?;
+    /// let first = manager.begin(&[token.as_str()]).await?;
+    /// let again = manager.begin(&[token.as_str()]).await?;
     /// assert_eq!(first.take_now::<String>("oauth_state").await?.as_deref(), Some("af0ifjsldkj"));
     /// assert_eq!(again.take_now::<String>("oauth_state").await?, None);
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();

@@ -39,22 +39,22 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// use session_core::{Directive, MemoryStore, SessionManager};
+/// use session_core::{Directive, MemoryStore, Outcome, SessionManager};
 /// use session_core::store::MigratingStore;
 /// use std::sync::Arc;
 ///
 /// let (old, new) = (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
 /// let before = SessionManager::new(Arc::clone(&old));
-/// let session = before.open(&[]).await?;
+/// let session = before.begin(&[]).await?;
 /// session.insert("cart", 3)?;
-/// let Directive::Hold(token) = before.commit(&session).await? else { unreachable!() };
+/// let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
 ///
 /// let store = MigratingStore::new(Arc::clone(&new), Arc::clone(&old)).unwrap();
 /// let manager = SessionManager::new(store);
-/// let session = manager.open(&[token.as_str()]).await?;
+/// let session = manager.begin(&[token.as_str()]).await?;
 /// assert_eq!(session.get("cart")?, Some(3)); // read in the old store
 /// session.insert("paid", true)?;
-/// manager.commit(&session).await?;
+/// session.finish(Outcome::Success).await?;
 /// assert_eq!((old.len(), new.len()), (0, 1)); // moved with this write
 /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```

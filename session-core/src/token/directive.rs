@@ -7,11 +7,11 @@ use std::time::Duration;
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # use session_core::{Directive, MemoryStore, SessionManager};
+/// # use session_core::{Directive, MemoryStore, Outcome, SessionManager};
 /// # let manager = SessionManager::new(MemoryStore::new());
-/// let session = manager.open(&[]).await?;
+/// let session = manager.begin(&[]).await?;
 /// session.insert("colour", "blue")?;
-/// let header = match manager.commit(&session).await? {
+/// let header = match session.finish(Outcome::Success).await? {
 ///     Directive::Nothing => None,
 ///     Directive::Hold(token) => Some(format!("__Host-id={}; Path=/; Secure", token.as_str())),
 ///     Directive::Forget => Some("__Host-id=; Path=/; Secure; Max-Age=0".to_owned()),
@@ -33,11 +33,11 @@ pub enum Directive {
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # use session_core::{Directive, MemoryStore, SessionManager};
+/// # use session_core::{Directive, MemoryStore, Outcome, SessionManager};
 /// # let manager = SessionManager::new(MemoryStore::new());
-/// # let session = manager.open(&[]).await?;
+/// # let session = manager.begin(&[]).await?;
 /// # session.insert("cart", 3)?;
-/// # let Directive::Hold(token) = manager.commit(&session).await? else { unreachable!() };
+/// # let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
 /// assert_eq!(token.as_str().len(), 43);
 /// assert_eq!(token.max_age(), None); // until the browser closes
 /// assert!(!format!("{token:?}").contains(token.as_str()));

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
-use session_core::{Directive, Session};
+use session_core::{Directive, FinishError, Outcome, SessionGuard};
 
 use crate::error::{Error, HandedOn, OnError};
 use crate::request::{Announced, RequestGuard, Slot};
@@ -35,17 +35,7 @@ pin_project! {
     }
 }
 
-/// What the client must be told, and why the commit failed if it did.
-type Commit = Pin<Box<dyn Future<Output = (Directive, Option<Error>)> + Send>>;
-
-/// What the response means for the session.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Commit,
-    /// Without creating, renewing or rotating, since the response cannot carry a token.
-    CommitKeepingToken,
-    Abort,
-}
+type Commit = Pin<Box<dyn Future<Output = Result<Directive, FinishError>> + Send>>;
 
 impl<F, B, E, H> ResponseFuture<F, B, E, H> {
     /// Without a slot, the inner response is handed on as it is.
@@ -85,40 +75,40 @@ where
                     let Some(RequestGuard(slot)) = this.slot else {
                         return Poll::Ready(result);
                     };
-                    let session = match slot.loaded() {
-                        None => {
-                            slot.close();
-                            return Poll::Ready(result);
-                        }
+                    let guard = match slot.close() {
+                        None => return Poll::Ready(result),
                         Some(Err(error)) => {
                             let result = match hands_on(&result) {
-                                true => Ok(replace(result, this.on_error.respond(error))),
+                                true => Ok(replace(result, this.on_error.respond(&error))),
                                 false => result,
                             };
-                            return Poll::Ready(leave(slot, result));
+                            return Poll::Ready(vary(slot, result));
                         }
-                        Some(Ok(session)) => session,
+                        Some(Ok(guard)) => guard,
                     };
-                    let verdict = judge(slot, &result);
-                    if verdict != Verdict::Abort && slot.layer().manager.close(session) {
-                        return Poll::Ready(leave(slot, result));
+                    let outcome = judge(slot, &result);
+                    if guard.finish_now(outcome).is_some() {
+                        return Poll::Ready(vary(slot, result));
                     }
-                    let commit = commit(session, verdict);
+                    let commit = commit(guard, outcome);
                     let result = Some(result);
                     this.stage.set(Stage::Commit { commit, result });
                 }
                 StageProjection::Commit { commit, result } => {
-                    let (directive, error) = ready!(commit.as_mut().poll(context));
+                    let committed = ready!(commit.as_mut().poll(context));
                     let (Some(RequestGuard(slot)), Some(result)) = (this.slot, result.take())
                     else {
                         // Polled again after it was ready.
                         return Poll::Pending;
                     };
-                    let result = match error {
-                        Some(error) => Ok(replace(result, this.on_error.respond(&error))),
-                        None => result,
+                    let (directive, result) = match committed {
+                        Ok(directive) => (directive, result),
+                        Err(failed) => {
+                            let response = this.on_error.respond(&failed.error.into());
+                            (failed.directive, Ok(replace(result, response)))
+                        }
                     };
-                    return Poll::Ready(leave(slot, result).map(|mut response| {
+                    return Poll::Ready(vary(slot, result).map(|mut response| {
                         slot.announce(&directive, &mut response);
                         response
                     }));
@@ -137,32 +127,21 @@ fn hands_on<B, E>(result: &Result<Response<B>, E>) -> bool {
     }
 }
 
-fn judge<B, E>(slot: &Slot, result: &Result<Response<B>, E>) -> Verdict {
+/// What the response means for the session.
+fn judge<B, E>(slot: &Slot, result: &Result<Response<B>, E>) -> Outcome {
     let Ok(response) = result else {
-        return Verdict::Abort;
+        return Outcome::Failure;
     };
     match response.status() {
-        status if !(slot.layer().commit_if)(status, response.headers()) => Verdict::Abort,
-        StatusCode::SWITCHING_PROTOCOLS | StatusCode::NOT_MODIFIED => Verdict::CommitKeepingToken,
-        _ => Verdict::Commit,
+        status if !(slot.layer().commit_if)(status, response.headers()) => Outcome::Failure,
+        StatusCode::SWITCHING_PROTOCOLS | StatusCode::NOT_MODIFIED => Outcome::SuccessWithoutToken,
+        _ => Outcome::Success,
     }
 }
 
-fn commit(session: &Session, verdict: Verdict) -> Commit {
-    let session = session.clone();
-    Box::pin(async move {
-        let manager = session.manager();
-        let committed = match verdict {
-            Verdict::Commit => manager.commit(&session).await,
-            Verdict::CommitKeepingToken => manager.commit_keeping_token(&session).await,
-            Verdict::Abort => Ok(manager.abort(&session).await),
-        };
-        match committed {
-            Ok(directive) => (directive, None),
-            // A session that was destroyed before the failure is to be forgotten all the same.
-            Err(error) => (manager.abort(&session).await, Some(error.into())),
-        }
-    })
+/// It has the guard, so a request that is dropped in its commit is over too.
+fn commit(guard: SessionGuard, outcome: Outcome) -> Commit {
+    Box::pin(async move { guard.finish(outcome).await })
 }
 
 /// Puts a response in the place of another. What layers further in have announced to the client in
@@ -175,10 +154,8 @@ fn replace<B, E>(dropped: Result<Response<B>, E>, mut response: Response<B>) -> 
     response
 }
 
-/// Lets a response leave, with a note for caches that it depends on the session. The future may be
-/// kept for longer, but its slot is closed.
-fn leave<B, E>(slot: &Slot, result: Result<Response<B>, E>) -> Result<Response<B>, E> {
-    slot.close();
+/// Notes for caches that the response depends on the session.
+fn vary<B, E>(slot: &Slot, result: Result<Response<B>, E>) -> Result<Response<B>, E> {
     result.map(|mut response| {
         slot.layer().transports.vary(response.headers_mut());
         response

@@ -6,39 +6,49 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use session_core::Session;
+use session_core::{Session, SessionGuard};
 use smallvec::SmallVec;
 
 use crate::error::Error;
 
-/// What a request's tokens open.
+/// What a request's tokens open, for a handler.
 pub(super) type LoadResult = Result<Session, Error>;
 
-type Load = Pin<Box<dyn Future<Output = LoadResult> + Send>>;
+type Load = Pin<Box<dyn Future<Output = Result<SessionGuard, Error>> + Send>>;
 
 /// A session that is loaded once, however many futures wait for it. One that waits and is then not
 /// polled any more, as `select!` over `&mut future` leaves it, holds up no other.
 ///
 /// ```text
 ///            a future takes the turn                    it ends
-///   Idle ───────────────────────────► Polled ─────────────────► Idle, with a result
+///   Idle ───────────────────────────► Polled ─────────────────► Ended
 ///    ▲                                │    ▲
 ///    │ it panics                      │    │ the next future takes the turn
 ///    └────────────────────────────────┤    │
 ///                    it has to wait   ▼    │
 ///                                    Parked
 /// ```
+///
+/// The guard of the session is for the layer, and handlers get clones of the session. If the load
+/// ends after the layer has taken its leave, the guard is dropped, so that the session is detached
+/// before a handler has it.
 #[derive(Default)]
 pub(super) struct SharedLoad {
-    result: OnceLock<LoadResult>,
-    progress: Mutex<Progress>,
+    stage: Mutex<Stage>,
     /// Made when a future has to wait.
     waiting: OnceLock<Arc<Waiting>>,
 }
 
 #[derive(Default)]
+struct Stage {
+    progress: Progress,
+    /// The layer has taken its leave.
+    is_closed: bool,
+}
+
+#[derive(Default)]
 enum Progress {
-    /// The load has not begun, has ended, or has panicked.
+    /// The load has not begun, or has panicked.
     #[default]
     Idle,
     /// The load waits, and nobody polls it.
@@ -47,6 +57,8 @@ enum Progress {
     Polled,
     /// The same, and another one came meanwhile that wanted it.
     Contended,
+    /// With the guard, until the layer takes it.
+    Ended(LoadResult, Option<SessionGuard>),
 }
 
 /// Those who wait. What wakes the load wakes all of them: nobody knows which one is still polled.
@@ -54,26 +66,46 @@ enum Progress {
 struct Waiting(Mutex<SmallVec<[Waker; 1]>>);
 
 impl SharedLoad {
+    /// Takes note that the layer has taken its leave. What the load has ended with, if it has; a
+    /// guard only once.
+    pub(super) fn close(&self) -> Option<Result<SessionGuard, Error>> {
+        let mut stage = lock(&self.stage);
+        stage.is_closed = true;
+        match &mut stage.progress {
+            Progress::Ended(Ok(_), guard) => guard.take().map(Ok),
+            Progress::Ended(Err(error), _) => Some(Err(error.clone())),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.stage).is_closed
+    }
+
     /// The result, if the load has ended.
-    pub(super) fn get(&self) -> Option<&LoadResult> {
-        self.result.get()
+    fn get(&self) -> Option<LoadResult> {
+        match &lock(&self.stage).progress {
+            Progress::Ended(result, _) => Some(result.clone()),
+            _ => None,
+        }
     }
 
     /// Loads by a future that is ready when it is polled, because its store waits for nothing. If
     /// the store waits all the same, the session is still to be loaded.
     pub(super) async fn try_at_once<F>(&self, start: impl FnOnce() -> F)
     where
-        F: Future<Output = LoadResult>,
+        F: Future<Output = Result<SessionGuard, Error>>,
     {
-        let Some(turn) = self.take_turn() else { return };
-        if turn.load.is_some() || self.result.get().is_some() {
+        let Answer::Turn(turn) = self.take_turn() else {
+            return;
+        };
+        if turn.load.is_some() {
             return;
         }
         let mut load = pin!(start());
         let once = poll_fn(|context| Poll::Ready(load.as_mut().poll(context)));
-        if let Poll::Ready(result) = once.await {
-            // Nobody else can have set it: that takes a turn.
-            let _ = self.result.set(result);
+        if let Poll::Ready(loaded) = once.await {
+            drop(turn.end(loaded));
         }
     }
 
@@ -83,18 +115,16 @@ impl SharedLoad {
     }
 
     fn poll(&self, start: impl Fn() -> Load, context: &Context<'_>) -> Poll<LoadResult> {
-        if let Some(result) = self.result.get() {
-            return Poll::Ready(result.clone());
+        if let Some(result) = self.get() {
+            return Poll::Ready(result);
         }
         let waiting = self.waiting.get_or_init(Arc::default);
         waiting.add(context.waker());
-        let Some(mut turn) = self.take_turn() else {
-            return Poll::Pending;
+        let mut turn = match self.take_turn() {
+            Answer::Turn(turn) => turn,
+            Answer::Taken => return Poll::Pending,
+            Answer::Ended(result) => return Poll::Ready(result),
         };
-        // It may have ended since.
-        if let Some(result) = self.result.get() {
-            return Poll::Ready(result.clone());
-        }
         // The store's code runs without the lock. If it panics, the turn is given back without a
         // load, and the next one begins again.
         let mut load = turn.load.take().unwrap_or_else(start);
@@ -104,27 +134,35 @@ impl SharedLoad {
                 turn.load = Some(load);
                 Poll::Pending
             }
-            Poll::Ready(result) => {
-                // Nobody else can have set it: that takes a turn.
-                let _ = self.result.set(result.clone());
-                Poll::Ready(result)
-            }
+            Poll::Ready(loaded) => Poll::Ready(turn.end(loaded)),
         }
     }
 
-    /// The turn to poll the load, with what there is of it; `None` while another future has it.
-    fn take_turn(&self) -> Option<Turn<'_>> {
-        let mut progress = lock(&self.progress);
-        let load = match mem::replace(&mut *progress, Progress::Polled) {
+    fn take_turn(&self) -> Answer<'_> {
+        let mut stage = lock(&self.stage);
+        let load = match mem::replace(&mut stage.progress, Progress::Polled) {
             Progress::Idle => None,
             Progress::Parked(load) => Some(load),
             Progress::Polled | Progress::Contended => {
-                *progress = Progress::Contended;
-                return None;
+                stage.progress = Progress::Contended;
+                return Answer::Taken;
+            }
+            Progress::Ended(result, guard) => {
+                let answer = Answer::Ended(result.clone());
+                stage.progress = Progress::Ended(result, guard);
+                return answer;
             }
         };
-        Some(Turn { shared: self, load })
+        Answer::Turn(Turn { shared: self, load })
     }
+}
+
+/// What somebody hears who wants to poll the load.
+enum Answer<'s> {
+    Turn(Turn<'s>),
+    /// Another future has the turn.
+    Taken,
+    Ended(LoadResult),
 }
 
 /// The turn to poll the load. It is given back when this is dropped.
@@ -133,14 +171,36 @@ struct Turn<'s> {
     load: Option<Load>,
 }
 
+impl Turn<'_> {
+    fn end(self, loaded: Result<SessionGuard, Error>) -> LoadResult {
+        let (result, guard) = match loaded {
+            Ok(guard) => (Ok(guard.session().clone()), Some(guard)),
+            Err(error) => (Err(error), None),
+        };
+        let mut stage = lock(&self.shared.stage);
+        let (ours, late) = match stage.is_closed {
+            true => (None, guard),
+            false => (guard, None),
+        };
+        stage.progress = Progress::Ended(result.clone(), ours);
+        drop(stage);
+        drop(late);
+        result
+    }
+}
+
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let load = self.load.take();
         let is_over = load.is_none();
-        let next = load.map_or(Progress::Idle, Progress::Parked);
-        let before = mem::replace(&mut *lock(&self.shared.progress), next);
+        let mut stage = lock(&self.shared.stage);
+        let is_contended = matches!(stage.progress, Progress::Contended);
+        if !matches!(stage.progress, Progress::Ended(..)) {
+            stage.progress = load.map_or(Progress::Idle, Progress::Parked);
+        }
+        drop(stage);
         // Those who came meanwhile may have missed the call that woke the one whose turn it was.
-        let is_due = is_over || matches!(before, Progress::Contended);
+        let is_due = is_over || is_contended;
         if let Some(waiting) = self.shared.waiting.get().filter(|_| is_due) {
             waiting.wake_all();
         }
@@ -249,7 +309,7 @@ mod tests {
         let [_abandoned, dropped, mut last] = askers;
         drop(dropped);
         assert!(last.is_ready());
-        assert!(load.get().is_some());
+        assert!(load.close().is_some());
     }
 
     #[test]

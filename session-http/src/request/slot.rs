@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap, Request, Response, StatusCode};
-use session_core::{Directive, SessionManager, Timestamp};
+use session_core::{Directive, SessionGuard, SessionManager, Timestamp};
 use smallvec::SmallVec;
 
 use crate::error::Error;
@@ -28,12 +27,11 @@ pub(crate) type CommitPolicy = Arc<dyn Fn(StatusCode, &HeaderMap) -> bool + Send
 pub(crate) struct Slot {
     arrival: Arrival,
     load: SharedLoad,
-    response_has_left: AtomicBool,
     /// The slot of a layer further out, with another name.
     outer: Option<Arc<Self>>,
 }
 
-/// What a session is opened with.
+/// What a request begins with.
 #[derive(Clone)]
 struct Arrival {
     layer: Arc<Shared>,
@@ -93,7 +91,6 @@ impl Slot {
                 at: layer.manager.now(),
             },
             load: SharedLoad::default(),
-            response_has_left: AtomicBool::new(false),
             outer: outer.cloned(),
         });
         request
@@ -140,7 +137,7 @@ impl Slot {
     }
 
     fn is_active(&self) -> bool {
-        !self.response_has_left.load(Ordering::Acquire)
+        !self.load.is_closed()
     }
 
     /// The session, loaded once for all who ask. A failure stays: what failed to load is not tried
@@ -149,39 +146,20 @@ impl Slot {
         // A store that waits for nothing answers before another handler can ask. So its load is
         // neither shared nor boxed.
         if self.layer().manager.store().call_timeout() == Some(Duration::ZERO) {
-            self.load.try_at_once(|| self.arrival.open()).await;
+            self.load.try_at_once(|| self.arrival.begin()).await;
         }
         let start = || {
             // It holds no slot, since the slot holds it.
             let arrival = self.arrival.clone();
-            Box::pin(async move { arrival.open().await }) as _
+            Box::pin(async move { arrival.begin().await }) as _
         };
-        let session = self.load.join(start).await?;
-        // A load and a response that leaves may meet here. Each first states what it did and then,
-        // beyond the fence, looks for the other: at least one sees it, and detaches the session.
-        fence(Ordering::SeqCst);
-        if self.response_has_left.load(Ordering::SeqCst) {
-            self.layer().manager.detach(&session);
-        }
-        Ok(session)
+        self.load.join(start).await
     }
 
-    /// The session, if a handler asked for it and its load has ended.
-    pub(crate) fn loaded(&self) -> Option<&LoadResult> {
-        self.load.get()
-    }
-
-    /// Takes note that the response has left, or never will. From here on nobody who holds the
-    /// session or opens it can create, renew or destroy one.
-    pub(crate) fn close(&self) {
-        if !self.is_active() {
-            return;
-        }
-        self.response_has_left.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst); // see `session`
-        if let Some(Ok(session)) = self.loaded() {
-            self.layer().manager.detach(session);
-        }
+    /// Takes note that the handler has answered, or never will, and takes the session's guard, if
+    /// the session was loaded. What is loaded from here on is detached at once.
+    pub(crate) fn close(&self) -> Option<Result<SessionGuard, Error>> {
+        self.load.close()
     }
 
     /// Puts into a response what a commit has for the client.
@@ -197,12 +175,12 @@ impl Slot {
 }
 
 impl Arrival {
-    async fn open(&self) -> LoadResult {
+    async fn begin(&self) -> Result<SessionGuard, Error> {
         let Carried { by, headers } = &self.carried;
         let tokens = self.layer.transports.of(*by).tokens(headers);
         let texts: SmallVec<[&str; 1]> = tokens.iter().map(Cow::as_ref).collect();
-        let opened = self.layer.manager.open_at(&texts, self.at).await;
-        opened.map_err(Error::from)
+        let begun = self.layer.manager.begin_at(&texts, self.at).await;
+        begun.map_err(Error::from)
     }
 }
 
@@ -236,6 +214,6 @@ pub(crate) struct RequestGuard(pub(crate) Arc<Slot>);
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.0.close();
+        drop(self.0.close());
     }
 }

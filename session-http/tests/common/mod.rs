@@ -112,7 +112,7 @@ pub(crate) async fn stored<H: OnError<String> + Clone>(layer: &SessionLayer<H>) 
 
 /// The colour that the client of this token finds.
 pub(crate) async fn colour<H>(layer: &SessionLayer<H>, token: &str) -> Option<String> {
-    let session = layer.manager().open(&[token]).await.unwrap();
+    let session = layer.manager().begin(&[token]).await.unwrap();
     session.get("colour").unwrap()
 }
 

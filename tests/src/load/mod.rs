@@ -178,7 +178,7 @@ async fn read(manager: SessionManager, token: Arc<Mutex<Option<String>>>, stop: 
     while !stop.load(Ordering::Relaxed) {
         let token = token.lock().unwrap().clone();
         // What comes of it is taken down below.
-        let _ = manager.open(token.as_deref().as_slice()).await;
+        let _ = manager.begin(token.as_deref().as_slice()).await;
         Writer::pause().await;
     }
 }

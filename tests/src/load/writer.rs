@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_core::store::StoreError;
-use session_core::{SessionError, SessionManager};
+use session_core::{Outcome, SessionError, SessionManager};
 
 use crate::token_of;
 
@@ -65,7 +65,7 @@ impl Writer {
 
     async fn request(&mut self) -> Result<(), SessionError> {
         let token = self.token.as_deref();
-        let session = self.manager.open(token.as_slice()).await?;
+        let session = self.manager.begin(token.as_slice()).await?;
         if session.is_new() {
             // An unknown creation told nobody of its token, so its session is never met again.
             self.token = None;
@@ -74,7 +74,7 @@ impl Writer {
             self.tally.unknown = 0;
         }
         session.update(KEY, |n: Option<u64>| n.unwrap_or(0) + 1)?;
-        let told = self.manager.commit(&session).await?;
+        let told = session.finish(Outcome::Success).await?;
         if self.token.is_none() {
             self.token = Some(token_of(&told));
         }
@@ -87,7 +87,7 @@ impl Writer {
         let token = self.token.clone();
         let mut tries = 0;
         let session = loop {
-            match self.manager.open(token.as_deref().as_slice()).await {
+            match self.manager.begin(token.as_deref().as_slice()).await {
                 Ok(session) => break session,
                 Err(error) => assert!(tries < 500, "{error:?}"),
             }

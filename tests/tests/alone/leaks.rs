@@ -12,8 +12,7 @@ use session_core::store::{
 };
 use session_core::{
     ClientToken, Codec, Directive, KeyError, KeyRing, Lifetime, Limits, OnCorrupt, OnReuse,
-    Rotation, SessionError, SessionId, SessionManager, SessionManagerBuilder, Timeouts, Timestamp,
-    TypedKey,
+    Outcome, Rotation, SessionError, SessionId, SessionManager, SessionManagerBuilder, Timeouts, Timestamp, TypedKey,
 };
 use session_tests::{
     Backend, Call, Fault, FaultStore, Sim, TimelessStore, anonymous, open, token_of,
@@ -159,7 +158,7 @@ fn battery(backend: Backend, page: &Page, secrets: &mut Secrets) {
         session.set_label(LABEL).unwrap();
         session.sign_in(PRINCIPAL).unwrap();
         page.debug(&session);
-        let directive = manager.commit(&session).await.unwrap();
+        let directive = session.finish(Outcome::Success).await.unwrap();
         page.debug(&directive);
         page.debug(&session);
         let token = token_of(&directive);
@@ -177,14 +176,14 @@ fn battery(backend: Backend, page: &Page, secrets: &mut Secrets) {
             vec![""],
             vec!["a", "b", "c", "d", "e"],
         ] {
-            manager.open(&tokens).await.unwrap();
+            drop(manager.begin(&tokens).await.unwrap());
         }
         let other = anonymous(&manager).await;
         other.insert("v", VALUE).unwrap();
-        let second = token_of(&manager.commit(&other).await.unwrap());
+        let second = token_of(&other.finish(Outcome::Success).await.unwrap());
         secrets.token(&second);
         secrets.id(other.id().unwrap());
-        page.debug(&manager.open(&[&token, &second]).await.unwrap());
+        page.debug(&manager.begin(&[&token, &second]).await.unwrap());
 
         // Values that are not what they are asked for.
         let session = open(&manager, &token).await;
@@ -224,7 +223,7 @@ fn battery(backend: Backend, page: &Page, secrets: &mut Secrets) {
             Fault::Hang,
         ] {
             store.plan(Call::Load, fault);
-            match manager.open(&[&token]).await {
+            match manager.begin(&[&token]).await {
                 Ok(session) => page.debug(&session),
                 Err(error) => page.error(&error),
             }
@@ -238,8 +237,10 @@ fn battery(backend: Backend, page: &Page, secrets: &mut Secrets) {
         store.plan(Call::Delete, Fault::Unavailable);
         let session = open(&manager, &token).await;
         session.destroy().unwrap();
-        page.error(&manager.commit(&session).await.unwrap_err());
-        manager.abort(&session).await;
+        let failed = session.finish(Outcome::Success).await.unwrap_err();
+        page.error(&failed);
+        page.error(&failed.error);
+        page.debug(&session);
 
         // Conflict, touch that fails, renewal, a retired token, an end under way, expiry.
         let token = second;
@@ -247,29 +248,29 @@ fn battery(backend: Backend, page: &Page, secrets: &mut Secrets) {
         session.insert("v", format!("{VALUE}2")).unwrap();
         store.plan(Call::Update, Fault::Conflict);
         store.plan(Call::Update, Fault::Conflict);
-        manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         clock.advance(Duration::from_secs(61));
         store.plan(Call::Update, Fault::Unavailable);
         let session = open(&manager, &token).await;
-        manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         let session = open(&manager, &token).await;
         let late = open(&manager, &token).await;
         session.sign_in(PRINCIPAL).unwrap();
-        let new = token_of(&manager.commit(&session).await.unwrap());
+        let new = token_of(&session.finish(Outcome::Success).await.unwrap());
         secrets.token(&new);
         page.debug(&open(&manager, &token).await);
         late.insert("v", VALUE).unwrap();
         if let Err(error) = late.save().await {
             page.error(&error);
         }
-        manager.commit(&late).await.unwrap();
+        late.finish(Outcome::Success).await.unwrap();
         let session = open(&manager, &new).await;
         session.insert("v", VALUE).unwrap();
         drop(session);
         let session = open(&manager, &new).await;
         session.destroy().unwrap();
         session.insert("v", VALUE).unwrap();
-        let new = token_of(&manager.commit(&session).await.unwrap());
+        let new = token_of(&session.finish(Outcome::Success).await.unwrap());
         secrets.token(&new);
         secrets.id(session.id().unwrap());
         clock.advance(Duration::from_secs(7_200));
@@ -297,15 +298,15 @@ fn rotations(backend: Backend, page: &Page, secrets: &mut Secrets) {
             secrets
                 .0
                 .push(("a CSRF token", session.csrf_token().unwrap()));
-            let first = token_of(&manager.commit(&session).await.unwrap());
+            let first = token_of(&session.finish(Outcome::Success).await.unwrap());
             secrets.token(&first);
             secrets.id(session.id().unwrap());
             clock.advance(Duration::from_secs(5));
             let session = open(&manager, &first).await;
-            let second = token_of(&manager.commit(&session).await.unwrap());
+            let second = token_of(&session.finish(Outcome::Success).await.unwrap());
             secrets.token(&second);
             let session = open(&manager, &second).await;
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             clock.advance(Duration::from_secs(10));
             match ending {
                 0 => drop(open(&manager, &first).await),
@@ -481,7 +482,7 @@ fn no_public_type_shows_a_secret() {
     let run = async {
         let session = anonymous(&manager).await;
         session.insert("v", VALUE).unwrap();
-        let Directive::Hold(token) = manager.commit(&session).await.unwrap() else {
+        let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() else {
             panic!()
         };
         let token: ClientToken = token;

@@ -11,8 +11,8 @@ use session_core::store::{
     Updated, async_trait,
 };
 use session_core::{
-    Directive, Ended, KeyRing, Lifetime, Limits, ManualClock, MemoryStore, OnCorrupt, Session,
-    SessionError, SessionId, SessionManager, Timeouts, Timestamp,
+    Directive, Ended, KeyRing, Lifetime, Limits, ManualClock, MemoryStore, OnCorrupt, Outcome,
+    Session, SessionError, SessionId, SessionManager, Timeouts, Timestamp,
 };
 use session_tests::story::clock;
 use session_tests::{
@@ -65,7 +65,7 @@ fn a_destroy_while_the_commit_confirms_is_carried_out() {
     now(session.save()).unwrap();
 
     stage.faults.plan(Call::Load, Fault::Slow);
-    let mut commit = Box::pin(stage.manager.commit(&session));
+    let mut commit = Box::pin(session.finish(Outcome::Success));
     assert!(poll(&mut commit).is_none());
     session.clone().destroy().unwrap();
     assert_eq!(
@@ -85,7 +85,7 @@ fn a_destroy_while_a_touch_fails_is_carried_out() {
 
     stage.faults.plan(Call::Update, Fault::Slow);
     stage.then.plan(Call::Update, Fault::Unavailable);
-    let mut commit = Box::pin(stage.manager.commit(&session));
+    let mut commit = Box::pin(session.finish(Outcome::Success));
     assert!(poll(&mut commit).is_none());
     session.clone().destroy().unwrap();
     assert_eq!(now(commit).unwrap(), Directive::Forget);
@@ -100,7 +100,7 @@ fn a_save_while_the_commit_confirms_waits_and_is_detached() {
     now(session.save()).unwrap();
 
     stage.faults.plan(Call::Load, Fault::Slow);
-    let mut commit = Box::pin(stage.manager.commit(&session));
+    let mut commit = Box::pin(session.finish(Outcome::Success));
     assert!(poll(&mut commit).is_none());
     // The clone begins a new session, of which this commit could no longer tell.
     let clone = session.clone();
@@ -131,15 +131,15 @@ fn a_suspended_save_does_not_hang_the_commit() {
 
     // It lives on, as in the body of a response, and nobody polls it.
     let timeouts = Timeouts::default();
-    let mut commit = Box::pin(stage.manager.commit(&session));
-    assert!(poll(&mut commit).is_none());
+    let mut finish = Box::pin(session.finish(Outcome::Success));
+    assert!(poll(&mut finish).is_none());
     stage.clock.advance(timeouts.commit());
-    let error = poll(&mut commit).unwrap().unwrap_err();
-    assert!(matches!(error, SessionError::Contended), "{error:?}");
-    let mut abort = Box::pin(stage.manager.abort(&session));
-    assert!(poll(&mut abort).is_none());
+    assert!(poll(&mut finish).is_none(), "the abort waits for it too");
     stage.clock.advance(timeouts.call());
-    assert_eq!(poll(&mut abort).unwrap(), Directive::Nothing);
+    let failed = poll(&mut finish).unwrap().unwrap_err();
+    let error = failed.error;
+    assert!(matches!(error, SessionError::Contended), "{error:?}");
+    assert_eq!(failed.directive, Directive::Nothing);
 
     assert_eq!(stage.counted.take().updates, 1, "only the one that hangs");
     drop(save);
@@ -161,7 +161,7 @@ fn after_an_unknown_outcome_nothing_is_sent_again_and_the_commit_fails_with_it()
         stage.counted.take();
         let error = now(session.clone().save()).unwrap_err();
         assert!(is_unknown(&error), "{error:?}");
-        let error = now(stage.manager.commit(&session)).unwrap_err();
+        let error = now(session.finish(Outcome::Success)).unwrap_err().error;
         assert!(is_unknown(&error), "{error:?}");
         assert_eq!(stage.counted.take(), Counts::NONE);
         let applied = u64::from(fault == Fault::LostAnswer);
@@ -186,13 +186,13 @@ fn what_could_not_be_saved_stays_pending_and_the_commit_tries_once_more() {
     assert!(unavailable, "{error:?}");
 
     stage.counted.take();
-    now(stage.manager.commit(&session)).unwrap();
+    now(session.finish(Outcome::Success)).unwrap();
     assert_eq!(stage.counted.take().updates, 1);
     assert_eq!(now(open(&stage.manager, &token)).get("n").unwrap(), Some(1));
 }
 
 #[test]
-fn close_leaves_a_session_with_pending_work_open() {
+fn finish_now_leaves_a_session_with_pending_work_open() {
     let work: [fn(&Session); 5] = [
         |session| session.insert("n", 2).unwrap(),
         |session| session.set_label("phone").unwrap(),
@@ -207,12 +207,17 @@ fn close_leaves_a_session_with_pending_work_open() {
             let session = now(open(&manager, &token));
             work(&session);
             // What an open session alone may do it still may.
-            assert!(!manager.close(&session), "{backend:?}, {at}");
+            assert_eq!(
+                session.finish_now(Outcome::Success),
+                None,
+                "{backend:?}, {at}"
+            );
             session.destroy().unwrap();
         }
         let session = now(open(&manager, &token));
-        assert!(
-            manager.close(&session),
+        assert_eq!(
+            session.finish_now(Outcome::Success),
+            Some(Directive::Nothing),
             "{backend:?}: there is nothing to do"
         );
         assert!(matches!(session.destroy(), Err(SessionError::Detached)));
@@ -235,7 +240,7 @@ fn lowered_limits_break_no_session_that_is_larger() {
         clock.advance(Duration::from_secs(61));
         let session = now(open(&manager, &token));
         assert_eq!(session.get("0").unwrap(), Some(1));
-        now(manager.commit(&session)).unwrap();
+        now(session.finish(Outcome::Success)).unwrap();
         // It may shrink, and not grow.
         let session = now(open(&manager, &token));
         assert!(session.remove("9"));
@@ -243,7 +248,7 @@ fn lowered_limits_break_no_session_that_is_larger() {
             session.insert("new", 1),
             Err(SessionError::Limit(_))
         ));
-        now(manager.commit(&session)).unwrap();
+        now(session.finish(Outcome::Success)).unwrap();
         assert_eq!(now(open(&manager, &token)).len(), 9, "{backend:?}");
     }
 }
@@ -267,7 +272,7 @@ fn what_is_larger_than_lowered_limits_can_still_be_changed_and_shrink() {
             session.insert("e", 1),
             Err(SessionError::Limit(_))
         ));
-        now(manager.commit(&session)).unwrap();
+        now(session.finish(Outcome::Success)).unwrap();
         let session = now(open(&manager, &token));
         assert_eq!(session.keys(), ["a", "b", "d"], "{backend:?}");
         assert_eq!(session.get("a").unwrap(), Some(11));
@@ -283,7 +288,7 @@ fn a_full_session_can_still_renew_its_token() {
         let session = now(anonymous(&manager));
         let fits = |length: &usize| session.insert("a", "x".repeat(*length)).is_ok();
         let most = (0..1_000).rev().find(fits).unwrap();
-        let token = token_of(&now(manager.commit(&session)).unwrap());
+        let token = token_of(&now(session.finish(Outcome::Success)).unwrap());
 
         let session = now(open(&manager, &token));
         assert!(
@@ -291,7 +296,7 @@ fn a_full_session_can_still_renew_its_token() {
             "it is full"
         );
         session.renew().unwrap();
-        let renewed = token_of(&now(manager.commit(&session)).unwrap());
+        let renewed = token_of(&now(session.finish(Outcome::Success)).unwrap());
         assert!(!now(open(&manager, &renewed)).is_new(), "{backend:?}");
         assert!(now(open(&manager, &token)).is_new(), "{backend:?}");
     }
@@ -305,13 +310,16 @@ fn metadata_that_is_there_already_is_no_write() {
         let session = now(anonymous(&manager));
         session.insert("n", 1).unwrap();
         session.set_label("phone").unwrap();
-        let token = token_of(&now(manager.commit(&session)).unwrap());
+        let token = token_of(&now(session.finish(Outcome::Success)).unwrap());
 
         store.take();
         let session = now(open(&manager, &token));
         session.set_lifetime(Lifetime::default());
         session.set_label("phone").unwrap();
-        assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Nothing);
+        assert_eq!(
+            now(session.finish(Outcome::Success)).unwrap(),
+            Directive::Nothing
+        );
         assert_eq!(store.take(), Counts::LOAD, "{backend:?}");
     }
 }
@@ -338,7 +346,7 @@ fn a_version_that_nobody_counts_to_is_damage_and_the_last_one_can_be_changed() {
 fn of_alice(manager: &SessionManager) -> String {
     let session = now(anonymous(manager));
     session.sign_in("alice").unwrap();
-    token_of(&now(manager.commit(&session)).unwrap())
+    token_of(&now(session.finish(Outcome::Success)).unwrap())
 }
 
 #[test]
@@ -347,7 +355,10 @@ fn who_fails_to_sign_in_as_another_leaves_the_session() {
     let token = of_alice(&stage.manager);
     let session = now(open(&stage.manager, &token));
     session.sign_in("bob").unwrap();
-    assert_eq!(now(stage.manager.abort(&session)), Directive::Nothing);
+    assert_eq!(
+        now(session.finish(Outcome::Failure)).unwrap(),
+        Directive::Nothing
+    );
 
     let session = now(open(&stage.manager, &token));
     assert_eq!(session.principal().as_deref(), Some("alice"));
@@ -380,7 +391,7 @@ fn a_sign_in_as_another_waits_for_the_commit() {
     assert_eq!(stage.counted.take(), Counts::NONE);
     assert!(!now(open(&stage.manager, &token)).is_new());
 
-    let other = token_of(&now(stage.manager.commit(&session)).unwrap());
+    let other = token_of(&now(session.finish(Outcome::Success)).unwrap());
     let session = now(open(&stage.manager, &other));
     assert_eq!(session.principal().as_deref(), Some("bob"));
     assert!(now(open(&stage.manager, &token)).is_new());
@@ -396,7 +407,7 @@ fn who_saves_stays_alive() {
         let token = now(create(&manager, [("n", 0)]));
         // A socket: its response has left, it never commits again.
         let session = now(open(&manager, &token));
-        now(manager.commit(&session)).unwrap();
+        now(session.finish(Outcome::Success)).unwrap();
         for minute in 1..200 {
             clock.advance(Duration::from_secs(60));
             session.insert("n", minute).unwrap();
@@ -435,7 +446,7 @@ fn planted_malformed_tokens_do_not_hide_the_genuine_one() {
         assert_eq!(tokens.len(), 4);
         tokens.push(&genuine);
         store.take();
-        let session = now(manager.open(&tokens)).unwrap();
+        let session = now(manager.begin(&tokens)).unwrap();
         assert_eq!(session.get("n").unwrap(), Some(1));
         assert_eq!(store.take(), Counts::LOAD, "the others cost nothing");
     }
@@ -494,12 +505,15 @@ fn the_record_of_another_id_is_corrupt() {
         let manager = SessionManager::builder(Arc::clone(&store)).on_corrupt(policy);
         let manager = manager.build().unwrap();
         let token = now(create(&manager, [("n", 1)]));
-        let opened = now(manager.open(&[&token]));
+        let opened = now(manager.begin(&[&token]));
         match policy {
             OnCorrupt::StartAnew => {
                 let session = opened.unwrap();
                 assert!(session.is_new() && session.is_empty());
-                assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Nothing);
+                assert_eq!(
+                    now(session.finish(Outcome::Success)).unwrap(),
+                    Directive::Nothing
+                );
             }
             _ => {
                 let corrupt = matches!(opened, Err(SessionError::Store(StoreError::Corrupt(_))));
@@ -514,29 +528,35 @@ fn the_record_of_another_id_is_corrupt() {
 fn a_token_is_not_told_of_a_session_that_has_ended_since_its_save() {
     let store = Arc::new(MemoryStore::new());
     let manager = SessionManager::new(Arc::clone(&store));
-    let session = now(manager.open(&[])).unwrap();
+    let session = now(manager.begin(&[])).unwrap();
     session.insert("a", 1).unwrap();
     now(session.save()).unwrap();
     now(store.delete(&RecordKey::Id(session.id().unwrap()), Ended::default())).unwrap();
-    assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Nothing);
+    assert_eq!(
+        now(session.finish(Outcome::Success)).unwrap(),
+        Directive::Nothing
+    );
 }
 
 #[test]
 fn a_token_is_not_told_once_more_that_was_renewed_since_the_save() {
     let manager = SessionManager::new(MemoryStore::new());
-    let session = now(manager.open(&[])).unwrap();
+    let session = now(manager.begin(&[])).unwrap();
     session.insert("a", 1).unwrap();
-    let Directive::Hold(token) = now(manager.commit(&session)).unwrap() else {
+    let Directive::Hold(token) = now(session.finish(Outcome::Success)).unwrap() else {
         panic!("a new session has a token")
     };
-    let session = now(manager.open(&[token.as_str()])).unwrap();
+    let session = now(manager.begin(&[token.as_str()])).unwrap();
     session.set_lifetime(Lifetime::default().persistent());
     now(session.save()).unwrap(); // so its Max-Age is to be sent
-    let login = now(manager.open(&[token.as_str()])).unwrap();
+    let login = now(manager.begin(&[token.as_str()])).unwrap();
     login.sign_in("user:1").unwrap();
     assert!(matches!(
-        now(manager.commit(&login)).unwrap(),
+        now(login.finish(Outcome::Success)).unwrap(),
         Directive::Hold(_)
     ));
-    assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Nothing);
+    assert_eq!(
+        now(session.finish(Outcome::Success)).unwrap(),
+        Directive::Nothing
+    );
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    Clock, Event, EventKind, ManualClock, MemoryStore, SessionError, SessionManager, Sleep,
-    Timeouts, Timestamp,
+    Clock, Event, EventKind, ManualClock, MemoryStore, Outcome, SessionError, SessionManager,
+    Sleep, Timeouts, Timestamp,
 };
 use session_tests::{Backend, Call, Fault, FaultStore, Sim, SlowStore, create, numbers, open};
 
@@ -66,13 +66,13 @@ fn waits(crowd: &Crowd) -> Vec<Duration> {
                 session
                     .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
                     .unwrap();
-                manager.commit(&session).await.unwrap();
+                session.finish(Outcome::Success).await.unwrap();
                 waits.borrow_mut().push(clock.now().duration_since(begun));
             }
         });
     }
     sim.run();
-    let after = sim.block_on(async { numbers(&open(&managers[0], &token).await) });
+    let after = sim.block_on(async { numbers(open(&managers[0], &token).await.session()) });
     assert_eq!(after["n"], (crowd.clients * crowd.requests) as u64);
     let mut waits = waits.take();
     waits.sort_unstable_by(|one, other| other.cmp(one));
@@ -163,12 +163,9 @@ fn a_commit_that_gives_up_tells_how_often_it_tried_and_for_how_long() {
         session
     });
     for session in [first, second] {
-        let manager = manager.clone();
-        let outcome = sim.block_on(async move { manager.commit(&session).await });
-        assert!(
-            matches!(outcome, Err(SessionError::Contended)),
-            "{outcome:?}"
-        );
+        let outcome = sim.block_on(async move { session.finish(Outcome::Success).await });
+        let error = outcome.unwrap_err().error;
+        assert!(matches!(error, SessionError::Contended), "{error:?}");
         let told = std::mem::take(&mut *told.lock().unwrap());
         let [(attempts, waited)] = told[..] else {
             panic!("{told:?}")
@@ -193,11 +190,9 @@ fn a_commit_that_waits_for_a_save_of_its_own_handle_tells_that_it_gave_up() {
     let _ = save
         .as_mut()
         .poll(&mut std::task::Context::from_waker(waker));
-    let outcome = sim.block_on(manager.commit(&session));
-    assert!(
-        matches!(outcome, Err(SessionError::Contended)),
-        "{outcome:?}"
-    );
+    let outcome = sim.block_on(session.finish(Outcome::Success));
+    let error = outcome.unwrap_err().error;
+    assert!(matches!(error, SessionError::Contended), "{error:?}");
     assert_eq!(*told.lock().unwrap(), [(0, Duration::from_secs(10))]);
 }
 
@@ -224,11 +219,11 @@ fn two_processes_on_a_clock_that_stands_still_pass_each_other() {
                 session
                     .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
                     .unwrap();
-                manager.commit(&session).await.unwrap();
+                session.finish(Outcome::Success).await.unwrap();
             });
         }
         sim.run();
-        let after = sim.block_on(async { numbers(&open(&managers[0], &token).await) });
+        let after = sim.block_on(async { numbers(open(&managers[0], &token).await.session()) });
         assert_eq!(after["n"], 8, "seed {seed}");
     }
 }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{MemoryStore, SessionError, SessionManager, Timeouts};
+use session_core::{MemoryStore, Outcome, SessionError, SessionManager, Timeouts};
 use session_tests::script::{Kinds, Numbers, draw, outcomes};
 use session_tests::sim::pause;
 use session_tests::{
@@ -43,12 +43,12 @@ fn interleave(backend: Backend, seed: u64, kinds: Kinds) {
                 op.on(&session);
                 pause().await;
             }
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
         });
     }
     sim.run();
 
-    let after = sim.block_on(async { numbers(&open(&processes[0], &token).await) });
+    let after = sim.block_on(async { numbers(open(&processes[0], &token).await.session()) });
     let possible = outcomes(&start, &requests);
     let after: Vec<_> = after.into_iter().collect();
     assert!(
@@ -95,12 +95,12 @@ fn hundred_at_once(backend: Backend, processes: usize, seed: u64) -> Counts {
             session
                 .update("n", |n: Option<u64>| n.unwrap() + 1)
                 .unwrap();
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
         });
     }
     sim.run();
     let counts = store.take();
-    let after = sim.block_on(async { numbers(&open(&managers[0], &token).await) });
+    let after = sim.block_on(async { numbers(open(&managers[0], &token).await.session()) });
     assert_eq!(after["n"], 100, "{backend:?} over {processes}");
     counts
 }
@@ -148,7 +148,7 @@ fn hundred_at_once_on_a_slow_store(
             session
                 .update("n", |n: Option<u64>| n.unwrap() + 1)
                 .unwrap();
-            let outcome = manager.commit(&session).await;
+            let outcome = session.finish(Outcome::Success).await;
             outcome.unwrap_or_else(|error| {
                 panic!("{backend:?} over {processes}, {latency:?}: {error}")
             });
@@ -156,7 +156,7 @@ fn hundred_at_once_on_a_slow_store(
     }
     sim.run();
     let took = sim.clock().now().duration_since(begin);
-    let after = sim.block_on(async { numbers(&open(&managers[0], &token).await) });
+    let after = sim.block_on(async { numbers(open(&managers[0], &token).await.session()) });
     assert_eq!(after["n"], 100);
     took
 }
@@ -210,10 +210,10 @@ fn the_last_of_plain_inserts_wins() {
             let second = open(&manager, &token).await;
             first.insert("n", 1).unwrap();
             second.insert("n", 2).unwrap();
-            manager.commit(&second).await.unwrap();
-            manager.commit(&first).await.unwrap();
+            second.finish(Outcome::Success).await.unwrap();
+            first.finish(Outcome::Success).await.unwrap();
             assert_eq!(
-                numbers(&open(&manager, &token).await)["n"],
+                numbers(open(&manager, &token).await.session())["n"],
                 1,
                 "{backend:?}"
             );
@@ -242,19 +242,17 @@ fn beyond_the_bound_comes_contended_and_nothing_is_written() {
         .update("n", |n: Option<u64>| n.unwrap() + 1)
         .unwrap();
     session.insert("other", 1).unwrap();
-    let outcome = sim.block_on(manager.commit(&session));
+    let outcome = sim.block_on(session.finish(Outcome::Success));
 
-    assert!(
-        matches!(outcome, Err(SessionError::Contended)),
-        "{outcome:?}"
-    );
-    assert!(outcome.unwrap_err().is_temporary());
+    let error = outcome.unwrap_err().error;
+    assert!(matches!(error, SessionError::Contended), "{error:?}");
+    assert!(error.is_temporary());
     let attempts = counted.take().updates;
     assert!((64..=256).contains(&attempts), "{attempts} attempts");
     let took = sim.clock().now().duration_since(begin);
     assert!(took <= timeouts.commit() + timeouts.call(), "{took:?}");
     store.repair();
-    let after = sim.block_on(async { numbers(&open(&manager, &token).await) });
+    let after = sim.block_on(async { numbers(open(&manager, &token).await.session()) });
     assert_eq!(after.into_iter().collect::<Vec<_>>(), [("n".to_owned(), 0)]);
 }
 
@@ -281,21 +279,18 @@ fn the_deadline_of_a_commit_ends_a_wait_in_the_queue() {
     // The first one has its turn and hangs in it.
     store.plan(Call::Update, Fault::Conflict);
     store.plan(Call::Update, Fault::Hang);
-    let mut holder = Box::pin(manager.commit(&first));
+    let mut holder = Box::pin(first.finish(Outcome::Success));
     assert!((&mut holder).now_or_never().is_none());
     store.plan(Call::Update, Fault::Conflict);
     let begin = sim.clock().now();
-    let outcome = sim.block_on(manager.commit(&second));
-    assert!(
-        matches!(outcome, Err(SessionError::Contended)),
-        "{outcome:?}"
-    );
+    let error = sim.block_on(second.save()).unwrap_err();
+    assert!(matches!(error, SessionError::Contended), "{error:?}");
     assert_eq!(sim.clock().now().duration_since(begin), timeouts.commit());
     // Whoever is cancelled in the queue, or in a turn, leaves it to the others.
     drop(holder);
     store.plan(Call::Update, Fault::Conflict);
-    sim.block_on(manager.commit(&second)).unwrap();
-    let after = sim.block_on(async { numbers(&open(&manager, &token).await) });
+    sim.block_on(second.finish(Outcome::Success)).unwrap();
+    let after = sim.block_on(async { numbers(open(&manager, &token).await.session()) });
     assert_eq!(after["n"], 1);
 }
 
@@ -318,9 +313,9 @@ fn a_closure_that_uses_the_session_does_not_deadlock() {
             rival
                 .update("n", |n: Option<u64>| n.unwrap() + 100)
                 .unwrap();
-            manager.commit(&rival).await.unwrap();
-            manager.commit(&session).await.unwrap();
-            let after = numbers(&open(&manager, &token).await);
+            rival.finish(Outcome::Success).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
+            let after = numbers(open(&manager, &token).await.session());
             assert_eq!((after["n"], after["seen"]), (105, 3), "{backend:?}");
         });
     }
@@ -368,10 +363,14 @@ fn clones_lose_no_update_while_another_one_saves() {
             session.save().now_or_never().unwrap().unwrap();
             saves += 1;
         }
-        let directive = manager.commit(&session).now_or_never().unwrap().unwrap();
+        let directive = session
+            .finish(Outcome::Success)
+            .now_or_never()
+            .unwrap()
+            .unwrap();
         (token_of(&directive), saves)
     });
-    let stored = numbers(&open(&manager, &token).now_or_never().unwrap());
+    let stored = numbers(open(&manager, &token).now_or_never().unwrap().session());
     assert_eq!(stored["n"], 4_000, "after {done} saves");
 }
 
@@ -390,10 +389,10 @@ fn an_insert_after_an_update_is_not_undone_by_its_replay() {
             session.insert("n", provisional).unwrap();
             let rival = open(&manager, &token).await;
             rival.insert("n", 50).unwrap();
-            manager.commit(&rival).await.unwrap();
-            manager.commit(&session).await.unwrap();
+            rival.finish(Outcome::Success).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!(
-                numbers(&open(&manager, &token).await)["n"],
+                numbers(open(&manager, &token).await.session())["n"],
                 1,
                 "{backend:?}"
             );
@@ -421,10 +420,10 @@ fn an_update_made_while_a_clear_is_saved_loses_to_nobody() {
             save.await.unwrap();
             let rival = open(&manager, &token).await;
             rival.insert("n", 10).unwrap();
-            manager.commit(&rival).await.unwrap();
-            manager.commit(&session).await.unwrap();
+            rival.finish(Outcome::Success).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!(
-                numbers(&open(&manager, &token).await)["n"],
+                numbers(open(&manager, &token).await.session())["n"],
                 11,
                 "{backend:?}"
             );
@@ -443,14 +442,14 @@ fn a_second_save_builds_on_what_the_first_one_was_merged_with() {
             let rival = open(&manager, &token).await;
             rival.update("n", |n: Option<u64>| n.unwrap() + 10).unwrap();
             rival.insert("theirs", 1).unwrap();
-            manager.commit(&rival).await.unwrap();
+            rival.finish(Outcome::Success).await.unwrap();
             session.insert("mine", 1).unwrap();
             session.save().await.unwrap();
             session
                 .update("n", |n: Option<u64>| n.unwrap() + 1)
                 .unwrap();
-            manager.commit(&session).await.unwrap();
-            let after = numbers(&open(&manager, &token).await);
+            session.finish(Outcome::Success).await.unwrap();
+            let after = numbers(open(&manager, &token).await.session());
             assert_eq!(
                 (after["n"], after["theirs"], after["mine"]),
                 (11, 1, 1),

@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use session_core::store::RecordKey;
 use session_core::{
-    Directive, Ended, Lifetime, MemoryStore, SessionError, SessionId, SessionManager, Timestamp,
+    Directive, Ended, Lifetime, MemoryStore, Outcome, SessionError, SessionId, SessionManager,
+    Timestamp,
 };
 use session_tests::sim::pause;
 use session_tests::{
@@ -46,7 +47,7 @@ async fn write(manager: SessionManager, token: String, seed: u64, ended: Rc<Cell
         }
     }
     let already = ended.get();
-    let directive = manager.commit(&session).await.unwrap();
+    let directive = session.finish(Outcome::Success).await.unwrap();
     if already && loaded {
         assert_eq!(directive, Directive::Nothing, "seed {seed}");
     }
@@ -76,7 +77,7 @@ fn race(backend: Backend, end: End, seed: u64) {
         session.insert("n", 1).unwrap();
         session.insert("a", 1).unwrap();
         session.sign_in("user:1").unwrap();
-        let token = token_of(&managers[0].commit(&session).await.unwrap());
+        let token = token_of(&session.finish(Outcome::Success).await.unwrap());
         let id = session.id().unwrap();
         let session = open(&managers[0], &token).await;
         (token, id, session)
@@ -98,7 +99,7 @@ fn race(backend: Backend, end: End, seed: u64) {
         match end {
             End::Destroyed => {
                 session.destroy().unwrap();
-                manager.commit(&session).await.unwrap();
+                session.finish(Outcome::Success).await.unwrap();
             }
             End::Expired => clock.advance(idle),
             End::Swept => {
@@ -159,7 +160,10 @@ fn a_save_of_a_session_that_has_ended_is_gone_and_a_commit_passes_without_a_toke
             let [saving, updating, renewing, ending] =
                 [saving, updating, renewing, ending].map(Option::unwrap);
             ending.destroy().unwrap();
-            assert_eq!(manager.commit(&ending).await.unwrap(), Directive::Forget);
+            assert_eq!(
+                ending.finish(Outcome::Success).await.unwrap(),
+                Directive::Forget
+            );
 
             saving.insert("n", 2).unwrap();
             assert!(matches!(saving.save().await, Err(SessionError::Gone)));
@@ -168,14 +172,20 @@ fn a_save_of_a_session_that_has_ended_is_gone_and_a_commit_passes_without_a_toke
                 matches!(saving.save().await, Err(SessionError::Gone)),
                 "gone for good"
             );
-            assert_eq!(manager.commit(&saving).await.unwrap(), Directive::Nothing);
+            assert_eq!(
+                saving.finish(Outcome::Success).await.unwrap(),
+                Directive::Nothing
+            );
 
             assert!(matches!(
                 updating.update_now("n", add_one).await,
                 Err(SessionError::Gone)
             ));
             renewing.renew().unwrap();
-            assert_eq!(manager.commit(&renewing).await.unwrap(), Directive::Nothing);
+            assert_eq!(
+                renewing.finish(Outcome::Success).await.unwrap(),
+                Directive::Nothing
+            );
             assert!(open(&manager, &token).await.is_new());
         });
     }
@@ -192,10 +202,10 @@ fn a_sign_in_whose_commit_finds_the_session_gone_starts_another() {
             let former = session.id();
             let ending = open(&manager, &token).await;
             ending.destroy().unwrap();
-            manager.commit(&ending).await.unwrap();
+            ending.finish(Outcome::Success).await.unwrap();
             session.insert("mine", 7).unwrap();
             session.sign_in("user:1").unwrap();
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             let session = open(&manager, &token).await;
             assert_ne!(session.id(), former);
             assert_eq!(session.principal().as_deref(), Some("user:1"));
@@ -220,7 +230,7 @@ fn a_write_does_not_revive_an_expired_session_in_a_store_that_ignores_time() {
             clock.advance(manager.lifetime().idle());
             session.insert("n", 2).unwrap();
             let saved = session.save().await;
-            let directive = manager.commit(&session).await.unwrap();
+            let directive = session.finish(Outcome::Success).await.unwrap();
             let again = open(&manager, &token).await;
             assert!(
                 again.is_new(),
@@ -242,7 +252,7 @@ fn a_commit_yields_no_token_for_a_session_that_has_expired_since_it_was_saved() 
             session.insert("n", 1).unwrap();
             session.save().await.unwrap();
             clock.advance(manager.lifetime().idle());
-            let directive = manager.commit(&session).await.unwrap();
+            let directive = session.finish(Outcome::Success).await.unwrap();
             assert_eq!(directive, Directive::Nothing, "{backend:?}");
         });
     }
@@ -262,7 +272,7 @@ fn a_destroy_while_the_session_is_being_created_ends_it() {
             assert!((&mut save).now_or_never().is_none());
             session.destroy().unwrap();
             let _ = save.await;
-            let directive = manager.commit(&session).await.unwrap();
+            let directive = session.finish(Outcome::Success).await.unwrap();
             assert!(
                 !matches!(directive, Directive::Hold(_)),
                 "{backend:?}: {directive:?}"
@@ -285,7 +295,7 @@ fn a_destroy_is_not_forgotten_when_a_save_of_it_fails_or_is_cancelled() {
             // A delete may be sent twice, so nothing stands in the way of the next attempt.
             let saved = session.save().now_or_never();
             assert!(!matches!(saved, Some(Ok(()))), "{fault:?}");
-            let directive = manager.commit(&session).await.unwrap();
+            let directive = session.finish(Outcome::Success).await.unwrap();
             let left = open(&manager, &token).await.id();
             assert_eq!((left, directive), (None, Directive::Forget), "{fault:?}");
         });
@@ -293,7 +303,7 @@ fn a_destroy_is_not_forgotten_when_a_save_of_it_fails_or_is_cancelled() {
 }
 
 #[test]
-fn a_destroy_whose_commit_failed_is_carried_out_by_the_abort() {
+fn a_destroy_whose_commit_failed_is_carried_out_by_its_abort() {
     for fault in [Fault::Unavailable, Fault::LostRequest] {
         let mut sim = Sim::new(1);
         let store = FaultStore::new(MemoryStore::new());
@@ -303,8 +313,8 @@ fn a_destroy_whose_commit_failed_is_carried_out_by_the_abort() {
             let session = open(&manager, &token).await;
             session.destroy().unwrap();
             store.plan(Call::Delete, fault);
-            manager.commit(&session).await.unwrap_err();
-            let directive = manager.abort(&session).await;
+            let failed = session.finish(Outcome::Success).await.unwrap_err();
+            let directive = failed.directive;
             let left = open(&manager, &token).await.id();
             assert_eq!((left, directive), (None, Directive::Forget), "{fault:?}");
         });
@@ -336,7 +346,7 @@ fn anew_during_a_save(ended_by_another: bool) {
         session.destroy().unwrap();
         session.insert("fresh", 1).unwrap();
         let _ = save.await;
-        let directive = manager.commit(&session).await.unwrap();
+        let directive = session.finish(Outcome::Success).await.unwrap();
         let Directive::Hold(token) = &directive else {
             panic!("the new session is lost: {directive:?}");
         };
@@ -376,7 +386,7 @@ fn no_closure_runs_for_a_session_that_is_gone() {
             session.update("n", add).unwrap();
             let ending = open(&manager, &token).await;
             ending.destroy().unwrap();
-            manager.commit(&ending).await.unwrap();
+            ending.finish(Outcome::Success).await.unwrap();
             assert!(matches!(session.save().await, Err(SessionError::Gone)));
             assert_eq!(runs.load(Ordering::Relaxed), 1, "{backend:?}: what for?");
         });

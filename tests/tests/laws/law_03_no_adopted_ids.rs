@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 use proptest::prelude::*;
-use session_core::{Directive, SessionManager};
+use session_core::{Directive, Outcome, SessionManager};
 use session_tests::cases;
 use session_tests::story::{Step, clock, play};
 use session_tests::{
@@ -90,7 +90,7 @@ fn a_token_that_opens_nothing_is_not_adopted() {
             let session = open(&manager, forged).await;
             assert!(session.is_new() && session.id().is_none());
             session.insert("n", 1).unwrap();
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             assert_ne!(token, forged);
             assert_ne!(session.id().unwrap().as_bytes(), &[0; 16]);
             assert!(open(&manager, forged).await.is_new());
@@ -110,7 +110,7 @@ fn a_known_id_with_another_secret_opens_nothing() {
         let session = open(&manager, &other).await;
         assert!(session.is_new());
         session.insert("n", 2).unwrap();
-        let sent = token_of(&manager.commit(&session).await.unwrap());
+        let sent = token_of(&session.finish(Outcome::Success).await.unwrap());
         assert_ne!(sent[..21], token[..21]);
         assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(1));
     };
@@ -125,7 +125,10 @@ fn an_unknown_token_creates_no_record() {
         let check = async {
             let session = open(&manager, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").await;
             assert_eq!(session.get::<u64>("n").unwrap(), None);
-            assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+            assert_eq!(
+                session.finish(Outcome::Success).await.unwrap(),
+                Directive::Nothing
+            );
             assert_eq!(store.take(), Counts::LOAD, "{backend:?}");
         };
         check.now_or_never().unwrap();
@@ -142,13 +145,13 @@ fn an_id_that_is_taken_is_drawn_anew_and_not_for_ever() {
         faults.plan(Call::Create, Fault::IdTaken);
         let session = anonymous(&manager).await;
         session.insert("n", 1).unwrap();
-        token_of(&manager.commit(&session).await.unwrap());
+        token_of(&session.finish(Outcome::Success).await.unwrap());
         assert_eq!(store.take().creates, 3);
 
         faults.always(Call::Create, Fault::IdTaken);
         let session = anonymous(&manager).await;
         session.insert("n", 1).unwrap();
-        manager.commit(&session).await.unwrap_err();
+        session.finish(Outcome::Success).await.unwrap_err();
         assert_eq!(store.take().creates, 5, "the first draw, and four more");
     };
     check.now_or_never().unwrap();

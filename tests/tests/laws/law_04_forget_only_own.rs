@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use proptest::prelude::*;
-use session_core::{Directive, SessionManager};
+use session_core::{Directive, Outcome, SessionManager};
 use session_tests::cases;
 use session_tests::story::{Step, clock, play};
 use session_tests::{Backend, Call, Fault, FaultStore, anonymous, create, open, token_of};
@@ -70,12 +70,15 @@ fn a_miss_says_nothing() {
                 session.renew().unwrap();
                 session.destroy().unwrap();
                 assert_eq!(
-                    manager.commit(&session).await.unwrap(),
+                    session.finish(Outcome::Success).await.unwrap(),
                     Directive::Nothing,
                     "{backend:?}"
                 );
                 let session = open(&manager, token).await;
-                assert_eq!(manager.abort(&session).await, Directive::Nothing);
+                assert_eq!(
+                    session.finish(Outcome::Failure).await.unwrap(),
+                    Directive::Nothing
+                );
             }
         };
         check.now_or_never().unwrap();
@@ -90,7 +93,10 @@ fn a_corrupt_record_says_nothing() {
         let token = create(&manager, [("n", 1)]).await;
         faults.plan(Call::Load, Fault::Corrupt);
         let session = open(&manager, &token).await;
-        assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+        assert_eq!(
+            session.finish(Outcome::Success).await.unwrap(),
+            Directive::Nothing
+        );
     };
     check.now_or_never().unwrap();
 }
@@ -109,14 +115,17 @@ fn a_late_answer_does_not_wipe_out_a_newer_login() {
             late.insert("n", 2).unwrap();
             let login = open(&manager, &before).await;
             login.sign_in("user:1").unwrap();
-            token_of(&manager.commit(&login).await.unwrap());
-            assert_eq!(manager.commit(&late).await.unwrap(), Directive::Nothing);
+            token_of(&login.finish(Outcome::Success).await.unwrap());
+            assert_eq!(
+                late.finish(Outcome::Success).await.unwrap(),
+                Directive::Nothing
+            );
             for wait in [0, 9, 1, 1, 60] {
                 clock.advance(Duration::from_secs(wait));
                 let old = open(&manager, &before).await;
                 assert_eq!(old.get::<u64>("n").unwrap(), None);
                 assert_eq!(
-                    manager.commit(&old).await.unwrap(),
+                    old.finish(Outcome::Success).await.unwrap(),
                     Directive::Nothing,
                     "{backend:?}"
                 );
@@ -136,7 +145,7 @@ fn a_session_that_the_client_never_held_needs_no_forgetting() {
             session.save().await.unwrap();
             session.destroy().unwrap();
             assert_eq!(
-                manager.commit(&session).await.unwrap(),
+                session.finish(Outcome::Success).await.unwrap(),
                 Directive::Nothing,
                 "{backend:?}"
             );
@@ -155,9 +164,12 @@ fn the_second_of_two_logouts_forgets_as_well_and_a_refused_response_too() {
             let second = open(&manager, &token).await;
             first.destroy().unwrap();
             second.destroy().unwrap();
-            assert_eq!(manager.commit(&first).await.unwrap(), Directive::Forget);
             assert_eq!(
-                manager.abort(&second).await,
+                first.finish(Outcome::Success).await.unwrap(),
+                Directive::Forget
+            );
+            assert_eq!(
+                second.finish(Outcome::Failure).await.unwrap(),
                 Directive::Forget,
                 "{backend:?}"
             );

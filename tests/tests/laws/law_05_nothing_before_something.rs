@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use session_core::{Codec, Directive, KeyRing, Session, SessionManager};
+use session_core::{Codec, Directive, KeyRing, Outcome, Session, SessionManager};
 use session_tests::{Backend, CountingStore, Counts, anonymous, create, open, token_of};
 
 type Handler = fn(&Session);
@@ -17,7 +17,7 @@ fn costs(backend: Backend, handler: impl Fn(&Session)) -> Counts {
         store.take();
         let session = open(&manager, &token).await;
         handler(&session);
-        let directive = manager.commit(&session).await.unwrap();
+        let directive = session.finish(Outcome::Success).await.unwrap();
         let counts = store.take();
         if counts == Counts::LOAD {
             assert_eq!(directive, Directive::Nothing);
@@ -48,12 +48,15 @@ fn a_client_without_a_token_costs_nothing_until_something_is_stored() {
                 .unwrap();
             assert!(session.take::<u64>("m").unwrap().is_some());
             session.save().await.unwrap();
-            assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+            assert_eq!(
+                session.finish(Outcome::Success).await.unwrap(),
+                Directive::Nothing
+            );
             assert_eq!(store.take(), Counts::NONE, "{backend:?}");
 
             let session = anonymous(&manager).await;
             session.insert("n", 1).unwrap();
-            token_of(&manager.commit(&session).await.unwrap());
+            token_of(&session.finish(Outcome::Success).await.unwrap());
             assert_eq!(store.take(), Counts::CREATE, "{backend:?}");
         };
         run.now_or_never().unwrap();
@@ -134,7 +137,7 @@ fn a_value_by_another_codec_is_another_value() {
         assert_eq!(session.get("n").unwrap(), Some(300u64));
         store.take();
         session.insert("n", 300u64).unwrap();
-        postcard.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         assert_eq!(store.take().updates, 1);
         assert_eq!(open(&json, &token).await.get("n").unwrap(), Some(300u64));
     };
@@ -153,9 +156,12 @@ fn a_token_that_fails_its_mac_reaches_no_store() {
         store.take();
         let session = open(&manager, &forged).await;
         assert!(session.is_new());
-        assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+        assert_eq!(
+            session.finish(Outcome::Success).await.unwrap(),
+            Directive::Nothing
+        );
         assert_eq!(store.take(), Counts::NONE);
-        open(&manager, &token).await;
+        drop(open(&manager, &token).await);
         assert_eq!(store.take(), Counts::LOAD);
     };
     run.now_or_never().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::store::StoreError;
-use session_core::{Directive, Lifetime, SessionError, SessionManager};
+use session_core::{Directive, Lifetime, Outcome, SessionError, SessionManager};
 use session_tests::story::clock;
 use session_tests::{
     Backend, Call, Counts, Fault, FaultStore, Sim, anonymous, create, open, stage, token_of,
@@ -27,7 +27,7 @@ fn a_reading_request_costs_one_command_a_writing_one_two_an_untouched_one_none()
             let session = open(&manager, &token).await;
             assert_eq!(session.get("n").unwrap(), Some(1));
             assert_eq!(session.keys(), ["n"]);
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!(store.take(), Counts::LOAD, "{backend:?}");
 
             let session = open(&manager, &token).await;
@@ -36,17 +36,17 @@ fn a_reading_request_costs_one_command_a_writing_one_two_an_untouched_one_none()
             session
                 .update("b", |b: Option<u64>| b.unwrap_or(0) + 1)
                 .unwrap();
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!(store.take(), Counts::LOAD_UPDATE, "{backend:?}");
 
             let session = open(&manager, &token).await;
             session.renew().unwrap();
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             assert_eq!(store.take(), Counts::LOAD_UPDATE, "{backend:?}");
 
             let session = open(&manager, &token).await;
             session.destroy().unwrap();
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!(store.take(), Counts::LOAD_DELETE, "{backend:?}");
         };
         run.now_or_never().unwrap();
@@ -62,14 +62,14 @@ fn a_sign_in_on_a_new_session_is_one_creation_and_on_a_stored_one_one_update() {
         let run = async {
             let session = anonymous(&manager).await;
             session.sign_in("user:1").unwrap();
-            token_of(&manager.commit(&session).await.unwrap());
+            token_of(&session.finish(Outcome::Success).await.unwrap());
             assert_eq!(store.take(), Counts::CREATE, "{backend:?}");
 
             let token = create(&manager, [("n", 1)]).await;
             store.take();
             let session = open(&manager, &token).await;
             session.sign_in("user:1").unwrap();
-            token_of(&manager.commit(&session).await.unwrap());
+            token_of(&session.finish(Outcome::Success).await.unwrap());
             assert_eq!(store.take(), Counts::LOAD_UPDATE, "{backend:?}");
         };
         run.now_or_never().unwrap();
@@ -93,7 +93,7 @@ fn touches(backend: Backend, idle: Duration, step: Duration, steps: u32) -> u64 
                 "activity keeps it alive"
             );
             // Sealed sessions hand out a new token with each write.
-            if let Directive::Hold(new) = manager.commit(&session).await.unwrap() {
+            if let Directive::Hold(new) = session.finish(Outcome::Success).await.unwrap() {
                 assert!(backend.is_sealed());
                 token = new.as_str().to_owned();
             }
@@ -149,7 +149,7 @@ fn activity_travels_with_other_changes() {
             let session = open(&manager, &token).await;
             let before = session.expires_at().unwrap();
             session.insert("n", 2).unwrap();
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!(store.take(), Counts::LOAD_UPDATE, "{backend:?}");
             let moved = session.expires_at().unwrap().duration_since(before);
             assert_eq!(moved, Duration::from_secs(60), "{backend:?}");
@@ -180,17 +180,17 @@ fn if_only_a_touch_fails_the_response_passes() {
             clock.advance(Duration::from_secs(60));
             store.plan(Call::Update, fault);
             let session = open(&manager, &token).await;
-            let directive = manager.commit(&session).await.unwrap();
+            let directive = session.finish(Outcome::Success).await.unwrap();
             assert_eq!(directive, Directive::Nothing, "{fault:?}");
 
             // Other changes that fail are not passed over.
             store.plan(Call::Update, fault);
             let session = open(&manager, &token).await;
             session.insert("n", 2).unwrap();
-            let outcome = manager.commit(&session).await;
+            let failed = session.finish(Outcome::Success).await.unwrap_err();
             assert!(
-                matches!(outcome, Err(SessionError::Store(_))),
-                "{fault:?}: {outcome:?}"
+                matches!(failed.error, SessionError::Store(_)),
+                "{fault:?}: {failed:?}"
             );
         });
     }
@@ -212,7 +212,7 @@ fn after_a_touch_that_failed_a_handle_that_lives_on_can_still_save() {
             clock.advance(Duration::from_secs(60));
             store.plan(Call::Update, fault);
             let session = open(&manager, &token).await;
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             let now = session
                 .update_now("n", |n: Option<u64>| n.unwrap() + 1)
                 .await
@@ -233,7 +233,7 @@ fn a_full_store_is_an_error_that_passes() {
         let token = create(&manager, [("n", 1)]).await;
         let session = anonymous(&manager).await;
         session.insert("n", 1).unwrap();
-        let error = manager.commit(&session).await.unwrap_err();
+        let error = session.finish(Outcome::Success).await.unwrap_err().error;
         assert!(matches!(
             error,
             SessionError::Store(StoreError::Full { capacity: 1 })

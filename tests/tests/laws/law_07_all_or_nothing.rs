@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Lifetime, SessionError, SessionManager};
+use session_core::{Directive, Lifetime, Outcome, SessionError, SessionManager};
 use session_tests::sim::pause;
 use session_tests::{
     Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create,
@@ -37,7 +37,7 @@ fn a_commit_is_one_step_for_everyone_who_looks() {
                             session.remove(&digit.to_string());
                         }
                         session.insert(&mark.to_string(), 0).unwrap();
-                        manager.commit(&session).await.unwrap();
+                        session.finish(Outcome::Success).await.unwrap();
                     }
                 });
             }
@@ -46,7 +46,7 @@ fn a_commit_is_one_step_for_everyone_who_looks() {
                 let token = token.clone();
                 sim.spawn(async move {
                     for _ in 0..6 {
-                        let seen = numbers(&open(&manager, &token).await);
+                        let seen = numbers(open(&manager, &token).await.session());
                         assert!(
                             seen["a"] == seen["b"] && seen["b"] == seen["c"],
                             "seed {seed}: {seen:?}"
@@ -91,7 +91,10 @@ fn an_aborted_request_leaves_the_session_as_it_was() {
             let session = open(&manager, &token).await;
             change(&session);
             session.sign_in("user:1").unwrap();
-            assert_eq!(manager.abort(&session).await, Directive::Nothing);
+            assert_eq!(
+                session.finish(Outcome::Failure).await.unwrap(),
+                Directive::Nothing
+            );
             // There is nothing to save, so it asks whether the session is still there.
             session.save().await.unwrap();
             // A panic or a cancellation: nobody commits.
@@ -125,7 +128,10 @@ fn an_aborted_request_creates_nothing() {
             let session = anonymous(&manager).await;
             session.insert("n", 1).unwrap();
             session.sign_in("user:1").unwrap();
-            assert_eq!(manager.abort(&session).await, Directive::Nothing);
+            assert_eq!(
+                session.finish(Outcome::Failure).await.unwrap(),
+                Directive::Nothing
+            );
             assert_eq!(store.take(), Counts::NONE, "{backend:?}");
             // And it stays so: what comes late has no response to tell of it.
             session.insert("n", 2).unwrap();
@@ -155,7 +161,7 @@ fn a_destroy_is_carried_out_by_an_aborted_request() {
             session.destroy().unwrap();
             session.insert("n", 2).unwrap();
             assert_eq!(
-                manager.abort(&session).await,
+                session.finish(Outcome::Failure).await.unwrap(),
                 Directive::Forget,
                 "{backend:?}"
             );
@@ -175,7 +181,7 @@ fn what_a_save_wrote_stays_and_a_renewal_does_not() {
             session.save().await.unwrap();
             session.insert("n", 2).unwrap();
             session.sign_in("user:1").unwrap();
-            let token = token_of(&manager.abort(&session).await);
+            let token = token_of(&session.finish(Outcome::Failure).await.unwrap());
             let session = open(&manager, &token).await;
             assert_eq!(session.get("n").unwrap(), Some(1), "{backend:?}");
             assert_eq!(session.principal(), None);
@@ -184,7 +190,7 @@ fn what_a_save_wrote_stays_and_a_renewal_does_not() {
             session.renew().unwrap();
             session.save().await.unwrap();
             session.insert("n", 4).unwrap();
-            let token = match manager.abort(&session).await {
+            let token = match session.finish(Outcome::Failure).await.unwrap() {
                 Directive::Hold(new) if backend.is_sealed() => new.as_str().to_owned(),
                 other => {
                     assert_eq!(other, Directive::Nothing, "{backend:?}");
@@ -208,9 +214,9 @@ fn a_commit_that_fails_has_written_nothing() {
             store.plan(Call::Update, Fault::Unavailable);
             let session = open(&manager, &token).await;
             change(&session);
-            let error = manager.commit(&session).await.unwrap_err();
-            assert!(error.is_temporary());
-            assert_eq!(manager.abort(&session).await, Directive::Nothing);
+            let error = session.finish(Outcome::Success).await.unwrap_err();
+            assert!(error.error.is_temporary());
+            assert_eq!(error.directive, Directive::Nothing);
             let after = open(&manager, &token).await;
             assert_eq!(after.keys(), ["m", "n"], "{backend:?}");
 
@@ -222,8 +228,8 @@ fn a_commit_that_fails_has_written_nothing() {
                 .unwrap();
             let rival = open(&manager, &token).await;
             rival.insert("n", "text").unwrap();
-            manager.commit(&rival).await.unwrap();
-            let error = manager.commit(&session).await.unwrap_err();
+            rival.finish(Outcome::Success).await.unwrap();
+            let error = session.finish(Outcome::Success).await.unwrap_err().error;
             assert!(matches!(error, SessionError::Decode { .. }), "{error:?}");
             assert!(
                 !open(&manager, &token).await.contains_key("other"),
@@ -241,7 +247,7 @@ fn once_the_response_has_left_data_of_a_known_session_can_be_saved_and_nothing_e
         let run = async {
             let token = create(&manager, [("n", 1)]).await;
             let session = open(&manager, &token).await;
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             session.insert("n", 2).unwrap();
             session.save().await.unwrap();
             assert!(matches!(session.destroy(), Err(SessionError::Detached)));
@@ -269,7 +275,7 @@ fn a_commit_that_keeps_the_token_creates_and_renews_nothing() {
             let session = anonymous(&manager).await;
             session.insert("n", 1).unwrap();
             session.sign_in("user:1").unwrap();
-            let directive = manager.commit_keeping_token(&session).await.unwrap();
+            let directive = session.finish(Outcome::SuccessWithoutToken).await.unwrap();
             assert_eq!(
                 (directive, store.take()),
                 (Directive::Nothing, Counts::NONE)
@@ -279,7 +285,7 @@ fn a_commit_that_keeps_the_token_creates_and_renews_nothing() {
             let session = open(&manager, &token).await;
             session.insert("n", 2).unwrap();
             session.renew().unwrap();
-            let directive = manager.commit_keeping_token(&session).await.unwrap();
+            let directive = session.finish(Outcome::SuccessWithoutToken).await.unwrap();
             assert_eq!(directive, Directive::Nothing, "{backend:?}");
             assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(2));
         };

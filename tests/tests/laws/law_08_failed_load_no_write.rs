@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::store::StoreError;
-use session_core::{Directive, MemoryStore, OnCorrupt, SessionError, SessionManager, Timeouts};
+use session_core::{
+    Directive, MemoryStore, OnCorrupt, Outcome, SessionError, SessionManager, Timeouts,
+};
 use session_tests::{
     Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, anonymous, create, open, token_of,
 };
@@ -34,7 +36,7 @@ fn a_store_that_is_down_is_an_error_and_no_empty_session() {
             counted.take();
             faults.plan(Call::Load, fault);
             let begin = sim.clock().now();
-            let error = sim.block_on(manager.open(&[&token])).unwrap_err();
+            let error = sim.block_on(manager.begin(&[&token])).unwrap_err();
             assert!(
                 matches!(error, SessionError::Store(_)) && error.is_temporary(),
                 "{fault:?}"
@@ -60,7 +62,7 @@ fn the_second_of_two_tokens_that_fails_to_load_is_an_error_too() {
     faults.plan(Call::Load, Fault::None);
     faults.plan(Call::Load, Fault::Unavailable);
     let other = "A".repeat(43);
-    sim.block_on(manager.open(&[&token, &other])).unwrap_err();
+    sim.block_on(manager.begin(&[&token, &other])).unwrap_err();
     assert_eq!(
         counted.take(),
         Counts {
@@ -89,7 +91,8 @@ fn a_write_that_hangs_ends_at_the_deadline_of_a_call_with_an_unknown_outcome() {
             faults.plan(call, Fault::Hang);
             session.insert("n", 2).unwrap();
             let begin = sim.clock().now();
-            let error = sim.block_on(manager.commit(&session)).unwrap_err();
+            let failed = sim.block_on(session.finish(Outcome::Success));
+            let error = failed.unwrap_err().error;
             assert!(
                 matches!(error, SessionError::Store(StoreError::OutcomeUnknown(_))),
                 "{error:?}"
@@ -129,8 +132,7 @@ fn a_write_whose_outcome_is_unknown_is_never_sent_again() {
                         );
                         assert!(unknown, "{backend:?}, {fault:?}: {attempt:?}");
                     }
-                    manager.commit(&session).await.unwrap_err();
-                    manager.abort(&session).await;
+                    session.finish(Outcome::Success).await.unwrap_err();
                     let sent = counted.take();
                     assert_eq!(sent.updates + sent.creates, 1, "{backend:?}, {fault:?}");
                     if call == Call::Update && !backend.is_sealed() {
@@ -173,8 +175,7 @@ fn a_save_that_was_cancelled_never_applies_a_closure_twice() {
                     again,
                     Err(SessionError::Store(StoreError::OutcomeUnknown(_)))
                 ));
-                manager.commit(&session).await.unwrap_err();
-                manager.abort(&session).await;
+                session.finish(Outcome::Success).await.unwrap_err();
                 let stored = open(&manager, &token)
                     .await
                     .get::<u64>("n")
@@ -203,7 +204,7 @@ fn a_save_that_was_cancelled_before_it_wrote_can_be_made_up_for() {
             faults.plan(Call::Update, Fault::Conflict);
             faults.plan(Call::Load, Fault::Hang);
             assert!(session.save().now_or_never().is_none());
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!(
                 open(&manager, &token).await.get("n").unwrap(),
                 Some(2),
@@ -223,13 +224,13 @@ fn a_load_that_fails_between_two_attempts_writes_nothing() {
             let session = open(&manager, &token).await;
             let rival = open(&manager, &token).await;
             rival.insert("n", 5).unwrap();
-            manager.commit(&rival).await.unwrap();
+            rival.finish(Outcome::Success).await.unwrap();
             session
                 .update("n", |n: Option<u64>| n.unwrap() + 1)
                 .unwrap();
             counted.take();
             faults.plan(Call::Load, fault);
-            manager.commit(&session).await.unwrap_err();
+            session.finish(Outcome::Success).await.unwrap_err();
             assert_eq!(counted.take(), Counts::LOAD_UPDATE, "{fault:?}");
             assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(5));
         });
@@ -251,14 +252,14 @@ fn a_corrupt_record_is_refused_or_left_for_a_new_session_by_policy() {
                 let former = open(&manager, &token).await.id().unwrap();
                 faults.plan(Call::Load, Fault::Corrupt);
                 counted.take();
-                match (policy, manager.open(&[&token]).await) {
+                match (policy, manager.begin(&[&token]).await) {
                     (OnCorrupt::Refuse, Err(SessionError::Store(StoreError::Corrupt(_)))) => {
                         assert_eq!(counted.take(), Counts::LOAD);
                     }
                     (OnCorrupt::StartAnew, Ok(session)) => {
                         assert!(session.is_new() && session.is_empty());
                         session.insert("n", 2).unwrap();
-                        let new = token_of(&manager.commit(&session).await.unwrap());
+                        let new = token_of(&session.finish(Outcome::Success).await.unwrap());
                         assert_ne!(session.id(), Some(former));
                         let counts = counted.take();
                         assert_eq!(
@@ -286,7 +287,10 @@ fn who_only_reads_a_store_that_cannot_write_is_served() {
         }
         let session = open(&manager, &token).await;
         assert_eq!(session.get("n").unwrap(), Some(1));
-        assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+        assert_eq!(
+            session.finish(Outcome::Success).await.unwrap(),
+            Directive::Nothing
+        );
         session.insert("n", 2).unwrap();
         assert!(matches!(
             session.save().await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Directive, Lifetime, ManualClock, Session, SessionManager, SessionManagerBuilder,
+    Directive, Lifetime, ManualClock, Outcome, Session, SessionManager, SessionManagerBuilder,
 };
 use session_tests::story::clock;
 use session_tests::{Backend, TimelessStore, anonymous, create, open, stage, token_of};
@@ -40,7 +40,7 @@ async fn request(manager: &SessionManager, token: &str, handler: impl FnOnce(&Se
     let session = open(manager, token).await;
     assert!(!session.is_new(), "it has ended early");
     handler(&session);
-    match manager.commit(&session).await.unwrap() {
+    match session.finish(Outcome::Success).await.unwrap() {
         Directive::Hold(new) => new.as_str().to_owned(),
         _ => token.to_owned(),
     }
@@ -155,7 +155,7 @@ fn set_lifetime_below_the_age_ends_the_session_at_once() {
             let short = Lifetime::new(Duration::from_secs(1), Duration::from_secs(2)).unwrap();
             let session = open(&manager, &token).await;
             session.set_lifetime(short);
-            let held = match manager.commit(&session).await.unwrap() {
+            let held = match session.finish(Outcome::Success).await.unwrap() {
                 Directive::Hold(new) => Some(new.as_str().to_owned()),
                 Directive::Forget => None,
                 Directive::Nothing => Some(token),
@@ -223,7 +223,7 @@ fn a_request_that_outlives_its_session_writes_nothing() {
                 let session = open(&manager, &token).await;
                 clock.advance(IDLE);
                 handler(&session);
-                let directive = manager.commit(&session).await.unwrap();
+                let directive = session.finish(Outcome::Success).await.unwrap();
                 assert_eq!(directive, Directive::Nothing, "{name}: {what}");
                 assert!(
                     open(&manager, &token).await.is_new(),
@@ -245,7 +245,7 @@ fn a_sign_in_in_a_request_that_outlives_its_session_starts_another() {
             clock.advance(IDLE);
             session.insert("mine", 1).unwrap();
             session.sign_in("user:1").unwrap();
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             let session = open(&manager, &token).await;
             assert_ne!(session.id().unwrap(), former, "{name}");
             assert_eq!(session.keys(), ["mine"], "{name}");
@@ -266,7 +266,7 @@ fn what_the_client_is_told_of_time_is_what_holds() {
         let run = async {
             let session = anonymous(&manager).await;
             session.insert("n", 1).unwrap();
-            let Directive::Hold(token) = manager.commit(&session).await.unwrap() else {
+            let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() else {
                 panic!()
             };
             assert_eq!(token.max_age(), Some(IDLE), "{backend:?}");
@@ -275,7 +275,7 @@ fn what_the_client_is_told_of_time_is_what_holds() {
             for expected in [10_007, 10_007, 6_011, 2_011] {
                 clock.advance(Duration::from_secs(if expected == 10_007 { 10 } else { 4 }));
                 let session = open(&manager, &text).await;
-                let Directive::Hold(token) = manager.commit(&session).await.unwrap() else {
+                let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() else {
                     panic!()
                 };
                 assert_eq!(

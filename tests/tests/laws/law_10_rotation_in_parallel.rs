@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{
-    Directive, Event, EventKind, KeyRing, Lifetime, OnReuse, Rotation, SessionManager,
+    Directive, Event, EventKind, KeyRing, Lifetime, OnReuse, Outcome, Rotation, SessionManager,
     SessionManagerBuilder,
 };
 use session_tests::sim::pause;
@@ -44,14 +44,14 @@ async fn request(manager: SessionManager, token: String, who: usize) -> Option<D
         }
         _ => {}
     }
-    let told = manager.commit(&session).await.unwrap();
+    let told = session.finish(Outcome::Success).await.unwrap();
     known.then_some(told)
 }
 
 async fn signed_in(manager: &SessionManager) -> String {
-    let session = manager.open(&[]).await.unwrap();
+    let session = manager.begin(&[]).await.unwrap();
     session.sign_in("user:1").unwrap();
-    token_of(&manager.commit(&session).await.unwrap())
+    token_of(&session.finish(Outcome::Success).await.unwrap())
 }
 
 /// Rounds of fifty requests at the instant when a rotation is due, on two processes.
@@ -209,7 +209,7 @@ fn a_browser_over_a_bad_network_is_never_thrown_out() {
 async fn read(manager: &SessionManager, token: &str) -> Directive {
     let session = open(manager, token).await;
     assert!(!session.is_new());
-    manager.commit(&session).await.unwrap()
+    session.finish(Outcome::Success).await.unwrap()
 }
 
 #[test]
@@ -242,11 +242,14 @@ fn a_request_costs_what_it_did_but_for_one_write_where_a_rotation_is_due() {
             clock.advance(TTL);
             let session = open(&manager, &next).await;
             session.insert("n", 2).unwrap();
-            let last = token_of(&manager.commit(&session).await.unwrap());
+            let last = token_of(&session.finish(Outcome::Success).await.unwrap());
             assert_eq!(store.take(), Counts::LOAD_UPDATE, "{backend:?}");
             let session = open(&manager, &last).await;
             session.insert("n", 3).unwrap();
-            assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+            assert_eq!(
+                session.finish(Outcome::Success).await.unwrap(),
+                Directive::Nothing
+            );
             assert_eq!(store.take(), Counts::LOAD_UPDATE, "{backend:?}");
             assert_eq!(open(&manager, &last).await.get("n").unwrap(), Some(3));
         };
@@ -281,11 +284,11 @@ fn rotation_moves_neither_deadline_nor_epoch_nor_csrf_token_nor_data() {
     for backend in Backend::SERVER {
         let (manager, _, clock) = stage(backend.store(), rotating);
         let run = async {
-            let session = manager.open(&[]).await.unwrap();
+            let session = manager.begin(&[]).await.unwrap();
             session.insert("n", 1).unwrap();
             session.sign_in("user:1").unwrap();
             let csrf = session.csrf_token().unwrap();
-            let mut token = token_of(&manager.commit(&session).await.unwrap());
+            let mut token = token_of(&session.finish(Outcome::Success).await.unwrap());
             let before = open(&manager, &token).await;
             let deadline = before.created_at().unwrap() + Lifetime::default().absolute();
             for _ in 0..20 {
@@ -303,7 +306,7 @@ fn rotation_moves_neither_deadline_nor_epoch_nor_csrf_token_nor_data() {
                 clock.advance(step);
                 let session = open(&manager, &token).await;
                 assert_eq!(session.is_new(), clock.now() >= deadline, "{backend:?}");
-                if let Directive::Hold(next) = manager.commit(&session).await.unwrap() {
+                if let Directive::Hold(next) = session.finish(Outcome::Success).await.unwrap() {
                     token = next.as_str().to_owned();
                 }
             }
@@ -322,7 +325,7 @@ fn nothing_is_rotated_where_no_token_can_be_told() {
             let session = open(&manager, &token).await;
             store.take();
             assert_eq!(
-                manager.commit_keeping_token(&session).await.unwrap(),
+                session.finish(Outcome::SuccessWithoutToken).await.unwrap(),
                 Directive::Nothing
             );
             assert_eq!(store.take(), Counts::NONE, "{backend:?}");
@@ -332,18 +335,22 @@ fn nothing_is_rotated_where_no_token_can_be_told() {
             session.insert("n", 2).unwrap();
             session.save().await.unwrap();
             assert!(matches!(
-                manager.commit(&session).await.unwrap(),
+                session.finish(Outcome::Success).await.unwrap(),
                 Directive::Hold(_)
             ));
 
             // After the response has left nobody could be told.
             clock.advance(TTL);
-            let session = open(&manager, &token).await;
-            manager.detach(&session);
+            let session = open(&manager, &token).await.session().clone();
             session.insert("n", 3).unwrap();
             session.save().await.unwrap();
-            assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
-            assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(3));
+            let session = open(&manager, &token).await;
+            assert_eq!(session.get("n").unwrap(), Some(3));
+            // So it is left to the next request.
+            assert!(matches!(
+                session.finish(Outcome::Success).await.unwrap(),
+                Directive::Hold(_)
+            ));
         };
         run.now_or_never().unwrap();
     }
@@ -369,7 +376,7 @@ fn a_token_is_never_told_twice_where_tokens_rotate() {
             // The Max-Age moves with a token of its own, since answers may overtake each other.
             clock.advance(Duration::from_secs(3540));
             let session = open(&manager, &token).await;
-            let Directive::Hold(next) = manager.commit(&session).await.unwrap() else {
+            let Directive::Hold(next) = session.finish(Outcome::Success).await.unwrap() else {
                 panic!("{backend:?}: the Max-Age has to move");
             };
             // So much longer that it does not end before the next one comes.
@@ -381,7 +388,7 @@ fn a_token_is_never_told_twice_where_tokens_rotate() {
             let session = open(&manager, &token).await;
             session.insert("n", 2).unwrap();
             assert_eq!(
-                manager.commit(&session).await.unwrap(),
+                session.finish(Outcome::Success).await.unwrap(),
                 Directive::Nothing,
                 "{backend:?}"
             );

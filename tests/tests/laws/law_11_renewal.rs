@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Directive, SessionError, SessionManager};
+use session_core::{Directive, Outcome, SessionError, SessionManager};
 use session_tests::sim::pause;
 use session_tests::{
     Backend, Counts, Sim, YieldStore, anonymous, create, numbers, open, stage, token_of,
@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(60);
 async fn renew(manager: &SessionManager, token: &str) -> String {
     let session = open(manager, token).await;
     session.renew().unwrap();
-    token_of(&manager.commit(&session).await.unwrap())
+    token_of(&session.finish(Outcome::Success).await.unwrap())
 }
 
 #[test]
@@ -38,13 +38,22 @@ fn what_was_loaded_before_a_renewal_cannot_write_after_it() {
                 matches!(writing.save().await, Err(SessionError::Gone)),
                 "{backend:?}"
             );
-            assert_eq!(manager.commit(&writing).await.unwrap(), Directive::Nothing);
+            assert_eq!(
+                writing.finish(Outcome::Success).await.unwrap(),
+                Directive::Nothing
+            );
             updating
                 .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
                 .unwrap();
-            assert_eq!(manager.commit(&updating).await.unwrap(), Directive::Nothing);
+            assert_eq!(
+                updating.finish(Outcome::Success).await.unwrap(),
+                Directive::Nothing
+            );
             assert_eq!(reading.get("n").unwrap(), Some(1));
-            assert_eq!(manager.commit(&reading).await.unwrap(), Directive::Nothing);
+            assert_eq!(
+                reading.finish(Outcome::Success).await.unwrap(),
+                Directive::Nothing
+            );
             assert_eq!(
                 open(&manager, &token).await.get("n").unwrap(),
                 Some(1),
@@ -73,7 +82,10 @@ fn a_token_that_was_just_retired_is_answered_as_anonymous_and_stores_nothing() {
                     .update("m", |m: Option<u64>| m.unwrap_or(0) + 1)
                     .unwrap();
                 assert!(session.save().await.is_err());
-                assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+                assert_eq!(
+                    session.finish(Outcome::Success).await.unwrap(),
+                    Directive::Nothing
+                );
                 assert_eq!(store.take(), Counts::LOAD, "{backend:?}");
             }
             // From a minute on it is a stranger's, who may begin a session like anybody else.
@@ -81,7 +93,7 @@ fn a_token_that_was_just_retired_is_answered_as_anonymous_and_stores_nothing() {
             let session = open(&manager, &old).await;
             assert!(session.is_new());
             session.insert("n", 3).unwrap();
-            token_of(&manager.commit(&session).await.unwrap());
+            token_of(&session.finish(Outcome::Success).await.unwrap());
             assert_eq!(
                 open(&manager, &new).await.get("n").unwrap(),
                 Some(1),
@@ -100,13 +112,16 @@ fn a_retired_token_beside_the_new_one_does_no_harm() {
             let old = create(&manager, [("n", 1)]).await;
             let new = renew(&manager, &old).await;
             for tokens in [[old.as_str(), new.as_str()], [new.as_str(), old.as_str()]] {
-                let session = manager.open(&tokens).await.unwrap();
+                let session = manager.begin(&tokens).await.unwrap();
                 assert_eq!(session.get("n").unwrap(), Some(1), "{backend:?}");
                 session.insert("m", 1).unwrap();
-                assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+                assert_eq!(
+                    session.finish(Outcome::Success).await.unwrap(),
+                    Directive::Nothing
+                );
                 let session = open(&manager, &new).await;
                 assert!(session.remove("m"), "it was stored");
-                manager.commit(&session).await.unwrap();
+                session.finish(Outcome::Success).await.unwrap();
             }
         };
         run.now_or_never().unwrap();
@@ -124,7 +139,7 @@ fn a_sign_in_with_a_retired_token_starts_a_session_with_this_requests_inserts() 
             let session = open(&manager, &old).await;
             session.insert("mine", 1).unwrap();
             session.sign_in("user:2").unwrap();
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             let session = open(&manager, &token).await;
             assert_ne!(session.id(), former);
             assert_eq!(session.principal().as_deref(), Some("user:2"));
@@ -145,7 +160,7 @@ fn a_sign_in_retires_every_former_token_at_once() {
             let session = open(&manager, &second).await;
             let id = session.id();
             session.sign_in("user:1").unwrap();
-            let third = token_of(&manager.commit(&session).await.unwrap());
+            let third = token_of(&session.finish(Outcome::Success).await.unwrap());
             for old in [&first, &second] {
                 assert!(open(&manager, old).await.is_new(), "{backend:?}");
             }
@@ -172,14 +187,14 @@ fn another_principal_inherits_nothing() {
             let session = anonymous(&manager).await;
             session.insert("secret", 1).unwrap();
             session.sign_in("user:1").unwrap();
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             let session = open(&manager, &token).await;
             let former = session.id();
             session.insert("late", 1).unwrap();
             session.sign_in("user:2").unwrap();
             assert!(session.is_empty(), "at once");
             session.insert("mine", 1).unwrap();
-            let new = token_of(&manager.commit(&session).await.unwrap());
+            let new = token_of(&session.finish(Outcome::Success).await.unwrap());
             let session = open(&manager, &new).await;
             assert_ne!(session.id(), former);
             assert_eq!(session.keys(), ["mine"], "{backend:?}");
@@ -191,7 +206,7 @@ fn another_principal_inherits_nothing() {
             session.sign_in("user:1").unwrap();
             session.insert("secret", 1).unwrap();
             session.sign_in("user:2").unwrap();
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             assert!(open(&manager, &token).await.is_empty(), "{backend:?}");
         };
         run.now_or_never().unwrap();
@@ -222,7 +237,7 @@ fn parallel_renewals_and_writers_leave_one_live_token_in_any_interleaving() {
                             2 => session.sign_in("user:1").unwrap(),
                             _ => session.insert("n", who).unwrap(),
                         }
-                        (loaded, who, manager.commit(&session).await.unwrap())
+                        (loaded, who, session.finish(Outcome::Success).await.unwrap())
                     })
                 })
                 .collect();
@@ -271,11 +286,11 @@ fn a_renewal_keeps_what_others_wrote_before_it() {
             let renewing = open(&manager, &token).await;
             let writing = open(&manager, &token).await;
             writing.insert("m", 2).unwrap();
-            manager.commit(&writing).await.unwrap();
+            writing.finish(Outcome::Success).await.unwrap();
             renewing.insert("k", 3).unwrap();
             renewing.renew().unwrap();
-            let token = token_of(&manager.commit(&renewing).await.unwrap());
-            let stored = numbers(&open(&manager, &token).await);
+            let token = token_of(&renewing.finish(Outcome::Success).await.unwrap());
+            let stored = numbers(open(&manager, &token).await.session());
             assert_eq!(
                 stored.into_values().collect::<Vec<_>>(),
                 [3, 2, 1],
@@ -300,7 +315,7 @@ fn retired_tokens_are_known_for_a_minute() {
         for (at, token) in tokens.iter().enumerate() {
             let session = open(&manager, token).await;
             session.insert("n", 2).unwrap();
-            let directive = manager.commit(&session).await.unwrap();
+            let directive = session.finish(Outcome::Success).await.unwrap();
             assert_eq!(directive, Directive::Nothing, "token {at}");
         }
     };

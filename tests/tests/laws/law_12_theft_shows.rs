@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use session_core::store::SessionStore;
 use session_core::{
-    Directive, Event, EventKind, KeyRing, ManualClock, OnReuse, Rotation, SessionManager,
+    Directive, Event, EventKind, KeyRing, ManualClock, OnReuse, Outcome, Rotation, SessionManager,
 };
 use session_tests::story::clock;
 use session_tests::{Backend, Call, Fault, FaultStore, Sim, YieldStore, create, open, token_of};
@@ -67,8 +67,8 @@ impl Stage {
     }
 
     async fn requests(&self, tokens: &[&str]) -> (bool, Directive) {
-        let session = self.managers[1].open(tokens).await.unwrap();
-        let told = self.managers[1].commit(&session).await.unwrap();
+        let session = self.managers[1].begin(tokens).await.unwrap();
+        let told = session.finish(Outcome::Success).await.unwrap();
         (!session.is_new(), told)
     }
 
@@ -151,7 +151,7 @@ fn superseded_within_the_overlap_goes_on_and_gets_no_token() {
         // Its changes are kept.
         let session = open(stage.manager(), &old).await;
         session.insert("n", 2).unwrap();
-        stage.manager().commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         assert_eq!(open(stage.manager(), &new).await.get("n").unwrap(), Some(2));
         assert_eq!(stage.told(), [], "{}", stage.name);
     });
@@ -232,7 +232,7 @@ fn only_the_last_few_are_accepted_within_the_overlap() {
             for _ in 0..5 {
                 clock.advance(Duration::from_secs(1));
                 let session = open(&manager, tokens.last().unwrap()).await;
-                tokens.push(token_of(&manager.commit(&session).await.unwrap()));
+                tokens.push(token_of(&session.finish(Outcome::Success).await.unwrap()));
             }
             // The newest one was not presented yet, so the one before is not superseded.
             let mut good = Vec::new();
@@ -267,7 +267,7 @@ fn a_token_of_an_earlier_epoch_is_only_reported() {
         assert_eq!(stage.request(&rotated).await, ON);
         let session = open(stage.manager(), &rotated).await;
         session.sign_in("user:1").unwrap();
-        let new = token_of(&stage.manager().commit(&session).await.unwrap());
+        let new = token_of(&session.finish(Outcome::Success).await.unwrap());
         stage.told();
         // Just now, and long ago: after the overlap, after the grace, after the hashes are
         // forgotten.
@@ -335,7 +335,7 @@ fn a_token_of_a_session_that_is_gone_is_refused() {
         let new = stage.rotate(&old).await;
         let session = open(stage.manager(), &new).await;
         session.destroy().unwrap();
-        stage.manager().commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         stage.told();
         stage.clock.advance(OVERLAP);
         for token in [&old, &new] {
@@ -389,7 +389,7 @@ fn a_revocation_that_the_store_refuses_fails_the_request_and_is_told() {
         stage.clock.advance(OVERLAP);
         stage.told();
         store.plan(Call::Update, Fault::Unavailable);
-        assert!(stage.manager().open(&[old.as_str()]).await.is_err());
+        assert!(stage.manager().begin(&[old.as_str()]).await.is_err());
         assert!(stage.told().contains(&EventKind::StoreFailed));
         // The next one does it.
         assert_eq!(stage.request(&old).await, WITHOUT);
@@ -401,12 +401,12 @@ fn a_revocation_that_the_store_refuses_fails_the_request_and_is_told() {
 /// A request that writes into the session of a token, if it opens one, and the token that it is
 /// told.
 async fn write(manager: SessionManager, token: String, n: u32) -> Option<String> {
-    let session = manager.open(&[token.as_str()]).await.unwrap();
+    let session = manager.begin(&[token.as_str()]).await.unwrap();
     if session.is_new() {
         return None;
     }
     session.insert("n", n).unwrap();
-    match manager.commit(&session).await {
+    match session.finish(Outcome::Success).await {
         Ok(Directive::Hold(token)) => Some(token.as_str().to_owned()),
         _ => None,
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use session_core::store::RecordKey;
 use session_core::{
-    Directive, EndReason, Event, EventKind, KeyRing, ManualClock, OnMaxSessions, OnReuse, Rotation,
-    Session, SessionManager, SessionManagerBuilder, Timestamp,
+    Directive, EndReason, Event, EventKind, KeyRing, ManualClock, OnMaxSessions, OnReuse, Outcome,
+    Rotation, SessionGuard, SessionManager, SessionManagerBuilder, Timestamp,
 };
 use session_tests::sim::pause;
 use session_tests::story::clock;
@@ -36,10 +36,10 @@ impl Jar {
     }
 
     /// Opens the session of the cookie that is there now.
-    async fn open(&self, manager: &SessionManager) -> Session {
+    async fn open(&self, manager: &SessionManager) -> SessionGuard {
         let token = self.0.borrow().clone();
         let tokens: Vec<_> = token.as_deref().into_iter().collect();
-        manager.open(&tokens).await.unwrap()
+        manager.begin(&tokens).await.unwrap()
     }
 }
 
@@ -59,12 +59,12 @@ fn changes_hands(backend: Backend, seed: u64, views: usize, signs_out: bool) {
         let (manager, token, jar) = (managers[view % 2].clone(), token.clone(), jar.clone());
         let arrived = manager.now();
         sim.spawn(async move {
-            let session = manager.open_at(&[token.as_str()], arrived).await.unwrap();
+            let session = manager.begin_at(&[token.as_str()], arrived).await.unwrap();
             session
                 .update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)
                 .unwrap();
             pause().await;
-            jar.hears(&manager.commit(&session).await.unwrap());
+            jar.hears(&session.finish(Outcome::Success).await.unwrap());
         });
     }
     let (manager, switching) = (managers[0].clone(), jar.clone());
@@ -72,11 +72,11 @@ fn changes_hands(backend: Backend, seed: u64, views: usize, signs_out: bool) {
         if signs_out {
             let session = switching.open(&manager).await;
             session.destroy().unwrap();
-            switching.hears(&manager.commit(&session).await.unwrap());
+            switching.hears(&session.finish(Outcome::Success).await.unwrap());
         }
         let session = switching.open(&manager).await;
         session.sign_in("bob").unwrap();
-        switching.hears(&manager.commit(&session).await.unwrap());
+        switching.hears(&session.finish(Outcome::Success).await.unwrap());
     });
     sim.run();
     let signed_in = sim.block_on(jar.open(&managers[1]));
@@ -131,7 +131,7 @@ async fn poll(manager: &SessionManager, token: String) -> String {
         Some("ann"),
         "the owner is out"
     );
-    match manager.commit(&session).await.unwrap() {
+    match session.finish(Outcome::Success).await.unwrap() {
         Directive::Hold(token) => token.as_str().to_owned(),
         Directive::Nothing => token,
         Directive::Forget => panic!("told to forget"),
@@ -157,11 +157,11 @@ async fn upload(backend: Backend, ttl: Duration, body: Duration, keys: bool) {
         waited += step;
         newest = poll(&manager, newest).await;
     }
-    let late = manager.open_at(&[sent.as_str()], arrived).await.unwrap();
+    let late = manager.begin_at(&[sent.as_str()], arrived).await.unwrap();
     if body <= Duration::from_secs(30) {
         assert_eq!(late.id(), Some(id), "{what}");
         late.insert("upload", 1).unwrap();
-        let told = manager.commit(&late).await.unwrap();
+        let told = late.finish(Outcome::Success).await.unwrap();
         assert!(sent == newest || told == Directive::Nothing, "{what}");
         assert!(
             open(&manager, &newest).await.contains_key("upload"),
@@ -170,7 +170,7 @@ async fn upload(backend: Backend, ttl: Duration, body: Duration, keys: bool) {
     } else if late.is_new() {
         late.insert("upload", 1).unwrap();
         assert_eq!(
-            manager.commit(&late).await.unwrap(),
+            late.finish(Outcome::Success).await.unwrap(),
             Directive::Nothing,
             "{what}"
         );
@@ -220,7 +220,7 @@ fn a_late_request_with_a_token_that_was_over_when_it_arrived_is_theft() {
                     clock.advance(Duration::from_secs(1));
                     newest = poll(&manager, newest).await;
                 }
-                let thief = manager.open_at(&[stolen.as_str()], arrived).await.unwrap();
+                let thief = manager.begin_at(&[stolen.as_str()], arrived).await.unwrap();
                 assert!(thief.is_new());
                 assert_eq!(
                     reused.load(Ordering::Relaxed),
@@ -232,7 +232,10 @@ fn a_late_request_with_a_token_that_was_over_when_it_arrived_is_theft() {
                     "the session was revoked"
                 );
                 thief.insert("a", 1).unwrap();
-                assert_eq!(manager.commit(&thief).await.unwrap(), Directive::Nothing);
+                assert_eq!(
+                    thief.finish(Outcome::Success).await.unwrap(),
+                    Directive::Nothing
+                );
             };
             run.now_or_never().unwrap();
         }
@@ -267,10 +270,10 @@ async fn is_mute(stage: &Stage, token: &str, arrived: Timestamp) -> bool {
 
 /// The same of a request with several tokens.
 async fn is_mute_of(stage: &Stage, tokens: &[&str], arrived: Timestamp) -> bool {
-    let session = stage.manager.open_at(tokens, arrived).await.unwrap();
+    let session = stage.manager.begin_at(tokens, arrived).await.unwrap();
     assert!(session.is_new() && session.is_empty() && session.principal().is_none());
     session.insert("a", 1).unwrap();
-    let told = stage.manager.commit(&session).await.unwrap();
+    let told = session.finish(Outcome::Success).await.unwrap();
     assert_ne!(told, Directive::Forget);
     told == Directive::Nothing
 }
@@ -289,7 +292,7 @@ async fn end(stage: &Stage, token: &str, reason: EndReason) {
         }
         other => panic!("{other:?} is shown elsewhere"),
     }
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
 }
 
 #[test]
@@ -390,14 +393,14 @@ fn a_renewal_makes_requests_with_former_tokens_mute_for_a_minute() {
             clock.advance(MILLI);
             let session = open(manager, &guest).await;
             session.sign_in("ann").unwrap();
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             clock.advance(MINUTE - MILLI);
             assert!(is_mute(&stage, &guest, manager.now()).await);
             clock.advance(Duration::from_secs(3_000));
             // With another renewal the record forgets what was renewed long ago.
             let session = open(manager, &token).await;
             session.renew().unwrap();
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             assert!(
                 is_mute(&stage, &guest, before).await,
                 "it arrived before the renewal"
@@ -419,7 +422,7 @@ fn a_sign_in_in_a_mute_request_begins_a_session_of_its_own() {
             let session = open(&stage.manager, &token).await;
             session.insert("own", 1).unwrap();
             session.sign_in("ann").unwrap();
-            let token = token_of(&stage.manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             let session = open(&stage.manager, &token).await;
             assert_eq!(session.principal().as_deref(), Some("ann"), "{backend:?}");
             assert_eq!(session.get("own").unwrap(), Some(1));
@@ -441,7 +444,7 @@ fn a_form_that_a_mute_request_shows_can_be_sent_by_the_next_one() {
         let session = open(&stage.manager, &token).await;
         assert!(session.verify_csrf(&form));
         session.sign_in("ann").unwrap();
-        let new = token_of(&stage.manager.commit(&session).await.unwrap());
+        let new = token_of(&session.finish(Outcome::Success).await.unwrap());
         for elsewhere in [other.as_str(), new.as_str(), "not a token"] {
             assert!(!open(&stage.manager, elsewhere).await.verify_csrf(&form));
         }
@@ -464,9 +467,9 @@ fn a_late_request_with_an_unknown_token_is_mute_and_a_new_client_is_not() {
             assert!(!is_mute(&stage, &unknown, arrived).await);
             stage.clock.advance(Duration::from_secs(1));
             assert!(is_mute(&stage, &unknown, arrived).await, "{backend:?}");
-            let session = stage.manager.open_at(&[], arrived).await.unwrap();
+            let session = stage.manager.begin_at(&[], arrived).await.unwrap();
             session.insert("a", 1).unwrap();
-            token_of(&stage.manager.commit(&session).await.unwrap());
+            token_of(&session.finish(Outcome::Success).await.unwrap());
             // What is no token of ours says nothing of a session.
             assert!(!is_mute_of_nothing(&stage, "garbage", arrived).await);
         };
@@ -475,9 +478,9 @@ fn a_late_request_with_an_unknown_token_is_mute_and_a_new_client_is_not() {
 }
 
 async fn is_mute_of_nothing(stage: &Stage, token: &str, arrived: Timestamp) -> bool {
-    let session = stage.manager.open_at(&[token], arrived).await.unwrap();
+    let session = stage.manager.begin_at(&[token], arrived).await.unwrap();
     session.insert("a", 1).unwrap();
-    stage.manager.commit(&session).await.unwrap() == Directive::Nothing
+    session.finish(Outcome::Success).await.unwrap() == Directive::Nothing
 }
 
 /// A clock that differs a little between two servers judges nobody.
@@ -489,7 +492,7 @@ fn an_arrival_in_the_future_is_one_now() {
         let ahead = stage.manager.now() + Duration::from_secs(3);
         let session = stage
             .manager
-            .open_at(&[token.as_str()], ahead)
+            .begin_at(&[token.as_str()], ahead)
             .await
             .unwrap();
         assert_eq!(session.id(), Some(id));
@@ -573,10 +576,10 @@ fn a_request_of_several_tokens_is_mute_if_one_of_their_sessions_ended_and_none_i
                 assert!(is_mute_of(&stage, &both, now).await, "{backend:?}");
             }
             for both in [[&*over, &*live], [&*live, &*over]] {
-                let session = stage.manager.open(&both).await.unwrap();
+                let session = stage.manager.begin(&both).await.unwrap();
                 assert_eq!(session.id(), Some(id), "{backend:?}");
                 session.insert("own", both[0]).unwrap();
-                stage.manager.commit(&session).await.unwrap();
+                session.finish(Outcome::Success).await.unwrap();
                 let stored = open(&stage.manager, &live)
                     .await
                     .get::<String>("own")

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use session_core::store::PrincipalIndex;
-use session_core::store::conformance::{Outcome, Suite};
-use session_core::{Directive, Ended, SessionError, SessionManager};
+use session_core::store::conformance::{self, Suite};
+use session_core::{Directive, Ended, Outcome, SessionError, SessionManager};
 use session_tests::sim::pause;
 use session_tests::{Backend, MigratingSite, Rng, Sim, anonymous, create, numbers, open, token_of};
 
@@ -47,7 +47,11 @@ async fn the_contract_holds_wherever_records_lie_and_whoever_moves_them() {
                 "cancelled",
                 "sweep_race",
             ] {
-                assert_eq!(report.outcome(case), Some(&Outcome::Passed), "{case}");
+                assert_eq!(
+                    report.outcome(case),
+                    Some(&conformance::Outcome::Passed),
+                    "{case}"
+                );
             }
         }
     }
@@ -140,7 +144,10 @@ fn round(backends: (Backend, Backend), seed: u64, seen: &mut Seen) {
             }
             let session = open(&manager, &token).await;
             session.destroy().unwrap();
-            assert_eq!(manager.commit(&session).await.unwrap(), Directive::Forget);
+            assert_eq!(
+                session.finish(Outcome::Success).await.unwrap(),
+                Directive::Forget
+            );
             ended.set(true);
             assert!(!site.is_live(id).await, "seed {seed}: it is still there");
         });
@@ -225,7 +232,7 @@ fn ending_all_of_a_principal_ends_them_in_both_stores() {
                         let session = anonymous(&waiting).await;
                         session.sign_in("ann").unwrap();
                         session.insert("n", 1).unwrap();
-                        token_of(&waiting.commit(&session).await.unwrap())
+                        token_of(&session.finish(Outcome::Success).await.unwrap())
                     })
                 })
                 .collect();
@@ -293,7 +300,7 @@ fn ending_one_of_a_principal_ends_it_in_both_stores() {
                 session.sign_in("ann").unwrap();
                 session.insert("n", 1).unwrap();
                 (
-                    token_of(&managers[0].commit(&session).await.unwrap()),
+                    token_of(&session.finish(Outcome::Success).await.unwrap()),
                     session.id().unwrap(),
                 )
             });

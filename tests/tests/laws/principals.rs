@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use session_core::store::StoreError;
 use session_core::{
-    Directive, ManualClock, OnMaxSessions, Session, SessionError, SessionId, SessionManager,
+    Directive, ManualClock, OnMaxSessions, Outcome, SessionError, SessionId, SessionManager,
 };
 use session_tests::sim::pause;
 use session_tests::{Backend, Sim, YieldStore, anonymous, open, sign_in, stage, token_of};
@@ -29,13 +29,13 @@ fn a_listing_tells_what_an_owner_wants_to_know() {
             let session = anonymous(&manager).await;
             session.sign_in("user:1").unwrap();
             session.set_label("Anna's phone").unwrap();
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             clock.advance(600 * SECOND);
             sign_in(&manager, "user:1").await;
             sign_in(&manager, "user:10").await;
             clock.advance(600 * SECOND);
             let here = open(&manager, &token).await;
-            manager.commit(&here).await.unwrap();
+            here.finish(Outcome::Success).await.unwrap();
 
             let sessions = manager.sessions_of("user:1").await.unwrap();
             assert_eq!(sessions.len(), 2, "{backend:?}");
@@ -73,7 +73,7 @@ fn revocation_takes_effect_on_the_very_next_request() {
             under_way.insert("n", 1).unwrap();
             assert!(manager.end("user:1", laptop_id).await.unwrap());
             assert_eq!(
-                manager.commit(&under_way).await.unwrap(),
+                under_way.finish(Outcome::Success).await.unwrap(),
                 Directive::Nothing
             );
             assert!(open(&manager, &laptop).await.is_new(), "{backend:?}");
@@ -116,7 +116,7 @@ fn others_are_signed_out_by_who_has_just_signed_in() {
             let session = anonymous(&manager).await;
             session.sign_in("user:1").unwrap();
             assert_eq!(manager.sign_out_others(&session).await.unwrap(), 1);
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!(
                 ids(&manager, "user:1").await,
                 [session.id().unwrap()],
@@ -183,7 +183,7 @@ fn the_oldest_session_makes_room() {
             // To sign in again in one of them is no other session, and makes it the latest.
             let session = open(&manager, &all[2].0).await;
             session.sign_in("user:1").unwrap();
-            token_of(&manager.commit(&session).await.unwrap());
+            token_of(&session.finish(Outcome::Success).await.unwrap());
             sign_in(&manager, "user:1").await;
             let left = ids(&manager, "user:1").await;
             assert!(
@@ -206,15 +206,14 @@ fn a_sign_in_too_many_is_refused() {
             sign_in(&manager, "user:1").await;
             let guest = anonymous(&manager).await;
             guest.insert("cart", 3).unwrap();
-            let cart = token_of(&manager.commit(&guest).await.unwrap());
+            let cart = token_of(&guest.finish(Outcome::Success).await.unwrap());
             let guest = open(&manager, &cart).await;
             guest.sign_in("user:1").unwrap();
-            let refused = manager.commit(&guest).await.unwrap_err();
+            let refused = guest.finish(Outcome::Success).await.unwrap_err().error;
             assert!(
                 matches!(refused, SessionError::TooManySessions { most: 2, .. }),
                 "{backend:?}: {refused}"
             );
-            manager.abort(&guest).await;
             let guest = open(&manager, &cart).await;
             assert_eq!(
                 (guest.principal(), guest.get("cart").unwrap()),
@@ -225,7 +224,7 @@ fn a_sign_in_too_many_is_refused() {
             // In a session of one's own one may sign in again.
             let session = open(&manager, &first).await;
             session.sign_in("user:1").unwrap();
-            token_of(&manager.commit(&session).await.unwrap());
+            token_of(&session.finish(Outcome::Success).await.unwrap());
 
             // What died of idleness does not count.
             clock.advance(Duration::from_secs(7200));
@@ -277,7 +276,7 @@ fn sign_ins_at_once(backend: Backend, seed: u64, beyond: OnMaxSessions) {
         sim.block_on(async {
             let session = anonymous(&manager).await;
             session.sign_in("user:1").unwrap();
-            manager.commit(&session).await.ok();
+            session.finish(Outcome::Success).await.ok();
         });
     }
     let count = 2 + sim.rng().below(6);
@@ -286,14 +285,12 @@ fn sign_ins_at_once(backend: Backend, seed: u64, beyond: OnMaxSessions) {
         .map(|who| {
             let manager = processes[who % 2].clone();
             sim.spawn(async move {
-                let session: Session = anonymous(&manager).await;
+                let session = anonymous(&manager).await;
                 session.sign_in("user:1").unwrap();
-                match manager.commit(&session).await {
+                let finished = session.finish(Outcome::Success).await;
+                match finished.map_err(SessionError::from) {
                     Ok(told) => Some(told),
-                    Err(SessionError::TooManySessions { .. }) => {
-                        manager.abort(&session).await;
-                        None
-                    }
+                    Err(SessionError::TooManySessions { .. }) => None,
                     Err(error) => panic!("{error}"),
                 }
             })
@@ -362,7 +359,7 @@ fn sign_out_races(backend: Backend, seed: u64) {
                             .unwrap();
                     }
                 }
-                manager.commit(&session).await.unwrap();
+                session.finish(Outcome::Success).await.unwrap();
             });
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use serde::{Serialize, Serializer};
-use session_core::{Codec, Directive, Session, SessionManager};
+use session_core::{Codec, Directive, Outcome, Session, SessionManager};
 use session_tests::{Backend, Counted, CountingStore, Counts, anonymous, open, stage, token_of};
 
 type Prefs = HashMap<String, u64>;
@@ -49,7 +49,7 @@ fn fixture(backend: Backend, codec: Codec) -> Fixture {
             .unwrap();
         let many: Prefs = (0..20).map(|n| (format!("key {n}"), n)).collect();
         session.insert("many", many).unwrap();
-        token_of(&manager.commit(&session).await.unwrap())
+        token_of(&session.finish(Outcome::Success).await.unwrap())
     };
     let token = token.now_or_never().unwrap();
     store.take();
@@ -66,7 +66,7 @@ impl Fixture {
         let run = async {
             let session = open(&self.manager, &self.token).await;
             handler(&session);
-            let directive = self.manager.commit(&session).await.unwrap();
+            let directive = session.finish(Outcome::Success).await.unwrap();
             (self.store.take(), directive)
         };
         run.now_or_never().unwrap()
@@ -198,9 +198,9 @@ fn a_replay_that_comes_to_what_another_request_stored_is_no_write() {
             session.update("many", add).unwrap();
             let rival = open(&fixture.manager, &fixture.token).await;
             rival.update("many", add).unwrap();
-            fixture.manager.commit(&rival).await.unwrap();
+            rival.finish(Outcome::Success).await.unwrap();
             fixture.store.take();
-            fixture.manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             let counts = fixture.store.take();
             assert_eq!(
                 (counts.updates, counts.loads < 2),
@@ -229,7 +229,7 @@ fn a_float_that_is_read_and_inserted_is_no_write() {
             let session = anonymous(&manager).await;
             session.insert("floats", &floats).unwrap();
             assert_eq!(session.get("floats").unwrap().as_ref(), Some(&floats));
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             store.take();
             let session = open(&manager, &token).await;
             let read: Vec<f64> = session.get("floats").unwrap().unwrap();
@@ -242,7 +242,10 @@ fn a_float_that_is_read_and_inserted_is_no_write() {
             session
                 .update("floats", |floats: Option<Vec<f64>>| floats.unwrap())
                 .unwrap();
-            assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+            assert_eq!(
+                session.finish(Outcome::Success).await.unwrap(),
+                Directive::Nothing
+            );
             assert_eq!(store.take(), Counts::LOAD);
         };
         run.now_or_never().unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use session_core::store::{MigratingStore, SessionStore, StoreError};
-use session_core::{Directive, Session, SessionError, SessionManager};
+use session_core::{Directive, Outcome, Session, SessionError, SessionGuard, SessionManager};
 use session_tests::sim::pause;
 use session_tests::{
     Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create,
@@ -54,7 +54,7 @@ fn race(backend: Backend, seed: u64) -> (Vec<u64>, Vec<String>) {
                 false => None,
             };
             disturb(&session, after, who as u64).await;
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             code
         }));
     }
@@ -101,7 +101,7 @@ fn one_gets_it_while_the_session_moves_to_another_store() {
                         let session = open(&manager, &token).await;
                         session.insert(&format!("own{who}"), who).unwrap();
                         let code = session.take_now::<u64>("code").await.unwrap();
-                        manager.commit(&session).await.unwrap();
+                        session.finish(Outcome::Success).await.unwrap();
                         code
                     })
                 })
@@ -152,14 +152,11 @@ fn race_with_faults(backend: Backend, seed: u64) {
             pause().await;
             if puts {
                 session.insert("code", who as u64).unwrap();
-                drop(manager.commit(&session).await);
+                drop(session.finish(Outcome::Success).await);
                 return None;
             }
             let taken = session.take_now::<u64>("code").await.unwrap_or(None);
-            match manager.commit(&session).await {
-                Ok(_) => {}
-                Err(_) => drop(manager.abort(&session).await),
-            }
+            session.finish(Outcome::Success).await.ok();
             taken
         }));
     }
@@ -174,7 +171,7 @@ fn race_with_faults(backend: Backend, seed: u64) {
         taken.len(),
         "{backend:?}, seed {seed}: {taken:?}"
     );
-    let left = sim.block_on(async { numbers(&open(&processes[0], &token).await) });
+    let left = sim.block_on(async { numbers(open(&processes[0], &token).await.session()) });
     let again = left.get("code").is_some_and(|code| once.contains(code));
     assert!(
         !again,
@@ -223,7 +220,7 @@ impl Fixture {
             .for_each(|backend| run(Self::new(backend)));
     }
 
-    fn open(&mut self) -> Session {
+    fn open(&mut self) -> SessionGuard {
         self.sim.block_on(open(&self.manager, &self.token))
     }
 
@@ -231,8 +228,9 @@ impl Fixture {
         self.sim.block_on(session.take_now("code"))
     }
 
-    fn commit(&mut self, session: &Session) -> Result<Directive, SessionError> {
-        self.sim.block_on(self.manager.commit(session))
+    fn commit(&mut self, session: &SessionGuard) -> Result<Directive, SessionError> {
+        let finished = self.sim.block_on(session.finish(Outcome::Success));
+        finished.map_err(SessionError::from)
     }
 
     /// The code that the store has.
@@ -318,7 +316,8 @@ fn it_stays_removed_if_the_request_fails() {
     Fixture::each(|mut fixture| {
         let session = fixture.open();
         assert_eq!(fixture.take(&session).unwrap(), Some(7));
-        fixture.sim.block_on(fixture.manager.abort(&session));
+        let failed = session.finish(Outcome::Failure);
+        fixture.sim.block_on(failed).unwrap();
         assert_eq!(fixture.stored(), None);
     });
 }
@@ -418,7 +417,8 @@ fn of_two_clones_at_once_one_gets_it() {
             fixture.commit(&session).unwrap();
             let session = fixture.open();
             fixture.faults.plan(Call::Update, fault);
-            let [one, other] = [session.clone(), session].map(|session| {
+            let [one, other] = [(); 2].map(|()| {
+                let session = session.session().clone();
                 let take = async move { session.take_now::<u64>("code").await };
                 fixture.sim.spawn(take)
             });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::store::{RecordKey, SessionStore};
-use session_core::{Directive, KeyRing, ManualClock, MemoryStore, SessionManager};
+use session_core::{Directive, KeyRing, ManualClock, MemoryStore, Outcome, SessionManager};
 use session_tests::story::clock;
 use session_tests::{Backend, CountingStore, Counts, create, open, token_of};
 
@@ -125,7 +125,7 @@ fn keys_rotate_without_logging_anyone_out() {
         let session = open(&during, &old).await;
         assert_eq!(session.get("n").unwrap(), Some(1));
         assert_eq!(
-            during.commit(&session).await.unwrap(),
+            session.finish(Outcome::Success).await.unwrap(),
             Directive::Nothing,
             "no write for that alone"
         );
@@ -134,7 +134,7 @@ fn keys_rotate_without_logging_anyone_out() {
         clock.advance(Duration::from_secs(60));
         let session = open(&during, &old).await;
         let id = session.id();
-        let new = token_of(&during.commit(&session).await.unwrap());
+        let new = token_of(&session.finish(Outcome::Success).await.unwrap());
         assert_ne!(new, old);
         assert_eq!(new[..43], old[..43], "the same secret, another MAC");
 
@@ -142,7 +142,10 @@ fn keys_rotate_without_logging_anyone_out() {
         counted.take();
         let session = open(&after, &old).await;
         assert!(session.is_new());
-        assert_eq!(after.commit(&session).await.unwrap(), Directive::Nothing);
+        assert_eq!(
+            session.finish(Outcome::Success).await.unwrap(),
+            Directive::Nothing
+        );
         assert_eq!(counted.take(), Counts::NONE);
         assert_eq!(open(&after, &new).await.id(), id);
         assert_eq!(open(&during, &old).await.id(), id);
@@ -162,7 +165,7 @@ fn a_renewal_is_signed_with_the_newest_key() {
         for _ in 0..9 {
             let session = open(&during, &token).await;
             session.renew().unwrap();
-            token = token_of(&during.commit(&session).await.unwrap());
+            token = token_of(&session.finish(Outcome::Success).await.unwrap());
             assert_eq!(open(&after, &token).await.get("n").unwrap(), Some(1));
         }
     };
@@ -176,7 +179,7 @@ fn several_tokens_of_one_session_are_one_session() {
     let run = async {
         let token = create(&manager, [("n", 1)]).await;
         store.take();
-        let session = manager.open(&[&token, &token, &token]).await.unwrap();
+        let session = manager.begin(&[&token, &token, &token]).await.unwrap();
         assert_eq!(session.get("n").unwrap(), Some(1));
         assert_eq!(store.take(), Counts::LOAD, "the same one is looked at once");
     };
@@ -194,9 +197,12 @@ fn two_live_sessions_in_one_request_make_it_anonymous() {
                 [mine.as_str(), planted.as_str()],
                 [planted.as_str(), mine.as_str()],
             ] {
-                let session = manager.open(&tokens).await.unwrap();
+                let session = manager.begin(&tokens).await.unwrap();
                 assert!(session.is_new() && session.is_empty(), "{backend:?}");
-                assert_eq!(manager.commit(&session).await.unwrap(), Directive::Nothing);
+                assert_eq!(
+                    session.finish(Outcome::Success).await.unwrap(),
+                    Directive::Nothing
+                );
             }
             // S30: one that opens nothing does not keep the other from opening.
             let stale = "A".repeat(43);
@@ -204,7 +210,7 @@ fn two_live_sessions_in_one_request_make_it_anonymous() {
                 [mine.as_str(), stale.as_str()],
                 [stale.as_str(), mine.as_str()],
             ] {
-                let session = manager.open(&tokens).await.unwrap();
+                let session = manager.begin(&tokens).await.unwrap();
                 assert_eq!(session.get("n").unwrap(), Some(1), "{backend:?}");
             }
         };
@@ -222,11 +228,11 @@ fn at_most_four_tokens_are_looked_at() {
         store.take();
         let mut tokens: Vec<_> = others.iter().map(String::as_str).collect();
         tokens.insert(3, &mine);
-        let session = manager.open(&tokens).await.unwrap();
+        let session = manager.begin(&tokens).await.unwrap();
         assert_eq!(session.get("n").unwrap(), Some(1));
         assert_eq!(store.take().loads, 4);
         tokens.swap(3, 4);
-        assert!(manager.open(&tokens).await.unwrap().is_new());
+        assert!(manager.begin(&tokens).await.unwrap().is_new());
         assert_eq!(store.take().loads, 4);
     };
     now(run);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use session_core::SessionManager;
+use session_core::{Outcome, SessionManager};
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{create, numbers, open};
@@ -38,7 +38,7 @@ async fn five_hundred_at_once_from_two_processes_all_succeed() {
                 session
                     .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
                     .unwrap();
-                manager.commit(&session).await.unwrap();
+                session.finish(Outcome::Success).await.unwrap();
                 waits.lock().unwrap().push(begun.elapsed());
             }
         }));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use session_core::store::SessionStore;
-use session_core::{Directive, EndReason, Session, SessionManager};
+use session_core::{Directive, EndReason, Outcome, SessionGuard, SessionManager};
 use session_mongo::MongoStore;
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, MongoServer, RedisCluster, RedisServer};
@@ -51,10 +51,10 @@ impl Jar {
         }
     }
 
-    async fn open(&self, manager: &SessionManager) -> Session {
+    async fn open(&self, manager: &SessionManager) -> SessionGuard {
         let token = self.0.lock().unwrap().clone();
         let tokens: Vec<_> = token.as_deref().into_iter().collect();
-        manager.open(&tokens).await.unwrap()
+        manager.begin(&tokens).await.unwrap()
     }
 }
 
@@ -76,12 +76,12 @@ async fn view(manager: SessionManager, jar: Jar, token: String, pause: Duration)
     if !pause.is_zero() {
         tokio::time::sleep(pause).await;
     }
-    let session = manager.open_at(&[token.as_str()], arrived).await.unwrap();
+    let session = manager.begin_at(&[token.as_str()], arrived).await.unwrap();
     session
         .update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)
         .unwrap();
     let was_ann = session.principal().is_some();
-    jar.hears(&manager.commit(&session).await.unwrap());
+    jar.hears(&session.finish(Outcome::Success).await.unwrap());
     was_ann
 }
 
@@ -92,7 +92,7 @@ async fn switch(manager: SessionManager, jar: Jar, end: End) -> bool {
         End::SignOut => {
             let session = jar.open(&manager).await;
             session.destroy().unwrap();
-            jar.hears(&manager.commit(&session).await.unwrap());
+            jar.hears(&session.finish(Outcome::Success).await.unwrap());
         }
         End::Everywhere => {
             manager.sign_out_everywhere("ann").await.unwrap();
@@ -100,7 +100,7 @@ async fn switch(manager: SessionManager, jar: Jar, end: End) -> bool {
     }
     let session = jar.open(&manager).await;
     session.sign_in("bob").unwrap();
-    jar.hears(&manager.commit(&session).await.unwrap());
+    jar.hears(&session.finish(Outcome::Success).await.unwrap());
     false
 }
 
@@ -151,14 +151,14 @@ async fn ends_are_told(managers: &Managers) {
     let session = open(&managers[0], &token).await;
     session.insert("a", 1).unwrap();
     assert_eq!(
-        managers[0].commit(&session).await.unwrap(),
+        session.finish(Outcome::Success).await.unwrap(),
         Directive::Nothing
     );
     let (token, id) = sign_in(&managers[0], "carol").await;
     let session = open(&managers[1], &token).await;
     session.destroy().unwrap();
     assert_eq!(
-        managers[1].commit(&session).await.unwrap(),
+        session.finish(Outcome::Success).await.unwrap(),
         Directive::Forget
     );
     let ended = managers[0].why_ended(id).await.unwrap().unwrap();

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use session_core::SessionManager;
 use session_core::store::conformance::Suite;
 use session_core::store::{MigratingStore, PrincipalIndex, SessionStore};
+use session_core::{Outcome};
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, MongoServer, RedisServer};
@@ -25,7 +25,7 @@ async fn visit(
     let session = anonymous(first).await;
     session.sign_in(&format!("user:{at}")).unwrap();
     session.insert("n", 0).unwrap();
-    let token = token_of(&first.commit(&session).await.unwrap());
+    let token = token_of(&session.finish(Outcome::Success).await.unwrap());
     let mut acknowledged = 0;
     for step in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -47,7 +47,7 @@ async fn visit(
                     .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
                     .unwrap();
                 session.insert(&format!("step-{}", step % 5), step).unwrap();
-                manager.commit(&session).await.unwrap();
+                session.finish(Outcome::Success).await.unwrap();
             }
         });
         let [one, two] = tabs;

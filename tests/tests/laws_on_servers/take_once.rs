@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use session_core::SessionManager;
 use session_core::store::SessionStore;
+use session_core::{Outcome, SessionManager};
 use session_mongo::MongoStore;
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, MongoServer, RedisServer};
@@ -26,7 +26,7 @@ async fn races(name: &str, stores: [Arc<dyn SessionStore>; 2]) {
                     session.insert("other", who).unwrap();
                 }
                 let taken = session.take_now::<u64>("code").await.unwrap();
-                manager.commit(&session).await.unwrap();
+                session.finish(Outcome::Success).await.unwrap();
                 taken
             })
         });

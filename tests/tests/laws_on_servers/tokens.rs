@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use session_core::store::{SessionStore, StoreError};
 use session_core::{
-    Clock, Directive, KeyRing, OnMaxSessions, OnReuse, Rotation, SessionError, SessionManager,
-    SessionManagerBuilder, Sleep, SystemClock, Timestamp,
+    Clock, Directive, KeyRing, OnMaxSessions, OnReuse, Outcome, Rotation, SessionError,
+    SessionGuard, SessionManager, SessionManagerBuilder, Sleep, SystemClock, Timestamp,
 };
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
@@ -125,7 +125,7 @@ async fn fifty(
             if who % 5 == 0 {
                 session.insert(&format!("own{who}"), round).unwrap();
             }
-            manager.commit(&session).await.unwrap()
+            session.finish(Outcome::Success).await.unwrap()
         })
     });
     let told = join_all(requests).await.into_iter().map(Result::unwrap);
@@ -174,22 +174,22 @@ async fn renewals(site: &Site, rounds: usize) {
         let loaded = join_all((0..20).map(|who| {
             let manager = managers[who % 2].clone();
             let token = token.clone();
-            async move { (open(&manager, &token).await, manager, who) }
+            async move { (open(&manager, &token).await, who) }
         }));
         let loaded = loaded.await;
         // Half of them commit at the same time, half of them for certain after it.
         let renewing = open(&managers[0], &token).await;
         renewing.renew().unwrap();
         let (at_once, after): (Vec<_>, Vec<_>) =
-            loaded.into_iter().partition(|(.., who)| who % 2 == 0);
-        let commit = |(session, manager, who): (session_core::Session, SessionManager, usize)| {
+            loaded.into_iter().partition(|(_, who)| who % 2 == 0);
+        let commit = |(session, who): (SessionGuard, usize)| {
             tokio::spawn(async move {
                 session.insert(&format!("own{who}"), round).unwrap();
-                manager.commit(&session).await.unwrap()
+                session.finish(Outcome::Success).await.unwrap()
             })
         };
         let at_once: Vec<_> = at_once.into_iter().map(commit).collect();
-        let told = managers[0].commit(&renewing).await;
+        let told = renewing.finish(Outcome::Success).await;
         let new = token_of(&told.unwrap());
         for told in join_all(at_once).await {
             assert_eq!(
@@ -233,10 +233,10 @@ async fn reuse(site: &Site, rounds: usize) {
         let (stolen, _) = sign_in(&managers[0], "user:1").await;
         site.clock.advance(TTL);
         let session = open(&managers[0], &stolen).await;
-        let next = token_of(&managers[0].commit(&session).await.unwrap());
+        let next = token_of(&session.finish(Outcome::Success).await.unwrap());
         let session = open(&managers[1], &next).await;
         let under_way = open(&managers[0], &next).await;
-        managers[1].commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         site.clock.advance(OVERLAP);
         assert!(open(&managers[1], &stolen).await.is_new());
         for manager in &managers {
@@ -244,7 +244,7 @@ async fn reuse(site: &Site, rounds: usize) {
         }
         under_way.insert("n", 1).unwrap();
         assert_eq!(
-            managers[0].commit(&under_way).await.unwrap(),
+            under_way.finish(Outcome::Success).await.unwrap(),
             Directive::Nothing
         );
         assert!(
@@ -282,7 +282,7 @@ async fn sign_outs(site: &Site, rounds: usize) {
                                 .unwrap();
                         }
                     }
-                    manager.commit(&session).await.unwrap();
+                    session.finish(Outcome::Success).await.unwrap();
                 })
             })
             .collect();
@@ -292,7 +292,8 @@ async fn sign_outs(site: &Site, rounds: usize) {
                 tokio::spawn(async move {
                     let session = anonymous(&manager).await;
                     session.sign_in("user:1").unwrap();
-                    match manager.commit(&session).await {
+                    let finished = session.finish(Outcome::Success).await;
+                    match finished.map_err(SessionError::from) {
                         Ok(told) => Some((token_of(&told), session.id().unwrap())),
                         // Signed out before it was in: it has to be asked for again.
                         Err(SessionError::Store(StoreError::Unavailable(_))) => None,
@@ -359,15 +360,14 @@ async fn maximum(site: &Site, rounds: usize) {
             tokio::spawn(async move {
                 let session = anonymous(&manager).await;
                 session.sign_in("user:1").unwrap();
-                match manager.commit(&session).await {
+                let finished = session.finish(Outcome::Success).await;
+                match finished.map_err(SessionError::from) {
                     Ok(_) => {}
                     // The second: another one has ended it before it was in.
                     Err(
                         SessionError::TooManySessions { .. }
                         | SessionError::Store(StoreError::Unavailable(_)),
-                    ) => {
-                        drop(manager.abort(&session).await);
-                    }
+                    ) => {}
                     Err(error) => panic!("{error}"),
                 }
             })

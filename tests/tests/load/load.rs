@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use session_core::store::RecordKey;
 use session_core::{
-    Clock, Codec, Directive, Ended, SessionError, SessionId, SessionManager, SystemClock,
+    Clock, Codec, Directive, Ended, Outcome, SessionError, SessionId, SessionManager, SystemClock,
 };
 use session_tests::{Rng, anonymous, open, patient_timeouts, token_of};
 use tokio::task::JoinSet;
@@ -77,7 +77,7 @@ async fn fresh(manager: &SessionManager, place: usize) -> Client {
     if let Some(principal) = &principal {
         session.sign_in(principal).unwrap();
     }
-    let token = token_of(&manager.commit(&session).await.unwrap());
+    let token = token_of(&session.finish(Outcome::Success).await.unwrap());
     Client::new(session.id().unwrap(), principal, token)
 }
 
@@ -145,7 +145,7 @@ impl World {
             false => session.save().await,
         };
         let ended = client.ended.load(Ordering::SeqCst);
-        let directive = manager.commit(&session).await.unwrap();
+        let directive = session.finish(Outcome::Success).await.unwrap();
         assert!(
             matches!(directive, Directive::Nothing),
             "{directive:?}, after its end: {ended}"
@@ -183,7 +183,7 @@ impl World {
         session.renew().unwrap();
         tokio::task::yield_now().await;
         let ended = client.ended.load(Ordering::SeqCst);
-        match manager.commit(&session).await.unwrap() {
+        match session.finish(Outcome::Success).await.unwrap() {
             Directive::Hold(token) => {
                 assert!(!ended, "a token for a session that had ended");
                 client.hold(token.as_str());
@@ -212,7 +212,10 @@ impl World {
                     return; // another one was faster, or has renewed the token
                 }
                 session.destroy().unwrap();
-                assert_eq!(manager.commit(&session).await.unwrap(), Directive::Forget);
+                assert_eq!(
+                    session.finish(Outcome::Success).await.unwrap(),
+                    Directive::Forget
+                );
             }
         }
         let first = !client.ended.swap(true, Ordering::SeqCst);

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use mongodb::bson::doc;
 use session_core::store::{RecordKey, SessionStore, StoreError};
-use session_core::{Ended, SessionError, SessionId, SessionManager, Timestamp};
+use session_core::{
+    Ended, Outcome, SessionError, SessionGuard, SessionId, SessionManager, Timestamp,
+};
 use session_mongo::MongoStore;
 use session_tests::servers::{MongoReplicaSet, MongoServer};
 use session_tests::{Proxy, create, open};
@@ -44,7 +46,7 @@ impl Way {
     async fn write(&self, word: &str) -> Result<(), StoreError> {
         let session = open(&self.manager, &self.token).await;
         session.insert("word", word).unwrap();
-        store_error(self.manager.commit(&session).await.map(drop))
+        store_error(finish(&session).await)
     }
 
     /// Adds one to a number: the version is met, so it is an `update`.
@@ -53,7 +55,7 @@ impl Way {
         session
             .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
             .unwrap();
-        store_error(self.manager.commit(&session).await.map(drop))
+        store_error(finish(&session).await)
     }
 
     async fn word(&self) -> Option<String> {
@@ -67,6 +69,11 @@ impl Way {
             .unwrap()
             .unwrap()
     }
+}
+
+async fn finish(session: &SessionGuard) -> Result<(), SessionError> {
+    session.finish(Outcome::Success).await?;
+    Ok(())
 }
 
 fn store_error(result: Result<(), SessionError>) -> Result<(), StoreError> {
@@ -194,7 +201,7 @@ async fn a_write_to_a_server_that_hangs_is_unknown() {
     session.insert("word", "late").unwrap();
     block_in_place(|| server.pause());
     let began = Instant::now();
-    let result = store_error(way.manager.commit(&session).await.map(drop));
+    let result = store_error(finish(&session).await);
     let took = began.elapsed();
     block_in_place(|| server.resume());
     assert!(is_unknown(&result), "{result:?}");
@@ -209,7 +216,7 @@ async fn a_server_that_refuses_connections_was_sent_nothing() {
     session.insert("word", "never").unwrap();
     way.proxy.refuse().await;
     way.proxy.drop_connections().await;
-    let result = store_error(way.manager.commit(&session).await.map(drop));
+    let result = store_error(finish(&session).await);
     way.proxy.accept().await;
     // The first connection taken from the pool may have been closed only after the write was on its
     // way.
@@ -232,10 +239,10 @@ async fn a_server_that_refuses_connections_was_sent_nothing() {
     );
 }
 
-async fn wait_open(way: &Way) -> session_core::Session {
+async fn wait_open(way: &Way) -> SessionGuard {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
-        match way.manager.open(&[&way.token]).await {
+        match way.manager.begin(&[&way.token]).await {
             Ok(session) => return session,
             Err(error) => assert!(Instant::now() < until, "{error:?}"),
         }

@@ -5,9 +5,9 @@
 use std::time::{Duration, Instant};
 
 use session_core::store::StoreError;
-use session_core::{SessionError, SessionManager, Timeouts};
+use session_core::{Outcome, SessionError, SessionManager, Timeouts};
 use session_redis::RedisStore;
-use session_tests::load::{Load, Outcome, Report};
+use session_tests::load::{self, Load, Report};
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{Proxy, create, numbers, open};
 use tokio::task::block_in_place;
@@ -223,9 +223,9 @@ async fn a_server_without_memory_refuses_writes_and_answers_reads() {
         let since = calls.iter().filter(|call| call.end - call.took > full);
         for call in since {
             let expected = if call.is_load {
-                Outcome::Done
+                load::Outcome::Done
             } else {
-                Outcome::Unavailable
+                load::Outcome::Unavailable
             };
             assert_eq!(call.outcome, expected);
         }
@@ -246,7 +246,7 @@ async fn a_server_without_memory_writes_nothing_by_halves() {
     let token = create(&manager, [("a", 1), ("b", 1)]).await;
     for (n, removes) in [(2, false), (3, true)] {
         server.command(&["CONFIG", "SET", "maxmemory", "1"]);
-        let before = numbers(&open(&manager, &token).await);
+        let before = numbers(open(&manager, &token).await.session());
         let session = open(&manager, &token).await;
         session.insert("a", n).unwrap();
         session.insert(&format!("c{n}"), n).unwrap();
@@ -254,8 +254,11 @@ async fn a_server_without_memory_writes_nothing_by_halves() {
             session.remove("b");
         }
         let after = numbers(&session);
-        let saved = manager.commit(&session).await;
-        let stored = numbers(&open(&manager, &token).await);
+        let saved = session
+            .finish(Outcome::Success)
+            .await
+            .map_err(SessionError::from);
+        let stored = numbers(open(&manager, &token).await.session());
         // A script that has begun to write by removing something may go on.
         match saved {
             Ok(_) => assert_eq!(stored, after),
@@ -266,7 +269,7 @@ async fn a_server_without_memory_writes_nothing_by_halves() {
     }
     let session = open(&manager, &token).await;
     session.insert("a", 9).unwrap();
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

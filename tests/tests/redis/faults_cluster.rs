@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::{Ended, SessionManager, Timeouts};
+use session_core::{Ended, Outcome, SessionManager, Timeouts};
 use session_redis::RedisStore;
 use session_tests::load::Load;
 use session_tests::servers::{Engine, RedisCluster, RedisServer, Reply, wait_until};
@@ -254,8 +254,7 @@ async fn slots_that_move_to_a_new_node_are_followed() {
     let session = open(&manager, &token).await;
     session.insert("n", 2).unwrap();
     block_in_place(|| begin_to_move(old, &new, &name));
-    let writer = manager.clone();
-    let write = tokio::spawn(async move { writer.commit(&session).await });
+    let write = tokio::spawn(async move { session.finish(Outcome::Success).await });
     lasts(300).await;
     block_in_place(|| end_to_move(old, &new, &name));
     write.await.unwrap().unwrap();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use session_core::store::StoreError;
-use session_core::{SessionError, SessionManager};
+use session_core::{Outcome, SessionError, SessionGuard, SessionManager};
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, RedisCluster, RedisServer};
 use session_tests::{Proxy, create, open, token_of};
@@ -24,7 +24,7 @@ impl Way {
             let token = create(&manager, [("warm", 1)]).await;
             let session = open(&manager, &token).await;
             session.insert("warm", 2).unwrap();
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
         }
         let token = create(&manager, [("n", 1)]).await;
         Self {
@@ -58,13 +58,18 @@ impl Way {
     async fn write(&self, word: &str) -> Result<(), StoreError> {
         let session = open(&self.manager, &self.token).await;
         session.insert("word", word).unwrap();
-        store_error(self.manager.commit(&session).await.map(drop))
+        store_error(finish(&session).await)
     }
 
     /// The word that is there.
     async fn word(&self) -> Option<String> {
         open(&self.manager, &self.token).await.get("word").unwrap()
     }
+}
+
+async fn finish(session: &SessionGuard) -> Result<(), SessionError> {
+    session.finish(Outcome::Success).await?;
+    Ok(())
 }
 
 fn store_error(result: Result<(), SessionError>) -> Result<(), StoreError> {
@@ -161,9 +166,9 @@ async fn updates(way: &Way, round: u32) {
 async fn creations(way: &Way, round: u32) {
     let word = format!("created-{round}");
     way.cut_reply_to(&word);
-    let session = way.manager.open(&[]).await.unwrap();
+    let session = way.manager.begin(&[]).await.unwrap();
     session.insert("word", &word).unwrap();
-    let created = store_error(way.manager.commit(&session).await.map(drop));
+    let created = store_error(finish(&session).await);
     assert!(
         matches!(created, Err(StoreError::OutcomeUnknown(_))),
         "{created:?}"
@@ -192,9 +197,9 @@ async fn reads(way: &Way) {
 /// So is a deletion: what is gone is gone.
 async fn deletions(way: Way) {
     for of_the_reply in [true, false] {
-        let session = way.manager.open(&[]).await.unwrap();
+        let session = way.manager.begin(&[]).await.unwrap();
         session.insert("n", 1).unwrap();
-        let token = token_of(&way.manager.commit(&session).await.unwrap());
+        let token = token_of(&session.finish(Outcome::Success).await.unwrap());
         let session = open(&way.manager, &token).await;
         let id = session.id().unwrap().encode().to_string();
         let seen = way.seen(&id);
@@ -204,7 +209,7 @@ async fn deletions(way: Way) {
             way.cut_request(&id);
         }
         session.destroy().unwrap();
-        way.manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         // A server that does not know the script yet is sent it, too.
         assert!(way.seen(&id) > seen + usize::from(of_the_reply));
         assert!(open(&way.manager, &token).await.is_new());

@@ -9,7 +9,7 @@ use session_core::store::{
     Changes, Listed, Metadata, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
     StoreError, Update, Updated, async_trait,
 };
-use session_core::{Codec, Ended, Lifetime, SessionId, SessionManager, Timestamp};
+use session_core::{Codec, Ended, Lifetime, Outcome, SessionId, SessionManager, Timestamp};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisCluster, RedisServer};
 use session_tests::{Rng, create, numbers, open};
@@ -320,7 +320,7 @@ async fn nothing_is_lost(url: &str) {
                 session
                     .update("shared", |n: Option<u64>| n.unwrap_or(0) + 1)
                     .unwrap();
-                manager.commit(&session).await.unwrap();
+                session.finish(Outcome::Success).await.unwrap();
             }
         });
     }
@@ -328,7 +328,7 @@ async fn nothing_is_lost(url: &str) {
         done.unwrap();
     }
     for manager in &managers[..2] {
-        let numbers = numbers(&open(manager, &token).await);
+        let numbers = numbers(open(manager, &token).await.session());
         assert_eq!(numbers["shared"], 200);
         for who in 0..8 {
             assert_eq!(

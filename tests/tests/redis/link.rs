@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use session_core::{SessionManager, Timeouts};
+use session_core::{Outcome, SessionManager, Timeouts};
 use session_redis::RedisStore;
 use session_tests::load::Load;
 use session_tests::servers::{Engine, RedisServer, wait_until};
@@ -114,11 +114,11 @@ async fn calls_that_are_dropped_half_way_leave_the_connection_as_it_was() {
     let mut done = 0;
     for i in 0..1000 {
         let request = async {
-            let session = manager.open(&[&token]).await.unwrap();
+            let session = manager.begin(&[&token]).await.unwrap();
             session
                 .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
                 .unwrap();
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
         };
         tokio::select! {
             biased;
@@ -134,7 +134,7 @@ async fn calls_that_are_dropped_half_way_leave_the_connection_as_it_was() {
     );
     assert!(done < 1000, "none was dropped");
     session.insert("n", 7).unwrap();
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     assert_eq!(way.made(), 1);
     settles("nothing that was dropped goes on", || alive() <= tasks);
 }
@@ -180,7 +180,7 @@ async fn a_store_that_is_dropped_leaves_nothing() {
     let lazy = RedisStore::builder(server.url()).lazy().unwrap();
     let manager = SessionManager::new(lazy);
     let token = "A".repeat(43);
-    assert!(manager.open(&[&token]).await.is_err());
+    assert!(manager.begin(&[&token]).await.is_err());
     assert!(alive() > before);
     drop(manager);
     settles("no task is left of one that never connected", || {
@@ -208,7 +208,7 @@ fn a_store_outlives_the_runtime_that_it_began_in() {
             create(&manager, [("first", n)]).await;
             let session = open(&manager, &token).await;
             session.insert("n", n).unwrap();
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(n));
         });
     }
@@ -227,7 +227,7 @@ fn a_runtime_that_ends_while_it_connects_is_in_nobodys_way() {
     let first = runtime();
     let token = "A".repeat(43);
     let opened = first.block_on(async {
-        tokio::time::timeout(Duration::from_millis(300), manager.open(&[&token])).await
+        tokio::time::timeout(Duration::from_millis(300), manager.begin(&[&token])).await
     });
     assert!(opened.is_err(), "{opened:?}");
     drop(first);

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 use session_core::store::{Record, SessionStore};
-use session_core::{Codec, Session, SessionManager};
+use session_core::{Codec, Outcome, Session, SessionGuard, SessionManager};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{anonymous, open, token_of};
@@ -111,12 +111,12 @@ async fn of_session(server: &RedisServer, layout: Layout, codec: Codec) -> (Figu
     let create = async || {
         let session = anonymous(&manager).await;
         fill(&session);
-        let token = token_of(&manager.commit(&session).await.unwrap());
+        let token = token_of(&session.finish(Outcome::Success).await.unwrap());
         (session.id().unwrap(), token)
     };
-    let update = async |session: Session, visits: u64| {
+    let update = async |session: SessionGuard, visits: u64| {
         session.insert("visits", visits).unwrap();
-        manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
     };
     // The first calls bring the scripts.
     let (_, token) = create().await;
@@ -215,7 +215,7 @@ async fn a_small_session_with_metadata_in_pieces() {
         ] {
             session.insert(key, value).unwrap();
         }
-        manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         let id = session.id().unwrap();
         let key = format!("session:{}", id.encode());
         let now = SystemTime::now().into();

@@ -8,7 +8,7 @@ use mongodb::options::{
     CollectionOptions, ReadPreference, SelectionCriteria, ServerAddress, WriteConcern,
 };
 use session_core::store::{PrincipalIndex, SessionStore};
-use session_core::{Ended, ManualClock, Session, SessionId, SessionManager};
+use session_core::{Ended, ManualClock, Outcome, Session, SessionId, SessionManager};
 use session_mongo::{MongoStore, MongoStoreBuilder, Source};
 use session_tests::servers::MongoReplicaSet;
 use session_tests::{PATIENCE, anonymous, open, patient, patient_timeouts, token_of};
@@ -42,12 +42,12 @@ async fn writes(watch: &Watch, store: MongoStore) -> Vec<(&'static str, Option<D
     watch.take();
     let session = anonymous(&manager).await;
     session.insert("a", 1).unwrap();
-    let mut token = token_of(&manager.commit(&session).await.unwrap());
+    let mut token = token_of(&session.finish(Outcome::Success).await.unwrap());
     take("create");
     let request = async |token: &str, change: &dyn Fn(&Session)| {
         let session = open(&manager, token).await;
         change(&session);
-        manager.commit(&session).await.unwrap()
+        session.finish(Outcome::Success).await.unwrap()
     };
     request(&token, &|session| session.insert("a", 2).unwrap()).await;
     take("write");

@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Client, Database};
 use session_core::store::PrincipalIndex;
 use session_core::store::conformance::Suite;
-use session_core::{Clock, Ended, SystemClock};
+use session_core::{Clock, Ended, Outcome, SystemClock};
 use session_tests::servers::MongoServer;
 use session_tests::{anonymous, patient};
 
@@ -56,7 +56,7 @@ async fn site() -> (MongoServer, Client, super::Watch, session_mongo::MongoStore
         let session = anonymous(&manager).await;
         session.insert("n", n).unwrap();
         session.sign_in(&format!("user:{}", n % 8)).unwrap();
-        manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
     }
     watch.take();
     (server, client, watch, store)
@@ -126,7 +126,7 @@ async fn an_update_examines_one_key_and_one_document() {
             false => session.insert("a", 5).unwrap(),
         }
         watch.take();
-        manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         let mut sent = watch.take().remove(0);
         // As it was before this very update.
         let Ok(updates) = sent.command.get_array_mut("updates") else {

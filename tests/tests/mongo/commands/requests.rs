@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use session_core::store::PrincipalIndex;
-use session_core::{Directive, Ended, KeyRing, Limits, ManualClock, Session, SessionManager};
+use session_core::{Directive, Ended, KeyRing, Limits, ManualClock, Outcome, Session, SessionGuard, SessionManager};
 use session_tests::servers::MongoServer;
 use session_tests::{anonymous, numbers, open, patient, patient_timeouts, token_of};
 
@@ -24,7 +24,7 @@ async fn the_commands_of_each_request() {
         .clock(clock.clone())
         .timeouts(patient_timeouts());
     let manager = builder.keys(KeyRing::generate().unwrap()).build().unwrap();
-    let commit = async |session: &Session| manager.commit(session).await.unwrap();
+    let commit = async |session: &SessionGuard| session.finish(Outcome::Success).await.unwrap();
 
     // Nothing stored, nothing sent.
     let untouched = async {
@@ -146,8 +146,8 @@ async fn the_commands_of_two_at_once() {
     insert(&first, "a", 1);
     insert(&second, "b", 1);
     let both = async {
-        one.commit(&first).await.unwrap();
-        two.commit(&second).await.unwrap();
+        first.finish(Outcome::Success).await.unwrap();
+        second.finish(Outcome::Success).await.unwrap();
     };
     watch
         .costs("different keys", "update update findAndModify", both)
@@ -158,15 +158,15 @@ async fn the_commands_of_two_at_once() {
     first.update("n", more).unwrap();
     second.update("n", more).unwrap();
     watch
-        .costs("faster", "update", one.commit(&first))
+        .costs("faster", "update", first.finish(Outcome::Success))
         .await
         .unwrap();
-    let slower = two.commit(&second);
+    let slower = second.finish(Outcome::Success);
     watch
         .costs("slower", "update find update", slower)
         .await
         .unwrap();
-    let stored = numbers(&open(&one, &token).await);
+    let stored = numbers(open(&one, &token).await.session());
     assert_eq!(stored.into_values().collect::<Vec<_>>(), [1, 1, 2]);
 
     // Ended meanwhile: one read tells that.
@@ -174,10 +174,10 @@ async fn the_commands_of_two_at_once() {
     insert(&second, "b", 2);
     first.destroy().unwrap();
     watch
-        .costs("ended", "update", one.commit(&first))
+        .costs("ended", "update", first.finish(Outcome::Success))
         .await
         .unwrap();
-    let late = two.commit(&second);
+    let late = second.finish(Outcome::Success);
     let told = watch
         .costs("late", "update findAndModify find", late)
         .await
@@ -199,7 +199,7 @@ async fn the_commands_of_a_session_that_exceeds_its_limits() {
 
     let session = open(&smaller, &token).await;
     assert!(session.remove("b"));
-    let commit = smaller.commit(&session);
+    let commit = session.finish(Outcome::Success);
     watch
         .costs("its version", "findAndModify", commit)
         .await
@@ -207,13 +207,13 @@ async fn the_commands_of_a_session_that_exceeds_its_limits() {
 
     let (first, second) = (open(&larger, &token).await, open(&smaller, &token).await);
     insert(&first, "a", 1);
-    larger.commit(&first).await.unwrap();
+    first.finish(Outcome::Success).await.unwrap();
     assert!(second.remove("c"));
-    let commit = smaller.commit(&second);
+    let commit = second.finish(Outcome::Success);
     watch
         .costs("another version", "findAndModify", commit)
         .await
         .unwrap();
-    let stored = numbers(&open(&larger, &token).await);
+    let stored = numbers(open(&larger, &token).await.session());
     assert_eq!(stored.into_values().collect::<Vec<_>>(), [1, 0]);
 }

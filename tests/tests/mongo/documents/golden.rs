@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use mongodb::bson::{DateTime, Document, doc};
 use session_core::store::{Changes, Record};
-use session_core::{Codec, Lifetime, SessionId, SessionManager, Timestamp};
+use session_core::{Codec, Lifetime, Outcome, SessionId, SessionManager, Timestamp};
 use session_tests::anonymous;
 
 use super::bench::{Bench, Done, json};
@@ -82,7 +82,7 @@ fn the_sample_in_the_documentation() {
         let session = anonymous(&manager).await;
         session.sign_in("user:42").unwrap();
         session.insert("visits", 2).unwrap();
-        manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         session.id().unwrap()
     });
     let now = Timestamp::from(SystemTime::now());

@@ -7,7 +7,7 @@ use mongodb::bson::doc;
 use session_core::store::{
     Changes, Metadata, PrincipalIndex, Record, SessionStore, StoreError, Update, Updated,
 };
-use session_core::{Ended, Lifetime, Limits, OnCorrupt, SessionError, SessionManager};
+use session_core::{Ended, Lifetime, Limits, OnCorrupt, Outcome, SessionError, SessionManager};
 use session_tests::{anonymous, token_of};
 
 use super::bench::{Absent, Bench, Corrupt, Done, OWNER, json, set};
@@ -193,21 +193,21 @@ fn a_request_with_a_damaged_session() {
             let session = anonymous(&anew).await;
             session.insert("b", 1).unwrap();
             session.sign_in(OWNER).unwrap();
-            let token = token_of(&anew.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             let id = session.id().unwrap().encode();
             let change = bench
                 .other
                 .update_one(doc! { "_id": &id }, damage.done.clone());
             // Another epoch or version than this one's is all there is to some.
             assert_eq!(change.await.unwrap().matched_count, 1);
-            let refused = refusing.open(&[&*token]).await;
+            let refused = refusing.begin(&[&*token]).await;
             assert!(
                 matches!(refused, Err(SessionError::Store(StoreError::Corrupt(_)))),
                 "{}: {refused:?}",
                 damage.name
             );
             assert!(
-                anew.open(&[&*token]).await.unwrap().is_new(),
+                anew.begin(&[&*token]).await.unwrap().is_new(),
                 "{}",
                 damage.name
             );

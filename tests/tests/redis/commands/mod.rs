@@ -5,7 +5,7 @@ mod bench;
 mod packed;
 mod requests;
 
-use session_core::{Session, SessionManager};
+use session_core::{Outcome, Session, SessionManager};
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{anonymous, open, patient_timeouts, token_of};
@@ -40,12 +40,12 @@ async fn a_script_is_sent_once() {
         let create = async || {
             let session = anonymous(&manager).await;
             insert(&session, "a", 1);
-            token_of(&manager.commit(&session).await.unwrap())
+            token_of(&session.finish(Outcome::Success).await.unwrap())
         };
         let add = async |token: &str, key: &str| {
             let session = open(&manager, token).await;
             insert(&session, key, 2);
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
         };
         let (added, again) = ("hgetall evalsha eval", "hgetall evalsha");
         let token = bench.costs("first", "evalsha eval", CREATE, create()).await;
@@ -67,7 +67,7 @@ async fn a_script_is_sent_once() {
         bench
             .costs("forgotten", "evalsha eval", CREATE, create())
             .await;
-        let numbers = session_tests::numbers(&open(&manager, &token).await);
+        let numbers = session_tests::numbers(open(&manager, &token).await.session());
         assert_eq!(numbers.into_keys().collect::<String>(), "abcde", "{engine}");
     }
 }

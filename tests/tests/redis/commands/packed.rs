@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use session_core::store::PrincipalIndex;
-use session_core::{Directive, Ended, ManualClock, Session, SessionManager};
+use session_core::{Directive, Ended, ManualClock, Outcome, Session, SessionGuard, SessionManager};
 use session_redis::Layout;
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{anonymous, open, token_of};
@@ -24,7 +24,7 @@ async fn the_commands_of_each_request() {
     let builder = SessionManager::builder(store.clone()).clock(clock.clone());
     let manager = builder.build().unwrap();
     let bench = Bench::new(&server);
-    let commit = async |session: &Session| manager.commit(session).await.unwrap();
+    let commit = async |session: &SessionGuard| session.finish(Outcome::Success).await.unwrap();
 
     bench
         .costs("untouched", "", "", async {
@@ -159,12 +159,12 @@ async fn what_a_session_of_the_other_layout_costs() {
         let write = async |manager: &SessionManager, token: &str, number| {
             let session = open(manager, token).await;
             insert(&session, "a", number);
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
         };
         let create = async || {
             let session = anonymous(&from).await;
             insert(&session, "a", 0);
-            token_of(&from.commit(&session).await.unwrap())
+            token_of(&session.finish(Outcome::Success).await.unwrap())
         };
         // Once more, so that the server knows every script.
         write(&to, &create().await, 1).await;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use session_core::store::conformance::Suite;
 use session_core::store::{PrincipalIndex, SessionStore};
-use session_core::{Directive, Ended, KeyRing, ManualClock, Session, SessionManager};
+use session_core::{Directive, Ended, KeyRing, ManualClock, Outcome, Session, SessionGuard, SessionManager};
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{anonymous, open, patient_timeouts, token_of};
@@ -22,7 +22,7 @@ pub(super) async fn warm_up(store: &RedisStore) {
         .unwrap();
     let session = anonymous(&manager).await;
     session.sign_in("warm").unwrap();
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     store
         .delete(&session.id().unwrap().into(), Ended::default())
         .await
@@ -40,7 +40,7 @@ async fn the_commands_of_each_request() {
     let builder = SessionManager::builder(store.clone()).clock(clock.clone());
     let manager = builder.keys(KeyRing::generate().unwrap()).build().unwrap();
     let bench = Bench::new(&server);
-    let commit = async |session: &Session| manager.commit(session).await.unwrap();
+    let commit = async |session: &SessionGuard| session.finish(Outcome::Success).await.unwrap();
 
     // Nothing stored, nothing sent.
     bench
@@ -149,7 +149,7 @@ async fn the_commands_of_each_request() {
     let token = token_of(&signed);
     bench
         .costs("read signed in", "hgetall", "", async {
-            open(&manager, &token).await
+            drop(open(&manager, &token).await);
         })
         .await;
     let signed = bench

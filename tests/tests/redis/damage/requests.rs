@@ -2,7 +2,8 @@
 
 use session_core::store::{SessionStore, StoreError};
 use session_core::{
-    Clock, Ended, OnCorrupt, OnMaxSessions, SessionError, SessionId, SessionManager, SystemClock,
+    Clock, Ended, OnCorrupt, OnMaxSessions, Outcome, SessionError, SessionId, SessionManager,
+    SystemClock,
 };
 use session_tests::servers::Engine;
 use session_tests::{anonymous, open, token_of};
@@ -27,12 +28,12 @@ fn a_request_with_a_damaged_session() {
             session.sign_in(OWNER).unwrap();
             session.insert("a", 1).unwrap();
             session.insert("b", 1).unwrap();
-            let directive = anew.commit(&session).await.unwrap();
+            let directive = session.finish(Outcome::Success).await.unwrap();
             (session.id().unwrap(), token_of(&directive))
         });
         (damage.done)(&mut bench, &key(id));
         runtime.block_on(async {
-            let refused = refusing.open(&[&token]).await;
+            let refused = refusing.begin(&[&token]).await;
             match damage.load {
                 Corrupt => assert!(
                     matches!(refused, Err(SessionError::Store(StoreError::Corrupt(_)))),
@@ -44,7 +45,7 @@ fn a_request_with_a_damaged_session() {
             let session = open(&anew, &token).await;
             assert_eq!(session.is_new(), damage.load != Done, "{name}");
             session.insert("c", 1).unwrap();
-            anew.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!(session.id() == Some(id), damage.load == Done, "{name}");
             store.delete(&id.into(), Ended::default()).await.unwrap();
         });
@@ -66,7 +67,7 @@ fn the_owner_of_a_damaged_session_signs_in_and_out() {
                 session.sign_in(OWNER).unwrap();
                 session.insert("a", 1).unwrap();
                 session.insert("b", 1).unwrap();
-                manager.commit(&session).await.unwrap();
+                session.finish(Outcome::Success).await.unwrap();
                 session.id().unwrap()
             })
         };

@@ -163,7 +163,7 @@ async fn requests_over_http_lose_nothing_and_bring_nothing_back() {
             ended += 1;
             continue;
         }
-        let stored = numbers(&open(manager, &client.token).await);
+        let stored = numbers(open(manager, &client.token).await.session());
         assert_eq!(
             stored["n"],
             client.added.load(Ordering::SeqCst),

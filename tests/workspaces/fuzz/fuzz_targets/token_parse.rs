@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderValue, Request, Response};
 use libfuzzer_sys::fuzz_target;
-use session_core::{KeyRing, MemoryStore};
+use session_core::{KeyRing, MemoryStore, Outcome};
 use session_http::{Error, SessionExt, SessionLayer};
 use tower_service::Service;
 
@@ -35,9 +35,9 @@ static SIDES: LazyLock<[Side; 2]> = LazyLock::new(|| {
     [plain, signed].map(|layer| {
         let manager = layer.manager();
         let directive = run(async {
-            let session = manager.open(&[]).await.unwrap();
+            let session = manager.begin(&[]).await.unwrap();
             session.insert("who", "the owner").unwrap();
-            manager.commit(&session).await.unwrap()
+            session.finish(Outcome::Success).await.unwrap()
         });
         let session_core::Directive::Hold(token) = directive else {
             panic!("a new session has a token")
