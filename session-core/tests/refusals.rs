@@ -7,7 +7,7 @@ use std::time::Duration;
 use session_core::store::SessionStore;
 use session_core::{
     Clock as _, Directive, EndReason, Event, EventKind, KeyRing, ManualClock, MemoryStore,
-    OnMaxSessions, Refusal, Rotation, SessionManager, SessionManagerBuilder, Timestamp,
+    OnMaxSessions, Outcome, Refusal, Rotation, SessionManager, SessionManagerBuilder, Timestamp,
 };
 
 struct Site {
@@ -46,9 +46,9 @@ impl Site {
 
     /// The token of a new session of this principal.
     async fn signed_in(&self, principal: &str) -> String {
-        let session = self.manager.open(&[]).await.unwrap();
+        let session = self.manager.begin(&[]).await.unwrap();
         session.sign_in(principal).unwrap();
-        match self.manager.commit(&session).await.unwrap() {
+        match session.finish(Outcome::Success).await.unwrap() {
             Directive::Hold(token) => token.as_str().to_owned(),
             other => unreachable!("{other:?}"),
         }
@@ -56,15 +56,15 @@ impl Site {
 
     /// What is refused of a request with these tokens.
     async fn refused(&self, tokens: &[&str]) -> Vec<Refusal> {
-        let session = self.manager.open(tokens).await.unwrap();
+        let session = self.manager.begin(tokens).await.unwrap();
         assert!(session.principal().is_none());
         std::mem::take(&mut *self.refusals.lock().unwrap())
     }
 
     async fn renew(&self, token: &str) {
-        let session = self.manager.open(&[token]).await.unwrap();
+        let session = self.manager.begin(&[token]).await.unwrap();
         session.renew().unwrap();
-        self.manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
     }
 }
 
@@ -78,7 +78,7 @@ async fn a_token_without_a_session() {
     assert_eq!(site.refused(&[&unknown]).await, [Refusal::Unknown]);
 
     let arrived = site.clock.now() - MINUTE;
-    let session = site.manager.open_at(&[&unknown], arrived).await.unwrap();
+    let session = site.manager.begin_at(&[&unknown], arrived).await.unwrap();
     assert!(session.is_new());
     assert_eq!(*site.refusals.lock().unwrap(), [Refusal::Late]);
 }
@@ -127,9 +127,9 @@ async fn a_sign_in_beyond_the_maximum() {
         builder.max_sessions(1, OnMaxSessions::Refuse)
     });
     site.signed_in("ann").await;
-    let session = site.manager.open(&[]).await.unwrap();
+    let session = site.manager.begin(&[]).await.unwrap();
     session.sign_in("ann").unwrap();
-    assert!(site.manager.commit(&session).await.is_err());
+    assert!(session.finish(Outcome::Success).await.is_err());
     assert_eq!(*site.refusals.lock().unwrap(), [Refusal::TooManySessions]);
 }
 
@@ -138,9 +138,9 @@ async fn a_sign_in_beyond_the_maximum() {
 async fn a_token_of_another_scope() {
     let store = Arc::new(MemoryStore::new());
     let shop = SessionManager::new(Arc::clone(&store));
-    let session = shop.open(&[]).await.unwrap();
+    let session = shop.begin(&[]).await.unwrap();
     session.sign_in("ann").unwrap();
-    let Directive::Hold(token) = shop.commit(&session).await.unwrap() else {
+    let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() else {
         unreachable!()
     };
     let refusal = Arc::new(Mutex::new(None));
@@ -150,6 +150,6 @@ async fn a_token_of_another_scope() {
         .observer(move |event: &Event<'_>| *note.lock().unwrap() = event.refusal)
         .build()
         .unwrap();
-    admin.open(&[token.as_str()]).await.unwrap();
+    drop(admin.begin(&[token.as_str()]).await.unwrap());
     assert_eq!(*refusal.lock().unwrap(), Some(Refusal::OtherScope));
 }

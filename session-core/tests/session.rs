@@ -13,7 +13,9 @@ use session_core::store::{
     Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
 };
 use session_core::{
-    Clock, Codec, Directive, Ended, KeyRing, Lifetime, Limit, LimitExceeded, Limits, ManualClock, MemoryStore, Outcome, Session, SessionError, SessionGuard, SessionManager, SessionManagerBuilder, Timeouts, Timestamp,
+    Clock, Codec, Directive, Ended, KeyRing, Lifetime, Limit, LimitExceeded, Limits, ManualClock,
+    MemoryStore, Outcome, Session, SessionError, SessionGuard, SessionManager,
+    SessionManagerBuilder, Timeouts, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

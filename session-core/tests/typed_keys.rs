@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use session_core::{
-    Directive, Event, EventKind, MemoryStore, Session, SessionError, SessionManager, TypedKey,
+    Directive, Event, EventKind, MemoryStore, Outcome, SessionError, SessionGuard, SessionManager,
+    TypedKey,
 };
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -40,15 +41,15 @@ fn events(seen: &Seen) -> usize {
     seen.len()
 }
 
-async fn anonymous(manager: &SessionManager) -> Session {
-    manager.open(&[]).await.unwrap()
+async fn anonymous(manager: &SessionManager) -> SessionGuard {
+    manager.begin(&[]).await.unwrap()
 }
 
 /// The token of a session whose cart is a number, which another version wrote.
 async fn numbered(manager: &SessionManager) -> String {
     let session = anonymous(manager).await;
     session.insert("cart", 7).unwrap();
-    match manager.commit(&session).await.unwrap() {
+    match session.finish(Outcome::Success).await.unwrap() {
         Directive::Hold(token) => token.as_str().to_owned(),
         other => unreachable!("{other:?}"),
     }
@@ -119,12 +120,12 @@ async fn what_is_not_of_the_type_reads_as_absent_where_the_key_says_so() {
     let (manager, seen) = stage();
     let token = numbered(&manager).await;
     let open = async || {
-        let session = manager.open(&[token.as_str()]).await.unwrap();
+        let session = manager.begin(&[token.as_str()]).await.unwrap();
         session.insert("cart", 8).unwrap();
         session
     };
 
-    let session = manager.open(&[token.as_str()]).await.unwrap();
+    let session = manager.begin(&[token.as_str()]).await.unwrap();
     assert_eq!(session.at(DISCARDED).get().unwrap(), None);
     assert_eq!(*seen.lock().unwrap(), [("cart".to_owned(), true)]);
     assert_eq!(events(&seen), 1);
@@ -165,10 +166,10 @@ async fn what_is_not_of_the_type_reads_as_absent_where_the_key_says_so() {
 async fn an_undecodable_value_is_taken_out_of_the_store_at_once() {
     let (manager, seen) = stage();
     let token = numbered(&manager).await;
-    let session = manager.open(&[token.as_str()]).await.unwrap();
+    let session = manager.begin(&[token.as_str()]).await.unwrap();
     assert_eq!(session.at(DISCARDED).take_now().await.unwrap(), None);
     assert_eq!(events(&seen), 1);
-    let other = manager.open(&[token.as_str()]).await.unwrap();
+    let other = manager.begin(&[token.as_str()]).await.unwrap();
     assert!(other.is_empty());
     // One that this request made, and one that another request has left meanwhile.
     session.insert("cart", 7).unwrap();
@@ -176,12 +177,12 @@ async fn an_undecodable_value_is_taken_out_of_the_store_at_once() {
     assert_eq!(events(&seen), 1);
     other.insert("cart", tea()).unwrap();
     other.save().await.unwrap();
-    let session = manager.open(&[token.as_str()]).await.unwrap();
+    let session = manager.begin(&[token.as_str()]).await.unwrap();
     other.insert("cart", 9).unwrap();
     other.save().await.unwrap();
     assert_eq!(session.at(DISCARDED).take_now().await.unwrap(), None);
     assert_eq!(events(&seen), 1);
-    let after = manager.open(&[token.as_str()]).await.unwrap();
+    let after = manager.begin(&[token.as_str()]).await.unwrap();
     assert!(after.is_empty());
 }
 
@@ -189,18 +190,18 @@ async fn an_undecodable_value_is_taken_out_of_the_store_at_once() {
 async fn a_replay_discards_too_and_says_so() {
     let (manager, seen) = stage();
     let token = numbered(&manager).await;
-    let writer = manager.open(&[token.as_str()]).await.unwrap();
+    let writer = manager.begin(&[token.as_str()]).await.unwrap();
     writer.insert("cart", tea()).unwrap();
     writer.save().await.unwrap();
 
-    let session = manager.open(&[token.as_str()]).await.unwrap();
+    let session = manager.begin(&[token.as_str()]).await.unwrap();
     let add = |cart: &mut Option<Vec<String>>| cart.get_or_insert_default().push("jam".into());
     session.at(DISCARDED).modify(add).unwrap();
     assert_eq!(session.at(CART).get().unwrap().unwrap(), ["tea", "jam"]);
     writer.insert("cart", 7).unwrap();
     writer.save().await.unwrap();
     assert_eq!(events(&seen), 0);
-    manager.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), [("cart".to_owned(), true)]);
     assert_eq!(session.at(CART).get().unwrap().unwrap(), ["jam"]);
 }
@@ -209,10 +210,10 @@ async fn a_replay_discards_too_and_says_so() {
 async fn a_value_that_a_replay_cannot_decode_is_no_refusal() {
     let (manager, _) = stage();
     let token = numbered(&manager).await;
-    let writer = manager.open(&[token.as_str()]).await.unwrap();
+    let writer = manager.begin(&[token.as_str()]).await.unwrap();
     writer.insert("cart", tea()).unwrap();
     writer.save().await.unwrap();
-    let session = manager.open(&[token.as_str()]).await.unwrap();
+    let session = manager.begin(&[token.as_str()]).await.unwrap();
     let add = |cart: &mut Option<Vec<String>>| {
         cart.get_or_insert_default().push("jam".into());
         Ok::<_, BoxError>(())
@@ -220,9 +221,9 @@ async fn a_value_that_a_replay_cannot_decode_is_no_refusal() {
     session.at(CART).try_modify(add).unwrap();
     writer.insert("cart", 7).unwrap();
     writer.save().await.unwrap();
-    let failed = manager.commit(&session).await;
+    let failed = session.finish(Outcome::Success).await.unwrap_err();
     assert!(
-        matches!(failed, Err(SessionError::Decode { .. })),
+        matches!(failed.error, SessionError::Decode { .. }),
         "{failed:?}"
     );
 }
@@ -232,7 +233,7 @@ async fn a_sign_in_that_finds_its_session_gone_asks_the_closures_again() {
     let (manager, _) = stage();
     for (refuses, stored) in [(false, true), (true, false)] {
         let token = numbered(&manager).await;
-        let session = manager.open(&[token.as_str()]).await.unwrap();
+        let session = manager.begin(&[token.as_str()]).await.unwrap();
         let must_be_there = move |n: &mut Option<u64>| match n {
             None if refuses => Err::<_, BoxError>("nothing there".into()),
             n => {
@@ -242,16 +243,16 @@ async fn a_sign_in_that_finds_its_session_gone_asks_the_closures_again() {
         };
         session.try_modify("cart", must_be_there).unwrap();
         session.sign_in("user:42").unwrap();
-        let other = manager.open(&[token.as_str()]).await.unwrap();
+        let other = manager.begin(&[token.as_str()]).await.unwrap();
         other.destroy().unwrap();
-        manager.commit(&other).await.unwrap();
-        let outcome = manager.commit(&session).await;
+        other.finish(Outcome::Success).await.unwrap();
+        let outcome = session.finish(Outcome::Success).await;
+        let outcome = outcome.map_err(SessionError::from);
         assert_eq!(outcome.is_ok(), stored, "{outcome:?}");
         if stored {
             assert_eq!(session.get("cart").unwrap(), Some(1));
         } else {
             assert!(matches!(outcome, Err(SessionError::Refused(_))));
-            manager.abort(&session).await;
         }
     }
     assert_eq!(manager.sessions_of("user:42").await.unwrap().len(), 1);

@@ -151,7 +151,7 @@ async fn a_change_that_is_refused_at_the_commit_is_a_409() {
     };
     let response = run(&layer, holding(&token), paint).await.unwrap();
     assert_eq!(response.status(), StatusCode::CONFLICT);
-    let after = layer.manager().open(&[token.as_str()]).await.unwrap();
+    let after = layer.manager().begin(&[token.as_str()]).await.unwrap();
     assert_eq!(after.keys(), ["colour"]);
     assert_eq!(
         after.get::<String>("colour").unwrap().as_deref(),

@@ -34,7 +34,7 @@ impl Default for Limits {
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 /// # .block_on(async {
 /// # use session_core::{Limit, MemoryStore, SessionError, SessionManager};
-/// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+/// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
 /// let refused = session.insert(&"k".repeat(2_000), 1);
 /// let Err(SessionError::Limit(exceeded)) = refused else { panic!() };
 /// assert_eq!(exceeded.which(), Limit::KeyBytes);

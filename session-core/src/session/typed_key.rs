@@ -26,7 +26,7 @@ use crate::session::{OnUndecodable, Session};
 /// const VISITS: TypedKey<u64> = TypedKey::new("visits");
 /// const CART: TypedKey<Vec<String>> = TypedKey::new("cart");
 ///
-/// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+/// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
 /// let visits = session.at(VISITS).update(|visits| visits.unwrap_or(0) + 1)?;
 /// assert_eq!(visits, 1);
 /// session.at(CART).insert(vec!["tea".to_owned()])?;
@@ -80,7 +80,7 @@ impl<T> TypedKey<T> {
     /// # use session_core::{SessionError, MemoryStore, SessionManager, TypedKey};
     /// const THEME: TypedKey<String> = TypedKey::new("theme").or_discard();
     ///
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// session.insert("theme", 7)?; // a former version kept a number
     /// assert_eq!(session.at(THEME).get()?, None);
     /// session.at(THEME).insert("dark".to_owned())?;
@@ -132,7 +132,7 @@ impl<T> fmt::Debug for TypedKey<T> {
 /// # use session_core::{MemoryStore, SessionManager, TypedKey};
 /// const NAME: TypedKey<String> = TypedKey::new("name");
 ///
-/// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+/// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
 /// let name = "Anna".to_owned();
 /// session.at(NAME).insert(&name)?; // or the value itself
 /// assert!(session.at(NAME).exists());
@@ -287,7 +287,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Entry<'_, T> {
     /// # type BoxError = Box<dyn std::error::Error + Send + Sync>;
     /// const POINTS: TypedKey<u32> = TypedKey::new("points");
     ///
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// session.at(POINTS).insert(50)?;
     /// let spend = |points: &mut Option<u32>| {
     ///     let left = points.unwrap_or(0).checked_sub(30).ok_or("too few points")?;

@@ -29,7 +29,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
     /// assert_eq!(visits, 1);
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
@@ -54,7 +54,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// let more = |visits: Option<u64>| visits.unwrap_or(0) + 1;
     /// let visits = session.update_now("visits", more).await?;
     /// assert_eq!(visits, 1);
@@ -88,7 +88,7 @@ impl Session {
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
     /// # use session_core::{MemoryStore, SessionManager};
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// let add = |cart: &mut Option<Vec<String>>| {
     ///     let cart = cart.get_or_insert_default();
     ///     cart.push("tea".to_owned());
@@ -139,7 +139,7 @@ impl Session {
     ///     *points = Some(left.checked_sub(30).ok_or(SpendError::TooFew(left))?);
     ///     Ok(())
     /// };
-    /// # let session = SessionManager::new(MemoryStore::new()).open(&[]).await?;
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
     /// session.insert("points", 50)?;
     /// session.try_modify("points", spend)?;
     /// assert!(matches!(session.try_modify("points", spend), Err(SpendError::TooFew(20))));

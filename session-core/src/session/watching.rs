@@ -37,11 +37,11 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{EndReason, MemoryStore, SessionManager};
+    /// # use session_core::{Outcome, EndReason, MemoryStore, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
-    /// # let session = manager.open(&[]).await?;
+    /// # let session = manager.begin(&[]).await?;
     /// session.sign_in("user:42")?;
-    /// manager.commit(&session).await?;
+    /// session.finish(Outcome::Success).await?;
     /// let socket = tokio::spawn(session.ended()); // as a socket does until its client has left
     ///
     /// manager.sign_out_everywhere("user:42").await?; // from wherever
@@ -68,14 +68,14 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{ManualClock, MemoryStore, SessionError, SessionManager, Timestamp};
+    /// # use session_core::{Outcome, ManualClock, MemoryStore, SessionError, SessionManager, Timestamp};
     /// # use std::time::Duration;
     /// # let clock = ManualClock::new(Timestamp::from_millis(0));
     /// # let builder = SessionManager::builder(MemoryStore::new()).clock(clock.clone());
     /// # let manager = builder.build().unwrap();
-    /// # let session = manager.open(&[]).await?;
+    /// # let session = manager.begin(&[]).await?;
     /// # session.sign_in("user:42")?;
-    /// # manager.commit(&session).await?;
+    /// # session.finish(Outcome::Success).await?;
     /// clock.advance(Duration::from_secs(60));
     /// session.touch().await?; // a message
     /// let expires = session.expires_at().unwrap();

@@ -12,7 +12,8 @@ use session_core::store::{
 };
 use session_core::{
     ClientToken, Codec, Directive, KeyError, KeyRing, Lifetime, Limits, OnCorrupt, OnReuse,
-    Outcome, Rotation, SessionError, SessionId, SessionManager, SessionManagerBuilder, Timeouts, Timestamp, TypedKey,
+    Outcome, Rotation, SessionError, SessionId, SessionManager, SessionManagerBuilder, Timeouts,
+    Timestamp, TypedKey,
 };
 use session_tests::{
     Backend, Call, Fault, FaultStore, Sim, TimelessStore, anonymous, open, token_of,

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use session_core::{Session, SessionError};
+use session_core::{Directive, Outcome, Session, SessionError};
 use session_tests::sim::pause;
 use session_tests::{
     Backend, CountingStore, Sim, YieldStore, anonymous, create, numbers, open, token_of,
@@ -70,18 +70,18 @@ fn run_out(backend: Backend, seed: u64) -> Vec<Became> {
                 pause().await;
                 match spend(&session) {
                     Err(SpendError::TooFew(0)) => {
-                        manager.abort(&session).await;
+                        session.finish(Outcome::Failure).await.unwrap();
                         return Became::RefusedAtOnce;
                     }
                     spent => spent.unwrap(),
                 }
                 pause().await;
-                match manager.commit(&session).await {
+                let finished = session.finish(Outcome::Success).await;
+                match finished.map_err(SessionError::from) {
                     Ok(_) => Became::Spent,
                     Err(SessionError::Refused(cause)) => {
                         let cause = cause.downcast_ref::<SpendError>();
                         assert!(matches!(cause, Some(SpendError::TooFew(0))), "{cause:?}");
-                        manager.abort(&session).await;
                         Became::RefusedAtCommit
                     }
                     Err(error) => panic!("{backend:?}, seed {seed}: {error}"),
@@ -97,7 +97,7 @@ fn run_out(backend: Backend, seed: u64) -> Vec<Became> {
         .filter(|(_, it)| **it == Became::Spent);
     let spent: BTreeMap<_, _> = spent.map(|(who, _)| (format!("spent{who}"), 1)).collect();
     assert_eq!(spent.len(), there, "{backend:?}, seed {seed}: {became:?}");
-    let after = sim.block_on(async { numbers(&open(&processes[0], &token).await) });
+    let after = sim.block_on(async { numbers(open(&processes[0], &token).await.session()) });
     let after: BTreeMap<_, _> = after.into_iter().collect();
     assert_eq!(
         after, spent,
@@ -137,7 +137,7 @@ fn a_refusal_at_the_commit_says_why_and_leaves_nothing() {
             spend(&session).unwrap();
             let rival = open(&manager, &token).await;
             spend(&rival).unwrap();
-            manager.commit(&rival).await.unwrap();
+            rival.finish(Outcome::Success).await.unwrap();
 
             let refused = session.save().await.unwrap_err();
             assert!(matches!(refused, SessionError::Refused(_)), "{refused:?}");
@@ -146,7 +146,7 @@ fn a_refusal_at_the_commit_says_why_and_leaves_nothing() {
             assert!(!refused.to_string().contains("too few"), "{refused}");
             // It stays refused, so nothing is done by half.
             assert!(matches!(
-                manager.commit(&session).await,
+                session.save().await,
                 Err(SessionError::Refused(_))
             ));
             assert!(open(&manager, &token).await.is_empty(), "{backend:?}");
@@ -155,7 +155,7 @@ fn a_refusal_at_the_commit_says_why_and_leaves_nothing() {
             rival.insert("left", 5).unwrap();
             rival.save().await.unwrap();
             session.save().await.unwrap();
-            let after = numbers(&open(&manager, &token).await);
+            let after = numbers(open(&manager, &token).await.session());
             assert_eq!((after["left"], after["order"]), (4, 7), "{backend:?}");
         });
     }
@@ -177,12 +177,13 @@ fn a_check_that_changes_nothing_holds_at_the_commit_too() {
             session.insert("order", 7).unwrap();
             let rival = open(&manager, &token).await;
             spend(&rival).unwrap();
-            manager.commit(&rival).await.unwrap();
-            let outcome = manager.commit(&session).await;
+            rival.finish(Outcome::Success).await.unwrap();
+            let failed = session.finish(Outcome::Success).await.unwrap_err();
             assert!(
-                matches!(outcome, Err(SessionError::Refused(_))),
+                matches!(failed.error, SessionError::Refused(_)),
                 "{backend:?}"
             );
+            assert_eq!(failed.directive, Directive::Nothing);
             assert!(open(&manager, &token).await.is_empty(), "{backend:?}");
         });
     }
@@ -198,7 +199,7 @@ fn what_leaves_the_value_as_it_is_writes_nothing() {
             let session = anonymous(&manager).await;
             let map: BTreeMap<&str, u8> = [("tea", 1), ("milk", 2)].into();
             session.insert("map", map).unwrap();
-            let token = token_of(&manager.commit(&session).await.unwrap());
+            let token = token_of(&session.finish(Outcome::Success).await.unwrap());
             store.take();
             let session = open(&manager, &token).await;
             session
@@ -213,7 +214,7 @@ fn what_leaves_the_value_as_it_is_writes_nothing() {
             };
             session.try_modify("map", refuse).unwrap_err();
             assert_eq!(session.keys(), ["map"]);
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             let counts = store.take();
             assert_eq!((counts.loads, counts.updates), (1, 0), "{backend:?}");
         });
@@ -234,7 +235,7 @@ fn of_a_new_session_only_what_a_closure_leaves_is_stored() {
             session
                 .modify("n", |n: &mut Option<u64>| *n = None)
                 .unwrap();
-            manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert!(session.is_new() && session.is_empty());
             assert_eq!(store.take().creates, 0, "{backend:?}");
         });

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{Directive, Lifetime, SessionError};
+use session_core::{Directive, Lifetime, Outcome, SessionError};
 use session_tests::{
     Backend, Call, Counts, Fault, FaultStore, anonymous, create, open, sign_in, stage, token_of,
 };
@@ -28,7 +28,7 @@ fn a_touch_writes_once_in_each_interval_and_asks_nothing_between() {
             let token = now(create(&manager, [("n", 1)]));
             let session = now(open(&manager, &token));
             if has_left {
-                now(manager.commit(&session)).unwrap();
+                now(session.finish(Outcome::Success)).unwrap();
             }
             store.take();
             for _ in 0..5 {
@@ -68,8 +68,8 @@ fn a_touch_leaves_what_was_changed_to_a_save() {
         assert_eq!(other.principal(), None);
         // Somebody writes in between, and all of it comes with the commit.
         other.update("c", add).unwrap();
-        now(manager.commit(&other)).unwrap();
-        let token = token_of(&now(manager.commit(&session)).unwrap());
+        now(other.finish(Outcome::Success)).unwrap();
+        let token = token_of(&now(session.finish(Outcome::Success)).unwrap());
         let after = now(open(&manager, &token));
         let seen = ["a", "b", "c"].map(|key| after.get::<u64>(key).unwrap());
         assert_eq!(seen, [Some(2), None, Some(3)], "{backend:?}");
@@ -85,7 +85,7 @@ fn a_touch_of_what_has_ended_is_gone() {
         let [revoked, renewed] = [now(open(&manager, &token)), now(open(&manager, &token))];
         let renewing = now(open(&manager, &token));
         renewing.renew().unwrap();
-        let token = token_of(&now(manager.commit(&renewing)).unwrap());
+        let token = token_of(&now(renewing.finish(Outcome::Success)).unwrap());
         clock.advance(MINUTE);
         let gone = now(renewed.touch());
         assert!(matches!(gone, Err(SessionError::Gone)), "{backend:?}");
@@ -95,7 +95,7 @@ fn a_touch_of_what_has_ended_is_gone() {
             let gone = now(revoked.touch());
             assert!(matches!(gone, Err(SessionError::Gone)), "{backend:?}");
         }
-        let mute = now(manager.open_at(&[&token], arrived)).unwrap();
+        let mute = now(manager.begin_at(&[&token], arrived)).unwrap();
         assert!(matches!(now(mute.touch()), Err(SessionError::Gone)));
 
         let token = now(create(&manager, [("n", 1)]));
@@ -120,11 +120,11 @@ fn a_touch_owes_the_client_of_a_persistent_session_its_token() {
     });
     let token = now(create(&manager, [("n", 1)]));
     let socket = now(open(&manager, &token));
-    now(manager.commit(&socket)).unwrap();
+    now(socket.finish(Outcome::Success)).unwrap();
     clock.advance(MINUTE);
     now(socket.touch()).unwrap();
     let next = now(open(&manager, &token));
-    let told = now(manager.commit(&next)).unwrap();
+    let told = now(next.finish(Outcome::Success)).unwrap();
     assert!(matches!(told, Directive::Hold(_)), "{told:?}");
 }
 
@@ -149,7 +149,7 @@ fn a_sealed_session_is_never_written_by_a_touch() {
     let (manager, store, clock) = stage(Backend::Signed.store(), |builder| builder);
     let token = now(create(&manager, [("n", 1)]));
     let session = now(open(&manager, &token));
-    now(manager.commit(&session)).unwrap();
+    now(session.finish(Outcome::Success)).unwrap();
     store.take();
     clock.advance(manager.lifetime().idle() - MILLI);
     now(session.touch()).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use session_core::store::SessionStore;
-use session_core::{SessionError, SessionManager, TypedKey};
+use session_core::{Outcome, SessionError, SessionManager, TypedKey};
 use session_mongo::MongoStore;
 use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, MongoServer, RedisServer};
@@ -41,13 +41,16 @@ async fn run_out(name: &str, stores: [Arc<dyn SessionStore>; 2]) {
                     Ok::<_, SessionError>(())
                 });
                 let committed = match spent {
-                    Ok(()) => manager.commit(&session).await.map(drop),
+                    Ok(()) => {
+                        let finished = session.finish(Outcome::Success).await;
+                        finished.map(drop).map_err(SessionError::from)
+                    }
                     Err(error) => Err(error),
                 };
                 match committed {
                     Ok(()) => Some(who),
                     Err(SessionError::Refused(_) | SessionError::Contended) => {
-                        manager.abort(&session).await;
+                        session.finish(Outcome::Failure).await.unwrap();
                         None
                     }
                     Err(error) => panic!("{error}"),

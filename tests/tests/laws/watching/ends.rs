@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use session_core::store::{RecordKey, SessionStore};
 use session_core::{
-    EndReason, Ended, ManualClock, MemoryStore, OnMaxSessions, OnReuse, Rotation, SessionManager,
-    SessionManagerBuilder,
+    EndReason, Ended, ManualClock, MemoryStore, OnMaxSessions, OnReuse, Outcome, Rotation,
+    SessionManager, SessionManagerBuilder,
 };
 use session_tests::sim::pause;
 use session_tests::story::clock;
@@ -88,16 +88,16 @@ async fn end(site: &Site, manager: &SessionManager, token: &str, reason: EndReas
         }
         other => panic!("{other:?} is shown elsewhere"),
     }
-    drop(manager.commit(&session).await);
+    drop(session.finish(Outcome::Success).await);
 }
 
 /// Rotates a token twice, so that the next one who presents it has a copy.
 async fn rotate_away(site: &Site, token: &str) {
     site.clock.advance(INTERVAL);
     let session = open(&site.there, token).await;
-    let next = token_of(&site.there.commit(&session).await.unwrap());
+    let next = token_of(&session.finish(Outcome::Success).await.unwrap());
     let session = open(&site.there, &next).await;
-    site.there.commit(&session).await.unwrap();
+    session.finish(Outcome::Success).await.unwrap();
     site.clock.advance(INTERVAL);
 }
 
@@ -113,7 +113,7 @@ fn each_end_resolves_at_once_here_and_within_an_interval_elsewhere() {
                 let site = site(backend.store(), settings(reason));
                 let (token, _) = now(sign_in(&site.here, "ann"));
                 let session = now(open(&site.here, &token));
-                drop(now(site.here.commit(&session)));
+                drop(now(session.finish(Outcome::Success)));
                 let mut socket = Socket::of(&session);
                 assert_eq!(socket.poll(), None, "{case}");
                 if reason == Reused {
@@ -144,7 +144,7 @@ fn every_way_to_sign_out_wakes_who_has_to_know_and_nobody_else() {
         let site = site(backend.store(), |builder| builder);
         let ids = ["ann", "ann", "ann", "bob"].map(|name| now(sign_in(&site.here, name)));
         let sessions = ids.clone().map(|(token, _)| now(open(&site.here, &token)));
-        let mut sockets = sessions.each_ref().map(Socket::of);
+        let mut sockets = sessions.each_ref().map(|session| Socket::of(session));
         for socket in &mut sockets {
             assert_eq!(socket.poll(), None);
         }
@@ -172,7 +172,7 @@ fn it_expires_with_its_last_activity_wherever_that_was() {
         let last = Duration::from_secs(3_600);
         site.clock.advance(last);
         let elsewhere = now(open(&site.there, &token));
-        now(site.there.commit(&elsewhere)).unwrap();
+        now(elsewhere.finish(Outcome::Success)).unwrap();
         let expires = site.clock.now() + IDLE;
         // Just before the end it looks at the very moment, and not an interval later.
         for advance in [MILLI, IDLE - MILLI * 2] {
@@ -238,7 +238,7 @@ fn in_any_order_of_steps_each_socket_ends_and_none_before_its_session() {
                     return;
                 }
                 session.insert("n", n).unwrap();
-                drop(manager.commit(&session).await);
+                drop(session.finish(Outcome::Success).await);
                 let ended = ended.await;
                 assert!(signed_out.get(), "seed {seed}: {ended:?}");
                 assert_eq!(ended.reason, EndReason::Revoked, "seed {seed}");
@@ -264,7 +264,7 @@ fn a_look_from_before_a_renewal_elsewhere_ends_nobody_who_came_after_it() {
     assert_eq!(before.poll(), None);
     let renewing = now(open(&site.there, &token));
     renewing.renew().unwrap();
-    let token = token_of(&now(site.there.commit(&renewing)).unwrap());
+    let token = token_of(&now(renewing.finish(Outcome::Success)).unwrap());
     let mut after = Socket::of(&now(open(&site.here, &token)));
     assert_eq!((before.poll(), after.poll()), (None, None));
     site.clock.advance(INTERVAL);

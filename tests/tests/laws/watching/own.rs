@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use session_core::{Directive, EndReason};
+use session_core::{Directive, EndReason, Outcome};
 use session_tests::{Backend, Call, Counts, Fault, FaultStore, anonymous, open, sign_in, stage};
 
 use crate::watching::{IDLE, INTERVAL, MILLI, Socket, end_everywhere, now};
@@ -20,7 +20,7 @@ fn a_request_of_the_handle_itself_may_renew() {
         mine.renew().unwrap();
         // The store has it, and its answer is under way.
         faults.plan(Call::Update, Fault::HangAfter);
-        let mut commit = Box::pin(manager.commit(&mine));
+        let mut commit = Box::pin(mine.finish(Outcome::Success));
         assert!(commit.as_mut().now_or_never().is_none());
         clock.advance(INTERVAL / 2);
         clock.advance(INTERVAL / 2);
@@ -36,7 +36,7 @@ fn a_request_of_the_handle_itself_may_renew() {
             clock.advance(INTERVAL);
         }
         mine.sign_in("ann").unwrap();
-        let told = now(manager.commit(&mine)).unwrap();
+        let told = now(mine.finish(Outcome::Success)).unwrap();
         assert!(matches!(told, Directive::Hold(_)));
         for _ in 0..3 {
             assert_eq!(own.poll(), None, "{backend:?}");
@@ -59,7 +59,10 @@ fn a_request_that_destroys_its_session_ends_it_with_the_commit() {
         session.destroy().unwrap();
         let mut between = Socket::of(&session);
         assert_eq!((before.poll(), between.poll()), (None, None), "{backend:?}");
-        assert_eq!(now(manager.commit(&session)).unwrap(), Directive::Forget);
+        assert_eq!(
+            now(session.finish(Outcome::Success)).unwrap(),
+            Directive::Forget
+        );
         let mut after = Socket::of(&session);
         for socket in [&mut before, &mut between, &mut after] {
             assert_eq!(socket.reason(), Some(EndReason::Destroyed), "{backend:?}");
@@ -77,7 +80,7 @@ fn a_session_is_watched_from_the_commit_that_stores_it() {
         assert_eq!(socket.poll(), None);
         clock.advance(INTERVAL * 3);
         assert_eq!((socket.poll(), store.take()), (None, Counts::NONE));
-        now(manager.commit(&session)).unwrap();
+        now(session.finish(Outcome::Success)).unwrap();
         assert_eq!(socket.poll(), None);
         assert_eq!(store.take().loads, 1);
         now(end_everywhere(&manager));
@@ -86,7 +89,7 @@ fn a_session_is_watched_from_the_commit_that_stores_it() {
         // One that is never stored never ends.
         let guest = now(anonymous(&manager));
         let mut socket = Socket::of(&guest);
-        now(manager.commit(&guest)).unwrap();
+        now(guest.finish(Outcome::Success)).unwrap();
         clock.advance(IDLE * 100);
         assert_eq!((socket.poll(), Socket::of(&guest).poll()), (None, None));
     }
@@ -101,7 +104,7 @@ fn who_signs_in_as_another_leaves_one_session_and_watches_the_next() {
     session.sign_in("bob").unwrap();
     let mut bobs = Socket::of(&session);
     assert_eq!((anns.poll(), bobs.poll()), (None, None));
-    now(manager.commit(&session)).unwrap();
+    now(session.finish(Outcome::Success)).unwrap();
     assert_eq!(anns.reason(), Some(EndReason::Exchanged));
     assert_eq!(bobs.poll(), None);
     now(manager.sign_out_everywhere("bob")).unwrap();
@@ -117,13 +120,13 @@ fn what_was_over_before_anybody_watched_is_over_at_once() {
         let arrived = manager.now();
         clock.advance(MILLI);
         now(end_everywhere(&manager));
-        let mute = now(manager.open_at(&[&token], arrived)).unwrap();
+        let mute = now(manager.begin_at(&[&token], arrived)).unwrap();
         assert_eq!(Socket::of(&mute).reason(), Some(EndReason::Unknown));
         // Gone: a save has found it out.
         let (token, _) = now(sign_in(&manager, "ann"));
         let [gone, renewed] = [now(open(&manager, &token)), now(open(&manager, &token))];
         renewed.renew().unwrap();
-        now(manager.commit(&renewed)).unwrap();
+        now(renewed.finish(Outcome::Success)).unwrap();
         gone.insert("n", 1).unwrap();
         now(gone.save()).unwrap_err();
         assert_eq!(Socket::of(&gone).reason(), Some(EndReason::Renewed));

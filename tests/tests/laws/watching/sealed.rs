@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use session_cookie::CookieStore;
-use session_core::{EndReason, Ended, KeyRing, Timestamp};
+use session_core::{EndReason, Ended, KeyRing, Outcome, Timestamp};
 use session_tests::{Backend, open, sign_in, stage};
 
 use crate::watching::{IDLE, INTERVAL, MILLI, Socket, now};
@@ -48,7 +48,7 @@ fn a_sealed_session_that_this_request_has_written_expires_as_that_copy_does() {
             true => session.renew().unwrap(),
             false => session.insert("n", 1).unwrap(),
         }
-        now(manager.commit(&session)).unwrap();
+        now(session.finish(Outcome::Success)).unwrap();
         clock.advance(IDLE - MILLI);
         assert_eq!(socket.poll(), None);
         clock.advance(MILLI);

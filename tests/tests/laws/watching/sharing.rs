@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{EndReason, MemoryStore};
+use session_core::{EndReason, MemoryStore, Outcome};
 use session_tests::{Backend, Call, Counts, Fault, FaultStore, create, open, sign_in, stage};
 
 use crate::watching::{IDLE, INTERVAL, MILLI, Socket, now};
@@ -14,7 +14,7 @@ fn all_handles_of_a_session_share_one_load_in_each_interval() {
     let token = now(create(&manager, [("n", 1)]));
     let sessions: Vec<_> = (0..10).map(|_| now(open(&manager, &token))).collect();
     store.take();
-    let mut sockets: Vec<_> = sessions.iter().map(Socket::of).collect();
+    let mut sockets: Vec<_> = sessions.iter().map(|session| Socket::of(session)).collect();
     assert_eq!(store.take(), Counts::NONE, "nobody has awaited any of them");
     let poll = |sockets: &mut Vec<Socket>| {
         for socket in sockets {
@@ -85,7 +85,7 @@ fn nobody_depends_on_who_came_first() {
             assert_eq!(store.take(), Counts::LOAD);
             let ends = now(open(&manager, &token));
             ends.destroy().unwrap();
-            now(manager.commit(&ends)).unwrap();
+            now(ends.finish(Outcome::Success)).unwrap();
             assert_eq!(second.reason(), Some(EndReason::Destroyed));
             drop(kept);
         }
