@@ -3,8 +3,8 @@
 //! - [`Timeouts`], [`OnCorrupt`] and the clocks are settings that few applications change.
 //! - [`SessionInfo`] is one entry of a list of devices
 //!   ([`SessionManager::sessions_of`](crate::SessionManager::sessions_of)).
-//! - [`SessionGuard`], [`Outcome`], [`FinishError`], [`Directive`] and [`ClientToken`] are for those
-//!   who bring sessions to another transport.
+//! - [`SessionGuard`], [`Outcome`], [`FinishError`], [`Directive`] and [`ClientToken`] bring
+//!   sessions to another transport.
 //! - [`Ended`] and [`EndReason`] say when and why a session ended, [`Refusal`] why a token was
 //!   refused. A [`Timestamp`] is when anything happened.
 

@@ -79,7 +79,7 @@ impl SessionManager {
     }
 
     /// The time by this manager's clock. A transport notes it when a request arrives, for
-    /// [`open_at`](Self::open_at), which has an example.
+    /// [`begin_at`](Self::begin_at), which has an example.
     pub fn now(&self) -> Timestamp {
         self.shared.calls.now()
     }

@@ -57,7 +57,8 @@ impl SessionManager {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// # let told = session.finish(Outcome::Success).await?;
+    /// # let Directive::Hold(token) = told else { unreachable!() };
     /// let known = manager.begin(&[token.as_str()]).await?;
     /// assert_eq!(known.get("cart")?, Some(3));
     ///
@@ -74,8 +75,8 @@ impl SessionManager {
         self.begin_as_of(tokens, Arrival::new(now, now)).await
     }
 
-    /// [`begin`](Self::begin) for a request that arrived earlier, as told by [`now`](Self::now) then:
-    /// its head, say, and its body took a while. It is judged as of that time.
+    /// [`begin`](Self::begin) for a request that arrived earlier, as told by [`now`](Self::now)
+    /// then: its head, say, and its body took a while. It is judged as of that time.
     ///
     /// A token that was good then is good now, unless the session has ended or was renewed since.
     /// If it has, or if it did within the minute before the request arrived, the request is
@@ -85,14 +86,16 @@ impl SessionManager {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Directive, ManualClock, MemoryStore, Outcome, SessionManager, Timestamp};
+    /// # use session_core::{Directive, ManualClock, MemoryStore, Outcome, SessionManager};
+    /// # use session_core::Timestamp;
     /// # use std::time::Duration;
     /// # let clock = ManualClock::new(Timestamp::from_millis(0));
     /// let builder = SessionManager::builder(MemoryStore::new());
     /// let manager = builder.clock(clock.clone()).build().unwrap();
     /// let session = manager.begin(&[]).await?;
     /// session.sign_in("user:42")?;
-    /// let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// let told = session.finish(Outcome::Success).await?;
+    /// let Directive::Hold(token) = told else { unreachable!() };
     ///
     /// let arrived = manager.now(); // an upload begins
     /// clock.advance(Duration::from_secs(20));

@@ -140,7 +140,8 @@ impl SessionManager {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.begin(&[]).await?;
     /// session.sign_in("user:42")?;
-    /// let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// let told = session.finish(Outcome::Success).await?;
+    /// let Directive::Hold(token) = told else { unreachable!() };
     ///
     /// assert_eq!(manager.sign_out_everywhere("user:42").await?, 1);
     /// assert!(manager.begin(&[token.as_str()]).await?.is_new());

@@ -37,7 +37,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.begin(&[]).await?;
     /// let field = session.csrf_token()?; // into a hidden field
-    /// let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// let told = session.finish(Outcome::Success).await?;
+    /// let Directive::Hold(token) = told else { unreachable!() };
     ///
     /// let session = manager.begin(&[token.as_str()]).await?; // the form comes back
     /// assert!(session.verify_csrf(&field));

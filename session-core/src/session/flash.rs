@@ -26,7 +26,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.begin(&[]).await?;
     /// session.flash("notice", "Saved.")?;
-    /// let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// let told = session.finish(Outcome::Success).await?;
+    /// let Directive::Hold(token) = told else { unreachable!() };
     ///
     /// let session = manager.begin(&[token.as_str()]).await?;
     /// assert_eq!(session.flashed::<String>("notice")?.as_deref(), Some("Saved."));

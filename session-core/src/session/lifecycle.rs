@@ -103,7 +103,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// # let told = session.finish(Outcome::Success).await?;
+    /// # let Directive::Hold(token) = told else { unreachable!() };
     /// let session = manager.begin(&[token.as_str()]).await?; // a guest, three things in the cart
     /// session.sign_in("user:42")?;
     /// let Directive::Hold(new) = session.finish(Outcome::Success).await? else { unreachable!() };
@@ -140,7 +141,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// # let told = session.finish(Outcome::Success).await?;
+    /// # let Directive::Hold(token) = told else { unreachable!() };
     /// let session = manager.begin(&[token.as_str()]).await?;
     /// session.renew()?;
     /// let Directive::Hold(new) = session.finish(Outcome::Success).await? else { unreachable!() };
@@ -174,7 +176,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// # let told = session.finish(Outcome::Success).await?;
+    /// # let Directive::Hold(token) = told else { unreachable!() };
     /// let session = manager.begin(&[token.as_str()]).await?;
     /// session.destroy()?;
     /// assert_eq!(session.finish(Outcome::Success).await?, Directive::Forget);
@@ -270,7 +273,7 @@ impl Session {
     /// # let session = manager.begin(&[]).await?;
     /// session.insert("step", 1)?;
     /// session.save().await?;
-    /// session.finish(Outcome::Failure).await.unwrap(); // the request failed later on
+    /// session.finish(Outcome::Failure).await?; // the request failed later on
     /// assert_eq!(session.get("step")?, Some(1));
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
@@ -290,7 +293,7 @@ impl Session {
     }
 
     /// Whether a commit would have anything to do now.
-    /// ([`SessionManager::close`](crate::SessionManager::close) asks and settles in one step.)
+    /// [`SessionGuard::finish_now`](crate::SessionGuard::finish_now) asks and settles in one step.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()

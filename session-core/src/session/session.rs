@@ -22,11 +22,12 @@ use crate::state::{Cell, State};
 /// [`take_now`](Self::take_now) go to the store. [`at`](Self::at) does all of it by a
 /// [`TypedKey`](crate::TypedKey), which knows the type of its value.
 ///
-/// What is changed is written by [`SessionGuard::finish`](crate::SessionGuard::finish), in one atomic step or not at
-/// all. Of plain [`insert`](Self::insert)s into one key by several requests the last
-/// one wins; [`update`](Self::update) and [`modify`](Self::modify) never lose to another writer. An
-/// insert of the value that is already there writes nothing, and so does not defend it against
-/// others ([`Codec`](crate::Codec) says which values are the same).
+/// What is changed is written when the request is finished
+/// ([`SessionGuard::finish`](crate::SessionGuard::finish)), in one atomic step or not at all. Of
+/// plain [`insert`](Self::insert)s into one key by several requests the last one wins;
+/// [`update`](Self::update) and [`modify`](Self::modify) never lose to another writer. An insert of
+/// the value that is already there writes nothing, and so does not defend it against others
+/// ([`Codec`](crate::Codec) says which values are the same).
 /// Only where a sign-in has to create a new session it counts as inserted.
 ///
 /// ```

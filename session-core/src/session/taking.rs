@@ -77,7 +77,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.begin(&[]).await?;
     /// # session.insert("oauth_state", "af0ifjsldkj")?;
-    /// # let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
+    /// # let told = session.finish(Outcome::Success).await?;
+    /// # let Directive::Hold(token) = told else { unreachable!() };
     /// // The authorization server redirects the browser to us, and somebody repeats the request.
     /// let first = manager.begin(&[token.as_str()]).await?;
     /// let again = manager.begin(&[token.as_str()]).await?;

@@ -37,7 +37,7 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Outcome, EndReason, MemoryStore, SessionManager};
+    /// # use session_core::{EndReason, MemoryStore, Outcome, SessionManager};
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.begin(&[]).await?;
     /// session.sign_in("user:42")?;
@@ -68,7 +68,8 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Outcome, ManualClock, MemoryStore, SessionError, SessionManager, Timestamp};
+    /// # use session_core::{ManualClock, MemoryStore, Outcome, SessionError, SessionManager};
+    /// # use session_core::Timestamp;
     /// # use std::time::Duration;
     /// # let clock = ManualClock::new(Timestamp::from_millis(0));
     /// # let builder = SessionManager::builder(MemoryStore::new()).clock(clock.clone());

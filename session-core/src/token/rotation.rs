@@ -58,7 +58,7 @@ use crate::time::Timestamp;
 /// accepted token as well continues with that one, and is no reuse.
 ///
 /// All times are those at which the request arrived, however late its handler asks for the session
-/// ([`SessionManager::open_at`](crate::SessionManager::open_at)). A record remembers up to 48
+/// ([`SessionManager::begin_at`](crate::SessionManager::begin_at)). A record remembers up to 48
 /// superseded tokens, each for a minute beyond its overlap. A request that cannot be judged is
 /// mute. That is one with a superseded token that is not remembered, if the token may have been
 /// accepted when the request arrived, and one with an unknown token that is opened 10 s or more
