@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use session_core::store::conformance::check;
 use session_core::store::{MigratingStore, PrincipalIndex, SessionStore};
-use session_core::{Directive, Ended, MemoryStore, Outcome, SessionGuard, SessionManager, Timestamp};
+use session_core::{
+    Directive, Ended, MemoryStore, Outcome, SessionGuard, SessionManager, Timestamp,
+};
 
 type Moving = MigratingStore<Arc<MemoryStore>, Arc<MemoryStore>>;
 

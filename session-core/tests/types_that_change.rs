@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use session_core::{
-    Codec, Directive, MemoryStore, Session, SessionError, SessionManager, TypedKey,
+    Codec, Directive, MemoryStore, Outcome, SessionError, SessionGuard, SessionManager, TypedKey,
 };
 
 const BOTH: [Codec; 2] = [Codec::Json, Codec::Postcard];
@@ -23,17 +23,17 @@ impl Site {
     async fn of<T: Serialize>(codec: Codec, key: TypedKey<T>, value: &T) -> Self {
         let builder = SessionManager::builder(MemoryStore::new()).codec(codec);
         let manager = builder.build().unwrap();
-        let session = manager.open(&[]).await.unwrap();
+        let session = manager.begin(&[]).await.unwrap();
         session.at(key).insert(value).unwrap();
-        let Directive::Hold(token) = manager.commit(&session).await.unwrap() else {
+        let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() else {
             unreachable!()
         };
         let token = token.as_str().to_owned();
         Self { manager, token }
     }
 
-    async fn open(&self) -> Session {
-        self.manager.open(&[&self.token]).await.unwrap()
+    async fn open(&self) -> SessionGuard {
+        self.manager.begin(&[&self.token]).await.unwrap()
     }
 }
 
@@ -406,20 +406,20 @@ mod the_codec_changes {
                 builder.build().unwrap()
             };
             let [old, new] = [manager(before), manager(after)];
-            let session = old.open(&[]).await.unwrap();
+            let session = old.begin(&[]).await.unwrap();
             let cart: BTreeMap<_, _> = [("tea".to_owned(), 1)].into();
             session.at(CART).insert(&cart).unwrap();
-            let Directive::Hold(token) = old.commit(&session).await.unwrap() else {
+            let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() else {
                 unreachable!()
             };
-            let session = new.open(&[token.as_str()]).await.unwrap();
+            let session = new.begin(&[token.as_str()]).await.unwrap();
             assert_eq!(session.at(CART).get().unwrap(), Some(cart));
             let add = |cart: &mut Option<BTreeMap<_, _>>| {
                 cart.get_or_insert_default().insert("jam".to_owned(), 2);
             };
             session.at(CART).modify(add).unwrap();
-            new.commit(&session).await.unwrap();
-            let session = old.open(&[token.as_str()]).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
+            let session = old.begin(&[token.as_str()]).await.unwrap();
             assert_eq!(session.at(CART).get().unwrap().unwrap().len(), 2);
         }
     }
@@ -440,10 +440,10 @@ mod nobody_is_locked_out {
             session.insert("other", 1).unwrap();
             assert!(session.verify_csrf(&session.csrf_token().unwrap()));
             session.sign_in("user:42").unwrap();
-            let Directive::Hold(token) = site.manager.commit(&session).await.unwrap() else {
+            let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() else {
                 unreachable!()
             };
-            let session = site.manager.open(&[token.as_str()]).await.unwrap();
+            let session = site.manager.begin(&[token.as_str()]).await.unwrap();
             assert_eq!(session.principal().as_deref(), Some("user:42"));
             // To remove or replace it takes no reading.
             assert!(session.at(CART).remove());
@@ -459,7 +459,7 @@ mod nobody_is_locked_out {
             let site = Site::of(codec, WRONG, &u64::MAX).await;
             let session = site.open().await;
             session.destroy().unwrap();
-            let directive = site.manager.commit(&session).await.unwrap();
+            let directive = session.finish(Outcome::Success).await.unwrap();
             assert_eq!(directive, Directive::Forget);
             assert!(site.open().await.is_new());
         }
@@ -471,10 +471,10 @@ mod nobody_is_locked_out {
             let site = Site::of(codec, WRONG, &1).await;
             let session = site.open().await;
             session.flash("notice", u64::MAX).unwrap();
-            site.manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             let session = site.open().await;
             assert!(is_decode(&session.flashed::<String>("notice")));
-            site.manager.commit(&session).await.unwrap();
+            session.finish(Outcome::Success).await.unwrap();
             assert_eq!(site.open().await.flashed::<String>("notice").unwrap(), None);
         }
     }

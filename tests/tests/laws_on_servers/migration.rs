@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use session_core::store::conformance::Suite;
 use session_core::store::{MigratingStore, PrincipalIndex, SessionStore};
-use session_core::{Outcome};
+use session_core::{Outcome, SessionManager};
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, MongoServer, RedisServer};

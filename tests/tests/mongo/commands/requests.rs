@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use session_core::store::PrincipalIndex;
-use session_core::{Directive, Ended, KeyRing, Limits, ManualClock, Outcome, Session, SessionGuard, SessionManager};
+use session_core::{
+    Directive, Ended, KeyRing, Limits, ManualClock, Outcome, Session, SessionGuard, SessionManager,
+};
 use session_tests::servers::MongoServer;
 use session_tests::{anonymous, numbers, open, patient, patient_timeouts, token_of};
 

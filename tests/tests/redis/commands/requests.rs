@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use session_core::store::conformance::Suite;
 use session_core::store::{PrincipalIndex, SessionStore};
-use session_core::{Directive, Ended, KeyRing, ManualClock, Outcome, Session, SessionGuard, SessionManager};
+use session_core::{
+    Directive, Ended, KeyRing, ManualClock, Outcome, Session, SessionGuard, SessionManager,
+};
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, RedisServer};
 use session_tests::{anonymous, open, patient_timeouts, token_of};
