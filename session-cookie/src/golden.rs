@@ -59,10 +59,7 @@ impl Golden {
     }
 
     async fn load(&self, store: CookieStore) -> Record {
-        let key = RecordKey::Sealed {
-            scope: self.0["scope"].into(),
-            token: self.token().into(),
-        };
+        let key = RecordKey::sealed(self.0["scope"], self.token());
         let loaded = store.load(&key, self.time("issued")).await.unwrap();
         (*loaded.unwrap()).clone()
     }
@@ -122,10 +119,7 @@ mod damaged {
             Sealing::Signed => CookieStore::signed(keys),
             Sealing::Encrypted => CookieStore::encrypted(keys),
         };
-        let key = RecordKey::Sealed {
-            scope: "__Host-id".into(),
-            token: token.into(),
-        };
+        let key = RecordKey::sealed("__Host-id", token);
         store.load(&key, Timestamp::from_millis(now)).await
     }
 

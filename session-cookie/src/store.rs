@@ -29,7 +29,7 @@ const MOST_COOKIES: usize = 8;
 /// use session_core::store::{RecordLocation, SessionStore};
 ///
 /// let store = CookieStore::encrypted(KeyRing::new([1; 32]).unwrap());
-/// assert_eq!(store.location(), RecordLocation::Client { overhead: 62, cookies: 1 });
+/// assert_eq!(store.location(), RecordLocation::client(62, 1));
 /// ```
 pub struct CookieStore {
     sealing: Sealing,
@@ -47,7 +47,7 @@ impl CookieStore {
     /// use session_core::store::{RecordLocation, SessionStore};
     ///
     /// let store = CookieStore::signed(KeyRing::new([1; 32]).unwrap());
-    /// assert_eq!(store.location(), RecordLocation::Client { overhead: 54, cookies: 1 });
+    /// assert_eq!(store.location(), RecordLocation::client(54, 1));
     /// ```
     pub fn signed(keys: KeyRing) -> Self {
         Self::new(keys, Sealing::Signed)
@@ -165,7 +165,7 @@ impl CookieStore {
 
     /// Opens a genuine token, expired or not, without a look at the record in it.
     fn open(&self, key: &RecordKey) -> Option<Opened> {
-        let RecordKey::Sealed { scope, token } = key else {
+        let RecordKey::Sealed { scope, token, .. } = key else {
             return None;
         };
         if token.len() > self.limit() {
@@ -190,10 +190,7 @@ impl CookieStore {
         let token = scope
             .seal(&payload, now, record.expires_at(), &nonce)
             .ok_or_else(|| StoreError::unavailable("the session could not be sealed"))?;
-        Ok(RecordKey::Sealed {
-            scope: scope.name().clone(),
-            token: token.into(),
-        })
+        Ok(RecordKey::sealed(scope.name().clone(), token))
     }
 }
 
@@ -201,10 +198,7 @@ impl CookieStore {
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for CookieStore {
     fn location(&self) -> RecordLocation {
-        RecordLocation::Client {
-            overhead: self.sealing.overhead(),
-            cookies: self.cookies,
-        }
+        RecordLocation::client(self.sealing.overhead(), self.cookies)
     }
 
     /// Nothing is waited for but a [cut-off](Self::with_cut_off), which is the application's.

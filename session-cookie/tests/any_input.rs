@@ -60,7 +60,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn any_text_is_a_miss(text in any::<String>(), scope in any::<String>(), now in any::<u64>()) {
-        let sealed = RecordKey::Sealed { scope: scope.into(), token: text.into() };
+        let sealed = RecordKey::sealed(scope, text);
         for store in both(1) {
             prop_assert!(wait(store.load(&sealed, Timestamp::from_millis(now))).unwrap().is_none());
         }

@@ -103,10 +103,7 @@ async fn another_scope_is_a_miss() {
     for store in both(1) {
         let token = seal(&store, &record()).await;
         for scope in ["", "__Host-i", "__Host-id2", "__host-id", "admin"] {
-            let elsewhere = RecordKey::Sealed {
-                scope: scope.into(),
-                token: token.as_str().into(),
-            };
+            let elsewhere = RecordKey::sealed(scope, token.as_str());
             assert!(store.load(&elsewhere, NOW).await.unwrap().is_none());
             assert!(!opens(&store, &elsewhere).await);
         }

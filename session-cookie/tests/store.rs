@@ -196,10 +196,7 @@ fn chunks_are_one_to_eight() {
     }
     for chunks in 1..=8 {
         let store = CookieStore::encrypted(ring(1)).with_chunks(chunks).unwrap();
-        let client = RecordLocation::Client {
-            overhead: 62,
-            cookies: chunks,
-        };
+        let client = RecordLocation::client(62, chunks);
         assert_eq!(store.location(), client);
     }
 }

@@ -85,10 +85,7 @@ mod ids {
 
     #[test]
     fn keys_of_a_store() {
-        let sealed = RecordKey::Sealed {
-            scope: "id".into(),
-            token: "secret".into(),
-        };
+        let sealed = RecordKey::sealed("id", "secret");
         assert_eq!(RecordKey::from(id()), RecordKey::Id(id()));
         assert_eq!(RecordKey::Id(id()).id(), Some(id()));
         assert_eq!(sealed.id(), None);
@@ -186,7 +183,6 @@ mod records {
         assert_eq!(record.authenticated_at(), None);
         assert_eq!((record.principal(), record.label()), (None, None));
         assert_eq!(record.lifetime().idle(), SECOND * 10);
-        assert_eq!(record.csrf_seed(), &[0; 16]);
         assert!(record.values().is_empty());
     }
 

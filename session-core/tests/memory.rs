@@ -369,10 +369,7 @@ async fn an_update_says_what_it_came_to() {
         store.update(&key, &update, at(0)).await.unwrap(),
         Updated::Gone
     ));
-    let sealed = RecordKey::Sealed {
-        scope: "id".into(),
-        token: "abc".into(),
-    };
+    let sealed = RecordKey::sealed("id", "abc");
     assert!(store.load(&sealed, at(0)).await.unwrap().is_none());
     assert!(matches!(
         store.update(&sealed, &update, at(0)).await.unwrap(),

@@ -132,10 +132,7 @@ fn sealed_stores_are_refused() {
     #[session_core::store::async_trait]
     impl SessionStore for Sealed {
         fn location(&self) -> session_core::store::RecordLocation {
-            session_core::store::RecordLocation::Client {
-                overhead: 0,
-                cookies: 1,
-            }
+            session_core::store::RecordLocation::client(0, 1)
         }
         async fn load(
             &self,

@@ -581,10 +581,7 @@ mod building {
     #[async_trait]
     impl SessionStore for Sealed {
         fn location(&self) -> RecordLocation {
-            RecordLocation::Client {
-                overhead: 40,
-                cookies: 2,
-            }
+            RecordLocation::client(40, 2)
         }
 
         async fn load(

@@ -80,10 +80,7 @@ impl PrincipalIndex for Damaged {
     async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let listed = self.inner.list_of(principal, now).await?.into_iter();
         let seen = |listed: Listed| match listed.id() {
-            id if self.is_damaged(id) => Listed::Unreadable {
-                id,
-                error: corrupt(),
-            },
+            id if self.is_damaged(id) => Listed::unreadable(id, corrupt()),
             _ => listed,
         };
         Ok(listed.map(seen).collect())

@@ -77,7 +77,7 @@ impl Sessions {
             match document::read(id, document) {
                 Ok(record) if record.is_live(now) => listed.push(Listed::Record(record)),
                 Ok(_) => {}
-                Err(error) => listed.push(Listed::Unreadable { id, error }),
+                Err(error) => listed.push(Listed::unreadable(id, error)),
             }
         }
         listed.sort_by_key(|listed| {

@@ -37,16 +37,13 @@ pub(crate) fn record() -> Arc<Record> {
 }
 
 pub(crate) fn key(token: impl Into<String>) -> RecordKey {
-    RecordKey::Sealed {
-        scope: SCOPE.into(),
-        token: token.into().into(),
-    }
+    RecordKey::sealed(SCOPE, token.into())
 }
 
 pub(crate) fn token(key: &RecordKey) -> &str {
     match key {
         RecordKey::Sealed { token, .. } => token,
-        RecordKey::Id(_) => panic!("a sealed store hands out sealed keys"),
+        _ => panic!("a sealed store hands out sealed keys"),
     }
 }
 

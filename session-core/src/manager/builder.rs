@@ -27,7 +27,7 @@ impl SessionManager {
     }
 
     /// A manager with the defaults, for a transport of this name whose tokens may have at most
-    /// `max_token` characters.
+    /// `max_token` characters. `session-http` needs it, for a layer that has no settings.
     ///
     /// ```
     /// use session_core::{MemoryStore, SessionManager};
@@ -240,8 +240,9 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// What a transport has to say where nothing was set: sessions are kept apart under its
-    /// name, and its tokens may have so many characters.
+    /// What a transport requires: sessions are kept apart under its name, unless a scope was set,
+    /// and its tokens have at most this many characters. `session-http` needs it, for a layer with
+    /// settings; so does another transport that builds managers for its users.
     ///
     /// ```
     /// use session_core::{MemoryStore, SessionManager};
@@ -257,7 +258,7 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Who keeps the records of the store.
+    /// Where the store keeps its records. A transport asks before it builds the manager.
     pub fn location(&self) -> RecordLocation {
         self.store.location()
     }
@@ -350,8 +351,8 @@ impl SessionManagerBuilder {
     pub(crate) fn make(self) -> SessionManager {
         let location = self.store.location();
         let scope = self.scope.unwrap_or_else(|| ByteString::from_static(SCOPE));
-        let cookies = match location {
-            RecordLocation::Client { cookies, .. } => cookies,
+        let pieces = match location {
+            RecordLocation::Client { pieces, .. } => pieces,
             RecordLocation::Server => 1,
         };
         let csrf_keys = self
@@ -376,7 +377,7 @@ impl SessionManagerBuilder {
                     on_reuse: self.on_reuse,
                     watch_interval: self.watch_interval,
                     location,
-                    max_token: self.max_token.unwrap_or(4096 * cookies),
+                    max_token: self.max_token.unwrap_or(4096 * pieces),
                 },
                 tokens,
                 queues: Arc::default(),

@@ -213,11 +213,6 @@ impl Record {
         self.lifetime
     }
 
-    /// What CSRF tokens are derived from: new at creation and at each renewal.
-    pub const fn csrf_seed(&self) -> &[u8; 16] {
-        &self.csrf_seed
-    }
-
     /// The hashes of its tokens, oldest first.
     pub(crate) fn tokens(&self) -> &[TokenHash] {
         self.tokens.as_slice()

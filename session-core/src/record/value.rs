@@ -44,7 +44,8 @@ impl Value {
     }
 
     /// The encoded bytes, shared.
-    pub const fn shared(&self) -> &Bytes {
+    #[cfg(test)]
+    pub(crate) const fn shared(&self) -> &Bytes {
         &self.bytes
     }
 

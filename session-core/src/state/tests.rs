@@ -50,10 +50,7 @@ fn settings() -> Settings {
 }
 
 fn sealed() -> Settings {
-    let location = RecordLocation::Client {
-        overhead: 40,
-        cookies: 1,
-    };
+    let location = RecordLocation::client(40, 1);
     Settings {
         fresh_metadata: Settings::fresh_metadata(&ByteString::from_static("id")),
         location,

@@ -18,13 +18,29 @@ pub enum RecordLocation {
     /// The server. All laws hold.
     Server,
     /// The client holds the whole record, sealed. Nothing can be revoked on the server, and
-    /// concurrent requests overwrite each other.
+    /// concurrent requests overwrite each other. Made by [`client`](Self::client).
+    #[non_exhaustive]
     Client {
         /// The bytes that sealing adds to a record, before base64url.
         overhead: usize,
-        /// The number of cookies over which a token may be split.
-        cookies: usize,
+        /// The number of pieces over which a token may be split, of 4,096 characters each.
+        pieces: usize,
     },
+}
+
+impl RecordLocation {
+    /// The client holds the whole record. Sealing adds `overhead` bytes to it, before base64url,
+    /// and the token may be split into up to this many pieces of 4,096 characters.
+    ///
+    /// ```
+    /// use session_core::store::RecordLocation;
+    ///
+    /// let location = RecordLocation::client(32, 1);
+    /// assert!(matches!(location, RecordLocation::Client { overhead: 32, pieces: 1, .. }));
+    /// ```
+    pub const fn client(overhead: usize, pieces: usize) -> Self {
+        Self::Client { overhead, pieces }
+    }
 }
 
 /// Whether a store can lose a write that it has acknowledged, and keep the writes before it.

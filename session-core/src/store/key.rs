@@ -11,10 +11,13 @@ use crate::record::SessionId;
 /// A store on the server uses [`Id`](Self::Id). For a sealed store the key is the sealed record
 /// itself, so each write returns a new one.
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RecordKey {
     /// The id of the session.
     Id(SessionId),
-    /// A sealed record, as the client presented it: hostile input.
+    /// A sealed record, as the client presented it: hostile input. Made by
+    /// [`sealed`](Self::sealed).
+    #[non_exhaustive]
     Sealed {
         /// The scope for which it should have been sealed.
         scope: ByteString,
@@ -24,6 +27,16 @@ pub enum RecordKey {
 }
 
 impl RecordKey {
+    /// The key of a sealed record.
+    ///
+    /// [`id`](Self::id) has an example.
+    pub fn sealed(scope: impl Into<ByteString>, token: impl Into<ByteString>) -> Self {
+        Self::Sealed {
+            scope: scope.into(),
+            token: token.into(),
+        }
+    }
+
     /// The id, if this is a key for a store on the server.
     ///
     /// ```
@@ -32,7 +45,7 @@ impl RecordKey {
     ///
     /// let id = SessionId::from_bytes([7; 16]);
     /// assert_eq!(RecordKey::from(id).id(), Some(id));
-    /// let sealed = RecordKey::Sealed { scope: "__Host-id".into(), token: "AAAA".into() };
+    /// let sealed = RecordKey::sealed("__Host-id", "AAAA");
     /// assert_eq!(sealed.id(), None);
     /// ```
     pub const fn id(&self) -> Option<SessionId> {

@@ -22,7 +22,7 @@ use crate::record::{Record, SessionId};
 /// assert!(readable.record().is_some());
 ///
 /// let error = StoreError::corrupt("the checksum differs");
-/// let damaged = Listed::Unreadable { id, error };
+/// let damaged = Listed::unreadable(id, error);
 /// assert_eq!(damaged.id(), id);
 /// assert!(damaged.record().is_none());
 /// ```
@@ -31,7 +31,9 @@ use crate::record::{Record, SessionId};
 pub enum Listed {
     /// A live record.
     Record(Arc<Record>),
-    /// A record of the principal that cannot be read. It may have expired.
+    /// A record of the principal that cannot be read. It may have expired. Made by
+    /// [`unreadable`](Self::unreadable).
+    #[non_exhaustive]
     Unreadable {
         /// The id under which it is stored.
         id: SessionId,
@@ -41,6 +43,14 @@ pub enum Listed {
 }
 
 impl Listed {
+    /// A record that is stored under this id and cannot be read, with the error that `load` of this
+    /// id would return.
+    ///
+    /// [`Listed`] has an example.
+    pub fn unreadable(id: SessionId, error: StoreError) -> Self {
+        Self::Unreadable { id, error }
+    }
+
     /// The id under which the session is stored.
     pub fn id(&self) -> SessionId {
         match self {
@@ -51,14 +61,6 @@ impl Listed {
 
     /// The record, if it can be read.
     pub fn record(&self) -> Option<&Arc<Record>> {
-        match self {
-            Self::Record(record) => Some(record),
-            Self::Unreadable { .. } => None,
-        }
-    }
-
-    /// The record by value, if it can be read.
-    pub fn into_record(self) -> Option<Arc<Record>> {
         match self {
             Self::Record(record) => Some(record),
             Self::Unreadable { .. } => None,

@@ -83,7 +83,7 @@ impl MapStore {
             RecordKey::Sealed { .. } if self.has(Fault::PanicsOnMalformedKeys) => {
                 panic!("not an id")
             }
-            RecordKey::Sealed { .. } => None,
+            _ => None,
         }
     }
 

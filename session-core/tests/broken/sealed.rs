@@ -59,14 +59,11 @@ impl SealedStore {
         if token.len() > LIMIT {
             return Err(LimitExceeded::new(Limit::TokenBytes, token.len(), LIMIT).into());
         }
-        Ok(RecordKey::Sealed {
-            scope: record.scope().into(),
-            token: token.into(),
-        })
+        Ok(RecordKey::sealed(record.scope(), token))
     }
 
     fn open(&self, key: &RecordKey) -> Option<Record> {
-        let RecordKey::Sealed { scope, token } = key else {
+        let RecordKey::Sealed { scope, token, .. } = key else {
             return None;
         };
         let bytes = URL_SAFE_NO_PAD.decode(token.as_bytes()).ok()?;
@@ -79,10 +76,7 @@ impl SealedStore {
 #[async_trait]
 impl SessionStore for SealedStore {
     fn location(&self) -> RecordLocation {
-        RecordLocation::Client {
-            overhead: 32,
-            cookies: 1,
-        }
+        RecordLocation::client(32, 1)
     }
 
     async fn load(

@@ -41,8 +41,8 @@ enum Content {
 impl CookieTransport {
     pub(crate) fn new(config: CookieConfig, location: RecordLocation) -> Self {
         let content = match location {
-            RecordLocation::Client { cookies, .. } => Content::Sealed {
-                max_pieces: cookies.clamp(1, MAX_PIECES),
+            RecordLocation::Client { pieces, .. } => Content::Sealed {
+                max_pieces: pieces.clamp(1, MAX_PIECES),
             },
             _ => Content::Token,
         };

@@ -20,10 +20,7 @@ fn token(length: usize) -> String {
 }
 
 fn transport(name: &str, cookies: usize) -> CookieTransport {
-    let location = RecordLocation::Client {
-        overhead: 54,
-        cookies,
-    };
+    let location = RecordLocation::client(54, cookies);
     CookieTransport::new(CookieConfig::new(name), location)
 }
 

@@ -99,7 +99,7 @@ impl Index {
                 // If it names no principal, it belongs to this index.
                 let owner = self.commands.owner(id, self.until).await?;
                 let theirs = owner.is_none_or(|owner| *owner == *self.principal);
-                Ok(theirs.then_some(Listed::Unreadable { id, error }))
+                Ok(theirs.then_some(Listed::unreadable(id, error)))
             }
             Err(error) => Err(error),
         }

@@ -428,10 +428,7 @@ fn no_public_type_shows_a_secret() {
     page.debug(&id);
     page.debug(&id.short());
     page.debug(&RecordKey::Id(id));
-    page.debug(&RecordKey::Sealed {
-        scope: "scope".into(),
-        token: VALUE.into(),
-    });
+    page.debug(&RecordKey::sealed("scope", VALUE));
     page.debug(&keys());
     for purpose in [
         Purpose::Token,

@@ -215,10 +215,7 @@ fn a_token_that_waits_to_be_sent_needs_no_second_look_after_another_write() {
 #[test]
 fn a_sealed_session_is_its_own_proof() {
     let mut state = opened();
-    state.stored_mut().unwrap().key = RecordKey::Sealed {
-        scope: "id".into(),
-        token: "sealed".into(),
-    };
+    state.stored_mut().unwrap().key = RecordKey::sealed("id", "sealed");
     announce(&mut state, Announce::Confirm);
     assert_eq!(state.to_confirm(), None);
 }

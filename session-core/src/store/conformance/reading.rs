@@ -111,10 +111,7 @@ pub(super) async fn malformed_key(trial: &Trial) -> Check {
 
 /// Keys that no store has handed out; for a sealed store, forgeries of `key`.
 fn malformed_keys(trial: &Trial, record: &Record, key: &RecordKey) -> Check<Vec<RecordKey>> {
-    let sealed = |scope: &str, token: &str| RecordKey::Sealed {
-        scope: scope.into(),
-        token: token.into(),
-    };
+    let sealed = |scope: &str, token: &str| RecordKey::sealed(scope, token);
     let long = "A".repeat(100_000);
     let id = record.id().encode();
     let texts = [

@@ -180,7 +180,7 @@ impl<N: SessionStore, O: SessionStore> PrincipalIndex for MigratingStore<N, O> {
             let found = match is(&listed, is_frozen) || is(&listed, is_place) {
                 true => match self.load(&RecordKey::Id(id), now).await {
                     Ok(found) => found.map(Listed::Record),
-                    Err(error @ StoreError::Corrupt(_)) => Some(Listed::Unreadable { id, error }),
+                    Err(error @ StoreError::Corrupt(_)) => Some(Listed::unreadable(id, error)),
                     Err(error) => return Err(error),
                 },
                 false => Some(listed),

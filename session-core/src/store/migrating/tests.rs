@@ -395,10 +395,8 @@ impl PrincipalIndex for Watched {
     async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         self.up()?;
         let listed = self.store.list_of(principal, now).await?;
-        let unreadable = |listed: Listed| Listed::Unreadable {
-            id: listed.id(),
-            error: StoreError::corrupt("it is damaged"),
-        };
+        let unreadable =
+            |listed: Listed| Listed::unreadable(listed.id(), StoreError::corrupt("it is damaged"));
         Ok(match self.damaged {
             true => listed.into_iter().map(unreadable).collect(),
             false => listed,

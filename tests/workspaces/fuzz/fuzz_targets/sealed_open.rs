@@ -65,10 +65,7 @@ impl Setup {
     }
 
     fn opens(&self, store: &CookieStore, token: &str) -> bool {
-        let key = RecordKey::Sealed {
-            scope: self.scope.into(),
-            token: token.into(),
-        };
+        let key = RecordKey::sealed(self.scope, token);
         let loaded = ready(store.load(&key, self.now)).unwrap();
         if let Some(record) = &loaded {
             assert_eq!(*record, self.record);
