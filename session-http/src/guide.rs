@@ -7,6 +7,7 @@
 //! - [`types`]: types that change between two deployments.
 //! - [`testing`]: tests of handlers, without a server.
 //! - [`stores`]: writing a store.
+//! - [`transports`]: sessions over something other than HTTP.
 //! - [`security`]: what standards ask of sessions, and where it is met.
 //! - [`operating`]: what to watch, how much space sessions take, how to change keys.
 
@@ -30,6 +31,9 @@ pub mod stores {}
 
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../docs/transports.md")]
+pub mod transports {}
 
 #[doc = include_str!("../docs/types.md")]
 pub mod types {}

@@ -4,7 +4,7 @@
 //! - [`SessionInfo`] is one entry of a list of devices
 //!   ([`SessionManager::sessions_of`](crate::SessionManager::sessions_of)).
 //! - [`SessionGuard`], [`Outcome`], [`FinishError`], [`Directive`] and [`ClientToken`] bring
-//!   sessions to another transport.
+//!   sessions to [another transport](crate::guide::transports).
 //! - [`Ended`] and [`EndReason`] say when and why a session ended, [`Refusal`] why a token was
 //!   refused. A [`Timestamp`] is when anything happened.
 

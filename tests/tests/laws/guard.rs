@@ -97,6 +97,7 @@ fn of_two_at_once_one_writes() {
         let mut other = Box::pin(guard.finish(second));
         assert!(poll(&mut other).is_none());
         let told = poll(&mut one).unwrap().unwrap();
+        guard.insert("n", 2).unwrap(); // too late for either of them
         assert_eq!(
             poll(&mut other).unwrap().unwrap(),
             Directive::Nothing,
