@@ -12,3 +12,4 @@ mod law_13_late_requests;
 mod migration;
 mod take_once;
 mod tokens;
+mod watching;
