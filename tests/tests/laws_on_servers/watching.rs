@@ -1,5 +1,5 @@
-//! `Session::ended` on real servers, by two processes: how long a socket stays open after a sign-out
-//! on another node, and how many commands it costs to watch.
+//! `Session::ended` on real servers, by two processes: how long a socket stays open after a
+//! sign-out on another node, and how many commands it costs to watch.
 //!
 //! The figures that the guide names are those of `WATCH_INTERVAL_MS=5000`.
 
@@ -188,8 +188,8 @@ async fn watched(name: &str, url: &str, loads: impl Fn() -> u64) {
     }
     let near = waits(&mut closings, &signed_out).await;
     println!(
-        "{name}: {} sockets of {SESSIONS} sessions, asked each {:?}: {cost} commands in {INTERVALS} \
-         intervals; from a sign-out in another process to the closed socket {} ms at most, {} in \
+        "{name}: {} sockets of {SESSIONS} sessions, asked each {:?}: {cost} commands in \
+         {INTERVALS} intervals; from a sign-out in another process to the closed socket {} ms at most, {} in \
          the middle; in this process {} ms at most",
         SESSIONS * SOCKETS_OF_EACH,
         interval(),

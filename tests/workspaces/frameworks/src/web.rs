@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 
 use axum::Router;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::sse::{Event, Sse};
 use axum::response::{Redirect, Response};
 use axum::routing::{any, get, post};
-use futures_util::Stream;
 use futures_util::stream::unfold;
+use futures_util::{Stream, StreamExt};
 use session_http::Session;
 use session_http::axum::CurrentSession;
 use session_http::{Error, SessionLayer};
@@ -72,9 +72,24 @@ async fn socket(session: CurrentSession, upgrade: WebSocketUpgrade) -> Response 
     upgrade.on_upgrade(move |socket| chat(socket, session.0))
 }
 
-/// Counts messages in the session: the handle lives on, and `update_now` saves by itself.
+/// Counts messages in the session: the handle lives on, and `update_now` saves by itself. The
+/// socket is closed when somebody signs out, wherever that is.
 async fn chat(mut socket: WebSocket, session: Session) {
-    while let Some(Ok(Message::Text(text))) = socket.recv().await {
+    let mut ended = session.ended();
+    loop {
+        let text = tokio::select! {
+            ended = &mut ended => {
+                let reason = format!("{:?}", ended.reason).into();
+                let close = CloseFrame { code: close_code::POLICY, reason };
+                // The client may have left meanwhile.
+                drop(socket.send(Message::Close(Some(close))).await);
+                return;
+            }
+            message = socket.recv() => match message {
+                Some(Ok(Message::Text(text))) => text,
+                _ => return,
+            },
+        };
         let count = session
             .update_now("messages", |count: Option<u64>| count.unwrap_or(0) + 1)
             .await;
@@ -89,8 +104,10 @@ async fn chat(mut socket: WebSocket, session: Session) {
     }
 }
 
-/// Three events, each of which is noted in the session before it is sent.
+/// Three events, each of which is noted in the session before it is sent. The stream ends with the
+/// session.
 async fn events(session: CurrentSession) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let ended = session.ended();
     let events = unfold((session.0, 1), |(session, at)| async move {
         if at > 3 {
             return None;
@@ -99,5 +116,5 @@ async fn events(session: CurrentSession) -> Sse<impl Stream<Item = Result<Event,
         let event = Event::default().data(format!("{at} {noted}"));
         Some((Ok(event), (session, at + 1)))
     });
-    Sse::new(events)
+    Sse::new(events.take_until(ended))
 }

@@ -8,6 +8,7 @@ use session_frameworks::web;
 use session_http::MemoryStore;
 use session_http::SessionLayer;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::server::{client, listen, page, post};
@@ -97,7 +98,7 @@ async fn a_web_socket_of_a_stranger_begins_no_session() {
 }
 
 #[tokio::test]
-async fn a_web_socket_learns_that_its_session_was_signed_out() {
+async fn a_web_socket_is_closed_when_somebody_signs_out() {
     let store = Arc::new(MemoryStore::new());
     let address = serve(&store).await;
     let cookie = cookie(address).await;
@@ -118,9 +119,12 @@ async fn a_web_socket_learns_that_its_session_was_signed_out() {
         .post(format!("http://{address}/sign-out"))
         .header("cookie", &cookie);
     leave.send().await.unwrap();
-    socket.send(Message::text("b")).await.unwrap();
-    let answer = socket.next().await.unwrap().unwrap();
-    assert!(answer.to_text().unwrap().contains("has ended"), "{answer}");
+    // Nothing is sent: the server closes by itself.
+    let Message::Close(Some(close)) = socket.next().await.unwrap().unwrap() else {
+        panic!("it was not closed");
+    };
+    assert_eq!(close.code, CloseCode::Policy);
+    assert_eq!(close.reason.as_str(), "Destroyed");
 }
 
 #[tokio::test]
