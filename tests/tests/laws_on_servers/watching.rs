@@ -189,8 +189,8 @@ async fn watched(name: &str, url: &str, loads: impl Fn() -> u64) {
     let near = waits(&mut closings, &signed_out).await;
     println!(
         "{name}: {} sockets of {SESSIONS} sessions, asked each {:?}: {cost} commands in \
-         {INTERVALS} intervals; from a sign-out in another process to the closed socket {} ms at most, {} in \
-         the middle; in this process {} ms at most",
+         {INTERVALS} intervals; from a sign-out in another process to the closed socket {} ms at \
+         most, {} in the middle; in this process {} ms at most",
         SESSIONS * SOCKETS_OF_EACH,
         interval(),
         far[far.len() - 1],
