@@ -4,18 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Directive, EndReason, MemoryStore, Session, SessionManager};
+use session_core::{Directive, EndReason, MemoryStore, Outcome, Session, SessionManager};
 use tokio::time::{Instant, sleep, timeout};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
 async fn signed_in(manager: &SessionManager) -> (Session, String) {
-    let session = manager.open(&[]).await.unwrap();
-    session.sign_in("ann").unwrap();
-    let Directive::Hold(token) = manager.commit(&session).await.unwrap() else {
+    let guard = manager.begin(&[]).await.unwrap();
+    guard.sign_in("ann").unwrap();
+    let Directive::Hold(token) = guard.finish(Outcome::Success).await.unwrap() else {
         unreachable!()
     };
-    (session, token.as_str().to_owned())
+    (guard.session().clone(), token.as_str().to_owned())
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,7 +47,7 @@ async fn a_sign_out_in_this_process_is_seen_at_once() {
     let manager = SessionManager::new(MemoryStore::new());
     let (session, token) = signed_in(&manager).await;
     let socket = tokio::spawn(session.ended());
-    let mut borrowed = manager.open(&[&token]).await.unwrap().ended();
+    let mut borrowed = manager.begin(&[&token]).await.unwrap().ended();
     // Given up and taken up again, as `select!` does.
     timeout(INTERVAL * 3, &mut borrowed).await.unwrap_err();
     let start = Instant::now();

@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use session_core::store::SessionStore;
-use session_core::{EndReason, SessionManager};
+use session_core::{EndReason, Outcome, SessionManager};
 use session_mongo::MongoStore;
 use session_redis::RedisStore;
 use session_tests::servers::{Engine, MongoServer, RedisCluster, RedisServer};
@@ -127,7 +127,7 @@ async fn open_sockets(manager: &SessionManager, name: &str, closed: &UnboundedSe
     let (token, _) = sign_in(manager, name).await;
     for _ in 0..SOCKETS_OF_EACH {
         let session = open(manager, &token).await;
-        manager.commit(&session).await.unwrap();
+        session.finish(Outcome::Success).await.unwrap();
         let (ended, closed, name) = (session.ended(), closed.clone(), name.to_owned());
         tokio::spawn(async move {
             assert_eq!(ended.await.reason, EndReason::Revoked);
