@@ -540,3 +540,93 @@ async fn sealed_sessions_fit_every_transport_or_are_refused() {
     let app = header_token(&painted(&both, with(&[(HEADER, "")]), "red").await);
     assert_eq!(seen(&both, holding(&app)).await.as_deref(), Some("red"));
 }
+
+/// The name that two layers share is the one to change, and not always that of the layer.
+#[tokio::test]
+async fn a_clash_names_what_the_layers_share() {
+    let text = |error: &Error| Response::new(error.to_string());
+    let (by_header, _, _) = layer_with(|builder| builder.header(HeaderConfig::default()));
+    let (other, _, _) = layer_with(|builder| {
+        let other = HeaderConfig::new(HeaderName::from_static("x-other"));
+        builder
+            .header(other)
+            .cookie(CookieConfig::new("X-Session-Token"))
+    });
+    for (layer, other, name) in [
+        (both().0, layer().0, NAME),
+        (both().0, by_header.clone(), HEADER),
+        (by_header.clone(), both().0, HEADER),
+        (other, by_header, HEADER),
+    ] {
+        let inner = other.on_error(text);
+        let handler = inner.layer(service_fn(async |_: Request<()>| fine()));
+        let service = layer.on_error(text).layer(handler);
+        let body = service.oneshot(plain()).await.unwrap().into_body();
+        assert!(
+            body.to_lowercase()
+                .contains(&format!("{name:?}").to_lowercase()),
+            "{body}"
+        );
+    }
+}
+
+/// A refusal names what has too little room, and not whatever has the name of the layer.
+#[test]
+fn a_sealed_session_that_does_not_fit_names_the_transport() {
+    let store = CookieStore::signed(KeyRing::new([1; 32]).unwrap());
+    let manager = SessionManager::builder(store.with_chunks(3).unwrap());
+    let manager = manager.max_token(8_000).build().unwrap();
+    let over = || SessionLayer::over(&manager).cookie(CookieConfig::default());
+    assert!(over().build().is_ok());
+    let refused = over().header(HeaderConfig::default()).build();
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains(HEADER) && !text.contains(NAME), "{text}");
+}
+
+/// A page of another site may send some headers without being asked, and a browser adds others by
+/// itself. Such a header says nothing of whoever made the request.
+#[test]
+fn a_header_that_any_page_can_send_carries_no_token() {
+    for name in [
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "content-language",
+        "content-type",
+        "if-none-match",
+        "origin",
+        "range",
+        "referer",
+        "user-agent",
+        "sec-fetch-site",
+        "proxy-authorization",
+    ] {
+        let header = HeaderConfig::new(HeaderName::from_static(name));
+        let refused = SessionLayer::builder(MemoryStore::new())
+            .header(header)
+            .build();
+        let text = refused.map(drop).unwrap_err().to_string();
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+/// An app that presents a token from before a renewal is late, and a cookie does not help it.
+#[tokio::test]
+async fn a_former_token_in_the_header_beside_a_live_cookie_is_mute() {
+    let (layer, store) = both();
+    let browser = token(&painted(&layer, plain(), "blue").await);
+    let app = header_token(&painted(&layer, with(&[(HEADER, "")]), "red").await);
+    header_token(&visit(&layer, with(&[(HEADER, &app)]), sign_in).await);
+    let cookie = cookie(&browser);
+    let request = with(&[(HEADER, &app), ("cookie", &cookie)]);
+    let response = painted(&layer, request, "green").await;
+    assert!(header(&response, HEADER).is_empty() && set_cookies(&response).is_empty());
+    assert_eq!(store.len(), 2);
+    assert_eq!(
+        seen(&layer, holding(&browser)).await.as_deref(),
+        Some("blue")
+    );
+    // And garbage beside a live token in the same header does no harm.
+    let request = with(&[(HEADER, "garbage"), (HEADER, &browser), ("cookie", &cookie)]);
+    assert_eq!(seen(&layer, request).await.as_deref(), Some("blue"));
+}

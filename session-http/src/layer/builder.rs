@@ -27,10 +27,10 @@ impl SessionLayer {
         SessionLayerBuilder::new(SessionManager::builder(store))
     }
 
-    /// A layer over sessions that there are already: those of another layer, or of a manager of
-    /// your own. So one set of sessions can serve browsers by a cookie in one place and apps by a
-    /// header in another. A token of the one is a token of the other, and to sign somebody out
-    /// everywhere ends all of their sessions.
+    /// A layer over existing sessions: those of another layer, or of a manager of your own. So one
+    /// set of sessions can serve browsers by a cookie in one place, and apps by a header in
+    /// another. Each layer accepts the tokens of the other, and signing somebody out everywhere
+    /// revokes their sessions of both.
     ///
     /// Put such layers side by side. Around one request they share one session, which the outermost
     /// one loads, commits and announces, by its own cookie or header. One layer can have
@@ -94,7 +94,7 @@ impl<M> SessionLayerBuilder<M> {
         self
     }
 
-    /// Carries the token in a header, for clients without cookies. Default: none.
+    /// The header that carries the token, for clients without cookies. Default: none.
     ///
     /// A layer with a header has no cookie, unless [`cookie`](Self::cookie) is called too, before
     /// or after. With both, each request is served by one of them:
@@ -169,7 +169,7 @@ impl SessionLayerBuilder {
     }
 }
 
-/// A layer over sessions that there are already.
+/// A layer over existing sessions.
 impl SessionLayerBuilder<SessionManager> {
     /// The layer.
     ///
@@ -198,12 +198,13 @@ impl SessionLayerBuilder<SessionManager> {
         let transports = Transports::new(self.cookie, self.header, location);
         transports.check()?;
         transports.check_lifetime(self.manager.lifetime())?;
-        let (largest, fits) = (self.manager.max_token(), transports.max_token());
+        let narrowest = transports.narrowest();
+        let (largest, fits) = (self.manager.max_token(), narrowest.max_token());
         if matches!(location, RecordLocation::Client { .. }) && largest > fits {
             return Err(ConfigError::new(format!(
                 "the manager makes sealed sessions of up to {largest} characters, and {:?} \
                  carries {fits}; build the manager with `max_token({fits})`",
-                transports.name()
+                narrowest.name()
             )));
         }
         Ok(assemble(self.manager, transports, self.commit_if))

@@ -58,9 +58,7 @@ impl<H> SessionLayer<H> {
         match Slot::install(&self.shared, &mut request) {
             Install::Done(slot) => ResponseFuture::new(inner(request), Some(slot), on_error),
             Install::AlreadyThere => ResponseFuture::new(inner(request), None, on_error),
-            Install::Clash => {
-                ResponseFuture::refused(Error::TwoManagers(self.name().to_owned()), on_error)
-            }
+            Install::Clash(name) => ResponseFuture::refused(Error::TwoManagers(name), on_error),
         }
     }
 }

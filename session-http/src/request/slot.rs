@@ -1,6 +1,7 @@
 //! A request's place for its session. It is filled when a handler asks.
 
 use std::borrow::Cow;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,8 +58,8 @@ pub(crate) enum Install {
     Done(Arc<Slot>),
     /// A layer over the same manager is at work further out.
     AlreadyThere,
-    /// One of the same name over another manager is.
-    Clash,
+    /// A layer over another manager has this name too.
+    Clash(String),
 }
 
 impl Slot {
@@ -73,15 +74,18 @@ impl Slot {
     pub(crate) fn install<B>(layer: &Arc<Shared>, request: &mut Request<B>) -> Install {
         let innermost = request.extensions().get::<Innermost>();
         let outer = innermost.and_then(|Innermost(slot)| slot.find_slot(Self::is_active));
-        let any = |is: &dyn Fn(&Shared) -> bool| {
-            let is_it = |slot: &Self| slot.is_active() && is(slot.layer());
-            outer.is_some_and(|outer| outer.find_slot(is_it).is_some())
+        let at_work = || {
+            let slots = iter::successors(outer, |slot| slot.outer.as_ref());
+            let active = slots.filter(|slot| slot.is_active());
+            active.map(|slot| slot.layer())
         };
-        let shares = |other: &Shared| other.manager.is_same(&layer.manager);
-        if any(&|other| !shares(other) && other.transports.clashes(&layer.transports)) {
-            return Install::Clash;
+        let shares = |other: &&Shared| other.manager.is_same(&layer.manager);
+        let mut others = at_work().filter(|other| !shares(other));
+        if let Some(name) = others.find_map(|other| layer.transports.shared_name(&other.transports))
+        {
+            return Install::Clash(name.to_owned());
         }
-        if any(&shares) {
+        if at_work().any(|other| shares(&other)) {
             return Install::AlreadyThere;
         }
         let slot = Arc::new(Self {

@@ -21,7 +21,7 @@ use crate::transport::transport::{
 };
 
 /// The cookie of a layer, and what is in it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CookieTransport {
     config: CookieConfig,
     /// What follows name and value in each Set-Cookie that gives one.

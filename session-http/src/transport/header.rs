@@ -11,31 +11,44 @@ use crate::transport::transport::{
     TokenHeaders, Tokens, Transport, add_vary, as_text, most_likely, sensitive,
 };
 
-/// Headers with a meaning that a token would break.
-const TAKEN: [&str; 22] = [
+/// Headers with a meaning that a token would break. Some of them are there in every request, or
+/// may be sent by a page of any other site without a preflight request, so that they could not say
+/// that a request comes from an app.
+const TAKEN: [&str; 30] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
     "authorization",
     "cache-control",
     "connection",
     "content-encoding",
+    "content-language",
     "content-length",
     "content-type",
     "cookie",
     "date",
     "expect",
     "host",
+    "if-modified-since",
+    "if-none-match",
     "keep-alive",
     "location",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
+    "origin",
+    "range",
+    "referer",
     "set-cookie",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
     "vary",
     "via",
 ];
+
+/// Scripts cannot set the headers whose names begin like this.
+const RESERVED: [&str; 2] = ["proxy-", "sec-"];
 
 /// The header that carries a token, for clients without cookies.
 ///
@@ -76,7 +89,8 @@ impl Default for HeaderConfig {
 }
 
 impl HeaderConfig {
-    /// A header of this name.
+    /// A header of this name. `build` refuses one that has another meaning in HTTP, that browsers
+    /// send by themselves, or that a page of any site may send (`Accept-Language`).
     pub const fn new(name: HeaderName) -> Self {
         Self {
             name,
@@ -109,7 +123,8 @@ impl Transport for HeaderConfig {
 
     fn check(&self) -> Result<(), ConfigError> {
         let name = self.name.as_str();
-        if TAKEN.contains(&name) {
+        let is_reserved = RESERVED.iter().any(|start| name.starts_with(start));
+        if is_reserved || TAKEN.contains(&name) {
             return Err(ConfigError::new(format!(
                 "the header {name:?} has another meaning in HTTP; choose a name of its own"
             )));

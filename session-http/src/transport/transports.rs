@@ -12,10 +12,11 @@ use crate::transport::{CookieConfig, CookieTransport, HeaderConfig};
 
 /// How the tokens of a layer travel.
 ///
-/// Where there are both, a request that has the header is served by it, be the header empty, and
-/// every other request by the cookie. What the other one holds is ignored, and is not changed. So
-/// no script can have the token of an `HttpOnly` cookie moved to a header that it can read.
-#[derive(Debug)]
+/// Where there are both, a request that has the header is served by it, even if the header is
+/// empty. Every other request is served by the cookie. What the other one holds is ignored, and is
+/// not changed. So no script can have the token of an `HttpOnly` cookie moved to a header that it
+/// can read.
+#[derive(Clone, Debug)]
 pub(crate) enum Transports {
     Cookie(CookieTransport),
     Header(HeaderConfig),
@@ -114,10 +115,13 @@ impl Transports {
         self.all().any(|transport| transport.is_named(name))
     }
 
-    /// Whether a handler that asks for the one could mean the other.
-    pub(crate) fn clashes(&self, other: &Self) -> bool {
-        self.all().any(|own| other.is_named(own.name()))
-            || other.all().any(|other| self.is_named(other.name()))
+    /// A name by which a handler that asks for the one could mean the other.
+    pub(crate) fn shared_name<'a>(&'a self, other: &'a Self) -> Option<&'a str> {
+        let own = self.all().map(Transport::name);
+        let mut own = own.filter(|name| other.is_named(name));
+        let mut theirs = other.all().map(Transport::name);
+        own.next()
+            .or_else(|| theirs.find(|name| self.is_named(name)))
     }
 
     /// Refuses settings that contradict each other, or that no client can follow.
@@ -133,8 +137,17 @@ impl Transports {
 
     /// Characters that a token may have: it may travel by each of them.
     pub(crate) fn max_token(&self) -> usize {
-        let sizes = self.all().map(Transport::max_token);
-        sizes.min().unwrap_or_default()
+        self.narrowest().max_token()
+    }
+
+    /// The transport that carries the fewest characters.
+    pub(crate) fn narrowest(&self) -> &dyn Transport {
+        match self {
+            Self::Cookie(cookie) => cookie,
+            Self::Header(header) => header,
+            Self::Both { cookie, header } if cookie.max_token() <= header.max_token() => cookie,
+            Self::Both { header, .. } => header,
+        }
     }
 
     /// Tells caches that the response depends on the client's token, wherever that is.
