@@ -477,3 +477,21 @@ async fn a_manager_over_the_store() {
     assert!(manager.sign_out_everywhere("user:bob").await.is_err());
     assert_eq!(manager.sign_out_everywhere("user:bob").await.unwrap(), 1);
 }
+
+/// A client's own changes are no responses that the application's policy could judge.
+#[tokio::test]
+async fn a_change_is_saved_whatever_the_policy_of_the_layer() {
+    let sessions = TestSessions::with(|settings| {
+        settings.commit_if(|_, headers| headers.contains_key("x-saved"))
+    });
+    let sessions = sessions.unwrap();
+    let ann = sessions.signed_in("user:ann").await.unwrap();
+    ann.change(|session| session.insert("visits", 7))
+        .await
+        .unwrap();
+    assert_eq!(visits(&ann).await, Some(7));
+    // The service under test keeps the policy.
+    let mut service = sessions.layer().layer(service_fn(visit));
+    assert_eq!(ann.call(&mut service, plain()).await.unwrap().body(), "8");
+    assert_eq!(visits(&ann).await, Some(7));
+}

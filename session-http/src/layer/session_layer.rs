@@ -90,10 +90,15 @@ impl<H> SessionLayer<H> {
 
 #[cfg(feature = "testing")]
 impl<H> SessionLayer<H> {
-    /// The same sessions, with the default response to a failure.
-    pub(crate) fn with_default_response(&self) -> SessionLayer {
+    /// The same sessions for a client under test, whose own changes are always saved: they are no
+    /// responses that the application's policy knows.
+    pub(crate) fn for_a_client(&self) -> SessionLayer {
         SessionLayer {
-            shared: Arc::clone(&self.shared),
+            shared: Arc::new(Shared {
+                manager: self.shared.manager.clone(),
+                transports: self.shared.transports.clone(),
+                commit_if: Arc::new(|_, _| true),
+            }),
             on_error: DefaultResponse,
         }
     }

@@ -1,4 +1,4 @@
-//! Somebody who sends requests, and has a session.
+//! A client that sends requests, and has a session.
 
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -49,7 +49,7 @@ impl TestClient {
     /// A client that has no session yet: a browser if the layer has a cookie, or else an app that
     /// uses the header.
     pub fn new<H>(layer: &SessionLayer<H>) -> Self {
-        let layer = layer.with_default_response();
+        let layer = layer.for_a_client();
         Self {
             jar: Mutex::new(Jar::new(&layer.shared.transports)),
             layer,
@@ -157,7 +157,8 @@ impl TestClient {
     }
 
     /// The session as this client finds it, to be looked at: who is signed in, and what is stored.
-    /// That is no request: it is no activity, rotates no token and uses up no flash value.
+    /// This is not counted as a request: it is no activity, rotates no token and uses up no flash
+    /// value. But it presents the client's token, so a stolen one is found out here too.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -182,14 +183,16 @@ impl TestClient {
         // Dropped at the end, as if the request had been cancelled: nothing is committed.
         let _guard = match Slot::install(&self.layer.shared, &mut request) {
             Install::Done(slot) => Some(RequestGuard(slot)),
-            Install::AlreadyThere | Install::Clash => None,
+            Install::AlreadyThere | Install::Clash(_) => None,
         };
         request.session().await
     }
 
     /// Changes the session as a handler does, and saves it: puts values in, signs in or out. The
-    /// client keeps the token that comes of it. Returns what `change` returns; if that is an error,
-    /// nothing is saved.
+    /// client keeps the token that it is given. The layer's
+    /// [`commit_if`](crate::layer::SessionLayerBuilder::commit_if) is not asked. Returns what
+    /// `change` returns. If that is an error, nothing is saved, and only a `destroy` is carried
+    /// out.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -225,8 +228,8 @@ impl TestClient {
         response.into_body()
     }
 
-    /// The token that this client would send now, if it has one. It is another one after each
-    /// sign-in, renewal or rotation. A sealed session is its own token.
+    /// The token that this client would send now, if it has one. It changes with each sign-in,
+    /// renewal and rotation. A sealed session is its own token, and changes with each write.
     pub fn token(&self) -> Option<String> {
         let mut headers = HeaderMap::new();
         self.jar().attach(&mut headers, self.layer.manager().now());

@@ -35,7 +35,7 @@
 //! | file | one idea |
 //! |---|---|
 //! | `sessions.rs` | a set of sessions whose time and store a test decides |
-//! | `client.rs` | somebody who sends requests, and has a session |
+//! | `client.rs` | a client that sends requests, and has a session |
 //! | `jar.rs` | what a client keeps: cookies, or a token in a header |
 //! | `store.rs` | a store that fails on demand |
 

@@ -84,7 +84,8 @@ impl TestSessions {
 
 impl<H> TestSessions<H> {
     /// Sessions with the layer that the application itself makes, of a store and a clock. If it
-    /// leaves the clock out, [`advance`](Self::advance) has no effect.
+    /// leaves the clock out, [`advance`](Self::advance) has no effect. If it leaves the store out,
+    /// [`fail_store`](Self::fail_store) has none.
     ///
     /// ```
     /// use session_core::store::SessionStore;
@@ -151,7 +152,7 @@ impl<H> TestSessions<H> {
         self.store.fail(fault);
     }
 
-    /// The next so many calls of the store fail like this ([`TestStore::fail_next`]).
+    /// The next `calls` calls of the store fail like this ([`TestStore::fail_next`]).
     pub fn fail_store_next(&self, calls: usize, fault: StoreFault) {
         self.store.fail_next(calls, fault);
     }

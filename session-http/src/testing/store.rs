@@ -83,8 +83,8 @@ impl TestStore {
         *self.outage() = Some(Outage { fault, calls: None });
     }
 
-    /// The next so many calls fail like this, and later ones do not. Calls that such a fault leaves
-    /// alone, such as a load from a store that is [read-only](StoreFault::ReadOnly), do not count.
+    /// The next `calls` calls fail like this, and later ones do not. A call that succeeds in spite
+    /// of the fault, such as a load from a [read-only](StoreFault::ReadOnly) store, does not count.
     pub fn fail_next(&self, calls: usize, fault: StoreFault) {
         let calls = Some(calls);
         *self.outage() = Some(Outage { fault, calls });
