@@ -180,14 +180,16 @@ impl SessionManagerBuilder {
     /// How many live sessions a principal may have in this scope, and what happens to a sign-in
     /// beyond that. Default: any number.
     ///
-    /// A session that the same request ends takes no place: after `destroy()`, `sign_in(..)` the
-    /// old session does not count.
+    /// A session that the same request destroys does not count: after `destroy()`, `sign_in(..)`
+    /// only the new session does.
     ///
-    /// It holds exactly once all sign-ins that run at the same time have returned, if the store
-    /// answered them. A sign-in costs two more listings, and `build` refuses a limit over a store
-    /// without an [index of principals](SessionStore::principals). One that is cancelled half-way
-    /// (a timeout around the service) may leave a session that counts and of which no client knows,
-    /// until it expires or [`sign_out_everywhere`](SessionManager::sign_out_everywhere) ends it.
+    /// While sign-ins are in flight the limit can be exceeded briefly. Once they have all returned,
+    /// and the store answered them, it holds exactly. A sign-in costs two more listings. `build`
+    /// refuses a limit over a store without an [index of principals](SessionStore::principals).
+    ///
+    /// A sign-in that is cancelled half-way (by a timeout around the service) can leave a session
+    /// that counts although no client has its token. It expires, or
+    /// [`sign_out_everywhere`](SessionManager::sign_out_everywhere) revokes it.
     ///
     /// A session whose record cannot be read counts as well. It is the first to end, whatever its
     /// scope, and it refuses no sign-in.

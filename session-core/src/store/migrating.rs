@@ -35,7 +35,8 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 /// A session that is in the new store is read there, any other in the old one. Creations go to the
 /// new store. A session moves with the next write to it: of its data, of a touch (at most a minute
 /// apart while somebody is active), or of a renewal. `delete`, `delete_one_of` and `delete_all_of`
-/// delete sessions in both stores, and `list_of` returns those of both.
+/// delete sessions in both stores, and `list_of` returns those of both. There is an index of
+/// principals only if both stores have one.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -81,8 +82,8 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 /// | the old store | requests of sessions that have moved | creations and all others |
 /// | the new store, even if empty | requests of sessions that have not moved | the same |
 ///
-/// Creations need both, since an id must be taken in neither. `list_of` fails if one store is down.
-/// Deletions delete sessions in the store that is up, and then fail as
+/// Creations need both, since neither store may hold the id already. `list_of` fails if one store
+/// is down. Deletions delete sessions in the store that is up, and then fail as
 /// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), because the other may
 /// hold more: call them again when both are up. `delete_one_of` succeeds if the session is in the
 /// store that is up.

@@ -48,9 +48,9 @@ impl SessionLayerBuilder {
     /// beyond that. Default: any number.
     ///
     /// While sign-ins are in flight the limit can be exceeded briefly. Once they have all returned,
-    /// and the store answered them, it holds exactly. A sign-in costs two more listings. Over a
-    /// store that cannot [list](session_core::store::SessionStore) it fails, and over a cookie
-    /// store `build` refuses the limit.
+    /// and the store answered them, it holds exactly. A sign-in costs two more listings. `build`
+    /// refuses a limit over a store without an [index of
+    /// principals](session_core::store::SessionStore::principals), such as a cookie store.
     ///
     /// With [`OnMaxSessions::Refuse`] the handler's `sign_in` succeeds and the commit fails, with
     /// 409 and an empty body. [`SessionLayer::on_error`](crate::SessionLayer::on_error) can give it
@@ -69,7 +69,7 @@ impl SessionLayerBuilder {
         self.set(|manager| manager.watch_interval(interval))
     }
 
-    /// Who is notified of each event. Default: nobody. The log is written in any case.
+    /// The observer that is notified of each event. Default: none. The log is written in any case.
     #[must_use]
     pub fn observer(self, observer: impl Observer) -> Self {
         self.set(|manager| manager.observer(observer))
@@ -106,7 +106,10 @@ impl SessionLayerBuilder {
     }
 
     /// The name under which these sessions are kept apart from others in the same store. Default:
-    /// the name of the cookie or of the header.
+    /// the name of the cookie, or of the header where there is no cookie.
+    ///
+    /// A token opens nothing in another scope. So set the scope to its former value when you rename
+    /// the cookie, or when you give a layer with a header a cookie as well.
     ///
     /// ```
     /// use session_http::{CookieConfig, MemoryStore, SessionLayer};
