@@ -53,8 +53,10 @@
 //! After the response, a handle that is still held (by a WebSocket, a stream or a spawned task) can
 //! [`save`](Session::save) data of a session that the client knows. A save also counts as
 //! activity, and returns [`SessionError::Gone`] once the session was deleted, expired or was
-//! renewed, even if nothing was changed. Call it whenever the client has sent something. Such a
-//! handle cannot create, renew or destroy a session: that is [`SessionError::Detached`].
+//! renewed, even if nothing was changed. [`touch`](Session::touch) counts as activity and writes
+//! nothing else: call it whenever the client has sent something. [`ended`](Session::ended) resolves
+//! when the session ends, wherever that happens. Such a handle cannot create, renew or destroy a
+//! session: that is [`SessionError::Detached`].
 //!
 //! # Which layer goes where
 //!
