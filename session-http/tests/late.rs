@@ -60,26 +60,34 @@ async fn a_session_opened_after_the_response_saves_data_and_nothing_else() {
     assert_eq!(again.get("late").unwrap(), Some(true));
 }
 
+/// Whether the handler loaded its session before it was cancelled, or whoever kept the request loads
+/// it afterwards.
 #[tokio::test]
 async fn of_a_cancelled_request_nothing_is_created_later() {
-    let store = Arc::new(MemoryStore::new());
-    let layer = SessionLayer::new(Arc::clone(&store));
-    let kept = Arc::new(Mutex::new(None));
-    let keep = Arc::clone(&kept);
-    let mut service = layer.layer(service_fn(move |request: Request<()>| {
-        let keep = Arc::clone(&keep);
-        async move {
-            let session = request.session().await?;
-            session.insert("a", 1)?;
-            *keep.lock().unwrap() = Some(session);
-            std::future::pending::<Result<Response<()>, Error>>().await
-        }
-    }));
-    let mut call = Box::pin(service.call(Request::new(())));
-    let waiting = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    assert!(waiting.is_pending());
-    drop(call);
-    let session = kept.lock().unwrap().take().unwrap();
-    assert!(matches!(session.save().await, Err(SessionError::Detached)));
-    assert!(store.is_empty());
+    for loads in [true, false] {
+        let store = Arc::new(MemoryStore::new());
+        let layer = SessionLayer::new(Arc::clone(&store));
+        let kept = Arc::new(Mutex::new(None));
+        let keep = Arc::clone(&kept);
+        let mut service = layer.layer(service_fn(move |request: Request<()>| {
+            let keep = Arc::clone(&keep);
+            async move {
+                if loads {
+                    request.session().await?.insert("a", 1)?;
+                }
+                *keep.lock().unwrap() = Some(request);
+                std::future::pending::<Result<Response<()>, Error>>().await
+            }
+        }));
+        let mut call = Box::pin(service.call(Request::new(())));
+        let waiting = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(waiting.is_pending());
+        drop(call);
+        let request = kept.lock().unwrap().take().unwrap();
+        let session = request.session().await.unwrap();
+        session.insert("b", 1).unwrap();
+        let saved = session.save().await;
+        assert!(matches!(saved, Err(SessionError::Detached)), "{loads}");
+        assert!(store.is_empty());
+    }
 }
