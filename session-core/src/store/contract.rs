@@ -243,3 +243,24 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         Ok(0)
     }
 }
+
+/// The index of a store, for those who cannot go on without one.
+///
+/// [`PrincipalIndex`] has an example of an index.
+///
+/// # Errors
+///
+/// [`StoreError::Unsupported`] if the store has none. The text says what to do.
+pub fn index_of(store: &(impl SessionStore + ?Sized)) -> Result<&dyn PrincipalIndex, StoreError> {
+    let missing = match store.location() {
+        RecordLocation::Client { .. } => {
+            "listing or ending the sessions of a principal, since only clients hold them; use a \
+             store on the server, or `CookieStore::with_cut_off` to end all of them"
+        }
+        RecordLocation::Server => {
+            "listing or ending the sessions of a principal; implement `PrincipalIndex` for the \
+             store, and return it from `SessionStore::principals`"
+        }
+    };
+    store.principals().ok_or(StoreError::Unsupported(missing))
+}

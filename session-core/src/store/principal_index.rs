@@ -4,11 +4,12 @@ use async_trait::async_trait;
 
 use crate::error::StoreError;
 use crate::record::{Ended, SessionId};
-use crate::store::{Listed, RecordLocation, SessionStore};
+use crate::store::Listed;
 use crate::time::Timestamp;
 
 /// Lists and ends the sessions of a principal. A store that can do that returns itself from
-/// [`SessionStore::principals`], whose trait has the contract.
+/// [`SessionStore::principals`](crate::store::SessionStore::principals), whose trait has the
+/// contract.
 ///
 /// The index has all three methods or is not there at all. With it come
 /// [`sessions_of`](crate::SessionManager::sessions_of), the sign-outs of a principal and
@@ -34,7 +35,7 @@ use crate::time::Timestamp;
 ///
 /// # A store around another
 ///
-/// It has an index where the inner store has one. [`index_of`] finds that.
+/// It has an index where the inner store has one. [`index_of`](crate::store::index_of) finds that.
 ///
 /// ```
 /// use session_core::store::{PrincipalIndex, SessionStore};
@@ -84,25 +85,4 @@ pub trait PrincipalIndex: Send + Sync {
         except: Option<SessionId>,
         ended: Ended,
     ) -> Result<u64, StoreError>;
-}
-
-/// The index of a store, for those who cannot go on without one.
-///
-/// [`PrincipalIndex`] has an example of an index.
-///
-/// # Errors
-///
-/// [`StoreError::Unsupported`] if the store has none. The text says what to do.
-pub fn index_of(store: &(impl SessionStore + ?Sized)) -> Result<&dyn PrincipalIndex, StoreError> {
-    let missing = match store.location() {
-        RecordLocation::Client { .. } => {
-            "listing or ending the sessions of a principal, since only clients hold them; use a \
-             store on the server, or `CookieStore::with_cut_off` to end all of them"
-        }
-        RecordLocation::Server => {
-            "listing or ending the sessions of a principal; implement `PrincipalIndex` for the \
-             store, and return it from `SessionStore::principals`"
-        }
-    };
-    store.principals().ok_or(StoreError::Unsupported(missing))
 }
