@@ -55,19 +55,18 @@ impl OneUpdate<'_> {
     async fn run(&self) -> Result<Updated, StoreError> {
         let until = Instant::now() + self.sessions.deadline;
         let (record, expected) = (self.update.record(), self.update.expected_version());
-        let changes = self.update.changes();
-        let merges = expected.is_none() && changes.metadata() != Metadata::Replaced;
+        let merges = expected.is_none();
         // What was stored under larger limits is merged at once, and costs no command more.
         let within_limits = self
             .update
             .limits()
             .check(record.limited_size(), record.values().len())
             .is_ok();
-        if within_limits || !merges {
-            let version = expected.unwrap_or(self.update.base_version());
-            if self.replace(version, record).await? {
-                return Ok(self.saved(record.version()));
-            }
+        // An update that has to meet another version than it was made from is merged with that one.
+        let base = self.update.base_version();
+        let meets_base = expected.is_none_or(|version| version == base);
+        if meets_base && (within_limits || !merges) && self.replace(base, record).await? {
+            return Ok(self.saved(record.version()));
         }
         if merges && let Some(version) = self.merge().await? {
             return Ok(self.saved(version));

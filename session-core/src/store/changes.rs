@@ -42,7 +42,8 @@ pub enum Metadata {
     /// The session was seen at this time. It merges: the later of two times stays.
     Touched(Timestamp),
     /// It becomes the metadata of [`Update::record`](crate::store::Update::record). Such an update
-    /// always states the version that it must meet.
+    /// always has a version that it must meet
+    /// ([`Update::expected_version`](crate::store::Update::expected_version)).
     Replaced,
 }
 

@@ -93,8 +93,9 @@ pub enum Durability {
 ///   with that is the stored one (`conflict_record`).
 /// - **Version met**: otherwise it applies the changes, and increments the version
 ///   (`version_met`).
-/// - **Merged or refused**: without `expected_version`, changes of a stale base are applied to the
-///   stored record, or refused with `Conflict`. What others wrote is never lost (`stale_base`).
+/// - **Merged or refused**: changes of a stale base are applied to the stored record, or refused
+///   with `Conflict`, also where the stored version is the one that was expected. What others wrote
+///   is never lost, and no version goes back (`stale_base`).
 /// - **Changes**: keys are set, removed and cleared, and [`Metadata`](crate::store::Metadata) is
 ///   touched or replaced, as the update says. Nothing else changes (`set_remove`, `clear`, `touch`,
 ///   `replace_metadata`).

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::StoreError;
 use crate::record::{Limits, Record};
-use crate::store::{Changes, Updated};
+use crate::store::{Changes, Metadata, Updated};
 use crate::time::Timestamp;
 
 /// An update that a store has to carry out in one atomic step.
@@ -126,9 +126,26 @@ impl Update {
         self.epoch
     }
 
-    /// The version that the record must still have, if the changes cannot be merged.
-    pub const fn expected_version(&self) -> Option<u64> {
-        self.expected_version
+    /// The version that the record must still have, if the changes cannot be merged. An update that
+    /// [replaces the metadata](Metadata::Replaced) always has one:
+    /// [`base_version`](Self::base_version), unless another was set.
+    ///
+    /// ```
+    /// # use session_core::{Lifetime, SessionId, Timestamp};
+    /// use session_core::store::{Changes, Metadata, Record, Update};
+    /// use std::sync::Arc;
+    ///
+    /// # let (id, now) = (SessionId::from_bytes([0; 16]), Timestamp::from_millis(0));
+    /// let record = Record::new(id, "__Host-id", Lifetime::default(), now).with_principal("ann");
+    /// let replaces = Changes::new().with_metadata(Metadata::Replaced);
+    /// let update = Update::new(Arc::new(record.with_version(5)), replaces, 0);
+    /// assert_eq!(update.expected_version(), Some(4));
+    /// ```
+    pub fn expected_version(&self) -> Option<u64> {
+        match (self.expected_version, self.changes.metadata()) {
+            (None, Metadata::Replaced) => Some(self.base_version()),
+            (expected, _) => expected,
+        }
     }
 
     /// The version that was loaded. A store that can only replace records has to meet it.
@@ -161,7 +178,7 @@ impl Update {
             return Ok(Updated::Gone);
         }
         if self
-            .expected_version
+            .expected_version()
             .is_some_and(|expected| expected != current.version)
         {
             return Ok(Updated::conflict(Arc::clone(current)));
@@ -169,7 +186,15 @@ impl Update {
         *current = match current.version == self.base_version() {
             true => Arc::clone(&self.record),
             false => {
-                let merged = self.changes.apply(current);
+                let mut merged = self.changes.apply(current);
+                // It meets the version, so nobody else's metadata is lost.
+                if self.changes.metadata() == Metadata::Replaced {
+                    merged = Record {
+                        values: merged.values.clone(),
+                        version: merged.version,
+                        ..(*self.record).clone()
+                    };
+                }
                 if merged.outgrows(current) {
                     self.limits.check_record(&merged)?;
                 }

@@ -107,12 +107,29 @@ pub(super) async fn stale_base(trial: &Trial) -> Check {
         Changes::new().clear().set("mine", number(2)),
         Changes::new().with_metadata(Metadata::Touched(seen)),
     ];
-    for changes in late {
+    let replaces = Changes::new().with_metadata(Metadata::Replaced);
+    let meets = |meets: bool| late.iter().map(move |changes| (changes.clone(), meets));
+    let all = meets(false).chain(meets(true)).chain([(replaces, true)]);
+    for (changes, meets) in all {
         let (loaded, stored, key) = moved_on(trial).await?;
-        let edit = Edit::of(&loaded, changes);
+        let mut edit = match changes.metadata() {
+            Metadata::Replaced => Edit::replacing(&loaded, changes, |record| record.epoch += 1),
+            _ => Edit::of(&loaded, changes),
+        };
+        // The version is met, and the base is stale all the same.
+        if meets {
+            edit = edit.meeting(stored.version());
+        }
         let expected = match trial.update(&key, &edit).await? {
             Updated::Saved { version, .. } => {
-                let merged = edit.changes.apply(&stored);
+                let mut merged = edit.changes.apply(&stored);
+                if edit.changes.metadata() == Metadata::Replaced {
+                    merged = Record {
+                        values: merged.values.clone(),
+                        version: merged.version,
+                        ..(*edit.record).clone()
+                    };
+                }
                 let next = merged.version();
                 ensure!(
                     version == next,
