@@ -233,17 +233,29 @@ impl Session {
             if let Some(undecodable) = discarded {
                 self.report(undecodable);
             }
-            let mut state = self.state();
-            state.arena = arena;
-            let returned = returned?;
-            // Another clone may have been faster; then it was computed from an old value.
-            if state.view(key) != before.as_ref() {
-                continue;
-            }
-            let key = state.shared_key(key);
-            let again = self.replayed(on, &state, f);
-            let updated = state.update(key, again, result, settings);
-            return Ok(updated.map(|()| returned).map_err(SessionError::from)?);
+            let returned = match returned {
+                Ok(returned) => returned,
+                Err(error) => {
+                    self.state().arena = arena;
+                    return Err(error);
+                }
+            };
+            // What is the application's is neither made nor dropped under the lock: the closure,
+            // what it returned, and the error that comes of ours.
+            let again;
+            let updated = {
+                let mut state = self.state();
+                state.arena = arena;
+                // Another clone may have been faster; then it was computed from an old value.
+                if state.view(key) != before.as_ref() {
+                    continue;
+                }
+                let key = state.shared_key(key);
+                again = self.replayed(on, &state, f);
+                state.update(key, Arc::clone(&again), result, settings)
+            };
+            updated.map_err(SessionError::from)?;
+            return Ok(returned);
         }
     }
 

@@ -1,11 +1,18 @@
 //! Law 1: a closure that may refuse decides on what is stored when its request commits.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
-use session_core::{Directive, Outcome, Session, SessionError};
+use futures_util::FutureExt;
+use session_core::{
+    Directive, Limits, MemoryStore, Outcome, Session, SessionError, SessionManager,
+};
 use session_tests::sim::pause;
 use session_tests::{
     Backend, CountingStore, Sim, YieldStore, anonymous, create, numbers, open, token_of,
@@ -239,5 +246,101 @@ fn of_a_new_session_only_what_a_closure_leaves_is_stored() {
             assert!(session.is_new() && session.is_empty());
             assert_eq!(store.take().creates, 0, "{backend:?}");
         });
+    }
+}
+
+/// The application's error may look at the session while it is made, so it is made without a lock.
+#[test]
+fn an_error_is_made_and_a_value_dropped_without_a_lock() {
+    thread_local! {
+        static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
+    }
+    fn look() {
+        SESSION.with_borrow(|session| assert!(session.as_ref().unwrap().keys().len() < 9));
+    }
+    struct Looks;
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            look();
+        }
+    }
+    #[derive(Debug)]
+    struct Curious;
+    impl fmt::Display for Curious {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("curious")
+        }
+    }
+    impl StdError for Curious {}
+    impl From<SessionError> for Curious {
+        fn from(_: SessionError) -> Self {
+            look();
+            Self
+        }
+    }
+    let (done, over) = mpsc::channel();
+    std::thread::spawn(move || {
+        let manager = SessionManager::builder(MemoryStore::new())
+            .limits(Limits::default().with_record_bytes(2_000))
+            .build()
+            .unwrap();
+        let guard = anonymous(&manager).now_or_never().unwrap();
+        let session = guard.session().clone();
+        SESSION.set(Some(session.clone()));
+        let captured = Looks;
+        let too_much = move |text: &mut Option<String>| {
+            let _ = &captured;
+            *text = Some("x".repeat(4_000));
+            Ok::<_, Curious>(Looks)
+        };
+        assert!(session.try_modify("text", too_much).is_err());
+        // A clone was faster: what the first run returned is dropped.
+        let (is_first, clone) = (AtomicBool::new(true), session.clone());
+        let raced = move |text: &mut Option<String>| {
+            if is_first.swap(false, Ordering::Relaxed) {
+                clone.insert("text", "faster").unwrap();
+            }
+            *text = text.take().map(|text| text + "!");
+            Ok::<_, Curious>(Looks)
+        };
+        drop(session.try_modify("text", raced));
+        assert_eq!(
+            session.get::<String>("text").unwrap().as_deref(),
+            Some("faster!")
+        );
+        done.send(()).unwrap();
+    });
+    over.recv_timeout(Duration::from_secs(20))
+        .expect("a deadlock");
+}
+
+/// The closure's panic goes to whoever polls the commit, and nothing of ours is left behind.
+#[test]
+fn a_closure_that_panics_in_a_replay_leaves_the_session_usable() {
+    for backend in Backend::SERVER {
+        let mut sim = Sim::new(1);
+        let manager = sim.manager(backend.store());
+        let token = sim.block_on(create(&manager, [("n", 1)]));
+        let panics = |n: &mut Option<u64>| {
+            assert_ne!(*n, Some(5), "five");
+            *n = Some(n.unwrap_or(0) + 1);
+        };
+        let guard = sim.block_on(open(&manager, &token));
+        guard.modify("n", panics).unwrap();
+        sim.block_on(async {
+            let rival = open(&manager, &token).await;
+            rival.insert("n", 5).unwrap();
+            rival.finish(Outcome::Success).await.unwrap();
+        });
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            guard.finish(Outcome::Success).now_or_never()
+        }));
+        assert!(unwound.is_err(), "{backend:?}");
+        let rival = sim.block_on(open(&manager, &token));
+        rival.insert("n", 7).unwrap();
+        sim.block_on(rival.finish(Outcome::Success)).unwrap();
+        sim.block_on(guard.finish(Outcome::Success)).unwrap();
+        let after = sim.block_on(async { numbers(open(&manager, &token).await.session()) });
+        assert_eq!(after["n"], 8, "{backend:?}");
     }
 }
