@@ -151,6 +151,8 @@ struct State {
     step: Step,
     /// A watcher is at it, in the middle of its poll.
     is_led: bool,
+    /// Another one was polled meanwhile. It may have been woken for what the leader has not seen.
+    is_passed_over: bool,
     /// Something has happened since the store was last asked.
     again: bool,
 }
@@ -166,10 +168,17 @@ impl Watch {
     /// Lets a watcher go on with the next step; none if another one is at it.
     pub(super) fn lead(&self) -> Option<Lead<'_>> {
         let mut state = self.lock();
-        (!std::mem::replace(&mut state.is_led, true)).then(|| Lead {
+        state.is_passed_over = std::mem::replace(&mut state.is_led, true);
+        (!state.is_passed_over).then(|| Lead {
             watch: self,
             step: std::mem::take(&mut state.step),
         })
+    }
+
+    /// Whether another watcher was polled while this one led, which has to go on for it: it may
+    /// never be polled again itself.
+    pub(super) fn take_passed_over(&self) -> bool {
+        std::mem::take(&mut self.lock().is_passed_over)
     }
 
     /// Takes note of what the store has.

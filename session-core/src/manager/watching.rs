@@ -50,8 +50,11 @@ impl Watcher {
     fn poll_look(&mut self, context: &Context<'_>) -> Poll<Look> {
         // First of all: whoever goes on with the next step may be done before this one has looked.
         self.watch.wakers.set(self.place, context.waker().clone());
-        if let Some(lead) = self.watch.lead() {
+        while let Some(lead) = self.watch.lead() {
             self.go_on(lead);
+            if !self.watch.take_passed_over() {
+                break;
+            }
         }
         let Some((look, looks)) = self.watch.seen(self.looks) else {
             return Poll::Pending;
@@ -130,11 +133,16 @@ impl Drop for Watcher {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "these are tests")]
 mod tests {
+    use std::fmt;
     use std::pin::pin;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
 
     use super::*;
     use crate::record::SessionId;
     use crate::store::memory::MemoryStore;
+    use crate::time::{Clock, Sleep};
 
     fn watch(manager: &SessionManager, id: u8) -> Watcher {
         manager.watch(RecordKey::Id(SessionId::from_bytes([id; 16])))
@@ -163,6 +171,78 @@ mod tests {
         // What was to be done next is gone too, and with it the last that held the manager.
         drop(manager);
         assert!(shared.upgrade().is_none());
+    }
+
+    /// Shows no time, and runs something in the middle of the first poll of a sleep, which is over
+    /// by then.
+    #[derive(Default)]
+    struct Interrupting {
+        meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    }
+
+    impl fmt::Debug for Interrupting {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Interrupting")
+        }
+    }
+
+    impl Clock for Arc<Interrupting> {
+        fn now(&self) -> Timestamp {
+            Timestamp::default()
+        }
+
+        fn sleep(&self, _: Duration) -> Sleep {
+            let meanwhile = self.meanwhile.lock().unwrap().take();
+            let mut meanwhile = meanwhile;
+            let mut is_over = false;
+            Box::pin(poll_fn(move |context| {
+                if is_over {
+                    return Poll::Ready(());
+                }
+                if let Some(meanwhile) = meanwhile.take() {
+                    is_over = true;
+                    context.waker().wake_by_ref();
+                    meanwhile();
+                }
+                Poll::Pending
+            }))
+        }
+    }
+
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// On two threads: the sleep ends while one watcher polls it, so the other one finds nothing to
+    /// do; and the first one leaves.
+    #[test]
+    fn a_watcher_that_comes_while_another_leads_does_not_depend_on_it() {
+        let clock = Arc::new(Interrupting::default());
+        let builder = SessionManager::builder(MemoryStore::new()).clock(Arc::clone(&clock));
+        let manager = builder.build().unwrap();
+        let mut leads = watch(&manager, 1);
+        let stays = Arc::new(Mutex::new(watch(&manager, 1)));
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let (other, counter) = (Arc::clone(&stays), Arc::clone(&woken));
+        *clock.meanwhile.lock().unwrap() = Some(Box::new(move || {
+            let waker = Waker::from(Arc::clone(&counter));
+            let mut context = Context::from_waker(&waker);
+            let mut stays = other.lock().unwrap();
+            assert!(pin!(stays.look()).poll(&mut context).is_ready());
+            assert!(pin!(stays.look()).poll(&mut context).is_pending());
+            assert_eq!(counter.0.load(Ordering::Relaxed), 0);
+        }));
+        assert!(poll(&mut leads).is_ready());
+        drop(leads);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(
+            poll(&mut stays.lock().unwrap()).is_ready(),
+            "a look of after the sleep"
+        );
     }
 
     #[test]
