@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::MutexGuard;
-
 use crate::error::SessionError;
 use crate::manager::SessionManager;
-use crate::state::{Basis, Cell, SaveKind};
+use crate::state::{Basis, Cell, SaveKind, SaveTurn};
 use crate::store::RecordKey;
 use crate::time::{Elapsed, within};
 
@@ -16,7 +14,7 @@ impl SessionManager {
     pub(crate) async fn turn_to_write<'c>(
         &self,
         cell: &'c Cell,
-    ) -> Result<MutexGuard<'c, ()>, SessionError> {
+    ) -> Result<SaveTurn<'c>, SessionError> {
         let limit = self.settings().timeouts.commit;
         let turn = self.turn(cell, limit).await;
         turn.inspect_err(|_| {
@@ -31,11 +29,11 @@ impl SessionManager {
         &self,
         cell: &'c Cell,
         limit: Duration,
-    ) -> Result<MutexGuard<'c, ()>, SessionError> {
-        if let Ok(turn) = cell.turn.try_lock() {
+    ) -> Result<SaveTurn<'c>, SessionError> {
+        if let Some(turn) = cell.try_turn() {
             return Ok(turn);
         }
-        let turn = Box::pin(cell.turn.lock());
+        let turn = Box::pin(cell.next_turn());
         let turn = within(self.calls().clock(), limit, turn).await;
         turn.map_err(|Elapsed| SessionError::Contended)
     }

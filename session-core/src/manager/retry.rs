@@ -31,6 +31,11 @@ impl<'a> UnknownOnDrop<'a> {
         Self { cell: Some(cell) }
     }
 
+    /// For a write that may be sent again.
+    pub(crate) const fn unneeded() -> Self {
+        Self { cell: None }
+    }
+
     /// The outcome, where there is one.
     pub(crate) fn resolve<T>(mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         if let (Some(cell), Err(error @ StoreError::OutcomeUnknown(_))) = (self.cell, &outcome) {

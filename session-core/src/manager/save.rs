@@ -196,7 +196,14 @@ impl<'m> Save<'m> {
         {
             return Box::pin(self.line_up(planned)).await;
         }
-        let unknown = UnknownOnDrop::new(self.cell);
+        let unknown = match planned.is_maintenance() {
+            false => UnknownOnDrop::new(self.cell),
+            // Twice is the same as once. Whether it was written shows once the session is loaded.
+            true => {
+                self.cell.state().unwritten();
+                UnknownOnDrop::unneeded()
+            }
+        };
         let calls = self.manager.calls();
         let call = calls.update(&planned.key, &planned.update, self.now);
         match unknown.resolve(call.await)? {
@@ -221,7 +228,6 @@ impl<'m> Save<'m> {
             Plan::Create(planned) => {
                 let written = (Arc::clone(&planned.record), planned.metadata.renewal());
                 self.cell.state().created(planned, key);
-                self.cell.created.notify_waiters();
                 events.created(&written.0, now);
                 written
             }

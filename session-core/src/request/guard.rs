@@ -53,7 +53,8 @@ pub enum Outcome {
     Success,
     /// It succeeded, but its response cannot carry a new token, such as `101` or `304` over HTTP.
     /// Nothing is created, renewed or rotated. Data of a session that the client knows is written.
-    /// The client is told only of what an explicit [`save`](Session::save) created before.
+    /// The client is told only of what an explicit [`save`](Session::save) created before, or that
+    /// its session was destroyed.
     SuccessWithoutToken,
     /// It failed: what it changed is dropped. What a handler saved stays, and sessions that it
     /// destroyed are deleted.
@@ -87,12 +88,13 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FinishError {
-    /// Why nothing was written. If it is
-    /// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), something may
-    /// have been.
+    /// What failed. What this request changed is then not written, except where the error is
+    /// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), which means that
+    /// it may have been, and where only the deletion of a session failed that was exchanged for
+    /// that of another principal: the new one is stored by then.
     pub error: SessionError,
     /// What the client must be told with the error: a session that was destroyed before the
-    /// failure is to be forgotten, and one that a handler saved is to be held.
+    /// failure is to be forgotten, and one that was stored before it is to be held.
     pub directive: Directive,
 }
 
@@ -254,8 +256,8 @@ impl fmt::Debug for SessionGuard {
 impl fmt::Display for FinishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the session of this request was not written; answer with an error, and send the \
-             client what the directive says",
+            "the request could not be finished, as its session could not be written; answer with \
+             an error, and send the client what the directive says",
         )
     }
 }

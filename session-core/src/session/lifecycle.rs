@@ -263,7 +263,8 @@ impl Session {
     /// ([`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), or the future was
     /// dropped while a write was under way, as a timeout around it does), nothing is sent
     /// again: every further save of this session and the commit fail with that error, so that
-    /// no change is applied twice or lost in silence.
+    /// no change is applied twice or lost in silence. A save that had only activity to write is an
+    /// exception, and may be tried again.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()

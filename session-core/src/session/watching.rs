@@ -8,7 +8,7 @@ use crate::record::{EndReason, Ended, Record, SessionId};
 use crate::session::Session;
 use crate::state::{Cell, Current, Holding, SaveKind, Watched};
 use crate::store::RecordKey;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, within};
 
 impl Session {
     /// Ends once the session does: a future for what outlives a request, such as a WebSocket, a
@@ -62,6 +62,9 @@ impl Session {
     /// it for each message. It writes no change of the session: [`save`](Self::save) does. Call
     /// neither by a timer, because a session that nobody uses should expire.
     ///
+    /// A touch that fails, or is cancelled, may be tried again, also if its outcome is unknown: to
+    /// note activity twice is the same as once.
+    ///
     /// While nothing is stored, and over a sealed store, whose copy only a response can renew, it
     /// writes nothing.
     ///
@@ -90,8 +93,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Gone`] if the write finds that the session has ended or was renewed, or if
-    /// it had ended before this request could open it. Otherwise as [`save`](Self::save).
+    /// [`SessionError::Gone`] if the write finds that the session has ended or was renewed, if it
+    /// has expired for all that this handle knows, or if it had ended before this request could
+    /// open it. Otherwise as [`save`](Self::save).
     pub async fn touch(&self) -> Result<(), SessionError> {
         let (manager, cell) = (&self.inner.manager, &self.inner.cell);
         {
@@ -102,13 +106,14 @@ impl Session {
                     return Err(SessionError::Gone);
                 }
                 Current::New | Current::Barred(_) => return Ok(()),
-                // Nothing but a response can carry its next copy.
-                Current::Stored(stored) if self.settings().is_sealed() => {
-                    let live = stored.record.is_live(now);
-                    return live.then_some(()).ok_or(SessionError::Gone);
+                Current::Stored(stored) => {
+                    // Nothing but a response can carry the next copy of a sealed one.
+                    let writes = !self.settings().is_sealed() && stored.record.touch_due(now);
+                    if !writes {
+                        let is_live = stored.record.is_live(now);
+                        return is_live.then_some(()).ok_or(SessionError::Gone);
+                    }
                 }
-                Current::Stored(stored) if !stored.record.touch_due(now) => return Ok(()),
-                Current::Stored(_) => {}
             }
         }
         manager.save(cell, SaveKind::Touch).await
@@ -123,12 +128,12 @@ impl Session {
         let (manager, cell) = (&self.inner.manager, &self.inner.cell);
         loop {
             // Made before the session is looked for, so that no creation is missed.
-            let created = cell.created.notified();
+            let saved = cell.saved();
             if matches!(watched, Watched::Nothing) {
                 watched = self.watched();
             }
             match watched {
-                Watched::Nothing => created.await,
+                Watched::Nothing => saved.await,
                 Watched::Over => return Ended::new(EndReason::Unknown, manager.now()),
                 Watched::Session {
                     id,
@@ -199,9 +204,17 @@ impl Watch<'_> {
         {
             return holding;
         }
-        let limit = self.manager.settings().timeouts.commit;
-        // Without the turn too, if a save that nobody polls has it.
-        let _turn = self.manager.turn(self.cell, limit).await;
+        // Without a turn of its own: whoever asks for one and is not polled, as a socket that
+        // answers a message, holds up every save behind it.
+        let saved = Box::pin(self.cell.saved());
+        if self.cell.is_saving() {
+            let (clock, limit) = (
+                self.manager.calls().clock(),
+                self.manager.settings().timeouts.commit,
+            );
+            // In any case, if nobody polls that save.
+            let _ = within(clock, limit, saved).await;
+        }
         self.cell.state().holding(self.id)
     }
 

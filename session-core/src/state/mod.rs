@@ -48,7 +48,7 @@ mod stored;
 mod values;
 mod watched;
 
-pub(crate) use cell::Cell;
+pub(crate) use cell::{Cell, SaveTurn};
 pub(crate) use deletion::{DeletedBy, PendingDeletion};
 pub(crate) use edits::{Edits, Mark, OwnValues, Removal, Savepoint, UpdateFn};
 pub(crate) use flashes::{FLASH_PREFIX, Flashes};

@@ -29,6 +29,7 @@ impl State {
             // The handler destroyed it while it was being created.
             return self.abandon(key, &planned.record);
         }
+        self.guest = None;
         self.acknowledge(&planned.savepoint, &planned.metadata, &planned.record);
         if !self.metadata.renews() {
             self.metadata.csrf_seed = None;
@@ -58,6 +59,9 @@ impl State {
         if !self.is_current(planned.savepoint.mark) {
             return;
         }
+        if !planned.is_maintenance() {
+            self.guest = None;
+        }
         self.acknowledge(&planned.savepoint, &planned.metadata, planned.record());
         if let Some(stored) = self.stored_mut() {
             let moves_tokens = planned.moves_tokens();
@@ -82,7 +86,6 @@ impl State {
     }
 
     fn acknowledge(&mut self, savepoint: &Savepoint, metadata: &MetadataEdits, saved: &Record) {
-        self.guest = None;
         let own_values = match self.phase {
             Phase::Open => OwnValues::Keep,
             Phase::Closed | Phase::Abandoned => OwnValues::Forget,
@@ -116,9 +119,9 @@ impl State {
         who
     }
 
-    /// Takes note that activity or a rotation, and nothing else, was not written: nothing is lost.
+    /// Takes note that activity or a rotation, and nothing else, is perhaps not written: nothing is
+    /// lost.
     pub(crate) fn unwritten(&mut self) -> Option<Who> {
-        self.unknown = None;
         self.stored_mut()?.stale = true;
         self.who()
     }

@@ -94,7 +94,11 @@ impl State {
             Plan::Reload(_) => {}
             Plan::Nothing | Plan::Withhold(_) | Plan::End => return Ok(plan),
         }
-        self.guest = None;
+        match &plan {
+            // It stores nothing of whoever has signed in.
+            Plan::Update(planned) if planned.is_maintenance() => {}
+            _ => self.guest = None,
+        }
         Ok(plan)
     }
 

@@ -224,3 +224,32 @@ fn debug_of_a_guard_shows_no_secret() {
     assert_eq!(text, format!("SessionGuard({:?})", guard.session()));
     assert!(!text.contains("hunter2") && !text.contains(&token));
 }
+
+/// Whatever the outcome, a session that was destroyed is deleted, and its client is told.
+#[test]
+fn who_destroyed_a_session_forgets_it_whatever_the_outcome() {
+    for outcome in ALL {
+        let (manager, _, _) = stage();
+        let (token, _) = now(sign_in(&manager, "ann"));
+        let guard = now(open(&manager, &token));
+        guard.destroy().unwrap();
+        assert_eq!(now(guard.finish(outcome)).unwrap(), Directive::Forget);
+    }
+}
+
+/// What was written before the failure stays, and the client is told of it.
+#[test]
+fn a_finish_may_fail_after_it_has_written() {
+    let (manager, _, faults) = stage();
+    let (token, _) = now(sign_in(&manager, "ann"));
+    let guard = now(open(&manager, &token));
+    guard.sign_in("bob").unwrap();
+    faults.plan(Call::Delete, Fault::Unavailable);
+    let failed = now(guard.finish(Outcome::Success)).unwrap_err();
+    let bobs = now(open(&manager, &token_of(&failed.directive)));
+    assert_eq!(bobs.principal().as_deref(), Some("bob"));
+    assert_eq!(
+        now(open(&manager, &token)).principal().as_deref(),
+        Some("ann")
+    );
+}

@@ -157,3 +157,88 @@ fn a_sealed_session_is_never_written_by_a_touch() {
     assert!(matches!(now(session.touch()), Err(SessionError::Gone)));
     assert_eq!(store.take(), Counts::NONE);
 }
+
+/// To note activity twice is the same as once. So one that may have been written stops nobody, as a
+/// socket would otherwise be of no use after a single answer that was lost.
+#[test]
+fn a_touch_whose_outcome_is_unknown_stops_nothing() {
+    for backend in Backend::SERVER {
+        for fault in [
+            Fault::LostRequest,
+            Fault::LostAnswer,
+            Fault::Hang,
+            Fault::HangAfter,
+        ] {
+            for by_save in [false, true] {
+                let case = format!("{backend:?} {fault:?} by a save: {by_save}");
+                let faults = FaultStore::new(backend.store());
+                let (manager, _, clock) = stage(std::sync::Arc::clone(&faults), |builder| builder);
+                let token = now(create(&manager, [("n", 1)]));
+                let socket = now(open(&manager, &token));
+                now(socket.finish(Outcome::Success)).unwrap();
+                clock.advance(MINUTE);
+                faults.plan(Call::Update, fault);
+                // The answer is lost, or nobody waits for it.
+                let noted = match by_save {
+                    true => socket.save().now_or_never(),
+                    false => socket.touch().now_or_never(),
+                };
+                assert!(!matches!(noted, Some(Ok(()))), "{case}");
+                let other = now(open(&manager, &token));
+                other.insert("m", 7).unwrap();
+                now(other.finish(Outcome::Success)).unwrap();
+                now(socket.touch()).expect(&case);
+                let more = |n: Option<u64>| n.unwrap_or(0) + 1;
+                assert_eq!(now(socket.update_now("n", more)).expect(&case), 2);
+                now(socket.save()).expect(&case);
+                assert_eq!(socket.get("m").unwrap(), Some(7), "{case}");
+                let expires = clock.now() + manager.lifetime().idle();
+                assert_eq!(
+                    now(open(&manager, &token)).expires_at(),
+                    Some(expires),
+                    "{case}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_touch_beyond_the_absolute_deadline_is_gone() {
+    for backend in Backend::SERVER {
+        let lifetime = Lifetime::new(MINUTE * 8, MINUTE * 10).unwrap();
+        let (manager, _, clock) = stage(backend.store(), |builder| builder.lifetime(lifetime));
+        let token = now(create(&manager, [("n", 1)]));
+        let socket = now(open(&manager, &token));
+        now(socket.finish(Outcome::Success)).unwrap();
+        for _ in 0..2 {
+            clock.advance(MINUTE * 5 - MILLI);
+            now(socket.touch()).unwrap();
+        }
+        clock.advance(MILLI * 2);
+        let gone = now(socket.touch());
+        assert!(
+            matches!(gone, Err(SessionError::Gone)),
+            "{backend:?} {gone:?}"
+        );
+    }
+}
+
+/// What a guest had put together is not taken for that of whoever signed in first.
+#[test]
+fn a_touch_between_two_sign_ins_costs_the_guest_nothing() {
+    for backend in Backend::SERVER {
+        let (manager, _, clock) = stage(backend.store(), |builder| builder);
+        let token = now(create(&manager, [("cart", 3)]));
+        let session = now(open(&manager, &token));
+        session.sign_in("ann").unwrap();
+        session.insert("of ann", 1).unwrap();
+        clock.advance(MINUTE);
+        now(session.touch()).unwrap();
+        session.sign_in("bob").unwrap();
+        let token = token_of(&now(session.finish(Outcome::Success)).unwrap());
+        let bobs = now(open(&manager, &token));
+        assert_eq!(bobs.principal().as_deref(), Some("bob"));
+        assert_eq!(bobs.keys(), ["cart"], "{backend:?}");
+    }
+}

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use session_core::store::{RecordKey, SessionStore};
 use session_core::{
-    EndReason, Ended, ManualClock, MemoryStore, OnMaxSessions, OnReuse, Outcome, Rotation,
-    SessionManager, SessionManagerBuilder,
+    Directive, EndReason, Ended, ManualClock, MemoryStore, OnMaxSessions, OnReuse, Outcome,
+    Rotation, SessionManager, SessionManagerBuilder,
 };
 use session_tests::sim::pause;
 use session_tests::story::clock;
@@ -277,4 +277,51 @@ fn a_look_from_before_a_renewal_elsewhere_ends_nobody_who_came_after_it() {
     assert_eq!(before.reason(), Some(EndReason::Renewed));
     site.clock.advance(INTERVAL * 2);
     assert_eq!(after.poll(), None);
+}
+
+/// It is the same session, wherever its record lies and whichever token opens it.
+#[test]
+fn neither_a_move_nor_a_rotation_ends_a_session() {
+    for seed in 0..200 {
+        let mut sim = Sim::new(seed);
+        let site = MigratingSite::new(Backend::Fields, Backend::Replace, seed);
+        let managers = [&site.waiting, &site.moving].map(|node| {
+            let builder = SessionManager::builder(Arc::clone(node)).clock(sim.clock());
+            let builder = builder.rotation(Rotation::every(MILLI));
+            builder.watch_interval(MILLI).build().unwrap()
+        });
+        let (token, _) = sim.block_on(sign_in(&managers[0], "ann"));
+        let signed_out = Rc::new(Cell::new(false));
+        let mut sockets = Vec::new();
+        for manager in managers.clone() {
+            let (token, signed_out) = (token.clone(), Rc::clone(&signed_out));
+            sockets.push(sim.spawn(async move {
+                let session = open(&manager, &token).await;
+                if session.is_new() {
+                    assert!(signed_out.get(), "seed {seed}");
+                    return;
+                }
+                let ended = session.ended().await;
+                assert!(signed_out.get(), "seed {seed}: {ended:?}");
+                assert_eq!(ended.reason, EndReason::Revoked, "seed {seed}");
+            }));
+        }
+        let (last, clock) = (managers[1].clone(), sim.clock());
+        sim.spawn(async move {
+            let mut token = token;
+            for n in 0..3 {
+                clock.advance(MILLI);
+                pause().await;
+                let session = open(&last, &token).await;
+                session.insert("n", n).unwrap();
+                if let Directive::Hold(next) = session.finish(Outcome::Success).await.unwrap() {
+                    token = next.as_str().to_owned();
+                }
+            }
+            signed_out.set(true);
+            last.sign_out_everywhere("ann").await.unwrap();
+        });
+        sim.run();
+        sockets.into_iter().for_each(|socket| socket.take());
+    }
 }

@@ -134,3 +134,57 @@ fn what_was_over_before_anybody_watched_is_over_at_once() {
         assert_eq!(Socket::of(&gone).reason(), Some(EndReason::Revoked));
     }
 }
+
+/// As a socket does while it answers a message: it awaits what it saves, and nobody polls `ended`
+/// meanwhile.
+#[test]
+fn one_that_is_not_polled_holds_up_no_save() {
+    let faults = FaultStore::new(Backend::Memory.store());
+    let (manager, _, clock) = stage(Arc::clone(&faults), |builder| builder);
+    let (token, _) = now(sign_in(&manager, "ann"));
+    let session = now(open(&manager, &token));
+    let mut own = Socket::of(&session);
+    assert_eq!(own.poll(), None);
+    session.renew().unwrap();
+    faults.plan(Call::Update, Fault::SlowAnswer);
+    let mut commit = Box::pin(session.finish(Outcome::Success));
+    assert!(commit.as_mut().now_or_never().is_none());
+    clock.advance(INTERVAL);
+    assert_eq!(own.poll(), None, "it waits for what becomes of the renewal");
+    assert!(commit.as_mut().now_or_never().unwrap().is_ok());
+    session.insert("n", 1).unwrap();
+    assert!(session.save().now_or_never().expect("at once").is_ok());
+    for _ in 0..3 {
+        assert_eq!(own.poll(), None);
+        clock.advance(INTERVAL);
+    }
+    now(end_everywhere(&manager));
+    assert_eq!(own.reason(), Some(EndReason::Revoked));
+}
+
+/// The session that was to come does not come, so there is only the one that has ended.
+#[test]
+fn a_request_that_fails_turns_back_to_what_has_ended() {
+    for backend in Backend::SERVER {
+        let (manager, _, clock) = stage(backend.store(), |builder| builder);
+        let (token, _) = now(sign_in(&manager, "ann"));
+        let session = now(open(&manager, &token));
+        session.destroy().unwrap();
+        session.insert("n", 1).unwrap();
+        let mut socket = Socket::of(&session);
+        assert_eq!(socket.poll(), None);
+        now(session.finish(Outcome::Failure)).unwrap();
+        assert_eq!(socket.reason(), Some(EndReason::Destroyed), "{backend:?}");
+
+        let (token, _) = now(sign_in(&manager, "ann"));
+        let arrived = manager.now();
+        clock.advance(MILLI);
+        now(end_everywhere(&manager));
+        let mute = now(manager.begin_at(&[&token], arrived)).unwrap();
+        mute.sign_in("ann").unwrap();
+        let mut socket = Socket::of(&mute);
+        assert_eq!(socket.poll(), None);
+        now(mute.finish(Outcome::Failure)).unwrap();
+        assert_eq!(socket.reason(), Some(EndReason::Unknown), "{backend:?}");
+    }
+}
