@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Directive, KeyRing, ManualClock, MemoryStore, Outcome, Rotation, SessionError, SessionGuard,
-    SessionManager, SessionManagerBuilder, Timestamp,
+    Codec, Directive, KeyRing, ManualClock, MemoryStore, Outcome, Rotation, SessionError,
+    SessionGuard, SessionManager, SessionManagerBuilder, Timestamp,
 };
 
 fn with(
@@ -196,4 +196,92 @@ async fn a_flash_value_is_for_the_next_request_that_reads() {
     );
     session.finish(Outcome::Success).await.unwrap();
     assert!(open(&manager, &holds).await.is_empty());
+}
+
+/// The messages that a request is shown.
+fn shown(session: &SessionGuard) -> Vec<String> {
+    session.flashed("notices").unwrap().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn messages_of_several_requests_are_shown_together_and_once() {
+    for codec in [Codec::Json, Codec::Postcard] {
+        let (manager, _) = with(|builder| builder.codec(codec));
+        let session = manager.begin(&[]).await.unwrap();
+        session.flash_push("notices", "a").unwrap();
+        session.flash_push("notices", "b]").unwrap();
+        assert!(shown(&session).is_empty(), "they are for the next request");
+        let holds = token(&session).await;
+        let session = open(&manager, &holds).await;
+        session.flash_push("notices", "c\",").unwrap();
+        session.finish(Outcome::Success).await.unwrap();
+
+        let session = open(&manager, &holds).await;
+        assert_eq!(shown(&session), ["a", "b]", "c\","]);
+        session.finish(Outcome::Failure).await.unwrap();
+        let session = open(&manager, &holds).await;
+        assert_eq!(shown(&session).len(), 3, "a request that fails leaves them");
+        session.finish(Outcome::Success).await.unwrap();
+        assert!(open(&manager, &holds).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_the_request_that_shows_them_is_for_the_next_one() {
+    for codec in [Codec::Json, Codec::Postcard] {
+        for pushes_first in [true, false] {
+            let (manager, _) = with(|builder| builder.codec(codec));
+            let session = manager.begin(&[]).await.unwrap();
+            session.flash_push("notices", "a").unwrap();
+            let holds = token(&session).await;
+            let session = open(&manager, &holds).await;
+            if pushes_first {
+                session.flash_push("notices", "a").unwrap();
+            }
+            assert_eq!(shown(&session), ["a"]);
+            if !pushes_first {
+                session.flash_push("notices", "a").unwrap();
+            }
+            session.save().await.unwrap();
+            assert_eq!(shown(&session), ["a"]);
+            session.finish(Outcome::Success).await.unwrap();
+            let session = open(&manager, &holds).await;
+            assert_eq!(shown(&session), ["a"], "the new one");
+            session.finish(Outcome::Success).await.unwrap();
+            assert!(open(&manager, &holds).await.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flash_value_and_messages_under_one_key_replace_each_other() {
+    let (manager, _) = with(|builder| builder);
+    let session = manager.begin(&[]).await.unwrap();
+    session.flash("notices", "alone").unwrap();
+    let holds = token(&session).await;
+    let session = open(&manager, &holds).await;
+    session.flash_push("notices", "a").unwrap();
+    session.finish(Outcome::Success).await.unwrap();
+
+    let session = open(&manager, &holds).await;
+    session.flash("notices", ["a"]).unwrap();
+    assert_eq!(shown(&session), ["a"]);
+    session.finish(Outcome::Success).await.unwrap();
+    let session = open(&manager, &holds).await;
+    assert_eq!(shown(&session), ["a"], "that of the last request");
+    session.finish(Outcome::Success).await.unwrap();
+    assert!(open(&manager, &holds).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_kept_leaves_the_others() {
+    let (manager, _) = with(|builder| builder);
+    let session = manager.begin(&[]).await.unwrap();
+    session.flash_push("notices", "a").unwrap();
+    let refused = session.flash_push("notices", f64::NAN);
+    assert!(matches!(refused, Err(SessionError::Encode { .. })));
+    let refused = session.flash_push("notices", "x".repeat(2 << 20));
+    assert!(matches!(refused, Err(SessionError::Limit(_))));
+    let holds = token(&session).await;
+    assert_eq!(shown(&open(&manager, &holds).await), ["a"]);
 }

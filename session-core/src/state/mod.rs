@@ -52,6 +52,7 @@ pub(crate) use cell::{Cell, SaveTurn};
 pub(crate) use deletion::{DeletedBy, PendingDeletion};
 pub(crate) use edits::{Edits, Mark, OwnValues, Removal, Savepoint, UpdateFn};
 pub(crate) use flashes::{FLASH_PREFIX, Flashes};
+use flashes::{is_list, with_message, without_shown};
 use former::{ANY_EPOCH, Former};
 pub(crate) use guest::Guest;
 pub(crate) use metadata_edits::{MetadataEdits, Requested};

@@ -1,10 +1,14 @@
 //! The dictionary that a handler sees: the stored values under the changes of this request.
 
+use std::sync::Arc;
+
 use bytestring::ByteString;
 
 use crate::record::{LimitExceeded, Record, Value};
 use crate::settings::Settings;
-use crate::state::{Flashes, MetadataEdits, Size, State, UpdateFn};
+use crate::state::{
+    Flashes, MetadataEdits, Size, State, UpdateFn, is_list, with_message, without_shown,
+};
 
 impl State {
     pub(crate) fn view(&self, key: &str) -> Option<&Value> {
@@ -128,13 +132,51 @@ impl State {
         self.flashes.get_or_insert_default()
     }
 
+    /// Adds a message to the list under the key of a flash value. It is added again to what is
+    /// stored when the request commits, so it loses to no other writer.
+    pub(crate) fn push_flash(
+        &mut self,
+        key: &str,
+        message: Value,
+        settings: &Settings,
+    ) -> Result<(), LimitExceeded> {
+        self.flashes();
+        let list = with_message(self.view(key), &message);
+        let push: UpdateFn =
+            Arc::new(move |_, there, _, _| Ok(Some(with_message(there, &message))));
+        let key = self.shared_key(key);
+        self.update(key, push, Some(list), settings)
+    }
+
     /// Removes the flash values of earlier requests, since they are shown now.
     pub(crate) fn use_up_flashes(&mut self) {
         for (key, value) in self.flashes().show() {
             // What a handler has set under the key since stays for the next request.
-            if !self.edits.has(&key) && self.view(&key) == Some(&value) {
+            if is_list(&value) {
+                if !self.edits.gave(&key) {
+                    self.use_up_list(&key, value);
+                }
+            } else if !self.edits.has(&key) && self.view(&key) == Some(&value) {
                 self.remove(&key);
             }
         }
+    }
+
+    /// Removes messages that are shown now. Those that this request and others have added since
+    /// stay for the next request.
+    fn use_up_list(&mut self, key: &str, shown: Value) {
+        let there = self.view(key);
+        let left = without_shown(there, &shown);
+        if left.as_ref() == there {
+            return;
+        }
+        let without = self.size.without(key, there);
+        self.size = match &left {
+            Some(left) => without.with(key, left),
+            None => without,
+        };
+        let key = self.shared_key(key);
+        let show: UpdateFn = Arc::new(move |_, there, _, _| Ok(without_shown(there, &shown)));
+        self.edits.update(key, show, left);
     }
 }

@@ -11,6 +11,7 @@
 mod clones;
 mod fairness;
 mod guard;
+mod law_01_messages;
 mod law_01_no_lost_update;
 mod law_01_refusals;
 mod law_02_no_resurrection;

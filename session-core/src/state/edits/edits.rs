@@ -69,6 +69,14 @@ impl Edits {
         self.position(key).is_ok()
     }
 
+    /// Whether the request has given this key a value outright, whatever was there before.
+    pub(crate) fn gave(&self, key: &str) -> bool {
+        self.position(key).is_ok_and(|at| {
+            let entry = &self.entries[at];
+            entry.kept.is_some() || !matches!(entry.start, Start::Stored)
+        })
+    }
+
     /// Whether it changes what is stored under this key.
     pub(crate) fn changes_key(&self, key: &str) -> bool {
         self.active(key).is_some()
