@@ -50,10 +50,13 @@ impl Deref for CurrentSession {
     }
 }
 
+/// A handler can return the error as it is. [`SessionLayer::on_error`][shape] makes the response.
+///
+/// [shape]: crate::SessionLayer::on_error
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response: http::Response<Body> = DefaultResponse.respond(&self);
-        response.extensions_mut().insert(HandedOn);
+        response.extensions_mut().insert(HandedOn(Some(self)));
         response
     }
 }

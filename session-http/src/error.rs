@@ -97,6 +97,6 @@ impl<B: Default> OnError<B> for DefaultResponse {
 }
 
 /// Marks a response that is nothing but an [`Error`] handed on, where a framework passes on no
-/// error of a service (axum). The layer replaces it as it would an `Err`.
-#[derive(Clone, Copy)]
-pub(crate) struct HandedOn;
+/// error of a service (axum). It has the error until a layer has shaped the response.
+#[derive(Clone)]
+pub(crate) struct HandedOn(pub(crate) Option<Error>);

@@ -48,7 +48,8 @@
 //!
 //! If a service returns an `Err`, this layer makes no response of it, unless the session could not
 //! be loaded. hyper then cuts the connection. So turn your other errors into responses, such as
-//! [`SessionError::Limit`] and [`SessionError::Decode`].
+//! [`SessionError::Limit`] and [`SessionError::Decode`]. In axum a handler may return any
+//! [`Error`], and [`SessionLayer::on_error`] shapes the response.
 //!
 //! After the response, a handle that is still held (by a WebSocket, a stream or a spawned task) can
 //! [`save`](Session::save) data of a session that the client knows. A save also counts as

@@ -154,6 +154,8 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionError::Detached`] if the response has left.
+    #[doc(alias = "cycle_id")]
+    #[doc(alias = "regenerate")]
     pub fn renew(&self) -> Result<(), SessionError> {
         let mut state = self.open_state()?;
         state.metadata.renew = state.stored().is_some();
@@ -190,17 +192,49 @@ impl Session {
     /// [`SessionError::Detached`] if the response has left.
     #[doc(alias = "sign_out")]
     #[doc(alias = "logout")]
+    #[doc(alias = "flush")]
+    #[doc(alias = "purge")]
+    #[doc(alias = "invalidate")]
     pub fn destroy(&self) -> Result<(), SessionError> {
         self.open_state()?.destroy();
         Ok(())
     }
 
-    /// Gives this session other timeouts from the next save on. The absolute deadline can only come
-    /// nearer; a later one takes a fresh authentication.
+    /// Gives this session other timeouts from the next save on.
     ///
-    /// If this request signs in another principal, the new session has this lifetime, whichever
-    /// call comes first. After a [`destroy`](Self::destroy) call it again: what was set before
-    /// belongs to the session that ends.
+    /// In a request that [signs in](Self::sign_in) they may be longer than before, whichever of the
+    /// two calls comes first. Without a sign-in the absolute deadline can only come nearer.
+    ///
+    /// If the request signs in another principal, the new session has this lifetime. After a
+    /// [`destroy`](Self::destroy) call it again: what was set before belongs to the session that
+    /// ends.
+    ///
+    /// [`Lifetime::new`] checks its timeouts. Make a lifetime once, at start-up or in a static, and
+    /// not in a handler:
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
+    /// # use session_core::{MemoryStore, Outcome, SessionManager};
+    /// use session_core::Lifetime;
+    /// use std::sync::LazyLock;
+    /// use std::time::Duration;
+    ///
+    /// const DAY: Duration = Duration::from_secs(24 * 3600);
+    /// static WEEK: LazyLock<Lifetime> = LazyLock::new(|| {
+    ///     let week = Lifetime::new(7 * DAY, 90 * DAY).expect("7 days are less than 90");
+    ///     week.persistent()
+    /// });
+    ///
+    /// # let session = SessionManager::new(MemoryStore::new()).begin(&[]).await?;
+    /// session.sign_in("user:42")?;
+    /// session.set_lifetime(*WEEK); // "remember me"
+    /// session.finish(Outcome::Success).await?;
+    /// assert_eq!(session.expires_at().unwrap(), session.created_at().unwrap() + 7 * DAY);
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
+    /// ```
+    ///
+    /// A shorter one needs no sign-in:
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -216,6 +250,7 @@ impl Session {
     /// assert_eq!(session.expires_at().unwrap(), session.created_at().unwrap() + quarter);
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
+    #[doc(alias = "set_expiry")]
     pub fn set_lifetime(&self, lifetime: Lifetime) {
         self.state().request_lifetime(lifetime);
     }

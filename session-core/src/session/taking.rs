@@ -34,6 +34,7 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionError::Decode`] if the value is not a `T`; it then stays.
+    #[doc(alias = "remove")]
     pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
         self.take_as(key, OnUndecodable::Fail)
     }

@@ -10,7 +10,8 @@ use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 use session_core::{Directive, FinishError, Outcome, SessionGuard};
 
-use crate::error::{Error, HandedOn, OnError};
+use crate::error::{Error, OnError};
+use crate::layer::{exchange, is_handed_on, shape};
 use crate::request::{Announced, RequestGuard, Slot};
 
 pin_project! {
@@ -76,19 +77,20 @@ where
                         return Poll::Ready(result);
                     };
                     let guard = match slot.close() {
-                        None => return Poll::Ready(result),
+                        None => {
+                            let shaped = |response| shape(response, this.on_error);
+                            return Poll::Ready(result.map(shaped));
+                        }
                         Some(Err(error)) => {
-                            let result = match hands_on(&result) {
-                                true => Ok(replace(result, this.on_error.respond(&error))),
-                                false => result,
-                            };
+                            let result = not_loaded(result, &error, this.on_error);
                             return Poll::Ready(vary(slot, result));
                         }
                         Some(Ok(guard)) => guard,
                     };
                     let outcome = judge(slot, &result);
                     if guard.finish_now(outcome).is_some() {
-                        return Poll::Ready(vary(slot, result));
+                        let shaped = |response| shape(response, this.on_error);
+                        return Poll::Ready(vary(slot, result.map(shaped)));
                     }
                     let commit = commit(guard, outcome);
                     let result = Some(result);
@@ -102,7 +104,10 @@ where
                         return Poll::Pending;
                     };
                     let (directive, result) = match committed {
-                        Ok(directive) => (directive, result),
+                        Ok(directive) => {
+                            let shaped = |response| shape(response, this.on_error);
+                            (directive, result.map(shaped))
+                        }
                         Err(failed) => {
                             let response = this.on_error.respond(&failed.error.into());
                             (failed.directive, Ok(replace(result, response)))
@@ -118,16 +123,21 @@ where
     }
 }
 
-/// Whether a service, whose session could not be loaded, hands on that error. A response of its own
-/// making stays.
-fn hands_on<B, E>(result: &Result<Response<B>, E>) -> bool {
-    match result {
-        Ok(response) => response.extensions().get::<HandedOn>().is_some(),
-        Err(_) => true,
-    }
+/// The response where the session could not be loaded. A service that hands on that error gets one.
+/// A response of its own making stays.
+fn not_loaded<B, E>(
+    result: Result<Response<B>, E>,
+    error: &Error,
+    on_error: &impl OnError<B>,
+) -> Result<Response<B>, E> {
+    Ok(match result {
+        Ok(response) if is_handed_on(&response) => exchange(response, on_error.respond(error)),
+        Ok(response) => response,
+        Err(_) => on_error.respond(error),
+    })
 }
 
-/// What the response means for the session.
+/// What the response means for the session: that of the handler, before it is shaped.
 fn judge<B, E>(slot: &Slot, result: &Result<Response<B>, E>) -> Outcome {
     let Ok(response) = result else {
         return Outcome::Failure;

@@ -14,18 +14,25 @@
 //! serves a single handler.
 //!
 //! **An `Err` of the service stays an `Err`**, unless its session could not be loaded. axum passes
-//! on no errors of services. So the refusal of its extractor is marked in the response
-//! (`HandedOn`), and is replaced as an `Err` would be.
+//! on no errors of services: it makes a response of each. So an [`Error`](crate::Error) marks that
+//! response (`HandedOn`), and the innermost layer that has work to do shapes it by `on_error`, as
+//! `handed_on.rs` says. The commit policy judges the response as the handler returned it. A layer
+//! whose session could not be loaded shapes it in any case. Headers stay that services further in
+//! have added, unless they describe the body. After a commit that failed they do not stay: the
+//! handler wrote them for changes that were dropped.
 //!
 //! **`with_session` boxes its future**, because on a failed load it must answer without knowing the
 //! handler's error type.
 
 mod builder;
 mod future;
+mod handed_on;
 pub(crate) mod handler;
 mod service;
 pub(crate) mod session_layer;
 mod settings;
+
+use self::handed_on::{exchange, is_handed_on, shape};
 
 pub use self::builder::{SessionLayerBuilder, commit_by_default};
 pub use self::future::ResponseFuture;

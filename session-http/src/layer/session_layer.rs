@@ -61,21 +61,44 @@ impl<H> SessionLayer<H> {
         &self.shared.manager
     }
 
-    /// Answers with `respond` where a session fails: where the commit fails, and where the service
-    /// returns an error after its session could not be loaded. With this, the body needs no
-    /// `Default`.
+    /// Makes the response where a session fails, from the error. With this, the body needs no
+    /// `Default`. It is called
+    ///
+    /// - if the commit fails;
+    /// - if the service returns an `Err` and its session could not be loaded;
+    /// - in axum, if a handler or an extractor returns an [`Error`], whatever failed: a load, a
+    ///   [`take_now`](session_core::Session::take_now), or a value that is not of the type asked
+    ///   for.
+    ///
+    /// Every other response is the handler's and stays as it is. That includes one that a handler
+    /// makes of an `Error` itself, with another status or with a `Content-Type`. In the other
+    /// frameworks an `Err` of the service stays an `Err`, if its session was loaded.
+    ///
+    /// In axum, headers stay that services inside of this layer have added to the error, such as
+    /// those of CORS. Those that describe a body go, and `Cache-Control` does. Where the response
+    /// sets a header too, it decides. After a commit that failed, all headers of the handler's
+    /// response go with it. So put services that add a header to every response outside of this
+    /// layer.
+    ///
+    /// To name the type of the layer, as for a function that returns it, take a function instead of
+    /// a closure:
     ///
     /// ```
     /// use http::Response;
-    /// use session_core::MemoryStore;
-    /// use session_http::{Error, SessionLayer};
+    /// use session_http::{Error, MemoryStore, SessionLayer};
     ///
-    /// let layer = SessionLayer::new(MemoryStore::new()).on_error(|error: &Error| {
+    /// fn page(error: &Error) -> Response<String> {
     ///     let mut response = Response::new("Come back in a minute.".to_owned());
     ///     *response.status_mut() = error.status();
     ///     response
-    /// });
-    /// # let _ = layer;
+    /// }
+    ///
+    /// type Sessions = SessionLayer<fn(&Error) -> Response<String>>;
+    ///
+    /// fn sessions() -> Sessions {
+    ///     SessionLayer::new(MemoryStore::new()).on_error(page)
+    /// }
+    /// # let _ = sessions();
     /// ```
     pub fn on_error<F, B>(self, respond: F) -> SessionLayer<F>
     where

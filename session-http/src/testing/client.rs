@@ -56,7 +56,8 @@ impl TestClient {
         }
     }
 
-    /// A client that has just signed in, as [`Session::sign_in`] does it.
+    /// A client that has just signed in, as [`Session::sign_in`] does it. The application's own
+    /// login does not run.
     ///
     /// # Errors
     ///

@@ -88,23 +88,42 @@ impl<H> TestSessions<H> {
     /// [`fail_store`](Self::fail_store) has none.
     ///
     /// ```
-    /// use session_core::store::SessionStore;
-    /// use session_http::manager::Clock;
-    /// use session_http::testing::TestSessions;
-    /// use session_http::{CookieConfig, SessionLayer};
+    /// use http::{Request, Response, StatusCode};
+    /// use session_http::manager::{Clock, SessionStore};
+    /// use session_http::testing::{StoreFault, TestSessions};
+    /// use session_http::{CookieConfig, Error, SessionExt, SessionLayer};
+    /// use tower::service_fn;
     ///
-    /// // In the application:
-    /// fn sessions(store: impl SessionStore, clock: impl Clock) -> SessionLayer {
+    /// // In the application, which calls `sessions(RedisStore::.., SystemClock)`:
+    /// type Sessions = SessionLayer<fn(&Error) -> Response<String>>;
+    ///
+    /// fn sessions(store: impl SessionStore, clock: impl Clock) -> Sessions {
     ///     SessionLayer::builder(store)
     ///         .cookie(CookieConfig::new("__Host-shop"))
     ///         .clock(clock)
     ///         .build()
     ///         .unwrap()
+    ///         .on_error(page)
+    /// }
+    ///
+    /// fn page(error: &Error) -> Response<String> {
+    ///     let mut response = Response::new("Come back in a minute.".to_owned());
+    ///     *response.status_mut() = error.status();
+    ///     response
     /// }
     ///
     /// // In its tests:
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let sessions = TestSessions::made_by(sessions);
-    /// assert_eq!(sessions.layer().name(), "__Host-shop");
+    /// let mut service = sessions.layer().layer(service_fn(async |request: Request<()>| {
+    ///     request.session().await?.insert("seen", true)?;
+    ///     Ok::<_, Error>(Response::new(String::new()))
+    /// }));
+    /// sessions.fail_store(StoreFault::Unavailable);
+    /// let response = sessions.client().call(&mut service, Request::new(())).await?;
+    /// assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    /// assert_eq!(response.body(), "Come back in a minute."); // the page of the application
+    /// # Ok::<_, Error>(()) }).unwrap();
     /// ```
     pub fn made_by(make: impl FnOnce(TestStore, Arc<ManualClock>) -> SessionLayer<H>) -> Self {
         let (store, clock) = (TestStore::new(), ManualClock::new(START));
@@ -133,7 +152,10 @@ impl<H> TestSessions<H> {
         TestClient::new(&self.layer)
     }
 
-    /// A client that has just signed in.
+    /// A client that has just signed in, as [`Session::sign_in`](session_core::Session::sign_in)
+    /// does it. The application's own login does not run: what it puts into the session beside,
+    /// such as a role or a lifetime, a test puts in by [`change`](TestClient::change), or it sends
+    /// a request to the login.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
-//! A store that fails on demand.
+//! A store that fails on demand, and waits once for others.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use session_core::store::{
@@ -27,6 +28,10 @@ pub enum StoreFault {
 }
 
 /// A store that fails on demand, over a [`MemoryStore`] or any other. Clones share everything.
+///
+/// A load lets others run once before it returns, as a load over a network does. So requests that a
+/// test sends at the same time, as by `tokio::join!`, really meet: each has loaded the session
+/// before the first one saves it.
 ///
 /// [`TestSessions`](crate::testing::TestSessions) brings one.
 ///
@@ -144,6 +149,19 @@ impl TestStore {
     }
 }
 
+/// Lets others run once.
+async fn give_way() {
+    let mut given = false;
+    poll_fn(|context| match std::mem::replace(&mut given, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
 fn unavailable<T>() -> Result<T, StoreError> {
     Err(StoreError::unavailable("unavailable on demand"))
 }
@@ -171,7 +189,9 @@ impl SessionStore for TestStore {
     }
 
     fn call_timeout(&self) -> Option<Duration> {
-        self.inner.call_timeout()
+        // One of zero says that no call waits, and a load does.
+        let timeout = self.inner.call_timeout();
+        timeout.filter(|timeout| !timeout.is_zero())
     }
 
     fn durability(&self) -> Durability {
@@ -183,7 +203,9 @@ impl SessionStore for TestStore {
         key: &RecordKey,
         now: Timestamp,
     ) -> Result<Option<Arc<Record>>, StoreError> {
-        self.read(self.inner.load(key, now)).await
+        let loaded = self.read(self.inner.load(key, now)).await;
+        give_way().await;
+        loaded
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
