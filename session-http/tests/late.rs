@@ -60,8 +60,8 @@ async fn a_session_opened_after_the_response_saves_data_and_nothing_else() {
     assert_eq!(again.get("late").unwrap(), Some(true));
 }
 
-/// Whether the handler loaded its session before it was cancelled, or whoever kept the request loads
-/// it afterwards.
+/// Whether the handler loaded its session before it was cancelled, or whoever kept the request
+/// loads it afterwards.
 #[tokio::test]
 async fn of_a_cancelled_request_nothing_is_created_later() {
     for loads in [true, false] {

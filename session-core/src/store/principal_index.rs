@@ -60,8 +60,8 @@ pub trait PrincipalIndex: Send + Sync {
     async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError>;
 
     /// Ends one session if it is of this principal, which is checked in the same step, and leaves a
-    /// mark as [`SessionStore::delete`] does. Returns whether it ended one, which may have expired
-    /// and not been swept yet.
+    /// mark as [`delete`](crate::store::SessionStore::delete) does. Returns whether it ended one,
+    /// which may have expired and not been swept yet.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ pub trait PrincipalIndex: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Ends every session of a principal except `except`, and leaves marks as
-    /// [`SessionStore::delete`] does. Returns how many it ended.
+    /// [`delete`](crate::store::SessionStore::delete) does. Returns how many it ended.
     ///
     /// # Errors
     ///
