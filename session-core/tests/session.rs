@@ -645,8 +645,9 @@ mod building {
         assert_eq!(refusal(timeouts(SECOND, Duration::ZERO)), zero);
         timeouts(MILLI, MILLI).build().unwrap();
         assert_eq!(
-            refusal(builder().watch_interval(Duration::ZERO)),
-            "the watch interval is zero, so the store would be asked all the time; use some seconds"
+            refusal(builder().watch_interval(Duration::from_nanos(999_999))),
+            "the watch interval is less than a millisecond, so the store would be asked all the \
+             time; use some seconds"
         );
         builder().watch_interval(MILLI).build().unwrap();
     }

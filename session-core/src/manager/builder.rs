@@ -219,7 +219,7 @@ impl SessionManagerBuilder {
 
     /// How often the store is asked for a session that a handle
     /// [watches](crate::Session::ended): one load in each interval, for all handles of the session
-    /// in this process together. Default 5 s.
+    /// in this process together. Default 5 s; at least a millisecond.
     #[must_use]
     pub fn watch_interval(mut self, interval: Duration) -> Self {
         self.watch_interval = interval;
@@ -341,10 +341,11 @@ impl SessionManagerBuilder {
                 "a deadline is zero; nothing could ever succeed",
             ));
         }
-        if self.watch_interval.is_zero() {
+        // Clocks count milliseconds, so that less is nothing to some of them.
+        if self.watch_interval < Duration::from_millis(1) {
             return Err(ConfigError::new(
-                "the watch interval is zero, so the store would be asked all the time; use some \
-                 seconds",
+                "the watch interval is less than a millisecond, so the store would be asked all \
+                 the time; use some seconds",
             ));
         }
         Ok(self.make())

@@ -253,3 +253,22 @@ fn a_finish_may_fail_after_it_has_written() {
         Some("ann")
     );
 }
+
+/// What the cancelled call wrote is there, so the client is told, however the request goes on.
+#[test]
+fn a_finish_that_was_cancelled_after_it_wrote_tells_the_client_also_if_the_request_fails() {
+    let (manager, counted, faults) = stage();
+    let (token, _) = now(sign_in(&manager, "ann"));
+    let guard = now(open(&manager, &token));
+    guard.sign_in("bob").unwrap();
+    guard.insert("n", 1).unwrap();
+    faults.plan(Call::Delete, Fault::Hang); // bob's session is stored by then
+    assert!(guard.finish(Outcome::Success).now_or_never().is_none());
+    guard.insert("n", 2).unwrap();
+    counted.take();
+    let told = now(guard.finish(Outcome::Failure)).unwrap();
+    assert_eq!(counted.take().updates, 0);
+    let bobs = now(open(&manager, &token_of(&told)));
+    assert_eq!(bobs.principal().as_deref(), Some("bob"));
+    assert_eq!(bobs.get("n").unwrap(), Some(1));
+}
