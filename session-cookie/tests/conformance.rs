@@ -3,13 +3,13 @@
 
 use session_cookie::CookieStore;
 use session_core::KeyRing;
-use session_core::store::conformance::{Outcome, Suite};
+use session_core::store::conformance::{CaseOutcome, Suite};
 
 async fn run(store: fn(KeyRing) -> CookieStore) {
     let ring = KeyRing::new([1; 32]).unwrap();
     let report = Suite::new(|| async { store(ring.clone()) }).run().await;
     assert!(report.is_success(), "{report}");
-    let passed = |outcome: &Outcome| matches!(outcome, Outcome::Passed);
+    let passed = |outcome: &CaseOutcome| matches!(outcome, CaseOutcome::Passed);
     let count = report
         .outcomes()
         .filter(|(_, outcome)| passed(outcome))

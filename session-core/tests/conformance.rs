@@ -13,7 +13,7 @@ use broken::remote::{RemoteStore, block_on};
 use broken::sealed::{SealFault, SealedStore};
 use broken::{FOUND_BY, Fault};
 use session_core::store::SessionStore;
-use session_core::store::conformance::{Outcome, Report, Suite, cases, check};
+use session_core::store::conformance::{CaseOutcome, Report, Suite, cases, check};
 use session_core::{MemoryStore, Timestamp};
 
 #[test]
@@ -86,8 +86,8 @@ fn a_sealed_store_passes_what_needs_no_server() {
         ("list_of", false),
     ] {
         let outcome = report.outcome(name).unwrap();
-        assert_eq!(matches!(outcome, Outcome::Passed), runs, "{name}");
-        assert_eq!(matches!(outcome, Outcome::LeftOut(_)), !runs, "{name}");
+        assert_eq!(matches!(outcome, CaseOutcome::Passed), runs, "{name}");
+        assert_eq!(matches!(outcome, CaseOutcome::LeftOut(_)), !runs, "{name}");
     }
     assert!(
         report
@@ -105,7 +105,7 @@ fn a_store_without_an_index_passes_what_needs_none() {
         .outcomes()
         .filter(|(_, outcome)| {
             let reason = "the store has no index of principals";
-            matches!(outcome, Outcome::LeftOut(text) if text == reason)
+            matches!(outcome, CaseOutcome::LeftOut(text) if text == reason)
         })
         .map(|(case, _)| case.name())
         .collect();
@@ -142,7 +142,7 @@ fn a_sealed_store_is_found_out() {
 fn failed(report: &Report) -> BTreeSet<&'static str> {
     report
         .outcomes()
-        .filter(|(_, outcome)| matches!(outcome, Outcome::Failed(_)))
+        .filter(|(_, outcome)| matches!(outcome, CaseOutcome::Failed(_)))
         .map(|(case, _)| case.name())
         .collect()
 }
@@ -206,7 +206,7 @@ fn a_narrow_fault_fails_one_case() {
 #[test]
 fn a_lock_that_is_never_free_again_is_a_failure_and_no_hang() {
     let report = run_broken(Fault::LeaksItsLock, &["cancelled"]);
-    let Some(Outcome::Failed(reason)) = report.outcome("cancelled") else {
+    let Some(CaseOutcome::Failed(reason)) = report.outcome("cancelled") else {
         panic!("{report}");
     };
     assert!(reason.contains("an operation never ends"), "{reason}");
@@ -216,7 +216,7 @@ fn a_lock_that_is_never_free_again_is_a_failure_and_no_hang() {
 #[test]
 fn a_panic_is_a_failure_with_its_text() {
     let report = run_broken(Fault::PanicsOnMalformedKeys, &["malformed_key"]);
-    let Some(Outcome::Failed(reason)) = report.outcome("malformed_key") else {
+    let Some(CaseOutcome::Failed(reason)) = report.outcome("malformed_key") else {
         panic!("{report}");
     };
     assert!(

@@ -49,7 +49,7 @@ async fn the_contract_holds_wherever_records_lie_and_whoever_moves_them() {
             ] {
                 assert_eq!(
                     report.outcome(case),
-                    Some(&conformance::Outcome::Passed),
+                    Some(&conformance::CaseOutcome::Passed),
                     "{case}"
                 );
             }

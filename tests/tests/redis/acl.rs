@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use session_core::store::SessionStore;
-use session_core::store::conformance::{Outcome, Report, Suite};
+use session_core::store::conformance::{CaseOutcome, Report, Suite};
 use session_core::{Ended, SessionId};
 use session_redis::{Layout, RedisStore, RedisStoreBuilder};
 use session_tests::servers::{Builder, Engine, RedisCluster, RedisSentinel, RedisServer};
@@ -112,7 +112,7 @@ async fn these_permissions_are_enough() {
 fn refusals(report: &Report, without: &str) -> usize {
     let mut refused = 0;
     for (case, outcome) in report.outcomes() {
-        if let Outcome::Failed(reason) = outcome {
+        if let CaseOutcome::Failed(reason) = outcome {
             let first = reason.lines().next().unwrap();
             let known = first.contains("unavailable") || first.contains("did not say whether");
             assert!(

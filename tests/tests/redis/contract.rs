@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::cluster::ClusterClientBuilder;
 use session_core::SessionId;
-use session_core::store::conformance::{Outcome, Suite, cases};
+use session_core::store::conformance::{CaseOutcome, Suite, cases};
 use session_redis::{Layout, RedisStore, RedisStoreBuilder, Source};
 use session_tests::servers::{Engine, RedisCluster, RedisSentinel, RedisServer, plain_redis};
 
@@ -37,7 +37,7 @@ async fn layout_keeps_the_contract(
         .await;
     println!("{name}: {report}");
     assert!(report.is_success(), "{name}: {report}");
-    let passed = |(_, outcome): &(_, &Outcome)| **outcome == Outcome::Passed;
+    let passed = |(_, outcome): &(_, &CaseOutcome)| **outcome == CaseOutcome::Passed;
     assert_eq!(
         report.outcomes().filter(passed).count(),
         cases().len(),

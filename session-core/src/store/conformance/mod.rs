@@ -114,7 +114,7 @@ mod writer;
 use std::future::Future;
 
 pub use case::{Case, cases};
-pub use report::{Outcome, Report};
+pub use report::{CaseOutcome, Report};
 pub use suite::Suite;
 
 use crate::store::SessionStore;

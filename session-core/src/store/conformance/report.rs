@@ -12,14 +12,14 @@ use super::case::Case;
 pub struct Report {
     pub(super) seed: u64,
     pub(super) rounds: u32,
-    pub(super) results: Vec<(&'static Case, Outcome)>,
+    pub(super) results: Vec<(&'static Case, CaseOutcome)>,
     pub(super) unknown: Vec<String>,
 }
 
 /// What became of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum CaseOutcome {
     /// The store keeps this sentence of the contract, as far as the case can tell.
     Passed,
     /// It does not, for this reason.
@@ -41,12 +41,12 @@ impl Report {
     }
 
     /// The cases that were run or left out, with what became of them.
-    pub fn outcomes(&self) -> impl Iterator<Item = (&'static Case, &Outcome)> {
+    pub fn outcomes(&self) -> impl Iterator<Item = (&'static Case, &CaseOutcome)> {
         self.results.iter().map(|(case, outcome)| (*case, outcome))
     }
 
     /// What became of the case of this name, if it was among those to run.
-    pub fn outcome(&self, name: &str) -> Option<&Outcome> {
+    pub fn outcome(&self, name: &str) -> Option<&CaseOutcome> {
         self.outcomes()
             .find(|(case, _)| case.name() == name)
             .map(|(_, outcome)| outcome)
@@ -54,21 +54,21 @@ impl Report {
 
     fn failed(&self) -> impl Iterator<Item = (&'static Case, &String)> {
         self.outcomes().filter_map(|(case, outcome)| match outcome {
-            Outcome::Failed(reason) => Some((case, reason)),
+            CaseOutcome::Failed(reason) => Some((case, reason)),
             _ => None,
         })
     }
 
     fn left_out(&self) -> impl Iterator<Item = (&'static Case, &String)> {
         self.outcomes().filter_map(|(case, outcome)| match outcome {
-            Outcome::LeftOut(reason) => Some((case, reason)),
+            CaseOutcome::LeftOut(reason) => Some((case, reason)),
             _ => None,
         })
     }
 
     fn passed(&self) -> impl Iterator<Item = &'static str> {
         self.outcomes()
-            .filter(|(_, outcome)| matches!(outcome, Outcome::Passed))
+            .filter(|(_, outcome)| matches!(outcome, CaseOutcome::Passed))
             .map(|(case, _)| case.name())
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt;
 
 use super::case::{Case, Needs, cases};
-use super::report::{Outcome, Report};
+use super::report::{CaseOutcome, Report};
 use super::trial::{Stop, Trial};
 use super::watchdog;
 use crate::record::SessionId;
@@ -28,7 +28,7 @@ const EARLIEST: Timestamp = Timestamp::from_millis(24 * 3600 * 1000);
 /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 /// # runtime.block_on(async {
 /// use session_core::MemoryStore;
-/// use session_core::store::conformance::{Outcome, Suite};
+/// use session_core::store::conformance::{CaseOutcome, Suite};
 ///
 /// let report = Suite::new(|| async { MemoryStore::new() })
 ///     .seed(7)
@@ -36,7 +36,7 @@ const EARLIEST: Timestamp = Timestamp::from_millis(24 * 3600 * 1000);
 ///     .only("no_lost_update")
 ///     .run()
 ///     .await;
-/// assert_eq!(report.outcome("no_lost_update"), Some(&Outcome::Passed));
+/// assert_eq!(report.outcome("no_lost_update"), Some(&CaseOutcome::Passed));
 /// # });
 /// ```
 #[must_use = "a suite does nothing until it is `run`"]
@@ -123,7 +123,7 @@ where
         report
     }
 
-    async fn outcome_of(&self, case: &'static Case, seed: u64) -> Outcome {
+    async fn outcome_of(&self, case: &'static Case, seed: u64) -> CaseOutcome {
         let now = self
             .start
             .unwrap_or_else(|| SystemTime::now().into())
@@ -142,12 +142,12 @@ where
             Err(Stop::LeftOut(left_out.into()))
         };
         let explain = |reason: &str| match trial.get() {
-            Some(trial) => Outcome::Failed(trial.explain(reason)),
-            None => Outcome::Failed(format!("{reason}, before there was a store")),
+            Some(trial) => CaseOutcome::Failed(trial.explain(reason)),
+            None => CaseOutcome::Failed(format!("{reason}, before there was a store")),
         };
         match watchdog::within(self.time_limit, AssertUnwindSafe(run).catch_unwind()).await {
-            Some(Ok(Ok(()))) => Outcome::Passed,
-            Some(Ok(Err(Stop::LeftOut(reason)))) => Outcome::LeftOut(reason),
+            Some(Ok(Ok(()))) => CaseOutcome::Passed,
+            Some(Ok(Err(Stop::LeftOut(reason)))) => CaseOutcome::LeftOut(reason),
             Some(Ok(Err(Stop::Failed(reason)))) => explain(&reason),
             Some(Err(panic)) => explain(&format!("the store panicked: {}", text_of(&*panic))),
             None => explain(&format!(
