@@ -68,8 +68,9 @@ pub enum Outcome {
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 /// # .block_on(async {
-/// # use session_core::{Directive, MemoryStore, OnMaxSessions, Outcome, SessionError};
-/// # use session_core::SessionManager;
+/// # use session_core::{
+/// #     Directive, MemoryStore, OnMaxSessions, Outcome, SessionError, SessionManager,
+/// # };
 /// # let builder = SessionManager::builder(MemoryStore::new());
 /// let manager = builder.max_sessions(1, OnMaxSessions::Refuse).build().unwrap();
 /// for allowed in [true, false] {

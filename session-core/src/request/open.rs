@@ -86,8 +86,9 @@ impl SessionManager {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{Directive, ManualClock, MemoryStore, Outcome, SessionManager};
-    /// # use session_core::Timestamp;
+    /// # use session_core::{
+    /// #     Directive, ManualClock, MemoryStore, Outcome, SessionManager, Timestamp,
+    /// # };
     /// # use std::time::Duration;
     /// # let clock = ManualClock::new(Timestamp::from_millis(0));
     /// let builder = SessionManager::builder(MemoryStore::new());

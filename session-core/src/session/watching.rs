@@ -71,8 +71,9 @@ impl Session {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     /// # .block_on(async {
-    /// # use session_core::{ManualClock, MemoryStore, Outcome, SessionError, SessionManager};
-    /// # use session_core::Timestamp;
+    /// # use session_core::{
+    /// #     ManualClock, MemoryStore, Outcome, SessionError, SessionManager, Timestamp,
+    /// # };
     /// # use std::time::Duration;
     /// # let clock = ManualClock::new(Timestamp::from_millis(0));
     /// # let builder = SessionManager::builder(MemoryStore::new()).clock(clock.clone());

@@ -4,8 +4,7 @@ use std::pin::Pin;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use session_http::{HeaderConfig, SessionExt, SessionLayer};
-use session_http::{MemoryStore, Session};
+use session_http::{HeaderConfig, MemoryStore, Session, SessionExt, SessionLayer};
 use tonic::{Request, Response, Status, Streaming};
 
 // Made by `build.rs`.

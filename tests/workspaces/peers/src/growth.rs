@@ -2,8 +2,7 @@
 //! store in memory.
 
 use http::{Request, Response};
-use session_http::{Limits, MemoryStore};
-use session_http::{SessionExt, SessionLayer};
+use session_http::{Limits, MemoryStore, SessionExt, SessionLayer};
 use tower_sessions::{Session, SessionManagerLayer};
 
 use crate::subject::{Job, Subject, Tower, service};
@@ -82,8 +81,7 @@ pub fn ours(shape: Shape) -> Result<Box<dyn Subject>, BoxError> {
     };
     let tower = Tower::new("ours", 1, async || {
         let limits = Limits::default().with_record_bytes(1 << 21);
-        let builder =
-            SessionLayer::builder(MemoryStore::new()).limits(limits);
+        let builder = SessionLayer::builder(MemoryStore::new()).limits(limits);
         let layer = builder.build()?;
         Ok(move |job| layer.layer(service(job, handle)))
     })?;

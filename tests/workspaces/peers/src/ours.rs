@@ -7,8 +7,7 @@ use session_http::cookie::CookieStore;
 use session_http::manager::Timeouts;
 use session_http::mongo::MongoStore;
 use session_http::redis::{Layout, RedisStore};
-use session_http::{Codec, KeyRing, MemoryStore};
-use session_http::{SessionExt, SessionLayer};
+use session_http::{Codec, KeyRing, MemoryStore, SessionExt, SessionLayer};
 
 use crate::subject::{Job, Subject, Tower, service};
 use crate::{BoxError, User, next_visit, values};

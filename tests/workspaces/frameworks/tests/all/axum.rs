@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
 use session_frameworks::web;
-use session_http::MemoryStore;
-use session_http::SessionLayer;
+use session_http::{MemoryStore, SessionLayer};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};

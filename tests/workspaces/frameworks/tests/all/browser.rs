@@ -17,8 +17,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use session_http::axum::CurrentSession;
 use session_http::cookie::CookieStore;
-use session_http::{Error, SessionLayer};
-use session_http::{KeyRing, Lifetime, MemoryStore, Rotation};
+use session_http::{Error, KeyRing, Lifetime, MemoryStore, Rotation, SessionLayer};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -204,7 +203,7 @@ async fn the_guestbook() {
     );
     assert_eq!(format!("{:?}", cookie.same_site()), "Some(Lax)");
     assert_eq!(
-        (cookie.path(), cookie.expires_at()),
+        (cookie.path(), cookie.expires()),
         (Some("/"), None),
         "it ends with the browser"
     );

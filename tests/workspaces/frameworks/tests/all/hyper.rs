@@ -1,8 +1,7 @@
 //! `plain`: hyper alone.
 
 use session_frameworks::plain;
-use session_http::MemoryStore;
-use session_http::SessionLayer;
+use session_http::{MemoryStore, SessionLayer};
 
 use crate::server::{client, http2, listen, page};
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use axum::{Router, routing::get};
-use session_http::{CookieConfig, Error, SessionExt, SessionLayer};
-use session_http::{MemoryStore, Session};
+use session_http::{CookieConfig, Error, MemoryStore, Session, SessionExt, SessionLayer};
 use tower::ServiceExt;
 
 use crate::server::{client, listen, page};

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use session_frameworks::stacks::{self, Body, Boxed};
-use session_http::MemoryStore;
-use session_http::SessionLayer;
+use session_http::{MemoryStore, SessionLayer};
 use tower::{Service, ServiceExt};
 
 struct Stack {

@@ -1,8 +1,7 @@
 //! `filters`: warp.
 
 use session_frameworks::filters;
-use session_http::MemoryStore;
-use session_http::SessionLayer;
+use session_http::{MemoryStore, SessionLayer};
 
 use crate::server::{client, http2, page, serve};
 

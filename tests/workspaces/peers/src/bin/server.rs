@@ -8,10 +8,9 @@
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
-use session_http::MemoryStore;
-use session_http::SessionLayer;
 use session_http::axum::CurrentSession;
 use session_http::redis::RedisStore;
+use session_http::{MemoryStore, SessionLayer};
 use session_peers::{BoxError, User, next_visit, redis_store, values};
 
 #[tokio::main]
