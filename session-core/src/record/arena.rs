@@ -35,7 +35,6 @@ pub(crate) struct Arena {
 
 impl Arena {
     /// Encodes `value`.
-    #[cfg(test)]
     pub(crate) fn encode<T: Serialize + ?Sized>(
         &mut self,
         codec: Codec,

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::error::SessionError;
 use crate::session::Session;
@@ -241,6 +242,10 @@ impl Drop for SessionGuard {
     /// Takes note that the request is over. What it changed and did not save is kept for a handle
     /// that outlives it, which can [`save`](Session::save) it.
     fn drop(&mut self) {
+        // Most sessions have no handle beside the guard by now, so nobody can use them any more.
+        if Arc::strong_count(&self.session.inner) == 1 {
+            return;
+        }
         let mut state = self.session.state();
         if state.phase == Phase::Open {
             state.phase = Phase::Closed;

@@ -337,8 +337,9 @@ impl<'a> Step<'a> {
     /// Takes down what is to be there.
     fn leave<T: Serialize>(&mut self, value: Option<&T>) -> Result<(), SessionError> {
         let Some(value) = value else { return Ok(()) };
-        match self.arena.encode_new(self.codec, value, self.before) {
-            Ok(new) => self.result = new.or_else(|| self.before.cloned()),
+        // Whether that is what was there is found out once, when the edit is made.
+        match self.arena.encode(self.codec, value) {
+            Ok(new) => self.result = Some(new),
             Err(fault) => {
                 return Err(self.failed(SessionError::Encode {
                     key: self.key.to_owned(),
