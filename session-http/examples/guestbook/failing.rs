@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use session_core::store::{
-    Record, RecordKey, RecordLocation, SessionStore, StoreError, Update, Updated,
+    Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
+    Updated,
 };
-use session_core::{Ended, Timestamp};
+use session_core::{Ended, SessionId, Timestamp};
 
 /// Is always down.
 #[derive(Debug)]
@@ -34,6 +35,30 @@ impl SessionStore for FailingStore {
     }
 
     async fn delete(&self, _: &RecordKey, _: Ended) -> Result<(), StoreError> {
+        down()
+    }
+
+    fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl PrincipalIndex for FailingStore {
+    async fn list_of(&self, _: &str, _: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        down()
+    }
+
+    async fn delete_one_of(&self, _: &str, _: SessionId, _: Ended) -> Result<bool, StoreError> {
+        down()
+    }
+
+    async fn delete_all_of(
+        &self,
+        _: &str,
+        _: Option<SessionId>,
+        _: Ended,
+    ) -> Result<u64, StoreError> {
         down()
     }
 }

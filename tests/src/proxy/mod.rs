@@ -4,12 +4,15 @@ mod pump;
 mod requests;
 mod rules;
 
+use std::io::ErrorKind;
 use std::mem::take;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
 
 use self::rules::{Cut, Rules};
 use crate::servers::Port;
@@ -100,9 +103,17 @@ impl Proxy {
 
     /// Listens again.
     pub async fn accept(&self) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port()))
-            .await
-            .unwrap();
+        let address = (Ipv4Addr::LOCALHOST, self.port());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let listener = loop {
+            match TcpListener::bind(address).await {
+                // Meanwhile a connection of another program may have got the port as its own.
+                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                bound => break bound.unwrap(),
+            }
+        };
         let (rules, connections) = (Arc::clone(&self.rules), Arc::clone(&self.connections));
         let listening = tokio::spawn(listen(listener, self.upstream, rules, connections));
         *lock(&self.listening) = Some(listening);
