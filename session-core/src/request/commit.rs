@@ -13,11 +13,13 @@ impl SessionManager {
         cell: &Cell,
         kind: SaveKind,
     ) -> Result<Directive, SessionError> {
-        if is_over(cell) {
-            return Ok(Directive::Nothing);
-        }
         // Held to the end, so that no clone saves between what is written and what is sent.
-        let _turn = self.turn_to_write(cell).await?;
+        let _turn = match cell.try_turn() {
+            Some(turn) => turn,
+            // A request that is over waits for nobody.
+            None if is_over(cell) => return Ok(Directive::Nothing),
+            None => self.turn_to_write(cell).await?,
+        };
         if is_over(cell) {
             return Ok(Directive::Nothing);
         }

@@ -240,22 +240,26 @@ impl Session {
                     return Err(error);
                 }
             };
-            // What is the application's is neither made nor dropped under the lock: the closure,
-            // what it returned, and the error that comes of ours.
-            let again;
-            let updated = {
+            // What is the application's is not dropped under the lock: the closure, if the session
+            // would hold too much with what it left.
+            let exceeded = {
                 let mut state = self.state();
                 state.arena = arena;
                 // Another clone may have been faster; then it was computed from an old value.
                 if state.view(key) != before.as_ref() {
                     continue;
                 }
-                let key = state.shared_key(key);
-                again = self.replayed(on, &state, f);
-                state.update(key, Arc::clone(&again), result, settings)
+                match state.size_of_update(key, result.as_ref(), settings) {
+                    Ok(size) => {
+                        let key = state.shared_key(key);
+                        let again = self.replayed(on, &state, f);
+                        state.add_update(key, again, result, size);
+                        return Ok(returned);
+                    }
+                    Err(exceeded) => exceeded,
+                }
             };
-            updated.map_err(SessionError::from)?;
-            return Ok(returned);
+            return Err(SessionError::from(exceeded).into());
         }
     }
 

@@ -49,12 +49,34 @@ impl State {
         result: Option<Value>,
         settings: &Settings,
     ) -> Result<(), LimitExceeded> {
-        self.size = match &result {
-            Some(value) => self.size_with(&key, value, settings)?,
-            None => self.size.without(&key, self.view(&key)),
-        };
-        self.edits.update(key, update, result);
+        let size = self.size_of_update(&key, result.as_ref(), settings)?;
+        self.add_update(key, update, result, size);
         Ok(())
+    }
+
+    /// The size that the session has if a closure leaves this value under a key.
+    pub(crate) fn size_of_update(
+        &self,
+        key: &str,
+        result: Option<&Value>,
+        settings: &Settings,
+    ) -> Result<Size, LimitExceeded> {
+        match result {
+            Some(value) => self.size_with(key, value, settings),
+            None => Ok(self.size.without(key, self.view(key))),
+        }
+    }
+
+    /// Adds a closure to a key's changes, with the size that the session has then.
+    pub(crate) fn add_update(
+        &mut self,
+        key: ByteString,
+        update: UpdateFn,
+        result: Option<Value>,
+        size: Size,
+    ) {
+        self.size = size;
+        self.edits.update(key, update, result);
     }
 
     /// Removes a key; whether it was there.
