@@ -194,7 +194,8 @@ pub enum SessionError {
 
 impl SessionError {
     /// Whether the same request can succeed later, because the store is down, slow or full, or the
-    /// session contended. Over HTTP these are answered with 503, the others with 500.
+    /// session contended. Over HTTP these are answered with 503, and most others with 500
+    /// (`session_http::Error::status` has the exceptions).
     ///
     /// [`SessionError`](Self) has an example.
     pub const fn is_temporary(&self) -> bool {

@@ -36,8 +36,8 @@
 //!
 //! # Events
 //!
-//! What happens to sessions is told to an [`Observer`], and through `tracing` with the target
-//! `session`: [`EventKind`] has the list. Sessions appear by the short hash of their id.
+//! An [`Observer`] is notified of what happens to sessions: [`EventKind`] has the list. `tracing`
+//! gets the same with the target `session`. Sessions appear by the short hash of their id.
 //!
 //! # Feature
 //!

@@ -121,7 +121,7 @@ impl Default for Timeouts {
     }
 }
 
-/// What becomes of a request whose record is there and cannot be read.
+/// What happens to a request whose record is there and cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnCorrupt {
@@ -134,17 +134,17 @@ pub enum OnCorrupt {
     Refuse,
 }
 
-/// What becomes of a sign-in beyond the maximum
+/// What happens to a sign-in beyond the maximum
 /// ([`SessionManagerBuilder::max_sessions`](crate::SessionManagerBuilder::max_sessions)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnMaxSessions {
-    /// The principal's session that signed in first ends.
+    /// The principal's session that signed in first is revoked.
     RevokeOldest,
     /// The sign-in fails: [`sign_in`](crate::Session::sign_in) itself succeeds, and the commit
     /// fails with [`SessionError::TooManySessions`]. HTTP answers with 409 and an empty body, or as
-    /// `SessionLayer::on_error` says. Of several at the same moment that are too many together, one
-    /// that has already returned may be ended in the place of another.
+    /// `SessionLayer::on_error` says. If several sign-ins race past the limit, one that already
+    /// succeeded may be revoked instead of the one that is refused.
     Refuse,
 }
 
@@ -164,8 +164,8 @@ pub(crate) struct SessionLimit {
 /// whose newest token was lost looks like a thief: at a planned fail-over nearly everybody who is
 /// active does.
 ///
-/// A MAC tells the epoch modulo 4: a token that is exactly 4, 8, .. renewals old counts as one of
-/// this epoch, and comes under this rule.
+/// A MAC holds the epoch modulo 4. So a token that is exactly 4, 8, .. renewals old counts as one
+/// of the present epoch, and comes under this rule.
 ///
 /// ```
 /// use session_core::{MemoryStore, OnReuse, Rotation, SessionManager};

@@ -637,7 +637,7 @@ mod building {
             "a sealed store has keys of its own; give the keys to the store only"
         );
         SessionManager::builder(Sealed::default()).build().unwrap();
-        let zero = "a deadline is zero; nothing could ever succeed";
+        let zero = "a timeout is zero; nothing could ever succeed";
         let timeouts = |call, commit| {
             builder().timeouts(Timeouts::default().with_call(call).with_commit(commit))
         };

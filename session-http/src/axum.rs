@@ -16,8 +16,7 @@ use crate::request::SessionExt;
 ///
 /// ```
 /// use axum::{Router, body::Body, routing::get};
-/// use session_core::MemoryStore;
-/// use session_http::{SessionLayer, axum::CurrentSession};
+/// use session_http::{MemoryStore, SessionLayer, axum::CurrentSession};
 /// use tower::ServiceExt;
 ///
 /// async fn visits(session: CurrentSession) -> Result<String, session_http::Error> {

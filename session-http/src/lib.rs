@@ -70,7 +70,8 @@
 //! # Further reading
 //!
 //! [`guide`] has pages on choosing a store, writing one, writing handlers, testing them, types that
-//! change between two deployments, security, operating it, and moving in from other libraries.
+//! change between two deployments, security, operating it, sessions over other transports, and
+//! moving in from other libraries.
 //!
 //! # Features
 //!

@@ -27,7 +27,7 @@ pub enum EventKind {
     Refused,
     /// The application ended it in one of its own requests.
     Destroyed,
-    /// A token was presented after it had expired. Each process reports that once.
+    /// A token was presented after its session had expired. Each process reports that once.
     Expired,
     /// It was ended from elsewhere: its owner signed it out, its principal had too many sessions,
     /// or a token was reused. If several ended in one step there is one event, without a session.

@@ -111,8 +111,8 @@ impl SessionManagerBuilder {
 
     /// Signs tokens with the newest of these keys and accepts no token that none of them
     /// verifies; so [theft](OnReuse) shows however old the token is. CSRF tokens take a key too.
-    /// Without keys tokens carry no MAC. A sealed store has keys of its own and takes none
-    /// here.
+    /// Default: no keys, and tokens without a MAC. A sealed store has keys of its own, and `build`
+    /// refuses these over it.
     #[must_use]
     pub fn keys(mut self, keys: KeyRing) -> Self {
         self.keys = Some(keys);
@@ -133,7 +133,7 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// How much a session may hold.
+    /// How much a session may hold. Default [`Limits::default`].
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -147,14 +147,14 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// How long a call of the store and a commit may take.
+    /// How long a call of the store and a commit may take. Default 2 s and 10 s.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
     }
 
-    /// What becomes of a request whose record cannot be read. Default [`OnCorrupt::StartAnew`].
+    /// What happens to a request whose record cannot be read. Default [`OnCorrupt::StartAnew`].
     #[must_use]
     pub fn on_corrupt(mut self, policy: OnCorrupt) -> Self {
         self.on_corrupt = policy;
@@ -226,16 +226,16 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Who is told of each event. Default nobody; the log is written in any case.
+    /// The observer that is notified of each event. Default none; the log is written in any case.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.audience = OptionalObserver(Some(Arc::new(observer)));
         self
     }
 
-    /// How many characters a token may have; matters for sealed sessions, whose token is
-    /// the session. Default 4,096 for each cookie that the store allows; the HTTP layer knows
-    /// better.
+    /// How many characters a sealed session may have at most: it is its own token. Default 4,096
+    /// for each [piece](RecordLocation::Client) that the store allows. The HTTP layer sets what its
+    /// cookie or header can carry.
     #[must_use]
     pub fn max_token(mut self, characters: usize) -> Self {
         self.max_token = Some(characters);
@@ -338,7 +338,7 @@ impl SessionManagerBuilder {
         }
         if self.timeouts.call.is_zero() || self.timeouts.commit.is_zero() {
             return Err(ConfigError::new(
-                "a deadline is zero; nothing could ever succeed",
+                "a timeout is zero; nothing could ever succeed",
             ));
         }
         // Clocks count milliseconds, so that less is nothing to some of them.

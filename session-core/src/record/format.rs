@@ -98,9 +98,9 @@ impl Record {
     ///
     /// The store keeps alongside it what other updates move: the [`version`](Self::version), and
     /// [`last_seen`](Self::last_seen), which a touch moves. It also needs there the
-    /// [`epoch`](Self::epoch), to decide on an update; the [`deadline`](Self::absolute_expiry) and
-    /// the idle timeout, for the expiry; a running [`limited_size`](Self::limited_size), for the
-    /// limits; and the principal, for an index.
+    /// [`epoch`](Self::epoch), to decide on an update; the
+    /// [absolute expiry](Self::absolute_expiry) and the idle timeout, for the expiry; a running
+    /// [`limited_size`](Self::limited_size), for the limits; and the principal, for an index.
     ///
     /// [`from_parts`](Self::from_parts) has an example.
     pub fn encode_metadata(&self) -> Vec<u8> {

@@ -139,8 +139,8 @@ impl Lifetime {
         (self.idle / 4).min(Duration::from_secs(60))
     }
 
-    /// When a session expires that was last seen at `seen` and has this absolute deadline. It is
-    /// for a store that keeps both.
+    /// When a session expires that was last seen at `seen` and whose absolute expiry is `deadline`.
+    /// It is for a store that keeps both.
     ///
     /// ```
     /// use session_core::{Lifetime, Timestamp};

@@ -177,8 +177,8 @@ impl Record {
         self.last_seen
     }
 
-    /// When it expires: the earlier of its deadline and the end of the idle timeout. It is expired
-    /// from this instant on.
+    /// When it expires: the earlier of its absolute expiry and the end of the idle timeout. It
+    /// is expired from this instant on.
     pub fn expires_at(&self) -> Timestamp {
         self.lifetime.expiry(self.last_seen, self.deadline)
     }

@@ -1,4 +1,4 @@
-//! One request's hold on its session, from its tokens to what its client is told.
+//! One request's hold on its session, from its tokens to the directive for its client.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -15,9 +15,10 @@ use crate::token::Directive;
 ///
 /// The transport gives clones of the [`Session`] to handlers and keeps the guard. When the response
 /// is ready, it calls [`finish`](Self::finish) and sends the client what the [`Directive`] says.
-/// When the guard is dropped, the request is over, whatever happened: from then on no handle of
-/// the session can create, renew or destroy one, since no client could be told. What was changed
-/// and neither finished nor saved is not written.
+/// When the guard is dropped, the request is over, whatever happened. From then on no handle can
+/// create, renew or destroy a session, because no response could carry that to the client. A change
+/// that was neither finished nor saved is not written, unless a handle [saves](Session::save) it
+/// later.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -54,15 +55,15 @@ pub enum Outcome {
     Success,
     /// It succeeded, but its response cannot carry a new token, such as `101` or `304` over HTTP.
     /// Nothing is created, renewed or rotated. Data of a session that the client knows is written.
-    /// The client is told only of what an explicit [`save`](Session::save) created before, or that
-    /// its session was destroyed.
+    /// The directive is [`Nothing`](Directive::Nothing), unless an explicit
+    /// [`save`](Session::save) has created a session before, or the session was destroyed.
     SuccessWithoutToken,
     /// It failed: what it changed is dropped. What a handler saved stays, and sessions that it
     /// destroyed are deleted.
     Failure,
 }
 
-/// Why a request could not be finished, and what its client must be told all the same.
+/// Why a request could not be finished, and what its response must send to the client all the same.
 ///
 /// The error is the [`source`](StdError::source) and is not part of the text.
 ///
@@ -90,13 +91,13 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FinishError {
-    /// What failed. What this request changed is then not written, except where the error is
-    /// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), which means that
-    /// it may have been, and where only the deletion of a session failed that was exchanged for
-    /// that of another principal: the new one is stored by then.
+    /// What failed. The changes of this request are not written then, with two exceptions. After
+    /// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown) they may have been
+    /// written. And when a sign-in exchanged the session for that of another principal, only the
+    /// deletion of the former session may have failed: the new one is stored by then.
     pub error: SessionError,
-    /// What the client must be told with the error: a session that was destroyed before the
-    /// failure is to be forgotten, and one that was stored before it is to be held.
+    /// What the response must send to the client with the error: the removal of its token if the
+    /// session was destroyed before the failure, or the token of a session that was stored before.
     pub directive: Directive,
 }
 
@@ -125,16 +126,17 @@ impl SessionGuard {
         &self.session
     }
 
-    /// Ends the request: writes what it changed in one atomic step, or drops it, and says what the
-    /// client must be told. From then on the session cannot create, renew or destroy.
+    /// Ends the request: writes what it changed in one atomic step, or drops it, and returns what
+    /// the response must send to the client. From then on no handle can create, renew or destroy a
+    /// session.
     ///
     /// If the session ended while the request was under way, its changes are dropped, an event
-    /// says so, and there is nothing to tell. If writing fails, the request counts as failed: what
-    /// [`Outcome::Failure`] does is done, and the error has the directive.
+    /// says so, and the client is sent nothing. If writing fails, the request counts as failed:
+    /// what [`Outcome::Failure`] does is done, and the error has the directive.
     ///
     /// A second call writes nothing and returns [`Directive::Nothing`]. A call that was cancelled
-    /// does not count: the next one goes on from what is known, and after a write whose outcome is
-    /// unknown it fails and sends nothing again.
+    /// does not count: the next one continues from what is known. If a write was sent by then and
+    /// its outcome is unknown, the next call fails, and sends nothing again.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -154,16 +156,18 @@ impl SessionGuard {
     /// let silent = manager.begin(&[]).await?;
     /// silent.insert("cart", 5)?;
     /// assert_eq!(silent.finish(Outcome::SuccessWithoutToken).await?, Directive::Nothing);
-    /// assert!(silent.is_new()); // nobody could be told of a token, so nothing is stored
+    /// assert!(silent.is_new()); // no response can carry a token, so nothing is stored
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
     /// [`FinishError`] with [`SessionError::Store`] if the store failed,
-    /// [`SessionError::Contended`] if too many others wrote, [`SessionError::TooManySessions`], or
-    /// what a closure of [`Session::update`] ran into. Answer with an error. A failed request
-    /// cannot fail again: what the store refuses then is an event.
+    /// [`SessionError::Contended`] if too many others wrote, [`SessionError::TooManySessions`],
+    /// [`SessionError::Refused`] by a closure of [`Session::try_modify`], or what a closure of
+    /// [`Session::update`] failed with when it ran again. Answer with an error.
+    ///
+    /// With [`Outcome::Failure`] it returns no error. If the store fails then, an event says so.
     pub async fn finish(&self, outcome: Outcome) -> Result<Directive, FinishError> {
         let manager = self.manager();
         let cell = &self.session.inner.cell;
@@ -182,9 +186,10 @@ impl SessionGuard {
         }
     }
 
-    /// [`finish`](Self::finish) without waiting, where nothing is to be written: what the client
-    /// must be told. `None` means that there is something; then nothing is settled, and `finish`
-    /// is to be called. So a transport can spare itself a future for a session that was only read.
+    /// Ends the request without waiting if nothing is to be written, and returns what the response
+    /// must send to the client. Otherwise it does nothing and returns `None`: call
+    /// [`finish`](Self::finish) then. So a transport needs no future for a session that was only
+    /// read.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -274,7 +279,7 @@ impl StdError for FinishError {
     }
 }
 
-/// For `?`. What the client must be told is lost.
+/// For `?`. The directive is lost.
 impl From<FinishError> for SessionError {
     fn from(failed: FinishError) -> Self {
         failed.error

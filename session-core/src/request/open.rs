@@ -16,7 +16,7 @@ use crate::state::{Current, State, Stored};
 use crate::store::RecordKey;
 use crate::time::Timestamp;
 
-/// So many tokens of one request that are ours by form and MAC are looked up.
+/// At most this many tokens of one request that are ours by form and MAC are looked up.
 const MOST_TOKENS: usize = 4;
 
 /// What the tokens of a request open together.
@@ -57,8 +57,8 @@ impl SessionManager {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let told = session.finish(Outcome::Success).await?;
-    /// # let Directive::Hold(token) = told else { unreachable!() };
+    /// # let directive = session.finish(Outcome::Success).await?;
+    /// # let Directive::Hold(token) = directive else { unreachable!() };
     /// let known = manager.begin(&[token.as_str()]).await?;
     /// assert_eq!(known.get("cart")?, Some(3));
     ///
@@ -69,16 +69,18 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Store`] if the store fails or does not answer within its deadline.
+    /// [`SessionError::Store`] if the store fails or does not answer within its
+    /// [timeout](crate::Timeouts::call).
     pub async fn begin(&self, tokens: &[&str]) -> Result<SessionGuard, SessionError> {
         let now = self.now();
         self.begin_as_of(tokens, Arrival::new(now, now)).await
     }
 
-    /// [`begin`](Self::begin) for a request that arrived earlier, as told by [`now`](Self::now)
-    /// then: its head, say, and its body took a while. It is judged as of that time.
+    /// [`begin`](Self::begin) for a request that arrived earlier, such as one whose body took a
+    /// while. `arrived` is what [`now`](Self::now) returned when its head was there. The request is
+    /// judged as of that time.
     ///
-    /// A token that was good then is good now, unless the session has ended or was renewed since.
+    /// A token that was valid then is valid now, unless the session has ended or was renewed since.
     /// If it has, or if it did within the minute before the request arrived, the request is
     /// anonymous, stores nothing and sends the client nothing, so that it cannot undo what has
     /// happened meanwhile; a [`sign_in`](Session::sign_in) lifts that.
@@ -95,8 +97,8 @@ impl SessionManager {
     /// let manager = builder.clock(clock.clone()).build().unwrap();
     /// let session = manager.begin(&[]).await?;
     /// session.sign_in("user:42")?;
-    /// let told = session.finish(Outcome::Success).await?;
-    /// let Directive::Hold(token) = told else { unreachable!() };
+    /// let directive = session.finish(Outcome::Success).await?;
+    /// let Directive::Hold(token) = directive else { unreachable!() };
     ///
     /// let arrived = manager.now(); // an upload begins
     /// clock.advance(Duration::from_secs(20));

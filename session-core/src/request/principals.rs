@@ -129,9 +129,9 @@ impl SessionManager {
         Ok(sessions.into_iter().map(SessionInfo).collect())
     }
 
-    /// Ends every session of a principal, of every scope; how many there were. Each is over with
-    /// its next request, and what is under way for it can write no more. A sign-in that is
-    /// under way at the same moment may come after it.
+    /// Ends every session of a principal, of every scope, and returns how many there were. Each is
+    /// over with its next request, and a request under way can write to it no more. A sign-in that
+    /// is under way at the same moment may come after it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -140,8 +140,8 @@ impl SessionManager {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.begin(&[]).await?;
     /// session.sign_in("user:42")?;
-    /// let told = session.finish(Outcome::Success).await?;
-    /// let Directive::Hold(token) = told else { unreachable!() };
+    /// let directive = session.finish(Outcome::Success).await?;
+    /// let Directive::Hold(token) = directive else { unreachable!() };
     ///
     /// assert_eq!(manager.sign_out_everywhere("user:42").await?, 1);
     /// assert!(manager.begin(&[token.as_str()]).await?.is_new());
@@ -150,19 +150,20 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// As [`sessions_of`](Self::sessions_of). Where it fails half-way some have ended; say it
-    /// again.
+    /// As [`sessions_of`](Self::sessions_of). If it fails half-way, some sessions have ended: call
+    /// it again.
     pub async fn sign_out_everywhere(&self, principal: &str) -> Result<u64, SessionError> {
         let text = "signed out everywhere";
         Ok(self.calls().delete_all_of(principal, None, text).await?)
     }
 
-    /// Ends every other session of the principal who is signed in, of every scope; how many there
-    /// were. For "sign out my other devices". Where nobody is signed in it does nothing.
+    /// Ends every other session of the principal who is signed in, of every scope, and returns how
+    /// many there were. It is for "sign out my other devices". Where nobody is signed in it does
+    /// nothing.
     ///
-    /// It takes effect at once, whatever becomes of this request: after a change of password, call
-    /// it when the new one is stored. This session keeps its token; call
-    /// [`renew`](Session::renew) too, for whoever may hold a copy of it.
+    /// It takes effect at once, whatever happens to this request: after a change of password, call
+    /// it when the new one is stored. This session keeps its token. Call
+    /// [`renew`](Session::renew) too, in case somebody holds a copy of that.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -192,9 +193,9 @@ impl SessionManager {
         }
     }
 
-    /// Ends one session of a principal, by its id; whether there was such a one. Whose session it
-    /// is, is checked in the same step, so an id that somebody guessed or saw does no harm. For
-    /// the session at hand use [`destroy`](Session::destroy), so that its client is told.
+    /// Ends one session of a principal, by its id, and returns whether the principal had it. The
+    /// store checks that in the same step, so an id that somebody guessed or saw does no harm. For
+    /// the session at hand use [`destroy`](Session::destroy), so that its client forgets the token.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -243,7 +244,7 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// A store that failed.
+    /// [`SessionError::Store`] if the store failed.
     pub async fn why_ended(&self, id: SessionId) -> Result<Option<Ended>, SessionError> {
         let now = self.now();
         let found = self.calls().load(&RecordKey::Id(id), now).await?;

@@ -12,10 +12,10 @@ use crate::session::Session;
 use crate::state::Phase;
 
 impl Session {
-    /// A token to put into a form or a header, so that a request can be told from one that another
-    /// site made a browser send (OWASP, synchronizer token pattern). 43 characters of
-    /// base64url, different each time, all of them good until the token of the session is
-    /// renewed; a rotation does not touch them.
+    /// A token to put into a form or a header. It shows that no other site made the browser send
+    /// the request (OWASP, synchronizer token pattern). It has 43 characters of base64url, and is
+    /// different each time. All such tokens are valid until the token of the session is renewed; a
+    /// rotation does not touch them.
     ///
     /// If nothing is stored of the session yet, the commit stores it: a token that nobody remembers
     /// would prove nothing. So each visitor who is shown a form gets a session, crawlers too. A
@@ -24,7 +24,7 @@ impl Session {
     /// A request is anonymous and stores nothing if its session was renewed or ended while it was
     /// under way, or within the minute before. Its token is bound to the client's own token, which
     /// is dead but still held, so that a sign-in form works at once for a person who was signed out
-    /// elsewhere. It is good until the client gets another session.
+    /// elsewhere. It is valid until the client gets another session.
     ///
     /// Draw it after a [`sign_in`](Self::sign_in) or [`renew`](Self::renew) of the same request:
     /// then it is for the session as it will be. One that was drawn before is void with the
@@ -37,8 +37,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.begin(&[]).await?;
     /// let field = session.csrf_token()?; // into a hidden field
-    /// let told = session.finish(Outcome::Success).await?;
-    /// let Directive::Hold(token) = told else { unreachable!() };
+    /// let directive = session.finish(Outcome::Success).await?;
+    /// let Directive::Hold(token) = directive else { unreachable!() };
     ///
     /// let session = manager.begin(&[token.as_str()]).await?; // the form comes back
     /// assert!(session.verify_csrf(&field));
@@ -51,7 +51,7 @@ impl Session {
     /// [`SessionError::Detached`] if there is no session yet and the response has left.
     /// [`SessionError::Gone`] if a [`save`](Self::save) of this very request has found that the
     /// session was ended: answer with an error or a redirect, and the next request gets a token.
-    /// [`SessionError::Random`].
+    /// [`SessionError::Random`] if the operating system's random source failed.
     pub fn csrf_token(&self) -> Result<String, SessionError> {
         let seed = self.csrf_seed()?;
         let token = proof(self.csrf_keys().next().flatten(), &seed);

@@ -32,8 +32,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.begin(&[]).await?;
     /// session.flash("notice", "Saved.")?;
-    /// let told = session.finish(Outcome::Success).await?;
-    /// let Directive::Hold(token) = told else { unreachable!() };
+    /// let directive = session.finish(Outcome::Success).await?;
+    /// let Directive::Hold(token) = directive else { unreachable!() };
     ///
     /// let session = manager.begin(&[token.as_str()]).await?;
     /// assert_eq!(session.flashed::<String>("notice")?.as_deref(), Some("Saved."));
@@ -75,8 +75,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// let session = manager.begin(&[]).await?;
     /// session.flash_push("notices", "Tea is in the cart.")?;
-    /// let told = session.finish(Outcome::Success).await?;
-    /// let Directive::Hold(token) = told else { unreachable!() };
+    /// let directive = session.finish(Outcome::Success).await?;
+    /// let Directive::Hold(token) = directive else { unreachable!() };
     ///
     /// let session = manager.begin(&[token.as_str()]).await?;
     /// session.flash_push("notices", "Milk is in the cart.")?;

@@ -82,8 +82,8 @@ impl Session {
 
     /// Binds the session to a principal who has just authenticated, such as `user:42`.
     ///
-    /// The commit renews the token (all former ones are dead at once), starts both clocks
-    /// anew and notes the time of authentication. A guest's session keeps what it holds.
+    /// The commit renews the token (all former ones are dead at once), restarts both timeouts and
+    /// notes the time of authentication. A guest's session keeps what it holds.
     ///
     /// If another principal is signed in, the commit deletes the old session and creates an empty
     /// one. What this request has set before the call is dropped, a label too. Only the lifetime
@@ -103,8 +103,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let told = session.finish(Outcome::Success).await?;
-    /// # let Directive::Hold(token) = told else { unreachable!() };
+    /// # let directive = session.finish(Outcome::Success).await?;
+    /// # let Directive::Hold(token) = directive else { unreachable!() };
     /// let session = manager.begin(&[token.as_str()]).await?; // a guest, three things in the cart
     /// session.sign_in("user:42")?;
     /// let Directive::Hold(new) = session.finish(Outcome::Success).await? else { unreachable!() };
@@ -131,8 +131,8 @@ impl Session {
     }
 
     /// Gives the session a new token at the commit; all former ones are dead at once. Id, data and
-    /// deadline stay. For changes of privilege other than signing in. A session that is not
-    /// stored has no token to renew.
+    /// absolute expiry stay. It is for changes of privilege other than signing in. A session that
+    /// is not stored has no token to renew.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -141,8 +141,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let told = session.finish(Outcome::Success).await?;
-    /// # let Directive::Hold(token) = told else { unreachable!() };
+    /// # let directive = session.finish(Outcome::Success).await?;
+    /// # let Directive::Hold(token) = directive else { unreachable!() };
     /// let session = manager.begin(&[token.as_str()]).await?;
     /// session.renew()?;
     /// let Directive::Hold(new) = session.finish(Outcome::Success).await? else { unreachable!() };
@@ -162,14 +162,14 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the session: it is deleted from the store and the client is told to forget its
-    /// token. This is carried out even if the response turns out to be an error; but after a
-    /// cancelled request nobody is left to do it, unless [`save`](Self::save) did.
-    /// An insert after it starts a new session.
+    /// Ends the session: it is deleted from the store, and the response tells the client to forget
+    /// its token. This is carried out even if the response turns out to be an error. After a
+    /// cancelled request nobody is left to do it, unless [`save`](Self::save) did. An insert after
+    /// it starts a new session.
     ///
-    /// The client of a sealed store holds the only copy of its session. A client whose token does
-    /// not open now is told to forget it too, since it could open again under former keys or
-    /// settings.
+    /// The client of a sealed store holds the only copy of its session. So the response tells a
+    /// client to forget a token that does not open now, too: it could open again under former keys
+    /// or settings.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -178,8 +178,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.begin(&[]).await?;
     /// # session.insert("cart", 3)?;
-    /// # let told = session.finish(Outcome::Success).await?;
-    /// # let Directive::Hold(token) = told else { unreachable!() };
+    /// # let directive = session.finish(Outcome::Success).await?;
+    /// # let Directive::Hold(token) = directive else { unreachable!() };
     /// let session = manager.begin(&[token.as_str()]).await?;
     /// session.destroy()?;
     /// assert_eq!(session.finish(Outcome::Success).await?, Directive::Forget);
@@ -203,7 +203,7 @@ impl Session {
     /// Gives this session other timeouts from the next save on.
     ///
     /// In a request that [signs in](Self::sign_in) they may be longer than before, whichever of the
-    /// two calls comes first. Without a sign-in the absolute deadline can only come nearer.
+    /// two calls comes first. Without a sign-in the absolute expiry can only come nearer.
     ///
     /// If the request signs in another principal, the new session has this lifetime. After a
     /// [`destroy`](Self::destroy) call it again: what was set before belongs to the session that
@@ -283,7 +283,7 @@ impl Session {
         Ok(self.state().request_label(label, settings)?)
     }
 
-    /// Writes what is unsaved now, whatever becomes of the request. Renewals and sign-ins
+    /// Writes what is unsaved now, whatever happens to the request. Renewals and sign-ins
     /// wait for the commit.
     ///
     /// After the response has left, a save is also how a handle keeps its session alive, and learns
@@ -328,8 +328,9 @@ impl Session {
             .await
     }
 
-    /// Whether a commit would have anything to do now.
-    /// [`SessionGuard::finish_now`](crate::SessionGuard::finish_now) asks and settles in one step.
+    /// Whether a commit would have anything to do now. A transport calls
+    /// [`SessionGuard::finish_now`](crate::SessionGuard::finish_now) instead, which asks and ends
+    /// the request in one step.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()

@@ -18,17 +18,18 @@ use crate::state::{Cell, State};
 ///
 /// Cheap to clone; all clones are one session. Values are encoded when they are inserted
 /// and decoded when they are asked for. Reading and writing are synchronous, since loading
-/// came before; only [`save`](Self::save), [`update_now`](Self::update_now) and
-/// [`take_now`](Self::take_now) go to the store. [`at`](Self::at) does all of it by a
-/// [`TypedKey`](crate::TypedKey), which knows the type of its value.
+/// came before. Only these go to the store: [`save`](Self::save),
+/// [`update_now`](Self::update_now), [`take_now`](Self::take_now), [`touch`](Self::touch) and
+/// [`ended`](Self::ended). [`at`](Self::at) reads and writes by a [`TypedKey`](crate::TypedKey),
+/// which knows the type of its value.
 ///
 /// What is changed is written when the request is finished
 /// ([`SessionGuard::finish`](crate::SessionGuard::finish)), in one atomic step or not at all. Of
 /// plain [`insert`](Self::insert)s into one key by several requests the last one wins;
 /// [`update`](Self::update) and [`modify`](Self::modify) never lose to another writer. An insert of
 /// the value that is already there writes nothing, and so does not defend it against others
-/// ([`Codec`](crate::Codec) says which values are the same).
-/// Only where a sign-in has to create a new session it counts as inserted.
+/// ([`Codec`](crate::Codec) says which values are the same). Such a value counts as inserted only
+/// where a sign-in has to create a new session.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -156,10 +157,10 @@ impl Session {
         }
     }
 
-    /// Removes `key`; whether it was there.
+    /// Removes `key`, and returns whether it was there.
     ///
-    /// Two requests at the same time can both be told that it was. What must be used once is
-    /// removed with [`take_now`](Self::take_now).
+    /// Two requests at the same time can both get `true`. What must be used once is removed with
+    /// [`take_now`](Self::take_now).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()

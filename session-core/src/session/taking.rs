@@ -78,8 +78,8 @@ impl Session {
     /// # let manager = SessionManager::new(MemoryStore::new());
     /// # let session = manager.begin(&[]).await?;
     /// # session.insert("oauth_state", "af0ifjsldkj")?;
-    /// # let told = session.finish(Outcome::Success).await?;
-    /// # let Directive::Hold(token) = told else { unreachable!() };
+    /// # let directive = session.finish(Outcome::Success).await?;
+    /// # let Directive::Hold(token) = directive else { unreachable!() };
     /// // The authorization server redirects the browser to us, and somebody repeats the request.
     /// let first = manager.begin(&[token.as_str()]).await?;
     /// let again = manager.begin(&[token.as_str()]).await?;
@@ -93,8 +93,8 @@ impl Session {
     /// [`SessionError::Decode`] if the value is not a `T`; it then stays.
     /// [`StoreError::Unsupported`] where the client keeps the session: it could present an older
     /// copy. Otherwise as [`save`](Self::save): the value then stays unless the outcome is unknown,
-    /// and nobody has got it. Only if a clone of this session changed the key in the meantime, the
-    /// removal remains among what is unsaved, because that change was made without the value.
+    /// and nobody has got it. An exception: if a clone of this session changed the key in the
+    /// meantime, the removal stays unsaved, because that change was made without the value.
     pub async fn take_now<T: DeserializeOwned>(
         &self,
         key: &str,

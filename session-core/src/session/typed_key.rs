@@ -161,7 +161,7 @@ impl Session {
 }
 
 impl<T> Entry<'_, T> {
-    /// Removes the value; whether there was one. As [`Session::remove`].
+    /// Removes the value, and returns whether there was one. As [`Session::remove`].
     ///
     /// [`Entry`] has an example.
     pub fn remove(self) -> bool {

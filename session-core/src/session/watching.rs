@@ -11,13 +11,13 @@ use crate::store::RecordKey;
 use crate::time::{Timestamp, within};
 
 impl Session {
-    /// Ends once the session does: a future for what outlives a request, such as a WebSocket, a
-    /// stream of events or a long poll. It says why the session ended, and when.
+    /// Resolves when the session ends: a future for what outlives a request, such as a WebSocket, a
+    /// stream of events or a long poll. It returns why the session ended, and when.
     ///
-    /// It ends when the session was destroyed, revoked or exchanged for that of another principal,
-    /// when another request renewed its token, and when it expired ([`EndReason`] has the list), on
-    /// whichever node that happened. A renewal by this handle's own request does not end it. If
-    /// this request destroys the session, it ends with the commit.
+    /// It resolves when the session was destroyed, revoked or exchanged for that of another
+    /// principal, when another request renewed its token, and when it expired ([`EndReason`] has
+    /// the list), on whichever node that happened. A renewal by this handle's own request does not
+    /// resolve it. If this request destroys the session, it resolves with the commit.
     ///
     /// It asks the store: once when it is first polled, and then at each
     /// [interval](crate::SessionManagerBuilder::watch_interval), 5 s by default. All handles of the
@@ -30,9 +30,9 @@ impl Session {
     /// session from the commit that stores it. If the session ended before this request could open
     /// it, the future is ready at once, with [`EndReason::Unknown`].
     ///
-    /// A sealed store keeps nothing that could be asked. There the future ends when the copy
-    /// expires that this handle holds, or when this request destroys the session. A `CutOff` of
-    /// the store is asked at each interval, and ends it as [`EndReason::Revoked`].
+    /// A sealed store keeps nothing that could be asked. There the future resolves when the copy
+    /// that this handle holds expires, or when this request destroys the session. A `CutOff` of the
+    /// store is asked at each interval; what it cuts off ends as [`EndReason::Revoked`].
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()

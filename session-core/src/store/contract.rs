@@ -80,7 +80,7 @@ pub enum Durability {
 /// - **Expired**: the `now` argument decides. From [`Record::expires_at`] on, `update` returns
 ///   `Gone`, and `load` returns `None` or the record as it was (`load_expired`, `update_expired`).
 ///   The manager opens no session by an expired record, but it can report the expiry. An update
-///   that moves the time last seen, the deadline or the lifetime moves the expiry in either
+///   that moves the time last seen, the absolute expiry or the lifetime moves the expiry in either
 ///   direction (`replaced_lifetime`).
 /// - **Malformed**: for a key that this store cannot have returned the result is `None`, `Gone` or
 ///   `Ok`, as if the record were absent (`malformed_key`).
@@ -126,8 +126,8 @@ pub enum Durability {
 ///   `None` and never a panic. (Only the store's own tests can damage a record.)
 /// - **Unknown outcome**: a write that was sent and not answered is [`StoreError::OutcomeUnknown`],
 ///   and is not sent again. Any other failure is [`StoreError::Unavailable`], and nothing was
-///   written. Each call has a deadline of the store's own. The cause of an error is logged, so it
-///   holds no value, token or connection string.
+///   written. A store that waits for a server has a timeout of its own for each call. The cause of
+///   an error is logged, so it holds no value, token or connection string.
 /// - **Principals**: where the store has an [index](PrincipalIndex), `list_of` returns the live
 ///   records of a principal, of every scope, and no others. `delete_all_of` ends them all except
 ///   `except`, and returns their number. `delete_one_of` ends the one of this id, and returns
@@ -245,7 +245,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// The index of a store, for those who cannot go on without one.
+/// The index of a store, or the error to return where there is none.
 ///
 /// [`PrincipalIndex`] has an example of an index.
 ///

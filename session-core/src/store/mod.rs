@@ -1,11 +1,12 @@
 //! The contract of a store, and what it needs.
 //!
-//! An application that takes a store from here needs nothing of this module. It is for authors of
-//! stores: implement [`SessionStore`] and run the suite `conformance` (a feature) over it. A store
-//! knows records and nothing of requests.
+//! It is for authors of stores: implement [`SessionStore`] and run the suite `conformance` (a
+//! feature) over it. A store knows records and nothing of requests. An application needs
+//! [`MigratingStore`] while it moves to another store, [`StoreError`] where it tells one failure of
+//! a store from another, and nothing else of this module.
 //!
-//! - [`SessionStore`] is the contract. [`RecordLocation`] and
-//!   [`Durability`] are what a store states of itself.
+//! - [`SessionStore`] is the contract. [`RecordLocation`] and [`Durability`] are what a store
+//!   states of itself.
 //! - [`PrincipalIndex`] is the optional part of it: listing and ending the sessions of a principal.
 //! - [`RecordKey`], [`Record`], [`Update`] and [`Changes`] are its arguments; [`Updated`],
 //!   [`Listed`] and [`StoreError`] its results.

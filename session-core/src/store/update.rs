@@ -44,8 +44,8 @@ pub struct Update {
 }
 
 impl Update {
-    /// The update of a request that loaded a record of this epoch, changed it so, and leaves it as
-    /// `record`. It meets any version, within the default limits.
+    /// The update of a request that loaded a record of this epoch and changed it: `record` is the
+    /// result, `changes` what differs. It meets any version, within the default limits.
     ///
     /// [`Update`] has an example.
     pub fn new(record: Arc<Record>, changes: Changes, epoch: u64) -> Self {

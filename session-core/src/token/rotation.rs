@@ -19,10 +19,10 @@ use crate::time::Timestamp;
 /// no client has presented and that are less than a minute old are an exception. They stay valid,
 /// because a response may overtake another.
 ///
-/// Rotation replaces the token and nothing else: id, data, deadline, epoch and CSRF token stay. The
-/// token of a session that is not used is not rotated. Each rotation costs one write, and so does
-/// the first request with the successor, except where these requests write anyway. At the default
-/// of 5 s a client that only reads causes two writes in 5 s.
+/// Rotation replaces the token and nothing else: id, data, absolute expiry, epoch and CSRF token
+/// stay. The token of a session that is not used is not rotated. Each rotation costs one write, and
+/// so does the first request with the successor, except where these requests write anyway. At the
+/// default of 5 s a client that only reads causes two writes in 5 s.
 ///
 /// Where tokens rotate, no token is sent twice. The `Max-Age` of a cookie that outlives the browser
 /// ([`Lifetime::persistent`](crate::Lifetime::persistent)) therefore moves with a rotation only.

@@ -38,8 +38,7 @@ impl SessionLayer {
     ///
     /// ```
     /// use http::{Request, Response};
-    /// use session_core::MemoryStore;
-    /// use session_http::{HeaderConfig, SessionExt, SessionLayer};
+    /// use session_http::{HeaderConfig, MemoryStore, SessionExt, SessionLayer};
     /// use tower::{ServiceExt, service_fn};
     ///
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -110,8 +109,7 @@ impl<M> SessionLayerBuilder<M> {
     ///
     /// ```
     /// use http::{Request, Response};
-    /// use session_core::MemoryStore;
-    /// use session_http::{CookieConfig, HeaderConfig, SessionLayer, with_session};
+    /// use session_http::{CookieConfig, HeaderConfig, MemoryStore, SessionLayer, with_session};
     /// use tower::ServiceExt;
     ///
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -122,7 +120,7 @@ impl<M> SessionLayerBuilder<M> {
     ///     .unwrap();
     /// let service = with_session(&both, async |_: Request<()>, session| {
     ///     session.insert("seen", true)?;
-    ///     Ok::<_, session_core::SessionError>(Response::new(()))
+    ///     Ok::<_, session_http::SessionError>(Response::new(()))
     /// });
     ///
     /// let response = service.clone().oneshot(Request::new(())).await.unwrap();
@@ -174,8 +172,7 @@ impl SessionLayerBuilder<SessionManager> {
     /// The layer.
     ///
     /// ```
-    /// use session_core::{Lifetime, MemoryStore, SessionManager};
-    /// use session_http::{HeaderConfig, SessionLayer};
+    /// use session_http::{HeaderConfig, Lifetime, MemoryStore, SessionLayer, SessionManager};
     /// use std::time::Duration;
     ///
     /// let year = Duration::from_secs(365 * 24 * 3600);

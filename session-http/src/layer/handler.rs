@@ -20,15 +20,14 @@ use crate::request::Slot;
 ///
 /// ```
 /// use http::{Request, Response};
-/// use session_core::MemoryStore;
-/// use session_http::{SessionLayer, with_session};
+/// use session_http::{MemoryStore, SessionLayer, with_session};
 /// use tower::ServiceExt;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// let layer = SessionLayer::new(MemoryStore::new());
 /// let service = with_session(&layer, async |_request: Request<()>, session| {
 ///     session.insert("seen", true)?;
-///     Ok::<_, session_core::SessionError>(Response::new(String::from("hello")))
+///     Ok::<_, session_http::SessionError>(Response::new(String::from("hello")))
 /// });
 /// let response = service.oneshot(Request::new(())).await.unwrap();
 /// assert!(response.headers().contains_key("set-cookie"));

@@ -20,8 +20,7 @@ use crate::request::Shared;
 /// half-way.
 ///
 /// ```
-/// use session_core::MemoryStore;
-/// use session_http::{SessionExt, SessionLayer};
+/// use session_http::{MemoryStore, SessionExt, SessionLayer};
 /// use http::{Request, Response};
 /// use tower::{ServiceExt, service_fn};
 ///
@@ -56,7 +55,8 @@ impl<H> SessionLayer<H> {
         self.shared.transports.name()
     }
 
-    /// The manager of its sessions, to open and commit them without a request.
+    /// The manager of its sessions: to list and end those of a principal, and to begin requests
+    /// that do not go through this layer.
     pub fn manager(&self) -> &SessionManager {
         &self.shared.manager
     }

@@ -63,7 +63,7 @@ impl SessionLayerBuilder {
 
     /// How often the store is asked for a session that a handle
     /// [watches](session_core::Session::ended): one load in each interval, for all handles of the
-    /// session in this process together. Default: 5 s. `build` refuses zero.
+    /// session in this process together. Default: 5 s. `build` refuses less than a millisecond.
     #[must_use]
     pub fn watch_interval(self, interval: Duration) -> Self {
         self.set(|manager| manager.watch_interval(interval))

@@ -30,8 +30,7 @@ pub trait SessionExt: Sealed {
     ///
     /// ```
     /// use http::{Request, Response};
-    /// use session_core::MemoryStore;
-    /// use session_http::{CookieConfig, SessionExt, SessionLayer};
+    /// use session_http::{CookieConfig, MemoryStore, SessionExt, SessionLayer};
     /// use tower::{ServiceExt, service_fn};
     ///
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

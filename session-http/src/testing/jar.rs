@@ -51,7 +51,7 @@ impl Jar {
         }
     }
 
-    /// Puts into a request what the client has by now, beside what is there already.
+    /// Puts into a request what the client has by now, alongside what is there already.
     pub(super) fn attach(&self, request: &mut HeaderMap, now: Timestamp) {
         match self {
             Self::Cookies(cookies) => {

@@ -31,13 +31,13 @@
 //! ```
 //!
 //! [The guide](crate::guide::testing) has more, for tower, axum and hyper.
-//!
-//! | file | one idea |
-//! |---|---|
-//! | `sessions.rs` | a set of sessions whose time and store a test decides |
-//! | `client.rs` | a client that sends requests, and has a session |
-//! | `jar.rs` | what a client keeps: cookies, or a token in a header |
-//! | `store.rs` | a store that fails on demand |
+
+// | file | one idea |
+// |---|---|
+// | `sessions.rs` | a set of sessions whose time and store a test decides |
+// | `client.rs` | a client that sends requests, and has a session |
+// | `jar.rs` | what a client keeps: cookies, or a token in a header |
+// | `store.rs` | a store that fails on demand |
 
 mod client;
 mod jar;

@@ -153,13 +153,13 @@ impl<H> TestSessions<H> {
     }
 
     /// A client that has just signed in, as [`Session::sign_in`](session_core::Session::sign_in)
-    /// does it. The application's own login does not run: what it puts into the session beside,
-    /// such as a role or a lifetime, a test puts in by [`change`](TestClient::change), or it sends
-    /// a request to the login.
+    /// does it. The application's own login does not run. What that login also puts into the
+    /// session, such as a role or a lifetime, a test adds by [`change`](TestClient::change). Or it
+    /// sends a request to the login.
     ///
     /// # Errors
     ///
-    /// What the sign-in or its commit failed with, such as a store that was told to fail.
+    /// What the sign-in or its commit failed with, such as a store that fails on demand.
     pub async fn signed_in(&self, principal: &str) -> Result<TestClient, Error> {
         TestClient::signed_in(&self.layer, principal).await
     }

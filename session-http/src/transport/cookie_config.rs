@@ -41,8 +41,7 @@ impl From<SameSite> for cookie::SameSite {
 /// would drop the cookie without a word.
 ///
 /// ```
-/// use session_http::{CookieConfig, SameSite, SessionLayer};
-/// use session_core::MemoryStore;
+/// use session_http::{CookieConfig, MemoryStore, SameSite, SessionLayer};
 ///
 /// let cookie = CookieConfig::new("__Host-admin").same_site(SameSite::Strict);
 /// assert!(SessionLayer::builder(MemoryStore::new()).cookie(cookie).build().is_ok());
@@ -109,8 +108,7 @@ impl CookieConfig {
     /// cookie for a public suffix, such as `co.uk`; `build` does not know those.
     ///
     /// ```
-    /// use session_core::MemoryStore;
-    /// use session_http::{CookieConfig, SessionLayer};
+    /// use session_http::{CookieConfig, MemoryStore, SessionLayer};
     ///
     /// let build = |domain: &str| {
     ///     let cookie = CookieConfig::new("__Secure-id").domain(domain);

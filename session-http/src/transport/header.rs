@@ -67,8 +67,7 @@ const RESERVED: [&str; 2] = ["proxy-", "sec-"];
 ///   not send the token.
 ///
 /// ```
-/// use session_core::MemoryStore;
-/// use session_http::{HeaderConfig, SessionLayer};
+/// use session_http::{HeaderConfig, MemoryStore, SessionLayer};
 ///
 /// let layer = SessionLayer::builder(MemoryStore::new())
 ///     .header(HeaderConfig::default().bearer(true)) // `Authorization: Bearer ..` will do too
