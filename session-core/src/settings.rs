@@ -128,7 +128,7 @@ pub enum OnCorrupt {
     /// It goes on without a session, and an event says so; what it stores goes into a new
     /// one. The unreadable record stays until it expires. The default.
     #[default]
-    StartAnew,
+    StartEmpty,
     /// It fails with [`StoreError::Corrupt`](crate::store::StoreError::Corrupt), as does every
     /// request with that token until the record expires or is repaired.
     Refuse,

@@ -263,7 +263,7 @@ mod texts {
             (timeouts.call(), timeouts.commit()),
             (SECOND * 2, SECOND * 10)
         );
-        assert_eq!(OnCorrupt::default(), OnCorrupt::StartAnew);
+        assert_eq!(OnCorrupt::default(), OnCorrupt::StartEmpty);
     }
 
     #[test]

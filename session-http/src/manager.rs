@@ -8,11 +8,15 @@
 //! - [`SessionGuard`], [`Outcome`], [`FinishError`], [`Directive`] and [`ClientToken`] bring
 //!   sessions to [another transport](crate::guide::transports).
 //! - [`Ended`] and [`EndReason`] say when and why a session ended, [`Refusal`] why a token was
-//!   refused. A [`Timestamp`] is when anything happened.
+//!   refused. A [`Timestamp`] is when anything happened, a [`ShortId`] names a session in events.
+//! - [`StoreError`], [`LimitExceeded`] with its [`Limit`], [`CodecFault`] and [`KeyError`] are
+//!   errors in detail. [`round_trips`] checks in a test that a type comes back as it was.
+//! - [`Entry`] is what [`Session::at`](crate::Session::at) returns.
 
-pub use session_core::store::SessionStore;
+pub use session_core::store::{SessionStore, StoreError};
 pub use session_core::{
-    ClientToken, Clock, Directive, EndReason, Ended, FinishError, ManualClock, OnCorrupt, Outcome,
-    Refusal, SessionGuard, SessionInfo, SessionManagerBuilder, Sleep, SystemClock, Timeouts,
-    Timestamp,
+    ClientToken, Clock, CodecFault, Directive, EndReason, Ended, Entry, FinishError, KeyError,
+    Limit, LimitExceeded, ManualClock, OnCorrupt, Outcome, Refusal, RoundTripError, SessionGuard,
+    SessionInfo, SessionManagerBuilder, ShortId, Sleep, SystemClock, Timeouts, Timestamp,
+    round_trips,
 };

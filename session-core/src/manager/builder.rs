@@ -154,7 +154,7 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// What happens to a request whose record cannot be read. Default [`OnCorrupt::StartAnew`].
+    /// What happens to a request whose record cannot be read. Default [`OnCorrupt::StartEmpty`].
     #[must_use]
     pub fn on_corrupt(mut self, policy: OnCorrupt) -> Self {
         self.on_corrupt = policy;

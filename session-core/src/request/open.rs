@@ -251,7 +251,7 @@ impl SessionManager {
         };
         self.events().corrupt(key.id(), None, &error, now);
         match self.settings().on_corrupt {
-            OnCorrupt::StartAnew => Ok(None),
+            OnCorrupt::StartEmpty => Ok(None),
             OnCorrupt::Refuse => Err(error.into()),
         }
     }

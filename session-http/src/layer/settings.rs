@@ -93,7 +93,7 @@ impl SessionLayerBuilder {
         self.set(|manager| manager.timeouts(timeouts))
     }
 
-    /// What happens to a request whose record cannot be read. Default: [`OnCorrupt::StartAnew`].
+    /// What happens to a request whose record cannot be read. Default: [`OnCorrupt::StartEmpty`].
     #[must_use]
     pub fn on_corrupt(self, policy: OnCorrupt) -> Self {
         self.set(|manager| manager.on_corrupt(policy))

@@ -500,14 +500,14 @@ impl SessionStore for MixedUpStore {
 
 #[test]
 fn the_record_of_another_id_is_corrupt() {
-    for policy in [OnCorrupt::StartAnew, OnCorrupt::Refuse] {
+    for policy in [OnCorrupt::StartEmpty, OnCorrupt::Refuse] {
         let store = Arc::new(MixedUpStore::default());
         let manager = SessionManager::builder(Arc::clone(&store)).on_corrupt(policy);
         let manager = manager.build().unwrap();
         let token = now(create(&manager, [("n", 1)]));
         let opened = now(manager.begin(&[&token]));
         match policy {
-            OnCorrupt::StartAnew => {
+            OnCorrupt::StartEmpty => {
                 let session = opened.unwrap();
                 assert!(session.is_new() && session.is_empty());
                 assert_eq!(

@@ -240,7 +240,7 @@ fn a_load_that_fails_between_two_attempts_writes_nothing() {
 #[test]
 fn a_corrupt_record_is_refused_or_left_for_a_new_session_by_policy() {
     for backend in Backend::ALL {
-        for policy in [OnCorrupt::Refuse, OnCorrupt::StartAnew] {
+        for policy in [OnCorrupt::Refuse, OnCorrupt::StartEmpty] {
             let faults = FaultStore::new(backend.store());
             let counted = CountingStore::new(Arc::clone(&faults));
             let manager = SessionManager::builder(Arc::clone(&counted))
@@ -256,7 +256,7 @@ fn a_corrupt_record_is_refused_or_left_for_a_new_session_by_policy() {
                     (OnCorrupt::Refuse, Err(SessionError::Store(StoreError::Corrupt(_)))) => {
                         assert_eq!(counted.take(), Counts::LOAD);
                     }
-                    (OnCorrupt::StartAnew, Ok(session)) => {
+                    (OnCorrupt::StartEmpty, Ok(session)) => {
                         assert!(session.is_new() && session.is_empty());
                         session.insert("n", 2).unwrap();
                         let new = token_of(&session.finish(Outcome::Success).await.unwrap());

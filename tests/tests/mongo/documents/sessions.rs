@@ -187,7 +187,7 @@ fn a_request_with_a_damaged_session() {
         let builder = SessionManager::builder(bench.store.clone()).on_corrupt(policy);
         builder.build().unwrap()
     };
-    let (refusing, anew) = (manager(OnCorrupt::Refuse), manager(OnCorrupt::StartAnew));
+    let (refusing, anew) = (manager(OnCorrupt::Refuse), manager(OnCorrupt::StartEmpty));
     for damage in damages().iter().filter(|damage| damage.load == Corrupt) {
         bench.runtime.block_on(async {
             let session = anonymous(&anew).await;

@@ -20,7 +20,7 @@ fn a_request_with_a_damaged_session() {
         let builder = SessionManager::builder(store.clone()).on_corrupt(policy);
         builder.build().unwrap()
     };
-    let (refusing, anew) = (manager(OnCorrupt::Refuse), manager(OnCorrupt::StartAnew));
+    let (refusing, anew) = (manager(OnCorrupt::Refuse), manager(OnCorrupt::StartEmpty));
     for damage in DAMAGES {
         let name = damage.name;
         let (id, token) = runtime.block_on(async {
