@@ -16,9 +16,9 @@
 //!   Each sign-in looks again after it is stored. So of many at once the last one sees them all,
 //!   and all agree on which are too many. A sign-in takes a time after all that it has seen, so
 //!   clocks that differ do not make the newest one the oldest.
-//! - **Whoever is polled asks the store for all who watch a session.** There is no task, so the
-//!   public face needs no runtime, and no leader, because a socket that waits for its client is not
-//!   polled. The sleep or the call is part of the watch, and wakes all watchers.
+//! - **The watcher that is polled asks the store for all watchers of a session.** There is no task,
+//!   so the public face needs no runtime, and no leader, because a socket that waits for its client
+//!   is not polled. The sleep or the call is part of the watch, and wakes all watchers.
 //! - **The first look is at once.** A watcher is counted before it, so a deletion that sees no
 //!   watcher happened before that look. Nothing falls between the two, and nobody takes a lock
 //!   where nobody watches.

@@ -126,12 +126,12 @@ pub(super) type Asking =
 /// goes on with it, so none of them waits for one that is not polled, or was dropped.
 #[derive(Default)]
 pub(super) enum Step {
-    /// The store is to be asked.
+    /// The next poll asks the store.
     #[default]
     Due,
-    /// It is being asked.
+    /// The store has not answered yet.
     Asking(Asking),
-    /// It is asked later.
+    /// The next poll after this sleep asks the store.
     Asleep(Sleep),
 }
 

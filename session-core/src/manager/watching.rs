@@ -48,7 +48,7 @@ impl Watcher {
     }
 
     fn poll_look(&mut self, context: &Context<'_>) -> Poll<Look> {
-        // First of all: whoever goes on with the next step may be done before this one has looked.
+        // First of all: another watcher may finish the step before this one has looked.
         self.watch.wakers.set(self.place, context.waker().clone());
         while let Some(lead) = self.watch.lead() {
             self.go_on(lead);
@@ -96,8 +96,8 @@ impl Watcher {
         })
     }
 
-    /// Takes note of an answer; after how long the store is to be asked again. One that failed says
-    /// nothing about the session.
+    /// Keeps an answer for all watchers, and returns the time until the next question. A failed
+    /// call says nothing about the session.
     fn note(&self, answer: Result<Option<Arc<Record>>, StoreError>, at: Timestamp) -> Duration {
         let interval = self.manager.settings().watch_interval;
         match answer {

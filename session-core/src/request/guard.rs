@@ -178,7 +178,7 @@ impl SessionGuard {
             },
             None => None,
         };
-        // A session that was destroyed before the failure is to be forgotten all the same.
+        // If a session was destroyed before the failure, the client must still forget its token.
         let directive = manager.abort(cell).await;
         match failed {
             Some(error) => Err(FinishError { error, directive }),
@@ -247,7 +247,7 @@ impl Drop for SessionGuard {
     /// Takes note that the request is over. What it changed and did not save is kept for a handle
     /// that outlives it, which can [`save`](Session::save) it.
     fn drop(&mut self) {
-        // Most sessions have no handle beside the guard by now, so nobody can use them any more.
+        // Most sessions have no other handle by now, so nobody can use them any more.
         if Arc::strong_count(&self.session.inner) == 1 {
             return;
         }

@@ -258,9 +258,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Entry<'_, T> {
     where
         F: Fn(Option<T>) -> T + Send + Sync + 'static,
     {
-        let provisional = self.update(f)?;
-        self.session.save().await?;
-        Ok(self.get()?.unwrap_or(provisional))
+        let Self { session, key } = self;
+        session.update_now_as(key.name, key.on, f).await
     }
 
     /// Changes the value in place, or removes it by leaving `None`; never loses to another writer.

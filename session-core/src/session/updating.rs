@@ -71,9 +71,7 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
         F: Fn(Option<T>) -> T + Send + Sync + 'static,
     {
-        let provisional = self.update(key, f)?;
-        self.save().await?;
-        Ok(self.get(key)?.unwrap_or(provisional))
+        self.update_now_as(key, OnUndecodable::Fail, f).await
     }
 
     /// Changes the value under `key` in place: `f` is given the value that is there, or `None`. If
@@ -176,6 +174,21 @@ impl Session {
         })
     }
 
+    pub(super) async fn update_now_as<T, F>(
+        &self,
+        key: &str,
+        on: OnUndecodable,
+        f: F,
+    ) -> Result<T, SessionError>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+        F: Fn(Option<T>) -> T + Send + Sync + 'static,
+    {
+        let provisional = self.update_as(key, on, f)?;
+        self.save().await?;
+        Ok(self.read(key, on)?.unwrap_or(provisional))
+    }
+
     pub(super) fn modify_as<T, R, F>(
         &self,
         key: &str,
@@ -240,26 +253,25 @@ impl Session {
                     return Err(error);
                 }
             };
-            // What is the application's is not dropped under the lock: the closure, if the session
-            // would hold too much with what it left.
-            let exceeded = {
-                let mut state = self.state();
-                state.arena = arena;
-                // Another clone may have been faster; then it was computed from an old value.
-                if state.view(key) != before.as_ref() {
-                    continue;
-                }
-                match state.size_of_update(key, result.as_ref(), settings) {
-                    Ok(size) => {
-                        let key = state.shared_key(key);
-                        let again = self.replayed(on, &state, f);
-                        state.add_update(key, again, result, size);
-                        return Ok(returned);
-                    }
-                    Err(exceeded) => exceeded,
+            let mut state = self.state();
+            state.arena = arena;
+            // Another clone may have been faster; then it was computed from an old value.
+            if state.view(key) != before.as_ref() {
+                continue;
+            }
+            let size = match state.size_of_update(key, result.as_ref(), settings) {
+                Ok(size) => size,
+                Err(exceeded) => {
+                    // The application's code runs without the lock: this makes an error of it, and
+                    // drops the closure and what it returned.
+                    drop(state);
+                    return Err(SessionError::from(exceeded).into());
                 }
             };
-            return Err(SessionError::from(exceeded).into());
+            let key = state.shared_key(key);
+            let again = self.replayed(on, &state, f);
+            state.add_update(key, again, result, size);
+            return Ok(returned);
         }
     }
 
@@ -295,7 +307,7 @@ struct Step<'a> {
     codec: Codec,
     on: OnUndecodable,
     arena: &'a mut Arena,
-    /// What is to be under the key.
+    /// The value that the key will have.
     result: Option<Value>,
     /// What was there, where that reads as absent.
     discarded: Option<Undecodable>,
@@ -338,7 +350,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Takes down what is to be there.
+    /// Keeps the value that the key will have.
     fn leave<T: Serialize>(&mut self, value: Option<&T>) -> Result<(), SessionError> {
         let Some(value) = value else { return Ok(()) };
         // Whether that is what was there is found out once, when the edit is made.

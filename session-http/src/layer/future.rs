@@ -78,8 +78,7 @@ where
                     };
                     let guard = match slot.close() {
                         None => {
-                            let shaped = |response| shape(response, this.on_error);
-                            return Poll::Ready(result.map(shaped));
+                            return Poll::Ready(shape(result, this.on_error));
                         }
                         Some(Err(error)) => {
                             let result = not_loaded(result, &error, this.on_error);
@@ -89,8 +88,7 @@ where
                     };
                     let outcome = judge(slot, &result);
                     if guard.finish_now(outcome).is_some() {
-                        let shaped = |response| shape(response, this.on_error);
-                        return Poll::Ready(vary(slot, result.map(shaped)));
+                        return Poll::Ready(vary(slot, shape(result, this.on_error)));
                     }
                     let commit = commit(guard, outcome);
                     let result = Some(result);
@@ -104,10 +102,7 @@ where
                         return Poll::Pending;
                     };
                     let (directive, result) = match committed {
-                        Ok(directive) => {
-                            let shaped = |response| shape(response, this.on_error);
-                            (directive, result.map(shaped))
-                        }
+                        Ok(directive) => (directive, shape(result, this.on_error)),
                         Err(failed) => {
                             let response = this.on_error.respond(&failed.error.into());
                             (failed.directive, Ok(replace(result, response)))

@@ -27,14 +27,19 @@ const OF_BODY: [HeaderName; 12] = [
     TRANSFER_ENCODING,
 ];
 
-/// The response of `on_error`, where this one hands on an error that no layer has shaped yet. Any
-/// other response stays.
-pub(super) fn shape<B>(response: Response<B>, on_error: &impl OnError<B>) -> Response<B> {
-    let shaped = match response.extensions().get() {
-        Some(HandedOn(Some(error))) if is_bare(&response, error) => on_error.respond(error),
-        _ => return response,
-    };
-    exchange(response, shaped)
+/// The response of `on_error`, where a handler handed on an error that no layer has shaped yet.
+/// Any other response stays, and so does an `Err`.
+pub(super) fn shape<B, E>(
+    result: Result<Response<B>, E>,
+    on_error: &impl OnError<B>,
+) -> Result<Response<B>, E> {
+    result.map(|response| {
+        let shaped = match response.extensions().get() {
+            Some(HandedOn(Some(error))) if is_bare(&response, error) => on_error.respond(error),
+            _ => return response,
+        };
+        exchange(response, shaped)
+    })
 }
 
 /// Whether this response is nothing but an error, also if a layer further in has shaped it.

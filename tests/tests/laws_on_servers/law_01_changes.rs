@@ -1,15 +1,12 @@
 //! On real servers, too, changes in place lose to nobody, and a closure refuses what is stored when
 //! its request commits (law 1).
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
-use session_core::store::SessionStore;
 use session_core::{Outcome, SessionError, SessionManager, TypedKey};
-use session_mongo::MongoStore;
-use session_redis::{Layout, RedisStore};
-use session_tests::servers::{Engine, MongoServer, RedisServer};
+use session_redis::Layout;
 use session_tests::{create, open};
+
+use crate::two_stores::{self, TwoStores};
 
 const LEFT: TypedKey<u64> = TypedKey::new("left");
 const WHO: TypedKey<Vec<usize>> = TypedKey::new("who");
@@ -20,7 +17,7 @@ const THERE: usize = 7;
 
 /// Requests at once over two processes, more than there is for: each takes one of what is left, the
 /// last one removes the key, and notes who it is.
-async fn run_out(name: &str, stores: [Arc<dyn SessionStore>; 2]) {
+async fn run_out(name: &str, stores: TwoStores) {
     let managers = stores.map(SessionManager::new);
     for round in 0..ROUNDS {
         let token = create(&managers[0], [("left", THERE as u64)]).await;
@@ -69,12 +66,7 @@ async fn run_out(name: &str, stores: [Arc<dyn SessionStore>; 2]) {
 }
 
 async fn on_redis(layout: Layout) {
-    let server = RedisServer::start(Engine::Redis7);
-    let store = async || {
-        let builder = RedisStore::builder(server.url()).layout(layout);
-        Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
-    };
-    let stores = [store().await, store().await];
+    let (_server, stores) = two_stores::on_redis(layout).await;
     run_out(&format!("Redis, {layout:?}"), stores).await;
 }
 
@@ -90,10 +82,6 @@ async fn on_redis_packed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_mongodb() {
-    let server = MongoServer::start();
-    let store = async || {
-        let builder = MongoStore::builder(server.uri());
-        Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
-    };
-    run_out("MongoDB", [store().await, store().await]).await;
+    let (_server, stores) = two_stores::on_mongodb().await;
+    run_out("MongoDB", stores).await;
 }

@@ -12,4 +12,5 @@ mod law_13_late_requests;
 mod migration;
 mod take_once;
 mod tokens;
+mod two_stores;
 mod watching;

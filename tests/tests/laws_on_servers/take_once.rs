@@ -1,20 +1,17 @@
 //! On real servers, too, one request only gets a value that is taken now.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
-use session_core::store::SessionStore;
 use session_core::{Outcome, SessionManager};
-use session_mongo::MongoStore;
-use session_redis::{Layout, RedisStore};
-use session_tests::servers::{Engine, MongoServer, RedisServer};
+use session_redis::Layout;
 use session_tests::{create, open};
+
+use crate::two_stores::{self, TwoStores};
 
 const ROUNDS: u64 = 40;
 const REQUESTS: usize = 12;
 
 /// Requests at once over two processes, a third of which write another key.
-async fn races(name: &str, stores: [Arc<dyn SessionStore>; 2]) {
+async fn races(name: &str, stores: TwoStores) {
     let managers = stores.map(SessionManager::new);
     for round in 0..ROUNDS {
         let token = create(&managers[0], [("code", round), ("other", 0)]).await;
@@ -38,16 +35,8 @@ async fn races(name: &str, stores: [Arc<dyn SessionStore>; 2]) {
 }
 
 async fn on_redis(layout: Layout) {
-    let server = RedisServer::start(Engine::Redis7);
-    let store = async || {
-        let builder = RedisStore::builder(server.url()).layout(layout);
-        Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
-    };
-    races(
-        &format!("Redis, {layout:?}"),
-        [store().await, store().await],
-    )
-    .await;
+    let (_server, stores) = two_stores::on_redis(layout).await;
+    races(&format!("Redis, {layout:?}"), stores).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,10 +51,6 @@ async fn on_redis_packed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_mongodb() {
-    let server = MongoServer::start();
-    let store = async || {
-        let builder = MongoStore::builder(server.uri());
-        Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
-    };
-    races("MongoDB", [store().await, store().await]).await;
+    let (_server, stores) = two_stores::on_mongodb().await;
+    races("MongoDB", stores).await;
 }
