@@ -22,7 +22,7 @@ use place::{Nested, Place};
 
 /// Structs whose name begins like this are no objects: `serde_json` passes its own numbers and raw
 /// text as such.
-const PRIVATE: &str = "$serde_json::private::";
+pub(super) const PRIVATE: &str = "$serde_json::private::";
 
 const NOT_FINITE: &str = "a float that is not finite, which JSON cannot express";
 

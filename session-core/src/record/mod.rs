@@ -8,6 +8,7 @@
 //! - `values`, `value`, `arena`: the dictionary, one encoded value, the memory of new values
 //! - `codec`, `lossless`, `same_json`, `round_trips`: how values are encoded, and what must not be
 //!   lost by it
+//! - `plain_text`: the short way of long texts
 //! - `format`, `limits`: the bytes of a record, and how large it may become
 //! - `ended`, `remembered`, `clock_skew`: the mark of a session that has ended, what a late request
 //!   is judged by, and times from a clock that was ahead
@@ -40,6 +41,7 @@ mod id;
 mod lifetime;
 mod limits;
 mod lossless;
+mod plain_text;
 mod record;
 mod remembered;
 mod round_trips;

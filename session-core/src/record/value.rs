@@ -7,46 +7,58 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::record::plain_text::PlainText;
 use crate::record::{Codec, CodecFault, LossReason, is_same_json, lossless};
 
 /// An encoded value and the codec that wrote it. Cloning shares the bytes.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Value {
-    codec: Codec,
-    bytes: Bytes,
+pub struct Value(Content);
+
+/// The same codec and bytes are always the same variant.
+#[derive(Clone, PartialEq, Eq)]
+enum Content {
+    Text(PlainText),
+    Other(Codec, Bytes),
 }
 
 impl Value {
     /// A value that `codec` wrote as these bytes. They are not checked until the value is decoded.
     pub fn new(codec: Codec, bytes: impl Into<Bytes>) -> Self {
-        Self {
-            codec,
-            bytes: bytes.into(),
-        }
+        let bytes = bytes.into();
+        let text = match codec {
+            Codec::Json => PlainText::new(&bytes),
+            Codec::Postcard => None,
+        };
+        Self(text.map_or(Content::Other(codec, bytes), Content::Text))
     }
 
     /// Whether `codec` wrote this value as `bytes`. The order of the entries of a JSON object does
     /// not matter.
     pub(crate) fn is_same(&self, codec: Codec, bytes: &[u8]) -> bool {
         let is_json = codec == Codec::Json;
-        self.codec == codec
-            && (self.bytes == bytes || (is_json && is_same_json(&self.bytes, bytes)))
+        self.codec() == codec
+            && (self.bytes() == bytes || (is_json && is_same_json(self.bytes(), bytes)))
     }
 
     /// The codec that wrote it.
     pub const fn codec(&self) -> Codec {
-        self.codec
+        match self.0 {
+            Content::Text(_) => Codec::Json,
+            Content::Other(codec, _) => codec,
+        }
     }
 
     /// The encoded bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.shared()
     }
 
     /// The encoded bytes, shared.
-    #[cfg(test)]
-    pub(crate) const fn shared(&self) -> &Bytes {
-        &self.bytes
+    pub(crate) fn shared(&self) -> &Bytes {
+        match &self.0 {
+            Content::Text(text) => text.json().as_bytes(),
+            Content::Other(_, bytes) => bytes,
+        }
     }
 
     /// Decodes the value.
@@ -64,28 +76,34 @@ impl Value {
     ///
     /// [`CodecFault`] if the bytes do not hold a `T`, or hold something after it.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CodecFault> {
-        match self.codec {
-            Codec::Json => {
-                // To check all of it for UTF-8 costs less than to check each text in it.
-                let decoded = match std::str::from_utf8(&self.bytes) {
-                    Ok(text) => serde_json::from_str(text),
-                    Err(_) => serde_json::from_slice(&self.bytes),
-                };
-                decoded.map_err(|fault| CodecFault::json(&fault))
-            }
-            Codec::Postcard => match postcard::take_from_bytes(&self.bytes) {
-                Ok((value, [])) => Ok(value),
-                Ok(_) => Err(CodecFault::new(Codec::Postcard, "trailing bytes")),
-                Err(fault) => Err(CodecFault::postcard(&fault)),
+        let decoded = match &self.0 {
+            Content::Text(text) => match text.decode() {
+                Some(value) => Ok(value),
+                None => serde_json::from_str(text.json()),
             },
-        }
+            // To check all of it for UTF-8 costs less than to check each text in it.
+            Content::Other(Codec::Json, bytes) => match std::str::from_utf8(bytes) {
+                Ok(json) => serde_json::from_str(json),
+                Err(_) => serde_json::from_slice(bytes),
+            },
+            Content::Other(Codec::Postcard, bytes) => return from_postcard(bytes),
+        };
+        decoded.map_err(|fault| CodecFault::json(&fault))
+    }
+}
+
+fn from_postcard<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecFault> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) => Err(CodecFault::new(Codec::Postcard, "trailing bytes")),
+        Err(fault) => Err(CodecFault::postcard(&fault)),
     }
 }
 
 impl fmt::Debug for Value {
     /// Shows codec and size, never the content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Value({:?}, {} bytes)", self.codec, self.bytes.len())
+        write!(f, "Value({:?}, {} bytes)", self.codec(), self.bytes().len())
     }
 }
 
