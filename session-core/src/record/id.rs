@@ -45,6 +45,21 @@ impl SessionId {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
+    /// Writes what [`encode`](Self::encode) returns to `buffer`, for a store that names a key by it
+    /// on each call.
+    ///
+    /// ```
+    /// use session_core::SessionId;
+    ///
+    /// let id = SessionId::from_bytes([7; 16]);
+    /// assert_eq!(id.encode_to(&mut [0; 22]), id.encode());
+    /// ```
+    pub fn encode_to<'a>(&self, buffer: &'a mut [u8; 22]) -> &'a str {
+        // 16 bytes are 22 characters, so there is room, and they are all ASCII.
+        let length = URL_SAFE_NO_PAD.encode_slice(self.0, buffer).unwrap_or(0);
+        std::str::from_utf8(&buffer[..length]).unwrap_or_default()
+    }
+
     /// The form for logs: the first 8 hexadecimal digits of its SHA-256.
     ///
     /// ```

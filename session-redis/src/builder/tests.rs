@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
-use redis::Client;
+use redis::{Client, RedisFuture, Value};
 
 use super::*;
 
@@ -169,4 +169,51 @@ async fn nothing_shows_a_password() {
     page(&Source::from(redis::cluster::ClusterClientBuilder::new([
         "redis://:p4ssw0rd@host",
     ])));
+}
+
+#[tokio::test]
+async fn there_are_as_many_connections_as_are_set_or_the_kind_of_servers_wants() {
+    let shown = |builder: RedisStoreBuilder| format!("{:?}", builder.lazy().unwrap());
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let usual = format!("connections: {}", (cpus / 2).clamp(1, 4));
+    for url in ["redis://host", "redis-sentinel://a,b#name"] {
+        assert!(shown(RedisStore::builder(url)).contains(&usual));
+    }
+    let one = "connections: 1,";
+    assert!(shown(RedisStore::builder("redis-cluster://a,b")).contains(one));
+    for url in ["redis://host", "redis-sentinel://a#n", "redis-cluster://a"] {
+        assert!(shown(RedisStore::builder(url).connections(9)).contains("connections: 9"));
+        for wrong in [0, 65] {
+            let refused = RedisStore::builder(url).connections(wrong).lazy();
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains("between 1 and 64"), "{refused}");
+        }
+    }
+    let applications = || RedisStore::builder(Source::connection(NoConnection));
+    assert!(shown(applications()).contains(one));
+    assert!(shown(applications().connections(1)).contains(one));
+    let refused = applications().connections(2).lazy().unwrap_err();
+    assert!(refused.to_string().contains("URL or a client"), "{refused}");
+}
+
+#[derive(Clone)]
+struct NoConnection;
+
+impl redis::aio::ConnectionLike for NoConnection {
+    fn req_packed_command<'a>(&'a mut self, _: &'a redis::Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(std::future::pending())
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        _: &'a redis::Pipeline,
+        _: usize,
+        _: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
 }

@@ -10,6 +10,7 @@ use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::{Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
 
+use super::key::key_of;
 use crate::config::{Certificates, Timing};
 
 /// The nodes that are asked for all others.
@@ -65,15 +66,7 @@ impl fmt::Display for Cluster {
 /// Sends a command to the primary of its key. Reads go there too: a replica may not know yet that a
 /// session was deleted.
 pub(super) async fn send(connection: &ClusterConnection, command: &Cmd) -> RedisResult<Value> {
-    let mut words = command.args_iter().filter_map(|word| match word {
-        redis::Arg::Simple(word) => Some(word),
-        _ => None,
-    });
-    let key = match words.next() {
-        Some(b"EVALSHA" | b"EVAL") => words.nth(2),
-        _ => words.next(),
-    };
-    let route = Route::with_key(key.unwrap_or_default(), SlotAddr::Master);
+    let route = Route::with_key(key_of(command), SlotAddr::Master);
     let route = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
     connection
         .clone()

@@ -34,8 +34,9 @@ impl Connection {
         match self {
             Self::Single(connection) => connection.clone().send_packed_command(command).await,
             Self::Application(connection) => connection.send(command).await,
+            // Boxed, so that calls to one server are not as large as those to a Cluster.
             #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => super::cluster::send(connection, command).await,
+            Self::Cluster(connection) => Box::pin(super::cluster::send(connection, command)).await,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where connections come from.
 
 use std::fmt;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +100,20 @@ impl Connector {
         }
     }
 
+    /// How many connections there are, if the application wants `set`.
+    pub(crate) fn connections(&self, set: Option<usize>) -> Result<usize, ConfigError> {
+        match self {
+            Self::Application(_) if set.is_some_and(|set| set > 1) => Err(ConfigError::new(
+                "connections(n) goes with a URL or a client; an application's connection is one",
+            )),
+            Self::Application(_) => Ok(1),
+            // The nodes share the work already.
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => Ok(set.unwrap_or(1)),
+            _ => Ok(set.unwrap_or_else(|| connections_for(available_parallelism()))),
+        }
+    }
+
     /// A new connection. `on_drop` is called when it is known to be dead, if the driver tells.
     pub(super) async fn connect(
         &self,
@@ -130,6 +145,17 @@ impl Connector {
     }
 }
 
+fn available_parallelism() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// One task reads all answers of a connection. That is about a quarter of what a process does for a
+/// read of a packed session, and more for one with fields. So one task keeps up with three CPUs or
+/// so, and four with one server, which has one CPU for its commands.
+fn connections_for(cpus: usize) -> usize {
+    (cpus / 2).clamp(1, 4)
+}
+
 fn contradiction(text: &str) -> ConfigError {
     ConfigError::new(format!(
         "the settings for Redis contradict each other: {text}"
@@ -152,5 +178,16 @@ impl fmt::Display for Connector {
             #[cfg(feature = "sentinel")]
             Self::Sentinel(sentinel) => sentinel.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_more_connections_where_there_are_more_cpus() {
+        let counts = [1, 2, 3, 4, 6, 8, 64].map(connections_for);
+        assert_eq!(counts, [1, 1, 1, 2, 3, 4, 4]);
     }
 }

@@ -1,16 +1,24 @@
-//! The connection that all calls of a store share.
+//! The connections that all calls of a store share.
 
 use std::fmt;
+use std::ops::DerefMut;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+#[cfg(feature = "sentinel")]
+use std::sync::Weak;
 
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::active::ActiveConnection;
+use super::common::Common;
 use super::connector::Connector;
 use super::fault::{Fault, Reason};
+use super::key::{key_of, share};
 use super::reconnect::{FIRST_PAUSE, LAST_PAUSE, REST, Reconnecting, jitter};
 use super::redacted::RedactedError;
+#[cfg(feature = "sentinel")]
+use super::watch::Follower;
 use crate::config::Timing;
 
 /// Whether a command may be sent again if its answer was lost.
@@ -22,20 +30,44 @@ pub(crate) enum Idempotency {
     AtMostOnce,
 }
 
-/// Sends commands. Dropping it closes the connection.
+/// Sends commands. Dropping it closes the connections.
 pub(crate) struct Link {
-    pub(super) shared: Arc<Reconnecting>,
+    common: Arc<Common>,
+    /// At least one.
+    pub(super) connections: Box<[Arc<Reconnecting>]>,
 }
 
 impl Link {
-    pub(crate) fn new(connector: Connector, timing: Timing) -> Self {
+    /// A link by this many connections, or one.
+    pub(crate) fn new(connector: Connector, timing: Timing, connections: usize) -> Self {
+        let common = Common::new(connector, timing);
+        let connections: Box<[_]> = (0..connections.max(1))
+            .map(|_| Reconnecting::new(&common))
+            .collect();
+        #[cfg(feature = "sentinel")]
+        common.watch.set_followers(
+            connections
+                .iter()
+                .map(|connection| Arc::downgrade(connection) as Weak<dyn Follower>)
+                .collect(),
+        );
         Self {
-            shared: Reconnecting::new(connector, timing),
+            common,
+            connections,
         }
     }
 
     pub(crate) fn timing(&self) -> Timing {
-        self.shared.timing
+        self.common.timing
+    }
+
+    /// The connection of a command, by its key. Few instructions choose it, and no lock.
+    fn connection_of(&self, command: &Cmd) -> &Arc<Reconnecting> {
+        let number = match self.connections.len() {
+            1 => 0,
+            count => share(key_of(command), count),
+        };
+        &self.connections[number]
     }
 
     /// When an operation that begins now has to be over.
@@ -43,10 +75,14 @@ impl Link {
         Instant::now() + self.timing().deadline
     }
 
-    /// Makes the first connection.
+    /// Makes all connections.
     pub(crate) async fn connect(&self) -> Result<(), Reason> {
         let until = Instant::now() + self.timing().connect + LAST_PAUSE;
-        self.shared.active(until).await.map(drop)
+        self.connections.iter().for_each(Reconnecting::begin);
+        for connection in &self.connections {
+            connection.active(until).await?;
+        }
+        Ok(())
     }
 
     /// Sends a command and waits for the answer. It is sent again where that is safe and may help.
@@ -93,9 +129,10 @@ impl Link {
         idempotency: Idempotency,
         until: Instant,
     ) -> Result<Value, Fault> {
-        let active = self.shared.active(until).await;
+        let shared = self.connection_of(command);
+        let active = shared.active(until).await;
         let active = active.map_err(|reason| Fault::Unsent(Arc::new(reason)))?;
-        let mut waiting = Waiting::begin(&self.shared, &active);
+        let mut waiting = Waiting::begin(shared, &active);
         let until = match idempotency {
             // This leaves time to send it again, on another connection.
             Idempotency::Idempotent => {
@@ -103,20 +140,19 @@ impl Link {
             }
             Idempotency::AtMostOnce => until,
         };
-        let error = match waiting
-            .answer(active.connection.send(command), until)
-            .await?
-        {
+        // In its place for as long as it runs: it is most of the future of a call.
+        let answer = pin!(active.connection.send(command));
+        let error = match waiting.answer(answer, until).await? {
             Ok(answer) => {
                 active.hear();
                 return Ok(answer);
             }
             Err(error) => error,
         };
-        let fault = self.fault(&active, &error);
+        let fault = fault(shared, &active, &error);
         #[cfg(feature = "cluster")]
         if let Fault::Ask { node, .. } = &fault {
-            let asking = active.connection.send_asking(command, node);
+            let asking = Box::pin(active.connection.send_asking(command, node));
             return match waiting.answer(asking, until).await? {
                 // Once this node has taken over, the driver knows it.
                 Err(error) if super::cluster::is_unknown_node(&error) => Err(fault),
@@ -126,33 +162,33 @@ impl Link {
         }
         Err(fault)
     }
+}
 
-    /// What an error says about the command; and about the connection, which is replaced if it is
-    /// of no use.
-    fn fault(&self, active: &ActiveConnection, error: &RedisError) -> Fault {
-        let young = active.born.elapsed() < REST;
-        let read_only = RedactedError::of(error).code() == "READONLY";
-        match error.kind() {
-            ErrorKind::Io
-            | ErrorKind::Parse
-            | ErrorKind::AuthenticationFailed
-            | ErrorKind::ClusterConnectionNotFound => {
-                let why = format!("it failed: {}", RedactedError::of(error));
-                self.shared.replace(active, &why);
-            }
-            _ => {
-                active.hear();
-                if read_only && !young {
-                    // The server was a primary. Its address may lead to the new one by now.
-                    self.shared.replace(active, "it leads to a replica");
-                }
+/// What an error says about the command; and about the connection, which is replaced if it is
+/// of no use.
+fn fault(shared: &Arc<Reconnecting>, active: &ActiveConnection, error: &RedisError) -> Fault {
+    let young = active.born.elapsed() < REST;
+    let read_only = RedactedError::of(error).code() == "READONLY";
+    match error.kind() {
+        ErrorKind::Io
+        | ErrorKind::Parse
+        | ErrorKind::AuthenticationFailed
+        | ErrorKind::ClusterConnectionNotFound => {
+            let why = format!("it failed: {}", RedactedError::of(error));
+            shared.replace(active, &why);
+        }
+        _ => {
+            active.hear();
+            if read_only && !young {
+                // The server was a primary. Its address may lead to the new one by now.
+                shared.replace(active, "it leads to a replica");
             }
         }
-        match Fault::of(error, active.connection.topology()) {
-            // The store has connected anew a moment ago, and that did not help.
-            Fault::RefusedForNow(reason) if read_only && young => Fault::Refused(reason),
-            fault => fault,
-        }
+    }
+    match Fault::of(error, active.connection.topology()) {
+        // The store has connected anew a moment ago, and that did not help.
+        Fault::RefusedForNow(reason) if read_only && young => Fault::Refused(reason),
+        fault => fault,
     }
 }
 
@@ -178,7 +214,7 @@ impl<'a> Waiting<'a> {
     /// Waits until then for the answer, or for the error that came instead of one.
     async fn answer(
         &mut self,
-        answer: impl Future<Output = RedisResult<Value>>,
+        answer: Pin<impl DerefMut<Target: Future<Output = RedisResult<Value>>>>,
         until: Instant,
     ) -> Result<RedisResult<Value>, Fault> {
         self.answered = false;
@@ -198,7 +234,7 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let silence = self.shared.timing.silence();
+        let silence = self.shared.common.timing.silence();
         if !self.answered && self.active.give_up(self.since, silence) >= silence {
             self.shared.replace(self.active, "it does not answer");
         }
@@ -207,15 +243,18 @@ impl Drop for Waiting<'_> {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.shared.close();
+        self.connections
+            .iter()
+            .for_each(|connection| connection.close());
     }
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
-            .field("servers", &format_args!("{}", self.shared.connector))
-            .field("timing", &self.shared.timing)
+            .field("servers", &format_args!("{}", self.common.connector))
+            .field("timing", &self.common.timing)
+            .field("connections", &self.connections.len())
             .finish_non_exhaustive()
     }
 }

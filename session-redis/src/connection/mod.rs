@@ -1,11 +1,25 @@
-//! One connection for all calls of a store, and what happens when it fails.
+//! The connections that all calls of a store share, and what happens when one fails.
 //!
-//! The store has a connection of its own instead of the driver's connection manager, which knows
+//! The store has connections of its own instead of the driver's connection manager, which knows
 //! nothing of a server that hangs, of Sentinel, or of a Cluster. The files, from the bottom up:
 //! [`redacted`], [`cluster`] and [`connection`] speak to the driver; [`sentinel`] finds the
 //! primary; [`connector`] makes a connection of any kind; [`fault`] says what is known of a command
-//! that failed; [`active`] watches one connection; [`state`] and [`reconnect`] replace it;
-//! [`link`] sends commands.
+//! that failed; [`key`] says where a command goes; [`watch`] listens to the sentinels; [`common`]
+//! is what all connections share; [`active`] watches one connection; [`state`] and [`reconnect`]
+//! replace it; [`link`] sends commands.
+//!
+//! # Several connections
+//!
+//! There may be several connections to the same servers. A command takes the one that its key
+//! names, for three reasons. Commands on one session reach the server in the order in which they
+//! were sent, also those whose callers were cancelled. Nothing is locked to choose one. And if the
+//! server tells of changes, only one connection hears of a session. The connections know nothing of
+//! each other: each has its own state, below. Only the task that listens to the sentinels is one
+//! for all.
+//!
+//! Each call has a timer of its own. It is 3 % of the instructions that a process needs for a
+//! read of a packed session by 64 tasks (570 of 17,000). A list of deadlines, which is locked twice
+//! for each call as well, would save less than half of that.
 //!
 //! # Reconnecting
 //!
@@ -64,15 +78,19 @@
 mod active;
 #[cfg(feature = "cluster")]
 mod cluster;
+mod common;
 mod connection;
 mod connector;
 mod fault;
+mod key;
 mod link;
 mod reconnect;
 mod redacted;
 #[cfg(feature = "sentinel")]
 mod sentinel;
 mod state;
+#[cfg(feature = "sentinel")]
+mod watch;
 
 pub(crate) use self::connector::Connector;
 pub(crate) use self::fault::{Fault, Reason};

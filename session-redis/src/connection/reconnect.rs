@@ -1,22 +1,22 @@
 //! Making a connection, and making another one when it is dead.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-#[cfg(feature = "sentinel")]
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::active::ActiveConnection;
+use super::common::Common;
 use super::connection::Topology;
+#[cfg(feature = "sentinel")]
 use super::connector::Connector;
 use super::fault::Reason;
 use super::redacted::RedactedError;
 use super::state::{Installed, State};
-use crate::config::Timing;
+#[cfg(feature = "sentinel")]
+use super::watch::Follower;
 
 /// A connection of many nodes that fails is replaced no more often. Nor is one to a replica.
 pub(super) const REST: Duration = Duration::from_secs(1);
@@ -27,33 +27,23 @@ const LONG_PAUSE: Duration = Duration::from_secs(3);
 /// The same failure is logged no more often.
 const SAME_FAILURE: Duration = Duration::from_secs(10);
 
-/// What calls, the task that connects and the driver's hooks share of a store's connection.
+/// What calls, the task that connects and the driver's hooks share of one of a store's connections.
 ///
 /// The hooks are held by the connection, and the connection by this: a circle, which
 /// [`close`](Self::close) opens.
 pub(super) struct Reconnecting {
-    pub(super) connector: Connector,
-    pub(super) timing: Timing,
+    pub(super) common: Arc<Common>,
     state: Mutex<State>,
     /// There is another state, or an attempt has failed.
     changed: Notify,
-    /// The last number that was given to a task or a connection.
-    numbers: AtomicU64,
-    /// Listens to the sentinels.
-    #[cfg(feature = "sentinel")]
-    watch: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Reconnecting {
-    pub(super) fn new(connector: Connector, timing: Timing) -> Arc<Self> {
+    pub(super) fn new(common: &Arc<Common>) -> Arc<Self> {
         Arc::new(Self {
-            connector,
-            timing,
+            common: Arc::clone(common),
             state: Mutex::default(),
             changed: Notify::new(),
-            numbers: AtomicU64::new(0),
-            #[cfg(feature = "sentinel")]
-            watch: Mutex::default(),
         })
     }
 
@@ -61,8 +51,16 @@ impl Reconnecting {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next_number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    /// Begins to connect, unless there is a connection or a task that makes one.
+    pub(super) fn begin(self: &Arc<Self>) {
+        let task = {
+            let mut state = self.state();
+            match state.active() {
+                Some(_) => None,
+                None => self.claim(&mut state),
+            }
+        };
+        start(task, Duration::ZERO);
     }
 
     /// The connection, once there is one.
@@ -91,7 +89,7 @@ impl Reconnecting {
                     State::Connecting { since, .. } => *since,
                     _ => now,
                 };
-                let patience = until.min(since + self.timing.connect);
+                let patience = until.min(since + self.common.timing.connect);
                 let hopeless = state.failure().is_some_and(RedactedError::is_lasting);
                 let failed =
                     (hopeless || now >= patience).then(|| self.no_connection(&state, since));
@@ -109,7 +107,7 @@ impl Reconnecting {
     fn no_connection(&self, state: &State, since: Instant) -> Reason {
         let none = || RedactedError::plain("no answer yet".to_owned());
         Reason::NoConnection {
-            servers: self.connector.to_string(),
+            servers: self.common.connector.to_string(),
             after: since.elapsed(),
             last: state.failure().cloned().unwrap_or_else(none),
         }
@@ -130,7 +128,7 @@ impl Reconnecting {
         let task = self.claim(&mut state);
         drop(state);
         tracing::warn!(
-            target: "session::redis", servers = %self.connector, "connecting anew: {why}"
+            target: "session::redis", servers = %self.common.connector, "connecting anew: {why}"
         );
         start(task, if young { LAST_PAUSE } else { Duration::ZERO });
         // To close it is the driver's business, and must not happen under the lock.
@@ -156,19 +154,6 @@ impl Reconnecting {
         drop(former);
     }
 
-    /// A sentinel says where the primary is.
-    #[cfg(feature = "sentinel")]
-    fn primary_is_at(self: &Arc<Self>, address: &str) {
-        let active = {
-            let mut state = self.state();
-            state.expect_address(address);
-            state.active().cloned()
-        };
-        if let Some(active) = active.filter(|active| active.address.as_deref() != Some(address)) {
-            self.replace(&active, "there is another primary");
-        }
-    }
-
     /// Hands a new connection to all calls.
     fn install(
         self: &Arc<Self>,
@@ -178,53 +163,53 @@ impl Reconnecting {
         let (installed, unused) = state.install(new);
         // Under the lock: a store that was closed does not begin to watch.
         #[cfg(feature = "sentinel")]
-        if matches!(installed, Installed::Yes { .. }) {
-            self.watch_primary();
+        if matches!(installed, Installed::Yes { .. })
+            && let Connector::Sentinel(sentinel) = &self.common.connector
+        {
+            let limit = self.common.timing.connect;
+            self.common.watch.begin(sentinel, limit);
         }
         (installed, unused)
-    }
-
-    #[cfg(feature = "sentinel")]
-    fn watch_primary(self: &Arc<Self>) {
-        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Connector::Sentinel(sentinel) = &self.connector
-            && watch.as_ref().is_none_or(JoinHandle::is_finished)
-        {
-            let (sentinel, shared) = (Arc::clone(sentinel), Arc::clone(self));
-            let report = move |address: &str| shared.primary_is_at(address);
-            *watch = Some(tokio::spawn(sentinel.watch(self.timing.connect, report)));
-        }
     }
 
     /// Nobody uses the store any more.
     pub(super) fn close(&self) {
         let former = std::mem::take(&mut *self.state());
         drop(former);
+        // Another connection that has not been closed yet may begin to watch again. Then that one
+        // ends it.
         #[cfg(feature = "sentinel")]
-        if let Some(watch) = self
-            .watch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
-            watch.abort();
-        }
+        self.common.watch.end();
     }
 
     /// The one task that connects, unless there is one. To be started without the lock.
     fn claim(self: &Arc<Self>, state: &mut State) -> Option<ConnectTask> {
-        let longest = self.connector.limit(self.timing.connect) + LONG_PAUSE;
+        let longest = self.common.connector.limit(self.common.timing.connect) + LONG_PAUSE;
         let now = Instant::now();
         // Outside of a runtime nobody waits, and the next call begins the task.
         if !state.needs_task(longest, now) || Handle::try_current().is_err() {
             return None;
         }
-        let number = self.next_number();
+        let number = self.common.next_number();
         state.begin(number, now);
         Some(ConnectTask {
             shared: Arc::clone(self),
             number,
         })
+    }
+}
+
+#[cfg(feature = "sentinel")]
+impl Follower for Reconnecting {
+    fn primary_is_at(self: Arc<Self>, address: &str) {
+        let active = {
+            let mut state = self.state();
+            state.expect_address(address);
+            state.active().cloned()
+        };
+        if let Some(active) = active.filter(|active| active.address.as_deref() != Some(address)) {
+            self.replace(&active, "there is another primary");
+        }
     }
 }
 
@@ -264,7 +249,7 @@ impl ConnectTask {
             let known =
                 |(last, when): &(_, Instant)| *last == failure && when.elapsed() < SAME_FAILURE;
             if !logged.as_ref().is_some_and(known) {
-                let servers = &self.shared.connector;
+                let servers = &self.shared.common.connector;
                 tracing::warn!(target: "session::redis", %servers, %failure, "cannot connect");
                 logged = Some((failure.clone(), Instant::now()));
             }
@@ -277,15 +262,18 @@ impl ConnectTask {
     /// One attempt. It is over too if this task has been superseded.
     async fn connect(&mut self) -> Result<(), RedactedError> {
         let shared = &self.shared;
-        let (former, number) = (self.number, shared.next_number());
+        let (former, number) = (self.number, shared.common.next_number());
         if !shared.state().attempt_again(former, number, Instant::now()) {
             return Ok(());
         }
         self.number = number;
         let hook = Arc::clone(shared);
         let on_drop = move || hook.closed(number);
-        let limit = shared.connector.limit(shared.timing.connect);
-        let connecting = shared.connector.connect(shared.timing.connect, on_drop);
+        let limit = shared.common.connector.limit(shared.common.timing.connect);
+        let connecting = shared
+            .common
+            .connector
+            .connect(shared.common.timing.connect, on_drop);
         let new = match timeout(limit, connecting).await {
             Ok(Ok(new)) => new,
             Ok(Err(error)) => return Err(RedactedError::of(&error)),
@@ -303,7 +291,7 @@ impl ConnectTask {
             Installed::Outdated(why) => Err(why),
             Installed::Yes { down_since } => {
                 if let Some(since) = down_since {
-                    let (servers, millis) = (&shared.connector, since.elapsed().as_millis());
+                    let (servers, millis) = (&shared.common.connector, since.elapsed().as_millis());
                     tracing::info!(
                         target: "session::redis", %servers, address, millis, "connected"
                     );

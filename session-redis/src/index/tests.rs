@@ -56,7 +56,7 @@ impl ApplicationConnection for Server {
 fn index(server: &Arc<Server>) -> Index {
     let connector = Connector::Application(Arc::clone(server) as _);
     let commands = Arc::new(Commands {
-        link: Link::new(connector, Timing::default()),
+        link: Link::new(connector, Timing::default(), 1),
         names: KeyNames {
             prefix: "session:".to_owned(),
         },

@@ -1,7 +1,5 @@
 //! The names of keys.
 
-use std::borrow::Cow;
-
 use redis::{RedisWrite, ToRedisArgs};
 use session_core::SessionId;
 
@@ -18,7 +16,7 @@ impl KeyNames {
         KeyName {
             prefix: &self.prefix,
             kind: "",
-            rest: Cow::Owned(id.encode()),
+            rest: Rest::of_id(id),
         }
     }
 
@@ -27,7 +25,7 @@ impl KeyNames {
         KeyName {
             prefix: &self.prefix,
             kind: "principal:",
-            rest: Cow::Borrowed(principal),
+            rest: Rest::Principal(principal),
         }
     }
 }
@@ -36,18 +34,40 @@ impl KeyNames {
 pub(crate) struct KeyName<'a> {
     prefix: &'a str,
     kind: &'static str,
-    rest: Cow<'a, str>,
+    rest: Rest<'a>,
+}
+
+enum Rest<'a> {
+    /// The letters of an id. They are not on the heap, since each call has a key.
+    Id([u8; 22]),
+    Principal(&'a str),
+}
+
+impl Rest<'_> {
+    fn of_id(id: SessionId) -> Self {
+        let mut letters = [0; 22];
+        id.encode_to(&mut letters);
+        Self::Id(letters)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Id(letters) => letters,
+            Self::Principal(principal) => principal.as_bytes(),
+        }
+    }
 }
 
 impl KeyName<'_> {
     pub(crate) fn len(&self) -> usize {
-        self.prefix.len() + self.kind.len() + self.rest.len()
+        self.prefix.len() + self.kind.len() + self.rest.as_bytes().len()
     }
 }
 
 impl ToRedisArgs for KeyName<'_> {
     fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
-        Parts([self.prefix, self.kind, &self.rest].map(str::as_bytes)).write_redis_args(out);
+        let (prefix, kind) = (self.prefix.as_bytes(), self.kind.as_bytes());
+        Parts([prefix, kind, self.rest.as_bytes()]).write_redis_args(out);
     }
 }
 

@@ -23,8 +23,10 @@ const BACK: Duration = Duration::from_secs(1);
 /// connection.
 const AWAKE: Duration = Duration::from_millis(1500);
 
+/// With one connection, since some count how many are made.
 async fn store(url: &str) -> RedisStore {
-    RedisStore::connect(url).await.unwrap()
+    let builder = RedisStore::builder(url).connections(1);
+    builder.connect().await.unwrap()
 }
 
 /// For as long as a fault lasts, or a little that nothing happens before it.
@@ -289,7 +291,10 @@ async fn a_server_that_accepts_and_never_answers() {
         "{error}"
     );
 
-    let lazy = RedisStore::builder(proxy.url()).lazy().unwrap();
+    let lazy = RedisStore::builder(proxy.url())
+        .connections(1)
+        .lazy()
+        .unwrap();
     let load = Load::begin(lazy, WRITERS, Timeouts::default());
     lasts(4000).await;
     let made = proxy.connections();

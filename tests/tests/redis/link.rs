@@ -1,4 +1,5 @@
-//! The one connection of a store: who replaces it when it hangs, and where it ends.
+//! The connections of a store: how calls share them, who replaces one that hangs, and where they
+//! end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -65,8 +66,14 @@ impl Way {
 
     async fn store(&self) -> RedisStore {
         let url = format!("redis://127.0.0.1:{}", self.port);
-        RedisStore::connect(url).await.unwrap()
+        one(&url).await
     }
+}
+
+/// A store of one connection, wherever this runs.
+async fn one(url: &str) -> RedisStore {
+    let builder = RedisStore::builder(url).connections(1);
+    builder.connect().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -161,11 +168,39 @@ fn clients(server: &RedisServer) -> usize {
         .count()
 }
 
+/// Each connection is watched and replaced by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_connections_share_the_sessions() {
+    // So many that each connection has some.
+    const SESSIONS: usize = 32;
+    let server = RedisServer::start(Engine::Redis7);
+    let way = Way::to(&server).await;
+    let url = format!("redis://127.0.0.1:{}", way.port);
+    let store = RedisStore::builder(&url).connections(3);
+    let store = store.connect().await.unwrap();
+    assert_eq!((clients(&server), way.made()), (3, 3));
+    let load = Load::start(store, SESSIONS).await;
+    let used = server.command(&["CLIENT", "LIST", "TYPE", "normal"]).text();
+    let used = used.lines().filter(|client| {
+        client.contains(" addr=127.0.0.1:")
+            && ["hgetall", "evalsha"]
+                .iter()
+                .any(|name| client.contains(&format!("cmd={name}")))
+    });
+    assert_eq!(used.count(), 3, "every connection has its part");
+    way.swallow();
+    load.well_after(Instant::now(), DEADLINE + Duration::from_millis(250))
+        .await;
+    let report = load.finish(DEADLINE).await;
+    assert_eq!((report.failed_loads, report.lost, report.gone), (0, 0, 0));
+    assert_eq!(way.made(), 6);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_dropped_leaves_nothing() {
     let server = RedisServer::start(Engine::Redis7);
     let before = alive();
-    let store = RedisStore::connect(server.url()).await.unwrap();
+    let store = one(&server.url()).await;
     let copy = store.clone();
     drop(store);
     let manager = SessionManager::new(copy);
@@ -174,6 +209,12 @@ async fn a_store_that_is_dropped_leaves_nothing() {
     drop(manager);
     settles("no client is left", || clients(&server) == 0);
     settles("no task is left", || alive() == before);
+    let several = RedisStore::builder(server.url()).connections(4);
+    let several = several.connect().await.unwrap();
+    assert_eq!(clients(&server), 4);
+    drop(several);
+    settles("no client is left of four", || clients(&server) == 0);
+    settles("no task is left of four", || alive() == before);
 
     // Also while it tries to connect.
     server.pause();

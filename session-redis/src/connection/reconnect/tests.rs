@@ -1,13 +1,14 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use redis::{Cmd, RedisFuture, Value};
 
+use super::super::connector::Connector;
 use super::super::fault::Fault;
 use super::super::link::{Idempotency, Link};
 use super::*;
-use crate::config::ApplicationConnection;
+use crate::config::{ApplicationConnection, Timing};
 
 /// Servers that refuse everything as a replica does, and count what they are sent.
 #[derive(Default)]
@@ -33,10 +34,8 @@ async fn number(shared: &Arc<Reconnecting>) -> u64 {
 async fn a_connection_to_a_replica_is_replaced_once_and_then_believed() {
     let replica = Arc::new(Replica::default());
     let connector = Connector::Application(Arc::clone(&replica) as _);
-    let shared = Reconnecting::new(connector, Timing::default());
-    let link = Link {
-        shared: Arc::clone(&shared),
-    };
+    let link = Link::new(connector, Timing::default(), 1);
+    let shared = Arc::clone(&link.connections[0]);
     let first = number(&shared).await;
     let call = redis::cmd("SET");
     // It was made a moment ago, so another one would not help.
@@ -53,7 +52,7 @@ async fn a_connection_to_a_replica_is_replaced_once_and_then_believed() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_was_closed_is_replaced_before_a_call_meets_it() {
     let connector = Connector::Application(Arc::<Replica>::default());
-    let shared = Reconnecting::new(connector, Timing::default());
+    let shared = Reconnecting::new(&Common::new(connector, Timing::default()));
     let first = number(&shared).await;
     tokio::time::advance(REST * 2).await;
     // What is said of another connection concerns nobody.
@@ -68,7 +67,7 @@ async fn a_connection_that_was_closed_is_replaced_before_a_call_meets_it() {
 #[tokio::test(start_paused = true)]
 async fn only_calls_that_were_patient_say_that_one_of_many_nodes_hangs() {
     let connector = Connector::Application(Arc::<Replica>::default());
-    let shared = Reconnecting::new(connector, Timing::default());
+    let shared = Reconnecting::new(&Common::new(connector, Timing::default()));
     let active = shared.active(until()).await.unwrap();
     let silence = Duration::from_secs(1);
     tokio::time::advance(silence * 3).await;
