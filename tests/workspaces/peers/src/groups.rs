@@ -4,14 +4,14 @@ use session_http::redis::Layout;
 
 use crate::mongo::{self, Way};
 use crate::subject::Subject;
-use crate::{BoxError, actix, ours, redis, tower_sessions};
+use crate::{BoxError, actix, axum_session, ours, redis, tower_sessions};
 
-/// What was asked for on the command line: `--redis URL --mongo URI [filter]`.
+/// What was asked for on the command line: `--redis URL --mongo URI [filter]...`.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub redis: Option<String>,
     pub mongo: Option<String>,
-    pub filter: String,
+    pub filters: Vec<String>,
 }
 
 impl Options {
@@ -22,10 +22,16 @@ impl Options {
             match argument.as_str() {
                 "--redis" => options.redis = arguments.next(),
                 "--mongo" => options.mongo = arguments.next(),
-                _ => options.filter = argument,
+                _ => options.filters.push(argument),
             }
         }
         Ok(options)
+    }
+
+    /// Whether a filter has chosen this scenario; without filters, all are chosen.
+    pub fn wants(&self, scenario: &str) -> bool {
+        let mut filters = self.filters.iter();
+        self.filters.is_empty() || filters.any(|filter| scenario.contains(&**filter))
     }
 }
 
@@ -53,11 +59,15 @@ pub fn groups(options: &Options) -> Vec<Group> {
         "cookie",
         "redis",
         "redis packed",
+        "redis missed",
+        "redis packed missed",
         "mongo",
         "mongo majority",
     ] {
         let there = match store {
-            "redis" | "redis packed" => options.redis.is_some(),
+            "redis" | "redis packed" | "redis missed" | "redis packed missed" => {
+                options.redis.is_some()
+            }
             "mongo" | "mongo majority" => options.mongo.is_some(),
             _ => true,
         };
@@ -78,14 +88,19 @@ impl Group {
         }
     }
 
+    /// Whether another store writes what is read, so that one of them cannot be counted alone.
+    pub fn two_stores(&self) -> bool {
+        self.store.ends_with(" missed")
+    }
+
     pub fn jobs(&self, options: &Options) -> Vec<crate::Job> {
         use crate::Job::{Read, Write};
-        let jobs: &[crate::Job] = if self.tasks == 1 {
-            &crate::Job::ALL
-        } else {
-            &[Read, Write]
+        let jobs: &[crate::Job] = match self.tasks {
+            _ if self.two_stores() => &[Read],
+            1 => &crate::Job::ALL,
+            _ => &[Read, Write],
         };
-        let wanted = |job: &crate::Job| self.scenario(*job).contains(&options.filter);
+        let wanted = |job: &crate::Job| options.wants(&self.scenario(*job));
         jobs.iter().copied().filter(wanted).collect()
     }
 
@@ -94,7 +109,10 @@ impl Group {
         let bare = ours::bare(tasks)?;
         let mut their_bare = None;
         let (ours, peers) = match (self.store, &options.redis, &options.mongo) {
-            ("memory", ..) => (ours::memory(tasks)?, vec![tower_sessions::memory(tasks)?]),
+            ("memory", ..) => {
+                let peers = vec![tower_sessions::memory(tasks)?, axum_session::memory(tasks)?];
+                (ours::memory(tasks)?, peers)
+            }
             ("cookie", ..) => {
                 their_bare = Some(actix::bare()?);
                 (ours::cookie(tasks)?, vec![actix::cookie()?])
@@ -103,8 +121,18 @@ impl Group {
                 redis::clear(url)?;
                 let layout = self.layout();
                 let ours = ours::redis(url, layout, tasks)?;
-                let driver = redis::raw(url, layout, tasks)?;
-                (ours, vec![tower_sessions::redis(url, tasks)?, driver])
+                let mut peers = vec![tower_sessions::redis(url, tasks)?];
+                if layout == Layout::Fields {
+                    peers.push(axum_session::redis(url, tasks)?);
+                    peers.push(actix::redis(url, tasks)?);
+                }
+                peers.push(redis::raw(url, layout, tasks)?);
+                (ours, peers)
+            }
+            ("redis missed" | "redis packed missed", Some(url), _) => {
+                redis::clear(url)?;
+                let ours = ours::redis_missed(url, self.layout(), tasks)?;
+                (ours, vec![tower_sessions::redis_missed(url, tasks)?])
             }
             (_, _, Some(uri)) => {
                 mongo::clear(uri)?;
@@ -163,24 +191,34 @@ impl Group {
 
     fn layout(&self) -> Layout {
         match self.store {
-            "redis packed" => Layout::Packed,
+            "redis packed" | "redis packed missed" => Layout::Packed,
             _ => Layout::Fields,
         }
     }
 
-    /// Commands that the server has had; nothing for stores without one.
-    pub fn server_commands(&self, options: &Options) -> Result<Option<u64>, BoxError> {
+    /// How many commands some work sends to the server; nothing for stores without one.
+    pub fn commands(
+        &self,
+        options: &Options,
+        work: impl FnOnce(),
+    ) -> Result<Option<u64>, BoxError> {
         Ok(match (self.store, &options.redis, &options.mongo) {
-            ("redis" | "redis packed", Some(url), _) => {
-                Some(redis::server_commands(url, self.layout())?)
+            ("redis" | "redis packed", Some(url), _) => Some(redis::commands(url, work)?),
+            ("mongo" | "mongo majority", _, Some(uri)) => {
+                let before = mongo::server_counts(uri)?;
+                work();
+                Some(mongo::server_counts(uri)? - before)
             }
-            ("mongo" | "mongo majority", _, Some(uri)) => Some(mongo::server_counts(uri)?),
             _ => None,
         })
     }
 
-    /// Bytes that the server keeps for a session of ours, and of the peer.
-    pub fn server_bytes(&self, options: &Options) -> Result<Option<(u64, u64)>, BoxError> {
+    /// Bytes that the server keeps for a session of ours, and of each peer.
+    pub fn server_bytes(
+        &self,
+        options: &Options,
+    ) -> Result<Option<(u64, Vec<(&'static str, u64)>)>, BoxError> {
+        type Make = fn(&str, usize) -> Result<Box<dyn Subject>, BoxError>;
         Ok(match (self.store, &options.redis, &options.mongo) {
             ("redis" | "redis packed", Some(url), _) => {
                 redis::clear(url)?;
@@ -189,17 +227,23 @@ impl Group {
                     layout => ours::redis(url, layout, 1)?,
                 };
                 let ours = redis::server_bytes(url)?;
-                redis::clear(url)?;
-                let _peer = tower_sessions::redis(url, 1)?;
-                Some((ours, redis::server_bytes(url)?))
+                let makes: &[Make] = match self.layout() {
+                    Layout::Packed => &[tower_sessions::redis],
+                    _ => &[tower_sessions::redis, axum_session::redis, actix::redis],
+                };
+                let mut peers = Vec::new();
+                for make in makes {
+                    redis::clear(url)?;
+                    let peer = make(url, 1)?;
+                    peers.push((peer.name(), redis::server_bytes(url)?));
+                }
+                Some((ours, peers))
             }
             ("mongo", _, Some(uri)) => {
                 mongo::clear(uri)?;
-                let (_ours, _peer) = (ours::mongo(uri, 1)?, tower_sessions::mongo(uri, 1)?);
-                Some((
-                    mongo::server_bytes(uri, "sessions")?,
-                    mongo::server_bytes(uri, "peer")?,
-                ))
+                let (_ours, peer) = (ours::mongo(uri, 1)?, tower_sessions::mongo(uri, 1)?);
+                let peers = vec![(peer.name(), mongo::server_bytes(uri, "peer")?)];
+                Some((mongo::server_bytes(uri, "sessions")?, peers))
             }
             _ => None,
         })

@@ -5,9 +5,13 @@
 //! whole server.
 
 mod actix;
+mod actix_workers;
+mod axum_session;
+mod client;
 mod fixture;
 mod groups;
 mod growth;
+mod missed;
 mod mongo;
 mod monitor;
 mod ours;
@@ -16,10 +20,13 @@ mod report;
 mod subject;
 mod tower_sessions;
 
+pub use axum_session::redis_pool as axum_session_pool;
+pub use client::{Client, Server};
 pub use fixture::{CART, USER, User, next_visit};
 pub use groups::{Group, Options, Parties, groups};
 pub use growth::{Point, ours as growing_ours, peer as growing_peer, points};
 
+pub use redis::{Traffic, clear as clear_redis, traffic};
 pub use report::{Row, median};
 pub use subject::{Job, Subject};
 pub use tower_sessions::redis_store;

@@ -8,8 +8,22 @@ use crate::BoxError;
 /// Name and arguments.
 pub type Command = Vec<Vec<u8>>;
 
+/// What a server was asked.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// From clients.
+    pub commands: Vec<Command>,
+    /// From scripts, which are counted with the client's call of them.
+    pub by_scripts: Vec<Command>,
+}
+
 /// Runs some work, and says which commands the server had from all its clients meanwhile.
 pub fn commands(address: &str, work: impl FnOnce()) -> Result<Vec<Command>, BoxError> {
+    Ok(asked(address, work)?.commands)
+}
+
+/// The same, with those of scripts.
+pub fn asked(address: &str, work: impl FnOnce()) -> Result<Asked, BoxError> {
     let mut stream = BufReader::new(TcpStream::connect(address)?);
     stream.get_mut().write_all(b"MONITOR\r\n")?;
     let mut line = Vec::new();
@@ -17,7 +31,7 @@ pub fn commands(address: &str, work: impl FnOnce()) -> Result<Vec<Command>, BoxE
     work();
     let mut other = TcpStream::connect(address)?;
     other.write_all(b"ECHO the-end\r\n")?;
-    let mut seen = Vec::new();
+    let mut seen = Asked::default();
     loop {
         line.clear();
         if stream.read_until(b'\n', &mut line)? == 0 {
@@ -27,10 +41,11 @@ pub fn commands(address: &str, work: impl FnOnce()) -> Result<Vec<Command>, BoxE
         if command.last().is_some_and(|last| last == b"the-end") {
             return Ok(seen);
         }
-        // What scripts do is part of the scripts.
         let head = line.split(|&byte| byte == b'"').next().unwrap_or_default();
-        if !head.ends_with(b" lua] ") {
-            seen.push(command);
+        if head.ends_with(b" lua] ") {
+            seen.by_scripts.push(command);
+        } else {
+            seen.commands.push(command);
         }
     }
 }

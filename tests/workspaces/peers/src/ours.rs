@@ -9,6 +9,7 @@ use session_http::mongo::MongoStore;
 use session_http::redis::{Layout, RedisStore};
 use session_http::{Codec, KeyRing, MemoryStore, SessionExt, SessionLayer};
 
+use crate::missed::Missed;
 use crate::subject::{Job, Subject, Tower, service};
 use crate::{BoxError, User, next_visit, values};
 
@@ -64,6 +65,16 @@ pub fn redis(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>
         let store = RedisStore::builder(url).layout(layout).connect().await?;
         Ok(SessionLayer::new(store))
     })
+}
+
+/// The same, for reads that find what another process has written.
+pub fn redis_missed(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    let missed = Missed::new(NAME, tasks, async || {
+        let store = RedisStore::builder(url).layout(layout).connect().await?;
+        let layer = SessionLayer::new(store);
+        Ok(move |job| layer.layer(service(job, handle)))
+    });
+    Ok(Box::new(missed?))
 }
 
 /// As small as a session can be: packed, with postcard values.

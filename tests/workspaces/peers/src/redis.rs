@@ -41,9 +41,8 @@ pub fn raw(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>, 
 }
 
 fn record(url: &str, ours: &dyn Subject) -> Result<Script, BoxError> {
-    let address = url.trim_start_matches("redis://").trim_end_matches('/');
     let watch = |job| {
-        let commands = monitor::commands(address, || _ = ours.run(job, 1))?;
+        let commands = monitor::commands(address(url), || _ = ours.run(job, 1))?;
         let again = |command: monitor::Command| {
             let mut again = Cmd::new();
             for argument in command {
@@ -83,25 +82,38 @@ async fn handle(
     Ok(Response::new(()))
 }
 
-/// How many commands the server has had from its clients: without those of scripts, of connecting
-/// and of asking this.
-pub fn server_commands(url: &str, layout: Layout) -> Result<u64, BoxError> {
-    // The server counts what scripts do too. Of the packed layout each call of one does one `SET`,
-    // which stands for it here.
-    let counted: &[&str] = match layout {
-        Layout::Packed => &["get", "set", "hgetall", "del"],
-        _ => &["get", "set", "hgetall", "del", "evalsha", "eval"],
+/// How many commands some work sends to the server: what scripts do is part of the scripts.
+pub fn commands(url: &str, work: impl FnOnce()) -> Result<u64, BoxError> {
+    Ok(monitor::commands(address(url), work)?.len() as u64)
+}
+
+/// What some work has asked of a server.
+pub struct Traffic {
+    /// Commands of clients.
+    pub commands: u64,
+    /// How often a whole session was read, also by scripts.
+    pub loads: u64,
+}
+
+pub fn traffic(url: &str, work: impl FnOnce()) -> Result<Traffic, BoxError> {
+    let asked = monitor::asked(address(url), work)?;
+    let loads = |commands: &[monitor::Command]| {
+        let load = |command: &&monitor::Command| match command.first() {
+            Some(name) => {
+                name.eq_ignore_ascii_case(b"GET") || name.eq_ignore_ascii_case(b"HGETALL")
+            }
+            None => false,
+        };
+        commands.iter().filter(load).count() as u64
     };
-    let mut connection = Client::open(url)?.get_connection()?;
-    let info: String = redis::cmd("INFO")
-        .arg("commandstats")
-        .query(&mut connection)?;
-    let calls = |line: &str| {
-        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-        let calls: u64 = rest.split(',').next()?.parse().ok()?;
-        counted.contains(&name).then_some(calls)
-    };
-    Ok(info.lines().filter_map(calls).sum())
+    Ok(Traffic {
+        commands: asked.commands.len() as u64,
+        loads: loads(&asked.commands) + loads(&asked.by_scripts),
+    })
+}
+
+fn address(url: &str) -> &str {
+    url.trim_start_matches("redis://").trim_end_matches('/')
 }
 
 /// The server's memory for a session: the mean of all keys, since only sessions are there.

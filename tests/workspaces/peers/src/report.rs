@@ -33,12 +33,13 @@ impl fmt::Display for Row {
     }
 }
 
-/// A number with one decimal, where it has any.
+/// A number with one decimal, where it has any; a small one with two.
 struct Short(f64);
 
 impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rounded = (self.0 * 10.0).round() / 10.0;
+        let unit = if self.0.abs() < 10.0 { 100.0 } else { 10.0 };
+        let rounded = (self.0 * unit).round() / unit;
         write!(f, "{rounded}")
     }
 }

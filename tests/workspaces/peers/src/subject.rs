@@ -60,12 +60,13 @@ pub trait Subject {
     }
 }
 
-/// A tower service for each job, and the cookies of its sessions: one for each task.
+/// A tower service for each job, and the cookies of its sessions: as many for each task.
 pub struct Tower<M> {
     name: &'static str,
     jobs: &'static [Job],
     runtime: Runtime,
     make: M,
+    tasks: usize,
     cookies: Vec<HeaderValue>,
 }
 
@@ -89,12 +90,25 @@ where
     where
         F: AsyncFnOnce() -> Result<M, BoxError>,
     {
+        Self::with_sessions(name, tasks, tasks, make)
+    }
+
+    /// The same for so many sessions in all, a multiple of the tasks.
+    pub fn with_sessions<F>(
+        name: &'static str,
+        tasks: usize,
+        sessions: usize,
+        make: F,
+    ) -> Result<Self, BoxError>
+    where
+        F: AsyncFnOnce() -> Result<M, BoxError>,
+    {
         let runtime = runtime(tasks)?;
         let (make, cookies) = runtime.block_on(async {
             let make = make().await?;
             let mut create = make(Job::Create);
             let mut cookies = Vec::new();
-            for _ in 0..tasks {
+            for _ in 0..sessions {
                 let response = create.call(Request::new(())).await;
                 cookies.push(cookie(&response.map_err(|error| format!("{error:?}"))?)?);
             }
@@ -105,7 +119,23 @@ where
             jobs: &Job::ALL,
             runtime,
             make,
+            tasks,
             cookies,
+        })
+    }
+
+    /// Another one with the same sessions.
+    pub fn sharing<F>(&self, make: F) -> Result<Self, BoxError>
+    where
+        F: AsyncFnOnce() -> Result<M, BoxError>,
+    {
+        let runtime = runtime(self.tasks)?;
+        let make = runtime.block_on(make())?;
+        Ok(Self {
+            runtime,
+            make,
+            cookies: self.cookies.clone(),
+            ..*self
         })
     }
 
@@ -127,6 +157,7 @@ where
             jobs,
             runtime,
             make,
+            tasks,
             cookies,
         })
     }
@@ -144,30 +175,32 @@ where
     }
 
     fn run(&self, job: Job, requests: u32) -> Duration {
-        match &*self.cookies {
-            [cookie] => self
+        if self.tasks == 1 {
+            let service = (self.make)(job);
+            return self
                 .runtime
-                .block_on(answer((self.make)(job), job, cookie, requests)),
-            cookies => self.runtime.block_on(async {
-                let barrier = Arc::new(Barrier::new(cookies.len() + 1));
-                let each = requests.div_ceil(cookies.len() as u32);
-                let task = |cookie: &HeaderValue| {
-                    let (service, cookie, barrier) =
-                        ((self.make)(job), cookie.clone(), Arc::clone(&barrier));
-                    tokio::spawn(async move {
-                        barrier.wait().await;
-                        answer(service, job, &cookie, each).await
-                    })
-                };
-                let tasks: Vec<_> = cookies.iter().map(task).collect();
-                barrier.wait().await;
-                let began = Instant::now();
-                for task in tasks {
-                    task.await.expect("a task panicked");
-                }
-                began.elapsed()
-            }),
+                .block_on(answer(service, job, &self.cookies, requests));
         }
+        self.runtime.block_on(async {
+            let barrier = Arc::new(Barrier::new(self.tasks + 1));
+            let each = requests.div_ceil(self.tasks as u32);
+            let task = |cookies: &[HeaderValue]| {
+                let (service, cookies, barrier) =
+                    ((self.make)(job), cookies.to_vec(), Arc::clone(&barrier));
+                tokio::spawn(async move {
+                    barrier.wait().await;
+                    answer(service, job, &cookies, each).await
+                })
+            };
+            let chunks = self.cookies.chunks(self.cookies.len() / self.tasks);
+            let tasks: Vec<_> = chunks.map(task).collect();
+            barrier.wait().await;
+            let began = Instant::now();
+            for task in tasks {
+                task.await.expect("a task panicked");
+            }
+            began.elapsed()
+        })
     }
 
     fn awake(&self) {
@@ -180,13 +213,14 @@ where
     }
 }
 
-async fn answer<S>(mut service: S, job: Job, cookie: &HeaderValue, requests: u32) -> Duration
+/// Answers so many requests, one after the other, for each session in turn.
+async fn answer<S>(mut service: S, job: Job, cookies: &[HeaderValue], requests: u32) -> Duration
 where
     S: Service<Request<()>, Response = Response<()>>,
     S::Error: Debug,
 {
     let began = Instant::now();
-    for _ in 0..requests {
+    for cookie in cookies.iter().cycle().take(requests as usize) {
         let mut request = Request::new(());
         if job != Job::Create {
             request.headers_mut().insert(COOKIE, cookie.clone());
@@ -197,14 +231,19 @@ where
     began.elapsed()
 }
 
-/// The cookie of a response as a request brings it: with shared bytes, as hyper's parser makes
+/// The cookies of a response as a request brings them: with shared bytes, as hyper's parser makes
 /// them.
 fn cookie(response: &Response<()>) -> Result<HeaderValue, BoxError> {
-    let header = response.headers().get(SET_COOKIE);
-    // A service without sessions gets one to ignore.
-    let header = header.map_or(Ok("id=nobody"), HeaderValue::to_str)?;
-    let pair = header.split(';').next().unwrap_or_default().to_owned();
-    Ok(HeaderValue::from_maybe_shared(Bytes::from_owner(pair))?)
+    let mut pairs = Vec::new();
+    for header in response.headers().get_all(SET_COOKIE) {
+        pairs.extend(header.to_str()?.split(';').next());
+    }
+    let pairs = match &*pairs {
+        // A service without sessions gets one to ignore.
+        [] => "id=nobody".to_owned(),
+        pairs => pairs.join("; "),
+    };
+    Ok(HeaderValue::from_maybe_shared(Bytes::from_owner(pairs))?)
 }
 
 /// Lets one future be the service of a job.

@@ -2,6 +2,7 @@
 
 use http::{Request, Response};
 
+use crate::missed::Missed;
 use crate::subject::{Job, Subject, Tower, service};
 use crate::{BoxError, User, next_visit, values};
 
@@ -12,7 +13,10 @@ macro_rules! version {
             use super::*;
             use $package::{Session, SessionManagerLayer, SessionStore};
 
-            async fn handle(request: Request<()>, job: Job) -> Result<Response<()>, BoxError> {
+            pub(super) async fn handle(
+                request: Request<()>,
+                job: Job,
+            ) -> Result<Response<()>, BoxError> {
                 let session = || request.extensions().get::<Session>().ok_or("no layer");
                 match job {
                     Job::Untouched => {}
@@ -75,6 +79,15 @@ pub async fn redis_store(
     let pool = Pool::new(Config::from_url(url)?, None, None, None, 4)?;
     pool.init().await?;
     Ok(tower_sessions_redis_store::RedisStore::new(pool))
+}
+
+/// For reads that find what another process has written.
+pub fn redis_missed(url: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    let missed = Missed::new("tower-sessions 0.14", tasks, async || {
+        let layer = tower_sessions_14::SessionManagerLayer::new(redis_store(url).await?);
+        Ok(move |job| tower::Layer::layer(&layer, service(job, v14::handle)))
+    });
+    Ok(Box::new(missed?))
 }
 
 pub fn mongo(uri: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {

@@ -41,7 +41,7 @@ fn main() -> Result<(), BoxError> {
 /// One point of a curve: reading and writing one key.
 fn grow(point: &Point, options: &Options) -> Result<(), BoxError> {
     let scenario = |job: Job| format!("growth {} {} {}", point.curve, point.at, job.name());
-    let wanted = |job: &Job| scenario(*job).contains(&options.filter);
+    let wanted = |job: &Job| options.wants(&scenario(*job));
     let jobs: Vec<_> = [Job::Read, Job::Write].into_iter().filter(wanted).collect();
     if jobs.is_empty() {
         return Ok(());
@@ -146,7 +146,9 @@ impl Plan {
 /// The median time of a request, in nanoseconds, of each subject.
 fn rounds(subjects: &[&dyn Subject], job: Job, plan: Plan) -> Vec<f64> {
     let setting = |name| std::env::var(name).ok()?.parse().ok();
-    let count = setting("BENCH_ROUNDS").map_or(plan.rounds, |rounds: u64| rounds as usize);
+    let less = setting("BENCH_LESS").unwrap_or(1).max(1);
+    let fewer = plan.rounds as u64 / less;
+    let count = setting("BENCH_ROUNDS").unwrap_or(fewer).max(1) as usize;
     let length = Duration::from_millis(setting("BENCH_MILLIS").unwrap_or(plan.millis));
     let requests: Vec<u32> = subjects
         .iter()

@@ -9,7 +9,7 @@ fn main() -> Result<(), BoxError> {
     let options = Options::parse(std::env::args().skip(1))?;
     for group in groups(&options)
         .into_iter()
-        .filter(|group| group.tasks == 1)
+        .filter(|group| group.tasks == 1 && !group.two_stores())
     {
         let jobs = group.jobs(&options);
         if jobs.is_empty() {
@@ -17,13 +17,10 @@ fn main() -> Result<(), BoxError> {
         }
         compare(&group, &jobs, &options)?;
         let scenario = format!("{} session", group.store);
-        if let Some((ours, peer)) = group.server_bytes(&options)? {
-            row(
-                &scenario,
-                "server_bytes",
-                (ours as f64, peer as f64),
-                "tower-sessions",
-            );
+        if let Some((ours, peers)) = group.server_bytes(&options)? {
+            for (name, peer) in peers {
+                row(&scenario, "server_bytes", (ours as f64, peer as f64), name);
+            }
         }
     }
     Ok(())
@@ -98,11 +95,7 @@ fn commands(
     job: Job,
     options: &Options,
 ) -> Result<Option<f64>, BoxError> {
-    let Some(before) = group.server_commands(options)? else {
-        return Ok(None);
-    };
     subject.awake();
-    subject.run(job, REQUESTS);
-    let after = group.server_commands(options)?.unwrap_or(before);
-    Ok(Some((after - before) as f64 / f64::from(REQUESTS)))
+    let commands = group.commands(options, || _ = subject.run(job, REQUESTS))?;
+    Ok(commands.map(|commands| commands as f64 / f64::from(REQUESTS)))
 }
