@@ -1,6 +1,7 @@
 //! From settings to a store.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use mongodb::bson::RawDocumentBuf;
@@ -14,6 +15,7 @@ use crate::error::ConnectError;
 use crate::sessions::{PRIMARY, Sessions};
 use crate::settings::{Indexes, check_concern, check_names, check_reads, server_wait};
 use crate::store::MongoStore;
+use crate::together::Queue;
 use crate::uri;
 
 const DATABASE: &str = "sessions";
@@ -260,6 +262,8 @@ impl MongoStoreBuilder {
                 collection: database.collection_with_options(&space.coll, options),
                 deadline: self.deadline,
                 touches: completed(self.touches, Acknowledgment::Nodes(1), self.deadline),
+                loads: Queue::default(),
+                mean_size: AtomicUsize::new(0),
             }),
         })
     }

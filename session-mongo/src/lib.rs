@@ -7,9 +7,9 @@
 // builder      from settings to a store
 // indexes, probe, inspect      what `connect` does at a server
 // store        the contract, and the deadline of each call
-// delete, update, sessions     the operations on the collection
+// delete, update, loads, sessions     the operations on the collection
 // document, mark, bson         what is stored
-// detach, fault                how the driver is waited for, and what its errors say
+// together, detach, fault      how the driver is asked and waited for, and what its errors say
 // uri, tls, settings, error    what is wrong with a setting, whatever the server is
 mod bson;
 mod builder;
@@ -20,12 +20,14 @@ mod error;
 mod fault;
 mod indexes;
 mod inspect;
+mod loads;
 mod mark;
 mod probe;
 mod sessions;
 mod settings;
 mod store;
 mod tls;
+mod together;
 mod update;
 mod uri;
 

@@ -1,12 +1,13 @@
 //! The collection of sessions, and the operations on it that change no session.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::action::Action;
-use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::{Collation, ReadPreference, SelectionCriteria, WriteConcern};
 use session_core::store::{Listed, Record, RecordKey, StoreError};
 use session_core::{Limit, LimitExceeded, SessionId, Timestamp};
@@ -14,9 +15,13 @@ use session_core::{Limit, LimitExceeded, SessionId, Timestamp};
 use crate::bson::date;
 use crate::document::{self, GRACE, by_id};
 use crate::fault;
+use crate::together::Queue;
 
 pub(crate) const PRIMARY: SelectionCriteria =
     SelectionCriteria::ReadPreference(ReadPreference::Primary);
+
+/// What a load finds.
+pub(crate) type Loaded = Result<Option<Arc<Record>>, StoreError>;
 
 /// The collection. Its own options are those of the store, so that no operation can forget one:
 /// write concern, read preference and read concern.
@@ -25,27 +30,19 @@ pub(crate) struct Sessions {
     pub(crate) deadline: Duration,
     /// For writes of activity alone.
     pub(crate) touches: WriteConcern,
+    /// Loads that are asked together.
+    pub(crate) loads: Queue<SessionId, Loaded>,
+    /// The size of a document, where the last ones count more than those before.
+    pub(crate) mean_size: AtomicUsize,
 }
 
 impl Sessions {
-    /// The session for a request, or its mark. An expired session is handed back while it is there,
-    /// so that its expiry can be told. A mark that is over is not: the server may be slow to remove
-    /// it.
-    pub(crate) async fn load(
-        self: Arc<Self>,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Record>>, StoreError> {
-        let found = self.find(id, None).await?;
-        Ok(found.filter(|record| record.ended().is_none() || record.is_live(now)))
-    }
-
     /// The record of an id, read as the store is set, or from another node.
     pub(crate) async fn find(
         &self,
         id: SessionId,
         criteria: impl Into<Option<SelectionCriteria>>,
-    ) -> Result<Option<Arc<Record>>, StoreError> {
+    ) -> Loaded {
         let found = self
             .collection
             .find_one(by_id(id))
@@ -53,7 +50,20 @@ impl Sessions {
         let found = found.await.map_err(fault::of_read)?;
         // By the collection's collation the id of the document may be another text.
         let found = found.filter(|found| document::id_of(found) == Some(id));
+        if let Some(found) = &found {
+            self.note_size(found);
+        }
         found.map(|found| document::read(id, found)).transpose()
+    }
+
+    /// Notes the size of a document that was loaded. Of two that do so at once one may be lost.
+    pub(crate) fn note_size(&self, document: &RawDocument) {
+        let (size, mean) = (
+            document.as_bytes().len(),
+            self.mean_size.load(Ordering::Relaxed),
+        );
+        self.mean_size
+            .store(mean - mean / 8 + size / 8, Ordering::Relaxed);
     }
 
     /// The live sessions of a principal, oldest first.

@@ -80,6 +80,11 @@ fn check_filters(sent: &Sent) {
                     "{sent:?}"
                 );
             }
+            // Of several loads at the same time.
+            ("find", ["_id"]) if filter.get_document("_id").is_ok() => {
+                let ids = filter.get_document("_id").unwrap();
+                assert_eq!(ids.keys().collect::<Vec<_>>(), ["$in"], "{sent:?}");
+            }
             ("find", ["_id"]) | ("delete", ["_id", "ends"]) => {
                 assert!(filter.get_str("_id").is_ok(), "{sent:?}");
             }

@@ -4,6 +4,7 @@ mod all;
 mod concerns;
 mod explain;
 mod requests;
+mod together;
 mod watch;
 
 use mongodb::Client;

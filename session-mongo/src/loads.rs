@@ -1,0 +1,84 @@
+//! Loads of many requests in one command.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::TryStreamExt;
+use mongodb::bson::{Bson, doc};
+use session_core::store::StoreError;
+use session_core::{SessionId, Timestamp};
+use tokio::time::timeout;
+
+use crate::document;
+use crate::fault::{self, Reason};
+use crate::sessions::{Loaded, Sessions};
+use crate::together::{self, Batch, Queue};
+
+/// Documents of this mean size are loaded one by one: a command costs as much as some of these
+/// bytes, and a small session would wait for the large ones that it is loaded with.
+const LARGE: usize = 16 * 1024;
+
+#[derive(Clone)]
+struct Together(Arc<Sessions>);
+
+impl Sessions {
+    /// The session for a request, or its mark. An expired session is handed back while it is there,
+    /// so that its expiry can be told. A mark that is over is not: the server may be slow to remove
+    /// it.
+    pub(crate) async fn load(self: Arc<Self>, id: SessionId, now: Timestamp) -> Loaded {
+        let found = if self.mean_size.load(Ordering::Relaxed) >= LARGE {
+            self.find(id, None).await?
+        } else {
+            let found = together::ask(&Together(self), id).await;
+            found.unwrap_or_else(|| Err(StoreError::unavailable(Reason::NoRuntime)))?
+        };
+        Ok(found.filter(|record| record.ended().is_none() || record.is_live(now)))
+    }
+
+    /// The records of many ids in one command. Each is read after all of them were asked for.
+    async fn find_all(&self, ids: &[SessionId]) -> Result<HashMap<SessionId, Loaded>, StoreError> {
+        let names: Vec<_> = ids.iter().map(|id| Bson::String(id.encode())).collect();
+        let mut found = self
+            .collection
+            .find(doc! { "_id": { "$in": names } })
+            .await
+            .map_err(fault::of_read)?;
+        let mut records = HashMap::with_capacity(ids.len());
+        while let Some(document) = found.try_next().await.map_err(fault::of_read)? {
+            if let Some(id) = document::id_of(&document) {
+                self.note_size(&document);
+                records.insert(id, document::read(id, document).map(Some));
+            }
+        }
+        Ok(records)
+    }
+}
+
+impl Batch for Together {
+    type Question = SessionId;
+    type Answer = Loaded;
+
+    fn queue(&self) -> &Queue<SessionId, Loaded> {
+        &self.0.loads
+    }
+
+    async fn alone(&self, id: SessionId) -> Loaded {
+        self.0.find(id, None).await
+    }
+
+    async fn together(&self, ids: Vec<SessionId>) -> Vec<Loaded> {
+        if let [id] = ids[..] {
+            return vec![self.alone(id).await];
+        }
+        // As long as an operation goes on that nobody waits for.
+        let limit = self.0.deadline * 4;
+        let found = timeout(limit, self.0.find_all(&ids)).await;
+        let found = found.unwrap_or_else(|_| Err(StoreError::unavailable(Reason::Late(limit))));
+        let answer = |id| match &found {
+            Ok(records) => records.get(id).cloned().unwrap_or(Ok(None)),
+            Err(error) => Err(error.clone()),
+        };
+        ids.iter().map(answer).collect()
+    }
+}
