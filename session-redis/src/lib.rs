@@ -1,5 +1,5 @@
 #![doc = include_str!("../docs/manual.md")]
-// Inside, imports run down only, from floor to floor: builder, store, index, commands, layout,
+// Inside, imports run down only, from floor to floor: builder, store, direct, index, commands, layout,
 // connection, config, error. The head of each folder says what is decided there.
 //
 // On docs.rs an item that needs a feature says so.
@@ -9,6 +9,7 @@ mod builder;
 mod commands;
 mod config;
 mod connection;
+mod direct;
 mod error;
 mod index;
 mod layout;

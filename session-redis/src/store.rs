@@ -1,20 +1,18 @@
-//! The store: the contract of [`SessionStore`], in terms of commands and indexes.
+//! The store that applications hold: the direct one behind a cache of records.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::store::{
-    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
-    StoreError, Update, Updated, async_trait,
+    CacheStats, CachedStore, Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation,
+    Revalidated, SessionStore, StoreError, Update, Updated,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
-use crate::commands::{Commands, Deletion, UpdateOutcome};
-use crate::connection::{Fault, Link};
-use crate::error::ConnectError;
-use crate::index::Index;
-use crate::layout::{KeyNames, Layout};
+use crate::direct::DirectStore;
 
 /// Sessions in Redis or Valkey. It is cheap to clone, and all clones are one store.
 ///
@@ -22,174 +20,167 @@ use crate::layout::{KeyNames, Layout};
 /// needs, and what happens when a server fails.
 #[derive(Clone)]
 pub struct RedisStore {
-    /// Shared with the tasks of sign-ins, which go on if their callers are cancelled.
-    commands: Arc<Commands>,
+    cached: Arc<CachedStore<DirectStore>>,
 }
 
 impl RedisStore {
-    pub(crate) fn new(link: Link, names: KeyNames, layout: Layout) -> Self {
+    pub(crate) fn new(cached: CachedStore<DirectStore>) -> Self {
         Self {
-            commands: Arc::new(Commands {
-                link,
-                names,
-                layout,
-            }),
+            cached: Arc::new(cached),
         }
     }
 
-    /// Connects, reads a session that is not there and deletes it. That shows whether the user has
-    /// the permissions, and whether this is a server to write to.
-    pub(crate) async fn try_out(&self) -> Result<(), ConnectError> {
-        let tried = async {
-            let commands = &self.commands;
-            let connected = commands.link.connect().await;
-            connected.map_err(|reason| StoreError::Unavailable(Arc::new(reason)))?;
-            let nobody = SessionId::from_bytes([0; 16]);
-            let until = commands.until();
-            commands.load(nobody, until).await?;
-            let deleted = commands.delete(nobody, None, Ended::default(), until).await;
-            deleted.map(drop).map_err(Fault::into_write_error)
-        };
-        tried.await.map_err(ConnectError::failed)
+    pub(crate) fn direct(&self) -> &DirectStore {
+        self.cached.inner()
+    }
+
+    /// What the cache of records has done since the store was made, and what it holds.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
+    /// use session_redis::RedisStore;
+    ///
+    /// let store = RedisStore::builder("redis://127.0.0.1/").lazy()?;
+    /// assert_eq!(store.cache_stats().records, 0);
+    /// # Ok::<_, session_core::ConfigError>(()) }).unwrap();
+    /// ```
+    pub fn cache_stats(&self) -> CacheStats {
+        self.cached.stats()
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStore")
-            .field("link", &self.commands.link)
-            .field("prefix", &self.commands.names.prefix)
-            .field("layout", &self.commands.layout)
-            .finish_non_exhaustive()
+        f.debug_tuple("RedisStore").field(&self.cached).finish()
     }
 }
 
-#[async_trait]
+type Answer<'f, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'f>>;
+
+/// Written out as `async_trait` would, so that each call has one future on the heap and not one
+/// more around it.
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for RedisStore {
     fn location(&self) -> RecordLocation {
-        RecordLocation::Server
+        self.cached.location()
     }
 
     fn call_timeout(&self) -> Option<Duration> {
-        Some(self.commands.deadline())
+        self.cached.call_timeout()
     }
 
-    /// A fail-over or a restart can lose the last writes: replication is asynchronous, and what is
-    /// on disk may be a second old.
     fn durability(&self) -> Durability {
-        Durability::MayLoseWrites
+        self.cached.durability()
     }
 
-    /// Returns an expired session too, while it is there, so that its expiry can be reported.
-    async fn load(
-        &self,
-        key: &RecordKey,
+    fn load<'s, 'k, 'f>(
+        &'s self,
+        key: &'k RecordKey,
         now: Timestamp,
-    ) -> Result<Option<Arc<Record>>, StoreError> {
-        let Some(id) = key.id() else { return Ok(None) };
-        let record = self.commands.load(id, self.commands.until()).await?;
-        Ok(record.filter(|record| record.is_live(now) || record.ended().is_none()))
+    ) -> Answer<'f, Option<Arc<Record>>>
+    where
+        's: 'f,
+        'k: 'f,
+    {
+        self.cached.load(key, now)
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
-        let until = self.commands.until();
-        if let Some(principal) = record.principal() {
-            let index = Index::of(principal, &self.commands, until);
-            // Boxed, as everything that few calls need: the future of each call is on the heap, and
-            // no larger than it has to be.
-            return Box::pin(index.create(Arc::clone(record), now)).await;
-        }
-        self.commands.create(record, now, None, until).await?;
-        Ok(RecordKey::Id(record.id()))
-    }
-
-    async fn update(
-        &self,
-        key: &RecordKey,
-        update: &Update,
+    fn revalidate<'s, 'k, 'r, 'f>(
+        &'s self,
+        key: &'k RecordKey,
+        known: &'r Arc<Record>,
         now: Timestamp,
-    ) -> Result<Updated, StoreError> {
-        let Some(id) = key.id() else {
-            return Ok(Updated::Gone);
-        };
-        let until = self.commands.until();
-        match self.commands.update(id, update, now, None, until).await? {
-            UpdateOutcome::Saved { version, former } => {
-                if let Some(former) = former {
-                    let index = Index::of(&former, &self.commands, until);
-                    Box::pin(index.remove_departed(id)).await;
-                }
-                Ok(Updated::saved(id, version))
-            }
-            UpdateOutcome::Conflict(fresh) => Ok(Updated::conflict(fresh)),
-            UpdateOutcome::Gone => Ok(Updated::Gone),
-            UpdateOutcome::IndexFirst => {
-                let principal = update.record().principal().unwrap_or_default();
-                let index = Index::of(principal, &self.commands, until);
-                Box::pin(index.update(id, update.clone(), now)).await
-            }
-        }
+    ) -> Answer<'f, Revalidated>
+    where
+        's: 'f,
+        'k: 'f,
+        'r: 'f,
+    {
+        self.cached.revalidate(key, known, now)
     }
 
-    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
-        let Some(id) = key.id() else { return Ok(()) };
-        let until = self.commands.until();
-        let deleted = self.commands.delete(id, None, ended, until).await;
-        let deleted = deleted.map_err(Fault::into_write_error)?;
-        if let Deletion::Deleted {
-            principal: Some(principal),
-        } = deleted
-        {
-            Index::of(&principal, &self.commands, until)
-                .remove_deleted(id)
-                .await;
-        }
-        Ok(())
+    fn create<'s, 'r, 'f>(
+        &'s self,
+        record: &'r Arc<Record>,
+        now: Timestamp,
+    ) -> Answer<'f, RecordKey>
+    where
+        's: 'f,
+        'r: 'f,
+    {
+        self.cached.create(record, now)
+    }
+
+    fn update<'s, 'k, 'u, 'f>(
+        &'s self,
+        key: &'k RecordKey,
+        update: &'u Update,
+        now: Timestamp,
+    ) -> Answer<'f, Updated>
+    where
+        's: 'f,
+        'k: 'f,
+        'u: 'f,
+    {
+        self.cached.update(key, update, now)
+    }
+
+    fn delete<'s, 'k, 'f>(&'s self, key: &'k RecordKey, ended: Ended) -> Answer<'f, ()>
+    where
+        's: 'f,
+        'k: 'f,
+    {
+        self.cached.delete(key, ended)
     }
 
     fn principals(&self) -> Option<&dyn PrincipalIndex> {
         Some(self)
     }
 
-    /// The server expires sessions by itself.
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let _ = now;
-        Ok(0)
+    fn delete_expired<'s, 'f>(&'s self, now: Timestamp) -> Answer<'f, u64>
+    where
+        's: 'f,
+    {
+        self.cached.delete_expired(now)
     }
 }
 
-#[async_trait]
 impl PrincipalIndex for RedisStore {
-    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        let until = self.commands.until();
-        Index::of(principal, &self.commands, until).list(now).await
+    fn list_of<'s, 'p, 'f>(&'s self, principal: &'p str, now: Timestamp) -> Answer<'f, Vec<Listed>>
+    where
+        's: 'f,
+        'p: 'f,
+    {
+        self.cached.list_of(principal, now)
     }
 
     /// If an answer was lost the store asks again. A session that the first attempt has deleted is
     /// not there any more, and then this is `false`.
-    async fn delete_one_of(
-        &self,
-        principal: &str,
+    fn delete_one_of<'s, 'p, 'f>(
+        &'s self,
+        principal: &'p str,
         id: SessionId,
         ended: Ended,
-    ) -> Result<bool, StoreError> {
-        let until = self.commands.until();
-        Index::of(principal, &self.commands, until)
-            .delete_one(id, ended)
-            .await
+    ) -> Answer<'f, bool>
+    where
+        's: 'f,
+        'p: 'f,
+    {
+        self.cached.delete_one_of(principal, id, ended)
     }
 
-    async fn delete_all_of(
-        &self,
-        principal: &str,
+    fn delete_all_of<'s, 'p, 'f>(
+        &'s self,
+        principal: &'p str,
         except: Option<SessionId>,
         ended: Ended,
-    ) -> Result<u64, StoreError> {
-        let until = self.commands.until();
-        Index::of(principal, &self.commands, until)
-            .delete_all(except, ended)
-            .await
+    ) -> Answer<'f, u64>
+    where
+        's: 'f,
+        'p: 'f,
+    {
+        self.cached.delete_all_of(principal, except, ended)
     }
 }
 

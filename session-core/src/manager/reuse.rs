@@ -49,6 +49,7 @@ impl SessionManager {
                 .mark(record.id)
                 .with_version(current.version.saturating_add(1));
             let update = Update::new(Arc::new(mark), changes.clone(), current.epoch)
+                .with_base_tag(current.tag)
                 .with_expected_version(current.version);
             let key = RecordKey::Id(record.id);
             let updated = self.calls().update(&key, &update, now).await?;

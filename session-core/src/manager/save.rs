@@ -207,7 +207,7 @@ impl<'m> Save<'m> {
         let calls = self.manager.calls();
         let call = calls.update(&planned.key, &planned.update, self.now);
         match unknown.resolve(call.await)? {
-            Updated::Saved { key, version } => {
+            Updated::Saved { key, version, .. } => {
                 self.retry.hand_over(planned.record(), version);
                 Ok(Attempt::Wrote(key, version))
             }

@@ -254,6 +254,7 @@ fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
         owed,
         tokens: metadata.tokens,
         values: Values::default(),
+        tag: None,
     };
     Ok((record, rest))
 }

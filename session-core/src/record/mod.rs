@@ -10,6 +10,7 @@
 //!   lost by it
 //! - `plain_text`: the short way of long texts
 //! - `format`, `limits`: the bytes of a record, and how large it may become
+//! - `tag`: what tells two contents of a record apart
 //! - `ended`, `remembered`, `clock_skew`: the mark of a session that has ended, what a late request
 //!   is judged by, and times from a clock that was ahead
 //!
@@ -24,6 +25,10 @@
 //! - **The version and the time last seen are kept alongside the metadata** in a store that keeps
 //!   fields ([`Record::from_parts`]). Every update moves the one and every touch the other, and a
 //!   merge must not write the rest of the metadata.
+//! - **A tag tells contents apart, and no version does**: versions repeat after a fail-over that has
+//!   lost writes. It is drawn where a record is planned, so the writer knows it without an answer.
+//!   It is kept alongside the record, as the version is in a store of fields, because a sealed record
+//!   has no use for it.
 //! - **What the client is owed is stored.** A write can change what a client has to be sent about
 //!   its token when no response can carry it: on a 304, in a `save`, after the response. Such a
 //!   write sets `Record::owed`. The next commit that can send the token clears it, in one versioned
@@ -46,6 +51,7 @@ mod record;
 mod remembered;
 mod round_trips;
 mod same_json;
+mod tag;
 mod token_history;
 mod value;
 mod values;
@@ -62,6 +68,7 @@ pub use record::Record;
 pub(crate) use remembered::{LATE, REMEMBERED};
 pub use round_trips::{RoundTripError, round_trips};
 pub(crate) use same_json::is_same_json;
+pub use tag::{MalformedTag, Tag};
 pub(crate) use token_history::{
     EpochBits, TokenHash, TokenHistory, TokenMaintenance, TokenRules, Verdict,
 };

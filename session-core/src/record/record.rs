@@ -5,7 +5,7 @@ use std::fmt;
 use bytestring::ByteString;
 
 use crate::record::{
-    Lifetime, LimitExceeded, Limits, SessionId, TokenHash, TokenHistory, Value, Values,
+    Lifetime, LimitExceeded, Limits, SessionId, Tag, TokenHash, TokenHistory, Value, Values,
 };
 use crate::time::Timestamp;
 
@@ -31,7 +31,7 @@ use crate::time::Timestamp;
 /// assert_eq!(again, record);
 /// assert!(again.is_live(now) && !again.is_live(again.expires_at()));
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Record {
     pub(crate) id: SessionId,
     pub(crate) scope: ByteString,
@@ -50,6 +50,8 @@ pub struct Record {
     pub(crate) owed: bool,
     pub(crate) tokens: TokenHistory,
     pub(crate) values: Values,
+    /// What tells this content from any other. None where a store did not keep it.
+    pub(crate) tag: Option<Tag>,
 }
 
 /// What the metadata adds to the size of a record at most, besides the names in it.
@@ -80,6 +82,7 @@ impl Record {
             owed: false,
             tokens: TokenHistory::default(),
             values: Values::default(),
+            tag: Some(Tag::draw()),
         }
     }
 
@@ -144,6 +147,27 @@ impl Record {
     pub fn with_version(mut self, version: u64) -> Self {
         self.version = version;
         self
+    }
+
+    /// The same with the tag that a store has kept alongside it.
+    ///
+    /// [`Tag`] has an example.
+    #[must_use]
+    pub fn with_tag(mut self, tag: Option<Tag>) -> Self {
+        self.tag = tag;
+        self
+    }
+
+    /// What tells this content from any other that the session ever had. `None` if the store that
+    /// it comes from does not keep tags.
+    pub const fn tag(&self) -> Option<Tag> {
+        self.tag
+    }
+
+    /// Whether it is of the same write: the version is, and the tags do not differ.
+    pub(crate) fn is_of_write(&self, version: u64, tag: Option<Tag>) -> bool {
+        let differ = self.tag.zip(tag).is_some_and(|(one, other)| one != other);
+        self.version == version && !differ
     }
 
     /// The session's name, and its key in a store on the server.
@@ -255,6 +279,47 @@ impl Record {
         now.duration_since(self.last_seen) >= self.lifetime.touch_interval() || self.is_ahead(now)
     }
 }
+
+impl PartialEq for Record {
+    /// The tag does not count: a record that a store has read back equals the one that was written.
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            id,
+            scope,
+            version,
+            epoch,
+            created,
+            last_seen,
+            deadline,
+            authenticated,
+            principal,
+            label,
+            lifetime,
+            csrf_seed,
+            owed,
+            tokens,
+            values,
+            tag: _,
+        } = self;
+        *id == other.id
+            && *scope == other.scope
+            && *version == other.version
+            && *epoch == other.epoch
+            && *created == other.created
+            && *last_seen == other.last_seen
+            && *deadline == other.deadline
+            && *authenticated == other.authenticated
+            && *principal == other.principal
+            && *label == other.label
+            && *lifetime == other.lifetime
+            && *csrf_seed == other.csrf_seed
+            && *owed == other.owed
+            && *tokens == other.tokens
+            && *values == other.values
+    }
+}
+
+impl Eq for Record {}
 
 impl Limits {
     pub(crate) fn check_record(&self, record: &Record) -> Result<(), LimitExceeded> {

@@ -272,6 +272,7 @@ impl State {
         Ok(Plan::Update(PlannedUpdate {
             key: stored.key.clone(),
             update: Update::new(Arc::new(record), changes, old.epoch)
+                .with_base_tag(old.tag)
                 .with_expected_version(meets_version.then_some(old.version))
                 .with_limits(settings.limits),
             token: match (secret, step) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytestring::ByteString;
 
-use crate::record::{Change, Record, Value, Values};
+use crate::record::{Change, Record, Tag, Value, Values};
 use crate::time::Timestamp;
 
 /// What a request changed: the keys it set and removed, whether it cleared all others, and how it
@@ -165,7 +165,8 @@ impl Changes {
         !self.cleared && self.values.is_empty()
     }
 
-    /// The record that results from these changes to `record`, with the next version.
+    /// The record that results from these changes to `record`, with the next version
+    /// and a new tag.
     /// [`Metadata::Replaced`] changes nothing here, because it never merges.
     ///
     /// [`Changes`] has an example.
@@ -180,6 +181,7 @@ impl Changes {
             principal: record.principal.clone(),
             label: record.label.clone(),
             version: record.version.saturating_add(1),
+            tag: Some(Tag::draw()),
             ..*record
         };
         if let Metadata::Touched(seen) = self.metadata {

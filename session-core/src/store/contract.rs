@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::error::StoreError;
 use crate::record::{Ended, Record};
-use crate::store::{PrincipalIndex, RecordKey, Update, Updated};
+use crate::store::{PrincipalIndex, RecordKey, Revalidated, Update, Updated};
 use crate::time::Timestamp;
 
 /// Where the record is kept.
@@ -117,6 +117,11 @@ pub enum Durability {
 ///   any interleaving. A `load` that begins after an update was saved shows that update
 ///   (`no_lost_update`, `no_torn_read`). `list_of`, `delete_all_of` and `delete_expired` are many
 ///   such operations, one for each record.
+/// - **Unchanged**: `revalidate` returns `Unchanged` only if `load` would return exactly `known`;
+///   otherwise the stored record, or `Gone` where `load` returns `None`. No other content of the
+///   session, however alike its version, is taken for `known` (`revalidate`, `revalidate_race`).
+///   An update is [`exact`](Updated::Saved::exact) only if the stored record is
+///   [`Update::record`] with its tag (`exact`).
 /// - **Cancelled half-way**: an operation whose future is dropped has happened entirely or not at
 ///   all, and the store continues to work (`cancelled`).
 /// - **Limits**: if a merged record exceeds [`Update::limits`], by [`Record::limited_size`] or the
@@ -190,6 +195,27 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         key: &RecordKey,
         now: Timestamp,
     ) -> Result<Option<Arc<Record>>, StoreError>;
+
+    /// Loads a record unless it is still `known`, which somebody has loaded or written before: the
+    /// answer to a cache, as a conditional request is in HTTP (RFC 9110, section 13.1.2). It takes
+    /// one command of the server, as [`load`](Self::load) does.
+    ///
+    /// By default it loads the record, and never answers [`Revalidated::Unchanged`]. A store that
+    /// can tell compares version and [tag](Record::tag), both of which it keeps alongside the
+    /// record.
+    ///
+    /// # Errors
+    ///
+    /// As `load`.
+    async fn revalidate(
+        &self,
+        key: &RecordKey,
+        known: &Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Revalidated, StoreError> {
+        let _ = known;
+        Ok(self.load(key, now).await?.into())
+    }
 
     /// Adds a record whose id is new, and returns its key.
     ///

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use crate::error::StoreError;
 use crate::record::{Ended, Record};
 use crate::store::{
-    Durability, PrincipalIndex, RecordKey, RecordLocation, SessionStore, Update, Updated,
+    Durability, PrincipalIndex, RecordKey, RecordLocation, Revalidated, SessionStore, Update,
+    Updated,
 };
 use crate::time::Timestamp;
 
@@ -35,6 +36,15 @@ macro_rules! forward {
                 now: Timestamp,
             ) -> Result<Option<Arc<Record>>, StoreError> {
                 (**self).load(key, now).await
+            }
+
+            async fn revalidate(
+                &self,
+                key: &RecordKey,
+                known: &Arc<Record>,
+                now: Timestamp,
+            ) -> Result<Revalidated, StoreError> {
+                (**self).revalidate(key, known, now).await
             }
 
             async fn create(

@@ -1,7 +1,6 @@
 //! Sessions in the memory of this process.
 
 mod index;
-mod lock;
 mod shard;
 
 use std::fmt;
@@ -12,12 +11,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::index::IdsByPrincipal;
-use self::lock::lock;
 use self::shard::{SWEEP_AFTER, Shard};
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
+use crate::store::lock::lock;
 use crate::store::{
-    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, SessionStore, Update, Updated,
+    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, Revalidated, SessionStore,
+    Update, Updated,
 };
 use crate::time::Timestamp;
 
@@ -233,6 +233,19 @@ impl SessionStore for MemoryStore {
         // An expired one too, so that the manager can report the expiry.
         let record = shard.records.get(&id).cloned();
         Ok(record.or_else(|| Some(Arc::new(shard.ended(id, now)?.mark(id)))))
+    }
+
+    /// The record itself is shared, so nothing else has to be compared.
+    async fn revalidate(
+        &self,
+        key: &RecordKey,
+        known: &Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Revalidated, StoreError> {
+        Ok(match self.load(key, now).await? {
+            Some(record) if Arc::ptr_eq(&record, known) => Revalidated::Unchanged,
+            loaded => loaded.into(),
+        })
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {

@@ -42,6 +42,7 @@
 //   that is just moving has to arrive before it can end. Each store would have two more conditions
 //   to keep in its script or filter, and the suite two more cases, for thirty lines less here.
 
+mod cached;
 mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -49,9 +50,11 @@ mod contract;
 mod forward;
 mod key;
 mod listed;
+mod lock;
 pub(crate) mod memory;
 mod migrating;
 mod principal_index;
+mod revalidated;
 mod update;
 mod updated;
 
@@ -60,12 +63,14 @@ pub use bytestring::ByteString;
 
 pub use crate::crypto::{DerivedKey, Purpose};
 pub use crate::error::{Cause, StoreError};
-pub use crate::record::{FormatError, Record, Value, Values};
+pub use crate::record::{FormatError, MalformedTag, Record, Tag, Value, Values};
+pub use cached::{CacheStats, CachedStore, Invalidations, NearCache, Telling};
 pub use changes::{Changes, Metadata};
 pub use contract::{Durability, RecordLocation, SessionStore, index_of};
 pub use key::RecordKey;
 pub use listed::Listed;
 pub use migrating::MigratingStore;
 pub use principal_index::PrincipalIndex;
+pub use revalidated::Revalidated;
 pub use update::Update;
 pub use updated::Updated;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::StoreError;
-use crate::record::{Limits, Record};
+use crate::record::{Limits, Record, Tag};
 use crate::store::{Changes, Metadata, Updated};
 use crate::time::Timestamp;
 
@@ -39,6 +39,7 @@ pub struct Update {
     record: Arc<Record>,
     changes: Changes,
     epoch: u64,
+    base_tag: Option<Tag>,
     expected_version: Option<u64>,
     limits: Limits,
 }
@@ -53,6 +54,7 @@ impl Update {
             record,
             changes,
             epoch,
+            base_tag: None,
             expected_version: None,
             limits: Limits::default(),
         }
@@ -80,6 +82,37 @@ impl Update {
     pub fn with_expected_version(self, version: impl Into<Option<u64>>) -> Self {
         Self {
             expected_version: version.into(),
+            ..self
+        }
+    }
+
+    /// The same where the request loaded a record of this tag. With it no other content is taken for
+    /// the one that was loaded, although it has the same version: after a fail-over that has lost
+    /// writes, versions repeat.
+    ///
+    /// ```
+    /// # use session_core::{Codec, Lifetime, SessionId, Timestamp};
+    /// use session_core::store::{Changes, Record, Update, Updated};
+    /// use std::sync::Arc;
+    ///
+    /// # let (id, now) = (SessionId::from_bytes([0; 16]), Timestamp::from_millis(0));
+    /// # let one = Codec::Json.encode(&1).unwrap();
+    /// # let first = Record::new(id, "__Host-id", Lifetime::default(), now);
+    /// let lost = Changes::new().set("a", one.clone()).apply(&first); // by a fail-over
+    /// let changes = Changes::new().set("b", one.clone());
+    /// let update = Update::new(Arc::new(changes.apply(&lost)), changes, 0)
+    ///     .with_base_tag(lost.tag())
+    ///     .with_expected_version(lost.version());
+    ///
+    /// let other = Changes::new().set("c", one).apply(&first);
+    /// assert_eq!(other.version(), lost.version());
+    /// let updated = update.replace_in(&mut Arc::new(other), now).unwrap();
+    /// assert!(matches!(updated, Updated::Conflict { .. }));
+    /// ```
+    #[must_use]
+    pub fn with_base_tag(self, tag: Option<Tag>) -> Self {
+        Self {
+            base_tag: tag,
             ..self
         }
     }
@@ -153,6 +186,13 @@ impl Update {
         self.record.version.saturating_sub(1)
     }
 
+    /// The tag of the record that was loaded, if the store keeps tags. Together with the version it
+    /// says whether that record is still stored. Where the update has to meet
+    /// [another version](Self::expected_version), the tag says nothing.
+    pub const fn base_tag(&self) -> Option<Tag> {
+        self.base_tag
+    }
+
     /// The limits of the resulting record.
     pub const fn limits(&self) -> &Limits {
         &self.limits
@@ -177,13 +217,15 @@ impl Update {
         if !current.is_live(now) || current.epoch != self.epoch {
             return Ok(Updated::Gone);
         }
-        if self
-            .expected_version()
-            .is_some_and(|expected| expected != current.version)
-        {
+        let is_base = current.is_of_write(self.base_version(), self.base_tag);
+        let is_expected = |expected| match expected == self.base_version() {
+            true => is_base,
+            false => expected == current.version,
+        };
+        if !self.expected_version().is_none_or(is_expected) {
             return Ok(Updated::conflict(Arc::clone(current)));
         }
-        *current = match current.version == self.base_version() {
+        *current = match is_base {
             true => Arc::clone(&self.record),
             false => {
                 let mut merged = self.changes.apply(current);
@@ -195,13 +237,17 @@ impl Update {
                         ..(*self.record).clone()
                     };
                 }
+                merged.tag = self.record.tag.map(Tag::merged);
                 if merged.outgrows(current) {
                     self.limits.check_record(&merged)?;
                 }
                 Arc::new(merged)
             }
         };
-        Ok(Updated::saved(current.id, current.version))
+        Ok(match is_base {
+            true => Updated::replaced(current.id, current.version),
+            false => Updated::saved(current.id, current.version),
+        })
     }
 
     /// The record by value.

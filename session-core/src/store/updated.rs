@@ -28,6 +28,9 @@ pub enum Updated {
         key: RecordKey,
         /// The version that it has now.
         version: u64,
+        /// Whether the stored record is [`Update::record`](crate::store::Update::record) itself:
+        /// nothing was merged, and the tag is that one's. A store that does not know says `false`.
+        exact: bool,
     },
     /// The record has not the version that the update had to meet. Nothing was written.
     #[non_exhaustive]
@@ -40,13 +43,38 @@ pub enum Updated {
 }
 
 impl Updated {
-    /// The update was applied: the record has this key and this version now.
+    /// The update was applied: the record has this key and this version now. It may hold what others
+    /// wrote too.
     ///
     /// [`Updated`] has an example.
     pub fn saved(key: impl Into<RecordKey>, version: u64) -> Self {
         Self::Saved {
             key: key.into(),
             version,
+            exact: false,
+        }
+    }
+
+    /// The update was applied, and the stored record is [`Update::record`] itself, with its tag: the
+    /// store has found the very record that the request loaded, by its version and
+    /// [tag](Update::base_tag), or has put this one in its place as a whole. A cache keeps such a
+    /// record without loading it.
+    ///
+    /// [`Update::record`]: crate::store::Update::record
+    /// [`Update::base_tag`]: crate::store::Update::base_tag
+    ///
+    /// ```
+    /// use session_core::SessionId;
+    /// use session_core::store::Updated;
+    ///
+    /// let id = SessionId::from_bytes([7; 16]);
+    /// assert!(matches!(Updated::replaced(id, 2), Updated::Saved { exact: true, .. }));
+    /// ```
+    pub fn replaced(key: impl Into<RecordKey>, version: u64) -> Self {
+        Self::Saved {
+            key: key.into(),
+            version,
+            exact: true,
         }
     }
 

@@ -4,8 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::time::Timestamp;
 
@@ -22,6 +23,15 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
     /// A future that is ready once `duration` has passed.
     fn sleep(&self, duration: Duration) -> Sleep;
+
+    /// The time since some fixed moment. It never goes back, whoever sets the time of day: leases of
+    /// a [near cache](crate::store::NearCache) are measured with it.
+    ///
+    /// By default it is the operating system's monotonic clock.
+    fn monotonic(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
+    }
 
     /// A pause of about `duration` between two attempts to write a session that others write too.
     ///

@@ -99,6 +99,11 @@ impl Clock for Arc<ManualClock> {
         })
     }
 
+    /// This clock is never set back.
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.now().as_millis())
+    }
+
     fn pause(&self, duration: Duration) -> Sleep {
         let (clock, until) = (Self::clone(self), self.now() + duration);
         let mut gave_way = false;

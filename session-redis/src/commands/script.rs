@@ -20,6 +20,7 @@ macro_rules! script {
 
 pub(super) static CREATE: LazyLock<Script> = script!(AtMostOnce, "look", "create");
 pub(super) static READ: LazyLock<Script> = script!(Idempotent, "look", "read");
+pub(super) static REVALIDATE: LazyLock<Script> = script!(Idempotent, "revalidate");
 pub(super) static REPLACE: LazyLock<Script> = script!(AtMostOnce, "same", "look", "replace");
 pub(super) static DELETE: LazyLock<Script> = script!(Idempotent, "look", "delete");
 pub(super) static OWNER: LazyLock<Script> = script!(Idempotent, "look", "owner");

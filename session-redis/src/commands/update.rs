@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redis::{Cmd, Value as Reply};
 use session_core::store::{Metadata, Record, StoreError, Update, Values};
-use session_core::{Limits, SessionId, Timestamp};
+use session_core::{SessionId, Timestamp};
 use tokio::time::{Duration, Instant};
 
 use super::commands::{Commands, GRACE, millis, ttl};
@@ -13,8 +13,8 @@ use super::script::{REPLACE, UPDATE};
 use super::session::text;
 use crate::connection::Fault;
 use crate::layout::{
-    Layout, Summary, damaged, pieces, put_beginning, put_name, put_optional, put_principal,
-    put_value, read_record,
+    Content, Layout, Summary, damaged, pieces, put_beginning, put_name, put_optional,
+    put_principal, put_tag, put_value, read_record,
 };
 
 /// One call of a command sets at most this many values.
@@ -24,6 +24,8 @@ const MOST_PLAIN: usize = 400;
 pub(crate) enum UpdateOutcome {
     Saved {
         version: u64,
+        /// Nothing that others wrote was merged, and the tag is the record's.
+        exact: bool,
         /// The principal that the session had before, if it is not theirs any more.
         former: Option<String>,
     },
@@ -49,12 +51,12 @@ impl Commands {
             match UPDATE.run(&self.link, &call, until).await {
                 // It is packed, so it cannot be merged. It is written whole, as fields.
                 Err(Fault::WrongType) => {}
-                reply => return UpdateOutcome::of(id, update.limits(), reply),
+                reply => return UpdateOutcome::of(id, update, reply),
             }
         }
         let call = self.replace(id, update, now, probation);
         let reply = REPLACE.run(&self.link, &call, until).await;
-        UpdateOutcome::of(id, update.limits(), reply)
+        UpdateOutcome::of(id, update, reply)
     }
 
     /// The script that puts the whole record into the place of the one it was made from.
@@ -69,7 +71,7 @@ impl Commands {
         let (arguments, size) = self.layout.sizes(record);
         let mut call = REPLACE.on(&self.names.session(id), 8 + arguments, 256 + size);
         call.arg(now.as_millis()).arg(update.epoch());
-        let base = required_version(update);
+        let base = required_content(update);
         put_optional(base, &mut call);
         call.arg(probation.map_or_else(|| ttl(record, now), millis));
         put_optional(probation.map(|_| "indexed"), &mut call);
@@ -102,10 +104,14 @@ impl Commands {
         // A clear removes all that is not set.
         let removes = || changes.removes().filter(|_| !changes.is_clear());
         let removed = removes().count();
-        let (arguments, size) = (20 + 2 * sets + removed, 128 + added);
+        // Without its tag nobody knows whether it is there.
+        let base = update.base_tag().map(|_| Content::of_base(update));
+        let (arguments, size) = (22 + 2 * sets + removed, 176 + added);
         let mut call = UPDATE.on(&self.names.session(id), arguments, size);
         call.arg(now.as_millis()).arg(update.epoch());
-        put_optional(update.expected_version(), &mut call);
+        put_optional(Content::expected(update), &mut call);
+        put_optional(base, &mut call);
+        put_tag(record, &mut call);
         call.arg(update.limits().record_bytes())
             .arg(update.limits().keys());
         call.arg(millis(GRACE));
@@ -116,8 +122,8 @@ impl Commands {
         };
         put_optional(seen.map(Timestamp::as_millis), &mut call);
         call.arg(added).arg(removed);
-        // The version that `plain.lua` needs: the record results if nobody wrote meanwhile.
-        let plain = required_version(update).filter(|_| {
+        // What `plain.lua` needs: the record results if nobody wrote meanwhile.
+        let plain = base.is_some() && required_content(update).is_some() && {
             !changes.is_clear()
                 && removed == 0
                 && (1..=MOST_PLAIN).contains(&sets)
@@ -126,15 +132,16 @@ impl Commands {
                     .limits()
                     .check(record.limited_size(), record.values().len())
                     .is_ok()
-        });
+        };
         call.arg(match plain {
-            Some(_) => "plain",
-            None if changes.is_clear() => "clear",
-            None => "",
+            true => "plain",
+            false if changes.is_clear() => "clear",
+            false => "",
         });
-        if let Some(base) = plain {
-            call.arg("").arg(Summary::StateBefore(record, base));
-            call.arg(Summary::State(record)).arg(Summary::Head(record));
+        if plain {
+            call.arg("")
+                .arg(Summary::State(record))
+                .arg(Summary::Head(record));
         } else if changes.metadata() == Metadata::Replaced {
             call.arg(Summary::Head(record));
             put_principal(record.principal(), &mut call);
@@ -159,17 +166,17 @@ impl Commands {
     }
 }
 
-/// The version that has to be there for the record to result. `None` if the update was made from
-/// one version and has to meet another.
-fn required_version(update: &Update) -> Option<u64> {
+/// What has to be there for the record to result. `None` if the update was made from one version and
+/// has to meet another.
+fn required_content(update: &Update) -> Option<Content> {
     let base = update.base_version();
     update
         .expected_version()
         .is_none_or(|version| version == base)
-        .then_some(base)
+        .then(|| Content::of_base(update))
 }
 
-/// Whether nothing that the scripts decide by changes, except the version.
+/// Whether nothing that the scripts decide by changes, except the content.
 fn only_version_moves(update: &Update, now: Timestamp) -> bool {
     let record = update.record();
     update.changes().metadata() == Metadata::Unchanged
@@ -178,17 +185,21 @@ fn only_version_moves(update: &Update, now: Timestamp) -> bool {
 }
 
 impl UpdateOutcome {
-    fn of(id: SessionId, limits: &Limits, reply: Result<Reply, Fault>) -> Result<Self, StoreError> {
+    fn of(id: SessionId, update: &Update, reply: Result<Reply, Fault>) -> Result<Self, StoreError> {
         let strange = || Fault::strange().into_write_error();
-        let saved = |version, former| match u64::try_from(version) {
-            Ok(version @ 1..) => Ok(Self::Saved { version, former }),
+        let saved = |version, exact: bool, former| match u64::try_from(version) {
+            Ok(version @ 1..) => Ok(Self::Saved {
+                version,
+                exact: exact && update.record().tag().is_some(),
+                former,
+            }),
             _ => Err(strange()),
         };
         let parts = match reply.map_err(Fault::into_write_error)? {
             Reply::Int(0) => return Ok(Self::Gone),
             Reply::Int(-3) => return Ok(Self::IndexFirst),
             Reply::Int(-4) => return Err(damaged()),
-            Reply::Int(version) => return saved(version, None),
+            Reply::Int(version) => return saved(version, true, None),
             Reply::Array(parts) => parts,
             _ => return Err(strange()),
         };
@@ -200,12 +211,14 @@ impl UpdateOutcome {
             }
             (Some(Reply::Int(-2)), Some(Reply::Int(bytes)), Some(Reply::Int(keys))) => {
                 let number = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
-                match limits.check(number(bytes), number(keys)) {
+                match update.limits().check(number(bytes), number(keys)) {
                     Err(exceeded) => Err(exceeded.into()),
                     Ok(()) => Err(strange()),
                 }
             }
-            (Some(Reply::Int(version)), Some(former), _) => saved(version, text(former)),
+            (Some(Reply::Int(version)), Some(former), exact) => {
+                saved(version, exact.is_some(), text(former))
+            }
             _ => Err(strange()),
         }
     }

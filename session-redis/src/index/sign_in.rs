@@ -70,8 +70,12 @@ impl Index {
                 .commands
                 .update(id, &update, now, probation, self.until)
                 .await?;
-            let (version, former) = match updated {
-                UpdateOutcome::Saved { version, former } => (version, former),
+            let (version, exact, former) = match updated {
+                UpdateOutcome::Saved {
+                    version,
+                    exact,
+                    former,
+                } => (version, exact, former),
                 UpdateOutcome::Conflict(fresh) => return Ok(Updated::conflict(fresh)),
                 UpdateOutcome::Gone => return Ok(Updated::Gone),
                 UpdateOutcome::IndexFirst => return Err(Fault::strange().into_write_error()),
@@ -86,6 +90,7 @@ impl Index {
                 self.tidy(record, now).await;
             }
             Ok(match confirmation {
+                Confirmation::Kept if exact => Updated::replaced(id, version),
                 Confirmation::Kept => Updated::saved(id, version),
                 Confirmation::Ended => Updated::Gone,
             })

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use redis::{Cmd, RedisWrite, ToRedisArgs, Value as Reply};
-use session_core::store::{ByteString, FormatError, Record, StoreError, Value, Values};
+use session_core::store::{ByteString, FormatError, Record, StoreError, Tag, Value, Values};
 use session_core::{Codec, SessionId, Timestamp};
 
 use super::arguments::{Parts, put_written};
+use super::content::Content;
 use super::corrupt::{contradiction, damaged, unexpected};
-use super::numbers::numbers;
+use super::numbers::{numbers, tag_of};
 
 /// Before the key of each value, in the name of its field; nothing else begins with it.
 const VALUE: u8 = b'.';
@@ -30,11 +31,9 @@ const TAGGED: u8 = 0;
 pub(crate) enum Summary<'a> {
     /// The field `h`: epoch, deadline, idle timeout, and the size without values.
     Head(&'a Record),
-    /// The field `s`, which every update moves: version, time last seen, size and number of values.
+    /// The field `s`, which every update moves: version, tag, time last seen, size and number of
+    /// values.
     State(&'a Record),
-    /// How the state began in the version that a record was made from. Its time last seen is the
-    /// record's.
-    StateBefore(&'a Record, u64),
 }
 
 impl ToRedisArgs for Summary<'_> {
@@ -54,11 +53,9 @@ impl Summary<'_> {
             }
             Self::State(record) => {
                 let values = record.values();
-                Self::StateBefore(record, record.version()).write(text)?;
-                write!(text, "{} {}", size_of(values), values.len())
-            }
-            Self::StateBefore(record, version) => {
-                write!(text, "{version} {} ", record.last_seen().as_millis())
+                Content::to_store(record).write(text)?;
+                let seen = record.last_seen().as_millis();
+                write!(text, "{seen} {} {}", size_of(values), values.len())
             }
         }
     }
@@ -205,7 +202,7 @@ impl RawFields {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let [version, seen, _size, _count] = all_numbers(&state)?;
+        let (version, tag, [seen, _size, _count]) = state_of(&state)?;
         let seen = Timestamp::from_millis(seen);
         let values = self.values.into_iter().collect();
         let record = Record::from_parts(metadata, version, seen, values)?;
@@ -219,12 +216,19 @@ impl RawFields {
         if record.id() != id || summary != (epoch, deadline, u128::from(idle)) || !owned {
             return Err(contradiction());
         }
-        Ok(Some(Arc::new(record)))
+        Ok(Some(Arc::new(record.with_tag(Some(tag)))))
     }
 }
 
-/// Four numbers and nothing else.
-fn all_numbers(mut text: &[u8]) -> Result<[u64; 4], StoreError> {
+/// Version, tag, and the other numbers of the field `s`.
+fn state_of(mut text: &[u8]) -> Result<(u64, Tag, [u64; 3]), StoreError> {
+    let [version] = numbers(&mut text)?;
+    let tag = tag_of(&mut text)?;
+    Ok((version, tag, all_numbers(text)?))
+}
+
+/// Some numbers and nothing else.
+fn all_numbers<const N: usize>(mut text: &[u8]) -> Result<[u64; N], StoreError> {
     let numbers = numbers(&mut text)?;
     text.is_empty().then_some(numbers).ok_or_else(damaged)
 }

@@ -9,11 +9,14 @@
 //!   record whose texts and metadata differ is corrupt.
 //! - **Metadata is cut into pieces of 64 bytes.** The server needs half the memory for a hash whose
 //!   fields are all that short.
+//! - **What tells contents apart stands in one piece** (`5 0123456789abcdef `, version and tag), so
+//!   that a script compares it as one text: for an update, and for a reader that has a copy.
 //! - **A packed session is replaced by version, never merged.** The scripts would have to decode
 //!   it. The line before it is decimal, not binary: it takes a script more time to take binary
 //!   numbers apart than their shorter form would save.
 
 mod arguments;
+mod content;
 mod corrupt;
 mod fields;
 mod keys;
@@ -22,6 +25,7 @@ mod numbers;
 mod packed;
 
 pub(crate) use self::arguments::{put_optional, put_principal};
+pub(crate) use self::content::{Content, put_tag};
 pub(crate) use self::corrupt::{damaged, unexpected};
 pub(crate) use self::fields::{Summary, pieces, put_name, put_value};
 pub(crate) use self::keys::{KeyName, KeyNames};

@@ -1,6 +1,6 @@
 //! Numbers as the scripts write, read and compare them: decimal, with one spelling each.
 
-use session_core::store::StoreError;
+use session_core::store::{StoreError, Tag};
 
 use super::corrupt::damaged;
 
@@ -14,6 +14,19 @@ pub(super) fn numbers<const N: usize>(text: &mut &[u8]) -> Result<[u64; N], Stor
         *number = number_of(text).ok_or_else(damaged)?;
     }
     Ok(numbers)
+}
+
+/// Takes a space, a tag, and the space behind it.
+pub(super) fn tag_of(text: &mut &[u8]) -> Result<Tag, StoreError> {
+    let (tag, rest) = text
+        .strip_prefix(b" ")
+        .and_then(|rest| rest.split_at_checked(16))
+        .ok_or_else(damaged)?;
+    let tag = std::str::from_utf8(tag)
+        .ok()
+        .and_then(|tag| tag.parse().ok());
+    *text = rest.strip_prefix(b" ").ok_or_else(damaged)?;
+    tag.ok_or_else(damaged)
 }
 
 /// Takes the digits of one number. `+1` and `01` are not 1, because the scripts compare texts.

@@ -1,8 +1,8 @@
 //! A session as one text: the line that the scripts decide by, the principal, and the record.
 //!
-//! `0 4 1795316260737 0 1796525860737 7200000 7`, a line break, `user:42`, and [`Record::encode`].
-//! The numbers of the line are: the version with which probation began, or 0; version; time last
-//! seen; epoch; deadline; idle timeout; the length of the principal, or nothing if there is none.
+//! `0 4 6b1f0c6d2a90e3f4 1795316260737 0 1796525860737 7200000 7`, a line break, `user:42`, and
+//! [`Record::encode`]. The line has: the version with which probation began, or 0; version; tag;
+//! time last seen; epoch; deadline; idle timeout; the length of the principal, or nothing if there is none.
 //! The 0 comes first because the scripts put a version in its place.
 
 use std::io::Write;
@@ -14,11 +14,12 @@ use session_core::SessionId;
 use session_core::store::{Record, StoreError};
 
 use super::arguments::put_written;
+use super::content::Content;
 use super::corrupt::{contradiction, damaged};
-use super::numbers::{number_of, numbers};
+use super::numbers::{number_of, numbers, tag_of};
 
 /// The line is shorter than this, whatever the numbers are.
-const LINE: usize = 128;
+const LINE: usize = 160;
 
 /// About how many arguments and bytes [`put_record`] adds.
 pub(super) fn sizes(record: &Record) -> (usize, usize) {
@@ -33,15 +34,15 @@ pub(super) fn put_record(record: &Record, command: &mut Cmd) {
     command.arg(Text::Whole(record));
 }
 
-/// Adds how the text of a session begins, off probation, in this version. The scripts decide by
+/// Adds how the text of a session begins, off probation, with this content. The scripts decide by
 /// nothing else.
-pub(crate) fn put_beginning(record: &Record, version: u64, command: &mut Cmd) {
-    command.arg(Text::Beginning(record, version));
+pub(crate) fn put_beginning(record: &Record, content: Content, command: &mut Cmd) {
+    command.arg(Text::Beginning(record, content));
 }
 
 enum Text<'a> {
     Whole(&'a Record),
-    Beginning(&'a Record, u64),
+    Beginning(&'a Record, Content),
 }
 
 impl ToRedisArgs for Text<'_> {
@@ -54,14 +55,16 @@ impl Text<'_> {
     fn write(&self, text: &mut dyn Write) -> std::io::Result<()> {
         match *self {
             Self::Whole(record) => {
-                Self::Beginning(record, record.version()).write(text)?;
+                Self::Beginning(record, Content::to_store(record)).write(text)?;
                 text.write_all(&record.encode())
             }
-            Self::Beginning(record, version) => {
+            Self::Beginning(record, content) => {
                 let seen = record.last_seen().as_millis();
                 let (epoch, deadline) = (record.epoch(), record.absolute_expiry().as_millis());
                 let idle = record.lifetime().idle().as_millis();
-                write!(text, "0 {version} {seen} {epoch} {deadline} {idle} ")?;
+                text.write_all(b"0 ")?;
+                content.write(text)?;
+                write!(text, "{seen} {epoch} {deadline} {idle} ")?;
                 match record.principal() {
                     Some(principal) => write!(text, "{}\n{principal}", principal.len()),
                     None => text.write_all(b"\n"),
@@ -75,7 +78,9 @@ impl Text<'_> {
 /// line.
 pub(super) fn read_record(id: SessionId, text: &Bytes) -> Result<Arc<Record>, StoreError> {
     let mut rest = &text[..];
-    let [_probation, version, seen, epoch, deadline, idle] = numbers(&mut rest)?;
+    let [_probation, version] = numbers(&mut rest)?;
+    let tag = tag_of(&mut rest)?;
+    let [seen, epoch, deadline, idle] = numbers(&mut rest)?;
     rest = rest.strip_prefix(b" ").ok_or_else(damaged)?;
     let mut principal = None;
     if let Some(length) = number_of(&mut rest) {
@@ -100,7 +105,7 @@ pub(super) fn read_record(id: SessionId, text: &Bytes) -> Result<Arc<Record>, St
     if record.id() != id || line != (version, seen, epoch, deadline, u128::from(idle)) || !owned {
         return Err(contradiction());
     }
-    Ok(Arc::new(record))
+    Ok(Arc::new(record.with_tag(Some(tag))))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ local function look_at_fields(key)
   end
   local it = {fields = true, principal = old[3], probation = old[4]}
   it.absent = not old[1] and not old[2]
-  it.version, it.seen = string.match(old[1] or '', '^(%d+) (%d+) %d+ %d+$')
+  it.content, it.version, it.seen = string.match(old[1] or '', '^((%d+) %x+ )(%d+) %d+ %d+$')
   if it.version then
     it.epoch, it.deadline, it.idle = string.match(old[2] or '', '^(%d+) (%d+) (%d+) %d+$')
   end
@@ -33,8 +33,8 @@ local function look_at_text(key)
   end
   local it = {principal = false}
   local length, start
-  it.probation, it.version, it.seen, it.epoch, it.deadline, it.idle, length, start =
-    string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d*)\n()')
+  it.probation, it.content, it.version, it.seen, it.epoch, it.deadline, it.idle, length, start =
+    string.match(text, '^(%d+) ((%d+) %x+ )(%d+) (%d+) (%d+) (%d+) (%d*)\n()')
   it.absent = text == '' and redis.call('EXISTS', key) == 0
   if it.probation == '0' then
     it.probation = false
@@ -49,6 +49,11 @@ local function look_at_text(key)
     it.principal = last <= #text and string.sub(text, start, last)
   end
   return it
+end
+
+-- Whether `content`, a version and perhaps a tag, is the one that is there.
+local function is_content(it, content)
+  return content ~= '' and string.sub(it.content, 1, #content) == content
 end
 
 -- What the scripts decide by. Without an `epoch` it cannot be read; `absent`: nothing there says

@@ -2,15 +2,15 @@
 -- one. KEYS[1]: the session.
 -- ARGV: 1 now
 --       2 the epoch that was loaded
---       3 the version to meet, or '' for one that is never there
+--       3 the content to meet (a version, and perhaps a tag), or '' for one that is never there
 --       4 time to live
 --       5 'indexed' once its principal is indexed, or ''
 --       6 'p' and the principal, or ''
 --       7 deadline
---       8 how the text that was loaded begins, if nothing of that changes but the version, or ''
+--       8 how the text that was loaded begins, if nothing of that changes but the content, or ''
 --       then the session, as `put` takes it
 -- Answers: the version
---          the version, and the principal that it had before
+--          the version, the principal that it had before, and 1
 --          0: gone
 --          -1 and the session: conflict
 --          -3: index the principal first
@@ -27,7 +27,7 @@ end
 if old.epoch ~= ARGV[2] or tonumber(ARGV[1]) >= math.min(old.seen + old.idle, old.deadline) then
   return 0
 end
-if old.version ~= ARGV[3] then
+if not is_content(old, ARGV[3]) then
   return {-1, redis.call(old.fields and 'HGETALL' or 'GET', key)}
 end
 local principal = ARGV[6] ~= '' and string.sub(ARGV[6], 2)
@@ -37,7 +37,7 @@ if principal and not indexed and (principal ~= old.principal or later) then
   return -3
 end
 
-local version = ARGV[3] + 1
+local version = old.version + 1
 -- Until its writer has looked at the index again, a session lives for a while only, whoever else
 -- writes.
 local ttl, probation = ARGV[4], indexed and version
@@ -56,6 +56,6 @@ if failed then
   return failed
 end
 if old.principal and old.principal ~= principal then
-  return {version, old.principal}
+  return {version, old.principal, 1}
 end
 return version

@@ -1,27 +1,29 @@
 -- Changes a session that is there, and never creates one. KEYS[1]: the session.
 -- ARGV: 1 now
 --       2 the epoch that was loaded
---       3 the version to meet, or ''
---       4 limit of bytes
---       5 limit of keys
---       6 grace of the time to live
---       7 time last seen, or ''
---       8 size of the entries that are set
---       9 number of fields removed
---       10 'clear', 'plain' or ''
---       11 the new head, or ''
+--       3 the content to meet (a version, and perhaps a tag), or ''
+--       4 the content that the update was made from, with its tag, or ''
+--       5 the tag of what results, if that is there
+--       6 limit of bytes
+--       7 limit of keys
+--       8 grace of the time to live
+--       9 time last seen, or ''
+--       10 size of the entries that are set
+--       11 number of fields removed
+--       12 'clear', 'plain' or ''
+--       13 the new head, or ''
 -- with a new head:
---       12 'p' and the principal, or ''
---       13 time to live, once the principal is indexed, or ''
---       14 number of pieces of metadata
+--       14 'p' and the principal, or ''
+--       15 time to live, once the principal is indexed, or ''
+--       16 number of pieces of metadata
 --       then the pieces
 -- 'plain' (see `plain.lua`):
---       12 how `s` begins if nobody wrote meanwhile
---       13 what `s` is afterwards
---       14 `h`
+--       14 what `s` is afterwards
+--       15 `h`
 -- then the fields removed, then the fields set, each followed by its value.
--- Answers: the version
---          the version, and the principal that it had before
+-- Answers: the version, if what results is what the writer has planned
+--          the version, the principal that it had before, and 1: the same
+--          the version, the principal that it had before or nothing: what others wrote is in it
 --          0: gone
 --          -1 and the session: conflict
 --          -2, bytes, keys: too large
@@ -43,10 +45,10 @@ local function with(command, list)
   return replies
 end
 
-local replaced = ARGV[11] ~= ''
-local removed = replaced and 15 + ARGV[14] or ARGV[10] == 'plain' and 15 or 12
-local set = removed + tonumber(ARGV[9])
-local cleared = ARGV[10] == 'clear'
+local replaced = ARGV[13] ~= ''
+local removed = replaced and 17 + ARGV[16] or ARGV[12] == 'plain' and 16 or 14
+local set = removed + tonumber(ARGV[11])
+local cleared = ARGV[12] == 'clear'
 
 local names = {'s', 'h', 'p', 'w'}
 if not cleared then
@@ -62,7 +64,8 @@ local old = with('HMGET', names)
 if not old[1] and not old[2] then
   return 0
 end
-local version, seen, size, count = string.match(old[1] or '', '^(%d+) (%d+) (%d+) (%d+)$')
+local content, version, seen, size, count =
+  string.match(old[1] or '', '^((%d+) %x+ )(%d+) (%d+) (%d+)$')
 local epoch, deadline, idle, base = string.match(old[2] or '', '^(%d+) (%d+) (%d+) (%d+)$')
 -- Up to 2^53 numbers are exact.
 if not version or not epoch or tonumber(version) >= 9007199254740992 then
@@ -72,7 +75,7 @@ local now = tonumber(ARGV[1])
 if epoch ~= ARGV[2] or now >= math.min(seen + idle, deadline) then
   return 0
 end
-if ARGV[3] ~= '' and ARGV[3] ~= version then
+if ARGV[3] ~= '' and string.sub(content, 1, #ARGV[3]) ~= ARGV[3] then
   return {-1, redis.call('HGETALL', key)}
 end
 version, seen, size, count = tonumber(version), tonumber(seen), tonumber(size), tonumber(count)
@@ -91,28 +94,28 @@ for i = 5, #names do
   end
 end
 -- What another program has put there was not counted.
-size = math.max(size, 0) + ARGV[8]
+size = math.max(size, 0) + ARGV[10]
 count = math.max(count, 0) + (#ARGV - set + 1) / 2
 
 local principal = false
 if replaced then
   local later = deadline
-  epoch, deadline, idle, base = string.match(ARGV[11], '^(%d+) (%d+) (%d+) (%d+)$')
-  if ARGV[12] ~= '' then
-    principal = string.sub(ARGV[12], 2)
-    if ARGV[13] == '' and (principal ~= old[3] or tonumber(deadline) > tonumber(later)) then
+  epoch, deadline, idle, base = string.match(ARGV[13], '^(%d+) (%d+) (%d+) (%d+)$')
+  if ARGV[14] ~= '' then
+    principal = string.sub(ARGV[14], 2)
+    if ARGV[15] == '' and (principal ~= old[3] or tonumber(deadline) > tonumber(later)) then
       return -3
     end
   end
 end
 if size + base > before or count > number then
-  if size + base > tonumber(ARGV[4]) or count > tonumber(ARGV[5]) then
+  if size + base > tonumber(ARGV[6]) or count > tonumber(ARGV[7]) then
     return {-2, size + base, count}
   end
 end
 local touched = replaced
-if ARGV[7] ~= '' and (replaced or tonumber(ARGV[7]) > seen) then
-  seen = tonumber(ARGV[7])
+if ARGV[9] ~= '' and (replaced or tonumber(ARGV[9]) > seen) then
+  seen = tonumber(ARGV[9])
   touched = true
 end
 
@@ -130,7 +133,7 @@ else
 end
 -- Until its writer has looked at the index again, a session lives for a while only, whoever else
 -- writes.
-local indexed = replaced and principal and ARGV[13] ~= ''
+local indexed = replaced and principal and ARGV[15] ~= ''
 local probation = old[4] and not indexed
 if replaced then
   if not principal then
@@ -139,28 +142,34 @@ if replaced then
     probation = false
   end
   -- Of four pieces at most those that are not needed any more.
-  for i = ARGV[14] + 0, 3 do
+  for i = ARGV[16] + 0, 3 do
     gone[#gone + 1] = 'm' .. i
   end
 end
 
 -- Before the values: where this is not permitted, nothing is done.
 if touched and not probation then
-  local ttl = ARGV[13]
+  local ttl = ARGV[15]
   if not indexed then
-    ttl = math.min(seen + idle, deadline) - now + ARGV[6]
+    ttl = math.min(seen + idle, deadline) - now + ARGV[8]
     ttl = string.format('%.0f', math.min(math.max(ttl, 1), 4503599627370496))
   end
   redis.call('PEXPIRE', key, ttl)
 end
 with('HDEL', gone)
 
-local fields = {'s', string.format('%.0f %.0f %.0f %.0f', version + 1, seen, size, count)}
+-- A writer knows what it has planned by its tag. What it has not seen gets another.
+local exact, tag = content == ARGV[4], ARGV[5]
+if not exact then
+  local last = tonumber(string.sub(tag, -1), 16)
+  tag = string.sub(tag, 1, -2) .. string.format('%x', last - last % 2 + 1)
+end
+local fields = {'s', string.format('%.0f %s %.0f %.0f %.0f', version + 1, tag, seen, size, count)}
 if replaced then
-  fields[3], fields[4] = 'h', ARGV[11]
-  for i = 0, ARGV[14] - 1 do
+  fields[3], fields[4] = 'h', ARGV[13]
+  for i = 0, ARGV[16] - 1 do
     fields[#fields + 1] = i == 0 and 'm' or 'm' .. i
-    fields[#fields + 1] = ARGV[15 + i]
+    fields[#fields + 1] = ARGV[17 + i]
   end
   if principal then
     fields[#fields + 1] = 'p'
@@ -176,7 +185,10 @@ for i = set, #ARGV do
 end
 with('HSET', fields)
 
-if replaced and old[3] and old[3] ~= principal then
-  return {version + 1, old[3]}
+local former = replaced and old[3] and old[3] ~= principal and old[3]
+if not exact then
+  return {version + 1, former}
+elseif former then
+  return {version + 1, former, 1}
 end
 return version + 1

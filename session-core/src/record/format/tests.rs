@@ -530,6 +530,7 @@ fn arbitrary_record() -> impl Strategy<Value = Record> {
         arbitrary_values(),
     )
         .prop_map(|(names, times, numbers, lifetime, tokens, values)| Record {
+            tag: None,
             id: SessionId::from_bytes(numbers.0),
             scope: names.0.into(),
             version: numbers.1,

@@ -199,7 +199,7 @@ impl Trial {
     /// An update that the store has to apply; hands back the key and checks the version.
     pub(super) async fn save(&self, key: &RecordKey, edit: &Edit) -> Check<RecordKey> {
         match self.update(key, edit).await? {
-            Updated::Saved { key, version } => {
+            Updated::Saved { key, version, .. } => {
                 let next = edit.record.version();
                 ensure!(
                     version == next,

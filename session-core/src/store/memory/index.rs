@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use bytestring::ByteString;
 
-use super::lock::lock;
 use crate::record::{Record, SessionId};
+use crate::store::lock::lock;
 
 /// Its lock is taken after that of a shard, never before.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! The forms that a record takes while it moves.
 
 use crate::error::StoreError;
-use crate::record::{Record, SessionId, TokenHash, TokenHistory, Values};
+use crate::record::{Record, SessionId, Tag, TokenHash, TokenHistory, Values};
 use crate::store::{Changes, Metadata};
 use crate::time::Timestamp;
 
@@ -40,6 +40,8 @@ impl Place {
             tokens: TokenHistory::default(),
             csrf_seed: [0; 16],
             values: Values::default(),
+            // Whoever fills or deletes it makes it again, and knows no tag of it.
+            tag: None,
             ..record.clone()
         }
     }
@@ -77,6 +79,7 @@ pub(super) fn frozen(record: &Record, place: u64) -> Record {
             .into_iter()
             .chain(record.tokens().iter().map(inverted))
             .collect(),
+        tag: Some(Tag::draw()),
         ..record.clone()
     }
 }
@@ -87,6 +90,7 @@ pub(super) fn thawed(frozen: &Record) -> Record {
         epoch: frozen.tokens().first().map_or(0, |first| first.epoch),
         version: frozen.version.saturating_sub(1),
         tokens: frozen.tokens().iter().skip(1).map(inverted).collect(),
+        tag: Some(Tag::draw()),
         ..frozen.clone()
     }
 }

@@ -13,8 +13,8 @@ use super::{Location, MOST_ROUNDS, MOST_VERSIONED_ROUNDS, MigratingStore};
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
 use crate::store::{
-    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, SessionStore, Update, Updated,
-    index_of,
+    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, Revalidated, SessionStore,
+    Update, Updated, index_of,
 };
 use crate::time::Timestamp;
 
@@ -52,28 +52,21 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         key: &RecordKey,
         now: Timestamp,
     ) -> Result<Option<Arc<Record>>, StoreError> {
-        if self.is_moving() {
-            let new = match self.new.load(key, now).await {
-                // An unfrozen record in the old store is the session, whatever the new one holds.
-                // So sessions that have not moved are still served.
-                Err(error @ StoreError::Unavailable(_)) => {
-                    let old = self.old.load(key, now).await?;
-                    let old = without_old_marks(old, now).filter(|record| !is_frozen(record));
-                    return old.map(Some).ok_or(error);
-                }
-                new => new?,
-            };
-            if let Some(record) = new.filter(|record| !is_place(record) && record.ended().is_none())
-            {
-                return Ok(Some(record));
-            }
-        }
-        Ok(match self.find(key, now).await? {
-            Location::New(record) | Location::Old(record) => Some(record),
-            Location::Frozen(frozen) => Some(Arc::new(thawed(&frozen))),
-            Location::Ended(mark) => Some(mark),
-            Location::Absent => None,
+        Ok(match self.look(key, None, now).await? {
+            Revalidated::Changed(record) => Some(record),
+            Revalidated::Unchanged | Revalidated::Gone => None,
         })
+    }
+
+    /// What the new store has of a session is the session, so that store alone is asked first. It
+    /// is in neither form that a session takes while it moves.
+    async fn revalidate(
+        &self,
+        key: &RecordKey,
+        known: &Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Revalidated, StoreError> {
+        self.look(key, Some(known), now).await
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
@@ -154,6 +147,46 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         let old = self.old.delete_expired(now).await;
         let (old, new) = both(old, self.new.delete_expired(now).await)?;
         Ok(old + new)
+    }
+}
+
+impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
+    /// The session as it is stored, or that it is still `known`.
+    async fn look(
+        &self,
+        key: &RecordKey,
+        known: Option<&Arc<Record>>,
+        now: Timestamp,
+    ) -> Result<Revalidated, StoreError> {
+        let is_session = |record: &Record| !is_place(record) && record.ended().is_none();
+        if self.is_moving() {
+            let known = known.filter(|known| is_session(known));
+            let asked = match known {
+                Some(known) => self.new.revalidate(key, known, now).await,
+                None => self.new.load(key, now).await.map(Revalidated::from),
+            };
+            match asked {
+                // An unfrozen record in the old store is the session, whatever the new one holds.
+                // So sessions that have not moved are still served.
+                Err(error @ StoreError::Unavailable(_)) => {
+                    let old = self.old.load(key, now).await?;
+                    let old = without_old_marks(old, now).filter(|record| !is_frozen(record));
+                    return old.map(Revalidated::Changed).ok_or(error);
+                }
+                Err(error) => return Err(error),
+                Ok(Revalidated::Unchanged) => return Ok(Revalidated::Unchanged),
+                Ok(Revalidated::Changed(record)) if is_session(&record) => {
+                    return Ok(Revalidated::Changed(record));
+                }
+                Ok(Revalidated::Changed(_) | Revalidated::Gone) => {}
+            }
+        }
+        Ok(match self.find(key, now).await? {
+            Location::New(record) | Location::Old(record) => Revalidated::Changed(record),
+            Location::Frozen(frozen) => Revalidated::Changed(Arc::new(thawed(&frozen))),
+            Location::Ended(mark) => Revalidated::Changed(mark),
+            Location::Absent => Revalidated::Gone,
+        })
     }
 }
 

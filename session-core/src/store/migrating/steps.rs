@@ -258,6 +258,7 @@ async fn replace(
     };
     let changes = changes_between(before, after);
     let update = Update::new(Arc::clone(after), changes, before.epoch)
+        .with_base_tag(before.tag)
         .with_expected_version(before.version)
         .with_limits(limits);
     Ok(matches!(

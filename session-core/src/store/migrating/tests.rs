@@ -238,10 +238,11 @@ async fn what_was_ended_in_either_store_and_still_lies_there_is_no_session() {
     for moved in [false, true] {
         let store = stores();
         let place = if moved { &store.new } else { &store.old };
-        place.create(&Arc::new(record()), NOW).await.unwrap();
+        let record = Arc::new(record());
+        place.create(&record, NOW).await.unwrap();
         let ended = match moved {
-            true => store.delete_from_new(&key(), &record()).await,
-            false => store.delete_from_old(&key(), &record()).await,
+            true => store.delete_from_new(&key(), &record).await,
+            false => store.delete_from_old(&key(), &record).await,
         };
         assert!(ended.unwrap());
         assert_eq!(store.new.len() + store.old.len(), 1);

@@ -15,6 +15,8 @@ const FULL: &str = concat!(
     "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1ff4d395ffbc31020000",
 );
 
+const TAG: Tag = Tag::from_bits(0x6b1f_0c6d_2a90_e3f4);
+
 fn bytes_of(hex: &str) -> Vec<u8> {
     (0..hex.len())
         .step_by(2)
@@ -35,7 +37,8 @@ fn full() -> Record {
         .into_iter()
         .collect();
     let seen = Timestamp::from_millis(1_700_000_060_000);
-    Record::from_parts(bytes_of(FULL), 300, seen, values).unwrap()
+    let record = Record::from_parts(bytes_of(FULL), 300, seen, values).unwrap();
+    record.with_tag(Some(TAG))
 }
 
 /// The arguments of a command that a record was put into.
@@ -68,7 +71,7 @@ fn a_golden_record_holds_the_fields_still() {
     // 5 values of 0, 1, 6, 3, 6 bytes of key and 4, 2, 4, 5, 0 of value, and 9 for each; 160 and 9,
     // 7, 14 for names.
     let golden: [(&str, &[u8]); 12] = [
-        ("s", b"300 1700000060000 76 5"),
+        ("s", b"300 6b1f0c6d2a90e3f4 1700000060000 76 5"),
         ("h", b"2 1700043200000 900000 190"),
         ("m", &metadata[..64]),
         ("m1", &metadata[64..128]),
@@ -83,16 +86,16 @@ fn a_golden_record_holds_the_fields_still() {
     ];
     assert_eq!(written(&full()), pairs(&golden));
     let again = read_record(id(), reply(&pairs(&golden))).unwrap().unwrap();
-    assert_eq!(*again, full());
+    assert_eq!((&*again, again.tag()), (&full(), Some(TAG)));
 }
 
 #[test]
 fn a_record_without_principal_has_no_field_of_it() {
     let now = Timestamp::from_millis(1_000);
-    let record = Record::new(id(), "id", Lifetime::default(), now);
+    let record = Record::new(id(), "id", Lifetime::default(), now).with_tag(Some(TAG));
     let metadata = record.encode_metadata();
     let golden: [(&str, &[u8]); 3] = [
-        ("s", b"1 1000 0 0"),
+        ("s", b"1 6b1f0c6d2a90e3f4 1000 0 0"),
         ("h", b"0 1209601000 7200000 162"),
         ("m", &metadata), // short enough
     ];
@@ -168,24 +171,31 @@ fn with(name: &str, content: &str) -> Result<Option<Arc<Record>>, StoreError> {
 
 #[test]
 fn numbers_are_read_as_the_scripts_read_them() {
-    assert!(with("s", "300 1700000060000 0 0").unwrap().is_some());
+    assert!(
+        with("s", "300 6b1f0c6d2a90e3f4 1700000060000 0 0")
+            .unwrap()
+            .is_some()
+    );
     for state in [
         "",
         "300",
-        "300 1700000060000 76",
-        "300 1700000060000 76 5 ",
-        " 300 1700000060000 76 5",
-        "300  1700000060000 76 5",
-        "300 1700000060000 76 5 6",
-        "300 1700000060000 76 5\n",
-        "+300 1700000060000 76 5",
-        "0300 1700000060000 76 5",
-        "300 1700000060000 76 00",
-        "-300 1700000060000 76 5",
-        "3e2 1700000060000 76 5",
-        "99999999999999999999 1700000060000 76 5",
-        "9007199254740992 1700000060000 76 5",
-        "٣ 1700000060000 76 5",
+        "300 6b1f0c6d2a90e3f4 1700000060000 76",
+        "300 6b1f0c6d2a90e3f4 1700000060000 76 5 ",
+        " 300 6b1f0c6d2a90e3f4 1700000060000 76 5",
+        "300 1700000060000 76 5",
+        "300 6b1f0c6d2a90e3f 1700000060000 76 5",
+        "300 6B1F0C6D2A90E3F4 1700000060000 76 5",
+        "300  6b1f0c6d2a90e3f4 1700000060000 76 5",
+        "300 6b1f0c6d2a90e3f4 1700000060000 76 5 6",
+        "300 6b1f0c6d2a90e3f4 1700000060000 76 5\n",
+        "+300 6b1f0c6d2a90e3f4 1700000060000 76 5",
+        "0300 6b1f0c6d2a90e3f4 1700000060000 76 5",
+        "300 6b1f0c6d2a90e3f4 1700000060000 76 00",
+        "-300 6b1f0c6d2a90e3f4 1700000060000 76 5",
+        "3e2 6b1f0c6d2a90e3f4 1700000060000 76 5",
+        "99999999999999999999 6b1f0c6d2a90e3f4 1700000060000 76 5",
+        "9007199254740992 6b1f0c6d2a90e3f4 1700000060000 76 5",
+        "٣ 6b1f0c6d2a90e3f4 1700000060000 76 5",
     ] {
         assert!(
             matches!(with("s", state), Err(StoreError::Corrupt(_))),

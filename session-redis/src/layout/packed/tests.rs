@@ -2,7 +2,11 @@
 
 use session_core::{Codec, Lifetime, Timestamp};
 
+use session_core::store::Tag;
+
 use super::*;
+
+const TAG: Tag = Tag::from_bits(0x6b1f_0c6d_2a90_e3f4);
 
 fn id() -> SessionId {
     SessionId::from_bytes([7; 16])
@@ -15,7 +19,9 @@ fn record() -> Record {
         Lifetime::default(),
         Timestamp::from_millis(1_000),
     );
-    record.with_value("a", Codec::Json.encode(&1).unwrap())
+    record
+        .with_value("a", Codec::Json.encode(&1).unwrap())
+        .with_tag(Some(TAG))
 }
 
 fn written(record: &Record) -> Vec<u8> {
@@ -34,14 +40,25 @@ fn read(text: impl Into<Bytes>) -> Result<Arc<Record>, StoreError> {
 #[test]
 fn golden_texts_hold_the_layout_still() {
     let nobody = record().with_version(3);
-    let golden = [&b"0 3 1000 0 1209601000 7200000 \n"[..], &nobody.encode()].concat();
+    let golden = [
+        &b"0 3 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 \n"[..],
+        &nobody.encode(),
+    ]
+    .concat();
     assert_eq!(written(&nobody), golden);
-    assert_eq!(*read(golden).unwrap(), nobody);
+    let again = read(golden).unwrap();
+    assert_eq!((&*again, again.tag()), (&nobody, Some(TAG)));
 
     for (name, line) in [
-        ("user:42", "0 1 1000 0 1209601000 7200000 7\nuser:42"),
-        ("", "0 1 1000 0 1209601000 7200000 0\n"),
-        ("日\n本", "0 1 1000 0 1209601000 7200000 7\n日\n本"),
+        (
+            "user:42",
+            "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 7\nuser:42",
+        ),
+        ("", "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 0\n"),
+        (
+            "日\n本",
+            "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 7\n日\n本",
+        ),
     ] {
         let somebody = record().with_principal(name);
         let golden = [line.as_bytes(), &somebody.encode()].concat();
@@ -83,27 +100,30 @@ fn what_was_damaged_is_corrupt() {
         ]
         .concat()
     };
-    assert!(read(with("0 1 1000 0 1209601000 7200000 7\n")).is_ok());
+    assert!(read(with("0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 7\n")).is_ok());
     for other in [
         "",
         "\n",
         " \n",
-        "0 1 1000 0 1209601000 7200000 7",
-        "0 1 1000 0 1209601000 7200000\n",
-        "0 1 1000 0 1209601000 7200000 \n",
-        "0 1 1000 0 1209601000 7200000 6\n",
-        "0 1 1000 0 1209601000 7200000 07\n",
-        "0 1 1000 0 1209601000 7200000 -7\n",
-        "0 1 1000 0 1209601000 7200000 99999999999999999999\n",
-        "0 1 1000 0 1209601000 7200000 7 7\n",
-        "0 2 1000 0 1209601000 7200000 7\n",
-        "0 01 1000 0 1209601000 7200000 7\n",
-        "0 1 1001 0 1209601000 7200000 7\n",
-        "0 1 1000 1 1209601000 7200000 7\n",
-        "0 1 1000 0 1209601001 7200000 7\n",
-        "0 1 1000 0 1209601000 7200001 7\n",
-        "x 1 1000 0 1209601000 7200000 7\n",
-        " 1 1000 0 1209601000 7200000 7\n",
+        "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 7",
+        "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000\n",
+        "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 \n",
+        "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 6\n",
+        "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 07\n",
+        "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 -7\n",
+        "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 99999999999999999999\n",
+        "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 7 7\n",
+        "0 2 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 7\n",
+        "0 01 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 7\n",
+        "0 1 6b1f0c6d2a90e3f4 1001 0 1209601000 7200000 7\n",
+        "0 1 6b1f0c6d2a90e3f4 1000 1 1209601000 7200000 7\n",
+        "0 1 6b1f0c6d2a90e3f4 1000 0 1209601001 7200000 7\n",
+        "0 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200001 7\n",
+        "0 1 1000 0 1209601000 7200000 7\n",
+        "0 1 6b1f0c6d2a90e3f 1000 0 1209601000 7200000 7\n",
+        "0 1 6B1F0C6D2A90E3F4 1000 0 1209601000 7200000 7\n",
+        "x 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 7\n",
+        " 1 6b1f0c6d2a90e3f4 1000 0 1209601000 7200000 7\n",
     ] {
         assert!(
             matches!(read(with(other)), Err(StoreError::Corrupt(_))),

@@ -13,7 +13,7 @@ macro_rules! script {
     };
 }
 
-const SCRIPTS: [&str; 10] = [
+const SCRIPTS: [&str; 11] = [
     script!("confirm"),
     script!("look", "create"),
     script!("look", "delete"),
@@ -21,6 +21,7 @@ const SCRIPTS: [&str; 10] = [
     script!("index"),
     script!("look", "owner"),
     script!("look", "read"),
+    script!("revalidate"),
     script!("same", "look", "replace"),
     script!("look", "settle"),
     script!("plain", "update"),

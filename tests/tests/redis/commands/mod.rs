@@ -2,6 +2,7 @@
 
 mod all;
 mod bench;
+mod cached;
 mod packed;
 mod requests;
 
@@ -15,12 +16,15 @@ use bench::Bench;
 /// What the script of a creation calls.
 const CREATE: &str = "exists hset pexpire";
 
+/// Without a cache.
 async fn connect(server: &RedisServer) -> RedisStore {
     connect_with(server, Layout::default()).await
 }
 
+/// Without a cache.
 async fn connect_with(server: &RedisServer, layout: Layout) -> RedisStore {
-    crate::connect(RedisStore::builder(server.url()).layout(layout)).await
+    let builder = RedisStore::builder(server.url()).layout(layout);
+    crate::connect(builder.cache_bytes(0)).await
 }
 
 fn insert(session: &Session, key: &str, number: u64) {

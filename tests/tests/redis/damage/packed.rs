@@ -80,7 +80,9 @@ fn damaged_texts() {
     for engine in [Engine::Redis7, Engine::Valkey9] {
         let (mut bench, other) = (Bench::over(engine, Layout::Packed), Layout::Fields);
         let url = bench.url();
-        let fields = session_redis::RedisStore::builder(url).layout(other);
+        let fields = session_redis::RedisStore::builder(url)
+            .layout(other)
+            .cache_bytes(0);
         let fields = bench.runtime.block_on(fields.connect()).unwrap();
         let packed = bench.store.clone();
         for store in [packed.clone(), fields] {

@@ -1,0 +1,198 @@
+//! A part of what a process holds: records under one lock, bounded by bytes.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
+use std::sync::Arc;
+
+use super::lease::{Lease, Term};
+use crate::record::{Record, SessionId};
+
+/// What an entry takes besides its record's [`Record::size`]: the structures of the record and of
+/// the cache, and the allocator's share.
+const ENTRY: usize = 640;
+/// The same for each value.
+const VALUE: usize = 192;
+
+/// What is held of one session.
+struct Entry {
+    record: Arc<Record>,
+    /// The term in which it was read, if the store told of changes.
+    term: Option<Term>,
+    /// The change that it came with, or that ended its lease.
+    seq: u64,
+    bytes: usize,
+    /// It was found since the hand has passed.
+    used: bool,
+}
+
+/// The records of one part. Those that nobody uses leave first: a hand goes round, and takes what
+/// was not found since it last came by (CLOCK, Corbató 1969).
+#[derive(Default)]
+pub(super) struct Entries {
+    places: HashMap<SessionId, usize>,
+    ring: Vec<(SessionId, Entry)>,
+    hand: usize,
+    bytes: usize,
+    /// The number of the last change.
+    seq: u64,
+    /// That of the last change of what is not here.
+    seq_of_others: u64,
+    pub(super) lease: Lease,
+}
+
+impl Entries {
+    pub(super) const fn len(&self) -> usize {
+        self.ring.len()
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What a load notes before it asks.
+    pub(super) const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// A record, and the term in which it was read.
+    pub(super) fn find(&mut self, id: SessionId) -> Option<(Arc<Record>, Option<Term>)> {
+        let (_, entry) = &mut self.ring[*self.places.get(&id)?];
+        entry.used = true;
+        Some((Arc::clone(&entry.record), entry.term))
+    }
+
+    /// Whether a record is here that is newer than what a load brings that noted `seq`.
+    pub(super) fn is_newer(&self, id: SessionId, seq: u64) -> bool {
+        self.places
+            .get(&id)
+            .is_some_and(|&at| self.ring[at].1.seq > seq)
+    }
+
+    /// Whether nothing was said of the session since a load noted `seq`.
+    fn is_as_of(&self, id: SessionId, seq: u64) -> bool {
+        let last = match self.places.get(&id) {
+            Some(&at) => self.ring[at].1.seq,
+            None => self.seq_of_others,
+        };
+        last <= seq
+    }
+
+    /// The term in which an answer may be served without asking. `asked_in` is the term in which the
+    /// store was asked, when the counter was at `seq`.
+    pub(super) fn term_for(&self, id: SessionId, seq: u64, asked_in: Option<Term>) -> Option<Term> {
+        asked_in.filter(|_| asked_in == self.lease.term() && self.is_as_of(id, seq))
+    }
+
+    /// Somebody wrote the session, or ended it. Its lease ends, and whatever is under way is older.
+    pub(super) fn changed(&mut self, id: SessionId) {
+        self.seq += 1;
+        match self.places.get(&id) {
+            Some(&at) => {
+                let (_, entry) = &mut self.ring[at];
+                (entry.term, entry.seq) = (None, self.seq);
+            }
+            None => self.seq_of_others = self.seq,
+        }
+    }
+
+    /// Ends the leases of those that `concerns`, and of what is under way.
+    pub(super) fn changed_where(&mut self, concerns: impl Fn(&Record) -> bool) {
+        self.seq += 1;
+        self.seq_of_others = self.seq;
+        for (_, entry) in &mut self.ring {
+            if concerns(&entry.record) {
+                (entry.term, entry.seq) = (None, self.seq);
+            }
+        }
+    }
+
+    /// Keeps a record, and makes room for it. `term` is set if the store tells of its changes.
+    pub(super) fn put(
+        &mut self,
+        id: SessionId,
+        record: Arc<Record>,
+        term: Option<Term>,
+        capacity: usize,
+    ) {
+        let bytes = ENTRY + VALUE * record.values().len() + record.size();
+        if bytes > capacity {
+            self.remove(id);
+            return;
+        }
+        match self.places.entry(id) {
+            Place::Occupied(place) => {
+                let (_, entry) = &mut self.ring[*place.get()];
+                self.bytes = self.bytes - entry.bytes + bytes;
+                *entry = Entry {
+                    record,
+                    term,
+                    seq: entry.seq,
+                    bytes,
+                    used: true,
+                };
+            }
+            Place::Vacant(place) => {
+                place.insert(self.ring.len());
+                self.bytes += bytes;
+                let entry = Entry {
+                    record,
+                    term,
+                    seq: self.seq_of_others,
+                    bytes,
+                    used: false,
+                };
+                self.ring.push((id, entry));
+            }
+        }
+        while self.bytes > capacity {
+            self.evict(id);
+        }
+    }
+
+    /// The store has told again that it tells of the changes of this record.
+    pub(super) fn lease(&mut self, id: SessionId, record: &Arc<Record>, term: Term) {
+        if let Some(&at) = self.places.get(&id) {
+            let (_, entry) = &mut self.ring[at];
+            if Arc::ptr_eq(&entry.record, record) {
+                entry.term = Some(term);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: SessionId) {
+        if let Some(&at) = self.places.get(&id) {
+            self.remove_at(at);
+        }
+    }
+
+    /// Removes one that was not used, and not the one that has just come.
+    fn evict(&mut self, newest: SessionId) {
+        loop {
+            if self.hand >= self.ring.len() {
+                self.hand = 0;
+            }
+            match self.ring.get_mut(self.hand) {
+                None => return,
+                Some((id, entry)) if entry.used || *id == newest => {
+                    entry.used = false;
+                    self.hand += 1;
+                }
+                Some(_) => {
+                    self.remove_at(self.hand);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn remove_at(&mut self, at: usize) {
+        let (id, entry) = self.ring.swap_remove(at);
+        self.places.remove(&id);
+        self.bytes -= entry.bytes;
+        // Whoever asked before it was changed must not take it for unchanged now.
+        self.seq_of_others = self.seq_of_others.max(entry.seq);
+        if let Some((moved, _)) = self.ring.get(at) {
+            self.places.insert(*moved, at);
+        }
+    }
+}

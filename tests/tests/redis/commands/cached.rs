@@ -1,0 +1,102 @@
+//! What requests cost with the cache of records, in one process and in two.
+
+use session_core::{Outcome, SessionManager};
+use session_redis::{Layout, RedisStore};
+use session_tests::servers::{Engine, RedisServer};
+use session_tests::{anonymous, open, token_of};
+
+use super::bench::Bench;
+use super::insert;
+use super::requests::warm_up;
+
+/// What a layout costs: to create, to look, to read what another process wrote, and to write.
+struct Costs {
+    layout: Layout,
+    create: &'static str,
+    looks: &'static str,
+    reads: &'static str,
+    writes: &'static str,
+    plain_read: &'static str,
+}
+
+const COSTS: [Costs; 2] = [
+    Costs {
+        layout: Layout::Fields,
+        create: super::CREATE,
+        looks: "hmget",
+        reads: "hmget hgetall",
+        writes: "hmget hset",
+        plain_read: "hgetall",
+    },
+    Costs {
+        layout: Layout::Packed,
+        create: "exists set",
+        looks: "getrange",
+        reads: "getrange get",
+        writes: "getrange set",
+        plain_read: "get",
+    },
+];
+
+#[tokio::test]
+async fn a_read_is_one_command_whatever_the_cache_holds() {
+    for costs in COSTS {
+        let server = RedisServer::start(Engine::Redis7);
+        let connect = async || {
+            let builder = RedisStore::builder(server.url()).layout(costs.layout);
+            let store = crate::connect(builder).await;
+            warm_up(&store).await;
+            (SessionManager::new(store.clone()), store)
+        };
+        let ((here, store), (there, other)) = (connect().await, connect().await);
+        let bench = Bench::new(&server);
+        let write = async |manager: &SessionManager, token: &str, number| {
+            let session = open(manager, token).await;
+            insert(&session, "a", number);
+            session.finish(Outcome::Success).await.unwrap();
+        };
+        let read = async |manager: &SessionManager, token: &str| {
+            open(manager, token).await.get::<u64>("a").unwrap()
+        };
+        let create = async {
+            let session = anonymous(&here).await;
+            insert(&session, "a", 1);
+            token_of(&session.finish(Outcome::Success).await.unwrap())
+        };
+        let token = bench.costs("create", "evalsha", costs.create, create).await;
+
+        // Who has written it has it.
+        let seen = bench.costs("hit", "evalsha", costs.looks, read(&here, &token));
+        assert_eq!(seen.await, Some(1));
+        let seen = bench.costs("absent", costs.plain_read, "", read(&there, &token));
+        assert_eq!(seen.await, Some(1));
+
+        let inside = [costs.looks, costs.writes].join(" ");
+        let written = bench.costs(
+            "write",
+            "evalsha evalsha",
+            &inside,
+            write(&there, &token, 2),
+        );
+        written.await;
+        let seen = bench.costs("hit", "evalsha", costs.looks, read(&there, &token));
+        assert_eq!(seen.await, Some(2));
+        let seen = bench.costs("miss", "evalsha", costs.reads, read(&here, &token));
+        assert_eq!(seen.await, Some(2));
+        let seen = bench.costs("hit", "evalsha", costs.looks, read(&here, &token));
+        assert_eq!(seen.await, Some(2));
+
+        // What has ended there is gone here.
+        let session = open(&there, &token).await;
+        session.destroy().unwrap();
+        session.finish(Outcome::Success).await.unwrap();
+        let seen = bench.costs("ended", "evalsha", costs.reads, read(&here, &token));
+        assert_eq!(seen.await, None);
+        // Neither a mark nor an absence is kept.
+        let seen = bench.costs("ended", costs.plain_read, "", read(&here, &token));
+        assert_eq!(seen.await, None);
+        let [here, there] = [store.cache_stats(), other.cache_stats()];
+        assert_eq!((here.leased, there.leased), (0, 0));
+        assert_eq!((here.records, there.records), (0, 0), "{:?}", costs.layout);
+    }
+}
