@@ -39,7 +39,12 @@ local function text()
   return redis.call('GET', key)
 end
 
+local first, second = fields, text
 if ARGV[2] ~= '' then
-  return text() or fields()
+  first, second = text, fields
 end
-return fields() or text()
+local answer = first()
+if answer == nil then
+  return second()
+end
+return answer

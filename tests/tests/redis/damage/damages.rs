@@ -292,7 +292,7 @@ pub(super) const DAMAGES: &[Damage] = &[
                 bench,
                 key,
                 "s",
-                format!("{} {} 0 0", numbers[0], numbers[1]).as_bytes(),
+                format!("{} 0 0", numbers[..3].join(" ")).as_bytes(),
             );
         },
         load: Done,

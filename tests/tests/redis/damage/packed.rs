@@ -41,11 +41,12 @@ const DAMAGES: &[Damage] = &[
     ("a version that nobody counts to", |text| {
         with_word(&text, 1, "99999999999999999999")
     }),
-    ("no number", |text| with_word(&text, 2, "1e9")),
+    ("no tag", |text| with_word(&text, 2, "")),
+    ("no number", |text| with_word(&text, 3, "1e9")),
     ("a principal of any length", |text| {
-        with_word(&text, 6, "999999999999")
+        with_word(&text, 7, "999999999999")
     }),
-    ("a word more", |text| with_word(&text, 6, "6 6")),
+    ("a word more", |text| with_word(&text, 7, "6 6")),
 ];
 
 /// What the server does not look at: it can be written anew by whoever has read it before.
@@ -60,10 +61,10 @@ const UNSEEN: &[Damage] = &[
         text
     }),
     ("another time last seen", |text| {
-        with_word(&text, 2, "9999999999999")
+        with_word(&text, 3, "9999999999999")
     }),
     ("a principal with a longer name", |text| {
-        with_word(&text, 6, "7")
+        with_word(&text, 7, "7")
     }),
 ];
 
