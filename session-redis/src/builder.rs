@@ -104,8 +104,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sets how many bytes of records a process keeps, to be told that they are unchanged instead of
-    /// reading them again; 16 MiB if not set, and 0 for none. The server is asked each time, so
+    /// Sets how many bytes of records a process keeps, to be told that they are unchanged instead
+    /// of reading them again; 16 MiB if not set, and 0 for none. The server is asked each time, so
     /// nothing is seen later than without it.
     ///
     /// ```

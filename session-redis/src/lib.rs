@@ -1,6 +1,6 @@
 #![doc = include_str!("../docs/manual.md")]
-// Inside, imports run down only, from floor to floor: builder, store, direct, index, commands, layout,
-// connection, config, error. The head of each folder says what is decided there.
+// Inside, imports run down only, from floor to floor: builder, store, direct, index, commands,
+// layout, connection, config, error. The head of each folder says what is decided there.
 //
 // On docs.rs an item that needs a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -25,10 +25,10 @@
 //! - **The version and the time last seen are kept alongside the metadata** in a store that keeps
 //!   fields ([`Record::from_parts`]). Every update moves the one and every touch the other, and a
 //!   merge must not write the rest of the metadata.
-//! - **A tag tells contents apart, and no version does**: versions repeat after a fail-over that has
-//!   lost writes. It is drawn where a record is planned, so the writer knows it without an answer.
-//!   It is kept alongside the record, as the version is in a store of fields, because a sealed record
-//!   has no use for it.
+//! - **A tag tells contents apart, and no version does**: versions repeat after a fail-over that
+//!   has lost writes. It is drawn where a record is planned, so the writer knows it without an
+//!   answer. It is kept alongside the record, as the version is in a store of fields, because a
+//!   sealed record has no use for it.
 //! - **What the client is owed is stored.** A write can change what a client has to be sent about
 //!   its token when no response can carry it: on a 304, in a `save`, after the response. Such a
 //!   write sets `Record::owed`. The next commit that can send the token clears it, in one versioned

@@ -86,9 +86,9 @@ impl Update {
         }
     }
 
-    /// The same where the request loaded a record of this tag. With it no other content is taken for
-    /// the one that was loaded, although it has the same version: after a fail-over that has lost
-    /// writes, versions repeat.
+    /// The same where the request loaded a record of this tag. With it no other content is taken
+    /// for the one that was loaded, although it has the same version: after a fail-over that has
+    /// lost writes, versions repeat.
     ///
     /// ```
     /// # use session_core::{Codec, Lifetime, SessionId, Timestamp};

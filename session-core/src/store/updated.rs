@@ -43,8 +43,8 @@ pub enum Updated {
 }
 
 impl Updated {
-    /// The update was applied: the record has this key and this version now. It may hold what others
-    /// wrote too.
+    /// The update was applied: the record has this key and this version now. It may hold what
+    /// others wrote too.
     ///
     /// [`Updated`] has an example.
     pub fn saved(key: impl Into<RecordKey>, version: u64) -> Self {
@@ -55,8 +55,8 @@ impl Updated {
         }
     }
 
-    /// The update was applied, and the stored record is [`Update::record`] itself, with its tag: the
-    /// store has found the very record that the request loaded, by its version and
+    /// The update was applied, and the stored record is [`Update::record`] itself, with its tag:
+    /// the store has found the very record that the request loaded, by its version and
     /// [tag](Update::base_tag), or has put this one in its place as a whole. A cache keeps such a
     /// record without loading it.
     ///

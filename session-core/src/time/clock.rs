@@ -24,8 +24,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// A future that is ready once `duration` has passed.
     fn sleep(&self, duration: Duration) -> Sleep;
 
-    /// The time since some fixed moment. It never goes back, whoever sets the time of day: leases of
-    /// a [near cache](crate::store::NearCache) are measured with it.
+    /// The time since some fixed moment. It never goes back, whoever sets the time of day: leases
+    /// of a [near cache](crate::store::NearCache) are measured with it.
     ///
     /// By default it is the operating system's monotonic clock.
     fn monotonic(&self) -> Duration {

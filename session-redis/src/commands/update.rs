@@ -166,8 +166,8 @@ impl Commands {
     }
 }
 
-/// What has to be there for the record to result. `None` if the update was made from one version and
-/// has to meet another.
+/// What has to be there for the record to result. `None` if the update was made from one version
+/// and has to meet another.
 fn required_content(update: &Update) -> Option<Content> {
     let base = update.base_version();
     update

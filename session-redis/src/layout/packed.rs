@@ -2,8 +2,8 @@
 //!
 //! `0 4 6b1f0c6d2a90e3f4 1795316260737 0 1796525860737 7200000 7`, a line break, `user:42`, and
 //! [`Record::encode`]. The line has: the version with which probation began, or 0; version; tag;
-//! time last seen; epoch; deadline; idle timeout; the length of the principal, or nothing if there is none.
-//! The 0 comes first because the scripts put a version in its place.
+//! time last seen; epoch; deadline; idle timeout; the length of the principal, or nothing if there
+//! is none. The 0 comes first because the scripts put a version in its place.
 
 use std::io::Write;
 use std::sync::Arc;

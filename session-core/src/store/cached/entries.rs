@@ -77,8 +77,8 @@ impl Entries {
         last <= seq
     }
 
-    /// The term in which an answer may be served without asking. `asked_in` is the term in which the
-    /// store was asked, when the counter was at `seq`.
+    /// The term in which an answer may be served without asking. `asked_in` is the term in which
+    /// the store was asked, when the counter was at `seq`.
     pub(super) fn term_for(&self, id: SessionId, seq: u64, asked_in: Option<Term>) -> Option<Term> {
         asked_in.filter(|_| asked_in == self.lease.term() && self.is_as_of(id, seq))
     }

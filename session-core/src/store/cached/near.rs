@@ -12,19 +12,19 @@ use std::time::Duration;
 /// again.
 ///
 /// What changes with it is that a sign-out on one node is seen by the others within the lease, and
-/// not by their next request. [`with_waiting_ends`](Self::with_waiting_ends) closes that gap. Within
-/// a process, its own writes and sign-outs are seen at once.
+/// not by their next request. [`with_waiting_ends`](Self::with_waiting_ends) closes that gap.
+/// Within a process, its own writes and sign-outs are seen at once.
 ///
 /// All nodes of a site must have the same settings.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// # use session_core::{Lifetime, MemoryStore, SessionId, Timestamp};
+/// # use session_core::{Clock, Lifetime, MemoryStore, SessionId, SystemClock};
 /// use session_core::store::{CachedStore, NearCache, Record, SessionStore};
 /// use std::sync::Arc;
 /// use std::time::Duration;
 ///
-/// # let (id, now) = (SessionId::from_bytes([7; 16]), session_core::Clock::now(&session_core::SystemClock));
+/// # let (id, now) = (SessionId::from_bytes([7; 16]), SystemClock.now());
 /// let near = NearCache::new(Duration::from_secs(1));
 /// let store = CachedStore::new(MemoryStore::new()).with_near_cache(near);
 /// # let record = Arc::new(Record::new(id, "id", Lifetime::default(), now));
