@@ -5,6 +5,7 @@
 //! test leave no room for either, nor for a draft that is allocated anew for each value.
 
 use std::cell::Cell;
+use std::mem;
 
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
@@ -18,7 +19,7 @@ const FIRST_BLOCK: usize = 64;
 /// Larger values get bytes of their own, so that a small one never keeps a large block.
 const LARGEST_SHARED: usize = 512;
 
-/// A larger draft is freed after use.
+/// A larger draft becomes the value, or is freed.
 const LARGEST_DRAFT: usize = 16 * 1024;
 
 thread_local! {
@@ -56,7 +57,10 @@ impl Arena {
         })
     }
 
-    fn keep(&mut self, codec: Codec, bytes: &[u8]) -> Value {
+    fn keep(&mut self, codec: Codec, bytes: &mut Vec<u8>) -> Value {
+        if bytes.len() > LARGEST_DRAFT {
+            return Value::new(codec, mem::take(bytes).into_boxed_slice());
+        }
         if bytes.len() > LARGEST_SHARED {
             return Value::new(codec, Bytes::copy_from_slice(bytes));
         }
@@ -85,11 +89,11 @@ impl Arena {
 fn draft<T: Serialize + ?Sized, R>(
     codec: Codec,
     value: &T,
-    f: impl FnOnce(&[u8]) -> R,
+    f: impl FnOnce(&mut Vec<u8>) -> R,
 ) -> Result<R, CodecFault> {
     let mut draft = DRAFT.try_with(Cell::take).unwrap_or_default();
     draft.clear();
-    let made = codec.encode_into(value, &mut draft).map(|()| f(&draft));
+    let made = codec.encode_into(value, &mut draft).map(|()| f(&mut draft));
     if draft.capacity() <= LARGEST_DRAFT {
         // Fails only while the thread ends.
         let _ = DRAFT.try_with(|kept| kept.set(draft));
@@ -175,6 +179,9 @@ mod tests {
         assert!(arena.block.is_empty());
         assert!(!follows(own.bytes(), &arena.block));
         assert_eq!(kept_alive(own), 513);
+        // The draft itself, cut to its length.
+        let own = arena.encode(Codec::Json, &vec![0; 50_000]).unwrap();
+        assert_eq!(kept_alive(own), 2 * 50_000 + 1);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::fmt::Display;
 use serde::{Serialize, Serializer};
 
 use crate::record::Codec;
+use crate::record::plain_text::is_long_and_plain;
 
 mod parts;
 mod place;
@@ -27,6 +28,7 @@ pub(super) const PRIVATE: &str = "$serde_json::private::";
 const NOT_FINITE: &str = "a float that is not finite, which JSON cannot express";
 
 /// `value`, which fails to serialize where `codec` would not give it back, and then sets `reason`.
+/// JSON has to be written by [`BytesAsText`](crate::record::BytesAsText).
 pub(crate) fn lossless<'a, T: Serialize + ?Sized>(
     codec: Codec,
     value: &'a T,
@@ -37,6 +39,7 @@ pub(crate) fn lossless<'a, T: Serialize + ?Sized>(
         reason,
         depth: 0,
         in_some: false,
+        bytes_as_text: codec == Codec::Json,
     };
     Nested { value, place }
 }
@@ -96,13 +99,28 @@ impl<'r, S: Serializer> Serializer for Lossless<'r, S> {
         serialize_u64: u64,
         serialize_u128: u128,
         serialize_char: char,
-        serialize_str: &str,
-        serialize_bytes: &[u8],
     }
 
     floats! {
         serialize_f32: f32,
         serialize_f64: f64,
+    }
+
+    fn serialize_str(self, text: &str) -> Result<S::Ok, S::Error> {
+        if self.place.bytes_as_text && is_long_and_plain(text) {
+            self.inner.serialize_bytes(text.as_bytes())
+        } else {
+            self.inner.serialize_str(text)
+        }
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<S::Ok, S::Error> {
+        if self.place.is_json() {
+            // What `serde_json` makes of bytes otherwise.
+            self.inner.collect_seq(bytes)
+        } else {
+            self.inner.serialize_bytes(bytes)
+        }
     }
 
     fn serialize_none(self) -> Result<S::Ok, S::Error> {
@@ -201,8 +219,13 @@ impl<'r, S: Serializer> Serializer for Lossless<'r, S> {
         name: &'static str,
         len: usize,
     ) -> Result<Self::SerializeStruct, S::Error> {
-        let levels = u8::from(!name.starts_with(PRIVATE));
-        let place = self.place.nested(levels)?;
+        let mut place = self.place;
+        if name.starts_with(PRIVATE) {
+            // A text in it is written without quotation marks.
+            place = place.special();
+        } else {
+            place = place.nested(1)?;
+        }
         Ok(Parts::fixed(
             self.inner.serialize_struct(name, len)?,
             place,

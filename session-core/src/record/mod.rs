@@ -64,6 +64,7 @@ pub use id::{MalformedId, SessionId, ShortId};
 pub use lifetime::Lifetime;
 pub use limits::{Limit, LimitExceeded, Limits};
 pub(crate) use lossless::{LossReason, lossless};
+pub(crate) use plain_text::BytesAsText;
 pub use record::Record;
 pub(crate) use remembered::{LATE, REMEMBERED};
 pub use round_trips::{RoundTripError, round_trips};

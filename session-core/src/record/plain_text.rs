@@ -3,13 +3,17 @@
 //! To decode a text, `serde_json` looks for escapes byte by byte, and before that all bytes are
 //! checked for UTF-8. Of a read of 10 KB in memory that was two thirds. A value is looked at once,
 //! when it is made or loaded, with vector instructions. From then on to decode it is to copy it.
+//!
+//! To encode a text it looks at each byte too. [`BytesAsText`] copies what has nothing to escape.
 
 use std::cell::Cell;
 use std::fmt::{self, Display};
+use std::io::{self, IoSlice, Write};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
+use serde_json::ser::Formatter;
 
 use crate::record::lossless::PRIVATE;
 
@@ -25,12 +29,15 @@ pub(super) struct PlainText(ByteString);
 impl PlainText {
     /// These bytes, if they are one.
     pub(super) fn new(json: &Bytes) -> Option<Self> {
-        if json.len() < LONG {
-            return None;
-        }
-        let text = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-        let json = || ByteString::try_from(json.clone()).ok();
-        is_plain(text).then(json)?.map(Self)
+        let plain = Self::is(json).then(|| json.clone())?;
+        ByteString::try_from(plain).ok().map(Self)
+    }
+
+    /// Whether these bytes are one if they are UTF-8.
+    pub(super) fn is(json: &[u8]) -> bool {
+        let text = json.strip_prefix(b"\"");
+        let text = text.and_then(|text| text.strip_suffix(b"\""));
+        json.len() >= LONG && text.is_some_and(is_plain)
     }
 
     /// The bytes.
@@ -49,6 +56,12 @@ impl PlainText {
     }
 }
 
+/// Whether a text is worth the short way, and can take it.
+#[inline]
+pub(super) fn is_long_and_plain(text: &str) -> bool {
+    text.len() >= LONG && is_plain(text.as_bytes())
+}
+
 /// Whether JSON writes this text between quotation marks as it is.
 fn is_plain(text: &[u8]) -> bool {
     text.chunks(CHUNK).all(|chunk| {
@@ -61,6 +74,22 @@ fn is_plain(text: &[u8]) -> bool {
         }
         least > (b'"' ^ 2) && backslash != 0
     })
+}
+
+/// Writes bytes as a text between quotation marks, without escapes. `serde_json` has no other way
+/// past its own search for them. Bytes that are no text are written as the list of numbers that
+/// they are by default.
+pub(crate) struct BytesAsText;
+
+impl Formatter for BytesAsText {
+    fn write_byte_array<W: Write + ?Sized>(&mut self, to: &mut W, text: &[u8]) -> io::Result<()> {
+        // All at once, so that a vector grows once.
+        let parts = [b"\"", text, b"\""].map(IoSlice::new);
+        match to.write_vectored(&parts)? {
+            written if written == text.len() + 2 => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
+    }
 }
 
 /// Gives a text as `serde_json` does, and refuses everything else.

@@ -12,7 +12,7 @@ const DEEPEST: u8 = 127;
 /// Numbers are compared as text. `1` and `1.0` decode to different types, and two large integers
 /// that differ can be the same float.
 ///
-/// Most texts that differ hold other characters, which a sum over their bytes shows. Only the
+/// Most texts that differ hold other characters, which sums over their bytes show. Only the
 /// others are parsed, which takes time and memory in proportion to their length.
 pub(crate) fn is_same_json(one: &[u8], other: &[u8]) -> bool {
     let (first, second) = (Scan::of(one), Scan::of(other));
@@ -27,43 +27,34 @@ pub(crate) fn is_same_json(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// The sum of this many bytes fits into 16 bits.
-const CHUNK: usize = 256;
-
 /// What one pass over a text shows.
-#[derive(Default)]
 struct Scan {
-    /// The number and the sum of the bytes that are no white space. The order does not matter.
-    held: (usize, u64),
+    /// Sum and exclusive or of the bytes that are no white space. The order does not matter.
+    held: (u8, u8),
     /// Whether it could be written in another way: it has an object, white space or an escape.
     varies: bool,
     escapes: bool,
 }
 
 impl Scan {
+    /// All in bytes, so that the compiler makes vector instructions of it: a long text is written
+    /// in less time than any other way of looking at it takes.
     fn of(text: &[u8]) -> Self {
-        text.chunks(CHUNK).fold(Self::default(), Self::add)
-    }
-
-    /// The counters are small, so that the compiler can use vector instructions.
-    fn add(self, chunk: &[u8]) -> Self {
-        let (mut count, mut sum, mut escapes, mut objects) = (0_u16, 0_u16, 0_u8, 0_u8);
-        for byte in chunk {
-            let counts = u8::from(*byte > b' ');
-            count += u16::from(counts);
-            sum += u16::from(byte * counts);
-            escapes |= u8::from(*byte == b'\\');
-            objects |= u8::from(*byte == b'{');
+        let (mut sum, mut either) = (0_u8, 0_u8);
+        let (mut least, mut backslash, mut brace) = (u8::MAX, u8::MAX, u8::MAX);
+        for byte in text {
+            let held = if *byte > b' ' { *byte } else { 0 };
+            sum = sum.wrapping_add(held);
+            either ^= held;
+            least = least.min(*byte);
+            backslash = backslash.min(byte ^ b'\\');
+            brace = brace.min(byte ^ b'{');
         }
-        let escapes = escapes != 0;
-        let spaces = usize::from(count) < chunk.len();
+        let escapes = backslash == 0;
         Self {
-            held: (
-                self.held.0 + usize::from(count),
-                self.held.1 + u64::from(sum),
-            ),
-            varies: self.varies || escapes || spaces || objects != 0,
-            escapes: self.escapes || escapes,
+            held: (sum, either),
+            varies: escapes || brace == 0 || least <= b' ',
+            escapes,
         }
     }
 }

@@ -1,14 +1,13 @@
 //! A value, encoded.
 
 use std::fmt;
-use std::io::Write;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::record::plain_text::PlainText;
-use crate::record::{Codec, CodecFault, LossReason, is_same_json, lossless};
+use crate::record::{BytesAsText, Codec, CodecFault, LossReason, is_same_json, lossless};
 
 /// An encoded value and the codec that wrote it. Cloning shares the bytes.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,9 +34,13 @@ impl Value {
     /// Whether `codec` wrote this value as `bytes`. The order of the entries of a JSON object does
     /// not matter.
     pub(crate) fn is_same(&self, codec: Codec, bytes: &[u8]) -> bool {
-        let is_json = codec == Codec::Json;
-        self.codec() == codec
-            && (self.bytes() == bytes || (is_json && is_same_json(self.bytes(), bytes)))
+        if self.codec() != codec || self.bytes() == bytes {
+            return self.codec() == codec;
+        }
+        match self.0 {
+            Content::Text(_) if PlainText::is(bytes) => false,
+            _ => codec == Codec::Json && is_same_json(self.bytes(), bytes),
+        }
     }
 
     /// The codec that wrote it.
@@ -122,18 +125,21 @@ impl Codec {
         Ok(Value::new(self, buffer.into_boxed_slice()))
     }
 
-    /// Writes the encoded value to `writer`, which must not fail.
+    /// Writes the encoded value to the end of `bytes`.
     pub(crate) fn encode_into<T: Serialize + ?Sized>(
         self,
         value: &T,
-        writer: impl Write,
+        bytes: &mut Vec<u8>,
     ) -> Result<(), CodecFault> {
         let reason = LossReason::default();
         let checked = lossless(self, value, &reason);
         let written = match self {
-            Self::Json => serde_json::to_writer(writer, &checked)
-                .map_err(|_| "a value that JSON cannot express"),
-            Self::Postcard => postcard::to_io(&checked, writer)
+            Self::Json => {
+                let mut serializer = serde_json::Serializer::with_formatter(bytes, BytesAsText);
+                let written = checked.serialize(&mut serializer);
+                written.map_err(|_| "a value that JSON cannot express")
+            }
+            Self::Postcard => postcard::to_io(&checked, bytes)
                 .map(drop)
                 .map_err(|_| "a value that postcard cannot express"),
         };

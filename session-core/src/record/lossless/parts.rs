@@ -121,7 +121,8 @@ impl<C: SerializeMap> SerializeMap for Parts<'_, C> {
     type Error = C::Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), C::Error> {
-        let key = self.part(key);
+        let mut key = self.part(key);
+        key.place = key.place.special();
         self.inner.serialize_key(&key)
     }
 

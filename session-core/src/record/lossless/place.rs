@@ -31,6 +31,8 @@ pub(super) struct Place<'r> {
     pub(super) depth: u8,
     /// Whether a `Some` contains it directly.
     pub(super) in_some: bool,
+    /// Whether bytes are written as a text here ([`BytesAsText`](crate::record::BytesAsText)).
+    pub(super) bytes_as_text: bool,
 }
 
 impl Place<'_> {
@@ -60,6 +62,14 @@ impl Place<'_> {
             in_some: false,
             ..self
         })
+    }
+
+    /// The place of a text that is more than that: a key, or what is not between quotation marks.
+    pub(super) fn special(self) -> Self {
+        Self {
+            bytes_as_text: false,
+            ..self
+        }
     }
 
     pub(super) fn in_some(self) -> Self {

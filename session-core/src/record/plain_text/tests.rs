@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::*;
 use crate::record::{Codec, CodecFault, Value};
@@ -22,7 +23,7 @@ fn same<T: DeserializeOwned + PartialEq + Debug>(json: &[u8]) {
     assert_eq!(value.decode::<T>(), by_serde_json(json));
 }
 
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Wrapped(String);
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -60,13 +61,19 @@ struct Incurious;
 #[derive(Debug, PartialEq)]
 struct Raw(Vec<u8>);
 
-/// Asks as `RawValue` of `serde_json` does, which keeps the quotation marks.
-#[derive(Debug, PartialEq)]
-struct RawJson(String);
+/// Keeps the quotation marks.
+#[derive(Debug, Serialize, Deserialize)]
+struct RawJson(Box<RawValue>);
+
+impl PartialEq for RawJson {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
 
 struct Either;
 
-impl<'de> Visitor<'de> for Either {
+impl Visitor<'_> for Either {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,10 +86,6 @@ impl<'de> Visitor<'de> for Either {
 
     fn visit_str<E>(self, text: &str) -> Result<String, E> {
         Ok(text.to_owned())
-    }
-
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<String, D::Error> {
-        inner.deserialize_str(self)
     }
 
     fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
@@ -112,15 +115,6 @@ impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = deserializer.deserialize_bytes(Either)?;
         Ok(Self(bytes.into_bytes()))
-    }
-}
-
-impl<'de> Deserialize<'de> for RawJson {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = "$serde_json::private::RawValue";
-        deserializer
-            .deserialize_newtype_struct(name, Either)
-            .map(Self)
     }
 }
 
@@ -216,7 +210,108 @@ fn a_type_that_asks_for_something_else_is_decoded_by_serde_json() {
     assert!(text.decode::<RawJson>().is_none());
 }
 
+#[test]
+fn a_long_text_is_the_same_only_as_itself() {
+    let is_same = |one: &[u8], other: &[u8]| {
+        Value::new(Codec::Json, one.to_vec()).is_same(Codec::Json, other)
+    };
+    let (text, other) = (long("ab c"), long("a bc"));
+    assert!(is_same(&text, &text));
+    assert!(!is_same(&text, &other));
+    assert!(!is_same(&text, b"1"));
+    // Another spelling of it, which is no plain text.
+    let escaped = long("a\\u0062 c");
+    assert!(is_same(&text, &escaped) && is_same(&escaped, &text));
+    let value = Value::new(Codec::Json, text.clone());
+    assert!(!value.is_same(Codec::Postcard, &text));
+}
+
+/// Bytes, which JSON has no notation for.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Bytestring(Vec<u8>);
+
+impl Serialize for Bytestring {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind")]
+enum Kind<'t> {
+    Known {
+        text: &'t str,
+        bytes: Bytestring,
+        #[serde(flatten)]
+        more: BTreeMap<&'t str, Wrapped>,
+    },
+}
+
+#[derive(Serialize)]
+enum Variants<'t> {
+    Newtype(&'t str),
+    Tuple(&'t str, Option<&'t str>),
+    Struct { text: &'t str },
+}
+
+/// Checks that a value is encoded as by `serde_json` alone.
+#[track_caller]
+fn encoded_alike<T: Serialize>(value: &T) {
+    let expected = serde_json::to_vec(value).unwrap();
+    let encoded = Codec::Json.encode(value).unwrap();
+    assert_eq!(encoded.bytes(), expected);
+}
+
+#[track_caller]
+fn all_types_encoded_alike(text: &str) {
+    encoded_alike(&text);
+    encoded_alike(&Some(Wrapped(text.to_owned())));
+    encoded_alike(&[("", text), (text, "after")]);
+    encoded_alike(&BTreeMap::from([(text, text), ("", text), ("key", "")]));
+    encoded_alike(&BTreeMap::from([(Wrapped(text.to_owned()), 1)]));
+    encoded_alike(&Kind::Known {
+        text,
+        bytes: Bytestring(text.as_bytes().to_vec()),
+        more: [(text, Wrapped(text.to_owned()))].into(),
+    });
+    encoded_alike(&[
+        Variants::Newtype(text),
+        Variants::Tuple(text, Some(text)),
+        Variants::Struct { text },
+    ]);
+    let json = serde_json::to_string(text).unwrap();
+    encoded_alike(&vec![RawJson(RawValue::from_string(json).unwrap())]);
+    let number = RawValue::from_string("1".repeat(text.len().max(1))).unwrap();
+    encoded_alike(&(RawJson(number), text));
+    let bytes = Bytestring(text.as_bytes().to_vec());
+    encoded_alike(&(&bytes, text));
+    assert!(Codec::Json.encode(&BTreeMap::from([(bytes, 1)])).is_err());
+}
+
+#[test]
+fn texts_of_any_length_are_encoded_as_by_serde_json() {
+    for length in [0, 1, LONG - 1, LONG, LONG + 1, CHUNK, 5 * CHUNK] {
+        let text = "x".repeat(length);
+        all_types_encoded_alike(&text);
+        for more in ["\n", "\"", "\\", "\0", "\u{7f}", "日本", "\u{2028}"] {
+            all_types_encoded_alike(&format!("{more}{text}"));
+            all_types_encoded_alike(&format!("{text}{more}"));
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn any_text_is_encoded_as_by_serde_json(
+        part in "[ -~]{0,9}|\\PC{0,5}|.{0,5}",
+        length in 0_usize..1200,
+        at in any::<prop::sample::Index>(),
+    ) {
+        let mut text = "y".repeat(length);
+        text.insert_str(at.index(length + 1), &part);
+        all_types_encoded_alike(&text);
+    }
+
     #[test]
     fn any_text_is_decoded_as_by_serde_json(
         parts in prop::collection::vec(("[ -~]{0,9}|\\PC{0,5}|.{0,5}", 0_usize..1200), 1..4),

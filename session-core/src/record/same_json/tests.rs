@@ -86,6 +86,7 @@ fn white_space_and_escapes_of_other_programs_are_no_difference() {
         r#"{"a":1,"b":[2,{}]}"#,
         "\n{ \"a\" : 1,\r\n\t\"b\" : [ 2 , { } ] } "
     ));
+    assert!(same("[1,2]", "[1, 2]"));
     assert!(same(
         r#"{"café":"naïve/"}"#,
         r#"{"caf\u00e9":"na\u00efve\/"}"#
