@@ -148,7 +148,7 @@ fn memory_store() {
         (Read, 13),
         (Write, 16),
         (Update, 18),
-        (Create, 32),
+        (Create, 29),
     ];
     for codec in [Codec::Json, Codec::Postcard] {
         let builder = || SessionLayer::builder(MemoryStore::new()).codec(codec);
@@ -167,9 +167,9 @@ fn cookie_store() {
     let budgets = [
         (Nothing, 4),
         (Read, 19),
-        (Write, 31),
-        (Update, 33),
-        (Create, 34),
+        (Write, 29),
+        (Update, 31),
+        (Create, 31),
     ];
     let ring = || KeyRing::new([1; 32]).unwrap();
     within_budget(

@@ -136,8 +136,7 @@ impl Session {
         // The application's code runs without the lock, on what was there before.
         let (same, mut arena) = {
             let mut state = self.state();
-            let settled = !state.edits.is_provisional(key);
-            let same = state.view(key).filter(|_| settled).cloned();
+            let same = state.view(key).cloned();
             (same, std::mem::take(&mut state.arena))
         };
         let encoded = arena.encode_new(settings.codec, value, same.as_ref());

@@ -32,11 +32,14 @@ impl State {
         value: Value,
         settings: &Settings,
     ) -> Result<(), LimitExceeded> {
-        if !self.edits.changes_key(&key) && self.view(&key) == Some(&value) {
+        let (there, changed) = self.edits.view_changed(self.stored_values(), &key);
+        if !changed && there == Some(&value) {
             self.edits.keep(key, value);
             return Ok(());
         }
-        self.size = self.size_with(&key, &value, settings)?;
+        let size = self.size.without(&key, there).with(&key, &value);
+        self.check(size, settings)?;
+        self.size = size;
         self.edits.set(key, Some(value));
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use cookie::Cookie;
 use cookie::time::OffsetDateTime;
 use http::HeaderValue;
+use smallvec::{SmallVec, smallvec};
 
 use crate::transport::transport::{as_text, sensitive};
 
@@ -46,14 +47,13 @@ pub(super) fn piece_size(name: &str) -> usize {
     MAX_COOKIE - name.len() - 2
 }
 
+/// Names and values. Nearly always there is one.
+type Pieces<'a> = SmallVec<[(Cow<'a, str>, Cow<'a, str>); 1]>;
+
 /// Cuts a token into as few pieces as will hold it: their names and values.
-pub(super) fn cut<'a>(
-    token: &'a str,
-    max_pieces: usize,
-    name: &'a str,
-) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+pub(super) fn cut<'a>(token: &'a str, max_pieces: usize, name: &'a str) -> Pieces<'a> {
     if max_pieces == 1 || token.len() <= MAX_COOKIE - name.len() {
-        return vec![(Cow::Borrowed(name), Cow::Borrowed(token))];
+        return smallvec![(Cow::Borrowed(name), Cow::Borrowed(token))];
     }
     let texts = token.as_bytes().chunks(piece_size(name)).map(as_text);
     let count = texts.len();
@@ -132,13 +132,17 @@ pub(super) fn set_cookie(
     max_age: Option<Duration>,
 ) -> Option<HeaderValue> {
     const AGE: &str = "; Max-Age=";
-    let room = name.len() + 1 + value.len() + attributes.len() + AGE.len() + 20;
-    let mut text = String::with_capacity(room);
+    let max_age = max_age.map(|age| whole_seconds(age.min(MAX_AGE)));
+    let digits = |seconds: u64| seconds.ilog10() as usize + 1;
+    let age_room = max_age.map_or(0, |seconds| AGE.len() + digits(seconds));
+    // As long as the text, so that the header takes it over without an allocation.
+    let mut text =
+        String::with_capacity(name.len() + 1 + value.len() + attributes.len() + age_room);
     for part in [name, "=", value, attributes] {
         text.push_str(part);
     }
-    if let Some(age) = max_age {
-        let _ = write!(text, "{AGE}{}", whole_seconds(age.min(MAX_AGE)));
+    if let Some(seconds) = max_age {
+        let _ = write!(text, "{AGE}{seconds}");
     }
     sensitive(text)
 }

@@ -48,11 +48,11 @@ fn the_longest_token_of_one_cookie() {
         let most = MAX_COOKIE - name.len();
         let whole = token(most);
         assert_eq!(
-            cut(&whole, 3, name),
+            cut(&whole, 3, name).into_vec(),
             [(name.into(), Cow::Borrowed(whole.as_str()))]
         );
         let more = token(most + 1);
-        let parts = cut(&more, 3, name);
+        let parts = cut(&more, 3, name).into_vec();
         assert_eq!(parts.len(), 2);
         assert_eq!(parts[0].0.len() + parts[0].1.len(), MAX_COOKIE);
         assert!(parts[0].1.starts_with("2."));
@@ -83,7 +83,7 @@ fn what_may_be_sent_fits_and_comes_back() {
                     continue;
                 }
                 let token = token(length);
-                let parts = cut(&token, cookies, name);
+                let parts = cut(&token, cookies, name).into_vec();
                 assert!(parts.len() <= cookies, "{length} in {cookies}");
                 for (name, value) in &parts {
                     assert!(name.len() + value.len() <= MAX_COOKIE && !value.is_empty());
@@ -97,7 +97,7 @@ fn what_may_be_sent_fits_and_comes_back() {
 #[test]
 fn the_order_of_pieces_does_not_matter() {
     let (transport, token) = (transport("id", 4), token(12_345));
-    let mut parts = cut(&token, 4, "id");
+    let mut parts = cut(&token, 4, "id").into_vec();
     assert_eq!(parts.len(), 4);
     for _ in 0..4 {
         parts.rotate_left(1);

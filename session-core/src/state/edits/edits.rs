@@ -77,23 +77,24 @@ impl Edits {
         })
     }
 
-    /// Whether it changes what is stored under this key.
-    pub(crate) fn changes_key(&self, key: &str) -> bool {
-        self.active(key).is_some()
-    }
-
     /// The value that a handler sees, given the stored ones.
     pub(crate) fn view<'a>(&'a self, stored: Option<&'a Values>, key: &str) -> Option<&'a Value> {
-        match self.active(key) {
-            Some(entry) => entry.current.as_ref(),
-            None => self.visible(stored)?.get(key),
-        }
+        self.view_changed(stored, key).0
     }
 
-    /// Whether what a handler sees under `key` may come out otherwise in the end.
-    pub(crate) fn is_provisional(&self, key: &str) -> bool {
-        self.position(key)
-            .is_ok_and(|at| !self.entries[at].then.is_empty())
+    /// The value that a handler sees, and whether this request has changed it.
+    pub(crate) fn view_changed<'a>(
+        &'a self,
+        stored: Option<&'a Values>,
+        key: &str,
+    ) -> (Option<&'a Value>, bool) {
+        match self.active(key) {
+            Some(entry) => (entry.current.as_ref(), true),
+            None => (
+                self.visible(stored).and_then(|values| values.get(key)),
+                false,
+            ),
+        }
     }
 
     /// The stored values that show through.
