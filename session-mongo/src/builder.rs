@@ -10,10 +10,14 @@ use mongodb::options::{
 };
 use mongodb::{Client, Collection, Database};
 use session_core::ConfigError;
+use session_core::store::{CachedStore, NearCache};
 
+use crate::direct::DirectStore;
 use crate::error::ConnectError;
+use crate::known_time::KnownTime;
+use crate::near::Near;
 use crate::sessions::{PRIMARY, Sessions};
-use crate::settings::{Indexes, check_concern, check_names, check_reads, server_wait};
+use crate::settings::{Indexes, check_concern, check_lease, check_names, check_reads, server_wait};
 use crate::store::MongoStore;
 use crate::together::Queue;
 use crate::uri;
@@ -52,6 +56,8 @@ impl MongoStore {
             touches: WriteConcern::nodes(1),
             reads: PRIMARY,
             indexes: Indexes::Made,
+            near: None,
+            cache_bytes: None,
         }
     }
 }
@@ -133,6 +139,8 @@ pub struct MongoStoreBuilder {
     touches: WriteConcern,
     reads: SelectionCriteria,
     indexes: Indexes,
+    near: Option<NearCache>,
+    cache_bytes: Option<usize>,
 }
 
 impl MongoStoreBuilder {
@@ -198,6 +206,35 @@ impl MongoStoreBuilder {
         self
     }
 
+    /// Sets that a process serves what it has read from its own memory, for as long as a lease
+    /// holds: reads that cost no command, for a site that accepts a stated staleness. By default no
+    /// session is held. All nodes of a site have the same settings. It takes a replica set, of which
+    /// one node is enough. [The crate's documentation](crate#the-near-cache) says how it works.
+    ///
+    /// ```
+    /// use session_core::store::NearCache;
+    /// use session_mongo::MongoStore;
+    /// use std::time::Duration;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
+    /// let near = NearCache::new(Duration::from_secs(1));
+    /// let store = MongoStore::builder("mongodb://127.0.0.1/").near_cache(near).lazy().await?;
+    /// assert_eq!(store.cache_stats().leased, 0);
+    /// # Ok::<_, session_core::ConfigError>(()) }).unwrap();
+    /// ```
+    pub fn near_cache(mut self, near: NearCache) -> Self {
+        self.near = Some(near);
+        self
+    }
+
+    /// Sets how many bytes of sessions the [near cache](Self::near_cache) of a process holds at
+    /// most; 16 MiB if not set.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = Some(bytes);
+        self
+    }
+
     /// A store that is connected and has its indexes.
     ///
     /// It looks at the collection and at the server's clock, and writes one session of nobody and
@@ -210,12 +247,14 @@ impl MongoStoreBuilder {
     pub async fn connect(self) -> Result<MongoStore, ConnectError> {
         let indexes = self.indexes;
         let store = self.lazy().await?;
-        store.check_clock(indexes).await?;
-        store.check_collection().await?;
-        store.probe(indexes).await?;
+        let direct = store.direct();
+        direct.check_clock(indexes).await?;
+        direct.check_collection().await?;
+        direct.probe(indexes).await?;
         if indexes == Indexes::Made {
-            store.make_indexes().await?;
+            direct.make_indexes().await?;
         }
+        store.wait_for_near_cache().await?;
         Ok(store)
     }
 
@@ -236,6 +275,9 @@ impl MongoStoreBuilder {
             )));
         }
         check_reads(&self.reads)?;
+        if let Some(near) = self.near {
+            check_lease(near.lease())?;
+        }
         check_concern("touch_write_concern", &self.touches)?;
         if let Some(writes) = &self.writes {
             check_concern("write_concern", writes)?;
@@ -257,15 +299,28 @@ impl MongoStoreBuilder {
             .write_concern(writes)
             .build();
         let database = given.client().database(&space.db);
-        Ok(MongoStore {
-            sessions: Arc::new(Sessions {
-                collection: database.collection_with_options(&space.coll, options),
-                deadline: self.deadline,
-                touches: completed(self.touches, Acknowledgment::Nodes(1), self.deadline),
-                loads: Queue::default(),
-                mean_size: AtomicUsize::new(0),
-            }),
-        })
+        let sessions = Arc::new(Sessions {
+            collection: database.collection_with_options(&space.coll, options),
+            deadline: self.deadline,
+            touches: completed(self.touches, Acknowledgment::Nodes(1), self.deadline),
+            loads: Queue::default(),
+            mean_size: AtomicUsize::new(0),
+            known: self.near.map(|_| KnownTime::default()),
+        });
+        let cached = CachedStore::new(DirectStore {
+            sessions: Arc::clone(&sessions),
+        });
+        let Some(near) = self.near else {
+            // To ask whether a session has changed costs as much as the session.
+            return Ok(MongoStore::new(cached.with_capacity(0), None));
+        };
+        let cached = match self.cache_bytes {
+            Some(bytes) => cached.with_capacity(bytes),
+            None => cached,
+        };
+        let cached = cached.with_near_cache(near);
+        let near = Near::start(sessions, cached.invalidations(), near.lease())?;
+        Ok(MongoStore::new(cached, Some(near)))
     }
 
     async fn named_collection(&self) -> Result<Collection<RawDocumentBuf>, ConfigError> {

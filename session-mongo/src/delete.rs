@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use mongodb::ClientSession;
+use mongodb::action::Action;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::Error;
 use mongodb::options::Hint;
@@ -41,8 +43,15 @@ impl Sessions {
     ) -> Result<Deleted, StoreError> {
         let mut unmarked = by_id(id);
         unmarked.insert("ended", mark::absent());
-        let replacement = self.collection.replace_one(unmarked, replacement(ended)?);
-        self.or_remove(replacement.await, by_id(id)).await
+        let mut session = self.session().await?;
+        let replacement = self
+            .collection
+            .replace_one(unmarked, replacement(ended)?)
+            .optional(session.as_mut(), |replace, session| {
+                replace.session(session)
+            });
+        let replaced = replacement.await;
+        self.or_remove(replaced, session, by_id(id)).await
     }
 
     /// Deletes one session if it is this principal's. A mark is nobody's.
@@ -54,13 +63,18 @@ impl Sessions {
     ) -> Result<Deleted, StoreError> {
         let mut theirs = by_id(id);
         theirs.insert("principal", principal);
+        let mut session = self.session().await?;
         let replacement = self
             .collection
             .replace_one(theirs.clone(), replacement(ended)?)
             // Not by the index of principals: this one may have many sessions.
             .hint(Hint::Keys(doc! { "_id": 1 }))
-            .collation(byte_by_byte());
-        self.or_remove(replacement.await, theirs).await
+            .collation(byte_by_byte())
+            .optional(session.as_mut(), |replace, session| {
+                replace.session(session)
+            });
+        let replaced = replacement.await;
+        self.or_remove(replaced, session, theirs).await
     }
 
     /// Deletes all sessions of a principal.
@@ -76,20 +90,27 @@ impl Sessions {
         }
         let mut mark = doc! { "_id": "$_id" };
         mark.extend(mark::fields(ended));
+        let mut session = self.session().await?;
         let replacement = self
             .collection
             .update_many(theirs.clone(), vec![doc! { "$replaceWith": mark }])
-            .collation(byte_by_byte());
-        self.or_remove(replacement.await, theirs).await
+            .collation(byte_by_byte())
+            .optional(session.as_mut(), |update, session| update.session(session));
+        let replaced = replacement.await;
+        self.or_remove(replaced, session, theirs).await
     }
 
     async fn or_remove(
         &self,
         replaced: Result<UpdateResult, Error>,
+        session: Option<ClientSession>,
         filter: Document,
     ) -> Result<Deleted, StoreError> {
         match replaced {
-            Ok(replaced) => Ok(Deleted::Marked(replaced.matched_count)),
+            Ok(replaced) => {
+                self.wrote(session.as_ref());
+                Ok(Deleted::Marked(replaced.matched_count))
+            }
             Err(error) if fault::is_invalid(&error) => {
                 self.remove(filter).await.map(Deleted::Unmarked)
             }

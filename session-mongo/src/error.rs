@@ -48,6 +48,13 @@ pub enum ConnectError {
         /// By how much, at least.
         ahead: Duration,
     },
+    /// There can be no near cache here.
+    #[error("there can be no near cache: {reason}")]
+    #[non_exhaustive]
+    NearCache {
+        /// Why, and what to do.
+        reason: &'static str,
+    },
     /// The server could not be reached, or refused an operation.
     #[error("cannot use MongoDB for sessions: {text}")]
     #[non_exhaustive]

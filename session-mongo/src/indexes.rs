@@ -9,10 +9,9 @@ use mongodb::options::IndexOptions;
 use session_core::store::StoreError;
 
 use crate::detach::within;
+use crate::direct::DirectStore;
 use crate::error::ConnectError;
 use crate::fault;
-use crate::settings::Indexes;
-use crate::store::MongoStore;
 
 /// The server has an index with these options under another name, or one of this name with other
 /// options.
@@ -21,21 +20,7 @@ const OTHER_OPTIONS: [i32; 2] = [85, 86];
 /// How long one index may take to be made: there may be many sessions already.
 const LIMIT: Duration = Duration::from_secs(60);
 
-impl MongoStore {
-    /// Makes the indexes that are not there yet: one by which the server removes sessions that have
-    /// ended, and one by which those of a principal are found. Many servers may do so at once.
-    /// Each may take a minute where many sessions are there already. [`connect`](Self::connect) has
-    /// done it.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectError`], which says what to do.
-    pub async fn create_indexes(&self) -> Result<(), ConnectError> {
-        self.check_clock(Indexes::Made).await?;
-        self.check_collection().await?;
-        self.make_indexes().await
-    }
-
+impl DirectStore {
     pub(crate) async fn make_indexes(&self) -> Result<(), ConnectError> {
         let expiry = IndexOptions::builder()
             .name("session_expires".to_owned())

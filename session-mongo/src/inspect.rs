@@ -9,17 +9,17 @@ use mongodb::options::SelectionCriteria;
 use session_core::store::StoreError;
 
 use crate::detach::within;
+use crate::direct::DirectStore;
 use crate::document::GRACE;
 use crate::error::ConnectError;
 use crate::fault::{self, UNAUTHORIZED};
 use crate::sessions::PRIMARY;
 use crate::settings::Indexes;
-use crate::store::MongoStore;
 
 /// Clocks that differ by more are worth a warning.
 const NOTABLE: Duration = Duration::from_secs(5);
 
-impl MongoStore {
+impl DirectStore {
     /// Compares the server's clock with this machine's. With the index the server removes sessions
     /// by its own clock, a minute after they ended by the application's: so far it may be ahead.
     pub(crate) async fn check_clock(&self, indexes: Indexes) -> Result<(), ConnectError> {

@@ -5,23 +5,27 @@
 // Imports run down this list, and never up:
 //
 // builder      from settings to a store
+// store, near  the store of applications; what ends and renews the leases of its cache
 // indexes, probe, inspect      what `connect` does at a server
-// store        the contract, and the deadline of each call
+// direct       the contract without a cache, and the deadline of each call
 // delete, update, loads, sessions     the operations on the collection
 // document, mark, bson         what is stored
-// together, detach, fault      how the driver is asked and waited for, and what its errors say
+// together, detach, known_time, fault     how the driver is asked, and what its errors say
 // uri, tls, settings, error    what is wrong with a setting, whatever the server is
 mod bson;
 mod builder;
 mod delete;
 mod detach;
+mod direct;
 mod document;
 mod error;
 mod fault;
 mod indexes;
 mod inspect;
+mod known_time;
 mod loads;
 mod mark;
+mod near;
 mod probe;
 mod sessions;
 mod settings;

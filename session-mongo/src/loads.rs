@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, doc};
+use mongodb::options::ReadConcern;
 use session_core::store::StoreError;
 use session_core::{SessionId, Timestamp};
 use tokio::time::timeout;
@@ -39,13 +40,21 @@ impl Sessions {
     /// The records of many ids in one command. Each is read after all of them were asked for.
     async fn find_all(&self, ids: &[SessionId]) -> Result<HashMap<SessionId, Loaded>, StoreError> {
         let names: Vec<_> = ids.iter().map(|id| Bson::String(id.encode())).collect();
-        let mut found = self
-            .collection
-            .find(doc! { "_id": { "$in": names } })
-            .await
-            .map_err(fault::of_read)?;
-        let mut records = HashMap::with_capacity(ids.len());
-        while let Some(document) = found.try_next().await.map_err(fault::of_read)? {
+        let find = self.collection.find(doc! { "_id": { "$in": names } });
+        let found: Vec<_> = match self.session().await? {
+            Some(mut session) => {
+                let find = find.session(&mut session);
+                let mut found = find.read_concern(ReadConcern::majority()).await;
+                let found = found
+                    .as_mut()
+                    .map_err(|error| fault::of_read(error.clone()))?;
+                found.stream(&mut session).try_collect().await
+            }
+            None => find.await.map_err(fault::of_read)?.try_collect().await,
+        }
+        .map_err(fault::of_read)?;
+        let mut records = HashMap::with_capacity(found.len());
+        for document in found {
             if let Some(id) = document::id_of(&document) {
                 self.note_size(&document);
                 records.insert(id, document::read(id, document).map(Some));

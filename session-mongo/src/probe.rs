@@ -15,11 +15,11 @@ use session_core::store::{
 use session_core::{Codec, EndReason, Ended, Lifetime, SessionId, Timestamp};
 
 use crate::delete::Deleted;
+use crate::direct::{Access, DirectStore};
 use crate::document::by_id;
 use crate::error::ConnectError;
 use crate::fault::{self, UNAUTHORIZED};
 use crate::settings::Indexes;
-use crate::store::{Access, MongoStore};
 
 /// The scope, the principal and a key of the session: nobody else has them.
 const PROBE: &str = "session-mongo probe";
@@ -28,7 +28,7 @@ const VALIDATOR: &str = "its validator refuses what the store writes; let it all
      that session-mongo documents, with a principal and without, and those of marks, or take it \
      away";
 
-impl MongoStore {
+impl DirectStore {
     /// Reads, and writes in each way that sessions are written. A user who may only read passes
     /// where the store makes no indexes.
     pub(crate) async fn probe(&self, indexes: Indexes) -> Result<(), ConnectError> {

@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use mongodb::Collection;
 use mongodb::action::Action;
 use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
-use mongodb::options::{Collation, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::options::{Collation, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::{ClientSession, Collection};
 use session_core::store::{Listed, Record, RecordKey, StoreError};
 use session_core::{Limit, LimitExceeded, SessionId, Timestamp};
 
 use crate::bson::date;
 use crate::document::{self, GRACE, by_id};
 use crate::fault;
+use crate::known_time::KnownTime;
 use crate::together::Queue;
 
 pub(crate) const PRIMARY: SelectionCriteria =
@@ -34,6 +35,8 @@ pub(crate) struct Sessions {
     pub(crate) loads: Queue<SessionId, Loaded>,
     /// The size of a document, where the last ones count more than those before.
     pub(crate) mean_size: AtomicUsize,
+    /// What loads must not miss, where there is a near cache.
+    pub(crate) known: Option<KnownTime>,
 }
 
 impl Sessions {
@@ -43,10 +46,20 @@ impl Sessions {
         id: SessionId,
         criteria: impl Into<Option<SelectionCriteria>>,
     ) -> Loaded {
+        // For a write what counts is the newest state that the primary has.
+        let criteria = criteria.into();
+        let known = self.known.as_ref().filter(|_| criteria.is_none());
+        let mut session = match known {
+            Some(known) => Some(known.session(&self.collection).await?),
+            None => None,
+        };
         let found = self
             .collection
             .find_one(by_id(id))
-            .optional(criteria.into(), |find, from| find.selection_criteria(from));
+            .optional(criteria, |find, from| find.selection_criteria(from))
+            .optional(session.as_mut(), |find, session| {
+                find.session(session).read_concern(ReadConcern::majority())
+            });
         let found = found.await.map_err(fault::of_read)?;
         // By the collection's collation the id of the document may be another text.
         let found = found.filter(|found| document::id_of(found) == Some(id));
@@ -54,6 +67,23 @@ impl Sessions {
             self.note_size(found);
         }
         found.map(|found| document::read(id, found)).transpose()
+    }
+
+    /// For a write: where there is a near cache, its time is to be known. See
+    /// [`wrote`](Self::wrote).
+    pub(crate) async fn session(&self) -> Result<Option<ClientSession>, StoreError> {
+        match &self.known {
+            Some(known) => known.session(&self.collection).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The write is acknowledged: no load that begins from now on may miss it.
+    pub(crate) fn wrote(&self, session: Option<&ClientSession>) {
+        let time = session.and_then(ClientSession::operation_time);
+        if let (Some(known), Some(time)) = (&self.known, time) {
+            known.note(time);
+        }
     }
 
     /// Notes the size of a document that was loaded. Of two that do so at once one may be lost.
@@ -125,8 +155,16 @@ impl Sessions {
 
     /// `false` if the id is taken.
     async fn insert(&self, document: &RawDocumentBuf) -> Result<bool, StoreError> {
-        match self.collection.insert_one(document).await {
-            Ok(_) => Ok(true),
+        let mut session = self.session().await?;
+        let insertion = self
+            .collection
+            .insert_one(document)
+            .optional(session.as_mut(), |insert, session| insert.session(session));
+        match insertion.await {
+            Ok(_) => {
+                self.wrote(session.as_ref());
+                Ok(true)
+            }
             Err(error) if fault::is_duplicate(&error) => Ok(false),
             Err(error) => Err(fault::of_write(error)),
         }
@@ -145,11 +183,15 @@ impl Sessions {
 
     /// Removes documents, without a mark; says how many.
     pub(crate) async fn remove(&self, filter: Document) -> Result<u64, StoreError> {
+        let mut session = self.session().await?;
         let deletion = self
             .collection
             .delete_many(filter)
-            .collation(byte_by_byte());
-        Ok(deletion.await.map_err(fault::of_write)?.deleted_count)
+            .collation(byte_by_byte())
+            .optional(session.as_mut(), |delete, session| delete.session(session));
+        let deleted = deletion.await.map_err(fault::of_write)?.deleted_count;
+        self.wrote(session.as_ref());
+        Ok(deleted)
     }
 }
 

@@ -9,6 +9,9 @@ use session_core::ConfigError;
 const MOST_NODES: u32 = 50;
 /// The driver refuses to read from nodes that may be less far behind.
 const LEAST_STALENESS: Duration = Duration::from_secs(90);
+/// Three beats in it are 30 writes a second for each process.
+const LEAST_LEASE: Duration = Duration::from_millis(100);
+const LONGEST_LEASE: Duration = Duration::from_secs(60);
 /// The bytes of the name of a database.
 const LONGEST_DATABASE: usize = 63;
 /// The bytes of database and collection, with a dot between them.
@@ -54,6 +57,16 @@ pub(crate) fn check_concern(origin: &str, concern: &WriteConcern) -> Result<(), 
     Err(ConfigError::new(format!(
         "{origin} cannot be used for sessions: {fault}"
     )))
+}
+
+/// Refuses leases that beats could not hold up, or that nobody would want.
+pub(crate) fn check_lease(lease: Duration) -> Result<(), ConfigError> {
+    if lease < LEAST_LEASE || lease > LONGEST_LEASE {
+        return Err(ConfigError::new(format!(
+            "the lease of the near cache must be between 100 ms and 60 s, not {lease:?}"
+        )));
+    }
+    Ok(())
 }
 
 /// Refuses what the driver refuses with each read.

@@ -1,19 +1,21 @@
-//! The contract of stores: each call is one operation on the collection, within the deadline.
+//! The store that applications hold: the direct one behind a cache of records.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mongodb::options::Acknowledgment;
 use session_core::store::{
-    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
-    StoreError, Update, Updated, async_trait,
+    CacheStats, CachedStore, Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation,
+    Revalidated, SessionStore, StoreError, Update, Updated,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
-use crate::detach::within;
-use crate::fault::Reason;
-use crate::sessions::{PRIMARY, Sessions};
+use crate::direct::DirectStore;
+use crate::error::ConnectError;
+use crate::near::Near;
+use crate::settings::Indexes;
 
 /// Sessions in MongoDB. Cheap to clone; all clones are one store.
 ///
@@ -23,146 +25,191 @@ use crate::sessions::{PRIMARY, Sessions};
 /// runtime, as for each `#[tokio::test]`.
 #[derive(Clone)]
 pub struct MongoStore {
-    pub(crate) sessions: Arc<Sessions>,
+    cached: Arc<CachedStore<DirectStore>>,
+    /// Ends with the last clone.
+    near: Option<Arc<Near>>,
+}
+
+impl MongoStore {
+    pub(crate) fn new(cached: CachedStore<DirectStore>, near: Option<Near>) -> Self {
+        Self {
+            cached: Arc::new(cached),
+            near: near.map(Arc::new),
+        }
+    }
+
+    pub(crate) fn direct(&self) -> &DirectStore {
+        self.cached.inner()
+    }
+
+    /// Waits until the near cache hears of changes, if there is one.
+    pub(crate) async fn wait_for_near_cache(&self) -> Result<(), ConnectError> {
+        match &self.near {
+            Some(near) => near.first().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the indexes that are not there yet: one by which the server removes sessions that have
+    /// ended, and one by which those of a principal are found. Many servers may do so at once.
+    /// Each may take a minute where many sessions are there already. [`connect`](Self::connect) has
+    /// done it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`], which says what to do.
+    pub async fn create_indexes(&self) -> Result<(), ConnectError> {
+        let store = self.direct();
+        store.check_clock(Indexes::Made).await?;
+        store.check_collection().await?;
+        store.make_indexes().await
+    }
+
+    /// What the near cache has done since the store was made, and what it holds. Without one all is
+    /// zero.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
+    /// use session_mongo::MongoStore;
+    ///
+    /// let store = MongoStore::builder("mongodb://127.0.0.1/").lazy().await?;
+    /// assert_eq!(store.cache_stats().records, 0);
+    /// # Ok::<_, session_core::ConfigError>(()) }).unwrap();
+    /// ```
+    pub fn cache_stats(&self) -> CacheStats {
+        self.cached.stats()
+    }
 }
 
 impl fmt::Debug for MongoStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MongoStore")
-            .field(
-                "sessions",
-                &format_args!("{}", self.sessions.collection.namespace()),
-            )
-            .field("deadline", &self.sessions.deadline)
-            .finish_non_exhaustive()
+        f.debug_tuple("MongoStore").field(&self.cached).finish()
     }
 }
 
-/// What an operation does: a write that did not end in time may have been applied.
-#[derive(Clone, Copy)]
-pub(crate) enum Access {
-    Read,
-    Write,
-}
+type Answer<'f, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'f>>;
 
-impl MongoStore {
-    /// For an operation: it may go on when the store has been dropped.
-    pub(crate) fn sessions(&self) -> Arc<Sessions> {
-        Arc::clone(&self.sessions)
-    }
-
-    /// Waits for an operation within the deadline.
-    pub(crate) async fn call<T: Send + 'static>(
-        &self,
-        access: Access,
-        operation: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let reason = match within(self.sessions.deadline, operation).await {
-            Ok(answer) => return answer,
-            Err(reason) => reason,
-        };
-        Err(match (access, &reason) {
-            (Access::Write, Reason::Late(_)) => StoreError::OutcomeUnknown(Arc::new(reason)),
-            _ => StoreError::Unavailable(Arc::new(reason)),
-        })
-    }
-}
-
-#[async_trait]
+/// Written out as `async_trait` would, so that each call has one future on the heap and not one
+/// more around it.
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for MongoStore {
     fn location(&self) -> RecordLocation {
-        RecordLocation::Server
+        self.cached.location()
     }
 
     fn call_timeout(&self) -> Option<Duration> {
-        Some(self.sessions.deadline)
+        self.cached.call_timeout()
     }
 
-    /// Writes that a majority acknowledges survive a fail-over; writes that fewer nodes acknowledge
-    /// may not. Reads from another node than the primary may see the state before the last write.
     fn durability(&self) -> Durability {
-        let collection = &self.sessions.collection;
-        let writes = collection.write_concern();
-        let survives = writes.is_some_and(|writes| {
-            writes.w == Some(Acknowledgment::Majority) && writes.journal != Some(false)
-        });
-        match survives && collection.selection_criteria() == Some(&PRIMARY) {
-            true => Durability::Durable,
-            false => Durability::MayLoseWrites,
-        }
+        self.cached.durability()
     }
 
-    /// Hands back an expired session too while it is there, so that its expiry can be told.
-    async fn load(
-        &self,
-        key: &RecordKey,
+    fn load<'s, 'k, 'f>(
+        &'s self,
+        key: &'k RecordKey,
         now: Timestamp,
-    ) -> Result<Option<Arc<Record>>, StoreError> {
-        let Some(id) = key.id() else { return Ok(None) };
-        self.call(Access::Read, self.sessions().load(id, now)).await
+    ) -> Answer<'f, Option<Arc<Record>>>
+    where
+        's: 'f,
+        'k: 'f,
+    {
+        self.cached.load(key, now)
     }
 
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
-        let creation = self.sessions().create(Arc::clone(record), now);
-        self.call(Access::Write, creation).await
-    }
-
-    async fn update(
-        &self,
-        key: &RecordKey,
-        update: &Update,
+    fn revalidate<'s, 'k, 'r, 'f>(
+        &'s self,
+        key: &'k RecordKey,
+        known: &'r Arc<Record>,
         now: Timestamp,
-    ) -> Result<Updated, StoreError> {
-        let Some(id) = key.id() else {
-            return Ok(Updated::Gone);
-        };
-        let update = self.sessions().update(id, update.clone(), now);
-        self.call(Access::Write, update).await
+    ) -> Answer<'f, Revalidated>
+    where
+        's: 'f,
+        'k: 'f,
+        'r: 'f,
+    {
+        self.cached.revalidate(key, known, now)
     }
 
-    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
-        let Some(id) = key.id() else { return Ok(()) };
-        let deletion = self.sessions().delete(id, ended);
-        self.call(Access::Write, deletion).await.map(drop)
+    fn create<'s, 'r, 'f>(
+        &'s self,
+        record: &'r Arc<Record>,
+        now: Timestamp,
+    ) -> Answer<'f, RecordKey>
+    where
+        's: 'f,
+        'r: 'f,
+    {
+        self.cached.create(record, now)
+    }
+
+    fn update<'s, 'k, 'u, 'f>(
+        &'s self,
+        key: &'k RecordKey,
+        update: &'u Update,
+        now: Timestamp,
+    ) -> Answer<'f, Updated>
+    where
+        's: 'f,
+        'k: 'f,
+        'u: 'f,
+    {
+        self.cached.update(key, update, now)
+    }
+
+    fn delete<'s, 'k, 'f>(&'s self, key: &'k RecordKey, ended: Ended) -> Answer<'f, ()>
+    where
+        's: 'f,
+        'k: 'f,
+    {
+        self.cached.delete(key, ended)
     }
 
     fn principals(&self) -> Option<&dyn PrincipalIndex> {
         Some(self)
     }
 
-    /// The server expires sessions by itself, once a minute. This is for a collection that has no
-    /// TTL index.
-    async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let removal = self.sessions().remove_expired(now);
-        self.call(Access::Write, removal).await
+    fn delete_expired<'s, 'f>(&'s self, now: Timestamp) -> Answer<'f, u64>
+    where
+        's: 'f,
+    {
+        self.cached.delete_expired(now)
     }
 }
 
-#[async_trait]
 impl PrincipalIndex for MongoStore {
-    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        let listing = self.sessions().list(principal.to_owned(), now);
-        self.call(Access::Read, listing).await
+    fn list_of<'s, 'p, 'f>(&'s self, principal: &'p str, now: Timestamp) -> Answer<'f, Vec<Listed>>
+    where
+        's: 'f,
+        'p: 'f,
+    {
+        self.cached.list_of(principal, now)
     }
 
-    async fn delete_one_of(
-        &self,
-        principal: &str,
+    fn delete_one_of<'s, 'p, 'f>(
+        &'s self,
+        principal: &'p str,
         id: SessionId,
         ended: Ended,
-    ) -> Result<bool, StoreError> {
-        let deletion = self.sessions().delete_one(principal.into(), id, ended);
-        Ok(self.call(Access::Write, deletion).await?.count() > 0)
+    ) -> Answer<'f, bool>
+    where
+        's: 'f,
+        'p: 'f,
+    {
+        self.cached.delete_one_of(principal, id, ended)
     }
 
-    async fn delete_all_of(
-        &self,
-        principal: &str,
+    fn delete_all_of<'s, 'p, 'f>(
+        &'s self,
+        principal: &'p str,
         except: Option<SessionId>,
         ended: Ended,
-    ) -> Result<u64, StoreError> {
-        let deletion = self.sessions().delete_all(principal.into(), except, ended);
-        Ok(self.call(Access::Write, deletion).await?.count())
+    ) -> Answer<'f, u64>
+    where
+        's: 'f,
+        'p: 'f,
+    {
+        self.cached.delete_all_of(principal, except, ended)
     }
 }

@@ -115,10 +115,15 @@ impl OneUpdate<'_> {
         }
         let change = operators([("$set", set), ("$unset", unset)]);
         let update = self.sessions.collection.update_one(filter, change);
-        let update = update.optional(self.concern(), |update, concern| {
-            update.write_concern(concern)
-        });
-        Ok(update.await.map_err(fault::of_update)?.matched_count > 0)
+        let mut session = self.sessions.session().await?;
+        let update = update
+            .optional(self.concern(), |update, concern| {
+                update.write_concern(concern)
+            })
+            .optional(session.as_mut(), |update, session| update.session(session));
+        let matched = update.await.map_err(fault::of_update)?.matched_count;
+        self.sessions.wrote(session.as_ref());
+        Ok(matched > 0)
     }
 
     /// Puts the changes on whatever version is there; says which one results.
@@ -161,6 +166,7 @@ impl OneUpdate<'_> {
             ("$max", max),
             ("$inc", inc),
         ]);
+        let mut session = self.sessions.session().await?;
         let update = self
             .sessions
             .collection
@@ -169,10 +175,12 @@ impl OneUpdate<'_> {
             .return_document(ReturnDocument::After)
             .optional(self.concern(), |update, concern| {
                 update.write_concern(concern)
-            });
+            })
+            .optional(session.as_mut(), |update, session| update.session(session));
         let Some(updated) = update.await.map_err(fault::of_update)? else {
             return Ok(None);
         };
+        self.sessions.wrote(session.as_ref());
         let version = updated.get_i64("v").ok().map(u64::try_from);
         match version {
             Some(Ok(version)) => Ok(Some(version)),

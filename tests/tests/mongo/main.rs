@@ -16,3 +16,4 @@ mod faults_writes;
 mod indexes;
 mod load;
 mod marks;
+mod near;

@@ -11,7 +11,7 @@ use mongodb::Client;
 use session_mongo::MongoStore;
 use session_tests::PATIENCE;
 
-use watch::Watch;
+pub(crate) use watch::Watch;
 
 /// A store on the server at `uri` that has its indexes, and all that it sends from now on.
 async fn watched(uri: &str) -> (Client, Watch, MongoStore) {

@@ -10,18 +10,18 @@ use mongodb::options::{ClientOptions, ServerAddress};
 
 /// A command that was sent, and to whom.
 #[derive(Clone, Debug)]
-pub(super) struct Sent {
-    pub(super) name: String,
-    pub(super) command: Document,
-    pub(super) to: ServerAddress,
+pub(crate) struct Sent {
+    pub(crate) name: String,
+    pub(crate) command: Document,
+    pub(crate) to: ServerAddress,
 }
 
 /// Everything that a client sends after it has connected.
 #[derive(Clone, Default)]
-pub(super) struct Watch(Arc<Mutex<Vec<Sent>>>);
+pub(crate) struct Watch(Arc<Mutex<Vec<Sent>>>);
 
 impl Watch {
-    pub(super) async fn client(uri: &str) -> (Client, Self) {
+    pub(crate) async fn client(uri: &str) -> (Client, Self) {
         let watch = Self::default();
         let sent = Arc::clone(&watch.0);
         let mut options = ClientOptions::parse(uri).await.unwrap();
@@ -38,7 +38,7 @@ impl Watch {
     }
 
     /// What was sent since the last call.
-    pub(super) fn take(&self) -> Vec<Sent> {
+    pub(crate) fn take(&self) -> Vec<Sent> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
