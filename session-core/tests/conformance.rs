@@ -12,8 +12,8 @@ use broken::map::MapStore;
 use broken::remote::{RemoteStore, block_on};
 use broken::sealed::{SealFault, SealedStore};
 use broken::{FOUND_BY, Fault};
-use session_core::store::SessionStore;
 use session_core::store::conformance::{CaseOutcome, Report, Suite, cases, check};
+use session_core::store::{CachedStore, NearCache, SessionStore};
 use session_core::{MemoryStore, Timestamp};
 
 #[test]
@@ -48,6 +48,45 @@ async fn a_store_that_answers_from_another_thread_passes_on_tokio() {
     tokio::spawn(check(|| async { RemoteStore::new() }))
         .await
         .unwrap();
+}
+
+#[test]
+fn a_cache_in_front_of_each_passes() {
+    block_on(check(|| async { CachedStore::new(MemoryStore::new()) }));
+    block_on(check(|| async { CachedStore::new(MapStore::right()) }));
+    block_on(check(|| async { CachedStore::new(MapStore::replacing()) }));
+    block_on(check(|| async { CachedStore::new(MapStore::unindexed()) }));
+    block_on(check(|| async { CachedStore::new(RemoteStore::new()) }));
+    block_on(check(|| async {
+        CachedStore::new(CachedStore::new(MapStore::right()))
+    }));
+}
+
+/// It holds a dozen records in each of its parts, or none.
+#[test]
+fn a_cache_that_is_too_small_passes() {
+    for bytes in [0, 1, 64 << 10, 256 << 10] {
+        let cached = || async move { CachedStore::new(MapStore::right()).with_capacity(bytes) };
+        block_on(check(cached));
+    }
+}
+
+/// Own writes are seen at once, and nobody else writes: so leases change nothing.
+#[test]
+fn a_near_cache_that_alone_writes_passes() {
+    block_on(check(|| async { near(MemoryStore::new()) }));
+    block_on(check(|| async { near(MapStore::right()) }));
+    block_on(check(|| async { near(MapStore::replacing()) }));
+}
+
+/// A store with a near cache in front of it, whose lease does not run out.
+fn near<S: SessionStore>(store: S) -> CachedStore<S> {
+    let near = NearCache::new(Duration::from_secs(3600));
+    let cached = CachedStore::new(store).with_near_cache(near);
+    let invalidations = cached.invalidations();
+    let telling = Box::leak(Box::new(invalidations.begin()));
+    telling.renew(invalidations.now());
+    cached
 }
 
 /// Two runs of one seed on the same data: ids are not drawn from the seed.

@@ -119,8 +119,9 @@ pub enum Durability {
 ///   such operations, one for each record.
 /// - **Unchanged**: `revalidate` returns `Unchanged` only if `load` would return exactly `known`;
 ///   otherwise the stored record, or `Gone` where `load` returns `None`. No other content of the
-///   session, however alike its version, is taken for `known`. An update is
-///   [`exact`](Updated::Saved::exact) only if the stored record is [`Update::record`] with its tag.
+///   session, however alike its version, is taken for `known` (`revalidate`, `revalidate_race`).
+/// - **Exact**: an update is [`exact`](Updated::Saved::exact) only if the stored record is
+///   [`Update::record`], with its tag where the store keeps tags (`exact`).
 /// - **Cancelled half-way**: an operation whose future is dropped has happened entirely or not at
 ///   all, and the store continues to work (`cancelled`).
 /// - **Limits**: if a merged record exceeds [`Update::limits`], by [`Record::limited_size`] or the

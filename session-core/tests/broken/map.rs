@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Changes, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore, StoreError,
-    Update, Updated,
+    Changes, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated, SessionStore,
+    StoreError, Tag, Update, Updated,
 };
 use session_core::{EndReason, Ended, SessionId, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
@@ -28,6 +28,8 @@ pub(crate) struct MapStore {
     records: Mutex<Records>,
     /// What some of the faults remember.
     pub(super) former: Plain<HashMap<String, Arc<Record>>>,
+    /// The tags of what it has written, for a fault that keeps them apart.
+    tags: Plain<HashMap<String, Option<Tag>>>,
     deleted: Plain<HashSet<String>>,
     locked: AtomicBool,
 }
@@ -164,7 +166,12 @@ impl MapStore {
             Some(Fault::UpdateReadsThenWrites) if !records.contains_key(&name) => return,
             _ => turn().await,
         }
-        records.insert(name, self.kept(&after));
+        records.insert(name.clone(), self.kept(&after));
+        if self.has(Fault::TagsInTwoSteps) {
+            drop(records);
+            turn().await;
+            self.tags.lock().unwrap().insert(name, after.tag());
+        }
     }
 }
 
@@ -208,6 +215,39 @@ impl SessionStore for MapStore {
         Ok(found)
     }
 
+    async fn revalidate(
+        &self,
+        key: &RecordKey,
+        known: &Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Revalidated, StoreError> {
+        let loaded = self.load(key, now).await?;
+        let Some(record) = &loaded else {
+            let expired = self.has(Fault::RevalidatesExpired) && !known.is_live(now);
+            return Ok(match expired {
+                true => Revalidated::Unchanged,
+                false => Revalidated::Gone,
+            });
+        };
+        let of_known = |tag: Option<Tag>| tag.is_some() && tag == known.tag();
+        let is_known = match self.fault {
+            Some(Fault::ComparesVersions) => record.version() == known.version(),
+            Some(Fault::TouchKeepsTheTag) => of_known(record.tag()),
+            Some(Fault::RevalidatesEnded) if record.ended().is_some() => true,
+            Some(Fault::TagsInTwoSteps) => {
+                let tags = self.tags.lock().unwrap();
+                let tag = key.id().and_then(|id| tags.get(&self.name(id)).copied());
+                of_known(tag.unwrap_or(record.tag()))
+            }
+            _ => record.version() == known.version() && of_known(record.tag()),
+        };
+        Ok(match (is_known, self.fault) {
+            (true, _) => Revalidated::Unchanged,
+            (false, Some(Fault::RevalidatesToNothing)) => Revalidated::Gone,
+            (false, _) => loaded.into(),
+        })
+    }
+
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         let name = self.name(record.id());
         let mut records = self.lock().await;
@@ -247,13 +287,16 @@ impl SessionStore for MapStore {
         }
         let mut after = Arc::clone(&current);
         match self.replace_in(update, &mut after, now)? {
-            Updated::Saved { version, .. } => {
+            Updated::Saved { version, exact, .. } => {
                 self.put(records, name, &current, after).await;
                 let mut key = key.clone();
                 if let (Some(id), true) = (key.id(), self.has(Fault::HandsBackWrongKey)) {
                     key = RecordKey::Id(SessionId::from_bytes(id.as_bytes().map(|byte| !byte)));
                 }
-                Ok(Updated::saved(key, version))
+                Ok(match exact {
+                    true => Updated::replaced(key, version),
+                    false => Updated::saved(key, version),
+                })
             }
             Updated::Conflict { .. } if self.has(Fault::ConflictsWithTheWrongRecord) => {
                 Ok(Updated::conflict(Arc::clone(update.record())))

@@ -60,6 +60,24 @@ pub(crate) enum Fault {
     KeepsMetadata,
     /// Expires by the longest lifetime that a record had.
     NeverShortens,
+    /// Takes one content for another of the same version.
+    ComparesVersions,
+    /// Takes one content for another of the same tag, and gives a touch no new one.
+    TouchKeepsTheTag,
+    /// Takes what has ended for unchanged.
+    RevalidatesEnded,
+    /// Takes what has expired for unchanged, and loads nothing.
+    RevalidatesExpired,
+    /// Says that nothing is there of what has changed.
+    RevalidatesToNothing,
+    /// Writes a record, lets others have their turn, and writes its tag.
+    TagsInTwoSteps,
+    /// Says that what it has merged is the record of who asked.
+    MergesExactly,
+    /// Merges, and says that nobody else has written if the version is the one that was loaded.
+    ExactByVersion,
+    /// Gives the record of an update another tag, and says that it is the very one.
+    RetagsExactly,
     /// Updates whatever epoch was loaded.
     IgnoresEpoch,
     /// Merges beyond all limits.
@@ -158,10 +176,7 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
         Fault::IgnoresExpected,
         &["version_not_met", "no_lost_update"],
     ),
-    (
-        Fault::ConflictsWithTheWrongRecord,
-        &["conflict_record", "no_lost_update"],
-    ),
+    (Fault::ConflictsWithTheWrongRecord, &["conflict_record"]),
     (Fault::LastWriterWins, &["stale_base", "no_lost_update"]),
     (Fault::KeepsRemoved, &["set_remove"]),
     (Fault::ClearsNothing, &["clear"]),
@@ -171,6 +186,18 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
         &["replace_metadata", "principal_changes"],
     ),
     (Fault::NeverShortens, &["replaced_lifetime"]),
+    (Fault::ComparesVersions, &["revalidate"]),
+    (Fault::TouchKeepsTheTag, &["revalidate"]),
+    (Fault::RevalidatesEnded, &["revalidate", "revalidate_race"]),
+    (Fault::RevalidatesExpired, &["revalidate"]),
+    (
+        Fault::RevalidatesToNothing,
+        &["revalidate", "revalidate_race"],
+    ),
+    (Fault::TagsInTwoSteps, &["revalidate_race"]),
+    (Fault::MergesExactly, &["exact"]),
+    (Fault::ExactByVersion, &["exact"]),
+    (Fault::RetagsExactly, &["exact"]),
     (Fault::IgnoresEpoch, &["other_epoch"]),
     (Fault::IgnoresLimits, &["merged_limits"]),
     (

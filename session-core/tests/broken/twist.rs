@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_core::store::{Changes, Metadata, Record, StoreError, Update, Updated, Value};
+use session_core::store::{Changes, Metadata, Record, StoreError, Tag, Update, Updated, Value};
 use session_core::{Codec, Timestamp};
 
 use super::Fault;
@@ -11,8 +11,10 @@ use super::map::{MapStore, Records};
 impl MapStore {
     /// A record as this store keeps it.
     pub(super) fn kept(&self, record: &Arc<Record>) -> Arc<Record> {
-        let keep =
-            |changes: Changes| Arc::new(changes.apply(record).with_version(record.version()));
+        let keep = |changes: Changes| {
+            let kept = changes.apply(record).with_version(record.version());
+            Arc::new(kept.with_tag(record.tag()))
+        };
         match self.fault {
             Some(Fault::ForgetsMetadata) => {
                 let bare = Record::new(
@@ -103,6 +105,7 @@ impl MapStore {
             now
         };
         let twisted = Update::new(Arc::clone(update.record()), update.changes().clone(), epoch)
+            .with_base_tag(update.base_tag())
             .with_expected_version(expected)
             .with_limits(limits);
         let updated = twisted.replace_in(current, now)?;
@@ -110,7 +113,15 @@ impl MapStore {
             return Ok(updated);
         };
         *current = self.twist(update, &before, Arc::clone(current));
-        Ok(Updated::saved(key, current.version()))
+        let exact = match self.fault {
+            Some(Fault::MergesExactly | Fault::RetagsExactly) => true,
+            Some(Fault::ExactByVersion) => before.version() == update.base_version(),
+            _ => Arc::ptr_eq(current, update.record()),
+        };
+        Ok(match exact {
+            true => Updated::replaced(key, current.version()),
+            false => Updated::saved(key, current.version()),
+        })
     }
 
     /// What comes of an update, with the fault in it.
@@ -148,6 +159,14 @@ impl MapStore {
                     .with_metadata(Metadata::Unchanged)
                     .apply(current),
             ),
+            (Some(Fault::TouchKeepsTheTag), Metadata::Touched(_))
+                if changes.sets().count() == 0 =>
+            {
+                Arc::new((*after).clone().with_tag(current.tag()))
+            }
+            (Some(Fault::RetagsExactly), _) => {
+                Arc::new((*after).clone().with_tag(Some(Tag::draw())))
+            }
             (Some(Fault::KeepsMetadata), Metadata::Replaced) => Arc::new(changes.apply(current)),
             _ => after,
         }

@@ -183,14 +183,14 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         let write = self.write(key);
         let updated = self.store.update(key, update, now).await?;
         match &updated {
-            Updated::Saved { exact, .. } => {
-                write.done(exact.then_some(update.record()));
-                if update.record().ended().is_some() {
-                    self.outwait_leases().await;
-                }
-            }
+            Updated::Saved { exact, .. } => write.done(exact.then_some(update.record())),
             Updated::Conflict { current } => write.done(current.as_ref()),
             Updated::Gone => write.done(None),
+        }
+        // Where it is gone, another call may have ended it a moment ago.
+        let is_over = !matches!(updated, Updated::Conflict { .. });
+        if is_over && update.record().ended().is_some() {
+            self.outwait_leases().await;
         }
         Ok(updated)
     }

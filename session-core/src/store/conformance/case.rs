@@ -5,7 +5,8 @@ use std::fmt;
 use super::schedule::Task;
 use super::trial::{Check, Trial};
 use super::{
-    cancelled, contested, ending, keeping, principals, racing, reading, vanishing, writing,
+    cancelled, contested, ending, keeping, principals, racing, reading, revalidating, vanishing,
+    writing,
 };
 
 /// One case of the suite: a sentence of the contract, shown or refuted.
@@ -113,6 +114,10 @@ cases! {
         "Metadata that is replaced is so afterwards, beside changes of values.",
     AnyStore writing::replaced_lifetime
         "A lifetime that is replaced counts at once, be it shorter or longer.",
+    Server revalidating::exact
+        "An update that is said to be exact has left its very record, with its tag.",
+    Server revalidating::revalidate
+        "`revalidate` says `Unchanged` of what `load` would return, and of no other content.",
     Server writing::other_epoch
         "An update by who loaded another epoch is `Gone`, whatever version it must meet.",
     Server writing::merged_limits
@@ -147,6 +152,8 @@ cases! {
         "Updates of one record at once all survive.",
     Server racing::no_torn_read
         "Who reads sees each update entirely or not at all, and never an older version again.",
+    Server revalidating::revalidate_race
+        "Who asks whether a record is still the same sees what a load would show.",
     Server vanishing::no_resurrection
         "Once `delete` has returned, no update that was under way brings the record back.",
     Server vanishing::delete_race

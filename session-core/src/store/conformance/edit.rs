@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::record::{Limits, Record};
+use crate::record::{Limits, Record, Tag};
 use crate::store::{Changes, Metadata, Update};
 use crate::time::Timestamp;
 
@@ -13,6 +13,7 @@ pub(super) struct Edit {
     pub(super) record: Arc<Record>,
     pub(super) changes: Changes,
     epoch: u64,
+    base_tag: Option<Tag>,
     expected: Option<u64>,
     limits: Limits,
 }
@@ -24,6 +25,7 @@ impl Edit {
             record: Arc::new(changes.apply(base)),
             changes,
             epoch: base.epoch,
+            base_tag: base.tag,
             expected: None,
             limits: Limits::default(),
         }
@@ -70,6 +72,7 @@ impl Edit {
 
     pub(super) fn update(&self) -> Update {
         Update::new(Arc::clone(&self.record), self.changes.clone(), self.epoch)
+            .with_base_tag(self.base_tag)
             .with_expected_version(self.expected)
             .with_limits(self.limits)
     }

@@ -98,6 +98,7 @@ mod principals;
 mod racing;
 mod reading;
 mod report;
+mod revalidating;
 mod vanishing;
 mod writing;
 

@@ -197,9 +197,9 @@ pub(super) async fn no_torn_read(trial: &Trial) -> Check {
 
 /// What all who look have seen of one record.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     /// The latest version that `update` has said was saved.
-    saved: AtomicU64,
+    pub(super) saved: AtomicU64,
     versions: Mutex<HashMap<u64, Arc<Record>>>,
 }
 
@@ -216,7 +216,7 @@ impl Seen {
 }
 
 /// Writes the same number under two keys and into the metadata.
-async fn write_pairs(
+pub(super) async fn write_pairs(
     trial: &Trial,
     key: &RecordKey,
     base: &Arc<Record>,
@@ -257,33 +257,45 @@ async fn read_pairs(trial: &Trial, key: &RecordKey, mut rng: Rng, seen: &Seen) -
     for _ in 0..rng.between(2, 6) {
         let oldest = seen.saved.load(Ordering::Relaxed);
         let record = trial.find(key).await?;
-        let (left, right) = (number_at(&record, "left")?, number_at(&record, "right")?);
-        ensure!(
-            left == right,
-            "one update wrote two keys, and `load` shows {left} beside {right}"
-        );
-        ensure!(
-            record.version() >= oldest,
-            "`load` shows version {} after version {oldest} was saved",
-            record.version()
-        );
-        let touched = record.last_seen() >= trial.now() + Duration::from_millis(left);
-        ensure!(
-            touched,
-            "`load` shows the values of an update without its touch"
-        );
-        let first = seen.first_of(&record);
-        let changed = difference(&first, &record);
-        ensure!(
-            changed.is_none(),
-            "`load` has shown version {} with two contents: {}",
-            record.version(),
-            changed.unwrap_or_default()
-        );
-        seen.saved.fetch_max(record.version(), Ordering::Relaxed);
+        look_at(trial, &record, oldest, "load", seen)?;
         if rng.coin() {
             turn().await;
         }
     }
+    Ok(())
+}
+
+/// What a call shows that began after version `oldest` was seen.
+pub(super) fn look_at(
+    trial: &Trial,
+    record: &Arc<Record>,
+    oldest: u64,
+    call: &str,
+    seen: &Seen,
+) -> Check {
+    let (left, right) = (number_at(record, "left")?, number_at(record, "right")?);
+    ensure!(
+        left == right,
+        "one update wrote two keys, and `{call}` shows {left} beside {right}"
+    );
+    ensure!(
+        record.version() >= oldest,
+        "`{call}` shows version {} after version {oldest} was saved",
+        record.version()
+    );
+    let touched = record.last_seen() >= trial.now() + Duration::from_millis(left);
+    ensure!(
+        touched,
+        "`{call}` shows the values of an update without its touch"
+    );
+    let first = seen.first_of(record);
+    let changed = difference(&first, record);
+    ensure!(
+        changed.is_none(),
+        "`{call}` has shown version {} with two contents: {}",
+        record.version(),
+        changed.unwrap_or_default()
+    );
+    seen.saved.fetch_max(record.version(), Ordering::Relaxed);
     Ok(())
 }

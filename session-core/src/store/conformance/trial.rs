@@ -9,7 +9,9 @@ use super::edit::Edit;
 use super::rng::Rng;
 use crate::error::StoreError;
 use crate::record::{EndReason, Ended, Record, SessionId};
-use crate::store::{Listed, RecordKey, RecordLocation, SessionStore, Updated, index_of};
+use crate::store::{
+    Listed, RecordKey, RecordLocation, Revalidated, SessionStore, Updated, index_of,
+};
 use crate::time::Timestamp;
 
 /// Why a case did not pass.
@@ -130,9 +132,7 @@ impl Trial {
         now: Timestamp,
     ) -> Check<Option<Arc<Record>>> {
         let answer = |found: &Option<Arc<Record>>| match found {
-            Some(record) if record.ended().is_some() => "a mark".into(),
-            Some(record) if record.is_live(now) => format!("version {}", record.version()),
-            Some(record) => format!("version {}, expired", record.version()),
+            Some(record) => in_words(record, now),
             None => "none".into(),
         };
         let call = format!("load {key:?}");
@@ -141,6 +141,24 @@ impl Trial {
             self.logged(call, now, self.store.load(key, now), answer)
                 .await,
         )
+    }
+
+    /// What the store answers to somebody who has this record.
+    pub(super) async fn revalidate_at(
+        &self,
+        key: &RecordKey,
+        known: &Arc<Record>,
+        now: Timestamp,
+    ) -> Check<Revalidated> {
+        let answer = |answer: &Revalidated| match answer {
+            Revalidated::Unchanged => "unchanged".into(),
+            Revalidated::Changed(record) => in_words(record, now),
+            Revalidated::Gone => "gone".into(),
+        };
+        let call = format!("revalidate {key:?} {{known {}}}", known.version());
+        let revalidated = self.store.revalidate(key, known, now);
+        let revalidated = self.logged(call, now, revalidated, answer).await;
+        succeeded("revalidate", revalidated)
     }
 
     /// A load that has to find something.
@@ -340,6 +358,15 @@ impl Trial {
 /// Nothing here panics while it holds a lock, so poison means nothing.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A record that a store returned, in words.
+fn in_words(record: &Record, now: Timestamp) -> String {
+    match record {
+        _ if record.ended().is_some() => "a mark".into(),
+        _ if record.is_live(now) => format!("version {}", record.version()),
+        _ => format!("version {}, expired", record.version()),
+    }
 }
 
 /// What a store answered to an update, in words.
