@@ -28,7 +28,7 @@ struct Logout {
     /// The longest time in milliseconds from the answer to a logout to a later request that another
     /// node answered as signed in; 0 if it answered none so.
     stale: f64,
-    /// The share of logouts after which, in the end, the very node that did it answers as signed in.
+    /// The share of logouts after which, in the end, the node that did it answers as signed in.
     undone: f64,
 }
 

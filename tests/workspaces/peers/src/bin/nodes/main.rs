@@ -1,8 +1,8 @@
 //! Several servers that share sessions over one Redis.
 //!
 //! `nodes logout URL`: a logout on one node, and how long another still answers as signed in.
-//! `nodes shared URL`: 1, 4 and 16 nodes that are asked at random. `nodes memory URL`: a node through
-//! which many sessions pass.
+//! `nodes shared URL`: 1, 4 and 16 nodes that are asked at random. `nodes memory URL`: a node
+//! through which many sessions pass.
 
 mod logout;
 mod memory;
