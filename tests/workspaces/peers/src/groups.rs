@@ -3,6 +3,7 @@
 use session_http::redis::Layout;
 
 use crate::mongo::{self, Way};
+use crate::ours::Cache;
 use crate::subject::Subject;
 use crate::{BoxError, actix, axum_session, ours, redis, tower_sessions};
 
@@ -120,19 +121,21 @@ impl Group {
             ("redis" | "redis packed", Some(url), _) => {
                 redis::clear(url)?;
                 let layout = self.layout();
-                let ours = ours::redis(url, layout, tasks)?;
+                let ours = |cache| ours::redis(url, layout, cache, tasks);
                 let mut peers = vec![tower_sessions::redis(url, tasks)?];
                 if layout == Layout::Fields {
                     peers.push(axum_session::redis(url, tasks)?);
                     peers.push(actix::redis(url, tasks)?);
                 }
+                peers.push(ours(Cache::Off)?);
                 peers.push(redis::raw(url, layout, tasks)?);
-                (ours, peers)
+                (ours(Cache::Default)?, peers)
             }
             ("redis missed" | "redis packed missed", Some(url), _) => {
                 redis::clear(url)?;
-                let ours = ours::redis_missed(url, self.layout(), tasks)?;
-                (ours, vec![tower_sessions::redis_missed(url, tasks)?])
+                let ours = |cache| ours::redis_missed(url, self.layout(), cache, tasks);
+                let peers = vec![tower_sessions::redis_missed(url, tasks)?, ours(Cache::Off)?];
+                (ours(Cache::Default)?, peers)
             }
             (_, _, Some(uri)) => {
                 mongo::clear(uri)?;
@@ -224,7 +227,7 @@ impl Group {
                 redis::clear(url)?;
                 let _ours = match self.layout() {
                     Layout::Packed => ours::redis_small(url)?,
-                    layout => ours::redis(url, layout, 1)?,
+                    layout => ours::redis(url, layout, Cache::Default, 1)?,
                 };
                 let ours = redis::server_bytes(url)?;
                 let makes: &[Make] = match self.layout() {

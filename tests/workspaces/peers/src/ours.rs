@@ -37,10 +37,11 @@ pub async fn handle(request: Request<()>, job: Job) -> Result<Response<()>, BoxE
 }
 
 fn subject(
+    name: &'static str,
     tasks: usize,
     layer: impl AsyncFnOnce() -> Result<SessionLayer, BoxError>,
 ) -> Result<Box<dyn Subject>, BoxError> {
-    let tower = Tower::new(NAME, tasks, async || {
+    let tower = Tower::new(name, tasks, async || {
         let layer = layer().await?;
         Ok(move |job| layer.layer(service(job, handle)))
     });
@@ -57,21 +58,58 @@ pub fn bare(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
 }
 
 pub fn memory(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
-    subject(tasks, async || Ok(SessionLayer::new(MemoryStore::new())))
+    subject(NAME, tasks, async || {
+        Ok(SessionLayer::new(MemoryStore::new()))
+    })
 }
 
-pub fn redis(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
-    subject(tasks, async || {
-        let store = RedisStore::builder(url).layout(layout).connect().await?;
-        Ok(SessionLayer::new(store))
+/// What a process holds of the sessions that it has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// As a store is made: each read asks whether its session is unchanged.
+    Default,
+    /// Nothing.
+    Off,
+}
+
+impl Cache {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Default => NAME,
+            Self::Off => "ours without a cache",
+        }
+    }
+
+    pub async fn redis(self, url: &str, layout: Layout) -> Result<RedisStore, BoxError> {
+        let builder = RedisStore::builder(url).layout(layout);
+        let builder = match self {
+            Self::Default => builder,
+            Self::Off => builder.cache_bytes(0),
+        };
+        Ok(builder.connect().await?)
+    }
+}
+
+pub fn redis(
+    url: &str,
+    layout: Layout,
+    cache: Cache,
+    tasks: usize,
+) -> Result<Box<dyn Subject>, BoxError> {
+    subject(cache.name(), tasks, async || {
+        Ok(SessionLayer::new(cache.redis(url, layout).await?))
     })
 }
 
 /// The same, for reads that find what another process has written.
-pub fn redis_missed(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
-    let missed = Missed::new(NAME, tasks, async || {
-        let store = RedisStore::builder(url).layout(layout).connect().await?;
-        let layer = SessionLayer::new(store);
+pub fn redis_missed(
+    url: &str,
+    layout: Layout,
+    cache: Cache,
+    tasks: usize,
+) -> Result<Box<dyn Subject>, BoxError> {
+    let missed = Missed::new(cache.name(), tasks, async || {
+        let layer = SessionLayer::new(cache.redis(url, layout).await?);
         Ok(move |job| layer.layer(service(job, handle)))
     });
     Ok(Box::new(missed?))
@@ -79,7 +117,7 @@ pub fn redis_missed(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn S
 
 /// As small as a session can be: packed, with postcard values.
 pub fn redis_small(url: &str) -> Result<Box<dyn Subject>, BoxError> {
-    subject(1, async || {
+    subject(NAME, 1, async || {
         let store = RedisStore::builder(url)
             .layout(Layout::Packed)
             .connect()
@@ -91,7 +129,7 @@ pub fn redis_small(url: &str) -> Result<Box<dyn Subject>, BoxError> {
 }
 
 pub fn mongo(uri: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
-    subject(tasks, async || {
+    subject(NAME, tasks, async || {
         // A disk that stalls for a moment is to cost time, and not to end the run.
         let patience = Duration::from_secs(20);
         let store = MongoStore::builder(uri)
@@ -105,7 +143,7 @@ pub fn mongo(uri: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
 }
 
 pub fn cookie(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
-    subject(tasks, async || {
+    subject(NAME, tasks, async || {
         let keys = KeyRing::new([1; 32])?;
         Ok(SessionLayer::new(CookieStore::signed(keys)))
     })

@@ -10,6 +10,7 @@ use redis::{Client, Cmd, Value};
 use session_http::redis::Layout;
 
 use crate::monitor;
+use crate::ours::Cache;
 use crate::subject::{Job, Subject, Tower, service};
 use crate::{BoxError, ours};
 
@@ -21,7 +22,7 @@ struct Script {
 
 /// What our store sends, sent again by the driver alone.
 pub fn raw(url: &str, layout: Layout, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
-    let ours = || ours::redis(url, layout, 1);
+    let ours = || ours::redis(url, layout, Cache::Default, 1);
     let scripts: Result<Arc<[Script]>, _> = (0..tasks).map(|_| record(url, &*ours()?)).collect();
     let scripts = scripts?;
     let jobs: &[Job] = match layout {
