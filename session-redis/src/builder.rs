@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_core::ConfigError;
-use session_core::store::CachedStore;
+use session_core::store::{CachedStore, NearCache};
 
 use crate::config::{ConnectionSettings, Source};
 use crate::connection::{Connector, Link};
@@ -15,6 +15,7 @@ use crate::store::RedisStore;
 const PREFIX: &str = "session:";
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(60);
+const SHORTEST_LEASE: Duration = Duration::from_millis(10);
 /// A process that needs more than this has another problem.
 const MOST_CONNECTIONS: usize = 64;
 
@@ -46,6 +47,7 @@ impl RedisStore {
             layout: Layout::default(),
             settings: ConnectionSettings::default(),
             cache_bytes: None,
+            near_cache: None,
         }
     }
 }
@@ -75,6 +77,7 @@ pub struct RedisStoreBuilder {
     layout: Layout,
     settings: ConnectionSettings,
     cache_bytes: Option<usize>,
+    near_cache: Option<NearCache>,
 }
 
 impl RedisStoreBuilder {
@@ -119,6 +122,35 @@ impl RedisStoreBuilder {
     /// ```
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = Some(bytes);
+        self
+    }
+
+    /// Lets reads be answered without a command, for a site that accepts what [`NearCache`] says of
+    /// staleness; off if not set. A lease is between 10 ms and 60 s.
+    ///
+    /// The server tells the store of each change, by RESP3 (`CLIENT TRACKING`). So this goes with a
+    /// URL or a client, and in a Cluster with a URL. It takes further permissions; the crate's
+    /// documentation has them. While a server does not tell, every read asks, as it does without a
+    /// near cache.
+    ///
+    /// ```
+    /// use session_core::store::NearCache;
+    /// use session_redis::RedisStore;
+    /// use std::time::Duration;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
+    /// let near = NearCache::new(Duration::from_secs(1));
+    /// let store = RedisStore::builder("redis://127.0.0.1/").near_cache(near).lazy()?;
+    /// assert!(format!("{store:?}").contains("lease: 1s"));
+    ///
+    /// // A proxy that knows no RESP3 cannot pass on what the server tells.
+    /// let old = RedisStore::builder("redis://127.0.0.1/?protocol=resp2").near_cache(near).lazy();
+    /// assert!(old.is_err());
+    /// # Ok::<_, session_core::ConfigError>(()) }).unwrap();
+    /// ```
+    pub fn near_cache(mut self, near: NearCache) -> Self {
+        self.near_cache = Some(near);
         self
     }
 
@@ -267,6 +299,10 @@ impl RedisStoreBuilder {
         }
         let connector = Connector::new(&self.source, &self.settings)?;
         let connections = connector.connections(self.settings.connections)?;
+        if let Some(near) = self.near_cache {
+            check_near_cache(near, self.cache_bytes)?;
+            connector.check_near_cache()?;
+        }
         if !self.settings.sentinel_credentials.is_empty() && !connector.is_behind_sentinel() {
             return Err(ConfigError::new(
                 "sentinel_username and sentinel_password go with a redis-sentinel:// URL",
@@ -276,12 +312,31 @@ impl RedisStoreBuilder {
             prefix: self.prefix,
         };
         let link = Link::new(connector, timing, connections);
-        let cached = CachedStore::new(DirectStore::new(link, names, self.layout));
-        Ok(RedisStore::new(match self.cache_bytes {
-            Some(bytes) => cached.with_capacity(bytes),
-            None => cached,
-        }))
+        let mut cached = CachedStore::new(DirectStore::new(link, names, self.layout));
+        if let Some(bytes) = self.cache_bytes {
+            cached = cached.with_capacity(bytes);
+        }
+        if let Some(near) = self.near_cache {
+            cached = cached.with_near_cache(near);
+            cached.inner().tell(cached.invalidations());
+        }
+        Ok(RedisStore::new(cached))
     }
+}
+
+fn check_near_cache(near: NearCache, cache_bytes: Option<usize>) -> Result<(), ConfigError> {
+    let lease = near.lease();
+    if lease < SHORTEST_LEASE || lease > LONGEST {
+        return Err(ConfigError::new(format!(
+            "the lease of a near cache must be between 10 ms and 60 s, not {lease:?}"
+        )));
+    }
+    if cache_bytes == Some(0) {
+        return Err(ConfigError::new(
+            "a near cache needs room for records; cache_bytes(0) leaves none",
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(all(test, feature = "cluster", feature = "sentinel", feature = "tls"))]

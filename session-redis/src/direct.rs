@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::store::{
-    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated,
-    SessionStore, StoreError, Update, Updated, async_trait,
+    Durability, Invalidations, Listed, PrincipalIndex, Record, RecordKey, RecordLocation,
+    Revalidated, SessionStore, StoreError, Update, Updated, async_trait,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
@@ -31,6 +31,12 @@ impl DirectStore {
                 layout,
             }),
         }
+    }
+
+    /// Has the cache that is in front of this store told of what others change.
+    pub(crate) fn tell(&self, cache: Invalidations) {
+        let prefix = self.commands.names.prefix.clone();
+        self.commands.link.tell(cache, prefix);
     }
 
     /// Connects, reads a session that is not there and deletes it. That shows whether the user has

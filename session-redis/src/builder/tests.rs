@@ -217,3 +217,51 @@ impl redis::aio::ConnectionLike for NoConnection {
         0
     }
 }
+
+#[tokio::test]
+async fn a_near_cache_goes_with_connections_that_can_tell() {
+    let near = |seconds| NearCache::new(Duration::from_secs(seconds));
+    for url in [
+        "redis://host",
+        "unix:///a",
+        "redis-sentinel://a#n",
+        "redis-cluster://a",
+    ] {
+        let store = RedisStore::builder(url).near_cache(near(1)).lazy();
+        assert!(format!("{store:?}").contains("lease: 1s"), "{store:?}");
+    }
+    let client = Client::open("redis://host").unwrap();
+    RedisStore::builder(client)
+        .near_cache(near(1))
+        .lazy()
+        .unwrap();
+    let cluster = redis::cluster::ClusterClientBuilder::new(["redis://host"]);
+    for (builder, says) in [
+        (RedisStore::builder("redis://host?protocol=resp2"), "RESP3"),
+        (
+            RedisStore::builder("redis-sentinel://a?protocol=resp2#n"),
+            "RESP3",
+        ),
+        (
+            RedisStore::builder("redis-cluster://a?protocol=resp2"),
+            "RESP3",
+        ),
+        (
+            RedisStore::builder(Source::connection(NoConnection)),
+            "URL or a client",
+        ),
+        (RedisStore::builder(cluster), "redis-cluster:// URL"),
+        (
+            RedisStore::builder("redis://host").cache_bytes(0),
+            "cache_bytes(0)",
+        ),
+    ] {
+        let refused = builder.near_cache(near(1)).lazy().unwrap_err().to_string();
+        assert!(refused.contains(says), "{refused}");
+    }
+    for wrong in [near(0), near(61)] {
+        let refused = RedisStore::builder("redis://host").near_cache(wrong).lazy();
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("between 10 ms and 60 s"), "{refused}");
+    }
+}

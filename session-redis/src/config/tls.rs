@@ -3,7 +3,7 @@
 use redis::{Client, ConnectionAddr, ConnectionInfo, RedisResult};
 
 /// The certificates that the server is checked against, and the one that it is shown.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Certificates {
     #[cfg(feature = "tls")]
     pub(crate) roots: Option<Vec<u8>>,

@@ -34,11 +34,13 @@ struct Unanswered {
 }
 
 impl ActiveConnection {
-    /// A connection that was just made, in the runtime that serves it. `on_end` is called when that
-    /// runtime ends, or when the connection is dropped.
+    /// A connection that was just made, in the runtime that serves it. `serves` runs for as long as
+    /// the connection is there. `on_end` is called when that runtime ends, or when the connection
+    /// is dropped.
     pub(super) fn new(
         new: NewConnection,
         number: u64,
+        serves: impl Future<Output = ()> + Send + 'static,
         on_end: impl FnOnce() + Send + 'static,
     ) -> Self {
         let guard = OnDrop(Some(on_end));
@@ -51,6 +53,7 @@ impl ActiveConnection {
             unanswered: Mutex::default(),
             runtime: tokio::spawn(async move {
                 let _guard = guard;
+                serves.await;
                 std::future::pending::<()>().await;
             }),
         }

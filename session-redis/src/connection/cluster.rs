@@ -8,7 +8,10 @@ use std::fmt;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
+use redis::{
+    Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, ProtocolVersion, RedisError,
+    RedisResult, Value,
+};
 
 use super::key::key_of;
 use crate::config::{Certificates, Timing};
@@ -16,7 +19,9 @@ use crate::config::{Certificates, Timing};
 /// The nodes that are asked for all others.
 pub(crate) struct Cluster {
     client: ClusterClient,
-    nodes: String,
+    /// Those that the application has named; none if it brings a client.
+    nodes: Vec<ConnectionInfo>,
+    certificates: Certificates,
 }
 
 impl Cluster {
@@ -25,12 +30,11 @@ impl Cluster {
         timing: Timing,
         certificates: &Certificates,
     ) -> RedisResult<Self> {
-        let names: Vec<_> = nodes.iter().map(|node| node.addr().to_string()).collect();
         let tcp = nodes
             .first()
             .map(|node| node.tcp_settings().clone())
             .unwrap_or_default();
-        let builder = ClusterClientBuilder::new(nodes)
+        let builder = ClusterClientBuilder::new(nodes.clone())
             .retries(0)
             // While the driver looks for the nodes, all calls wait. It tries a node that hangs
             // twice.
@@ -41,25 +45,48 @@ impl Cluster {
         let client = certificates.put_into(builder).build()?;
         Ok(Self {
             client,
-            nodes: names.join(", "),
+            nodes,
+            certificates: certificates.clone(),
         })
     }
 
     pub(super) fn of_client(client: ClusterClient) -> Self {
         Self {
             client,
-            nodes: "the application's Cluster client".to_owned(),
+            nodes: Vec::new(),
+            certificates: Certificates::default(),
         }
     }
 
     pub(super) async fn connect(&self) -> RedisResult<ClusterConnection> {
         self.client.get_async_connection().await
     }
+
+    /// The protocol that all nodes are spoken to in, if that is known.
+    pub(super) fn protocol(&self) -> Option<ProtocolVersion> {
+        Some(self.nodes.first()?.redis_settings().protocol())
+    }
+
+    /// Where those nodes are that are asked for all others.
+    pub(super) fn seeds(&self) -> impl Iterator<Item = &ConnectionAddr> {
+        self.nodes.iter().map(ConnectionInfo::addr)
+    }
+
+    /// A client of the node at this address.
+    pub(super) fn client_of(&self, address: ConnectionAddr) -> RedisResult<Client> {
+        let unknown = || RedisError::from((ErrorKind::InvalidClientConfig, "no node is known"));
+        let like = self.nodes.first().ok_or_else(unknown)?;
+        self.certificates.client(like.clone().set_addr(address))
+    }
 }
 
 impl fmt::Display for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.nodes)
+        if self.nodes.is_empty() {
+            return f.write_str("the application's Cluster client");
+        }
+        let names: Vec<_> = self.seeds().map(ToString::to_string).collect();
+        f.write_str(&names.join(", "))
     }
 }
 

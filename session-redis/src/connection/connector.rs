@@ -5,12 +5,13 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Client, RedisError, RedisResult};
+use redis::{Client, ProtocolVersion, RedisError, RedisResult};
 use session_core::ConfigError;
 
 #[cfg(feature = "cluster")]
 use super::cluster::Cluster;
-use super::connection::{Connection, NewConnection, connect_single};
+use super::connection::{Connection, Hooks, NewConnection, connect_single};
+use super::near::Question;
 #[cfg(feature = "sentinel")]
 use super::sentinel::Sentinel;
 use crate::config::{
@@ -23,7 +24,7 @@ pub(crate) enum Connector {
     Client(Box<Client>),
     Application(Arc<dyn ApplicationConnection>),
     #[cfg(feature = "cluster")]
-    Cluster(Box<Cluster>),
+    Cluster(Arc<Cluster>),
     #[cfg(feature = "sentinel")]
     Sentinel(Arc<Sentinel>),
 }
@@ -60,7 +61,7 @@ impl Connector {
             SourceKind::Cluster(client) => {
                 crate::config::install_provider();
                 let client = client.as_ref().map_err(of_client)?;
-                Ok(Self::Cluster(Box::new(Cluster::of_client(
+                Ok(Self::Cluster(Arc::new(Cluster::of_client(
                     (**client).clone(),
                 ))))
             }
@@ -74,7 +75,7 @@ impl Connector {
             #[cfg(feature = "cluster")]
             Servers::Cluster(nodes) => {
                 let cluster = Cluster::new(nodes, settings.timing, certificates)?;
-                Ok(Self::Cluster(Box::new(cluster)))
+                Ok(Self::Cluster(Arc::new(cluster)))
             }
             #[cfg(feature = "sentinel")]
             Servers::Sentinel {
@@ -114,21 +115,60 @@ impl Connector {
         }
     }
 
-    /// A new connection. `on_drop` is called when it is known to be dead, if the driver tells.
+    /// How a server is asked whether it is what it was.
+    pub(super) fn question(&self) -> Question {
+        match self.is_behind_sentinel() {
+            true => Question::Role,
+            false => Question::Ping,
+        }
+    }
+
+    /// Whether the cache in front of the store can be told of changes.
+    pub(crate) fn check_near_cache(&self) -> Result<(), ConfigError> {
+        let protocol = match self {
+            Self::Client(client) => client.get_connection_info().redis_settings().protocol(),
+            Self::Application(_) => {
+                return Err(ConfigError::new(
+                    "a near cache needs connections of the store's own; give it a URL or a client",
+                ));
+            }
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.protocol().ok_or_else(|| {
+                ConfigError::new(
+                    "a near cache needs to connect to each node of a Cluster; give it a \
+                     redis-cluster:// URL instead of a client",
+                )
+            })?,
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(sentinel) => sentinel.server.redis_settings().protocol(),
+        };
+        match protocol {
+            ProtocolVersion::RESP3 => Ok(()),
+            _ => Err(ConfigError::new(
+                "a near cache needs RESP3, by which the server tells of changes; remove \
+                 protocol=resp2 from the URL",
+            )),
+        }
+    }
+
+    /// A new connection, with what the driver calls while it is in use.
     pub(super) async fn connect(
         &self,
         limit: Duration,
-        on_drop: impl Fn() + Send + Sync + 'static,
+        hooks: Hooks,
     ) -> RedisResult<NewConnection> {
         match self {
-            Self::Client(client) => Ok(connect_single(client, limit, on_drop).await?.into()),
+            Self::Client(client) => {
+                let connection = connect_single(client, limit, Question::Ping, hooks).await?;
+                Ok(connection.into())
+            }
             Self::Application(connection) => {
                 Ok(Connection::Application(Arc::clone(connection)).into())
             }
             #[cfg(feature = "cluster")]
             Self::Cluster(cluster) => Ok(Connection::Cluster(cluster.connect().await?).into()),
             #[cfg(feature = "sentinel")]
-            Self::Sentinel(sentinel) => sentinel.connect(limit, on_drop).await,
+            Self::Sentinel(sentinel) => sentinel.connect(limit, hooks).await,
         }
     }
 

@@ -3,22 +3,21 @@
 use std::fmt;
 use std::ops::DerefMut;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-#[cfg(feature = "sentinel")]
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value};
+use session_core::store::Invalidations;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::active::ActiveConnection;
-use super::common::Common;
+use super::common::{Common, Peer};
 use super::connector::Connector;
 use super::fault::{Fault, Reason};
+use super::jitter::jitter;
 use super::key::{key_of, share};
-use super::reconnect::{FIRST_PAUSE, LAST_PAUSE, REST, Reconnecting, jitter};
+use super::near::Near;
+use super::reconnect::{FIRST_PAUSE, LAST_PAUSE, REST, Reconnecting};
 use super::redacted::RedactedError;
-#[cfg(feature = "sentinel")]
-use super::watch::Follower;
 use crate::config::Timing;
 
 /// Whether a command may be sent again if its answer was lost.
@@ -42,18 +41,27 @@ impl Link {
     pub(crate) fn new(connector: Connector, timing: Timing, connections: usize) -> Self {
         let common = Common::new(connector, timing);
         let connections: Box<[_]> = (0..connections.max(1))
-            .map(|_| Reconnecting::new(&common))
+            .map(|place| Reconnecting::new(&common, place))
             .collect();
-        #[cfg(feature = "sentinel")]
-        common.watch.set_followers(
-            connections
-                .iter()
-                .map(|connection| Arc::downgrade(connection) as Weak<dyn Follower>)
-                .collect(),
-        );
+        let peers = connections.iter().map(Arc::downgrade);
+        common.set_peers(peers.map(|peer| peer as Weak<dyn Peer>).collect());
         Self {
             common,
             connections,
+        }
+    }
+
+    /// Has a cache told of changes to the sessions whose names begin with `prefix`, by connections
+    /// that are made from now on. Without leases it needs to know nothing.
+    pub(crate) fn tell(&self, cache: Invalidations, prefix: String) {
+        let places = match &self.common.connector {
+            // One more connection to each primary tells, whatever the calls use.
+            #[cfg(feature = "cluster")]
+            Connector::Cluster(_) => 1,
+            _ => self.connections.len(),
+        };
+        if let Some(near) = Near::new(cache, prefix, places) {
+            self.common.tell(near);
         }
     }
 
@@ -78,9 +86,23 @@ impl Link {
     /// Makes all connections.
     pub(crate) async fn connect(&self) -> Result<(), Reason> {
         let until = Instant::now() + self.timing().connect + LAST_PAUSE;
-        self.connections.iter().for_each(Reconnecting::begin);
+        self.connections
+            .iter()
+            .for_each(|connection| Arc::clone(connection).begin());
         for connection in &self.connections {
             connection.active(until).await?;
+        }
+        #[cfg(feature = "cluster")]
+        if let (Connector::Cluster(cluster), Some(near)) =
+            (&self.common.connector, self.common.near())
+        {
+            let began = Instant::now();
+            let tried = super::near::try_out(cluster, near, self.timing().connect).await;
+            return tried.map_err(|last| Reason::NoConnection {
+                servers: cluster.to_string(),
+                after: began.elapsed(),
+                last,
+            });
         }
         Ok(())
     }

@@ -4,9 +4,9 @@
 //! nothing of a server that hangs, of Sentinel, or of a Cluster. The files, from the bottom up:
 //! [`redacted`], [`cluster`] and [`connection`] speak to the driver; [`sentinel`] finds the
 //! primary; [`connector`] makes a connection of any kind; [`fault`] says what is known of a command
-//! that failed; [`key`] says where a command goes; [`watch`] listens to the sentinels; [`common`]
-//! is what all connections share; [`active`] watches one connection; [`state`] and [`reconnect`]
-//! replace it; [`link`] sends commands.
+//! that failed; [`key`] says where a command goes; [`near`] has the cache in front of the store
+//! told of what others change; [`common`] is what all connections share; [`active`] watches one
+//! connection; [`state`] and [`reconnect`] replace it; [`link`] sends commands.
 //!
 //! # Several connections
 //!
@@ -15,7 +15,7 @@
 //! were sent, also those whose callers were cancelled. Nothing is locked to choose one. And if the
 //! server tells of changes, only one connection hears of a session. The connections know nothing of
 //! each other: each has its own state, below. Only the task that listens to the sentinels is one
-//! for all.
+//! for all. With a near cache one that is made has the others made too, since leases need all.
 //!
 //! Each call has a timer of its own. It is 3 % of the instructions that a process needs for a
 //! read of a packed session by 64 tasks (570 of 17,000). A list of deadlines, which is locked twice
@@ -82,15 +82,17 @@ mod common;
 mod connection;
 mod connector;
 mod fault;
+mod jitter;
 mod key;
 mod link;
+mod near;
 mod reconnect;
 mod redacted;
 #[cfg(feature = "sentinel")]
 mod sentinel;
 mod state;
-#[cfg(feature = "sentinel")]
-mod watch;
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+mod task;
 
 pub(crate) use self::connector::Connector;
 pub(crate) use self::fault::{Fault, Reason};

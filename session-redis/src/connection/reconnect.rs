@@ -4,19 +4,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::active::ActiveConnection;
-use super::common::Common;
-use super::connection::Topology;
-#[cfg(feature = "sentinel")]
-use super::connector::Connector;
+use super::common::{Common, Peer};
+use super::connection::{Connection, Hooks, Topology};
 use super::fault::Reason;
+use super::jitter::jitter;
+use super::near::keep_asking;
 use super::redacted::RedactedError;
 use super::state::{Installed, State};
-#[cfg(feature = "sentinel")]
-use super::watch::Follower;
 
 /// A connection of many nodes that fails is replaced no more often. Nor is one to a replica.
 pub(super) const REST: Duration = Duration::from_secs(1);
@@ -33,15 +31,18 @@ const SAME_FAILURE: Duration = Duration::from_secs(10);
 /// [`close`](Self::close) opens.
 pub(super) struct Reconnecting {
     pub(super) common: Arc<Common>,
+    /// Which of the connections of the store this is.
+    place: usize,
     state: Mutex<State>,
     /// There is another state, or an attempt has failed.
     changed: Notify,
 }
 
 impl Reconnecting {
-    pub(super) fn new(common: &Arc<Common>) -> Arc<Self> {
+    pub(super) fn new(common: &Arc<Common>, place: usize) -> Arc<Self> {
         Arc::new(Self {
             common: Arc::clone(common),
+            place,
             state: Mutex::default(),
             changed: Notify::new(),
         })
@@ -49,18 +50,6 @@ impl Reconnecting {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Begins to connect, unless there is a connection or a task that makes one.
-    pub(super) fn begin(self: &Arc<Self>) {
-        let task = {
-            let mut state = self.state();
-            match state.active() {
-                Some(_) => None,
-                None => self.claim(&mut state),
-            }
-        };
-        start(task, Duration::ZERO);
     }
 
     /// The connection, once there is one.
@@ -123,7 +112,7 @@ impl Reconnecting {
         let former = match active.connection.topology() {
             Topology::ManyNodes if young => return,
             Topology::ManyNodes => None,
-            Topology::SingleServer => state.lose(active.number, Instant::now()),
+            Topology::SingleServer => self.lose(&mut state, active.number),
         };
         let task = self.claim(&mut state);
         drop(state);
@@ -142,7 +131,7 @@ impl Reconnecting {
             match state.active() {
                 Some(active) if active.number == number => Arc::clone(active),
                 // Nobody has used it yet.
-                _ => return drop(state.lose(number, Instant::now())),
+                _ => return drop(self.lose(&mut state, number)),
             }
         };
         self.replace(&active, "it was closed");
@@ -150,8 +139,49 @@ impl Reconnecting {
 
     /// The runtime that serves a connection has ended, or the connection was dropped.
     fn runtime_ended(&self, number: u64) {
-        let former = self.state().lose(number, Instant::now());
+        let former = self.lose(&mut self.state(), number);
         drop(former);
+    }
+
+    /// A connection is dead: nobody takes it from here on, and what it told counts no more.
+    fn lose(&self, state: &mut State, number: u64) -> Option<Arc<ActiveConnection>> {
+        let former = state.lose(number, Instant::now())?;
+        if let Some(near) = self.common.near_of_calls() {
+            near.lost(self.place, number);
+        }
+        Some(former)
+    }
+
+    /// Asks the server on a connection whether it is there, for the leases of the cache.
+    fn asks(
+        self: &Arc<Self>,
+        connection: &Connection,
+        number: u64,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let asks = match (self.common.near_of_calls(), connection) {
+            (Some(near), Connection::Single(connection)) => {
+                Some((Arc::clone(near), connection.clone()))
+            }
+            _ => None,
+        };
+        let shared = Arc::clone(self);
+        async move {
+            if let Some((near, connection)) = asks {
+                let question = shared.common.connector.question();
+                let silence = shared.common.timing.silence();
+                let place = (shared.place, number);
+                let report = |why: &str| shared.asked_in_vain(number, why);
+                keep_asking(connection, question, near, place, silence, report).await;
+            }
+        }
+    }
+
+    /// What asks the server tells of a connection.
+    fn asked_in_vain(self: &Arc<Self>, number: u64, why: &str) {
+        let active = self.state().active().cloned();
+        if let Some(active) = active.filter(|active| active.number == number) {
+            self.replace(&active, why);
+        }
     }
 
     /// Hands a new connection to all calls.
@@ -159,15 +189,15 @@ impl Reconnecting {
         self: &Arc<Self>,
         new: Arc<ActiveConnection>,
     ) -> (Installed, Option<Arc<ActiveConnection>>) {
+        let number = new.number;
         let mut state = self.state();
         let (installed, unused) = state.install(new);
         // Under the lock: a store that was closed does not begin to watch.
-        #[cfg(feature = "sentinel")]
-        if matches!(installed, Installed::Yes { .. })
-            && let Connector::Sentinel(sentinel) = &self.common.connector
-        {
-            let limit = self.common.timing.connect;
-            self.common.watch.begin(sentinel, limit);
+        if matches!(installed, Installed::Yes { .. }) {
+            if let Some(near) = self.common.near_of_calls() {
+                near.tracks(self.place, number);
+            }
+            self.common.begin_task();
         }
         (installed, unused)
     }
@@ -175,11 +205,12 @@ impl Reconnecting {
     /// Nobody uses the store any more.
     pub(super) fn close(&self) {
         let former = std::mem::take(&mut *self.state());
+        if let (Some(near), Some(active)) = (self.common.near_of_calls(), former.active()) {
+            near.lost(self.place, active.number);
+        }
         drop(former);
-        // Another connection that has not been closed yet may begin to watch again. Then that one
-        // ends it.
-        #[cfg(feature = "sentinel")]
-        self.common.watch.end();
+        // A connection that has not been closed yet may begin it again. Then that one ends it.
+        self.common.close();
     }
 
     /// The one task that connects, unless there is one. To be started without the lock.
@@ -199,8 +230,19 @@ impl Reconnecting {
     }
 }
 
-#[cfg(feature = "sentinel")]
-impl Follower for Reconnecting {
+impl Peer for Reconnecting {
+    fn begin(self: Arc<Self>) {
+        let task = {
+            let mut state = self.state();
+            match state.active() {
+                Some(_) => None,
+                None => self.claim(&mut state),
+            }
+        };
+        start(task, Duration::ZERO);
+    }
+
+    #[cfg(feature = "sentinel")]
     fn primary_is_at(self: Arc<Self>, address: &str) {
         let active = {
             let mut state = self.state();
@@ -268,21 +310,29 @@ impl ConnectTask {
         }
         self.number = number;
         let hook = Arc::clone(shared);
-        let on_drop = move || hook.closed(number);
+        let hooks = Hooks {
+            on_drop: Box::new(move || hook.closed(number)),
+            near: shared.common.near_of_calls().cloned(),
+        };
         let limit = shared.common.connector.limit(shared.common.timing.connect);
         let connecting = shared
             .common
             .connector
-            .connect(shared.common.timing.connect, on_drop);
+            .connect(shared.common.timing.connect, hooks);
         let new = match timeout(limit, connecting).await {
             Ok(Ok(new)) => new,
             Ok(Err(error)) => return Err(RedactedError::of(&error)),
             Err(_) => return Err(RedactedError::silence(limit)),
         };
-        let hook = Arc::clone(shared);
-        let new = Arc::new(ActiveConnection::new(new, number, move || {
-            hook.runtime_ended(number);
-        }));
+        let (hook, asks) = (Arc::clone(shared), shared.asks(&new.connection, number));
+        let (in_use, go) = oneshot::channel();
+        let serves = async move {
+            if go.await.is_ok() {
+                asks.await;
+            }
+        };
+        let on_end = move || hook.runtime_ended(number);
+        let new = Arc::new(ActiveConnection::new(new, number, serves, on_end));
         let address = new.address.clone();
         let (installed, unused) = shared.install(new);
         drop(unused);
@@ -290,6 +340,9 @@ impl ConnectTask {
             Installed::Superseded => Ok(()),
             Installed::Outdated(why) => Err(why),
             Installed::Yes { down_since } => {
+                // If the runtime has ended, nobody asks.
+                let _ = in_use.send(());
+                shared.common.begin_others();
                 if let Some(since) = down_since {
                     let (servers, millis) = (&shared.common.connector, since.elapsed().as_millis());
                     tracing::info!(
@@ -300,12 +353,6 @@ impl ConnectTask {
             }
         }
     }
-}
-
-/// Between half of a pause and all of it, so that many clients do not come at once.
-pub(super) fn jitter(pause: Duration) -> Duration {
-    let part = getrandom::u32().map_or(1.0, |n| f64::from(n) / f64::from(u32::MAX));
-    pause.mul_f64(0.5 + part / 2.0)
 }
 
 #[cfg(test)]

@@ -13,12 +13,13 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
-    RedisError, RedisResult, Value, cmd,
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, FromRedisValue, RedisError,
+    RedisResult, Value, cmd,
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::connection::{NewConnection, connect_single};
+use super::connection::{Hooks, NewConnection, connect_single, with_host};
+use super::near::Question;
 
 /// The pause before the store subscribes to a sentinel again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -44,7 +45,7 @@ impl Sentinel {
     pub(super) async fn connect(
         &self,
         limit: Duration,
-        on_drop: impl Fn() + Send + Sync + 'static,
+        hooks: Hooks,
     ) -> RedisResult<NewConnection> {
         let Primary { host, port, .. } = self.primary(limit).await?;
         let address = address(&host, port);
@@ -52,7 +53,8 @@ impl Sentinel {
             .server
             .clone()
             .set_addr(with_host(self.server.addr(), host, port));
-        let connection = connect_single(&Client::open(info)?, limit, on_drop).await?;
+        let client = Client::open(info)?;
+        let connection = connect_single(&client, limit, Question::Role, hooks).await?;
         let role = connection.send(&cmd("ROLE")).await?.extract_error()?;
         let role = Vec::<Value>::from_redis_value(role)?
             .into_iter()
@@ -182,23 +184,6 @@ impl Sentinel {
 
 fn address(host: &str, port: u16) -> String {
     format!("{host}:{port}")
-}
-
-/// An address with the same settings of TLS.
-fn with_host(like: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
-    match like {
-        ConnectionAddr::TcpTls {
-            insecure,
-            tls_params,
-            ..
-        } => ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: *insecure,
-            tls_params: tls_params.clone(),
-        },
-        _ => ConnectionAddr::Tcp(host, port),
-    }
 }
 
 impl fmt::Display for Sentinel {

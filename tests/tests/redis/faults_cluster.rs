@@ -315,7 +315,7 @@ async fn a_master_and_its_replica_change_places() {
 }
 
 /// A master without slots that all others know.
-fn new_node(cluster: &RedisCluster) -> RedisServer {
+pub(crate) fn new_node(cluster: &RedisCluster) -> RedisServer {
     let new = RedisServer::builder(Engine::Redis7)
         .config("cluster-enabled yes")
         .config("cluster-node-timeout 2000")
@@ -345,7 +345,7 @@ fn move_sessions(from: &RedisServer, to: &RedisServer) -> usize {
     names.len()
 }
 
-fn begin_to_move(from: &RedisServer, to: &RedisServer, name: &str) {
+pub(crate) fn begin_to_move(from: &RedisServer, to: &RedisServer, name: &str) {
     let (from_id, to_id, to_port) = (node_id(from), node_id(to), to.port().to_string());
     let slot = from.command(&["CLUSTER", "KEYSLOT", name]).text();
     to.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
@@ -364,7 +364,7 @@ fn begin_to_move(from: &RedisServer, to: &RedisServer, name: &str) {
     assert_eq!(moved.text(), "OK");
 }
 
-fn end_to_move(from: &RedisServer, to: &RedisServer, name: &str) {
+pub(crate) fn end_to_move(from: &RedisServer, to: &RedisServer, name: &str) {
     let slot = from.command(&["CLUSTER", "KEYSLOT", name]).text();
     for node in [to, from] {
         let set = node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &node_id(to)]);
@@ -372,7 +372,7 @@ fn end_to_move(from: &RedisServer, to: &RedisServer, name: &str) {
     }
 }
 
-fn node_id(node: &RedisServer) -> String {
+pub(crate) fn node_id(node: &RedisServer) -> String {
     node.command(&["CLUSTER", "MYID"]).text()
 }
 

@@ -20,6 +20,7 @@ mod layouts;
 mod link;
 mod load;
 mod marks;
+mod near;
 mod sizes;
 
 use session_redis::{RedisStore, RedisStoreBuilder};

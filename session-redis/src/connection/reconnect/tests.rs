@@ -52,7 +52,7 @@ async fn a_connection_to_a_replica_is_replaced_once_and_then_believed() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_was_closed_is_replaced_before_a_call_meets_it() {
     let connector = Connector::Application(Arc::<Replica>::default());
-    let shared = Reconnecting::new(&Common::new(connector, Timing::default()));
+    let shared = Reconnecting::new(&Common::new(connector, Timing::default()), 0);
     let first = number(&shared).await;
     tokio::time::advance(REST * 2).await;
     // What is said of another connection concerns nobody.
@@ -67,7 +67,7 @@ async fn a_connection_that_was_closed_is_replaced_before_a_call_meets_it() {
 #[tokio::test(start_paused = true)]
 async fn only_calls_that_were_patient_say_that_one_of_many_nodes_hangs() {
     let connector = Connector::Application(Arc::<Replica>::default());
-    let shared = Reconnecting::new(&Common::new(connector, Timing::default()));
+    let shared = Reconnecting::new(&Common::new(connector, Timing::default()), 0);
     let active = shared.active(until()).await.unwrap();
     let silence = Duration::from_secs(1);
     tokio::time::advance(silence * 3).await;

@@ -21,7 +21,7 @@ fn connection(number: u64, address: &str) -> Arc<ActiveConnection> {
         connection: Connection::Application(Arc::new(Nowhere)),
         address: Some(address.to_owned()),
     };
-    Arc::new(ActiveConnection::new(new, number, || ()))
+    Arc::new(ActiveConnection::new(new, number, async {}, || ()))
 }
 
 fn text(text: &str) -> RedactedError {
