@@ -3,6 +3,7 @@
 
 mod beats;
 mod faults;
+mod logouts;
 mod told;
 
 use std::sync::Arc;
