@@ -208,8 +208,9 @@ impl MongoStoreBuilder {
 
     /// Sets that a process serves what it has read from its own memory, for as long as a lease
     /// holds: reads that cost no command, for a site that accepts a stated staleness. By default no
-    /// session is held. All nodes of a site have the same settings. It takes a replica set, of which
-    /// one node is enough. [The crate's documentation](crate#the-near-cache) says how it works.
+    /// session is held. All nodes of a site have the same settings. It takes a replica set, of
+    /// which one node is enough. [The crate's documentation](crate#the-near-cache) says how it
+    /// works.
     ///
     /// ```
     /// use session_core::store::NearCache;

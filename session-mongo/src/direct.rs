@@ -98,7 +98,7 @@ impl SessionStore for DirectStore {
         self.call(Access::Read, self.sessions().load(id, now)).await
     }
 
-    /// A document has no tag: what it costs is the command, and not the document.
+    /// To be told that a session is unchanged takes as long as to read it, unless it is very large.
     async fn revalidate(
         &self,
         key: &RecordKey,

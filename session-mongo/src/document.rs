@@ -16,7 +16,7 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{
     Binary, Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc,
 };
-use session_core::store::{ByteString, Record, StoreError, Value, Values};
+use session_core::store::{ByteString, Record, StoreError, Tag, Value, Values};
 use session_core::{Codec, SessionId};
 
 use crate::bson::{date, number, timestamp};
@@ -40,13 +40,18 @@ pub(crate) fn of_record(record: &Record) -> Document {
     document
 }
 
-/// What every update writes: version and sizes.
+/// What every update writes: version, tag and sizes.
 pub(crate) fn counts(record: &Record) -> Document {
     doc! {
         "v": number(record.version()),
+        "tag": tag(record.tag().unwrap_or_else(Tag::draw)),
         "size": number(record.limited_size()),
         "keys": number(record.values().len()),
     }
+}
+
+pub(crate) fn tag(tag: Tag) -> i64 {
+    tag.to_bits().cast_signed()
 }
 
 /// What a touch writes.
@@ -162,6 +167,7 @@ pub(crate) fn read(id: SessionId, document: RawDocumentBuf) -> Result<Arc<Record
         let (name, value) = element.map_err(|_| damaged("the document"))?;
         match name.as_str() {
             "v" => fields.version = value.as_i64(),
+            "tag" => fields.tag = value.as_i64(),
             "seen" => fields.seen = value.as_datetime(),
             "ends" => fields.ends = value.as_datetime(),
             "epoch" => fields.epoch = value.as_i64(),
@@ -205,6 +211,7 @@ fn damaged(what: &'static str) -> StoreError {
 #[derive(Default)]
 struct Fields<'a> {
     version: Option<i64>,
+    tag: Option<i64>,
     seen: Option<DateTime>,
     ends: Option<DateTime>,
     epoch: Option<i64>,
@@ -231,12 +238,9 @@ impl Fields<'_> {
             entry(bytes, name, value)
         };
         let values = data.into_iter().map(entry).collect::<Result<Values, _>>()?;
-        Ok(Record::from_parts(
-            bytes.slice_ref(metadata),
-            version,
-            seen,
-            values,
-        )?)
+        let record = Record::from_parts(bytes.slice_ref(metadata), version, seen, values)?;
+        let tag = self.tag.map(|bits| Tag::from_bits(bits.cast_unsigned()));
+        Ok(record.with_tag(tag))
     }
 }
 

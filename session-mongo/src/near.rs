@@ -172,12 +172,13 @@ impl Teller {
     fn open(&self) -> impl Future<Output = Result<Stream, Error>> + Send + 'static {
         let collection = self.sessions.collection.clone();
         let beats = doc! { "$regex": format!("^{BEAT}") };
+        // A mark replaces its session. What others' beats say is nothing to this process.
+        let marks = doc! { "operationType": "replace", "documentKey._id": { "$not": beats } };
         let pipeline = [
             doc! { "$match": { "$or": [
                 { "operationType": { "$nin": ["insert", "replace"] } },
-                // A mark replaces its session. The beats of other processes say nothing to this one.
-                { "operationType": "replace", "documentKey._id": { "$not": beats } },
-                { "operationType": { "$in": ["insert", "replace"] }, "documentKey._id": &self.beat },
+                marks,
+                { "documentKey._id": &self.beat },
             ] } },
             doc! { "$project": {
                 "operationType": 1,

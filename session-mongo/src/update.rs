@@ -16,7 +16,7 @@ use std::sync::Arc;
 use mongodb::action::Action;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::{ReturnDocument, WriteConcern};
-use session_core::store::{Metadata, Record, StoreError, Update, Updated, Values};
+use session_core::store::{Metadata, Record, StoreError, Tag, Update, Updated, Values};
 use session_core::{SessionId, Timestamp};
 use tokio::time::Instant;
 
@@ -65,8 +65,12 @@ impl OneUpdate<'_> {
         // An update that has to meet another version than it was made from is merged with that one.
         let base = self.update.base_version();
         let meets_base = expected.is_none_or(|version| version == base);
-        if meets_base && (within_limits || !merges) && self.replace(base, record).await? {
-            return Ok(self.saved(record.version()));
+        let base_tag = self.update.base_tag();
+        if meets_base && (within_limits || !merges) && self.replace(base, base_tag, record).await? {
+            return Ok(match base_tag.and(record.tag()) {
+                Some(_) => Updated::replaced(self.id, record.version()),
+                None => self.saved(record.version()),
+            });
         }
         if merges && let Some(version) = self.merge().await? {
             return Ok(self.saved(version));
@@ -83,7 +87,10 @@ impl OneUpdate<'_> {
                 Updated::Saved { .. } => {}
                 refused => return Ok(refused),
             }
-            if self.replace(current.version(), &after).await? {
+            if self
+                .replace(current.version(), current.tag(), &after)
+                .await?
+            {
                 return Ok(self.saved(after.version()));
             }
         }
@@ -96,11 +103,20 @@ impl OneUpdate<'_> {
         Updated::saved(self.id, version)
     }
 
-    /// Puts the changes on the version that is named, so that `after` results. `false` if the
-    /// session is not there in this version.
-    async fn replace(&self, version: u64, after: &Record) -> Result<bool, StoreError> {
+    /// Puts the changes on the content that is named, so that `after` results. `false` if the
+    /// session is not there with this content. The tag is compared since versions repeat after a
+    /// fail-over that has lost writes.
+    async fn replace(
+        &self,
+        version: u64,
+        tag: Option<Tag>,
+        after: &Record,
+    ) -> Result<bool, StoreError> {
         let mut filter = self.live();
         filter.insert("v", number(version));
+        if let Some(tag) = tag {
+            filter.insert("tag", document::tag(tag));
+        }
         let mut set = document::counts(after);
         let mut unset = Document::new();
         if self.update.changes().metadata() != Metadata::Unchanged {
@@ -140,6 +156,8 @@ impl OneUpdate<'_> {
         let (mut set, mut unset, mut max) = Default::default();
         let mut inc = doc! { "v": 1_i64 };
         self.values(&mut set, &mut unset);
+        let tag = record.tag().unwrap_or_else(Tag::draw);
+        set.insert("tag", document::tag(tag.merged()));
         let keys = changes.sets().count();
         if keys > 0 {
             let sizes = changes

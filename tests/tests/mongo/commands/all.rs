@@ -13,7 +13,9 @@ use super::watched;
 /// documentation, but for what gets the rest of a long list.
 const SENT: [&str; 5] = ["delete", "find", "findAndModify", "insert", "update"];
 /// What an update may look at beside `_id`: nothing that has an index.
-const LOOKED_AT: [&str; 7] = ["v", "size", "keys", "ends", "epoch", "idle", "deadline"];
+const LOOKED_AT: [&str; 8] = [
+    "v", "tag", "size", "keys", "ends", "epoch", "idle", "deadline",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_command_of_the_contract_is_another() {

@@ -69,6 +69,10 @@ pub(super) fn damages() -> Vec<Damage> {
         harmless("nothing", doc! { "$set": { "seen_by": "another program" } }),
         harmless("without created", doc! { "$unset": { "created": "" } }),
         harmless("without expires", doc! { "$unset": { "expires": "" } }),
+        harmless("without tag", doc! { "$unset": { "tag": "" } }),
+        harmless("tag as text", doc! { "$set": { "tag": "1" } }),
+        harmless("tags", doc! { "$set": { "tag": [1_i64, 2_i64] } }),
+        harmless("another tag", doc! { "$set": { "tag": 7_i64 } }),
         harmless(
             "without sizes",
             doc! { "$unset": { "size": "", "keys": "" } },
@@ -169,7 +173,8 @@ pub(super) fn damages() -> Vec<Damage> {
         Damage {
             name: "a document of another program",
             done: doc! { "$unset": {
-                "v": "", "size": "", "keys": "", "seen": "", "ends": "", "expires": "", "epoch": "",
+                "v": "", "tag": "",
+                "size": "", "keys": "", "seen": "", "ends": "", "expires": "", "epoch": "",
                 "created": "", "deadline": "", "idle": "", "meta": "", "principal": "", "data": "",
             } },
             load: Corrupt,

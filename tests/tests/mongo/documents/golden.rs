@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use mongodb::bson::{DateTime, Document, doc};
-use session_core::store::{Changes, Record};
+use session_core::store::{Changes, Record, Tag};
 use session_core::{Codec, Lifetime, Outcome, SessionId, SessionManager, Timestamp};
 use session_tests::anonymous;
 
@@ -33,6 +33,7 @@ fn one_document() {
     )
     .with_principal("user:42")
     .with_version(3)
+    .with_tag(Some(Tag::from_bits(0xfedc_ba98_7654_3210)))
     .with_value("cart", json("[ {\"n\": 1.50} ]"))
     .with_value("a.b", json("\"é\""))
     .with_value("", json("null"))
@@ -42,6 +43,7 @@ fn one_document() {
     let expected: Document = doc! {
         "_id": "BwcHBwcHBwcHBwcHBwcHBw",
         "v": 3_i64,
+        "tag": -0x0123_4567_89ab_cdf0_i64,
         "size": 246_i64,
         "keys": 4_i64,
         "seen": at(0),
@@ -65,7 +67,8 @@ fn one_document() {
     assert_eq!(found, expected);
     // In this order, too.
     assert_eq!(found.to_string(), expected.to_string());
-    assert_eq!(bench.find(record.id()).unwrap().unwrap(), record);
+    let read = bench.find(record.id()).unwrap().unwrap();
+    assert_eq!((&read, read.tag()), (&record, record.tag()));
     // Without a principal there is no field of it, and the index does not hold it.
     let nobody = Record::new(SessionId::from_bytes([8; 16]), "id", lifetime, bench.now);
     let found = bench.document(bench.keep(nobody).id()).unwrap();

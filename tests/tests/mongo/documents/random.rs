@@ -59,8 +59,9 @@ fn bson() -> impl Strategy<Value = Bson> {
 }
 
 fn field() -> impl Strategy<Value = String> {
-    const KNOWN: [&str; 16] = [
+    const KNOWN: [&str; 17] = [
         "v",
+        "tag",
         "size",
         "keys",
         "seen",

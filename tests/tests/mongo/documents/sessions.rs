@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use mongodb::bson::doc;
 use session_core::store::{
-    Changes, Metadata, PrincipalIndex, Record, SessionStore, StoreError, Update, Updated,
+    Changes, Metadata, PrincipalIndex, Record, RecordKey, SessionStore, StoreError, Tag, Update,
+    Updated,
 };
 use session_core::{Ended, Lifetime, Limits, OnCorrupt, Outcome, SessionError, SessionManager};
 use session_tests::{anonymous, token_of};
@@ -137,6 +138,51 @@ fn values_and_fields_of_others_are_readable() {
     assert_eq!(bench.update(&base, &changes, false), Done);
     assert_eq!(bench.values(id), text(&[("d", "4")]));
     assert_eq!(bench.document(id).unwrap().get_str("name").unwrap(), "Ann");
+}
+
+/// As after a fail-over that has lost the write which the request had loaded: others have written
+/// since, and the versions repeat.
+#[test]
+fn another_content_of_the_same_version_is_not_the_base() {
+    let bench = Bench::new();
+    let base = bench.create();
+    let id = base.id();
+    let key = RecordKey::Id(id);
+    let write = |expected: Option<u64>| {
+        let changes = set();
+        let update = Update::new(Arc::new(changes.apply(&base)), changes, base.epoch())
+            .with_base_tag(base.tag())
+            .with_expected_version(expected);
+        let updated = bench.store.update(&key, &update, bench.now);
+        (bench.runtime.block_on(updated).unwrap(), update)
+    };
+    bench.change(id, doc! { "$set": { "tag": 7_i64, "data.b": "[1]" } });
+    let (refused, _) = write(Some(base.version()));
+    assert!(matches!(refused, Updated::Conflict { .. }), "{refused:?}");
+    let (merged, update) = write(None);
+    assert!(
+        matches!(merged, Updated::Saved { exact: false, .. }),
+        "{merged:?}"
+    );
+    let found = bench.find(id).unwrap().unwrap();
+    assert_eq!(found.tag(), update.record().tag().map(Tag::merged));
+    assert_eq!(found.values().get("b").unwrap().bytes(), &b"[1]"[..]);
+
+    // Where it is the base, the record of the update is what is stored.
+    let changes = set();
+    let update = Update::new(Arc::new(changes.apply(&found)), changes, found.epoch())
+        .with_base_tag(found.tag());
+    let updated = bench.store.update(&key, &update, bench.now);
+    let updated = bench.runtime.block_on(updated).unwrap();
+    assert!(
+        matches!(updated, Updated::Saved { exact: true, .. }),
+        "{updated:?}"
+    );
+    let found = bench.find(id).unwrap().unwrap();
+    assert_eq!(
+        (&found, found.tag()),
+        (update.record(), update.record().tag())
+    );
 }
 
 #[test]
