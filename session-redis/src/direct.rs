@@ -25,11 +25,7 @@ pub(crate) struct DirectStore {
 impl DirectStore {
     pub(crate) fn new(link: Link, names: KeyNames, layout: Layout) -> Self {
         Self {
-            commands: Arc::new(Commands {
-                link,
-                names,
-                layout,
-            }),
+            commands: Arc::new(Commands::new(link, names, layout)),
         }
     }
 

@@ -7,6 +7,7 @@ use session_core::Timestamp;
 use session_core::store::Record;
 use tokio::time::Instant;
 
+use super::together::Together;
 use crate::connection::{Fault, Idempotency, Link};
 use crate::layout::{KeyNames, Layout};
 
@@ -22,9 +23,19 @@ pub(crate) struct Commands {
     pub(crate) link: Link,
     pub(crate) names: KeyNames,
     pub(crate) layout: Layout,
+    pub(super) revalidations: Together,
 }
 
 impl Commands {
+    pub(crate) fn new(link: Link, names: KeyNames, layout: Layout) -> Self {
+        Self {
+            link,
+            names,
+            layout,
+            revalidations: Together::default(),
+        }
+    }
+
     /// When an operation that begins now has to be over.
     pub(crate) fn until(&self) -> Instant {
         self.link.until()

@@ -30,8 +30,8 @@ pub(super) static INDEX: LazyLock<Script> = script!(Idempotent, "index");
 pub(super) static CONFIRM: LazyLock<Script> = script!(Idempotent, "confirm");
 pub(super) static HEAL: LazyLock<Script> = script!(Idempotent, "heal");
 
-/// A script over one key. It is called by its hash, and sent whole to a server that does not know
-/// it.
+/// A script over one key, or over many of one server. It is called by its hash, and sent whole to a
+/// server that does not know it.
 pub(super) struct Script {
     code: &'static str,
     hash: String,
@@ -53,6 +53,14 @@ impl Script {
     pub(super) fn on(&self, key: &KeyName<'_>, arguments: usize, size: usize) -> Cmd {
         let mut call = Cmd::with_capacity(4 + arguments, 48 + self.hash.len() + key.len() + size);
         call.arg("EVALSHA").arg(&self.hash).arg(1).arg(key);
+        call
+    }
+
+    /// The same on many keys, which are added next.
+    pub(super) fn on_many(&self, count: usize, arguments: usize, size: usize) -> Cmd {
+        let words = 3 + count + arguments;
+        let mut call = Cmd::with_capacity(words, 48 + self.hash.len() + size);
+        call.arg("EVALSHA").arg(&self.hash).arg(count);
         call
     }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use redis::{Cmd, Value as Reply};
-use session_core::store::{Record, Revalidated, StoreError};
+use session_core::store::{Record, StoreError};
 use session_core::{Ended, SessionId, Timestamp};
 use tokio::time::{Duration, Instant};
 
 use super::commands::{Commands, GRACE, millis, ttl};
-use super::script::{CREATE, DELETE, OWNER, READ, REVALIDATE, SETTLE};
+use super::script::{CREATE, DELETE, OWNER, READ, SETTLE};
 use crate::connection::Fault;
-use crate::layout::{Content, put_optional, put_principal, read_record};
+use crate::layout::{put_optional, put_principal, read_record};
 
 /// What a deletion found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,26 +45,6 @@ impl Commands {
             reply => reply,
         };
         read_record(id, reply.map_err(Fault::into_read_error)?)
-    }
-
-    /// The same unless it is still `known`.
-    pub(crate) async fn revalidate(
-        &self,
-        id: SessionId,
-        known: &Record,
-        until: Instant,
-    ) -> Result<Revalidated, StoreError> {
-        // Without a tag, a version that was lost in a fail-over could be taken for another.
-        if known.tag().is_none() || known.id() != id {
-            return Ok(self.load(id, until).await?.into());
-        }
-        let mut call = REVALIDATE.on(&self.names.session(id), 2, 64);
-        call.arg(Content::of(known)).arg(self.layout.hint());
-        let reply = REVALIDATE.run(&self.link, &call, until).await;
-        match reply.map_err(Fault::into_read_error)? {
-            Reply::Int(1) => Ok(Revalidated::Unchanged),
-            reply => Ok(read_record(id, reply)?.into()),
-        }
     }
 
     /// Adds a session. With a probation it lives only that long.

@@ -93,6 +93,18 @@ impl Connector {
         }
     }
 
+    /// An application's own connection may lead to a Cluster.
+    pub(super) fn leads_to_one_server(&self) -> bool {
+        match self {
+            Self::Client(_) => true,
+            Self::Application(_) => false,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => false,
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(_) => true,
+        }
+    }
+
     pub(crate) fn is_behind_sentinel(&self) -> bool {
         match self {
             #[cfg(feature = "sentinel")]

@@ -78,6 +78,11 @@ impl Link {
         &self.connections[number]
     }
 
+    /// Whether one server has all keys, so that a command may name many.
+    pub(crate) fn leads_to_one_server(&self) -> bool {
+        self.common.connector.leads_to_one_server()
+    }
+
     /// When an operation that begins now has to be over.
     pub(crate) fn until(&self) -> Instant {
         Instant::now() + self.timing().deadline

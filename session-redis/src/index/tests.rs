@@ -55,13 +55,11 @@ impl ApplicationConnection for Server {
 
 fn index(server: &Arc<Server>) -> Index {
     let connector = Connector::Application(Arc::clone(server) as _);
-    let commands = Arc::new(Commands {
-        link: Link::new(connector, Timing::default(), 1),
-        names: KeyNames {
-            prefix: "session:".to_owned(),
-        },
-        layout: Layout::default(),
-    });
+    let link = Link::new(connector, Timing::default(), 1);
+    let names = KeyNames {
+        prefix: "session:".to_owned(),
+    };
+    let commands = Arc::new(Commands::new(link, names, Layout::default()));
     let until = commands.until();
     Index::of("ann", &commands, until)
 }

@@ -1,8 +1,8 @@
--- Reads a session, unless it is still the one that the reader has. KEYS[1]: the session.
--- ARGV: 1 what the reader has: a version and a tag, as both layouts write them
---       2 'packed' if it is expected to be that, or ''
--- Answers 1 if that is there, and else the session.
-local key, content = KEYS[1], ARGV[1]
+-- Reads sessions, unless they are still those that the reader has. KEYS: the sessions.
+-- ARGV: for each what the reader has: a version and a tag, as both layouts write them
+--       then 'packed' if it is expected to be that, or ''
+-- Answers for each: 1 if that is there, else the session, or 0 if it has to be asked for alone.
+local packed = ARGV[#KEYS + 1] ~= ''
 
 -- Nothing if the key holds something of another kind. Any other refusal is one of the whole script.
 local function try(command, ...)
@@ -15,7 +15,7 @@ local function try(command, ...)
   end
 end
 
-local function fields()
+local function fields(key, content)
   local state = try('HMGET', key, 's')
   if not state then
     return
@@ -26,7 +26,7 @@ local function fields()
   return redis.call('HGETALL', key)
 end
 
-local function text()
+local function text(key, content)
   -- The version with which probation began has 16 digits at most.
   local line = try('GETRANGE', key, 0, #content + 16)
   if line == nil then
@@ -40,11 +40,16 @@ local function text()
 end
 
 local first, second = fields, text
-if ARGV[2] ~= '' then
+if packed then
   first, second = text, fields
 end
-local answer = first()
-if answer == nil then
-  return second()
+local answers = {}
+for i, key in ipairs(KEYS) do
+  local answer = first(key, ARGV[i])
+  if answer == nil then
+    -- It has the other layout, which is read by other commands.
+    answer = #KEYS > 1 and 0 or second(key, ARGV[i])
+  end
+  answers[i] = answer
 end
-return answer
+return answers

@@ -22,6 +22,7 @@ mod load;
 mod marks;
 mod near;
 mod sizes;
+mod together;
 
 use session_redis::{RedisStore, RedisStoreBuilder};
 use session_tests::PATIENCE;

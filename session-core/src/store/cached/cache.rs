@@ -33,6 +33,8 @@ pub(super) enum Found {
     Leased(Arc<Record>),
     /// This may have changed.
     Known(Arc<Record>, Ticket),
+    /// This has probably changed, since it had when the store was last asked.
+    Changing(Arc<Record>, Ticket),
     Absent(Ticket),
 }
 
@@ -69,10 +71,11 @@ impl Cache {
             seq: entries.seq(),
             term: entries.lease.term(),
         };
-        let Some((record, term)) = entries.find(id) else {
+        let Some(held) = entries.find(id) else {
             return Found::Absent(ticket);
         };
-        let leased = match (self.lease, term) {
+        let record = held.record;
+        let leased = match (self.lease, held.term) {
             (Some(_), Some(term)) => {
                 record.is_live(now) && entries.lease.covers(term, clock.monotonic())
             }
@@ -83,6 +86,7 @@ impl Cache {
                 stats.leased += 1;
                 Found::Leased(record)
             }
+            false if held.changing => Found::Changing(record, ticket),
             false => Found::Known(record, ticket),
         }
     }
@@ -92,6 +96,7 @@ impl Cache {
     pub(super) fn unchanged(&self, record: &Arc<Record>, asked: Ticket) {
         let mut part = self.part(record.id);
         part.stats.unchanged += 1;
+        part.entries.note(record.id, false);
         if let Some(term) = part.entries.term_for(record.id, asked.seq, asked.term) {
             part.entries.lease(record.id, record, term);
         }
@@ -118,6 +123,7 @@ impl Cache {
             Some(record) => {
                 let term = entries.term_for(id, asked.seq, asked.term);
                 entries.put(id, Arc::clone(record), term, self.capacity / PARTS);
+                entries.note(id, known);
             }
             None => entries.remove(id),
         }

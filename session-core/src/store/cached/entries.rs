@@ -23,6 +23,17 @@ struct Entry {
     bytes: usize,
     /// It was found since the hand has passed.
     used: bool,
+    /// When the store was last asked, others had changed it.
+    changing: bool,
+}
+
+/// What is found of a session.
+pub(super) struct Held {
+    pub(super) record: Arc<Record>,
+    /// The term in which it was read, if the store told of changes.
+    pub(super) term: Option<Term>,
+    /// Others have changed it a moment ago, and may again.
+    pub(super) changing: bool,
 }
 
 /// The records of one part. Those that nobody uses leave first: a hand goes round, and takes what
@@ -54,11 +65,21 @@ impl Entries {
         self.seq
     }
 
-    /// A record, and the term in which it was read.
-    pub(super) fn find(&mut self, id: SessionId) -> Option<(Arc<Record>, Option<Term>)> {
+    pub(super) fn find(&mut self, id: SessionId) -> Option<Held> {
         let (_, entry) = &mut self.ring[*self.places.get(&id)?];
         entry.used = true;
-        Some((Arc::clone(&entry.record), entry.term))
+        Some(Held {
+            record: Arc::clone(&entry.record),
+            term: entry.term,
+            changing: entry.changing,
+        })
+    }
+
+    /// Notes whether others had changed the session when the store was last asked.
+    pub(super) fn note(&mut self, id: SessionId, changing: bool) {
+        if let Some(&at) = self.places.get(&id) {
+            self.ring[at].1.changing = changing;
+        }
     }
 
     /// Whether a record is here that is newer than what a load brings that noted `seq`.
@@ -129,6 +150,7 @@ impl Entries {
                     seq: entry.seq,
                     bytes,
                     used: true,
+                    changing: entry.changing,
                 };
             }
             Place::Vacant(place) => {
@@ -140,6 +162,7 @@ impl Entries {
                     seq: self.seq_of_others,
                     bytes,
                     used: false,
+                    changing: false,
                 };
                 self.ring.push((id, entry));
             }

@@ -85,6 +85,9 @@ async fn a_read_is_one_command_whatever_the_cache_holds() {
         assert_eq!(seen.await, Some(2));
         let seen = bench.costs("miss", "evalsha", costs.reads, read(&here, &token));
         assert_eq!(seen.await, Some(2));
+        // What others have changed is read whole, until they no longer do.
+        let seen = bench.costs("changing", costs.plain_read, "", read(&here, &token));
+        assert_eq!(seen.await, Some(2));
         let seen = bench.costs("hit", "evalsha", costs.looks, read(&here, &token));
         assert_eq!(seen.await, Some(2));
 

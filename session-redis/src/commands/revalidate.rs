@@ -1,0 +1,129 @@
+//! The question whether sessions are still what a reader has.
+
+use std::sync::Arc;
+
+use redis::{Cmd, Value as Reply};
+use session_core::SessionId;
+use session_core::store::{Record, Revalidated, StoreError};
+use tokio::time::Instant;
+
+use super::commands::Commands;
+use super::script::REVALIDATE;
+use super::together::{Place, Question};
+use crate::connection::Fault;
+use crate::layout::{Content, read_record};
+
+/// A session of more bytes than this is asked for alone. If it has changed, others would wait for
+/// it.
+const LARGE: usize = 16 * 1024;
+
+impl Commands {
+    /// The session, unless it is still `known`. An expired one too, while it is there.
+    pub(crate) async fn revalidate(
+        self: &Arc<Self>,
+        id: SessionId,
+        known: &Record,
+        until: Instant,
+    ) -> Result<Revalidated, StoreError> {
+        // Without a tag, a version that was lost in a fail-over could be taken for another.
+        if known.tag().is_none() || known.id() != id {
+            return Ok(self.load(id, until).await?.into());
+        }
+        let content = Content::of(known);
+        let place = match known.size() <= LARGE && self.link.leads_to_one_server() {
+            true => self.revalidations.enter(Question { id, content }),
+            false => Place::Alone(None),
+        };
+        let asked = match place {
+            Place::Alone(_ticket) => self.ask_for_one(id, content, until).await,
+            Place::First(number, answer) => {
+                self.ask_soon(number, until);
+                self.answered(answer.await.ok(), id, content, until).await
+            }
+            Place::Next(answer) => self.answered(answer.await.ok(), id, content, until).await,
+        };
+        match asked.map_err(Fault::into_read_error)? {
+            Reply::Int(1) => Ok(Revalidated::Unchanged),
+            reply => Ok(read_record(id, reply)?.into()),
+        }
+    }
+
+    /// An answer that came together with others; or what came when it was asked alone, because all
+    /// of them failed, or because the session has another layout.
+    async fn answered(
+        &self,
+        answer: Option<Reply>,
+        id: SessionId,
+        content: Content,
+        until: Instant,
+    ) -> Result<Reply, Fault> {
+        match answer {
+            None | Some(Reply::Int(0)) => Box::pin(self.ask_for_one(id, content, until)).await,
+            Some(reply) => Ok(reply),
+        }
+    }
+
+    async fn ask_for_one(
+        &self,
+        id: SessionId,
+        content: Content,
+        until: Instant,
+    ) -> Result<Reply, Fault> {
+        let call = self.question([(id, content)].into_iter());
+        match REVALIDATE.run(&self.link, &call, until).await? {
+            Reply::Array(mut answers) if answers.len() == 1 => {
+                answers.pop().ok_or_else(Fault::strange)
+            }
+            _ => Err(Fault::strange()),
+        }
+    }
+
+    /// Asks what has gathered, in a task of its own: a request that is not polled for a while must
+    /// not hold up others.
+    fn ask_soon(self: &Arc<Self>, number: u64, until: Instant) {
+        let gathering = Gathering {
+            commands: Arc::clone(self),
+            number,
+        };
+        tokio::spawn(async move {
+            let commands = &gathering.commands;
+            let Some(batch) = commands.revalidations.gather(number).await else {
+                return;
+            };
+            let questions = batch
+                .questions()
+                .map(|question| (question.id, question.content));
+            let call = commands.question(questions);
+            // If it fails, everybody asks alone and gets an error of their own.
+            if let Ok(Reply::Array(answers)) = REVALIDATE.run(&commands.link, &call, until).await {
+                batch.answer(answers);
+            }
+        });
+    }
+
+    fn question(&self, all: impl ExactSizeIterator<Item = (SessionId, Content)> + Clone) -> Cmd {
+        let count = all.len();
+        let mut call = REVALIDATE.on_many(count, count + 1, count * 96);
+        for (id, _) in all.clone() {
+            call.arg(self.names.session(id));
+        }
+        for (_, content) in all {
+            call.arg(content);
+        }
+        call.arg(self.layout.hint());
+        call
+    }
+}
+
+/// A task that is to ask what gathers. A runtime that ends drops its tasks at any point, also those
+/// that it has not begun.
+struct Gathering {
+    commands: Arc<Commands>,
+    number: u64,
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        drop(self.commands.revalidations.take(self.number));
+    }
+}
