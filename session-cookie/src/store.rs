@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Durability, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore, StoreError,
-    Update, Updated,
+    Durability, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated, SessionStore,
+    StoreError, Update, Updated,
 };
 use session_core::{ConfigError, Ended, KeyRing, Limit, LimitExceeded, Timestamp};
 
@@ -230,6 +230,17 @@ impl SessionStore for CookieStore {
         // look live by its record.
         let ours = is_for(key, &record) && !(expired && record.is_live(now));
         Ok((ours && self.cut.passes(&record).await?).then(|| Arc::new(record)))
+    }
+
+    /// The key is the record, so there is nothing to ask.
+    async fn revalidate(
+        &self,
+        key: &RecordKey,
+        known: &Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Revalidated, StoreError> {
+        let _ = known;
+        Ok(self.load(key, now).await?.into())
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {

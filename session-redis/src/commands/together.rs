@@ -185,9 +185,7 @@ mod tests {
     #[tokio::test]
     async fn a_few_go_by_themselves_and_what_comes_meanwhile_is_one_command() {
         let together = Together::default();
-        let alone: Vec<_> = (0..ABREAST)
-            .map(|_| together.enter(question(0)))
-            .collect();
+        let alone: Vec<_> = (0..ABREAST).map(|_| together.enter(question(0))).collect();
         assert!(alone.iter().all(|place| matches!(place, Place::Alone(_))));
         let (number, first) = gathers(together.enter(question(1)));
         let (none, second) = gathers(together.enter(question(2)));
@@ -214,9 +212,7 @@ mod tests {
     #[tokio::test]
     async fn a_command_has_a_bounded_number_of_questions() {
         let together = Together::default();
-        let _alone: Vec<_> = (0..ABREAST)
-            .map(|_| together.enter(question(0)))
-            .collect();
+        let _alone: Vec<_> = (0..ABREAST).map(|_| together.enter(question(0))).collect();
         let mut firsts = Vec::new();
         let mut answers = Vec::new();
         for _ in 0..=2 * MOST {
@@ -235,9 +231,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_answered_is_told_so() {
         let together = Together::default();
-        let _alone: Vec<_> = (0..ABREAST)
-            .map(|_| together.enter(question(0)))
-            .collect();
+        let _alone: Vec<_> = (0..ABREAST).map(|_| together.enter(question(0))).collect();
         // The task that was to ask has ended before it began.
         let (number, first) = gathers(together.enter(question(1)));
         drop(together.take(number.unwrap()));

@@ -108,9 +108,8 @@ async fn each_gets_its_own_answer() {
         let answers = all.join_all().await;
         assert_eq!(answers.len(), SESSIONS);
         for (n, answer) in answers {
-            let number = |record: &Record| -> usize {
-                record.values().get("a").unwrap().decode().unwrap()
-            };
+            let number =
+                |record: &Record| -> usize { record.values().get("a").unwrap().decode().unwrap() };
             match (FATES[n % FATES.len()], answer) {
                 (Fate::Kept, Ok(Some(record))) => assert_eq!(number(&record), n),
                 (Fate::Written | Fate::OtherLayout, Ok(Some(record))) => {
