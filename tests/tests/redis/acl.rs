@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use session_core::store::SessionStore;
 use session_core::store::conformance::{CaseOutcome, Report, Suite};
-use session_core::{Ended, SessionId};
+use session_core::store::{NearCache, SessionStore};
+use session_core::{Ended, SessionId, SessionManager};
 use session_redis::{Layout, RedisStore, RedisStoreBuilder};
 use session_tests::servers::{Builder, Engine, RedisCluster, RedisSentinel, RedisServer};
+use session_tests::{create, open};
 
 use crate::patient;
 
@@ -52,6 +53,10 @@ const PACKED: [&str; 14] = [
 const CLUSTER: [&str; 2] = ["cluster|slots", "ping"];
 /// Behind Sentinel besides, on the server.
 const SENTINEL: [&str; 1] = ["role"];
+
+/// With a near cache besides; and in a Cluster.
+const NEAR: [&str; 2] = ["client|tracking", "ping"];
+const NEAR_CLUSTER: [&str; 2] = ["cluster|info", "cluster|nodes"];
 
 /// The rules of the user `shop`, who may run these commands.
 fn rules(commands: &[&str], keys: &str) -> Vec<String> {
@@ -372,4 +377,33 @@ async fn what_others_keep_there_stays() {
         }
     }
     assert_eq!(others(&server), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_near_cache() {
+    let server = RedisServer::start(Engine::Redis7);
+    let all = [&COMMANDS[..], &NEAR].concat();
+    set_user(&server, "shop", &rules(&all, KEYS));
+    is_leased(&server.url()).await;
+
+    let all = [&all[..], &CLUSTER, &NEAR_CLUSTER].concat();
+    let cluster = RedisCluster::start_from(&with_user(Engine::Redis7, &all));
+    is_leased(&format!("redis-cluster://{}", hosts(&cluster.urls()))).await;
+
+    let all = [&COMMANDS[..], &NEAR[..1], &SENTINEL].concat();
+    let servers = RedisSentinel::start_from(&with_user(Engine::Redis7, &all));
+    let hosts = hosts(&servers.sentinel_urls());
+    is_leased(&format!("redis-sentinel://{hosts}#mymaster")).await;
+}
+
+/// Reads are served without a command.
+async fn is_leased(url: &str) {
+    let near = NearCache::new(Duration::from_secs(1));
+    let store = builder(url).near_cache(near).connect().await.unwrap();
+    let manager = SessionManager::new(store.clone());
+    let token = create(&manager, [("n", 1)]).await;
+    while store.cache_stats().leased == 0 {
+        drop(open(&manager, &token).await);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

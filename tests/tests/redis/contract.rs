@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use redis::cluster::ClusterClientBuilder;
 use session_core::SessionId;
+use session_core::store::NearCache;
 use session_core::store::conformance::{CaseOutcome, Suite, cases};
 use session_redis::{Layout, RedisStore, RedisStoreBuilder, Source};
 use session_tests::servers::{Engine, RedisCluster, RedisSentinel, RedisServer, plain_redis};
@@ -272,6 +273,27 @@ async fn the_server_of_the_user() {
     let prefix = format!("session-tests-{}:", SessionId::random().unwrap().encode());
     keeps_the_contract("plain", FEW, || {
         RedisStore::builder(server.url()).prefix(&prefix)
+    })
+    .await;
+}
+
+/// Within one store nothing changes with a near cache.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_near_cache() {
+    let near = NearCache::new(Duration::from_secs(1));
+    let server = RedisServer::start(Engine::Redis7);
+    for connections in [1, 3] {
+        let name = format!("near cache, {connections} connections");
+        keeps_the_contract(&name, MANY, || {
+            RedisStore::builder(server.url())
+                .near_cache(near)
+                .connections(connections)
+        })
+        .await;
+    }
+    let cluster = RedisCluster::start(Engine::Redis7);
+    keeps_the_contract("near cache, Cluster", FEW, || {
+        RedisStore::builder(cluster.url()).near_cache(near)
     })
     .await;
 }

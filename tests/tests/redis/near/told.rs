@@ -74,6 +74,15 @@ async fn every_change_is_told() {
                     .is_seen_by(&store, Some(version), Instant::now(), SOON)
                     .await;
             }
+            // So is one that leaves the session as it was.
+            session.is_leased_to(&store).await;
+            server.command(&["PEXPIRE", &session.name(), "600000"]);
+            let asked = || store.cache_stats().unchanged;
+            let (before, began) = (asked(), Instant::now());
+            while asked() == before {
+                session.read(&store).await.unwrap();
+                assert!(began.elapsed() < SOON);
+            }
             for gone in ["UNLINK", "PEXPIRE", "FLUSHALL", "delete", "delete_all_of"] {
                 let session = Written::by(&writer).await;
                 let name = session.name();
