@@ -12,7 +12,7 @@ use std::fmt::Display;
 use serde::{Serialize, Serializer};
 
 use crate::record::Codec;
-use crate::record::plain_text::is_long_and_plain;
+use crate::record::plain_text::{PRIVATE, is_long_and_plain};
 
 mod parts;
 mod place;
@@ -20,10 +20,6 @@ mod place;
 use parts::Parts;
 pub(crate) use place::LossReason;
 use place::{Nested, Place};
-
-/// Structs whose name begins like this are no objects: `serde_json` passes its own numbers and raw
-/// text as such.
-pub(super) const PRIVATE: &str = "$serde_json::private::";
 
 const NOT_FINITE: &str = "a float that is not finite, which JSON cannot express";
 

@@ -15,8 +15,9 @@ use bytestring::ByteString;
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde_json::ser::Formatter;
 
-use crate::record::lossless::PRIVATE;
-
+/// Structs whose name begins like this are no objects: `serde_json` passes its own numbers and raw
+/// text as such.
+pub(super) const PRIVATE: &str = "$serde_json::private::";
 /// For shorter texts `serde_json` is fast enough, and most are never read.
 const LONG: usize = 256;
 /// The compiler makes vector instructions of the search in a part of this length.
