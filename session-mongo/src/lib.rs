@@ -37,4 +37,5 @@ mod uri;
 
 pub use builder::{MongoStoreBuilder, Source};
 pub use error::ConnectError;
+pub use session_core::store::{CacheStats, NearCache};
 pub use store::MongoStore;

@@ -19,4 +19,5 @@ pub use builder::RedisStoreBuilder;
 pub use config::Source;
 pub use error::ConnectError;
 pub use layout::Layout;
+pub use session_core::store::{CacheStats, NearCache};
 pub use store::RedisStore;

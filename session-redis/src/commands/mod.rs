@@ -1,4 +1,5 @@
-//! Each command and each script, on one key each except for one: what it sends, and what the answer means.
+//! Each command and each script, on one key each except for one: what it sends, and what the answer
+//! means.
 //!
 //! A session and the index of its principal may be on different nodes, so no command has two keys.
 //! [`index`](crate::index) says in which order commands follow each other.
@@ -10,8 +11,8 @@
 //!   script that merges: it compares two fields, writes, and counts nothing. `same.lua` does as
 //!   much for a packed session: it compares how the text begins, which is two thirds of the work of
 //!   taking it apart.
-//! - **Readers that have copies ask together** (`together`, `revalidate.lua`), where one server has all
-//!   keys. Where it has not, or if that fails, each asks alone.
+//! - **Readers that have copies ask together** (`together`, `revalidate.lua`), where one server has
+//!   all keys. Where it has not, or if that fails, each asks alone.
 //! - **A session of the other layout is written whole.** `replace.lua` puts a session of either
 //!   layout into the place of one of either layout, by version. A packed store always uses it; a
 //!   store of fields does if a merge is refused (`WRONGTYPE`). A read that is refused is followed

@@ -1,9 +1,9 @@
 //! Questions that come at the same time are one command.
 //!
 //! A command costs the server ten times what it takes to compare two short texts, and the driver as
-//! much again. So while some questions are under way, the next ones gather: for as long as the tasks
-//! take that are ready to run now, and no longer. Nobody waits for an answer of the server before
-//! asking, so a distant server is asked as often as before.
+//! much again. So while some questions are under way, the next ones gather: for as long as the
+//! tasks take that are ready to run now, and no longer. Nobody waits for an answer of the server
+//! before asking, so a distant server is asked as often as before.
 
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
