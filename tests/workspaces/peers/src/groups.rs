@@ -7,11 +7,14 @@ use crate::ours::Cache;
 use crate::subject::Subject;
 use crate::{BoxError, actix, axum_session, ours, redis, tower_sessions};
 
-/// What was asked for on the command line: `--redis URL --mongo URI [filter]...`.
+/// What was asked for on the command line: `--redis URL --mongo URI --mongo-set URI
+/// [filter]...`.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub redis: Option<String>,
     pub mongo: Option<String>,
+    /// A replica set of one server, for what needs one.
+    pub mongo_set: Option<String>,
     pub filters: Vec<String>,
 }
 
@@ -23,6 +26,7 @@ impl Options {
             match argument.as_str() {
                 "--redis" => options.redis = arguments.next(),
                 "--mongo" => options.mongo = arguments.next(),
+                "--mongo-set" => options.mongo_set = arguments.next(),
                 _ => options.filters.push(argument),
             }
         }
@@ -62,17 +66,26 @@ pub fn groups(options: &Options) -> Vec<Group> {
         "redis packed",
         "redis missed",
         "redis packed missed",
+        "redis near",
         "mongo",
         "mongo majority",
+        "mongo near",
     ] {
         let there = match store {
-            "redis" | "redis packed" | "redis missed" | "redis packed missed" => {
+            "redis" | "redis packed" | "redis missed" | "redis packed missed" | "redis near" => {
                 options.redis.is_some()
             }
+            "mongo near" => options.mongo_set.is_some(),
             "mongo" | "mongo majority" => options.mongo.is_some(),
             _ => true,
         };
-        let tasks: &[usize] = if store == "cookie" { &[1] } else { &[1, 64] };
+        let tasks: &[usize] = match store {
+            "cookie" => &[1],
+            // The store tells of changes while its runtime runs, and that of one task stands still
+            // while others have their turn.
+            "mongo near" => &[64],
+            _ => &[1, 64],
+        };
         if there {
             groups.extend(tasks.iter().map(|&tasks| Group { store, tasks }));
         }
@@ -137,6 +150,25 @@ impl Group {
                 let peers = vec![tower_sessions::redis_missed(url, tasks)?, ours(Cache::Off)?];
                 (ours(Cache::Default)?, peers)
             }
+            ("redis near", Some(url), _) => {
+                redis::clear(url)?;
+                let peers = vec![
+                    tower_sessions::redis(url, tasks)?,
+                    axum_session::redis(url, tasks)?,
+                    ours::redis(url, Layout::Fields, Cache::Default, tasks)?,
+                ];
+                (ours::redis(url, Layout::Fields, Cache::Near, tasks)?, peers)
+            }
+            ("mongo near", ..) => {
+                let uri = options.mongo_set.as_deref().ok_or("no replica set")?;
+                mongo::initiate(uri)?;
+                mongo::clear(uri)?;
+                let peers = vec![
+                    tower_sessions::mongo(uri, tasks)?,
+                    ours::mongo(uri, Cache::Default, tasks)?,
+                ];
+                (ours::mongo(uri, Cache::Near, tasks)?, peers)
+            }
             (_, _, Some(uri)) => {
                 mongo::clear(uri)?;
                 // The same for all: what the server says when it has the write, or when it has it
@@ -147,7 +179,7 @@ impl Group {
                     "w=majority"
                 };
                 let uri = &*format!("{uri}?{concern}");
-                let ours = ours::mongo(uri, tasks)?;
+                let ours = ours::mongo(uri, Cache::Default, tasks)?;
                 let driver = |way| mongo::raw(uri, tasks, way);
                 let peers = vec![
                     tower_sessions::mongo(uri, tasks)?,
@@ -206,7 +238,9 @@ impl Group {
         work: impl FnOnce(),
     ) -> Result<Option<u64>, BoxError> {
         Ok(match (self.store, &options.redis, &options.mongo) {
-            ("redis" | "redis packed", Some(url), _) => Some(redis::commands(url, work)?),
+            ("redis" | "redis packed" | "redis near", Some(url), _) => {
+                Some(redis::commands(url, work)?)
+            }
             ("mongo" | "mongo majority", _, Some(uri)) => {
                 let before = mongo::server_counts(uri)?;
                 work();
@@ -244,7 +278,10 @@ impl Group {
             }
             ("mongo", _, Some(uri)) => {
                 mongo::clear(uri)?;
-                let (_ours, peer) = (ours::mongo(uri, 1)?, tower_sessions::mongo(uri, 1)?);
+                let (_ours, peer) = (
+                    ours::mongo(uri, Cache::Default, 1)?,
+                    tower_sessions::mongo(uri, 1)?,
+                );
                 let peers = vec![(peer.name(), mongo::server_bytes(uri, "peer")?)];
                 Some((mongo::server_bytes(uri, "sessions")?, peers))
             }

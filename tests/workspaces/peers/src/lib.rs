@@ -26,6 +26,7 @@ pub use fixture::{CART, USER, User, next_visit};
 pub use groups::{Group, Options, Parties, groups};
 pub use growth::{Point, ours as growing_ours, peer as growing_peer, points};
 
+pub use ours::Cache;
 pub use redis::{Traffic, clear as clear_redis, traffic};
 pub use report::{Row, median};
 pub use subject::{Job, Subject};

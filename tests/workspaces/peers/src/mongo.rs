@@ -1,6 +1,7 @@
 //! The driver of MongoDB alone, and what a server says that it did.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use http::header::COOKIE;
@@ -98,6 +99,29 @@ fn admin<T>(
     work: impl AsyncFnOnce(Client) -> Result<T, BoxError>,
 ) -> Result<T, BoxError> {
     runtime(1)?.block_on(async { work(Client::with_uri_str(uri).await?).await })
+}
+
+/// Makes a replica set of a server, unless it is one, and waits until it takes writes.
+pub fn initiate(uri: &str) -> Result<(), BoxError> {
+    let mut options = runtime(1)?.block_on(async { ClientOptions::parse(uri).await })?;
+    let host = options.hosts.first().ok_or("no host")?.to_string();
+    // As long as it has no set, it is found only directly.
+    (options.direct_connection, options.repl_set_name) = (Some(true), None);
+    runtime(1)?.block_on(async {
+        let admin = Client::with_options(options)?.database("admin");
+        let members = vec![doc! { "_id": 0, "host": host }];
+        let set = doc! { "replSetInitiate": { "_id": "bench", "members": members } };
+        // It refuses where there is a set already; if it has another reason, nothing follows.
+        _ = admin.run_command(set).await;
+        for _ in 0..200 {
+            let hello = admin.run_command(doc! { "hello": 1 }).await?;
+            if hello.get_bool("isWritablePrimary")? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err("no primary after 20 s".into())
+    })
 }
 
 /// How many commands about sessions the server has had.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{Request, Response};
+use session_core::store::NearCache;
 use session_http::cookie::CookieStore;
 use session_http::manager::Timeouts;
 use session_http::mongo::MongoStore;
@@ -14,6 +15,9 @@ use crate::subject::{Job, Subject, Tower, service};
 use crate::{BoxError, User, next_visit, values};
 
 const NAME: &str = "ours";
+
+/// Of near caches.
+const LEASE: Duration = Duration::from_secs(1);
 
 pub async fn handle(request: Request<()>, job: Job) -> Result<Response<()>, BoxError> {
     match job {
@@ -70,6 +74,10 @@ pub enum Cache {
     Default,
     /// Nothing.
     Off,
+    /// It serves them itself while a lease holds.
+    Near,
+    /// The same, and a logout waits for the leases of others.
+    NearWaiting,
 }
 
 impl Cache {
@@ -77,6 +85,7 @@ impl Cache {
         match self {
             Self::Default => NAME,
             Self::Off => "ours without a cache",
+            Self::Near | Self::NearWaiting => "ours, near cache",
         }
     }
 
@@ -85,6 +94,8 @@ impl Cache {
         let builder = match self {
             Self::Default => builder,
             Self::Off => builder.cache_bytes(0),
+            Self::Near => builder.near_cache(NearCache::new(LEASE)),
+            Self::NearWaiting => builder.near_cache(NearCache::new(LEASE).with_waiting_ends()),
         };
         Ok(builder.connect().await?)
     }
@@ -128,14 +139,17 @@ pub fn redis_small(url: &str) -> Result<Box<dyn Subject>, BoxError> {
     })
 }
 
-pub fn mongo(uri: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
-    subject(NAME, tasks, async || {
+/// With a near cache or without any: its store has no other.
+pub fn mongo(uri: &str, cache: Cache, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    subject(cache.name(), tasks, async || {
         // A disk that stalls for a moment is to cost time, and not to end the run.
         let patience = Duration::from_secs(20);
-        let store = MongoStore::builder(uri)
-            .call_timeout(patience)
-            .connect()
-            .await?;
+        let builder = MongoStore::builder(uri).call_timeout(patience);
+        let builder = match cache {
+            Cache::Near => builder.near_cache(NearCache::new(LEASE)),
+            _ => builder,
+        };
+        let store = builder.connect().await?;
         let timeouts = Timeouts::default().with_call(patience);
         let layer = SessionLayer::builder(store).timeouts(timeouts);
         Ok(layer.build()?)

@@ -9,17 +9,26 @@ use std::time::{Duration, Instant};
 use session_peers::{BoxError, Client};
 
 use crate::{
-    ACTIX, AXUM_SESSION, AXUM_SESSION_UNHELD, OURS, Party, TASKS, TOWER_SESSIONS, expect, micros,
-    row, setting,
+    ACTIX, AXUM_SESSION, AXUM_SESSION_UNHELD, OURS, OURS_NEAR, OURS_WAITING, Party, TASKS,
+    TOWER_SESSIONS, expect, micros, row, setting,
 };
 
 pub async fn compare(url: &str) -> Result<(), BoxError> {
-    let ours = logout(&OURS, url).await?;
+    let ours = [
+        ("logout elsewhere", logout(&OURS, url).await?),
+        ("near logout elsewhere", logout(&OURS_NEAR, url).await?),
+        (
+            "near waiting logout elsewhere",
+            logout(&OURS_WAITING, url).await?,
+        ),
+    ];
     for peer in [TOWER_SESSIONS, ACTIX, AXUM_SESSION, AXUM_SESSION_UNHELD] {
         let theirs = logout(&peer, url).await?;
-        let scenario = "logout elsewhere";
-        row(scenario, "stale_ms", (ours.stale, theirs.stale), peer.name);
-        row(scenario, "undone", (ours.undone, theirs.undone), peer.name);
+        for (scenario, ours) in &ours {
+            row(scenario, "stale_ms", (ours.stale, theirs.stale), peer.name);
+            row(scenario, "undone", (ours.undone, theirs.undone), peer.name);
+            row(scenario, "logout_ms", (ours.took, theirs.took), peer.name);
+        }
     }
     Ok(())
 }
@@ -30,6 +39,8 @@ struct Logout {
     stale: f64,
     /// The share of logouts after which, in the end, the node that did it answers as signed in.
     undone: f64,
+    /// Milliseconds that a logout takes in the mean.
+    took: f64,
 }
 
 /// Signs in on one node, reads on another with all sessions at once, and signs out on the first.
@@ -52,10 +63,23 @@ async fn logout(party: &Party, url: &str) -> Result<Logout, BoxError> {
         sessions.push((cookie, out, tokio::spawn(reader.read())));
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut logouts = Vec::new();
     for (cookie, out, _) in &sessions {
-        expect(client.get("/logout", cookie).await?.status, 200)?;
-        out.store(micros(began), Ordering::SeqCst);
+        let mut client = Client::connect(&here.address).await?;
+        let (cookie, out) = (cookie.clone(), Arc::clone(out));
+        // All at about the same time: each of them may wait.
+        logouts.push(tokio::spawn(async move {
+            let asked = micros(began);
+            expect(client.get("/logout", &cookie).await?.status, 200)?;
+            let answered = micros(began);
+            out.store(answered, Ordering::SeqCst);
+            Ok::<_, BoxError>(answered - asked)
+        }));
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut took = 0;
+    for logout in logouts {
+        took += logout.await??;
     }
     tokio::time::sleep(watch).await;
     stop.store(true, Ordering::SeqCst);
@@ -69,6 +93,7 @@ async fn logout(party: &Party, url: &str) -> Result<Logout, BoxError> {
     Ok(Logout {
         stale: stale as f64 / 1000.0,
         undone: f64::from(undone) / TASKS as f64,
+        took: took as f64 / 1000.0 / TASKS as f64,
     })
 }
 

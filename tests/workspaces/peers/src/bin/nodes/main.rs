@@ -41,6 +41,19 @@ const OURS: Party = Party {
     name: "ours",
     server: ["ours", "redis"],
 };
+const OURS_NEAR: Party = Party {
+    name: "ours, near cache",
+    server: ["ours", "redis-near"],
+};
+/// A logout waits until the leases of other nodes have run out.
+const OURS_WAITING: Party = Party {
+    name: "ours, near cache, waiting logouts",
+    server: ["ours", "redis-near-waiting"],
+};
+const OURS_UNCACHED: Party = Party {
+    name: "ours without a cache",
+    server: ["ours", "redis-uncached"],
+};
 const TOWER_SESSIONS: Party = Party {
     name: "tower-sessions 0.14",
     server: ["tower-sessions", "redis"],

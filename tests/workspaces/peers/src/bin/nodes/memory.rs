@@ -4,13 +4,15 @@
 
 use session_peers::{BoxError, Client, clear_redis};
 
-use crate::{AXUM_SESSION, OURS, Party, TASKS, TOWER_SESSIONS, expect, row, setting};
+use crate::{
+    AXUM_SESSION, OURS, OURS_UNCACHED, Party, TASKS, TOWER_SESSIONS, expect, row, setting,
+};
 
 pub async fn compare(url: &str) -> Result<(), BoxError> {
     let sessions = setting("BENCH_PASSING", 50_000)? as usize;
     let scenario = "memory of passing sessions";
     let ours = growth(&OURS, url, sessions).await?;
-    for peer in [TOWER_SESSIONS, AXUM_SESSION] {
+    for peer in [TOWER_SESSIONS, AXUM_SESSION, OURS_UNCACHED] {
         let theirs = growth(&peer, url, sessions).await?;
         row(scenario, "node_bytes", (ours, theirs), peer.name);
     }

@@ -9,19 +9,27 @@ use std::time::{Duration, Instant};
 use session_peers::{BoxError, Client, Server, Traffic, clear_redis, traffic};
 use tokio::sync::Mutex;
 
-use crate::{AXUM_SESSION, OURS, Party, TASKS, TOWER_SESSIONS, expect, micros, row, setting};
+use crate::{
+    AXUM_SESSION, OURS, OURS_NEAR, OURS_UNCACHED, Party, TASKS, TOWER_SESSIONS, expect, micros,
+    row, setting,
+};
 
 const NODES: [usize; 3] = [1, 4, 16];
 const SESSIONS: usize = 1000;
 
 pub async fn compare(url: &str) -> Result<(), BoxError> {
     for nodes in NODES {
-        let scenario = format!("shared by {nodes}");
-        let ours = shared(&OURS, url, nodes).await?;
-        for peer in [TOWER_SESSIONS, AXUM_SESSION] {
+        let ours = [
+            ("", shared(&OURS, url, nodes).await?),
+            ("near ", shared(&OURS_NEAR, url, nodes).await?),
+        ];
+        for peer in [TOWER_SESSIONS, AXUM_SESSION, OURS_UNCACHED] {
             let theirs = shared(&peer, url, nodes).await?;
-            for ((measure, ours), (_, theirs)) in ours.iter().zip(theirs) {
-                row(&scenario, measure, (*ours, theirs), peer.name);
+            for (near, ours) in &ours {
+                let scenario = format!("{near}shared by {nodes}");
+                for ((measure, ours), (_, theirs)) in ours.iter().zip(theirs) {
+                    row(&scenario, measure, (*ours, theirs), peer.name);
+                }
             }
         }
     }

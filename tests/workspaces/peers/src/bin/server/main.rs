@@ -13,9 +13,9 @@ use axum::extract::Path;
 use axum::routing::get;
 use http::StatusCode;
 use session_http::axum::CurrentSession;
-use session_http::redis::RedisStore;
+use session_http::redis::Layout;
 use session_http::{MemoryStore, SessionLayer};
-use session_peers::{BoxError, User, next_visit, redis_store, values};
+use session_peers::{BoxError, Cache, User, next_visit, redis_store, values};
 
 fn main() -> Result<(), BoxError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,7 +30,16 @@ async fn serve(arguments: &[&str]) -> Result<(), BoxError> {
     let app = match *arguments {
         ["none"] => bare(),
         ["ours", "memory"] => ours(SessionLayer::new(MemoryStore::new())),
-        ["ours", "redis", url] => ours(SessionLayer::new(RedisStore::connect(url).await?)),
+        ["ours", store, url] => {
+            let cache = match store {
+                "redis" => Cache::Default,
+                "redis-uncached" => Cache::Off,
+                "redis-near" => Cache::Near,
+                "redis-near-waiting" => Cache::NearWaiting,
+                _ => return Err("no such store".into()),
+            };
+            ours(SessionLayer::new(cache.redis(url, Layout::Fields).await?))
+        }
         ["tower-sessions", "memory"] => {
             let store = tower_sessions::MemoryStore::default();
             v15::app().layer(tower_sessions::SessionManagerLayer::new(store))
