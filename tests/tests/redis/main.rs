@@ -19,6 +19,7 @@ mod index;
 mod layouts;
 mod link;
 mod load;
+mod lost_writes;
 mod marks;
 mod near;
 mod sizes;
