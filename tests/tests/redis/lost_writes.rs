@@ -72,6 +72,11 @@ async fn what_was_lost_is_not_served_and_nothing_is_written_on_top_of_it() {
         assert_eq!(load(&here, &key).await.version(), 1, "{layout:?}");
         // Version 2 again, by somebody else.
         here.update(&key, &lost, now).await.unwrap();
+        // What others have changed is read whole once. From then on it is asked for by its tag.
+        assert_eq!(number(&*load(&here, &key).await, "lost"), Some(1));
+        let unchanged = here.cache_stats().unchanged;
+        assert_eq!(number(&*load(&here, &key).await, "lost"), Some(1));
+        assert_eq!(here.cache_stats().unchanged, unchanged + 1);
         copy.is_all_that_is_left(&mut connection);
         let other = setting(&*load(&there, &key).await, "other", 2, true);
         there.update(&key, &other, now).await.unwrap();

@@ -103,6 +103,8 @@ struct Figures([u64; 4]);
 async fn of_session(server: &RedisServer, layout: Layout, codec: Codec) -> (Figures, Arc<Record>) {
     let counter = Counter::start(server.address());
     let builder = RedisStore::builder(format!("redis://{}/", counter.address));
+    // A session that the store has is not sent.
+    let builder = builder.cache_bytes(0);
     let store = builder.layout(layout).connect().await.unwrap();
     let manager = SessionManager::builder(store.clone())
         .codec(codec)
