@@ -12,6 +12,8 @@ use mongodb::{Client, Collection, Database};
 use session_core::ConfigError;
 use session_core::store::{CachedStore, NearCache};
 
+use tokio::sync::OnceCell;
+
 use crate::direct::DirectStore;
 use crate::error::ConnectError;
 use crate::known_time::KnownTime;
@@ -305,6 +307,8 @@ impl MongoStoreBuilder {
             deadline: self.deadline,
             touches: completed(self.touches, Acknowledgment::Nodes(1), self.deadline),
             loads: Queue::default(),
+            updates: Queue::default(),
+            shares: OnceCell::new(),
             mean_size: AtomicUsize::new(0),
             known: self.near.map(|_| KnownTime::default()),
         });

@@ -139,6 +139,11 @@ fn not_applied(error: &Error) -> bool {
     }
 }
 
+/// Whether a command that was sent once was refused before anything of it was carried out.
+pub(crate) fn was_not_executed(error: &Error) -> bool {
+    code(error).is_some_and(|code| NOT_PRIMARY.contains(&code) || ALWAYS_REFUSED.contains(&code))
+}
+
 /// Whether the server may have been asked twice. The driver sends a write again whose answer was
 /// lost; when the second answer is a refusal, the driver reports that alone. It does so where the
 /// server has a history, of which its answers tell the time.

@@ -8,7 +8,8 @@
 // store, near  the store of applications; what ends and renews the leases of its cache
 // indexes, probe, inspect      what `connect` does at a server
 // direct       the contract without a cache, and the deadline of each call
-// delete, update, loads, sessions     the operations on the collection
+// delete, update, sessions     the operations on the collection
+// shared_updates, loads        those of many requests in one command
 // document, mark, bson         what is stored
 // together, detach, known_time, fault     how the driver is asked, and what its errors say
 // uri, tls, settings, error    what is wrong with a setting, whatever the server is
@@ -29,6 +30,7 @@ mod near;
 mod probe;
 mod sessions;
 mod settings;
+mod shared_updates;
 mod store;
 mod tls;
 mod together;

@@ -9,8 +9,10 @@ use mongodb::action::Action;
 use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::{Collation, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{ClientSession, Collection};
-use session_core::store::{Listed, Record, RecordKey, StoreError};
+use session_core::store::{Listed, Record, RecordKey, StoreError, Tag};
 use session_core::{Limit, LimitExceeded, SessionId, Timestamp};
+
+use tokio::sync::OnceCell;
 
 use crate::bson::date;
 use crate::document::{self, GRACE, by_id};
@@ -24,6 +26,20 @@ pub(crate) const PRIMARY: SelectionCriteria =
 /// What a load finds.
 pub(crate) type Loaded = Result<Option<Arc<Record>>, StoreError>;
 
+/// An update of one content of a session.
+#[derive(Clone)]
+pub(crate) struct Statement {
+    pub(crate) id: SessionId,
+    pub(crate) filter: Document,
+    pub(crate) change: Document,
+    /// The version that it looks for.
+    pub(crate) base_version: u64,
+    /// The tag that the session has then.
+    pub(crate) tag: Option<Tag>,
+    /// Where it is not that of the store.
+    pub(crate) concern: Option<WriteConcern>,
+}
+
 /// The collection. Its own options are those of the store, so that no operation can forget one:
 /// write concern, read preference and read concern.
 pub(crate) struct Sessions {
@@ -33,6 +49,10 @@ pub(crate) struct Sessions {
     pub(crate) touches: WriteConcern,
     /// Loads that are asked together.
     pub(crate) loads: Queue<SessionId, Loaded>,
+    /// Updates that are sent together.
+    pub(crate) updates: Queue<Statement, Result<bool, StoreError>>,
+    /// Whether the server can say which of them matched, once that was tried out.
+    pub(crate) shares: OnceCell<bool>,
     /// The size of a document, where the last ones count more than those before.
     pub(crate) mean_size: AtomicUsize,
     /// What loads must not miss, where there is a near cache.

@@ -7,6 +7,8 @@
 //!   the record is read, and `Update::replace_in` decides as it does for a store in memory. What it
 //!   lets pass is written on the version that was read. An update that may merge and whose result
 //!   exceeds the limits, as after limits were lowered, begins with the `findAndModify`.
+//! - **Updates of one version share commands** where there are many: see
+//!   [`shared_updates`](crate::shared_updates).
 //! - **A merge counts sizes too high.** It does not know what it overwrites, so it adds all that it
 //!   sets. Where the sum may exceed a limit it matches nothing, and the way through `replace_in`
 //!   counts again. So limits cost no read, unless one merge adds half of what a session may hold.
@@ -16,14 +18,17 @@ use std::sync::Arc;
 use mongodb::action::Action;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::{ReturnDocument, WriteConcern};
-use session_core::store::{Metadata, Record, StoreError, Tag, Update, Updated, Values};
+use session_core::store::{Metadata, Record, StoreError, Tag, Update, Updated, Value, Values};
 use session_core::{SessionId, Timestamp};
 use tokio::time::Instant;
 
 use crate::bson::{date, number};
 use crate::document::{self, by_id};
 use crate::fault::{self, Reason};
-use crate::sessions::{PRIMARY, Sessions, fits};
+use crate::sessions::{PRIMARY, Sessions, Statement, fits};
+
+/// An update that sets so many bytes or more is sent by itself: small ones would wait for it.
+const LARGE: usize = 16 * 1024;
 
 impl Sessions {
     pub(crate) async fn update(
@@ -45,7 +50,7 @@ impl Sessions {
 }
 
 struct OneUpdate<'a> {
-    sessions: &'a Sessions,
+    sessions: &'a Arc<Sessions>,
     id: SessionId,
     update: Update,
     now: Timestamp,
@@ -129,17 +134,20 @@ impl OneUpdate<'_> {
                 unset.insert("principal", "");
             }
         }
-        let change = operators([("$set", set), ("$unset", unset)]);
-        let update = self.sessions.collection.update_one(filter, change);
-        let mut session = self.sessions.session().await?;
-        let update = update
-            .optional(self.concern(), |update, concern| {
-                update.write_concern(concern)
-            })
-            .optional(session.as_mut(), |update, session| update.session(session));
-        let matched = update.await.map_err(fault::of_update)?.matched_count;
-        self.sessions.wrote(session.as_ref());
-        Ok(matched > 0)
+        let concern = self.concern();
+        let statement = Statement {
+            id: self.id,
+            filter,
+            change: operators([("$set", set), ("$unset", unset)]),
+            base_version: version,
+            tag: after.tag(),
+            concern,
+        };
+        let changed: usize = self.update.changes().sets().map(size_of_entry).sum();
+        match statement.concern.is_none() && changed < LARGE {
+            true => self.sessions.share(statement).await,
+            false => self.sessions.update_one(statement).await,
+        }
     }
 
     /// Puts the changes on whatever version is there; says which one results.
@@ -160,10 +168,7 @@ impl OneUpdate<'_> {
         set.insert("tag", document::tag(tag.merged()));
         let keys = changes.sets().count();
         if keys > 0 {
-            let sizes = changes
-                .sets()
-                .map(|(key, value)| Values::entry_size(key, value));
-            let bytes = sizes.sum();
+            let bytes = changes.sets().map(size_of_entry).sum();
             for (field, limit, added) in [
                 ("size", limits.record_bytes(), bytes),
                 ("keys", limits.keys(), keys),
@@ -236,6 +241,10 @@ impl OneUpdate<'_> {
         let is_touch = matches!(changes.metadata(), Metadata::Touched(_)) && changes.keeps_values();
         is_touch.then(|| self.sessions.touches.clone())
     }
+}
+
+fn size_of_entry((key, value): (&str, &Value)) -> usize {
+    Values::entry_size(key, value)
 }
 
 /// The operators that have fields: the server refuses one without.

@@ -17,6 +17,8 @@ use tokio::time::sleep;
 /// The store's, if not set.
 const DEADLINE: Duration = Duration::from_millis(1500);
 const WRITERS: usize = 4;
+/// So many that their writes share commands, which the driver does not resend.
+const MANY: usize = 32;
 /// What answers again is found within two heartbeats of the driver.
 const BACK: Duration = Duration::from_millis(1500);
 /// To elect a primary anew takes the set 2 s without one, and a vote; it is found as fast as any
@@ -52,14 +54,22 @@ async fn finish(load: Load, scenario: &str, well: Duration, more: &str) -> Repor
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_primary_that_steps_down() {
     let set = set().await;
-    let load = Load::start(store(&set.uri()).await, WRITERS).await;
+    for writers in [WRITERS, MANY] {
+        steps_down(&set, writers).await;
+    }
+}
+
+async fn steps_down(set: &MongoReplicaSet, writers: usize) {
+    let load = Load::start(store(&set.uri()).await, writers).await;
     lasts(300).await;
     let was = block_in_place(|| set.primary());
     let began = Instant::now();
     block_in_place(|| set.step_down());
     let well = load.well_after(began, ELECTED).await;
     assert_ne!(block_in_place(|| set.wait_for_primary()), was);
-    finish(load, "step-down", well, "").await;
+    let scenario = format!("step-down, {writers} writers");
+    let report = finish(load, &scenario, well, "").await;
+    assert_eq!(report.errors(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,14 +1,20 @@
-//! Loads that come at the same time share a command, and each gets what it would get alone.
+//! Loads that come at the same time share a command, and so do updates. Each gets what it would get
+//! alone.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mongodb::bson::{Document, doc};
-use session_core::store::{Record, RecordKey, SessionStore, StoreError, Value};
+use session_core::store::{
+    Changes, Record, RecordKey, SessionStore, StoreError, Update, Updated, Value,
+};
 use session_core::{Codec, Ended, Lifetime, SessionId, Timestamp};
+use session_mongo::MongoStore;
+use session_tests::Proxy;
 use session_tests::servers::MongoServer;
 use tokio::task::JoinSet;
 
+use super::watch::filters;
 use super::watched;
 
 fn record(at: Timestamp, size: usize) -> Arc<Record> {
@@ -134,10 +140,10 @@ async fn a_load_shows_what_was_saved_before_it_began() {
                     let before = store.load(&id.into(), now).await.unwrap().unwrap();
                     if writes {
                         assert_eq!(before.version(), round);
-                        let changes = session_core::store::Changes::new()
-                            .set("n", Value::new(Codec::Json, round.to_string()));
+                        let changes =
+                            Changes::new().set("n", Value::new(Codec::Json, round.to_string()));
                         let after = Arc::new(changes.apply(&before));
-                        let update = session_core::store::Update::new(after, changes, 0);
+                        let update = Update::new(after, changes, 0);
                         store.update(&id.into(), &update, now).await.unwrap();
                     }
                     let after = store.load(&id.into(), now).await.unwrap().unwrap();
@@ -149,4 +155,121 @@ async fn a_load_shows_what_was_saved_before_it_began() {
     tokio::time::timeout(Duration::from_secs(60), all.join_all())
         .await
         .unwrap();
+}
+
+fn update(base: &Record, text: &str) -> Update {
+    let changes = Changes::new().set("n", Value::new(Codec::Json, text.to_owned()));
+    Update::new(Arc::new(changes.apply(base)), changes, base.epoch()).with_base_tag(base.tag())
+}
+
+/// So many sessions, as they are stored.
+async fn create(store: &MongoStore, count: usize, now: Timestamp) -> Vec<Arc<Record>> {
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let record = record(now, 10);
+        store.create(&record, now).await.unwrap();
+        all.push(record);
+    }
+    all
+}
+
+/// Writes each at the same time.
+async fn update_all(
+    store: &MongoStore,
+    updates: impl IntoIterator<Item = Update>,
+    now: Timestamp,
+) -> Vec<(SessionId, Result<Updated, StoreError>)> {
+    let mut writes = JoinSet::new();
+    for update in updates {
+        let store = store.clone();
+        writes.spawn(async move {
+            let id = update.record().id();
+            (id, store.update(&id.into(), &update, now).await)
+        });
+    }
+    writes.join_all().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_update_is_told_what_came_of_it() {
+    let server = MongoServer::start();
+    let (client, watch, store) = watched(&server.uri()).await;
+    let now: Timestamp = SystemTime::now().into();
+    let all = create(&store, 60, now).await;
+    let (kept, others) = all.split_at(20);
+    let (moved, ended) = others.split_at(20);
+    for base in moved {
+        let updated = store
+            .update(&base.id().into(), &update(base, "1"), now)
+            .await;
+        assert!(matches!(updated, Ok(Updated::Saved { .. })), "{updated:?}");
+    }
+    let end = Ended::new(Default::default(), now);
+    for base in ended {
+        store.delete(&base.id().into(), end).await.unwrap();
+    }
+    // Nobody has ever stored these.
+    let absent: Vec<_> = (0..20).map(|_| record(now, 10)).collect();
+    let sessions = client
+        .database("sessions")
+        .collection::<Document>("sessions");
+    let documents = sessions.count_documents(doc! {}).await.unwrap();
+    watch.take();
+    let exact = |base: &Arc<Record>| update(base, "2").with_expected_version(base.version());
+    let updates = all.iter().chain(&absent).map(exact);
+    let updated = update_all(&store, updates, now).await;
+    let sent = watch.take();
+    let shared = sent.iter().filter(|sent| filters(sent).len() > 1);
+    assert!(shared.clone().count() > 1, "{sent:?}");
+    for (id, updated) in updated {
+        let of = |records: &[Arc<Record>]| records.iter().any(|record| record.id() == id);
+        let expected = match updated {
+            Ok(Updated::Saved { exact: true, .. }) => of(kept),
+            Ok(Updated::Conflict { .. }) => of(moved),
+            Ok(Updated::Gone) => of(ended) || of(&absent),
+            _ => false,
+        };
+        assert!(expected, "{updated:?}");
+    }
+    // None of them was inserted.
+    assert_eq!(sessions.count_documents(doc! {}).await.unwrap(), documents);
+    for base in kept {
+        let found = store.load(&base.id().into(), now).await.unwrap().unwrap();
+        assert_eq!(found.version(), 2);
+        assert_eq!(found.values().get("n").unwrap().bytes(), b"2");
+    }
+}
+
+/// A command of many updates is lost, or its answer is: each is looked up, and none is applied
+/// twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_of_updates_without_an_answer_is_looked_up() {
+    let server = MongoServer::start();
+    let proxy = Proxy::start(server.address()).await;
+    let uri = format!("mongodb://127.0.0.1:{}/", proxy.port());
+    let builder = MongoStore::builder(uri).call_timeout(session_tests::PATIENCE);
+    let store = builder.connect().await.unwrap();
+    let now: Timestamp = SystemTime::now().into();
+    // What it tries out first has been tried out.
+    let all = create(&store, 40, now).await;
+    update_all(&store, all.iter().map(|base| update(base, "0")), now).await;
+    for lost in ["the answer", "the command"] {
+        let all = create(&store, 60, now).await;
+        match lost {
+            "the answer" => proxy.cut_reply_to(b"$setOnInsert"),
+            _ => proxy.cut_request(b"$setOnInsert"),
+        }
+        let updates = all.iter().map(|base| update(base, "1"));
+        for (_, updated) in update_all(&store, updates, now).await {
+            assert!(
+                matches!(updated, Ok(Updated::Saved { .. })),
+                "{lost}: {updated:?}"
+            );
+        }
+        assert!(proxy.has_cut_all(), "{lost}");
+        for base in &all {
+            let found = store.load(&base.id().into(), now).await.unwrap().unwrap();
+            assert_eq!(found.version(), 2, "{lost}");
+        }
+    }
 }
