@@ -12,7 +12,7 @@ use crate::time::Clock;
 /// By this a store tells a [`CachedStore`](crate::store::CachedStore) that wraps it what others
 /// have changed. It is cheap to clone.
 ///
-/// [`NearCache`] has an example.
+/// [`NearCache`](crate::store::NearCache) has an example.
 #[derive(Clone)]
 pub struct Invalidations {
     cache: Arc<Cache>,
@@ -27,7 +27,7 @@ impl Invalidations {
     /// From now on, and until the returned value is dropped, every change of every record that is
     /// read from now on is told. What an earlier one told counts no more.
     ///
-    /// [`NearCache`] has an example.
+    /// [`NearCache`](crate::store::NearCache) has an example.
     #[must_use = "what is dropped tells nothing"]
     pub fn begin(&self) -> Telling {
         Telling {
@@ -60,7 +60,7 @@ impl fmt::Debug for Invalidations {
 /// A store holds one for as long as its connection is there, and calls its methods in the order in
 /// which the server sends messages.
 ///
-/// [`NearCache`] has an example.
+/// [`NearCache`](crate::store::NearCache) has an example.
 pub struct Telling {
     cache: Arc<Cache>,
     term: Term,
