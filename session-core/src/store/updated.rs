@@ -57,11 +57,10 @@ impl Updated {
 
     /// The update was applied, and the stored record is [`Update::record`] itself, with its tag:
     /// the store has found the very record that the request loaded, by its version and
-    /// [tag](Update::base_tag), or has put this one in its place as a whole. A cache keeps such a
-    /// record without loading it.
+    /// [tag](crate::store::Update::base_tag), or has put this one in its place as a whole. A cache
+    /// keeps such a record without loading it.
     ///
     /// [`Update::record`]: crate::store::Update::record
-    /// [`Update::base_tag`]: crate::store::Update::base_tag
     ///
     /// ```
     /// use session_core::SessionId;
