@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, doc};
 use mongodb::options::ReadConcern;
 use session_core::store::StoreError;
 use session_core::{SessionId, Timestamp};
-use tokio::time::timeout;
 
 use crate::document;
 use crate::fault::{self, Reason};
@@ -72,6 +72,10 @@ impl Batch for Together {
         &self.0.loads
     }
 
+    fn limit(&self) -> Duration {
+        self.0.abandoned()
+    }
+
     async fn alone(&self, id: SessionId) -> Loaded {
         self.0.find(id, None).await
     }
@@ -80,10 +84,7 @@ impl Batch for Together {
         if let [id] = ids[..] {
             return vec![self.alone(id).await];
         }
-        // As long as an operation goes on that nobody waits for.
-        let limit = self.0.deadline * 4;
-        let found = timeout(limit, self.0.find_all(&ids)).await;
-        let found = found.unwrap_or_else(|_| Err(StoreError::unavailable(Reason::Late(limit))));
+        let found = self.0.find_all(&ids).await;
         let answer = |id| match &found {
             Ok(records) => records.get(id).cloned().unwrap_or(Ok(None)),
             Err(error) => Err(error.clone()),

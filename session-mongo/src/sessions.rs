@@ -89,6 +89,11 @@ impl Sessions {
         found.map(|found| document::read(id, found)).transpose()
     }
 
+    /// How long an operation of which nobody waits any more goes on.
+    pub(crate) fn abandoned(&self) -> Duration {
+        self.deadline * 4
+    }
+
     /// For a write: where there is a near cache, its time is to be known. See
     /// [`wrote`](Self::wrote).
     pub(crate) async fn session(&self) -> Result<Option<ClientSession>, StoreError> {

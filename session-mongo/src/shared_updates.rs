@@ -17,13 +17,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use mongodb::action::Action;
 use mongodb::bson::{self, Document, doc};
 use session_core::SessionId;
 use session_core::store::{Record, StoreError};
-use tokio::time::timeout;
 
 use crate::bson::number;
 use crate::document::{self, by_id};
@@ -186,18 +186,19 @@ impl Batch for Updates {
         &self.0.updates
     }
 
+    fn limit(&self) -> Duration {
+        self.0.abandoned()
+    }
+
     async fn alone(&self, statement: Statement) -> Self::Answer {
         self.0.update_one(statement).await
     }
 
     async fn together(&self, statements: Vec<Statement>) -> Vec<Self::Answer> {
-        // As long as an operation goes on that nobody waits for.
-        let limit = self.0.deadline * 4;
         let outcomes = if statements.len() == 1 || !self.0.can_share().await {
             Ok(vec![Outcome::Refused; statements.len()])
         } else {
-            let all = timeout(limit, self.0.update_all(&statements)).await;
-            all.unwrap_or_else(|_| Ok(vec![Outcome::Unknown; statements.len()]))
+            self.0.update_all(&statements).await
         };
         let outcomes = match outcomes {
             Ok(outcomes) => outcomes,

@@ -32,6 +32,10 @@ pub(crate) trait Batch: Clone + Send + 'static {
 
     fn queue(&self) -> &Queue<Self::Question, Self::Answer>;
 
+    /// How long many may take. By then nobody waits for an answer any more, and a write is better
+    /// not carried out.
+    fn limit(&self) -> Duration;
+
     /// Asks one.
     fn alone(&self, question: Self::Question) -> impl Future<Output = Self::Answer> + Send;
 
@@ -170,7 +174,8 @@ impl<B: Batch> Drop for Ticket<B> {
                 .into_iter()
                 .map(|waiting| (waiting.question, waiting.answer))
                 .unzip();
-            let answered = ticket.batch.together(questions).await;
+            let together = timeout(ticket.batch.limit(), ticket.batch.together(questions));
+            let answered = together.await.unwrap_or_default();
             for (answer, waiting) in answered.into_iter().zip(answers) {
                 waiting.send(answer).ok();
             }
@@ -242,6 +247,10 @@ mod tests {
             &self.0.queue
         }
 
+        fn limit(&self) -> Duration {
+            TURN * 100
+        }
+
         async fn alone(&self, question: usize) -> usize {
             self.answer(1).await;
             question
@@ -286,6 +295,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn many_that_take_too_long_are_given_up() {
+        let echo = Echo::new();
+        let first = echo.ask(0..4).await;
+        let late = echo.clone();
+        let late = tokio::spawn(async move { ask(&late, 4).await });
+        tokio::time::sleep(TURN * 99).await;
+        assert!(!late.is_finished());
+        tokio::time::sleep(TURN * 3).await;
+        assert_eq!(late.await.unwrap(), None);
+        assert_eq!(echo.0.queue.lock().under_way, 4);
+        echo.0.may.add_permits(4);
+        first.join_all().await;
+        assert_eq!(echo.0.queue.lock().under_way, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_has_gone_is_not_asked_for() {
         let echo = Echo::new();
         let first = echo.ask(0..4).await;
@@ -308,6 +333,9 @@ mod tests {
             type Answer = usize;
             fn queue(&self) -> &Queue<usize, usize> {
                 &self.0.0.queue
+            }
+            fn limit(&self) -> Duration {
+                TURN
             }
             async fn alone(&self, _: usize) -> usize {
                 panic!("as told")
