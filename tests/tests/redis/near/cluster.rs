@@ -13,7 +13,7 @@ use crate::faults_cluster::{begin_to_move, end_to_move, new_node, node_id};
 const LEASE: Duration = Duration::from_millis(500);
 /// So long that what is seen within the limit below was told.
 const LONG: Duration = Duration::from_secs(60);
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(15);
 
 /// Sessions on each master.
 async fn sessions(cluster: &RedisCluster) -> Vec<Written> {

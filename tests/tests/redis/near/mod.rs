@@ -3,6 +3,7 @@
 
 mod cluster;
 mod faults;
+mod order;
 mod racing;
 mod sentinel;
 mod told;

@@ -13,7 +13,7 @@ use crate::connect;
 
 /// So long that what is missed is served until the test has failed.
 const LEASE: Duration = Duration::from_secs(60);
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(15);
 const READERS: usize = 6;
 const SESSIONS: usize = 4;
 const ROUNDS: u32 = 60;
@@ -25,6 +25,9 @@ async fn race(builder: impl Fn() -> RedisStoreBuilder) {
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
         sessions.push(Arc::new(Written::by(&writer).await));
+    }
+    for session in &sessions {
+        session.is_leased_to(&store).await;
     }
     let over = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..READERS)

@@ -12,7 +12,7 @@ use crate::connect;
 
 /// So long that what is seen within the limit below was told.
 const LEASE: Duration = Duration::from_secs(60);
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(15);
 
 /// How many commands the server has got that read sessions.
 fn reads(server: &RedisServer) -> u64 {
