@@ -178,8 +178,8 @@ impl RedisStoreBuilder {
     /// Sets how many connections the store has to the server, from 1 to 64. If not set, it has one
     /// for each two CPUs that the process may use, at least 1 and at most 4.
     ///
-    /// All commands on one session take the same connection, so they reach the server in the order
-    /// in which they were sent. Each connection is replaced by itself when it fails. A connection
+    /// All writes to one session take the same connection, so they reach the server in the order in
+    /// which they were sent. Each connection is replaced by itself when it fails. A connection
     /// is served by one task: it reads all answers, and one task has one CPU. So more connections
     /// help where many CPUs read many sessions. Where there are 2 CPUs, one connection was the
     /// fastest for reads. The server answers fewer commands with one write if they come by more

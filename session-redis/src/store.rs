@@ -30,6 +30,11 @@ impl RedisStore {
         }
     }
 
+    /// Itself: the calls of an [`Arc`] would have one more future on the heap.
+    fn cached(&self) -> &CachedStore<DirectStore> {
+        &self.cached
+    }
+
     pub(crate) fn direct(&self) -> &DirectStore {
         self.cached.inner()
     }
@@ -63,15 +68,15 @@ type Answer<'f, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send +
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for RedisStore {
     fn location(&self) -> RecordLocation {
-        self.cached.location()
+        self.cached().location()
     }
 
     fn call_timeout(&self) -> Option<Duration> {
-        self.cached.call_timeout()
+        self.cached().call_timeout()
     }
 
     fn durability(&self) -> Durability {
-        self.cached.durability()
+        self.cached().durability()
     }
 
     fn load<'s, 'k, 'f>(
@@ -83,7 +88,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'k: 'f,
     {
-        self.cached.load(key, now)
+        self.cached().load(key, now)
     }
 
     fn revalidate<'s, 'k, 'r, 'f>(
@@ -97,7 +102,7 @@ impl SessionStore for RedisStore {
         'k: 'f,
         'r: 'f,
     {
-        self.cached.revalidate(key, known, now)
+        self.cached().revalidate(key, known, now)
     }
 
     fn create<'s, 'r, 'f>(
@@ -109,7 +114,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'r: 'f,
     {
-        self.cached.create(record, now)
+        self.cached().create(record, now)
     }
 
     fn update<'s, 'k, 'u, 'f>(
@@ -123,7 +128,7 @@ impl SessionStore for RedisStore {
         'k: 'f,
         'u: 'f,
     {
-        self.cached.update(key, update, now)
+        self.cached().update(key, update, now)
     }
 
     fn delete<'s, 'k, 'f>(&'s self, key: &'k RecordKey, ended: Ended) -> Answer<'f, ()>
@@ -131,7 +136,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'k: 'f,
     {
-        self.cached.delete(key, ended)
+        self.cached().delete(key, ended)
     }
 
     fn principals(&self) -> Option<&dyn PrincipalIndex> {
@@ -142,7 +147,7 @@ impl SessionStore for RedisStore {
     where
         's: 'f,
     {
-        self.cached.delete_expired(now)
+        self.cached().delete_expired(now)
     }
 }
 
@@ -152,7 +157,7 @@ impl PrincipalIndex for RedisStore {
         's: 'f,
         'p: 'f,
     {
-        self.cached.list_of(principal, now)
+        self.cached().list_of(principal, now)
     }
 
     /// If an answer was lost the store asks again. A session that the first attempt has deleted is
@@ -167,7 +172,7 @@ impl PrincipalIndex for RedisStore {
         's: 'f,
         'p: 'f,
     {
-        self.cached.delete_one_of(principal, id, ended)
+        self.cached().delete_one_of(principal, id, ended)
     }
 
     fn delete_all_of<'s, 'p, 'f>(
@@ -180,7 +185,7 @@ impl PrincipalIndex for RedisStore {
         's: 'f,
         'p: 'f,
     {
-        self.cached.delete_all_of(principal, except, ended)
+        self.cached().delete_all_of(principal, except, ended)
     }
 }
 

@@ -11,9 +11,9 @@
 //! # Several connections
 //!
 //! There may be several connections to the same servers. A command takes the one that its key
-//! names, for three reasons. Commands on one session reach the server in the order in which they
-//! were sent, also those whose callers were cancelled. Nothing is locked to choose one. And if the
-//! server tells of changes, only one connection hears of a session. The connections know nothing of
+//! names, for two reasons. Writes to one session reach the server in the order in which they were
+//! sent, also those whose callers were cancelled. And nothing is locked to choose one. (Questions
+//! that are asked together take the connection of the first.) The connections know nothing of
 //! each other: each has its own state, below. Only the task that listens to the sentinels is one
 //! for all. With a near cache one that is made has the others made too, since leases need all.
 //!

@@ -51,7 +51,7 @@ pub(crate) fn counted(runtime: &Runtime, store: &impl SessionStore) -> [u64; 2] 
         let base = base.unwrap();
         let changes = Changes::new().set("visits", Codec::Json.encode(&round).unwrap());
         let after = Arc::new(changes.apply(&base));
-        let next = Update::new(after, changes, 0);
+        let next = Update::new(after, changes, 0).with_base_tag(base.tag());
         let updated = allocation_counter::measure(|| update(&next)).count_total;
         if round > 0 {
             loads.push(loaded);

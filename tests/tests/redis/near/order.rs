@@ -59,8 +59,8 @@ fn push(key: &str) -> String {
     format!(">2\r\n$10\r\ninvalidate\r\n*1\r\n${length}\r\n{key}\r\n")
 }
 
-/// The reply is on its way to its reader still when the server tells that it is old. (On one thread:
-/// with more, a reader may be faster than the rest of the packet, and is a moment early.)
+/// The reply is on its way to its reader still when the server tells that it is old. (On one
+/// thread: with more, a reader may be faster than the rest of the packet, and is a moment early.)
 #[tokio::test]
 async fn what_is_told_right_behind_a_reply_ends_its_lease() {
     let server = RedisServer::start(Engine::Redis7);
