@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
-    StoreError, Update, Updated, index_of,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated,
+    SessionStore, StoreError, Update, Updated, index_of,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
 /// A kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// `load`.
+    /// `load` or `revalidate`.
     Load,
     /// `create`.
     Create,
@@ -81,6 +81,16 @@ impl<S: SessionStore, H: Hook> SessionStore for Around<S, H> {
         now: Timestamp,
     ) -> Result<Option<Arc<Record>>, StoreError> {
         let inner = self.inner.load(key, self.hook.now(now));
+        self.hook.around(Call::Load, inner).await
+    }
+
+    async fn revalidate(
+        &self,
+        key: &RecordKey,
+        known: &Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Revalidated, StoreError> {
+        let inner = self.inner.revalidate(key, known, self.hook.now(now));
         self.hook.around(Call::Load, inner).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::store::{
-    ByteString, Changes, Metadata, Record, StoreError, Update, Value, Values,
+    ByteString, Changes, Metadata, Record, StoreError, Tag, Update, Value, Values,
 };
 use session_core::{LimitExceeded, Timestamp};
 
@@ -17,9 +17,10 @@ use crate::map::{Entry, MapStore};
 pub type FieldStore = MapStore<Hash>;
 
 /// The fields of one session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Hash {
     version: u64,
+    tag: Option<Tag>,
     last_seen: Timestamp,
     head: Head,
     values: BTreeMap<ByteString, Value>,
@@ -28,7 +29,7 @@ pub struct Hash {
 }
 
 /// What only a replacement of the metadata moves.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Head {
     metadata: Vec<u8>,
     epoch: u64,
@@ -115,6 +116,7 @@ impl Entry for Hash {
         let values = record.values().iter();
         Self {
             version: record.version(),
+            tag: record.tag(),
             last_seen: record.last_seen(),
             size: record.limited_size() - head.size,
             head,
@@ -126,6 +128,10 @@ impl Entry for Hash {
 
     fn is_live(&self, now: Timestamp) -> bool {
         now < (self.last_seen + self.head.idle).min(self.head.deadline)
+    }
+
+    fn written(&self) -> (u64, Option<Tag>) {
+        (self.version, self.tag)
     }
 
     fn epoch(&self) -> u64 {
@@ -143,17 +149,23 @@ impl Entry for Hash {
             .collect();
         let metadata = self.head.metadata.clone();
         let record = Record::from_parts(metadata, self.version, self.last_seen, values)?;
-        Ok(Arc::new(record))
+        Ok(Arc::new(record.with_tag(self.tag)))
     }
 
-    fn update(&mut self, update: &Update) -> Result<Option<u64>, StoreError> {
-        if update
-            .expected_version()
-            .is_some_and(|version| version != self.version)
-        {
-            return Ok(None);
+    fn update(&mut self, update: &Update, is_base: bool) -> Result<bool, StoreError> {
+        let is_expected = |version| match version == update.base_version() {
+            true => is_base,
+            false => version == self.version,
+        };
+        if !update.expected_version().is_none_or(is_expected) {
+            return Ok(false);
         }
         self.merge(update)?;
-        Ok(Some(self.version))
+        let tag = update.record().tag();
+        self.tag = match is_base {
+            true => tag,
+            false => tag.map(Tag::merged),
+        };
+        Ok(true)
     }
 }

@@ -15,6 +15,7 @@
 //! - [`script`]: requests as lists of operations, with what they come to one after the other.
 //! - [`servers`]: real servers as child processes. [`Proxy`]: what happens to them on the way
 //!   there.
+//! - [`telling`]: a server that tells nodes with caches what has changed, over a network that fails.
 //! - [`story`]: a client and its handlers, step by step.
 
 #![allow(
@@ -43,6 +44,7 @@ pub mod servers;
 pub mod sim;
 mod stage;
 pub mod story;
+pub mod telling;
 mod timeless;
 
 pub use around::{Around, Call, Hook};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
-    StoreError, Update, Updated,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated,
+    SessionStore, StoreError, Tag, Update, Updated,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
@@ -19,6 +19,9 @@ pub trait Entry: fmt::Debug + Send + Sized + 'static {
 
     /// Whether it is neither expired nor a mark.
     fn is_live(&self, now: Timestamp) -> bool;
+
+    /// How often it was written, and the tag of the last write.
+    fn written(&self) -> (u64, Option<Tag>);
 
     /// The epoch of its token.
     fn epoch(&self) -> u64;
@@ -33,12 +36,13 @@ pub trait Entry: fmt::Debug + Send + Sized + 'static {
     /// If it cannot be put together.
     fn record(&self) -> Result<Arc<Record>, StoreError>;
 
-    /// Updates it, unless another write came first; the version that it then has.
+    /// Updates it, unless another write came first; whether it did. `is_base`: it is what the
+    /// request has loaded.
     ///
     /// # Errors
     ///
     /// If it would exceed a limit.
-    fn update(&mut self, update: &Update) -> Result<Option<u64>, StoreError>;
+    fn update(&mut self, update: &Update, is_base: bool) -> Result<bool, StoreError>;
 }
 
 /// A map of sessions under one lock.
@@ -47,7 +51,13 @@ pub struct MapStore<E> {
     entries: Mutex<HashMap<SessionId, E>>,
     /// Whether a conflict comes with the stored record.
     hands_back: bool,
+    /// The fault of a store that takes another content of the same version for the same.
+    compares_versions_alone: bool,
 }
+
+/// What a store held at some time.
+#[derive(Clone, Debug)]
+pub struct Snapshot<E>(HashMap<SessionId, E>);
 
 impl<E: Entry> MapStore<E> {
     /// An empty store. Its conflicts come without the stored record, so that it has to be loaded.
@@ -55,6 +65,7 @@ impl<E: Entry> MapStore<E> {
         Self {
             entries: Mutex::default(),
             hands_back: false,
+            compares_versions_alone: false,
         }
     }
 
@@ -64,6 +75,34 @@ impl<E: Entry> MapStore<E> {
             hands_back: true,
             ..Self::new()
         }
+    }
+
+    /// A broken one, which takes another content of the same version for the same.
+    pub fn that_compares_versions_alone() -> Self {
+        Self {
+            compares_versions_alone: true,
+            ..Self::new()
+        }
+    }
+
+    /// What it holds now.
+    pub fn snapshot(&self) -> Snapshot<E>
+    where
+        E: Clone,
+    {
+        Snapshot(self.entries().clone())
+    }
+
+    /// Holds what it held at some time, as after a fail-over that has lost what was written since.
+    pub fn restore(&self, snapshot: Snapshot<E>) {
+        *self.entries() = snapshot.0;
+    }
+
+    /// Whether what is stored is this very record.
+    fn is(&self, entry: &E, known: &Record) -> bool {
+        let (version, tag) = entry.written();
+        let same_tag = tag == known.tag() || self.compares_versions_alone;
+        version == known.version() && same_tag
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<SessionId, E>> {
@@ -106,6 +145,22 @@ impl<E: Entry> SessionStore for MapStore<E> {
         self.entries().get(&id).map(E::record).transpose()
     }
 
+    async fn revalidate(
+        &self,
+        key: &RecordKey,
+        known: &Arc<Record>,
+        _: Timestamp,
+    ) -> Result<Revalidated, StoreError> {
+        let Some(id) = key.id() else {
+            return Ok(Revalidated::Gone);
+        };
+        Ok(match self.entries().get(&id) {
+            None => Revalidated::Gone,
+            Some(entry) if known.tag().is_some() && self.is(entry, known) => Revalidated::Unchanged,
+            Some(entry) => Revalidated::Changed(entry.record()?),
+        })
+    }
+
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
         let (id, mut entries) = (record.id(), self.entries());
         if entries.get(&id).is_some_and(|taken| taken.is_live(now)) {
@@ -127,10 +182,16 @@ impl<E: Entry> SessionStore for MapStore<E> {
         let Some(entry) = live else {
             return Ok(Updated::Gone);
         };
-        match entry.update(update)? {
-            Some(version) => Ok(Updated::saved(key.clone(), version)),
-            None if self.hands_back => Ok(Updated::conflict(entry.record()?)),
-            None => Ok(Updated::conflict(None)),
+        let (version, tag) = entry.written();
+        let differ = tag.zip(update.base_tag()).is_some_and(|(a, b)| a != b);
+        let is_base = version == update.base_version() && !differ;
+        let updated = entry.update(update, is_base)?;
+        let version = entry.written().0;
+        match updated {
+            true if is_base => Ok(Updated::replaced(key.clone(), version)),
+            true => Ok(Updated::saved(key.clone(), version)),
+            false if self.hands_back => Ok(Updated::conflict(entry.record()?)),
+            false => Ok(Updated::conflict(None)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::{Backend, YieldStore, sim};
 use session_core::store::{
     Durability, Listed, MigratingStore, PrincipalIndex, Record, RecordKey, RecordLocation,
-    SessionStore, StoreError, Update, Updated, async_trait,
+    Revalidated, SessionStore, StoreError, Update, Updated, async_trait,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
@@ -115,6 +115,15 @@ impl SessionStore for MigratingSite {
         now: Timestamp,
     ) -> Result<Option<Arc<Record>>, StoreError> {
         self.node(self.by_moving).load(key, now).await
+    }
+
+    async fn revalidate(
+        &self,
+        key: &RecordKey,
+        known: &Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Revalidated, StoreError> {
+        self.node(self.by_moving).revalidate(key, known, now).await
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use session_core::Timestamp;
-use session_core::store::{Record, StoreError, Update};
+use session_core::store::{Record, StoreError, Tag, Update};
 
 use crate::map::{Entry, MapStore};
 
@@ -20,6 +20,10 @@ impl Entry for Arc<Record> {
         Record::is_live(self, now)
     }
 
+    fn written(&self) -> (u64, Option<Tag>) {
+        (self.version(), self.tag())
+    }
+
     fn epoch(&self) -> u64 {
         Record::epoch(self)
     }
@@ -32,11 +36,10 @@ impl Entry for Arc<Record> {
         Ok(Self::clone(self))
     }
 
-    fn update(&mut self, update: &Update) -> Result<Option<u64>, StoreError> {
-        if self.version() != update.base_version() {
-            return Ok(None);
+    fn update(&mut self, update: &Update, is_base: bool) -> Result<bool, StoreError> {
+        if is_base {
+            *self = Self::clone(update.record());
         }
-        *self = Self::clone(update.record());
-        Ok(Some(self.version()))
+        Ok(is_base)
     }
 }

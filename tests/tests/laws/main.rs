@@ -8,6 +8,7 @@
     reason = "what fails fails the test, and what is printed is worth seeing"
 )]
 
+mod cached;
 mod clones;
 mod fairness;
 mod guard;

@@ -119,7 +119,7 @@ impl Cache {
         if entries.is_newer(id, asked.seq) {
             return;
         }
-        match record.filter(|record| record.ended().is_none()) {
+        match record.filter(|record| record.id == id && record.ended().is_none()) {
             Some(record) => {
                 let term = entries.term_for(id, asked.seq, asked.term);
                 entries.put(id, Arc::clone(record), term, self.capacity / PARTS);
@@ -134,7 +134,7 @@ impl Cache {
         let mut part = self.part(id);
         let entries = &mut part.entries;
         entries.changed(id);
-        match record.filter(|record| record.ended().is_none()) {
+        match record.filter(|record| record.id == id && record.ended().is_none()) {
             Some(record) => entries.put(id, Arc::clone(record), None, self.capacity / PARTS),
             None => entries.remove(id),
         }

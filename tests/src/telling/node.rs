@@ -1,0 +1,183 @@
+//! A process: its cache, and its connection.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::select;
+use session_core::store::{CachedStore, Invalidations, NearCache, SessionStore, Telling};
+use session_core::{Clock, ManualClock};
+use tokio::sync::Notify;
+
+use super::link::Link;
+use super::server::Server;
+use super::wire::{Message, Wire};
+use crate::Rng;
+
+/// What all nodes of a site have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The leases, if there are any.
+    pub near: Option<NearCache>,
+    /// The bytes that a cache may hold.
+    pub capacity: usize,
+    /// After this time a call gives up.
+    pub timeout: Duration,
+}
+
+/// A cache over a link.
+pub struct Node<S> {
+    /// What its requests use.
+    pub store: Arc<CachedStore<Link<S>>>,
+    link: Link<S>,
+    clock: Arc<ManualClock>,
+    invalidations: Invalidations,
+    /// Who tells, and by which connection.
+    telling: Mutex<Option<(u64, Telling)>>,
+    /// When the last question was asked that has an answer.
+    heard: Mutex<Duration>,
+    rng: Rng,
+    wires: AtomicU64,
+    stopped: Notify,
+}
+
+impl<S: SessionStore> Node<S> {
+    /// Without a connection, until [`run`](Self::run) is polled.
+    pub fn new(
+        server: &Arc<Server<S>>,
+        settings: Settings,
+        clock: Arc<ManualClock>,
+        seed: u64,
+    ) -> Arc<Self> {
+        let link = Link::new(Arc::clone(server), Arc::clone(&clock), settings.timeout);
+        let mut store = CachedStore::new(link.clone())
+            .with_clock(Arc::clone(&clock))
+            .with_capacity(settings.capacity);
+        if let Some(near) = settings.near {
+            store = store.with_near_cache(near);
+        }
+        Arc::new(Self {
+            invalidations: store.invalidations(),
+            store: Arc::new(store),
+            link,
+            clock,
+            telling: Mutex::default(),
+            heard: Mutex::default(),
+            rng: Rng::new(seed),
+            wires: AtomicU64::new(seed << 16),
+            stopped: Notify::new(),
+        })
+    }
+
+    /// The present connection.
+    pub fn wire(&self) -> Option<Arc<Wire>> {
+        self.link.wire()
+    }
+
+    /// Ends [`run`](Self::run).
+    pub fn stop(&self) {
+        self.stopped.notify_one();
+    }
+
+    /// Keeps a connection until [`stop`](Self::stop) is called.
+    pub async fn run(self: Arc<Self>) {
+        let life = std::pin::pin!(async {
+            loop {
+                self.connection().await;
+                self.pass(self.rng.below(20)).await;
+            }
+        });
+        let stopped = std::pin::pin!(self.stopped.notified());
+        select(life, stopped).await;
+        self.wire().inspect(|wire| wire.close());
+    }
+
+    /// One connection, from its beginning to its end.
+    async fn connection(&self) {
+        let wire = Wire::new(self.wires.fetch_add(1, Ordering::Relaxed), self.rng.next());
+        // Before anything is read here: what is read here the former one does not tell.
+        *self.telling() = None;
+        self.link.set_wire(Some(Arc::clone(&wire)));
+        *lock(&self.heard) = self.invalidations.now();
+        wire.request(Box::new(|wire| {
+            wire.track();
+            wire.tell(Message::Tracks);
+        }));
+        let work = std::pin::pin!(async {
+            let carries = std::pin::pin!(wire.carry_requests(&self.clock));
+            let hears = std::pin::pin!(self.hear(&wire));
+            let asks = std::pin::pin!(self.ask(&wire));
+            let both = std::pin::pin!(async { select(carries, hears).await });
+            select(both, asks).await;
+        });
+        let closed = std::pin::pin!(wire.closed());
+        select(work, closed).await;
+        wire.close();
+        *self.telling() = None;
+        if self.rng.below(2) == 0 {
+            self.link.set_wire(None);
+        }
+    }
+
+    /// What arrives, in its order.
+    async fn hear(&self, wire: &Arc<Wire>) {
+        loop {
+            let message = wire.message(&self.clock).await;
+            let mut telling = self.telling();
+            match (message, telling.as_ref()) {
+                (Message::Reply(reply), _) => {
+                    drop(telling);
+                    reply();
+                }
+                (Message::Tracks, _) => {
+                    *telling = Some((wire.id, self.invalidations.begin()));
+                }
+                (Message::Pong(asked), Some((id, telling))) if *id == wire.id => {
+                    *lock(&self.heard) = asked;
+                    telling.renew(asked);
+                }
+                (Message::Changed(changed), Some((id, telling))) if *id == wire.id => {
+                    telling.changed(changed);
+                }
+                (Message::Pong(_) | Message::Changed(_), _) => {}
+            }
+        }
+    }
+
+    /// Asks three times in a lease whether the server is there, and returns when it has not
+    /// answered for long.
+    async fn ask(&self, wire: &Arc<Wire>) {
+        let lease = self.invalidations.lease();
+        let lease = lease.unwrap_or(Duration::from_millis(60));
+        while self.invalidations.now() < *lock(&self.heard) + lease * 4 {
+            let asked = self.invalidations.now();
+            wire.request(Box::new(move |wire| wire.tell(Message::Pong(asked))));
+            self.clock.sleep(lease / 3).await;
+        }
+    }
+
+    async fn pass(&self, millis: usize) {
+        let time = Duration::from_millis(millis as u64);
+        self.clock.sleep(time).await;
+    }
+
+    fn telling(&self) -> MutexGuard<'_, Option<(u64, Telling)>> {
+        lock(&self.telling)
+    }
+
+    /// What the nodes share.
+    pub fn server(&self) -> &Arc<Server<S>> {
+        self.link.server()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S> fmt::Debug for Node<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").finish_non_exhaustive()
+    }
+}
