@@ -60,6 +60,13 @@ pub struct Around<S, H> {
     pub(crate) hook: H,
 }
 
+impl<S, H> Around<S, H> {
+    /// A store with this hook around it.
+    pub const fn with_hook(inner: S, hook: H) -> Self {
+        Self { inner, hook }
+    }
+}
+
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: SessionStore, H: Hook> SessionStore for Around<S, H> {

@@ -27,6 +27,7 @@
 
 mod around;
 mod backend;
+mod cached;
 mod cases;
 mod client;
 mod counting;

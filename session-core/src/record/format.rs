@@ -255,6 +255,7 @@ fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
         tokens: metadata.tokens,
         values: Values::default(),
         tag: None,
+        hidden: 0,
     };
     Ok((record, rest))
 }

@@ -52,6 +52,9 @@ pub struct Record {
     pub(crate) values: Values,
     /// What tells this content from any other. None where a store did not keep it.
     pub(crate) tag: Option<Tag>,
+    /// Bytes that it may keep alive and does not show: those of values that a base of it had, where
+    /// they are in one buffer with others that it still has.
+    pub(crate) hidden: usize,
 }
 
 /// What the metadata adds to the size of a record at most, besides the names in it.
@@ -83,6 +86,7 @@ impl Record {
             tokens: TokenHistory::default(),
             values: Values::default(),
             tag: Some(Tag::draw()),
+            hidden: 0,
         }
     }
 
@@ -300,6 +304,7 @@ impl PartialEq for Record {
             tokens,
             values,
             tag: _,
+            hidden: _,
         } = self;
         *id == other.id
             && *scope == other.scope

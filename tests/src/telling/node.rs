@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::select;
+use futures_util::future::{Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use session_core::store::{CachedStore, Invalidations, NearCache, SessionStore, Telling};
 use session_core::{Clock, ManualClock};
 use tokio::sync::Notify;
@@ -39,6 +41,7 @@ pub struct Node<S> {
     heard: Mutex<Duration>,
     rng: Rng,
     wires: AtomicU64,
+    replaced: Notify,
     stopped: Notify,
 }
 
@@ -66,6 +69,7 @@ impl<S: SessionStore> Node<S> {
             heard: Mutex::default(),
             rng: Rng::new(seed),
             wires: AtomicU64::new(seed << 16),
+            replaced: Notify::new(),
             stopped: Notify::new(),
         })
     }
@@ -83,9 +87,11 @@ impl<S: SessionStore> Node<S> {
     /// Keeps a connection until [`stop`](Self::stop) is called.
     pub async fn run(self: Arc<Self>) {
         let life = std::pin::pin!(async {
+            let mut former = FuturesUnordered::new();
             loop {
-                self.connection().await;
-                self.pass(self.rng.below(20)).await;
+                let wire = beside(&mut former, self.connection()).await;
+                former.push(self.linger(wire));
+                beside(&mut former, self.pass(self.rng.below(20))).await;
             }
         });
         let stopped = std::pin::pin!(self.stopped.notified());
@@ -93,8 +99,23 @@ impl<S: SessionStore> Node<S> {
         self.wire().inspect(|wire| wire.close());
     }
 
-    /// One connection, from its beginning to its end.
-    async fn connection(&self) {
+    /// Makes a new connection. What is under way on the present one still arrives.
+    pub fn replace(&self) {
+        self.replaced.notify_one();
+    }
+
+    /// What was asked on a former connection is still answered, for a while.
+    async fn linger(&self, wire: Arc<Wire>) {
+        let carries = std::pin::pin!(wire.carry_requests(&self.clock));
+        let hears = std::pin::pin!(self.hear(&wire));
+        let work = std::pin::pin!(select(carries, hears));
+        let over = std::pin::pin!(self.pass(100));
+        select(work, over).await;
+        wire.close();
+    }
+
+    /// One connection, from its beginning until it ends or is replaced.
+    async fn connection(&self) -> Arc<Wire> {
         let wire = Wire::new(self.wires.fetch_add(1, Ordering::Relaxed), self.rng.next());
         // Before anything is read here: what is read here the former one does not tell.
         *self.telling() = None;
@@ -104,20 +125,27 @@ impl<S: SessionStore> Node<S> {
             wire.track();
             wire.tell(Message::Tracks);
         }));
-        let work = std::pin::pin!(async {
-            let carries = std::pin::pin!(wire.carry_requests(&self.clock));
-            let hears = std::pin::pin!(self.hear(&wire));
-            let asks = std::pin::pin!(self.ask(&wire));
-            let both = std::pin::pin!(async { select(carries, hears).await });
-            select(both, asks).await;
-        });
-        let closed = std::pin::pin!(wire.closed());
-        select(work, closed).await;
-        wire.close();
-        *self.telling() = None;
-        if self.rng.below(2) == 0 {
-            self.link.set_wire(None);
+        if self.is_cut(&wire).await {
+            wire.close();
+            *self.telling() = None;
+            if self.rng.below(2) == 0 {
+                self.link.set_wire(None);
+            }
         }
+        wire
+    }
+
+    /// Uses a connection until it ends; whether it did, and was not replaced.
+    async fn is_cut(&self, wire: &Arc<Wire>) -> bool {
+        let carries = std::pin::pin!(wire.carry_requests(&self.clock));
+        let hears = std::pin::pin!(self.hear(wire));
+        let asks = std::pin::pin!(self.ask(wire));
+        let closed = std::pin::pin!(wire.closed());
+        let works = std::pin::pin!(async { select(carries, hears).await });
+        let ends = std::pin::pin!(async { select(asks, closed).await });
+        let either = std::pin::pin!(async { select(works, ends).await });
+        let replaced = std::pin::pin!(self.replaced.notified());
+        matches!(select(either, replaced).await, Either::Left(_))
     }
 
     /// What arrives, in its order.
@@ -170,6 +198,19 @@ impl<S: SessionStore> Node<S> {
     pub fn server(&self) -> &Arc<Server<S>> {
         self.link.server()
     }
+}
+
+/// Polls others too, until `work` is done.
+async fn beside<T>(
+    others: &mut FuturesUnordered<impl Future<Output = ()>>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| {
+        while let Poll::Ready(Some(())) = others.poll_next_unpin(context) {}
+        work.as_mut().poll(context)
+    })
+    .await
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -10,6 +10,7 @@
 )]
 
 mod allocations;
+mod cached;
 mod leaks;
 mod mongo_clock;
 mod tls_provider;

@@ -114,7 +114,7 @@ fn newcomers_overtake_nobody_that_waits() {
     for seed in 0..32 {
         for (processes, times) in [(1, 2.5), (2, 32.0)] {
             let crowd = Crowd {
-                backend: Backend::SERVER[seed as usize % 4],
+                backend: Backend::SERVER[seed as usize % Backend::SERVER.len()],
                 processes,
                 clients: 16,
                 requests: 40,
@@ -201,10 +201,8 @@ fn a_commit_that_waits_for_a_save_of_its_own_handle_tells_that_it_gave_up() {
 fn two_processes_on_a_clock_that_stands_still_pass_each_other() {
     for seed in 0..200 {
         let mut sim = Sim::new(seed);
-        let store = Arc::new(session_tests::YieldStore::new(
-            Backend::SERVER[seed as usize % 4].store(),
-            seed,
-        ));
+        let backend = Backend::SERVER[seed as usize % Backend::SERVER.len()];
+        let store = backend.yielding(seed);
         let managers = [0, 1].map(|_| {
             SessionManager::builder(Arc::clone(&store))
                 .clock(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)))

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use session_core::{Outcome, Session};
 use session_tests::sim::pause;
-use session_tests::{Backend, Sim, YieldStore, create, open};
+use session_tests::{Backend, Sim, create, open};
 
 fn shown(session: &Session) -> Vec<String> {
     session.flashed("notices").unwrap().unwrap_or_default()
@@ -14,7 +14,7 @@ fn shown(session: &Session) -> Vec<String> {
 /// were shown while others were added.
 fn collect(backend: Backend, seed: u64, pages: usize) -> usize {
     let mut sim = Sim::new(seed);
-    let store = Arc::new(YieldStore::new(backend.store(), seed));
+    let store = backend.yielding(seed);
     let processes = [0, 1].map(|_| sim.manager(Arc::clone(&store)));
     let token = sim.block_on(create(&processes[0], [("n", 0)]));
     let writers = 2 + sim.rng().below(3);

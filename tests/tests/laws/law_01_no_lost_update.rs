@@ -10,14 +10,14 @@ use session_core::{MemoryStore, Outcome, SessionError, SessionManager, Timeouts}
 use session_tests::script::{Kinds, Numbers, draw, outcomes};
 use session_tests::sim::pause;
 use session_tests::{
-    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, SlowStore, YieldStore, anonymous,
-    create, numbers, open, token_of,
+    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, SlowStore, anonymous, create,
+    numbers, open, token_of,
 };
 
 /// Requests of one session at once must leave what some order of them would have left.
 fn interleave(backend: Backend, seed: u64, kinds: Kinds) {
     let mut sim = Sim::new(seed);
-    let store = Arc::new(YieldStore::new(backend.store(), seed));
+    let store = backend.yielding(seed);
     let processes = [
         sim.manager(Arc::clone(&store)),
         sim.manager(Arc::clone(&store)),
@@ -81,7 +81,7 @@ fn changes_in_place_and_removals_by_a_closure_survive_in_any_interleaving() {
 /// A hundred requests at once that add to one number, spread over these many processes.
 fn hundred_at_once(backend: Backend, processes: usize, seed: u64) -> Counts {
     let mut sim = Sim::new(seed);
-    let store = CountingStore::new(YieldStore::new(backend.store(), seed));
+    let store = CountingStore::new(backend.yielding(seed));
     let managers: Vec<_> = (0..processes)
         .map(|_| sim.manager(Arc::clone(&store)))
         .collect();
@@ -179,7 +179,7 @@ fn update_now_returns_the_final_value() {
     for backend in Backend::SERVER {
         for seed in 0..50 {
             let mut sim = Sim::new(seed);
-            let manager = sim.manager(YieldStore::new(backend.store(), seed));
+            let manager = sim.manager(backend.yielding(seed));
             let token = sim.block_on(create(&manager, [("n", 0)]));
             let outputs: Vec<_> = (0..12)
                 .map(|_| {

@@ -14,9 +14,7 @@ use session_core::{
     Directive, Limits, MemoryStore, Outcome, Session, SessionError, SessionManager,
 };
 use session_tests::sim::pause;
-use session_tests::{
-    Backend, CountingStore, Sim, YieldStore, anonymous, create, numbers, open, token_of,
-};
+use session_tests::{Backend, CountingStore, Sim, anonymous, create, numbers, open, token_of};
 
 #[derive(Debug)]
 enum SpendError {
@@ -62,7 +60,7 @@ enum Became {
 /// Requests that spend and note that they did, more than there is for.
 fn run_out(backend: Backend, seed: u64) -> Vec<Became> {
     let mut sim = Sim::new(seed);
-    let store = Arc::new(YieldStore::new(backend.store(), seed));
+    let store = backend.yielding(seed);
     let processes = [0, 1].map(|_| sim.manager(Arc::clone(&store)));
     let there = 1 + sim.rng().below(3);
     let count = there + sim.rng().below(3);

@@ -14,8 +14,8 @@ use session_core::{
 };
 use session_tests::sim::pause;
 use session_tests::{
-    Backend, Call, Fault, FaultStore, Rng, Sim, TimelessStore, YieldStore, anonymous, create,
-    numbers, open, token_of,
+    Backend, Call, Fault, FaultStore, Rng, Sim, TimelessStore, anonymous, create, numbers, open,
+    token_of,
 };
 
 fn add_one(n: Option<u64>) -> u64 {
@@ -63,7 +63,7 @@ enum End {
 
 fn race(backend: Backend, end: End, seed: u64) {
     let mut sim = Sim::new(seed);
-    let store = Arc::new(YieldStore::new(backend.store(), seed));
+    let store = backend.yielding(seed);
     // Shorter than the deadline of a call, which is not to pass with it.
     let lifetime = Lifetime::new(Duration::from_secs(1), Duration::from_secs(3600)).unwrap();
     let managers = [0, 1].map(|_| {

@@ -6,8 +6,8 @@ use futures_util::FutureExt;
 use session_core::{Directive, Lifetime, Outcome, SessionError, SessionManager};
 use session_tests::sim::pause;
 use session_tests::{
-    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, YieldStore, anonymous, create,
-    numbers, open, token_of,
+    Backend, Call, CountingStore, Counts, Fault, FaultStore, Sim, anonymous, create, numbers, open,
+    token_of,
 };
 
 #[test]
@@ -15,7 +15,7 @@ fn a_commit_is_one_step_for_everyone_who_looks() {
     for backend in Backend::SERVER {
         for seed in 0..700 {
             let mut sim = Sim::new(seed);
-            let manager = sim.manager(YieldStore::new(backend.store(), seed));
+            let manager = sim.manager(backend.yielding(seed));
             let start = [("a", 0), ("b", 0), ("c", 0), ("0", 0)];
             let token = sim.block_on(create(&manager, start));
             for writer in 1..=2 {

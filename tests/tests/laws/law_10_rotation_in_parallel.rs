@@ -12,9 +12,7 @@ use session_core::{
 };
 use session_tests::sim::pause;
 use session_tests::story::clock;
-use session_tests::{
-    Backend, Call, Counts, Fault, FaultStore, Sim, YieldStore, create, open, stage, token_of,
-};
+use session_tests::{Backend, Call, Counts, Fault, FaultStore, Sim, create, open, stage, token_of};
 
 const TTL: Duration = Duration::from_secs(5);
 const MILLI: Duration = Duration::from_millis(1);
@@ -57,7 +55,7 @@ async fn signed_in(manager: &SessionManager) -> String {
 /// Rounds of fifty requests at the instant when a rotation is due, on two processes.
 fn fifty_at_once(backend: Backend, seed: u64, rounds: usize) {
     let mut sim = Sim::new(seed);
-    let store = Arc::new(YieldStore::new(backend.store(), seed));
+    let store = backend.yielding(seed);
     let build = |keys: Option<KeyRing>| {
         let builder = rotating(SessionManager::builder(Arc::clone(&store)).clock(sim.clock()));
         match keys {
@@ -126,7 +124,7 @@ struct Browser {
 /// It is never thrown out, and never taken for a thief.
 fn over_a_bad_network(backend: Backend, seed: u64) {
     let mut sim = Sim::new(seed);
-    let store = Arc::new(YieldStore::new(backend.store(), seed));
+    let store = backend.yielding(seed);
     let thefts = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&thefts);
     let builder = rotating(SessionManager::builder(store).clock(sim.clock())).observer(

@@ -1,15 +1,12 @@
 //! Law 11: renewal strands nobody and admits nobody (S8).
 
 use std::convert::identity;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::{Directive, Outcome, SessionError, SessionManager};
 use session_tests::sim::pause;
-use session_tests::{
-    Backend, Counts, Sim, YieldStore, anonymous, create, numbers, open, stage, token_of,
-};
+use session_tests::{Backend, Counts, Sim, anonymous, create, numbers, open, stage, token_of};
 
 const MILLI: Duration = Duration::from_millis(1);
 const GRACE: Duration = Duration::from_secs(60);
@@ -218,7 +215,7 @@ fn parallel_renewals_and_writers_leave_one_live_token_in_any_interleaving() {
     for backend in Backend::SERVER {
         for seed in 0..600 {
             let mut sim = Sim::new(seed);
-            let store = Arc::new(YieldStore::new(backend.store(), seed));
+            let store = backend.yielding(seed);
             let manager = SessionManager::builder(store)
                 .clock(sim.clock())
                 .build()

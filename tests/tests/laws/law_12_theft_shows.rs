@@ -9,7 +9,7 @@ use session_core::{
     Directive, Event, EventKind, KeyRing, ManualClock, OnReuse, Outcome, Rotation, SessionManager,
 };
 use session_tests::story::clock;
-use session_tests::{Backend, Call, Fault, FaultStore, Sim, YieldStore, create, open, token_of};
+use session_tests::{Backend, Call, Fault, FaultStore, Sim, create, open, token_of};
 
 const TTL: Duration = Duration::from_secs(5);
 const OVERLAP: Duration = Duration::from_secs(10);
@@ -416,7 +416,7 @@ async fn write(manager: SessionManager, token: String, n: u32) -> Option<String>
 /// theirs opens anything.
 fn reuse_among_writers(backend: Backend, seed: u64) {
     let mut sim = Sim::new(seed);
-    let builder = SessionManager::builder(YieldStore::new(backend.store(), seed))
+    let builder = SessionManager::builder(backend.yielding(seed))
         .clock(sim.clock())
         .rotation(Rotation::default())
         .on_reuse(OnReuse::Revoke);

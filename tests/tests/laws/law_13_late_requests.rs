@@ -16,7 +16,7 @@ use session_core::{
 use session_tests::sim::pause;
 use session_tests::story::clock;
 use session_tests::{
-    Backend, Counted, Counts, Sim, YieldStore, anonymous, create, open, sign_in, stage, token_of,
+    Backend, Counted, Counts, Sim, anonymous, create, open, sign_in, stage, token_of,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -46,7 +46,7 @@ impl Jar {
 /// Ann's session ends, and Bob signs in, while pages of hers are under way.
 fn changes_hands(backend: Backend, seed: u64, views: usize, signs_out: bool) {
     let mut sim = Sim::new(seed);
-    let store = Arc::new(YieldStore::new(backend.store(), seed));
+    let store = backend.yielding(seed);
     let managers = [0, 1].map(|_| {
         let builder = SessionManager::builder(Arc::clone(&store)).clock(sim.clock());
         builder.build().unwrap()

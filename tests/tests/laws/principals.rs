@@ -11,7 +11,7 @@ use session_core::{
     Directive, ManualClock, OnMaxSessions, Outcome, SessionError, SessionId, SessionManager,
 };
 use session_tests::sim::pause;
-use session_tests::{Backend, Sim, YieldStore, anonymous, open, sign_in, stage, token_of};
+use session_tests::{Backend, Sim, anonymous, open, sign_in, stage, token_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -262,7 +262,7 @@ fn the_maximum_counts_the_sessions_of_one_scope() {
 /// Sign-ins at once on processes whose clocks differ; how many of them the cap let through.
 fn sign_ins_at_once(backend: Backend, seed: u64, beyond: OnMaxSessions) {
     let mut sim = Sim::new(seed);
-    let store = Arc::new(YieldStore::new(backend.store(), seed));
+    let store = backend.yielding(seed);
     let most = 1 + sim.rng().below(4);
     let late = ManualClock::new(sim.clock().now() + 5 * SECOND);
     let build = |clock: Arc<ManualClock>| {
@@ -335,7 +335,7 @@ fn the_maximum_is_exact_once_all_sign_ins_have_returned() {
 /// A sign-out everywhere in the middle of sign-ins and writes.
 fn sign_out_races(backend: Backend, seed: u64) {
     let mut sim = Sim::new(seed);
-    let store = Arc::new(YieldStore::new(backend.store(), seed));
+    let store = backend.yielding(seed);
     let manager = SessionManager::builder(store)
         .clock(sim.clock())
         .build()

@@ -34,7 +34,7 @@ async fn disturb(session: &Session, what: usize, who: u64) {
 /// What requests that take at once get, and the session after them.
 fn race(backend: Backend, seed: u64) -> (Vec<u64>, Vec<String>) {
     let mut sim = Sim::new(seed);
-    let store = Arc::new(YieldStore::new(backend.store(), seed));
+    let store = backend.yielding(seed);
     let processes = [
         sim.manager(Arc::clone(&store)),
         sim.manager(Arc::clone(&store)),
@@ -87,8 +87,8 @@ fn one_gets_it_while_the_session_moves_to_another_store() {
     ] {
         for seed in 0..500 {
             let mut sim = Sim::new(seed);
-            let from = Arc::new(YieldStore::new(old.store(), seed));
-            let to = Arc::new(YieldStore::new(new.store(), seed));
+            let from = old.yielding(seed);
+            let to = new.yielding(seed);
             let token = sim.block_on(create(&sim.manager(Arc::clone(&from)), [("code", 7)]));
             let moving = [0, 1].map(|_| {
                 let store = MigratingStore::new(Arc::clone(&to), Arc::clone(&from)).unwrap();

@@ -531,6 +531,7 @@ fn arbitrary_record() -> impl Strategy<Value = Record> {
     )
         .prop_map(|(names, times, numbers, lifetime, tokens, values)| Record {
             tag: None,
+            hidden: 0,
             id: SessionId::from_bytes(numbers.0),
             scope: names.0.into(),
             version: numbers.1,

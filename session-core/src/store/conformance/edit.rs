@@ -25,7 +25,7 @@ impl Edit {
             record: Arc::new(changes.apply(base)),
             changes,
             epoch: base.epoch,
-            base_tag: base.tag,
+            base_tag: None,
             expected: None,
             limits: Limits::default(),
         }
@@ -56,6 +56,15 @@ impl Edit {
     pub(super) fn meeting(self, version: u64) -> Self {
         Self {
             expected: Some(version),
+            ..self
+        }
+    }
+
+    /// The same by a request that loaded the record with its tag. A store that moves records to
+    /// another one may say `Conflict` then, though nobody has written.
+    pub(super) fn of_tag(self, base: &Record) -> Self {
+        Self {
+            base_tag: base.tag,
             ..self
         }
     }

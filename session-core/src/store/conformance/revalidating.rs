@@ -199,12 +199,13 @@ pub(super) async fn exact(trial: &Trial) -> Check {
 }
 
 fn edit_of(base: &Record, changes: &Changes) -> Edit {
-    match changes.metadata() {
+    let edit = match changes.metadata() {
         Metadata::Replaced => Edit::replacing(base, changes.clone(), |record| {
             record.label = Some("another".into());
         }),
         _ => Edit::of(base, changes.clone()),
-    }
+    };
+    edit.of_tag(base)
 }
 
 /// If the store says that the record of the update is what it stores, that has to be so.

@@ -56,9 +56,13 @@ fn run<S: SessionStore>(
     for seed in seeds {
         simulate(seed, near, store(), &tally);
     }
-    assert!(tally.ends.get() > 1_000, "{tally:?}");
-    assert!(tally.failed.get() > 1_000, "{tally:?}");
-    assert!(near.is_none() || tally.leased.get() > 10_000, "{tally:?}");
+    let reads = tally.reads.get();
+    assert!(tally.ends.get() > reads / 100, "{tally:?}");
+    assert!(tally.failed.get() > reads / 100, "{tally:?}");
+    assert!(
+        near.is_none() || tally.leased.get() > reads / 20,
+        "{tally:?}"
+    );
     println!("{tally:?}");
     tally
 }
@@ -74,13 +78,13 @@ fn simulate<S: SessionStore>(seed: u64, near: Option<NearCache>, store: S, tally
             site.spawn(&mut sim, work);
         }
     }
-    if rng.below(4) > 0 {
+    if rng.below(2) == 0 {
         site.spawn(&mut sim, chaos(Rc::clone(&site), rng.next()));
     }
     site.run(&mut sim);
 }
 
-async fn client<S: SessionStore>(site: Rc<Site<S>>, node: usize, seed: u64) {
+pub(super) async fn client<S: SessionStore>(site: Rc<Site<S>>, node: usize, seed: u64) {
     let rng = Rng::new(seed);
     for _ in 0..4 + rng.below(12) {
         // Most look at the same two.
@@ -102,14 +106,15 @@ async fn chaos<S: SessionStore>(site: Rc<Site<S>>, seed: u64) {
     let rng = Rng::new(seed);
     for _ in 0..=rng.below(4) {
         site.wait(rng.below(80)).await;
-        let node = rng.below(site.nodes.len());
-        let Some(wire) = site.nodes[node].wire() else {
+        let node = &site.nodes[rng.below(site.nodes.len())];
+        let Some(wire) = node.wire() else {
             continue;
         };
-        match rng.below(4) {
+        match rng.below(6) {
             0 => wire.close(),
             1 => wire.cut(Direction::ToServer),
             2 => wire.cut(Direction::ToClient),
+            3 | 4 => node.replace(),
             _ => {
                 wire.cut(Direction::ToServer);
                 wire.cut(Direction::ToClient);

@@ -27,6 +27,7 @@ pub(crate) struct Tally {
     pub(crate) stale: Cell<u64>,
     pub(crate) failed: Cell<u64>,
     pub(crate) ends: Cell<u64>,
+    pub(crate) lost: Cell<u64>,
 }
 
 /// Nodes over one server.
@@ -170,6 +171,12 @@ impl<S: SessionStore> Site<S> {
             add(&self.tally.stale, 1);
         }
         found.filter(|record| record.ended().is_none())
+    }
+
+    /// The server has lost this many contents. An end that was acknowledged may be one of them.
+    pub(crate) fn lost(&self, count: usize) {
+        add(&self.tally.lost, count as u64);
+        self.floors.borrow_mut().clear();
     }
 
     fn check_size(&self, node: usize) {
