@@ -15,7 +15,8 @@
 //! - [`script`]: requests as lists of operations, with what they come to one after the other.
 //! - [`servers`]: real servers as child processes. [`Proxy`]: what happens to them on the way
 //!   there.
-//! - [`telling`]: a server that tells nodes with caches what has changed, over a network that fails.
+//! - [`telling`]: a server that tells nodes with caches what has changed, over a network that
+//!   fails.
 //! - [`story`]: a client and its handlers, step by step.
 
 #![allow(

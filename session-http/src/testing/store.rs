@@ -7,8 +7,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use session_core::store::{
-    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
-    StoreError, Update, Updated, async_trait, index_of,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated,
+    SessionStore, StoreError, Update, Updated, async_trait, index_of,
 };
 use session_core::{Ended, MemoryStore, SessionId, Timestamp};
 
@@ -206,6 +206,17 @@ impl SessionStore for TestStore {
         let loaded = self.read(self.inner.load(key, now)).await;
         give_way().await;
         loaded
+    }
+
+    async fn revalidate(
+        &self,
+        key: &RecordKey,
+        known: &Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Revalidated, StoreError> {
+        let answer = self.read(self.inner.revalidate(key, known, now)).await;
+        give_way().await;
+        answer
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {

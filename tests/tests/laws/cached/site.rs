@@ -162,8 +162,8 @@ impl<S: SessionStore> Site<S> {
         };
         assert!(
             self.server.had_since(id, since, shown),
-            "seed {}: node {node} shows {shown:?} of {id:?}, which is older than change {since} (of \
-             {}; asked at {begun:?})",
+            "seed {}: node {node} shows {shown:?} of {id:?}, which is older than change {since} of \
+             {}; asked at {begun:?}",
             self.seed,
             self.server.age(id),
         );
