@@ -273,7 +273,7 @@ mod tests {
             ),
             // No majority has it yet.
             (
-                doc! { "n": 2, "writeErrors": [failure(1, 66)], "writeConcernError": { "code": 64 } },
+                doc! { "n": 2, "writeErrors": [failure(1, 66)], "writeConcernError": {} },
                 [Unknown, Unmatched, Unknown],
             ),
         ] {
