@@ -22,10 +22,10 @@ impl Seen {
         &self.words[0]
     }
 
-    pub(super) fn key(&self) -> &str {
+    pub(super) fn keys(&self) -> &[String] {
         match self.name() {
-            "EVAL" | "EVALSHA" => &self.words[3],
-            _ => &self.words[1],
+            "EVAL" | "EVALSHA" => &self.words[3..3 + self.words[2].parse::<usize>().unwrap()],
+            _ => &self.words[1..2],
         }
     }
 }
