@@ -166,7 +166,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     fn location(&self) -> RecordLocation;
 
     /// The time within which `load`, `create`, `update` and `delete` return, whatever they wait
-    /// for; `None` if that is not certain.
+    /// for; `None` if that is not certain. The lease for which the end of a session may
+    /// [wait](crate::store::NearCache::with_waiting_ends) does not count.
     ///
     /// If this is at most [`Timeouts::call`](crate::Timeouts::call), the manager sets no timer
     /// for such a call. It asks once, when it is built.

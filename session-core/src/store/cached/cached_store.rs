@@ -76,7 +76,7 @@ impl<S: SessionStore> CachedStore<S> {
     }
 
     /// The same with leases. They are used once somebody tells of changes: see
-    /// [`invalidations`](Self::invalidations).
+    /// [`invalidations`](Self::invalidations). What was cached before is dropped.
     ///
     /// [`NearCache`] has an example.
     #[must_use]
@@ -87,15 +87,17 @@ impl<S: SessionStore> CachedStore<S> {
     }
 
     /// The same with another clock than the [`SystemClock`]: leases are measured with its
-    /// [`monotonic`](Clock::monotonic) time.
+    /// [`monotonic`](Clock::monotonic) time. What was cached before is dropped.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        // What was handed out tells by the other one.
+        self.cache = Arc::new(Cache::new(self.cache.capacity(), self.cache.lease()));
         self
     }
 
     /// The handle by which the store's own connection tells of changes. Without a
-    /// [`NearCache`] it has no effect.
+    /// [`NearCache`] it has no effect. Ask for it once all is set: it is of the store as it is now.
     ///
     /// [`NearCache`] has an example.
     pub fn invalidations(&self) -> Invalidations {

@@ -8,7 +8,8 @@ use std::time::Duration;
 /// A record that this process has read is served from its memory while a *lease* holds. The store
 /// tells of each change, usually within a millisecond. If it cannot tell, because a connection
 /// hangs or is cut, leases run out: so nothing is served that is older than one lease, whatever
-/// happens. A write is not affected. It meets the version that is stored, and is merged or tried
+/// happens to servers and networks. (On a machine that was suspended, the clock of leases stood
+/// still.) A write is not affected. It meets the version that is stored, and is merged or tried
 /// again.
 ///
 /// What changes with it is that a sign-out on one node is seen by the others within the lease, and
@@ -64,6 +65,14 @@ impl NearCache {
     /// out: `destroy` at its commit, the revocations, and the sign-outs of a principal. Then no
     /// request that begins after it is answered as signed in, on any node. It takes one lease
     /// longer.
+    ///
+    /// That time does not count as one of the store's
+    /// [`call_timeout`](crate::store::SessionStore::call_timeout). The manager does count it where
+    /// it keeps the time: a lease has to be shorter than
+    /// [`Timeouts::commit`](crate::Timeouts::commit), which bounds the sign-outs of a principal;
+    /// and shorter than [`Timeouts::call`](crate::Timeouts::call) in front of a store that states
+    /// no `call_timeout`. A [`MigratingStore`](crate::store::MigratingStore) is such a store, and
+    /// waits for a lease of each of its two.
     ///
     /// ```
     /// use session_core::store::NearCache;

@@ -41,6 +41,11 @@ impl Drop for OwnWrite<'_> {
     }
 }
 
+/// Whether they are of one write. Without tags nobody knows.
+fn are_same(one: &Record, other: &Record) -> bool {
+    one.tag.is_some() && (one.version, one.tag) == (other.version, other.tag)
+}
+
 impl<S: SessionStore> CachedStore<S> {
     fn write(&self, key: &RecordKey) -> OwnWrite<'_> {
         self.write_to(key.id())
@@ -80,10 +85,10 @@ impl<S: SessionStore> CachedStore<S> {
         asked: Ticket,
     ) -> Result<Option<Arc<Record>>, StoreError> {
         let record = self.store.load(key, now).await?;
-        let is_known = |record: &Arc<Record>| {
-            record.tag.is_some() && (record.version, record.tag) == (known.version, known.tag)
-        };
-        if record.as_ref().is_some_and(is_known) {
+        if record
+            .as_ref()
+            .is_some_and(|record| are_same(record, &known))
+        {
             self.cache.unchanged(&known, asked);
             return Ok(Some(known));
         }
@@ -104,6 +109,11 @@ impl<S: SessionStore> CachedStore<S> {
             Revalidated::Unchanged => {
                 self.cache.unchanged(known, asked);
                 return Ok(answer);
+            }
+            // From a store that only loads.
+            Revalidated::Changed(record) if are_same(record, known) => {
+                self.cache.unchanged(known, asked);
+                return Ok(Revalidated::Unchanged);
             }
             Revalidated::Changed(record) => Some(record),
             Revalidated::Gone => None,
@@ -127,11 +137,9 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.store.location()
     }
 
-    /// With the time for which the end of a session waits.
+    /// Without the time for which the end of a session waits. It is not for an answer.
     fn call_timeout(&self) -> Option<Duration> {
-        let waits = self.near.filter(|near| near.waits_for_leases());
-        let lease = waits.map_or(Duration::ZERO, |near| near.lease());
-        Some(self.store.call_timeout()? + lease)
+        self.store.call_timeout()
     }
 
     fn durability(&self) -> Durability {
