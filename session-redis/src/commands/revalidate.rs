@@ -5,7 +5,8 @@ use std::sync::Arc;
 use redis::{Cmd, Value as Reply};
 use session_core::SessionId;
 use session_core::store::{Record, Revalidated, StoreError};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::commands::Commands;
 use super::script::REVALIDATE;
@@ -16,6 +17,8 @@ use crate::layout::{Content, read_record};
 /// A session of more bytes than this is asked for alone. If it has changed, others would wait for
 /// it.
 const LARGE: usize = 16 * 1024;
+/// A task that is to ask begins sooner than this, if its runtime runs.
+const TURN: Duration = Duration::from_millis(20);
 
 impl Commands {
     /// The session, unless it is still `known`. An expired one too, while it is there.
@@ -38,14 +41,35 @@ impl Commands {
             Place::Alone(_ticket) => self.ask_for_one(id, content, until).await,
             Place::First(number, answer) => {
                 self.ask_soon(number, until);
-                self.answered(answer.await.ok(), id, content, until).await
+                let answer = self.wait_for(number, answer, until).await;
+                self.answered(answer, id, content, until).await
             }
-            Place::Next(answer) => self.answered(answer.await.ok(), id, content, until).await,
+            Place::Next(number, answer) => {
+                let answer = self.wait_for(number, answer, until).await;
+                self.answered(answer, id, content, until).await
+            }
         };
         match asked.map_err(Fault::into_read_error)? {
             Reply::Int(1) => Ok(Revalidated::Unchanged),
             reply => Ok(read_record(id, reply)?.into()),
         }
+    }
+
+    /// Waits for the answer of a task that asks this and more. It may be in a runtime that nobody
+    /// drives, or whose thread is held up. So nobody waits for it until it is too late to ask alone.
+    async fn wait_for(
+        &self,
+        number: u64,
+        mut answer: oneshot::Receiver<Reply>,
+        until: Instant,
+    ) -> Option<Reply> {
+        if let Ok(answered) = timeout(TURN, &mut answer).await {
+            return answered.ok();
+        }
+        // If the task has not begun yet, everybody who waits for it asks alone.
+        drop(self.revalidations.take(number));
+        let last = until.checked_sub(self.deadline() / 4).unwrap_or(until);
+        timeout_at(last, answer).await.ok()?.ok()
     }
 
     /// An answer that came together with others; or what came when it was asked alone, because all
@@ -125,5 +149,47 @@ struct Gathering {
 impl Drop for Gathering {
     fn drop(&mut self) {
         drop(self.commands.revalidations.take(self.number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "these are tests")]
+
+    use session_core::{Lifetime, Timestamp};
+
+    use super::*;
+    use crate::config::{ConnectionSettings, Source};
+    use crate::connection::{Connector, Link};
+    use crate::layout::{KeyNames, Layout};
+
+    /// Nobody listens there.
+    fn commands() -> Arc<Commands> {
+        let settings = ConnectionSettings::default();
+        let connector = Connector::new(&Source::from("redis://127.0.0.1:1/"), &settings).unwrap();
+        let link = Link::new(connector, settings.timing, 1);
+        let names = KeyNames {
+            prefix: "session:".to_owned(),
+        };
+        Arc::new(Commands::new(link, names, Layout::default()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_task_that_does_not_run() {
+        let commands = commands();
+        let id = SessionId::from_bytes([7; 16]);
+        let record = Record::new(id, "id", Lifetime::default(), Timestamp::default());
+        let enter = || {
+            let content = Content::of(&record);
+            commands.revalidations.enter(Question { id, content })
+        };
+        let _under_way = [enter(), enter()];
+        // Of a runtime that nobody drives: its task never begins.
+        let first = enter();
+        assert!(matches!(first, Place::First(..)));
+        let asked = commands.revalidate(id, &record, commands.until());
+        let asked = timeout(commands.deadline() * 2, asked).await;
+        // It has asked by itself, and nobody was there.
+        assert!(matches!(asked.unwrap(), Err(StoreError::Unavailable(_))));
     }
 }

@@ -32,7 +32,8 @@ pub(super) enum Place<'t> {
     Alone(Option<Ticket<'t>>),
     /// It is the first of those that gather under this number, and sees to it that they are asked.
     First(u64, oneshot::Receiver<Reply>),
-    Next(oneshot::Receiver<Reply>),
+    /// It gathers with others, under this number.
+    Next(u64, oneshot::Receiver<Reply>),
 }
 
 /// The questions that gather.
@@ -70,7 +71,7 @@ impl Together {
         state.gathering.push(Asked { question, answer });
         match state.gathering.len() {
             1 => Place::First(state.number, receiver),
-            _ => Place::Next(receiver),
+            _ => Place::Next(state.number, receiver),
         }
     }
 
@@ -177,7 +178,7 @@ mod tests {
     fn gathers(place: Place<'_>) -> (Option<u64>, oneshot::Receiver<Reply>) {
         match place {
             Place::First(number, answer) => (Some(number), answer),
-            Place::Next(answer) => (None, answer),
+            Place::Next(_, answer) => (None, answer),
             Place::Alone(_) => panic!("it goes by itself"),
         }
     }
