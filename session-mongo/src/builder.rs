@@ -19,7 +19,9 @@ use crate::error::ConnectError;
 use crate::known_time::KnownTime;
 use crate::near::Near;
 use crate::sessions::{PRIMARY, Sessions};
-use crate::settings::{Indexes, check_concern, check_lease, check_names, check_reads, server_wait};
+use crate::settings::{
+    Indexes, check_concern, check_names, check_near_cache, check_reads, server_wait,
+};
 use crate::store::MongoStore;
 use crate::together::Queue;
 use crate::uri;
@@ -232,7 +234,7 @@ impl MongoStoreBuilder {
     }
 
     /// Sets how many bytes of sessions the [near cache](Self::near_cache) of a process holds at
-    /// most; 16 MiB if not set.
+    /// most; 16 MiB if not set. Without a near cache none are held.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = Some(bytes);
         self
@@ -273,13 +275,13 @@ impl MongoStoreBuilder {
     pub async fn lazy(self) -> Result<MongoStore, ConfigError> {
         if self.deadline < Duration::from_millis(1) || self.deadline > Duration::from_secs(60) {
             return Err(ConfigError::new(format!(
-                "deadline must be between 1 ms and 60 s, not {:?}",
+                "call_timeout must be between 1 ms and 60 s, not {:?}",
                 self.deadline
             )));
         }
         check_reads(&self.reads)?;
         if let Some(near) = self.near {
-            check_lease(near.lease())?;
+            check_near_cache(near, self.cache_bytes)?;
         }
         check_concern("touch_write_concern", &self.touches)?;
         if let Some(writes) = &self.writes {
@@ -378,6 +380,22 @@ mod tests {
     use super::*;
     use mongodb::options::ReadPreference;
     use session_core::store::{Durability, SessionStore};
+
+    #[tokio::test]
+    async fn a_setting_that_cannot_work_is_named() {
+        let near = || {
+            let near = NearCache::new(Duration::from_secs(1));
+            MongoStore::builder("mongodb://host/").near_cache(near)
+        };
+        near().lazy().await.unwrap();
+        for (builder, says) in [
+            (near().cache_bytes(0), "cache_bytes"),
+            (near().call_timeout(Duration::ZERO), "call_timeout"),
+        ] {
+            let refused = builder.lazy().await.unwrap_err();
+            assert!(refused.to_string().contains(says), "{refused}");
+        }
+    }
 
     #[tokio::test]
     async fn only_what_a_majority_has_and_the_primary_reads_is_never_lost() {

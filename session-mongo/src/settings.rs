@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mongodb::options::{Acknowledgment, ReadPreference, SelectionCriteria, WriteConcern};
 use session_core::ConfigError;
+use session_core::store::NearCache;
 
 /// Nodes of a replica set, at most.
 const MOST_NODES: u32 = 50;
@@ -59,12 +60,22 @@ pub(crate) fn check_concern(origin: &str, concern: &WriteConcern) -> Result<(), 
     )))
 }
 
-/// Refuses leases that beats could not hold up, or that nobody would want.
-pub(crate) fn check_lease(lease: Duration) -> Result<(), ConfigError> {
+/// Refuses leases that beats could not hold up, or that nobody would want, and a cache that holds
+/// nothing.
+pub(crate) fn check_near_cache(
+    near: NearCache,
+    cache_bytes: Option<usize>,
+) -> Result<(), ConfigError> {
+    let lease = near.lease();
     if lease < LEAST_LEASE || lease > LONGEST_LEASE {
         return Err(ConfigError::new(format!(
             "the lease of the near cache must be between 100 ms and 60 s, not {lease:?}"
         )));
+    }
+    if cache_bytes == Some(0) {
+        return Err(ConfigError::new(
+            "a near cache needs room for records; cache_bytes(0) leaves none",
+        ));
     }
     Ok(())
 }

@@ -151,7 +151,7 @@ const FAULTS: [(&str, &str); 30] = [
     ),
     (
         "socketTimeoutMS",
-        "the driver has no socketTimeoutMS; use the store's `deadline`",
+        "the driver has no socketTimeoutMS; use the store's `call_timeout`",
     ),
     ("empty authSource", "authSource is empty"),
     ("if tls=false", "a file for TLS is named where tls=false"),
@@ -305,7 +305,7 @@ mod tests {
                 "mongodb://a/?replicaSet=r&loadBalanced=true",
                 "loadBalanced",
             ),
-            ("mongodb://host/?socketTimeoutMS=9", "deadline"),
+            ("mongodb://host/?socketTimeoutMS=9", "call_timeout"),
             (
                 "mongodb://user:opensesame@host/?authSource=",
                 "authSource is empty",

@@ -276,7 +276,7 @@ impl RedisStoreBuilder {
     pub fn lazy(self) -> Result<RedisStore, ConfigError> {
         let timing = self.settings.timing;
         for (name, time) in [
-            ("deadline", timing.deadline),
+            ("call_timeout", timing.deadline),
             ("connect_timeout", timing.connect),
         ] {
             if time < SHORTEST || time > LONGEST {

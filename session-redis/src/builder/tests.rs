@@ -24,6 +24,19 @@ async fn a_username_without_a_password_is_refused_and_an_empty_one_sent() {
 }
 
 #[tokio::test]
+async fn a_time_that_cannot_work_is_named() {
+    let builder = || RedisStore::builder("redis://host");
+    let long = Duration::from_secs(61);
+    for (builder, says) in [
+        (builder().call_timeout(long), "call_timeout"),
+        (builder().connect_timeout(long), "connect_timeout"),
+    ] {
+        let refused = builder.lazy().unwrap_err().to_string();
+        assert!(refused.contains(says), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_without_certificates_is_refused() {
     for pem in [
         "",

@@ -56,7 +56,7 @@ impl Commands {
     }
 
     /// Waits for the answer of a task that asks this and more. It may be in a runtime that nobody
-    /// drives, or whose thread is held up. So nobody waits for it until it is too late to ask alone.
+    /// drives, or whose thread is held up. So nobody waits until it is too late to ask alone.
     async fn wait_for(
         &self,
         number: u64,

@@ -72,7 +72,8 @@ impl NearCache {
     /// [`Timeouts::commit`](crate::Timeouts::commit), which bounds the sign-outs of a principal;
     /// and shorter than [`Timeouts::call`](crate::Timeouts::call) in front of a store that states
     /// no `call_timeout`. A [`MigratingStore`](crate::store::MigratingStore) is such a store, and
-    /// waits for a lease of each of its two.
+    /// waits for a lease of each of its two. Where a sign-in ends several sessions beyond
+    /// [`max_sessions`](crate::SessionManagerBuilder::max_sessions), they wait one after the other.
     ///
     /// ```
     /// use session_core::store::NearCache;
