@@ -15,7 +15,7 @@ use crate::ran_alone;
 
 const CAPACITY: usize = 16 << 20;
 /// What the allocator takes for each piece of memory.
-const OVERHEAD: u64 = 16;
+const OVERHEAD: i64 = 16;
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 /// Keeps nothing, and answers as a store on a server does.
@@ -102,7 +102,7 @@ fn heap(what: &str, reply: fn(SessionId) -> Record, fill: impl FnOnce(&Cached)) 
         kept = Some(cached);
     });
     let stats = kept.unwrap().stats();
-    let heap = info.bytes_current + i64::try_from(info.count_current * OVERHEAD as i64).unwrap();
+    let heap = info.bytes_current + info.count_current * OVERHEAD;
     println!("{what}: {heap} bytes of {CAPACITY} on the heap, and {stats:?}");
     let heap = usize::try_from(heap).unwrap();
     assert!(heap <= CAPACITY, "{what}: {heap} bytes");

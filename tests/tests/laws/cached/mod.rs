@@ -4,3 +4,4 @@ mod dropped;
 mod fail_over;
 mod near;
 mod site;
+mod waiting;

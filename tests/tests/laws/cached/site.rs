@@ -213,7 +213,7 @@ impl<S: SessionStore> Site<S> {
         let record = Arc::new(changes.apply(&base));
         let update = Update::new(record, changes, base.epoch())
             .with_base_tag(base.tag())
-            .with_expected_version((n % 4 == 0).then_some(base.version()));
+            .with_expected_version(n.is_multiple_of(4).then_some(base.version()));
         let store = &self.nodes[node].store;
         let _ = store.update(&RecordKey::Id(id), &update, self.now()).await;
         self.wrote(node, id);
