@@ -55,7 +55,7 @@ impl Tag {
             // The keys of a `RandomState` come from the operating system.
             static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(0));
         }
-        // SplitMix64 (Steele, Lea and Flood, 2014): a thread draws no number twice.
+        // SplitMix64 (Steele, Lea and Flood, 2014): its period is 2^64.
         let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         STATE.set(state);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

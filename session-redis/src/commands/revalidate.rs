@@ -73,7 +73,7 @@ impl Commands {
     }
 
     /// An answer that came together with others; or what came when it was asked alone, because all
-    /// of them failed, or because the session has another layout.
+    /// of them failed, or because the session has another layout or was not there.
     async fn answered(
         &self,
         answer: Option<Reply>,

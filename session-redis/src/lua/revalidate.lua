@@ -3,6 +3,9 @@
 --       then 'packed' if it is expected to be that, or ''
 -- Answers for each: 1 if that is there, else the session, or 0 if it has to be asked for alone.
 local packed = ARGV[#KEYS + 1] ~= ''
+-- A proxy that spreads keys over several servers goes by the first one. What is not here may be on
+-- another server.
+local many = #KEYS > 1
 
 -- Nothing if the key holds something of another kind. Any other refusal is one of the whole script.
 local function try(command, ...)
@@ -23,6 +26,9 @@ local function fields(key, content)
   if state[1] and string.sub(state[1], 1, #content) == content then
     return 1
   end
+  if many and not state[1] then
+    return 0
+  end
   return redis.call('HGETALL', key)
 end
 
@@ -36,6 +42,9 @@ local function text(key, content)
   if start and string.sub(line, start, start + #content - 1) == content then
     return 1
   end
+  if many and line == '' then
+    return 0
+  end
   return redis.call('GET', key)
 end
 
@@ -48,7 +57,7 @@ for i, key in ipairs(KEYS) do
   local answer = first(key, ARGV[i])
   if answer == nil then
     -- It has the other layout, which is read by other commands.
-    answer = #KEYS > 1 and 0 or second(key, ARGV[i])
+    answer = many and 0 or second(key, ARGV[i])
   end
   answers[i] = answer
 end

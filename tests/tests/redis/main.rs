@@ -23,6 +23,7 @@ mod lost_writes;
 mod marks;
 mod near;
 mod sizes;
+mod spread;
 mod together;
 
 use session_redis::{RedisStore, RedisStoreBuilder};
