@@ -105,8 +105,8 @@ async fn what_was_told_by_another_clock_counts_no_more() {
     let store = store.with_clock(Arc::clone(&early));
     let (record, now) = (record(), early.now());
     let key = store.create(&record, now).await.unwrap();
-    let telling = invalidations.begin();
-    telling.renew(invalidations.now());
+    let feed = invalidations.begin();
+    feed.renew(invalidations.now());
     early.advance(SECOND * 2);
     for _ in 0..3 {
         store.load(&key, now).await.unwrap();

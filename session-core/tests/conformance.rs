@@ -84,8 +84,8 @@ fn near<S: SessionStore>(store: S) -> CachedStore<S> {
     let near = NearCache::new(Duration::from_secs(3600));
     let cached = CachedStore::new(store).with_near_cache(near);
     let invalidations = cached.invalidations();
-    let telling = Box::leak(Box::new(invalidations.begin()));
-    telling.renew(invalidations.now());
+    let feed = Box::leak(Box::new(invalidations.begin()));
+    feed.renew(invalidations.now());
     cached
 }
 

@@ -35,7 +35,7 @@ use mongodb::bson::{DateTime, RawDocument, RawDocumentBuf, doc, rawdoc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::error::Error;
 use mongodb::options::ReadConcern;
-use session_core::store::{Invalidations, StoreError, Telling};
+use session_core::store::{ChangeFeed, Invalidations, StoreError};
 use session_core::{ConfigError, SessionId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -65,7 +65,7 @@ pub(crate) struct Near {
 #[derive(Clone)]
 enum State {
     Trying,
-    Telling,
+    ChangeFeed,
     Failed(StoreError),
 }
 
@@ -199,7 +199,7 @@ impl Teller {
 
     async fn read(&self, mut stream: Stream) -> Result<Infallible, StoreError> {
         let broken = |what| StoreError::unavailable(Reason::Driver(what));
-        let mut telling = None;
+        let mut feed = None;
         loop {
             // The own beats come all the time. Where nothing comes a connection hangs, and the
             // driver may wait for it for a long time.
@@ -208,14 +208,14 @@ impl Teller {
             let event = event.map_err(|_| StoreError::unavailable(Reason::Late(silence)))?;
             let event = event.ok_or_else(|| broken("the change stream has ended"))?;
             let event = event.map_err(fault::of_read)?;
-            if !self.report(&event, &mut telling) {
+            if !self.report(&event, &mut feed) {
                 return Err(broken("the collection was dropped or renamed"));
             }
         }
     }
 
     /// `false` if the event is not about one document.
-    fn report(&self, event: &RawDocument, telling: &mut Option<Telling>) -> bool {
+    fn report(&self, event: &RawDocument, feed: &mut Option<ChangeFeed>) -> bool {
         let Ok(key) = event.get_document("documentKey") else {
             return false;
         };
@@ -230,16 +230,16 @@ impl Teller {
             if let Ok(asked) = event.get_i64("asked") {
                 // From its first beat on this stream reports all that comes after the beat, and
                 // loads find all that came before.
-                let telling = telling.get_or_insert_with(|| self.invalidations.begin());
-                telling.renew(Duration::from_nanos(asked.unsigned_abs()));
+                let feed = feed.get_or_insert_with(|| self.invalidations.begin());
+                feed.renew(Duration::from_nanos(asked.unsigned_abs()));
                 self.states.send_if_modified(|state| {
-                    let first = !matches!(state, State::Telling);
-                    *state = State::Telling;
+                    let first = !matches!(state, State::ChangeFeed);
+                    *state = State::ChangeFeed;
                     first
                 });
             }
-        } else if let (Some(telling), Ok(id)) = (telling, name.parse()) {
-            telling.changed(id);
+        } else if let (Some(feed), Ok(id)) = (feed, name.parse()) {
+            feed.changed(id);
         }
         true
     }

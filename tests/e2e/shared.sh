@@ -97,9 +97,10 @@ is '50 entries at once on both are all there' \
 if [[ $store == unix://* ]]; then
     # written FIELD VALUE...: what a write leaves, with a tag of its own.
     written() {
-        local version _ rest
+        local version tag _ rest
         read -r version _ rest < <(redis HGET "$key" s)
-        redis HSET "$key" s "$version $(od -An -N8 -tx8 /dev/urandom | tr -d ' ') $rest" "$@" >/dev/null
+        tag=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
+        redis HSET "$key" s "$version $tag $rest" "$@" >/dev/null
     }
     client elsewhen
     on 0

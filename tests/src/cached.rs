@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use session_core::store::{CachedStore, NearCache, SessionStore, StoreError, Telling};
+use session_core::store::{CachedStore, ChangeFeed, NearCache, SessionStore, StoreError};
 
 use crate::{Around, Call, Hook};
 
@@ -19,16 +19,16 @@ pub(crate) fn near(inner: impl SessionStore) -> Arc<dyn SessionStore> {
     let near = NearCache::new(Duration::from_secs(3_600));
     let cached = CachedStore::new(Around { inner, hook }).with_near_cache(near);
     let invalidations = cached.invalidations();
-    let telling = invalidations.begin();
-    telling.renew(invalidations.now());
-    let told = cached.inner().hook.0.set(telling);
+    let feed = invalidations.begin();
+    feed.renew(invalidations.now());
+    let told = cached.inner().hook.0.set(feed);
     told.unwrap();
     Arc::new(cached)
 }
 
 /// Keeps what tells for as long as the store.
 #[derive(Debug, Default)]
-struct Tells(OnceLock<Telling>);
+struct Tells(OnceLock<ChangeFeed>);
 
 impl Hook for Tells {
     async fn around<T: Send>(

@@ -15,7 +15,7 @@
 //! - [`script`]: requests as lists of operations, with what they come to one after the other.
 //! - [`servers`]: real servers as child processes. [`Proxy`]: what happens to them on the way
 //!   there.
-//! - [`telling`]: a server that tells nodes with caches what has changed, over a network that
+//! - [`feed`]: a server that tells nodes with caches what has changed, over a network that
 //!   fails.
 //! - [`story`]: a client and its handlers, step by step.
 
@@ -33,6 +33,7 @@ mod cases;
 mod client;
 mod counting;
 mod fault;
+pub mod feed;
 mod fields;
 pub mod load;
 mod map;
@@ -46,7 +47,6 @@ pub mod servers;
 pub mod sim;
 mod stage;
 pub mod story;
-pub mod telling;
 mod timeless;
 
 pub use around::{Around, Call, Hook};

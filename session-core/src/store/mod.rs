@@ -64,7 +64,7 @@ pub use bytestring::ByteString;
 pub use crate::crypto::{DerivedKey, Purpose};
 pub use crate::error::{Cause, StoreError};
 pub use crate::record::{FormatError, MalformedTag, Record, Tag, Value, Values};
-pub use cached::{CacheStats, CachedStore, Invalidations, NearCache, Telling};
+pub use cached::{CacheStats, CachedStore, ChangeFeed, Invalidations, NearCache};
 pub use changes::{Changes, Metadata};
 pub use contract::{Durability, RecordLocation, SessionStore, index_of};
 pub use key::RecordKey;

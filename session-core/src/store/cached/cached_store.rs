@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::cache::Cache;
+use super::feed::Invalidations;
 use super::near::NearCache;
 use super::stats::CacheStats;
-use super::telling::Invalidations;
 use crate::store::SessionStore;
 use crate::time::{Clock, SystemClock};
 
@@ -75,7 +75,7 @@ impl<S: SessionStore> CachedStore<S> {
         self
     }
 
-    /// The same with leases. They are used once somebody tells of changes: see
+    /// The same with leases. They are used once a store reports changes: see
     /// [`invalidations`](Self::invalidations). What was cached before is dropped.
     ///
     /// [`NearCache`] has an example.
@@ -96,7 +96,7 @@ impl<S: SessionStore> CachedStore<S> {
         self
     }
 
-    /// The handle by which the store's own connection tells of changes. Without a
+    /// The handle by which the store's own connection reports changes. Without a
     /// [`NearCache`] it has no effect. Ask for it once all is set: it is of the store as it is now.
     ///
     /// [`NearCache`] has an example.

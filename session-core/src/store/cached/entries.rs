@@ -16,7 +16,7 @@ const VALUE: usize = 192;
 /// What is held of one session.
 struct Entry {
     record: Arc<Record>,
-    /// The term in which it was read, if the store told of changes.
+    /// The term in which it was read, if the store reported changes.
     term: Option<Term>,
     /// The change that it came with, or that ended its lease.
     seq: u64,
@@ -30,7 +30,7 @@ struct Entry {
 /// What is found of a session.
 pub(super) struct Held {
     pub(super) record: Arc<Record>,
-    /// The term in which it was read, if the store told of changes.
+    /// The term in which it was read, if the store reported changes.
     pub(super) term: Option<Term>,
     /// Others have changed it a moment ago, and may again.
     pub(super) changing: bool,
@@ -127,7 +127,7 @@ impl Entries {
         }
     }
 
-    /// Keeps a record, and makes room for it. `term` is set if the store tells of its changes.
+    /// Keeps a record, and makes room for it. `term` is set if the store reports its changes.
     pub(super) fn put(
         &mut self,
         id: SessionId,
@@ -172,7 +172,7 @@ impl Entries {
         }
     }
 
-    /// The store has told again that it tells of the changes of this record.
+    /// The store has confirmed this record, and reports its changes.
     pub(super) fn lease(&mut self, id: SessionId, record: &Arc<Record>, term: Term) {
         if let Some(&at) = self.places.get(&id) {
             let (_, entry) = &mut self.ring[at];

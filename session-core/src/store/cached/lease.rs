@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A time during which the store tells of every change; numbered.
+/// A time during which the store reports every change; numbered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Term(pub(super) u64);
 

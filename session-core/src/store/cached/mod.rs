@@ -4,7 +4,7 @@
 //! - `lease`: whether what it holds may be served without asking
 //! - `cache`: both together: what is found, kept and forgotten
 //! - `near`, `stats`: the settings of leases, and what a cache has done
-//! - `telling`: the handles by which a store tells of changes
+//! - `feed`: the handles by which a store reports changes
 //! - `cached_store`, `operations`: the store, and the contract in terms of these
 //!
 //! # Decisions
@@ -14,8 +14,8 @@
 //! - **It never holds what is absent.** A session that is created by another process is found at
 //!   once, and an attacker who guesses ids fills nothing.
 //! - **An own write ends the lease of its entry**, although it knows the content: a server that
-//!   tells of changes forgets a reader when it tells him. The next read asks, and gets a short
-//!   answer.
+//!   reports changes forgets a reader once it has reported to him. The next read asks, and gets a
+//!   short answer.
 //! - **An entry counts its last change** (`seq`), and each part of the cache counts the last change
 //!   of what it does not hold. A load notes the counter before it asks. So what was under way while
 //!   somebody wrote is neither leased nor put over what is newer, and no lock is held meanwhile.
@@ -24,13 +24,13 @@
 mod cache;
 mod cached_store;
 mod entries;
+mod feed;
 mod lease;
 mod near;
 mod operations;
 mod stats;
-mod telling;
 
 pub use self::cached_store::CachedStore;
+pub use self::feed::{ChangeFeed, Invalidations};
 pub use self::near::NearCache;
 pub use self::stats::CacheStats;
-pub use self::telling::{Invalidations, Telling};

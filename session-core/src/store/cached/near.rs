@@ -6,11 +6,10 @@ use std::time::Duration;
 /// staleness.
 ///
 /// A record that this process has read is served from its memory while a *lease* holds. The store
-/// tells of each change, usually within a millisecond. If it cannot tell, because a connection
-/// hangs or is cut, leases run out: so nothing is served that is older than one lease, whatever
-/// happens to servers and networks. (On a machine that was suspended, the clock of leases stood
-/// still.) A write is not affected. It meets the version that is stored, and is merged or tried
-/// again.
+/// reports each change, usually within a millisecond. If it cannot, because a connection hangs or
+/// is cut, leases run out: so nothing is served that is older than one lease, whatever happens to
+/// servers and networks. (On a machine that was suspended, the clock of leases stood still.) A
+/// write is not affected. It meets the version that is stored, and is merged or tried again.
 ///
 /// What changes with it is that a sign-out on one node is seen by the others within the lease, and
 /// not by their next request. [`with_waiting_ends`](Self::with_waiting_ends) closes that gap.
@@ -32,15 +31,15 @@ use std::time::Duration;
 /// # let key = store.create(&record, now).await?;
 /// // What the connection of a store does that learns of all changes:
 /// let invalidations = store.invalidations();
-/// let telling = invalidations.begin();
+/// let feed = invalidations.begin();
 /// let asked = invalidations.now();
 /// // .. it asks the server whether it is there, and has an answer ..
-/// telling.renew(asked);
+/// feed.renew(asked);
 ///
 /// store.load(&key, now).await?; // asks
 /// store.load(&key, now).await?; // does not
 /// assert_eq!(store.stats().leased, 1);
-/// telling.changed(id);
+/// feed.changed(id);
 /// store.load(&key, now).await?; // asks
 /// assert_eq!(store.stats().leased, 1);
 /// # Ok::<_, session_core::store::StoreError>(()) }).unwrap();

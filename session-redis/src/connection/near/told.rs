@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::{PushInfo, Value};
 use session_core::SessionId;
-use session_core::store::{Invalidations, Telling};
+use session_core::store::{ChangeFeed, Invalidations};
 
 /// What the connections of a store tell its cache.
 pub(crate) struct Near {
@@ -20,7 +20,7 @@ struct Told {
     /// For each place of a connection, the one that tracks.
     connections: Box<[Option<Tracking>]>,
     /// There is one while all of them track.
-    telling: Option<Telling>,
+    feed: Option<ChangeFeed>,
 }
 
 /// A connection on which the server tells of changes.
@@ -39,7 +39,7 @@ impl Near {
             prefix,
             told: Mutex::new(Told {
                 connections: (0..connections).map(|_| None).collect(),
-                telling: None,
+                feed: None,
             }),
         })
     }
@@ -62,13 +62,13 @@ impl Near {
     pub(in crate::connection) fn tracks(&self, place: usize, number: u64) {
         let mut told = self.told();
         // Whatever was in this place before.
-        told.telling = None;
+        told.feed = None;
         told.connections[place] = Some(Tracking {
             number,
             asked: None,
         });
         if told.connections.iter().all(Option::is_some) {
-            told.telling = Some(self.cache.begin());
+            told.feed = Some(self.cache.begin());
         }
     }
 
@@ -77,7 +77,7 @@ impl Near {
         let mut told = self.told();
         if told.connections[place].as_ref().map(|it| it.number) == Some(number) {
             told.connections[place] = None;
-            told.telling = None;
+            told.feed = None;
         }
     }
 
@@ -96,18 +96,18 @@ impl Near {
     /// harm.
     pub(in crate::connection) fn pushed(&self, push: &PushInfo) {
         let mut told = self.told();
-        let Some(telling) = &told.telling else {
+        let Some(feed) = &told.feed else {
             return;
         };
         match &push.data[..] {
             [Value::Array(names)] => {
                 for id in names.iter().filter_map(|name| self.session(name)) {
-                    telling.changed(id);
+                    feed.changed(id);
                 }
             }
             // All keys have changed (`FLUSHALL`), or it is not known which. Tracking goes on.
             _ => {
-                told.telling = Some(self.cache.begin());
+                told.feed = Some(self.cache.begin());
                 told.renew();
             }
         }
@@ -132,8 +132,8 @@ impl Told {
     fn renew(&self) {
         let asked = self.connections.iter().map(|it| it.as_ref()?.asked);
         let oldest: Option<Duration> = asked.min().flatten();
-        if let (Some(telling), Some(asked)) = (&self.telling, oldest) {
-            telling.renew(asked);
+        if let (Some(feed), Some(asked)) = (&self.feed, oldest) {
+            feed.renew(asked);
         }
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use session_core::store::{
-    CachedStore, Changes, NearCache, Record, RecordKey, SessionStore, StoreError, Telling, Update,
-    index_of,
+    CachedStore, ChangeFeed, Changes, NearCache, Record, RecordKey, SessionStore, StoreError,
+    Update, index_of,
 };
 use session_core::{Codec, EndReason, Ended, Lifetime, SessionId};
 use session_tests::{Around, Call, Fault, FaultStore, Hook, ReplaceStore, YieldStore, sim};
@@ -19,18 +19,18 @@ const ID: SessionId = SessionId::from_bytes([7; 16]);
 const KEY: RecordKey = RecordKey::Id(ID);
 
 /// A near cache that has a lease on a session, and what tells it.
-fn leased<S: SessionStore>(store: S) -> (CachedStore<S>, Telling) {
+fn leased<S: SessionStore>(store: S) -> (CachedStore<S>, ChangeFeed) {
     let near = NearCache::new(Duration::from_secs(3_600));
     let cached = CachedStore::new(store).with_near_cache(near);
     let invalidations = cached.invalidations();
-    let telling = invalidations.begin();
-    telling.renew(invalidations.now());
+    let feed = invalidations.begin();
+    feed.renew(invalidations.now());
     let record = Record::new(ID, "id", Lifetime::default(), sim::START).with_principal("ann");
     run(cached.create(&Arc::new(record), sim::START)).unwrap();
     run(cached.load(&KEY, sim::START)).unwrap();
     run(cached.load(&KEY, sim::START)).unwrap();
     assert_eq!(cached.stats().leased, 1);
-    (cached, telling)
+    (cached, feed)
 }
 
 /// Polls a future that is woken at once until it is over.
@@ -73,7 +73,7 @@ fn shows_what_is_stored<S: SessionStore>(cached: &CachedStore<S>, what: &str) {
 fn a_write_that_is_dropped_at_any_point_leaves_no_lease() {
     for seed in 0..32 {
         for (how, polls) in (0..4).flat_map(|how| (0..8).map(move |polls| (how, polls))) {
-            let (cached, _telling) = leased(YieldStore::new(ReplaceStore::new(), seed));
+            let (cached, _feed) = leased(YieldStore::new(ReplaceStore::new(), seed));
             let base = run(cached.load(&KEY, sim::START)).unwrap().unwrap();
             {
                 let mut writing = pin!(write(&cached, how, &base));
@@ -96,7 +96,7 @@ fn a_write_of_unknown_outcome_leaves_no_lease() {
     for (how, fault) in (0..4).flat_map(|how| {
         [Fault::LostRequest, Fault::LostAnswer, Fault::Unavailable].map(|fault| (how, fault))
     }) {
-        let (cached, _telling) = leased(FaultStore::new(ReplaceStore::new()));
+        let (cached, _feed) = leased(FaultStore::new(ReplaceStore::new()));
         let base = run(cached.load(&KEY, sim::START)).unwrap().unwrap();
         let call = [
             Call::Update,
@@ -115,7 +115,7 @@ fn a_write_of_unknown_outcome_leaves_no_lease() {
 fn a_write_that_panics_leaves_no_lease_and_no_lock() {
     for how in 0..4 {
         let inner = ReplaceStore::new();
-        let (cached, _telling) = leased(Around::with_hook(inner, PanicsAfterWrites));
+        let (cached, _feed) = leased(Around::with_hook(inner, PanicsAfterWrites));
         let base = run(cached.load(&KEY, sim::START)).unwrap().unwrap();
         let writing = AssertUnwindSafe(|| write(&cached, how, &base).now_or_never());
         assert!(catch_unwind(writing).is_err());

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use session_core::store::NearCache;
-use session_tests::telling::Direction;
+use session_tests::feed::Direction;
 use session_tests::{Entry, FieldStore, MapStore, ReplaceStore, Rng, Sim};
 
 use super::near::client;

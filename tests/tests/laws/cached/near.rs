@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use session_core::store::{NearCache, SessionStore};
-use session_tests::telling::Direction;
+use session_tests::feed::Direction;
 use session_tests::{FieldStore, ReplaceStore, Rng, Sim};
 
 use super::site::{LEASE, Site, Tally};

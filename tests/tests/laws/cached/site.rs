@@ -10,7 +10,7 @@ use session_core::store::{
     Changes, Metadata, NearCache, PrincipalIndex, Record, RecordKey, SessionStore, Update, Updated,
 };
 use session_core::{Codec, EndReason, Ended, Lifetime, ManualClock, SessionId, Timestamp};
-use session_tests::telling::{Content, Node, Server, Settings};
+use session_tests::feed::{Content, Node, Server, Settings};
 use session_tests::{Rng, Sim};
 
 pub(crate) const LEASE: Duration = Duration::from_millis(40);

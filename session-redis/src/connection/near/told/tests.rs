@@ -150,7 +150,7 @@ async fn what_the_server_tells_ends_the_lease_of_its_session() {
 }
 
 #[tokio::test]
-async fn all_leases_end_if_all_keys_have_changed_and_telling_goes_on() {
+async fn all_leases_end_if_all_keys_have_changed_and_the_feed_goes_on() {
     let site = Site::new().await;
     site.up();
     assert!(site.serves().await);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use session_core::store::{CachedStore, Invalidations, NearCache, SessionStore, Telling};
+use session_core::store::{CachedStore, ChangeFeed, Invalidations, NearCache, SessionStore};
 use session_core::{Clock, ManualClock};
 use tokio::sync::Notify;
 
@@ -36,7 +36,7 @@ pub struct Node<S> {
     clock: Arc<ManualClock>,
     invalidations: Invalidations,
     /// Who tells, and by which connection.
-    telling: Mutex<Option<(u64, Telling)>>,
+    feed: Mutex<Option<(u64, ChangeFeed)>>,
     /// When the last question was asked that has an answer.
     heard: Mutex<Duration>,
     rng: Rng,
@@ -65,7 +65,7 @@ impl<S: SessionStore> Node<S> {
             store: Arc::new(store),
             link,
             clock,
-            telling: Mutex::default(),
+            feed: Mutex::default(),
             heard: Mutex::default(),
             rng: Rng::new(seed),
             wires: AtomicU64::new(seed << 16),
@@ -118,7 +118,7 @@ impl<S: SessionStore> Node<S> {
     async fn connection(&self) -> Arc<Wire> {
         let wire = Wire::new(self.wires.fetch_add(1, Ordering::Relaxed), self.rng.next());
         // Before anything is read here: what is read here the former one does not tell.
-        *self.telling() = None;
+        *self.feed() = None;
         self.link.set_wire(Some(Arc::clone(&wire)));
         *lock(&self.heard) = self.invalidations.now();
         wire.request(Box::new(|wire| {
@@ -127,7 +127,7 @@ impl<S: SessionStore> Node<S> {
         }));
         if self.is_cut(&wire).await {
             wire.close();
-            *self.telling() = None;
+            *self.feed() = None;
             if self.rng.below(2) == 0 {
                 self.link.set_wire(None);
             }
@@ -152,21 +152,21 @@ impl<S: SessionStore> Node<S> {
     async fn hear(&self, wire: &Arc<Wire>) {
         loop {
             let message = wire.message(&self.clock).await;
-            let mut telling = self.telling();
-            match (message, telling.as_ref()) {
+            let mut feed = self.feed();
+            match (message, feed.as_ref()) {
                 (Message::Reply(reply), _) => {
-                    drop(telling);
+                    drop(feed);
                     reply();
                 }
                 (Message::Tracks, _) => {
-                    *telling = Some((wire.id, self.invalidations.begin()));
+                    *feed = Some((wire.id, self.invalidations.begin()));
                 }
-                (Message::Pong(asked), Some((id, telling))) if *id == wire.id => {
+                (Message::Pong(asked), Some((id, feed))) if *id == wire.id => {
                     *lock(&self.heard) = asked;
-                    telling.renew(asked);
+                    feed.renew(asked);
                 }
-                (Message::Changed(changed), Some((id, telling))) if *id == wire.id => {
-                    telling.changed(changed);
+                (Message::Changed(changed), Some((id, feed))) if *id == wire.id => {
+                    feed.changed(changed);
                 }
                 (Message::Pong(_) | Message::Changed(_), _) => {}
             }
@@ -190,8 +190,8 @@ impl<S: SessionStore> Node<S> {
         self.clock.sleep(time).await;
     }
 
-    fn telling(&self) -> MutexGuard<'_, Option<(u64, Telling)>> {
-        lock(&self.telling)
+    fn feed(&self) -> MutexGuard<'_, Option<(u64, ChangeFeed)>> {
+        lock(&self.feed)
     }
 
     /// What the nodes share.
