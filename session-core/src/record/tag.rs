@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 /// Tells two contents of a record apart, as an HTTP entity tag does (RFC 9110, section 8.8.3).
@@ -27,17 +28,20 @@ use std::str::FromStr;
 /// assert_eq!(again.tag(), record.tag());
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Tag(u64);
+pub struct Tag(NonZeroU64);
 
 impl Tag {
-    /// The tag of these bits.
+    /// The tag of these bits. No write has the tag 0, which is read as the largest one.
     pub const fn from_bits(bits: u64) -> Self {
-        Self(bits)
+        match NonZeroU64::new(bits) {
+            Some(bits) => Self(bits),
+            None => Self(NonZeroU64::MAX),
+        }
     }
 
     /// Its bits.
     pub const fn to_bits(self) -> u64 {
-        self.0
+        self.0.get()
     }
 
     /// A tag that no other write has. Its lowest bit is zero.
@@ -60,7 +64,7 @@ impl Tag {
         STATE.set(state);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Self((mixed ^ (mixed >> 31)) & !1)
+        Self::from_bits((mixed ^ (mixed >> 31)) & !1)
     }
 
     /// The tag of what results where an update with this tag was merged with what others wrote.
@@ -74,14 +78,14 @@ impl Tag {
     /// ```
     #[must_use]
     pub const fn merged(self) -> Self {
-        Self(self.0 | 1)
+        Self::from_bits(self.0.get() | 1)
     }
 }
 
 impl fmt::Display for Tag {
     /// 16 hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        write!(f, "{:016x}", self.to_bits())
     }
 }
 
@@ -101,7 +105,7 @@ impl FromStr for Tag {
             return Err(MalformedTag);
         }
         let bits = u64::from_str_radix(text, 16).map_err(|_| MalformedTag)?;
-        Ok(Self(bits))
+        Ok(Self::from_bits(bits))
     }
 }
 
@@ -132,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_tag_has_one_spelling() {
-        for bits in [0, 1, 0xabcd, u64::MAX] {
+        for bits in [1, 0xabcd, u64::MAX] {
             let tag = Tag::from_bits(bits);
             assert_eq!(tag.to_string().parse(), Ok(tag));
         }

@@ -7,6 +7,9 @@ use crate::record::{Limits, Record, Tag};
 use crate::store::{Changes, Metadata, Updated};
 use crate::time::Timestamp;
 
+/// An update that meets any version. Versions stay under 2^53.
+const ANY: u64 = u64::MAX;
+
 /// An update that a store has to carry out in one atomic step.
 ///
 /// A store that holds its records in memory, or reads one under a lock, leaves the decision to
@@ -40,7 +43,8 @@ pub struct Update {
     changes: Changes,
     epoch: u64,
     base_tag: Option<Tag>,
-    expected_version: Option<u64>,
+    /// [`ANY`], or the version. An update lies in the future of each commit, so it is small.
+    expected_version: u64,
     limits: Limits,
 }
 
@@ -55,7 +59,7 @@ impl Update {
             changes,
             epoch,
             base_tag: None,
-            expected_version: None,
+            expected_version: ANY,
             limits: Limits::default(),
         }
     }
@@ -81,7 +85,8 @@ impl Update {
     #[must_use]
     pub fn with_expected_version(self, version: impl Into<Option<u64>>) -> Self {
         Self {
-            expected_version: version.into(),
+            // No record has so high a version, so it is met by none.
+            expected_version: version.into().map_or(ANY, |version| version.min(ANY - 1)),
             ..self
         }
     }
@@ -176,8 +181,9 @@ impl Update {
     /// ```
     pub fn expected_version(&self) -> Option<u64> {
         match (self.expected_version, self.changes.metadata()) {
-            (None, Metadata::Replaced) => Some(self.base_version()),
-            (expected, _) => expected,
+            (ANY, Metadata::Replaced) => Some(self.base_version()),
+            (ANY, _) => None,
+            (expected, _) => Some(expected),
         }
     }
 

@@ -17,9 +17,10 @@
 //! each other: each has its own state, below. Only the task that listens to the sentinels is one
 //! for all. With a near cache one that is made has the others made too, since leases need all.
 //!
-//! Each call has a timer of its own. It is 4 % of the instructions that a process needs to learn
-//! that a record is unchanged, with 64 tasks (270 of 6,800). A list of deadlines, which is locked
-//! twice for each call as well, would save half of that at most.
+//! Each call has a timer of its own, and so has each question that waits for others. It is 4 % of
+//! the instructions that a process needs to learn that a record is unchanged, with 64 tasks (270 of
+//! 6,800). A list of deadlines, which is locked twice for each call as well, would save half of
+//! that at most.
 //!
 //! # Reconnecting
 //!
