@@ -110,6 +110,16 @@ pub(crate) fn of_update(error: Error) -> StoreError {
     }
 }
 
+/// Whether the pool was closed while the operation waited for a connection. One that was closed
+/// while it was used has another text.
+fn found_no_connection(error: &Error) -> bool {
+    matches!(
+        &*error.kind,
+        ErrorKind::ConnectionPoolCleared { message, .. }
+            if message.starts_with("Connection pool for")
+    )
+}
+
 /// Whether the write was surely not applied.
 fn not_applied(error: &Error) -> bool {
     match &*error.kind {
@@ -128,19 +138,17 @@ fn not_applied(error: &Error) -> bool {
         }
         // The driver gives this label to a connection that it could not make, and to no other.
         ErrorKind::Io(_) if error.contains_label(SYSTEM_OVERLOADED_ERROR) => true,
-        // The pool was closed while the operation waited for a connection. One that was closed
-        // while it was used has another text.
-        ErrorKind::ConnectionPoolCleared { message, .. }
-            if message.starts_with("Connection pool for") =>
-        {
-            true
-        }
+        _ if found_no_connection(error) => true,
         _ => error.contains_label(NO_WRITES_PERFORMED),
     }
 }
 
-/// Whether a command that was sent once was refused before anything of it was carried out.
+/// Whether a command that was sent once was refused before anything of it was carried out, or was
+/// not sent because another one has failed on the connections.
 pub(crate) fn was_not_executed(error: &Error) -> bool {
+    if found_no_connection(error) {
+        return true;
+    }
     code(error).is_some_and(|code| NOT_PRIMARY.contains(&code) || ALWAYS_REFUSED.contains(&code))
 }
 

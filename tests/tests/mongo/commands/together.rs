@@ -260,16 +260,19 @@ async fn what_came_of_updates_without_an_answer_is_looked_up() {
             _ => proxy.cut_request(b"$setOnInsert"),
         }
         let updates = all.iter().map(|base| update(base, "1"));
-        for (_, updated) in update_all(&store, updates, now).await {
-            assert!(
-                matches!(updated, Ok(Updated::Saved { .. })),
-                "{lost}: {updated:?}"
-            );
+        let mut saved = 0;
+        for (id, updated) in update_all(&store, updates, now).await {
+            let version = match updated {
+                Ok(Updated::Saved { .. }) => 2,
+                // The cut closes all connections. A command that finds none is not sent.
+                Err(StoreError::Unavailable(_)) => 1,
+                updated => panic!("{lost}: {updated:?}"),
+            };
+            saved += version - 1;
+            let found = store.load(&id.into(), now).await.unwrap().unwrap();
+            assert_eq!(found.version(), version, "{lost}");
         }
         assert!(proxy.has_cut_all(), "{lost}");
-        for base in &all {
-            let found = store.load(&base.id().into(), now).await.unwrap().unwrap();
-            assert_eq!(found.version(), 2, "{lost}");
-        }
+        assert!(saved > 50, "{lost}: {saved}");
     }
 }
