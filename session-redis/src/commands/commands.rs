@@ -23,16 +23,19 @@ pub(crate) struct Commands {
     pub(crate) link: Link,
     pub(crate) names: KeyNames,
     pub(crate) layout: Layout,
-    pub(super) revalidations: Together,
+    /// For each connection the questions that gather. What is asked together takes one connection,
+    /// and one that hangs is to be noticed by those alone who use it.
+    pub(super) revalidations: Box<[Together]>,
 }
 
 impl Commands {
     pub(crate) fn new(link: Link, names: KeyNames, layout: Layout) -> Self {
+        let revalidations = (0..link.count()).map(|_| Together::default()).collect();
         Self {
             link,
             names,
             layout,
-            revalidations: Together::default(),
+            revalidations,
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::commands::Commands;
 use super::script::REVALIDATE;
-use super::together::{Place, Question};
+use super::together::{Place, Question, Together};
 use crate::connection::Fault;
 use crate::layout::{Content, read_record};
 
@@ -33,19 +33,20 @@ impl Commands {
             return Ok(self.load(id, until).await?.into());
         }
         let content = Content::of(known);
+        let together = self.questions_of(id);
         let place = match known.size() <= LARGE && self.link.leads_to_one_server() {
-            true => self.revalidations.enter(Question { id, content }),
+            true => together.enter(Question { id, content }),
             false => Place::Alone(None),
         };
         let asked = match place {
             Place::Alone(_ticket) => self.ask_for_one(id, content, until).await,
             Place::First(number, answer) => {
-                self.ask_soon(number, until);
-                let answer = self.wait_for(number, answer, until).await;
+                self.ask_soon(id, number, until);
+                let answer = self.wait_for(together, number, answer, until).await;
                 self.answered(answer, id, content, until).await
             }
             Place::Next(number, answer) => {
-                let answer = self.wait_for(number, answer, until).await;
+                let answer = self.wait_for(together, number, answer, until).await;
                 self.answered(answer, id, content, until).await
             }
         };
@@ -59,6 +60,7 @@ impl Commands {
     /// drives, or whose thread is held up. So nobody waits until it is too late to ask alone.
     async fn wait_for(
         &self,
+        together: &Together,
         number: u64,
         mut answer: oneshot::Receiver<Reply>,
         until: Instant,
@@ -67,7 +69,7 @@ impl Commands {
             return answered.ok();
         }
         // If the task has not begun yet, everybody who waits for it asks alone.
-        drop(self.revalidations.take(number));
+        drop(together.take(number));
         let last = until.checked_sub(self.deadline() / 4).unwrap_or(until);
         timeout_at(last, answer).await.ok()?.ok()
     }
@@ -104,14 +106,15 @@ impl Commands {
 
     /// Asks what has gathered, in a task of its own: a request that is not polled for a while must
     /// not hold up others.
-    fn ask_soon(self: &Arc<Self>, number: u64, until: Instant) {
+    fn ask_soon(self: &Arc<Self>, id: SessionId, number: u64, until: Instant) {
         let gathering = Gathering {
             commands: Arc::clone(self),
+            id,
             number,
         };
         tokio::spawn(async move {
             let commands = &gathering.commands;
-            let Some(batch) = commands.revalidations.gather(number).await else {
+            let Some(batch) = commands.questions_of(id).gather(number).await else {
                 return;
             };
             let questions = batch
@@ -123,6 +126,11 @@ impl Commands {
                 batch.answer(answers);
             }
         });
+    }
+
+    /// Where questions gather that take the same connection as the commands on this session.
+    fn questions_of(&self, id: SessionId) -> &Together {
+        &self.revalidations[self.link.place_of(id)]
     }
 
     fn question(&self, all: impl ExactSizeIterator<Item = (SessionId, Content)> + Clone) -> Cmd {
@@ -143,12 +151,14 @@ impl Commands {
 /// that it has not begun.
 struct Gathering {
     commands: Arc<Commands>,
+    /// One of the sessions.
+    id: SessionId,
     number: u64,
 }
 
 impl Drop for Gathering {
     fn drop(&mut self) {
-        drop(self.commands.revalidations.take(self.number));
+        drop(self.commands.questions_of(self.id).take(self.number));
     }
 }
 
@@ -181,7 +191,7 @@ mod tests {
         let record = Record::new(id, "id", Lifetime::default(), Timestamp::default());
         let enter = || {
             let content = Content::of(&record);
-            commands.revalidations.enter(Question { id, content })
+            commands.questions_of(id).enter(Question { id, content })
         };
         let _under_way = [enter(), enter()];
         // Of a runtime that nobody drives: its task never begins.

@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value};
+use session_core::SessionId;
 use session_core::store::Invalidations;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -67,6 +68,19 @@ impl Link {
 
     pub(crate) fn timing(&self) -> Timing {
         self.common.timing
+    }
+
+    /// How many connections there are.
+    pub(crate) fn count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// The place of the connection that the commands on a session take.
+    pub(crate) fn place_of(&self, id: SessionId) -> usize {
+        match self.connections.len() {
+            1 => 0,
+            count => share(id.encode_to(&mut [0; 22]).as_bytes(), count),
+        }
     }
 
     /// The connection of a command, by its key. Few instructions choose it, and no lock.
