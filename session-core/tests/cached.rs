@@ -15,7 +15,7 @@ use session_core::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Loads a record anew each time, as a store on a server does, and is asked by plain loads.
+/// Returns another copy for each load, as a store on a server does, and only knows plain loads.
 #[derive(Debug, Default)]
 struct Plain(MemoryStore);
 

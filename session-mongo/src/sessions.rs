@@ -94,8 +94,7 @@ impl Sessions {
         self.deadline * 4
     }
 
-    /// For a write: where there is a near cache, its time is to be known. See
-    /// [`wrote`](Self::wrote).
+    /// For a write. A near cache has to know the time of the write: see [`wrote`](Self::wrote).
     pub(crate) async fn session(&self) -> Result<Option<ClientSession>, StoreError> {
         match &self.known {
             Some(known) => known.session(&self.collection).await.map(Some),

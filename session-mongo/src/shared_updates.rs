@@ -217,7 +217,7 @@ impl Batch for Updates {
     }
 }
 
-/// What an answer says about each of so many updates.
+/// What an answer says about each of `count` updates, in their order.
 fn outcomes(answer: &Document, count: usize) -> Vec<Outcome> {
     let failures: HashMap<_, _> = answer
         .get_array("writeErrors")

@@ -119,7 +119,7 @@ impl<Q, A> Queue<Q, A> {
         waits
     }
 
-    /// What is to be asked next. If nothing is, one less is under way.
+    /// Takes the questions to ask next. If none waits, one command fewer is under way.
     fn next(&self) -> Option<Vec<Waiting<Q, A>>> {
         let mut state = self.lock();
         let mut taken = Vec::new();

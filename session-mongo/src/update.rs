@@ -27,7 +27,7 @@ use crate::document::{self, by_id};
 use crate::fault::{self, Reason};
 use crate::sessions::{PRIMARY, Sessions, Statement, fits};
 
-/// An update that sets so many bytes or more is sent by itself: small ones would wait for it.
+/// An update that sets at least this many bytes is sent alone: small ones would wait for it.
 const LARGE: usize = 16 * 1024;
 
 impl Sessions {

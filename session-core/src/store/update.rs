@@ -43,7 +43,7 @@ pub struct Update {
     changes: Changes,
     epoch: u64,
     base_tag: Option<Tag>,
-    /// [`ANY`], or the version. An update lies in the future of each commit, so it is small.
+    /// [`ANY`], or the version. No `Option`, because the future of each commit holds an update.
     expected_version: u64,
     limits: Limits,
 }

@@ -23,8 +23,8 @@ pub(crate) struct Commands {
     pub(crate) link: Link,
     pub(crate) names: KeyNames,
     pub(crate) layout: Layout,
-    /// For each connection the questions that gather. What is asked together takes one connection,
-    /// and one that hangs is to be noticed by those alone who use it.
+    /// The questions that gather, for each connection. So a connection that hangs delays only the
+    /// sessions whose commands take it.
     pub(super) revalidations: Box<[Together]>,
 }
 

@@ -227,7 +227,7 @@ fn fault(shared: &Arc<Reconnecting>, active: &ActiveConnection, error: &RedisErr
         }
     }
     match Fault::of(error, active.connection.topology()) {
-        // The store has connected anew a moment ago, and that did not help.
+        // The store has connected again a moment ago, and that did not help.
         Fault::RefusedForNow(reason) if read_only && young => Fault::Refused(reason),
         fault => fault,
     }
