@@ -7,7 +7,7 @@ use session_core::Timestamp;
 use session_core::store::Record;
 use tokio::time::Instant;
 
-use super::together::Together;
+use super::revalidate::Gatherings;
 use crate::connection::{Fault, Idempotency, Link};
 use crate::layout::{KeyNames, Layout};
 
@@ -23,14 +23,13 @@ pub(crate) struct Commands {
     pub(crate) link: Link,
     pub(crate) names: KeyNames,
     pub(crate) layout: Layout,
-    /// The questions that gather, for each connection. So a connection that hangs delays only the
-    /// sessions whose commands take it.
-    pub(super) revalidations: Box<[Together]>,
+    /// For each connection, the questions whether sessions have changed.
+    pub(super) revalidations: Box<[Gatherings]>,
 }
 
 impl Commands {
     pub(crate) fn new(link: Link, names: KeyNames, layout: Layout) -> Self {
-        let revalidations = (0..link.count()).map(|_| Together::default()).collect();
+        let revalidations = (0..link.count()).map(|_| Gatherings::default()).collect();
         Self {
             link,
             names,

@@ -12,13 +12,33 @@ use super::commands::Commands;
 use super::script::REVALIDATE;
 use super::together::{Place, Question, Together};
 use crate::connection::Fault;
-use crate::layout::{Content, read_record};
+use crate::layout::{Content, Layout, is_still, read_record};
 
 /// A session of more bytes than this is asked for alone. If it has changed, others would wait for
 /// it.
 const LARGE: usize = 16 * 1024;
+/// A packed session of no more bytes than this goes into one packet, as the shortest answer does.
+const SMALL: usize = 1024;
 /// A task that is to ask begins sooner than this, if its runtime runs.
 const TURN: Duration = Duration::from_millis(20);
+
+/// How a store asks whether a session has changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// A script looks, and answers with the session only if it has. It takes the server several
+    /// times as long as a plain read.
+    Script,
+    /// It is read whole, as the one text that it is.
+    Whole,
+}
+
+/// The questions of one connection that gather. So a connection that hangs delays only the sessions
+/// whose commands take it.
+#[derive(Debug, Default)]
+pub(super) struct Gatherings {
+    by_script: Together,
+    whole: Together,
+}
 
 impl Commands {
     /// The session, unless it is still `known`. An expired one too, while it is there.
@@ -33,15 +53,19 @@ impl Commands {
             return Ok(self.load(id, until).await?.into());
         }
         let content = Content::of(known);
-        let together = self.questions_of(id);
+        let way = match self.layout {
+            Layout::Packed if known.size() <= SMALL => Way::Whole,
+            _ => Way::Script,
+        };
+        let together = self.questions_of(id, way);
         let place = match known.size() <= LARGE && self.link.leads_to_one_server() {
             true => together.enter(Question { id, content }),
             false => Place::Alone(None),
         };
         let asked = match place {
-            Place::Alone(_ticket) => self.ask_for_one(id, content, until).await,
+            Place::Alone(_ticket) => self.ask_for_one(id, content, way, until).await,
             Place::First(number, answer) => {
-                self.ask_soon(id, number, until);
+                self.ask_soon(id, way, number, until);
                 let answer = self.wait_for(together, number, answer, until).await;
                 self.answered(answer, id, content, until).await
             }
@@ -52,6 +76,7 @@ impl Commands {
         };
         match asked.map_err(Fault::into_read_error)? {
             Reply::Int(1) => Ok(Revalidated::Unchanged),
+            Reply::BulkString(text) if is_still(content, &text) => Ok(Revalidated::Unchanged),
             reply => Ok(read_record(id, reply)?.into()),
         }
     }
@@ -84,12 +109,31 @@ impl Commands {
         until: Instant,
     ) -> Result<Reply, Fault> {
         match answer {
-            None | Some(Reply::Int(0)) => Box::pin(self.ask_for_one(id, content, until)).await,
+            None | Some(Reply::Int(0) | Reply::Nil) => {
+                Box::pin(self.ask_script(id, content, until)).await
+            }
             Some(reply) => Ok(reply),
         }
     }
 
     async fn ask_for_one(
+        &self,
+        id: SessionId,
+        content: Content,
+        way: Way,
+        until: Instant,
+    ) -> Result<Reply, Fault> {
+        if way == Way::Whole {
+            match self.read(id, until).await {
+                // It has the other layout.
+                Err(Fault::WrongType) => {}
+                reply => return reply,
+            }
+        }
+        Box::pin(self.ask_script(id, content, until)).await
+    }
+
+    async fn ask_script(
         &self,
         id: SessionId,
         content: Content,
@@ -106,31 +150,52 @@ impl Commands {
 
     /// Asks what has gathered, in a task of its own: a request that is not polled for a while must
     /// not hold up others.
-    fn ask_soon(self: &Arc<Self>, id: SessionId, number: u64, until: Instant) {
+    fn ask_soon(self: &Arc<Self>, id: SessionId, way: Way, number: u64, until: Instant) {
         let gathering = Gathering {
             commands: Arc::clone(self),
             id,
+            way,
             number,
         };
         tokio::spawn(async move {
             let commands = &gathering.commands;
-            let Some(batch) = commands.questions_of(id).gather(number).await else {
+            let Some(batch) = commands.questions_of(id, way).gather(number).await else {
                 return;
             };
             let questions = batch
                 .questions()
                 .map(|question| (question.id, question.content));
-            let call = commands.question(questions);
             // If it fails, everybody asks alone and gets an error of their own.
-            if let Ok(Reply::Array(answers)) = REVALIDATE.run(&commands.link, &call, until).await {
+            if let Ok(Reply::Array(answers)) = commands.ask_for_many(questions, way, until).await {
                 batch.answer(answers);
             }
         });
     }
 
+    async fn ask_for_many(
+        &self,
+        all: impl ExactSizeIterator<Item = (SessionId, Content)> + Clone,
+        way: Way,
+        until: Instant,
+    ) -> Result<Reply, Fault> {
+        if way == Way::Script {
+            return REVALIDATE.run(&self.link, &self.question(all), until).await;
+        }
+        let mut command = Cmd::with_capacity(1 + all.len(), 16 + all.len() * 64);
+        command.arg("MGET");
+        for (id, _) in all {
+            command.arg(self.names.session(id));
+        }
+        self.send(&command, until).await
+    }
+
     /// Where questions gather that take the same connection as the commands on this session.
-    fn questions_of(&self, id: SessionId) -> &Together {
-        &self.revalidations[self.link.place_of(id)]
+    fn questions_of(&self, id: SessionId, way: Way) -> &Together {
+        let all = &self.revalidations[self.link.place_of(id)];
+        match way {
+            Way::Script => &all.by_script,
+            Way::Whole => &all.whole,
+        }
     }
 
     fn question(&self, all: impl ExactSizeIterator<Item = (SessionId, Content)> + Clone) -> Cmd {
@@ -153,12 +218,14 @@ struct Gathering {
     commands: Arc<Commands>,
     /// One of the sessions.
     id: SessionId,
+    way: Way,
     number: u64,
 }
 
 impl Drop for Gathering {
     fn drop(&mut self) {
-        drop(self.commands.questions_of(self.id).take(self.number));
+        let together = self.commands.questions_of(self.id, self.way);
+        drop(together.take(self.number));
     }
 }
 
@@ -171,7 +238,7 @@ mod tests {
     use super::*;
     use crate::config::{ConnectionSettings, Source};
     use crate::connection::{Connector, Link};
-    use crate::layout::{KeyNames, Layout};
+    use crate::layout::KeyNames;
 
     /// Nobody listens there.
     fn commands() -> Arc<Commands> {
@@ -191,7 +258,7 @@ mod tests {
         let record = Record::new(id, "id", Lifetime::default(), Timestamp::default());
         let enter = || {
             let content = Content::of(&record);
-            commands.questions_of(id).enter(Question { id, content })
+            commands.questions_of(id, Way::Script).enter(Question { id, content })
         };
         let _under_way = [enter(), enter()];
         // Of a runtime that nobody drives: its task never begins.

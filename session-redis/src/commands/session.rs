@@ -33,18 +33,23 @@ impl Commands {
         id: SessionId,
         until: Instant,
     ) -> Result<Option<Arc<Record>>, StoreError> {
-        let name = self.names.session(id);
-        let mut command = Cmd::with_capacity(2, 8 + name.len());
-        command.arg(self.layout.read_command()).arg(&name);
-        let reply = match self.send(&command, until).await {
+        let reply = match self.read(id, until).await {
             // It has the other layout.
             Err(Fault::WrongType) => {
-                let call = READ.on(&name, 0, 0);
+                let call = READ.on(&self.names.session(id), 0, 0);
                 Box::pin(READ.run(&self.link, &call, until)).await
             }
             reply => reply,
         };
         read_record(id, reply.map_err(Fault::into_read_error)?)
+    }
+
+    /// The command that reads a session of this layout.
+    pub(super) async fn read(&self, id: SessionId, until: Instant) -> Result<Reply, Fault> {
+        let name = self.names.session(id);
+        let mut command = Cmd::with_capacity(2, 8 + name.len());
+        command.arg(self.layout.read_command()).arg(&name);
+        self.send(&command, until).await
     }
 
     /// Adds a session. With a probation it lives only that long.

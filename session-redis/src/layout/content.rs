@@ -6,6 +6,7 @@ use redis::{Cmd, RedisWrite, ToRedisArgs};
 use session_core::store::{Record, Tag, Update};
 
 use super::arguments::put_written;
+use super::numbers::{number_of, tag_of};
 
 /// `5 0123456789abcdef `: what the scripts compare to learn whether a content is still the stored
 /// one. Without a tag the version alone is compared.
@@ -48,6 +49,12 @@ impl Content {
             true => base,
             false => Self { version, tag: None },
         })
+    }
+
+    /// Whether a text begins with it.
+    pub(super) fn begins(self, mut text: &[u8]) -> bool {
+        number_of(&mut text) == Some(self.version)
+            && self.tag.is_none_or(|tag| tag_of(&mut text).ok() == Some(tag))
     }
 
     pub(super) fn write(self, text: &mut dyn Write) -> std::io::Result<()> {

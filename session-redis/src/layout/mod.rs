@@ -31,4 +31,4 @@ pub(crate) use self::fields::{Summary, pieces, put_name, put_value};
 pub(crate) use self::keys::{KeyName, KeyNames};
 pub use self::layout::Layout;
 pub(crate) use self::layout::read_record;
-pub(crate) use self::packed::put_beginning;
+pub(crate) use self::packed::{is_still, put_beginning};

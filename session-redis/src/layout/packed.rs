@@ -74,6 +74,14 @@ impl Text<'_> {
     }
 }
 
+/// Whether a text still has this content.
+pub(crate) fn is_still(content: Content, text: &[u8]) -> bool {
+    // The version with which probation began comes first.
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    text.get(digits + 1..)
+        .is_some_and(|rest| content.begins(rest))
+}
+
 /// The record in a text. Its line has to say the same as the record: the scripts decide by the
 /// line.
 pub(super) fn read_record(id: SessionId, text: &Bytes) -> Result<Arc<Record>, StoreError> {

@@ -19,14 +19,14 @@ local function try(command, ...)
 end
 
 local function fields(key, content)
-  local state = try('HMGET', key, 's')
-  if not state then
+  local state = try('HGET', key, 's')
+  if state == nil then
     return
   end
-  if state[1] and string.sub(state[1], 1, #content) == content then
+  if state and string.sub(state, 1, #content) == content then
     return 1
   end
-  if many and not state[1] then
+  if many and not state then
     return 0
   end
   return redis.call('HGETALL', key)

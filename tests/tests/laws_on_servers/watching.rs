@@ -211,7 +211,7 @@ fn calls(server: &RedisServer, command: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn redis() {
     let server = RedisServer::start(Engine::Redis7);
-    watched("Redis", &server.url(), || calls(&server, "hmget")).await;
+    watched("Redis", &server.url(), || calls(&server, "hget")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -219,7 +219,7 @@ async fn redis_cluster() {
     let cluster = RedisCluster::start(Engine::Redis7);
     let loads = || {
         let nodes = cluster.nodes().iter();
-        nodes.map(|node| calls(node, "hmget")).sum()
+        nodes.map(|node| calls(node, "hget")).sum()
     };
     watched("Redis Cluster", &cluster.url(), loads).await;
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::entries::Entries;
+use super::entries::{Content, Entries, Named};
 use super::lease::Term;
 use super::stats::CacheStats;
 use crate::record::{Record, SessionId};
@@ -34,8 +34,16 @@ pub(super) enum Found {
     /// This may have changed.
     Known(Arc<Record>, Ticket),
     /// This has probably changed, since it had when the store was last asked.
-    Changing(Arc<Record>, Ticket),
+    Changing(Named, Ticket),
     Absent(Ticket),
+}
+
+/// What the store has answered, compared with what the cache knew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compared {
+    New,
+    Changed,
+    Same,
 }
 
 /// When a load asked the store.
@@ -71,11 +79,12 @@ impl Cache {
             seq: entries.seq(),
             term: entries.lease.term(),
         };
-        let Some(held) = entries.find(id) else {
-            return Found::Absent(ticket);
+        let (record, term) = match entries.find(id) {
+            None => return Found::Absent(ticket),
+            Some((Content::Changing(named), _)) => return Found::Changing(named, ticket),
+            Some((Content::Held(record), term)) => (record, term),
         };
-        let record = held.record;
-        let leased = match (self.lease, held.term) {
+        let leased = match (self.lease, term) {
             (Some(_), Some(term)) => {
                 record.is_live(now) && entries.lease.covers(term, clock.monotonic())
             }
@@ -86,7 +95,6 @@ impl Cache {
                 stats.leased += 1;
                 Found::Leased(record)
             }
-            false if held.changing => Found::Changing(record, ticket),
             false => Found::Known(record, ticket),
         }
     }
@@ -96,37 +104,40 @@ impl Cache {
     pub(super) fn unchanged(&self, record: &Arc<Record>, asked: Ticket) {
         let mut part = self.part(record.id);
         part.stats.unchanged += 1;
-        part.entries.note(record.id, false);
         if let Some(term) = part.entries.term_for(record.id, asked.seq, asked.term) {
             part.entries.lease(record.id, record, term);
         }
     }
 
-    /// The store has answered with this record, or with none. `known`: the cache held another.
+    /// The store has answered with this record, or with none.
     pub(super) fn loaded(
         &self,
         id: SessionId,
         record: Option<&Arc<Record>>,
         asked: Ticket,
-        known: bool,
+        compared: Compared,
     ) {
         let mut part = self.part(id);
-        match known {
-            true => part.stats.changed += 1,
-            false => part.stats.absent += 1,
+        match compared {
+            Compared::New => part.stats.absent += 1,
+            Compared::Changed => part.stats.changed += 1,
+            Compared::Same => part.stats.unchanged += 1,
         }
         let entries = &mut part.entries;
         if entries.is_newer(id, asked.seq) {
             return;
         }
-        match record.filter(|record| record.id == id && record.ended().is_none()) {
-            Some(record) => {
-                let term = entries.term_for(id, asked.seq, asked.term);
-                entries.put(id, Arc::clone(record), term, self.capacity / PARTS);
-                entries.note(id, known);
-            }
+        let term = entries.term_for(id, asked.seq, asked.term);
+        let content = cacheable(id, record).map(|record| match (compared, term) {
+            (Compared::Changed, None) => Content::Changing(Named::of(record)),
+            _ => Content::Held(Arc::clone(record)),
+        });
+        let before = match content {
+            Some(content) => entries.put(id, content, term, self.capacity / PARTS),
             None => entries.remove(id),
-        }
+        };
+        drop(part);
+        drop(before);
     }
 
     /// This process has written the session, and it has this content now, if that is known.
@@ -134,10 +145,15 @@ impl Cache {
         let mut part = self.part(id);
         let entries = &mut part.entries;
         entries.changed(id);
-        match record.filter(|record| record.id == id && record.ended().is_none()) {
-            Some(record) => entries.put(id, Arc::clone(record), None, self.capacity / PARTS),
+        let before = match cacheable(id, record) {
+            Some(record) => {
+                let content = Content::Held(Arc::clone(record));
+                entries.put(id, content, None, self.capacity / PARTS)
+            }
             None => entries.remove(id),
-        }
+        };
+        drop(part);
+        drop(before);
     }
 
     /// Somebody has changed or ended the session, or may have.
@@ -183,7 +199,7 @@ impl Cache {
             all.unchanged += part.stats.unchanged;
             all.changed += part.stats.changed;
             all.absent += part.stats.absent;
-            all.records += part.entries.len();
+            all.records += part.entries.records();
             all.bytes += part.entries.bytes();
         }
         all
@@ -192,4 +208,9 @@ impl Cache {
     fn part(&self, id: SessionId) -> MutexGuard<'_, Part> {
         lock(&self.parts[usize::from(id.as_bytes()[0]) % PARTS])
     }
+}
+
+/// What may be held: no marks of sessions that have ended.
+fn cacheable(id: SessionId, record: Option<&Arc<Record>>) -> Option<&Arc<Record>> {
+    record.filter(|record| record.id == id && record.ended().is_none())
 }

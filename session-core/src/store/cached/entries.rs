@@ -5,17 +5,19 @@ use std::collections::hash_map::Entry as Place;
 use std::sync::Arc;
 
 use super::lease::{Lease, Term};
-use crate::record::{Record, SessionId};
+use crate::record::{Record, SessionId, Tag};
 
 /// What an entry takes besides its record's [`Record::size`]: the structures of the record and of
 /// the cache, and the allocator's share. A test measures what it comes to.
 const ENTRY: usize = 800;
 /// The same for each value.
 const VALUE: usize = 192;
+/// What an entry takes that has no record.
+const NAMED: usize = 192;
 
 /// What is held of one session.
 struct Entry {
-    record: Arc<Record>,
+    content: Content,
     /// The term in which it was read, if the store reported changes.
     term: Option<Term>,
     /// The change that it came with, or that ended its lease.
@@ -23,17 +25,51 @@ struct Entry {
     bytes: usize,
     /// It was found since the hand has passed.
     used: bool,
-    /// When the store was last asked, others had changed it.
-    changing: bool,
 }
 
-/// What is found of a session.
-pub(super) struct Held {
-    pub(super) record: Arc<Record>,
-    /// The term in which it was read, if the store reported changes.
-    pub(super) term: Option<Term>,
-    /// Others have changed it a moment ago, and may again.
-    pub(super) changing: bool,
+/// What is known of the content of a session.
+#[derive(Clone)]
+pub(super) enum Content {
+    Held(Arc<Record>),
+    /// Others had changed it when the store was last asked, and may do so again. So it is read
+    /// whole next time, and a record would be of no use until then.
+    Changing(Named),
+}
+
+/// By what a content is told from others.
+#[derive(Clone, Copy)]
+pub(super) struct Named {
+    version: u64,
+    tag: Option<Tag>,
+}
+
+impl Named {
+    pub(super) const fn of(record: &Record) -> Self {
+        Self {
+            version: record.version,
+            tag: record.tag,
+        }
+    }
+
+    /// Whether a record has this content. Without tags nobody knows.
+    pub(super) fn is_of(self, record: &Record) -> bool {
+        self.tag.is_some() && (self.version, self.tag) == (record.version, record.tag)
+    }
+}
+
+impl Content {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Held(record) => {
+                ENTRY + VALUE * record.values().len() + record.size() + record.hidden
+            }
+            Self::Changing(_) => NAMED,
+        }
+    }
+
+    const fn is_record(&self) -> bool {
+        matches!(self, Self::Held(_))
+    }
 }
 
 /// The records of one part. Those that nobody uses leave first: a hand goes round, and takes what
@@ -44,6 +80,8 @@ pub(super) struct Entries {
     ring: Vec<(SessionId, Entry)>,
     hand: usize,
     bytes: usize,
+    /// How many entries have records.
+    records: usize,
     /// The number of the last change.
     seq: u64,
     /// That of the last change of what is not here.
@@ -52,8 +90,8 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    pub(super) const fn len(&self) -> usize {
-        self.ring.len()
+    pub(super) const fn records(&self) -> usize {
+        self.records
     }
 
     pub(super) const fn bytes(&self) -> usize {
@@ -65,21 +103,12 @@ impl Entries {
         self.seq
     }
 
-    pub(super) fn find(&mut self, id: SessionId) -> Option<Held> {
+    /// What is known of a session, and the term in which it was read, if the store reported
+    /// changes.
+    pub(super) fn find(&mut self, id: SessionId) -> Option<(Content, Option<Term>)> {
         let (_, entry) = &mut self.ring[*self.places.get(&id)?];
         entry.used = true;
-        Some(Held {
-            record: Arc::clone(&entry.record),
-            term: entry.term,
-            changing: entry.changing,
-        })
-    }
-
-    /// Notes whether others had changed the session when the store was last asked.
-    pub(super) fn note(&mut self, id: SessionId, changing: bool) {
-        if let Some(&at) = self.places.get(&id) {
-            self.ring[at].1.changing = changing;
-        }
+        Some((entry.content.clone(), entry.term))
     }
 
     /// Whether a record is here that is newer than what a load brings that noted `seq`.
@@ -121,48 +150,47 @@ impl Entries {
         self.seq += 1;
         self.seq_of_others = self.seq;
         for (_, entry) in &mut self.ring {
-            if concerns(&entry.record) {
-                (entry.term, entry.seq) = (None, self.seq);
+            if let Content::Held(record) = &entry.content
+                && !concerns(record)
+            {
+                continue;
             }
+            (entry.term, entry.seq) = (None, self.seq);
         }
     }
 
-    /// Keeps a record, and makes room for it. `term` is set if the store reports its changes.
+    /// Keeps what is known of a session, and makes room for it. `term` is set if the store reports
+    /// its changes. Returns what was known before: the caller drops it when nothing is locked.
     pub(super) fn put(
         &mut self,
         id: SessionId,
-        record: Arc<Record>,
+        content: Content,
         term: Option<Term>,
         capacity: usize,
-    ) {
-        let bytes = ENTRY + VALUE * record.values().len() + record.size() + record.hidden;
+    ) -> Option<Content> {
+        let bytes = content.bytes();
         if bytes > capacity {
-            self.remove(id);
-            return;
+            return self.remove(id);
         }
+        let mut before = None;
+        self.bytes += bytes;
+        self.records += usize::from(content.is_record());
         match self.places.entry(id) {
             Place::Occupied(place) => {
                 let (_, entry) = &mut self.ring[*place.get()];
-                self.bytes = self.bytes - entry.bytes + bytes;
-                *entry = Entry {
-                    record,
-                    term,
-                    seq: entry.seq,
-                    bytes,
-                    used: true,
-                    changing: entry.changing,
-                };
+                self.bytes -= entry.bytes;
+                self.records -= usize::from(entry.content.is_record());
+                before = Some(std::mem::replace(&mut entry.content, content));
+                (entry.term, entry.bytes, entry.used) = (term, bytes, true);
             }
             Place::Vacant(place) => {
                 place.insert(self.ring.len());
-                self.bytes += bytes;
                 let entry = Entry {
-                    record,
+                    content,
                     term,
                     seq: self.seq_of_others,
                     bytes,
                     used: false,
-                    changing: false,
                 };
                 self.ring.push((id, entry));
             }
@@ -170,22 +198,25 @@ impl Entries {
         while self.bytes > capacity {
             self.evict(id);
         }
+        before
     }
 
     /// The store has confirmed this record, and reports its changes.
     pub(super) fn lease(&mut self, id: SessionId, record: &Arc<Record>, term: Term) {
         if let Some(&at) = self.places.get(&id) {
             let (_, entry) = &mut self.ring[at];
-            if Arc::ptr_eq(&entry.record, record) {
+            if let Content::Held(held) = &entry.content
+                && Arc::ptr_eq(held, record)
+            {
                 entry.term = Some(term);
             }
         }
     }
 
-    pub(super) fn remove(&mut self, id: SessionId) {
-        if let Some(&at) = self.places.get(&id) {
-            self.remove_at(at);
-        }
+    /// Forgets a session, and returns what was known of it.
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Content> {
+        let at = *self.places.get(&id)?;
+        Some(self.remove_at(at))
     }
 
     /// Removes one that was not used, and not the one that has just come.
@@ -208,14 +239,16 @@ impl Entries {
         }
     }
 
-    fn remove_at(&mut self, at: usize) {
+    fn remove_at(&mut self, at: usize) -> Content {
         let (id, entry) = self.ring.swap_remove(at);
         self.places.remove(&id);
         self.bytes -= entry.bytes;
+        self.records -= usize::from(entry.content.is_record());
         // Whoever asked before it was changed must not take it for unchanged now.
         self.seq_of_others = self.seq_of_others.max(entry.seq);
         if let Some((moved, _)) = self.ring.get(at) {
             self.places.insert(*moved, at);
         }
+        entry.content
     }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::cache::{Cache, Found, Ticket};
+use super::cache::{Cache, Compared, Found, Ticket};
 use super::cached_store::CachedStore;
+use super::entries::Named;
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
 use crate::store::{
@@ -41,11 +42,6 @@ impl Drop for OwnWrite<'_> {
     }
 }
 
-/// Whether they are of one write. Without tags nobody knows.
-fn are_same(one: &Record, other: &Record) -> bool {
-    one.tag.is_some() && (one.version, one.tag) == (other.version, other.tag)
-}
-
 impl<S: SessionStore> CachedStore<S> {
     fn write(&self, key: &RecordKey) -> OwnWrite<'_> {
         self.write_to(key.id())
@@ -71,7 +67,8 @@ impl<S: SessionStore> CachedStore<S> {
         asked: Ticket,
     ) -> Result<Option<Arc<Record>>, StoreError> {
         let record = self.store.load(key, now).await?;
-        self.cache.loaded(id, record.as_ref(), asked, false);
+        self.cache
+            .loaded(id, record.as_ref(), asked, Compared::New);
         Ok(record)
     }
 
@@ -80,19 +77,17 @@ impl<S: SessionStore> CachedStore<S> {
     async fn ask_whole(
         &self,
         key: &RecordKey,
-        known: Arc<Record>,
+        id: SessionId,
+        known: Named,
         now: Timestamp,
         asked: Ticket,
     ) -> Result<Option<Arc<Record>>, StoreError> {
         let record = self.store.load(key, now).await?;
-        if record
-            .as_ref()
-            .is_some_and(|record| are_same(record, &known))
-        {
-            self.cache.unchanged(&known, asked);
-            return Ok(Some(known));
-        }
-        self.cache.loaded(known.id, record.as_ref(), asked, true);
+        let compared = match &record {
+            Some(record) if known.is_of(record) => Compared::Same,
+            _ => Compared::Changed,
+        };
+        self.cache.loaded(id, record.as_ref(), asked, compared);
         Ok(record)
     }
 
@@ -111,14 +106,15 @@ impl<S: SessionStore> CachedStore<S> {
                 return Ok(answer);
             }
             // From a store that only loads.
-            Revalidated::Changed(record) if are_same(record, known) => {
+            Revalidated::Changed(record) if Named::of(known).is_of(record) => {
                 self.cache.unchanged(known, asked);
                 return Ok(Revalidated::Unchanged);
             }
             Revalidated::Changed(record) => Some(record),
             Revalidated::Gone => None,
         };
-        self.cache.loaded(known.id, record, asked, true);
+        self.cache
+            .loaded(known.id, record, asked, Compared::Changed);
         Ok(answer)
     }
 
@@ -165,7 +161,9 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
             match self.cache.find(id, now, &*self.clock) {
                 Found::Leased(record) => Ok(Some(record)),
                 Found::Absent(asked) => self.ask(key, id, now, asked).await,
-                Found::Changing(known, asked) => self.ask_whole(key, known, now, asked).await,
+                Found::Changing(known, asked) => {
+                    self.ask_whole(key, id, known, now, asked).await
+                }
                 Found::Known(known, asked) => {
                     Ok(match self.ask_again(key, &known, now, asked).await? {
                         Revalidated::Unchanged => Some(known),
