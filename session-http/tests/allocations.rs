@@ -9,6 +9,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
@@ -159,6 +160,10 @@ fn memory_store() {
             .build()
             .unwrap();
         within_budget(&signed, &format!("memory with MACs, {codec:?}"), budgets);
+        // A store that only hands its calls on adds nothing.
+        let pointed = SessionLayer::builder(Arc::new(MemoryStore::new())).codec(codec);
+        let pointed = pointed.build().unwrap();
+        within_budget(&pointed, &format!("memory in an Arc, {codec:?}"), budgets);
     }
 }
 

@@ -11,6 +11,7 @@
 //! - [`RecordKey`], [`Record`], [`Update`] and [`Changes`] are its arguments; [`Updated`],
 //!   [`Listed`] and [`StoreError`] its results.
 //! - [`Value`] and [`Values`] are what a record holds, each value encoded.
+//! - [`forward_store!`] writes the methods of a store that hands all calls to another one.
 //! - [`MigratingStore`] moves sessions from one store to another while both serve.
 
 // Decisions
@@ -67,6 +68,8 @@ pub use crate::record::{FormatError, MalformedTag, Record, Tag, Value, Values};
 pub use cached::{CacheStats, CachedStore, ChangeFeed, Invalidations, NearCache};
 pub use changes::{Changes, Metadata};
 pub use contract::{Durability, RecordLocation, SessionStore, index_of};
+#[doc(inline)]
+pub use forward::forward_store;
 pub use key::RecordKey;
 pub use listed::Listed;
 pub use migrating::MigratingStore;

@@ -36,6 +36,7 @@ use crate::time::Timestamp;
 /// # A store around another
 ///
 /// It has an index where the inner store has one. [`index_of`](crate::store::index_of) finds that.
+/// [`forward_store!`](crate::store::forward_store) writes all methods of one that changes nothing.
 ///
 /// ```
 /// use session_core::store::{PrincipalIndex, SessionStore};
