@@ -1,16 +1,9 @@
 //! The store that applications hold: the direct one behind a cache of records.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use session_core::store::{
-    CacheStats, CachedStore, Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation,
-    Revalidated, SessionStore, StoreError, Update, Updated,
-};
-use session_core::{Ended, SessionId, Timestamp};
+use session_core::store::{CacheStats, CachedStore, PrincipalIndex, SessionStore, forward_store};
 
 use crate::direct::DirectStore;
 
@@ -28,11 +21,6 @@ impl RedisStore {
         Self {
             cached: Arc::new(cached),
         }
-    }
-
-    /// Itself: the calls of an [`Arc`] would have one more future on the heap.
-    fn cached(&self) -> &CachedStore<DirectStore> {
-        &self.cached
     }
 
     pub(crate) fn direct(&self) -> &DirectStore {
@@ -61,136 +49,18 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-type Answer<'f, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'f>>;
-
-/// Written out as `async_trait` would, so that each call has one future on the heap and not one
-/// more around it.
-#[deny(clippy::missing_trait_methods)]
 impl SessionStore for RedisStore {
-    fn location(&self) -> RecordLocation {
-        self.cached().location()
-    }
-
-    fn call_timeout(&self) -> Option<Duration> {
-        self.cached().call_timeout()
-    }
-
-    fn durability(&self) -> Durability {
-        self.cached().durability()
-    }
-
-    fn load<'s, 'k, 'f>(
-        &'s self,
-        key: &'k RecordKey,
-        now: Timestamp,
-    ) -> Answer<'f, Option<Arc<Record>>>
-    where
-        's: 'f,
-        'k: 'f,
-    {
-        self.cached().load(key, now)
-    }
-
-    fn revalidate<'s, 'k, 'r, 'f>(
-        &'s self,
-        key: &'k RecordKey,
-        known: &'r Arc<Record>,
-        now: Timestamp,
-    ) -> Answer<'f, Revalidated>
-    where
-        's: 'f,
-        'k: 'f,
-        'r: 'f,
-    {
-        self.cached().revalidate(key, known, now)
-    }
-
-    fn create<'s, 'r, 'f>(
-        &'s self,
-        record: &'r Arc<Record>,
-        now: Timestamp,
-    ) -> Answer<'f, RecordKey>
-    where
-        's: 'f,
-        'r: 'f,
-    {
-        self.cached().create(record, now)
-    }
-
-    fn update<'s, 'k, 'u, 'f>(
-        &'s self,
-        key: &'k RecordKey,
-        update: &'u Update,
-        now: Timestamp,
-    ) -> Answer<'f, Updated>
-    where
-        's: 'f,
-        'k: 'f,
-        'u: 'f,
-    {
-        self.cached().update(key, update, now)
-    }
-
-    fn delete<'s, 'k, 'f>(&'s self, key: &'k RecordKey, ended: Ended) -> Answer<'f, ()>
-    where
-        's: 'f,
-        'k: 'f,
-    {
-        self.cached().delete(key, ended)
-    }
-
-    fn principals(&self) -> Option<&dyn PrincipalIndex> {
-        Some(self)
-    }
-
-    fn delete_expired<'s, 'f>(&'s self, now: Timestamp) -> Answer<'f, u64>
-    where
-        's: 'f,
-    {
-        self.cached().delete_expired(now)
-    }
+    forward_store!(SessionStore, |store| &*store.cached);
 }
 
 impl PrincipalIndex for RedisStore {
-    fn list_of<'s, 'p, 'f>(&'s self, principal: &'p str, now: Timestamp) -> Answer<'f, Vec<Listed>>
-    where
-        's: 'f,
-        'p: 'f,
-    {
-        self.cached().list_of(principal, now)
-    }
-
-    /// If an answer was lost the store asks again. A session that the first attempt has deleted is
-    /// not there any more, and then this is `false`.
-    fn delete_one_of<'s, 'p, 'f>(
-        &'s self,
-        principal: &'p str,
-        id: SessionId,
-        ended: Ended,
-    ) -> Answer<'f, bool>
-    where
-        's: 'f,
-        'p: 'f,
-    {
-        self.cached().delete_one_of(principal, id, ended)
-    }
-
-    fn delete_all_of<'s, 'p, 'f>(
-        &'s self,
-        principal: &'p str,
-        except: Option<SessionId>,
-        ended: Ended,
-    ) -> Answer<'f, u64>
-    where
-        's: 'f,
-        'p: 'f,
-    {
-        self.cached().delete_all_of(principal, except, ended)
-    }
+    forward_store!(PrincipalIndex, |store| &*store.cached);
 }
 
 #[cfg(test)]
 mod tests {
+    use session_core::store::Durability;
+
     use super::*;
 
     #[test]
