@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use session_core::store::conformance::Suite;
 use session_core::store::{
-    Changes, Listed, Metadata, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore,
-    StoreError, Update, Updated, async_trait,
+    Changes, Metadata, PrincipalIndex, Record, SessionStore, StoreError, Update, Updated,
+    forward_store,
 };
 use session_core::{Codec, Ended, Lifetime, Outcome, SessionId, SessionManager, Timestamp};
 use session_redis::{Layout, RedisStore};
@@ -48,65 +48,8 @@ impl Moving {
     }
 }
 
-#[async_trait]
 impl SessionStore for Moving {
-    fn location(&self) -> RecordLocation {
-        self.any().location()
-    }
-
-    async fn load(
-        &self,
-        key: &RecordKey,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Record>>, StoreError> {
-        self.any().load(key, now).await
-    }
-
-    async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
-        self.any().create(record, now).await
-    }
-
-    async fn update(
-        &self,
-        key: &RecordKey,
-        update: &Update,
-        now: Timestamp,
-    ) -> Result<Updated, StoreError> {
-        self.any().update(key, update, now).await
-    }
-
-    async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
-        self.any().delete(key, ended).await
-    }
-
-    fn principals(&self) -> Option<&dyn PrincipalIndex> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl PrincipalIndex for Moving {
-    async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
-        self.any().list_of(principal, now).await
-    }
-
-    async fn delete_one_of(
-        &self,
-        principal: &str,
-        id: SessionId,
-        ended: Ended,
-    ) -> Result<bool, StoreError> {
-        self.any().delete_one_of(principal, id, ended).await
-    }
-
-    async fn delete_all_of(
-        &self,
-        principal: &str,
-        except: Option<SessionId>,
-        ended: Ended,
-    ) -> Result<u64, StoreError> {
-        self.any().delete_all_of(principal, except, ended).await
-    }
+    forward_store!(SessionStore, |moving| moving.any());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
