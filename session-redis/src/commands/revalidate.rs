@@ -258,7 +258,9 @@ mod tests {
         let record = Record::new(id, "id", Lifetime::default(), Timestamp::default());
         let enter = || {
             let content = Content::of(&record);
-            commands.questions_of(id, Way::Script).enter(Question { id, content })
+            commands
+                .questions_of(id, Way::Script)
+                .enter(Question { id, content })
         };
         let _under_way = [enter(), enter()];
         // Of a runtime that nobody drives: its task never begins.

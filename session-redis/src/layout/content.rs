@@ -54,7 +54,9 @@ impl Content {
     /// Whether a text begins with it.
     pub(super) fn begins(self, mut text: &[u8]) -> bool {
         number_of(&mut text) == Some(self.version)
-            && self.tag.is_none_or(|tag| tag_of(&mut text).ok() == Some(tag))
+            && self
+                .tag
+                .is_none_or(|tag| tag_of(&mut text).ok() == Some(tag))
     }
 
     pub(super) fn write(self, text: &mut dyn Write) -> std::io::Result<()> {

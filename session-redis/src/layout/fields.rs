@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use redis::{Cmd, RedisWrite, ToRedisArgs, Value as Reply};
 use session_core::store::{ByteString, FormatError, Record, StoreError, Tag, Value, Values};
 use session_core::{Codec, SessionId, Timestamp};
@@ -26,6 +26,10 @@ const PRINCIPAL: &str = "p";
 /// The first byte of a value that is not JSON, since no JSON begins with it. The codec's tag
 /// follows.
 const TAGGED: u8 = 0;
+
+/// Texts of values up to this length are kept together. To copy longer ones costs more than a piece
+/// of the heap for each.
+const SHORT: usize = 256;
 
 /// The texts of numbers that the scripts decide by.
 pub(crate) enum Summary<'a> {
@@ -94,11 +98,11 @@ pub(crate) fn pieces(metadata: &[u8]) -> impl ExactSizeIterator<Item = &[u8]> {
 }
 
 /// The metadata of these pieces; `None` if one is missing.
-fn whole(pieces: [Option<Bytes>; METADATA.len()]) -> Option<Bytes> {
+fn whole(pieces: [Option<Vec<u8>>; METADATA.len()]) -> Option<Bytes> {
     let last = pieces.iter().rposition(Option::is_some)?;
     let mut pieces = pieces.into_iter().take(last + 1);
     if last == 0 {
-        return pieces.next()?;
+        return pieces.next()?.map(Bytes::from);
     }
     let mut whole = Vec::with_capacity(PIECE * METADATA.len());
     for piece in pieces {
@@ -129,42 +133,74 @@ pub(crate) fn put_value(value: &Value, command: &mut Cmd) {
 
 /// The record in an answer of all fields, or `None` if no field of a session is among them.
 pub(super) fn read_record(id: SessionId, reply: Reply) -> Result<Option<Arc<Record>>, StoreError> {
-    let mut fields = RawFields::default();
     // Pairs of name and content: a map in RESP3, a flat list in RESP2 and from scripts.
     match reply {
         Reply::Map(pairs) => {
-            fields.values.reserve(pairs.len());
+            let all = pairs.iter().map(|(name, content)| (name, content));
+            let mut fields = RawFields::with_room(all);
             for (name, content) in pairs {
                 fields.put(bytes(name)?, bytes(content)?);
             }
+            fields.record(id)
         }
         Reply::Array(items) => {
-            fields.values.reserve(items.len() / 2);
+            let all = items.chunks_exact(2).map(|pair| (&pair[0], &pair[1]));
+            let mut fields = RawFields::with_room(all);
             let mut items = items.into_iter();
             while let (Some(name), Some(content)) = (items.next(), items.next()) {
                 fields.put(bytes(name)?, bytes(content)?);
             }
+            fields.record(id)
         }
-        _ => return Err(unexpected()),
+        _ => Err(unexpected()),
     }
-    fields.record(id)
 }
 
 /// The fields of an answer, not checked against each other yet.
 #[derive(Default)]
 struct RawFields {
-    metadata: [Option<Bytes>; METADATA.len()],
-    state: Option<Bytes>,
-    head: Option<Bytes>,
-    principal: Option<Bytes>,
+    /// Where short texts of values are kept together. In the answer each has its own piece of the
+    /// heap, and a record would be as many pieces.
+    short: BytesMut,
+    metadata: [Option<Vec<u8>>; METADATA.len()],
+    state: Option<Vec<u8>>,
+    head: Option<Vec<u8>>,
+    principal: Option<Vec<u8>>,
     values: Vec<(ByteString, Value)>,
     /// The first value that cannot be read.
     failure: Option<StoreError>,
 }
 
 impl RawFields {
-    fn put(&mut self, name: Bytes, content: Bytes) {
+    fn with_room<'a>(all: impl Iterator<Item = (&'a Reply, &'a Reply)>) -> Self {
+        let (mut count, mut size) = (0, 0);
+        for (name, content) in all {
+            if let (Reply::BulkString(name), Reply::BulkString(content)) = (name, content)
+                && name.first() == Some(&VALUE)
+            {
+                count += 1;
+                let short = [name, content].map(Vec::len).into_iter();
+                size += short.filter(|length| *length <= SHORT).sum::<usize>();
+            }
+        }
+        Self {
+            short: BytesMut::with_capacity(size),
+            values: Vec::with_capacity(count),
+            ..Self::default()
+        }
+    }
+
+    fn keep(&mut self, text: Vec<u8>) -> Bytes {
+        if text.len() > SHORT {
+            return text.into();
+        }
+        self.short.extend_from_slice(&text);
+        self.short.split().freeze()
+    }
+
+    fn put(&mut self, name: Vec<u8>, content: Vec<u8>) {
         if name.first() == Some(&VALUE) {
+            let (name, content) = (self.keep(name), self.keep(content));
             match (key(name), value(content)) {
                 (Ok(key), Ok(value)) => self.values.push((key, value)),
                 (Err(failure), _) | (_, Err(failure)) => {
@@ -233,10 +269,10 @@ fn all_numbers<const N: usize>(mut text: &[u8]) -> Result<[u64; N], StoreError> 
     text.is_empty().then_some(numbers).ok_or_else(damaged)
 }
 
-fn bytes(reply: Reply) -> Result<Bytes, StoreError> {
+fn bytes(reply: Reply) -> Result<Vec<u8>, StoreError> {
     match reply {
-        Reply::BulkString(bytes) => Ok(bytes.into()),
-        Reply::SimpleString(text) => Ok(text.into()),
+        Reply::BulkString(bytes) => Ok(bytes),
+        Reply::SimpleString(text) => Ok(text.into_bytes()),
         _ => Err(unexpected()),
     }
 }

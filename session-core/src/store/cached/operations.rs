@@ -67,8 +67,7 @@ impl<S: SessionStore> CachedStore<S> {
         asked: Ticket,
     ) -> Result<Option<Arc<Record>>, StoreError> {
         let record = self.store.load(key, now).await?;
-        self.cache
-            .loaded(id, record.as_ref(), asked, Compared::New);
+        self.cache.loaded(id, record.as_ref(), asked, Compared::New);
         Ok(record)
     }
 
@@ -161,9 +160,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
             match self.cache.find(id, now, &*self.clock) {
                 Found::Leased(record) => Ok(Some(record)),
                 Found::Absent(asked) => self.ask(key, id, now, asked).await,
-                Found::Changing(known, asked) => {
-                    self.ask_whole(key, id, known, now, asked).await
-                }
+                Found::Changing(known, asked) => self.ask_whole(key, id, known, now, asked).await,
                 Found::Known(known, asked) => {
                     Ok(match self.ask_again(key, &known, now, asked).await? {
                         Revalidated::Unchanged => Some(known),
