@@ -12,6 +12,15 @@ use crate::subject::{Job, Subject, Tower};
 /// Sessions of each task: so many that their reading takes longer than starting the tasks.
 const EACH: usize = 50;
 
+/// Who makes a store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Reader,
+    /// It would be on another machine. Here it is to take as little of the processor's caches as it
+    /// can.
+    Writer,
+}
+
 /// Two that share sessions, each with a store and a runtime of its own. Before each reading the
 /// other one writes all sessions, and only the reading is timed.
 pub struct Missed<M> {
@@ -28,11 +37,12 @@ where
 {
     pub fn new<F>(name: &'static str, tasks: usize, make: F) -> Result<Self, BoxError>
     where
-        F: AsyncFn() -> Result<M, BoxError>,
+        F: AsyncFn(Role) -> Result<M, BoxError>,
     {
         let sessions = tasks * EACH;
-        let reader = Tower::with_sessions(name, tasks, sessions, &make)?;
-        let writer = reader.sharing(&make)?;
+        let reader =
+            Tower::with_sessions(name, tasks, sessions, async || make(Role::Reader).await)?;
+        let writer = reader.sharing(async || make(Role::Writer).await)?;
         Ok(Self {
             reader,
             writer,

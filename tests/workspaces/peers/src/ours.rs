@@ -10,7 +10,7 @@ use session_http::mongo::MongoStore;
 use session_http::redis::{Layout, RedisStore};
 use session_http::{Codec, KeyRing, MemoryStore, SessionExt, SessionLayer};
 
-use crate::missed::Missed;
+use crate::missed::{Missed, Role};
 use crate::subject::{Job, Subject, Tower, service};
 use crate::{BoxError, User, next_visit, values};
 
@@ -119,7 +119,11 @@ pub fn redis_missed(
     cache: Cache,
     tasks: usize,
 ) -> Result<Box<dyn Subject>, BoxError> {
-    let missed = Missed::new(cache.name(), tasks, async || {
+    let missed = Missed::new(cache.name(), tasks, async |role| {
+        let cache = match role {
+            Role::Reader => cache,
+            Role::Writer => Cache::Off,
+        };
         let layer = SessionLayer::new(cache.redis(url, layout).await?);
         Ok(move |job| layer.layer(service(job, handle)))
     });

@@ -83,7 +83,7 @@ pub async fn redis_store(
 
 /// For reads that find what another process has written.
 pub fn redis_missed(url: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
-    let missed = Missed::new("tower-sessions 0.14", tasks, async || {
+    let missed = Missed::new("tower-sessions 0.14", tasks, async |_| {
         let layer = tower_sessions_14::SessionManagerLayer::new(redis_store(url).await?);
         Ok(move |job| tower::Layer::layer(&layer, service(job, v14::handle)))
     });
