@@ -81,10 +81,12 @@ impl fmt::Debug for MongoStore {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl SessionStore for MongoStore {
     forward_store!(SessionStore, |store| &*store.cached);
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl PrincipalIndex for MongoStore {
     forward_store!(PrincipalIndex, |store| &*store.cached);
 }

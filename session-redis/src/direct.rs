@@ -35,7 +35,7 @@ impl DirectStore {
         self.commands.link.tell(cache, prefix);
     }
 
-    /// Connects, reads a session that is not there and deletes it. That shows whether the user has
+    /// Connects, reads a session that is not there in both ways, and deletes it. That shows whether the user has
     /// the permissions, and whether this is a server to write to.
     pub(crate) async fn try_out(&self) -> Result<(), ConnectError> {
         let tried = async {
@@ -45,6 +45,7 @@ impl DirectStore {
             let nobody = SessionId::from_bytes([0; 16]);
             let until = commands.until();
             commands.load(nobody, until).await?;
+            commands.try_question(nobody, until).await?;
             let deleted = commands.delete(nobody, None, Ended::default(), until).await;
             deleted.map(drop).map_err(Fault::into_write_error)
         };

@@ -49,10 +49,12 @@ impl fmt::Debug for RedisStore {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl SessionStore for RedisStore {
     forward_store!(SessionStore, |store| &*store.cached);
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl PrincipalIndex for RedisStore {
     forward_store!(PrincipalIndex, |store| &*store.cached);
 }

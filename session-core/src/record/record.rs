@@ -52,8 +52,8 @@ pub struct Record {
     pub(crate) values: Values,
     /// What tells this content from any other. None where a store did not keep it.
     pub(crate) tag: Option<Tag>,
-    /// Bytes that it may keep alive and does not show: those of values that a base of it had, where
-    /// they are in one buffer with others that it still has.
+    /// Bytes that it may keep alive and does not show, at most: those of values that a base of it
+    /// had. They may be in one buffer with others that it still has.
     pub(crate) hidden: usize,
 }
 

@@ -189,8 +189,8 @@ impl Changes {
             .map(|(key, value)| Values::entry_size(key, value))
             .sum();
         let replaced = (record.values.size() + set).saturating_sub(after.values.size());
-        // Each value of a long chain of writes may be freed, but a buffer that was decoded is not.
-        after.hidden = (record.hidden + replaced).min(record.hidden.max(record.size()));
+        // They may be in one buffer with values that stay.
+        after.hidden = record.hidden.saturating_add(replaced);
         if let Metadata::Touched(seen) = self.metadata {
             after.last_seen = after.last_seen.max(seen);
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use redis::{Cmd, Value as Reply};
-use session_core::SessionId;
 use session_core::store::{Record, Revalidated, StoreError};
+use session_core::{Lifetime, SessionId, Timestamp};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
@@ -17,7 +17,8 @@ use crate::layout::{Content, Layout, is_still, read_record};
 /// A session of more bytes than this is asked for alone. If it has changed, others would wait for
 /// it.
 const LARGE: usize = 16 * 1024;
-/// A packed session of no more bytes than this goes into one packet, as the shortest answer does.
+/// A packed session of no more bytes than this goes into one packet as a rule, as the shortest
+/// answer does.
 const SMALL: usize = 1024;
 /// A task that is to ask begins sooner than this, if its runtime runs.
 const TURN: Duration = Duration::from_millis(20);
@@ -67,11 +68,11 @@ impl Commands {
             Place::First(number, answer) => {
                 self.ask_soon(id, way, number, until);
                 let answer = self.wait_for(together, number, answer, until).await;
-                self.answered(answer, id, content, until).await
+                self.answered(answer, id, content, way, until).await
             }
             Place::Next(number, answer) => {
                 let answer = self.wait_for(together, number, answer, until).await;
-                self.answered(answer, id, content, until).await
+                self.answered(answer, id, content, way, until).await
             }
         };
         match asked.map_err(Fault::into_read_error)? {
@@ -99,20 +100,25 @@ impl Commands {
         timeout_at(last, answer).await.ok()?.ok()
     }
 
-    /// An answer that came together with others; or what came when it was asked alone, because all
-    /// of them failed, or because the session has another layout or was not there.
+    /// An answer that came together with others. If all of them failed, or this one says too
+    /// little, what came when it was asked alone.
     async fn answered(
         &self,
         answer: Option<Reply>,
         id: SessionId,
         content: Content,
+        way: Way,
         until: Instant,
     ) -> Result<Reply, Fault> {
-        match answer {
-            None | Some(Reply::Int(0) | Reply::Nil) => {
+        match (answer, way) {
+            (None, _) => self.ask_for_one(id, content, way, until).await,
+            (Some(text @ Reply::BulkString(_)), Way::Whole) => Ok(text),
+            // It has the other layout, or is not on the server that the others are on. A proxy also
+            // says so here if it does not reach that server.
+            (Some(_), Way::Whole) | (Some(Reply::Int(0)), Way::Script) => {
                 Box::pin(self.ask_script(id, content, until)).await
             }
-            Some(reply) => Ok(reply),
+            (Some(reply), Way::Script) => Ok(reply),
         }
     }
 
@@ -131,6 +137,17 @@ impl Commands {
             }
         }
         Box::pin(self.ask_script(id, content, until)).await
+    }
+
+    /// Asks for a session as a reader does who has one, and knows nothing of it.
+    pub(crate) async fn try_question(
+        &self,
+        id: SessionId,
+        until: Instant,
+    ) -> Result<(), StoreError> {
+        let nothing = Record::new(id, "", Lifetime::default(), Timestamp::default());
+        let asked = self.ask_script(id, Content::of(&nothing), until).await;
+        asked.map(drop).map_err(Fault::into_read_error)
     }
 
     async fn ask_script(
@@ -232,8 +249,6 @@ impl Drop for Gathering {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "these are tests")]
-
-    use session_core::{Lifetime, Timestamp};
 
     use super::*;
     use crate::config::{ConnectionSettings, Source};

@@ -263,7 +263,8 @@ impl<'a> Waiting<'a> {
             Err(_) => Err(Fault::Lost(Arc::new(Reason::Silent(self.since.elapsed())))),
             Ok(answer) => {
                 self.answered = true;
-                // None of our commands and scripts answers with an error inside of an answer.
+                // There are none inside of an answer, but in that of a proxy to `MGET`: who asks
+                // looks for them.
                 Ok(answer.and_then(|answer| match answer {
                     Value::ServerError(error) => Err(error.into()),
                     answer => Ok(answer),

@@ -75,11 +75,12 @@ impl Text<'_> {
 }
 
 /// Whether a text still has this content.
-pub(crate) fn is_still(content: Content, text: &[u8]) -> bool {
+pub(crate) fn is_still(content: Content, mut text: &[u8]) -> bool {
     // The version with which probation began comes first.
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    text.get(digits + 1..)
-        .is_some_and(|rest| content.begins(rest))
+    number_of(&mut text).is_some()
+        && text
+            .strip_prefix(b" ")
+            .is_some_and(|rest| content.begins(rest))
 }
 
 /// The record in a text. Its line has to say the same as the record: the scripts decide by the

@@ -146,7 +146,7 @@ async fn each_is_needed(engine: Engine, layout: Layout, commands: &[&str]) {
         // What connecting takes: to read what is not there, and to delete it.
         let connecting = match layout {
             Layout::Packed => ["get", "evalsha", "eval", "getrange", "exists", "unlink"].as_slice(),
-            _ => &["hgetall", "evalsha", "eval", "hmget", "unlink"],
+            _ => &["hgetall", "evalsha", "eval", "hget", "hmget", "unlink"],
         };
         if connecting.contains(&without) {
             let refused = builder(&server.url())

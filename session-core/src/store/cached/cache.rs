@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::entries::{Content, Entries, Named};
+use super::entries::{Entries, Identity, Known};
 use super::lease::Term;
 use super::stats::CacheStats;
 use crate::record::{Record, SessionId};
@@ -33,17 +33,9 @@ pub(super) enum Found {
     Leased(Arc<Record>),
     /// This may have changed.
     Known(Arc<Record>, Ticket),
-    /// This has probably changed, since it had when the store was last asked.
-    Changing(Named, Ticket),
-    Absent(Ticket),
-}
-
-/// What the store has answered, compared with what the cache knew.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compared {
-    New,
-    Changed,
-    Same,
+    /// There is no record. If there is a stub, a plain load costs the server less than the question
+    /// whether the session has changed once more.
+    Unknown(Ticket),
 }
 
 /// When a load asked the store.
@@ -80,9 +72,8 @@ impl Cache {
             term: entries.lease.term(),
         };
         let (record, term) = match entries.find(id) {
-            None => return Found::Absent(ticket),
-            Some((Content::Changing(named), _)) => return Found::Changing(named, ticket),
-            Some((Content::Held(record), term)) => (record, term),
+            Some((Known::Record(record), term)) => (record, term),
+            Some((Known::Stub(_), _)) | None => return Found::Unknown(ticket),
         };
         let leased = match (self.lease, term) {
             (Some(_), Some(term)) => {
@@ -102,39 +93,51 @@ impl Cache {
     /// The record is still the same. If nothing was said of it since the store was asked, whatever
     /// changes it from now on will be told.
     pub(super) fn unchanged(&self, record: &Arc<Record>, asked: Ticket) {
-        let mut part = self.part(record.id);
-        part.stats.unchanged += 1;
-        if let Some(term) = part.entries.term_for(record.id, asked.seq, asked.term) {
-            part.entries.lease(record.id, record, term);
-        }
-    }
-
-    /// The store has answered with this record, or with none.
-    pub(super) fn loaded(
-        &self,
-        id: SessionId,
-        record: Option<&Arc<Record>>,
-        asked: Ticket,
-        compared: Compared,
-    ) {
+        let id = record.id;
         let mut part = self.part(id);
-        match compared {
-            Compared::New => part.stats.absent += 1,
-            Compared::Changed => part.stats.changed += 1,
-            Compared::Same => part.stats.unchanged += 1,
-        }
+        part.stats.unchanged += 1;
         let entries = &mut part.entries;
-        if entries.is_newer(id, asked.seq) {
+        let is_it = entries
+            .look(id)
+            .is_some_and(|known| known.identity().is_of(record));
+        if !is_it || entries.is_newer(id, asked.seq) {
             return;
         }
         let term = entries.term_for(id, asked.seq, asked.term);
-        let content = cacheable(id, record).map(|record| match (compared, term) {
-            (Compared::Changed, None) => Content::Changing(Named::of(record)),
-            _ => Content::Held(Arc::clone(record)),
-        });
-        let before = match content {
-            Some(content) => entries.put(id, content, term, self.capacity / PARTS),
+        let known = Known::Record(Arc::clone(record));
+        let before = entries.put(id, known, term, self.capacity / PARTS);
+        drop(part);
+        drop(before);
+    }
+
+    /// The store has answered with this record, or with none.
+    pub(super) fn loaded(&self, id: SessionId, record: Option<&Arc<Record>>, asked: Ticket) {
+        let record = cacheable(id, record);
+        let mut part = self.part(id);
+        let Part { entries, stats } = &mut *part;
+        let known = entries.look(id).map(Known::identity);
+        let is_same = match (known, record) {
+            (Some(known), Some(record)) => known.is_of(record),
+            _ => false,
+        };
+        match known {
+            None => stats.absent += 1,
+            Some(_) if is_same => stats.unchanged += 1,
+            Some(_) => stats.changed += 1,
+        }
+        if entries.is_newer(id, asked.seq) {
+            return;
+        }
+        let before = match record {
             None => entries.remove(id),
+            Some(record) => {
+                let term = entries.term_for(id, asked.seq, asked.term);
+                let known = match term.is_some() || is_same || known.is_none() {
+                    true => Known::Record(Arc::clone(record)),
+                    false => Known::Stub(Identity::of(record)),
+                };
+                entries.put(id, known, term, self.capacity / PARTS)
+            }
         };
         drop(part);
         drop(before);
@@ -142,23 +145,30 @@ impl Cache {
 
     /// This process has written the session, and it has this content now, if that is known.
     pub(super) fn wrote(&self, id: SessionId, record: Option<&Arc<Record>>) {
+        let record = cacheable(id, record).map(without_garbage);
         let mut part = self.part(id);
         let entries = &mut part.entries;
-        entries.changed(id);
-        let before = match cacheable(id, record) {
-            Some(record) => {
-                let content = Content::Held(Arc::clone(record));
-                entries.put(id, content, None, self.capacity / PARTS)
-            }
+        let was_stub = matches!(entries.look(id), Some(Known::Stub(_)));
+        let changed = entries.changed(id);
+        let before = match record {
             None => entries.remove(id),
+            Some(record) => {
+                // Others write it too, so it is read whole next time.
+                let known = match was_stub {
+                    true => Known::Stub(Identity::of(&record)),
+                    false => Known::Record(record),
+                };
+                entries.put(id, known, None, self.capacity / PARTS)
+            }
         };
         drop(part);
-        drop(before);
+        drop((changed, before));
     }
 
     /// Somebody has changed or ended the session, or may have.
     pub(super) fn changed(&self, id: SessionId) {
-        self.part(id).entries.changed(id);
+        let before = self.part(id).entries.changed(id);
+        drop(before);
     }
 
     /// Somebody has ended the sessions of a principal. Another process may have signed one in that
@@ -213,4 +223,17 @@ impl Cache {
 /// What may be held: no marks of sessions that have ended.
 fn cacheable(id: SessionId, record: Option<&Arc<Record>>) -> Option<&Arc<Record>> {
     record.filter(|record| record.id == id && record.ended().is_none())
+}
+
+/// A record of own writes may keep values alive that it no longer has. If these may be most of it,
+/// this is a copy without them.
+fn without_garbage(record: &Arc<Record>) -> Arc<Record> {
+    let copy = match record.hidden > record.size() {
+        true => Record::decode(record.encode()).ok(),
+        false => None,
+    };
+    match copy {
+        Some(copy) => Arc::new(copy.with_tag(record.tag)),
+        None => Arc::clone(record),
+    }
 }

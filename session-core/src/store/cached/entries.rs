@@ -12,12 +12,12 @@ use crate::record::{Record, SessionId, Tag};
 const ENTRY: usize = 800;
 /// The same for each value.
 const VALUE: usize = 192;
-/// What an entry takes that has no record.
-const NAMED: usize = 192;
+/// What an entry takes that is a stub: its places in both structures where these have just grown.
+const STUB: usize = 288;
 
-/// What is held of one session.
+/// What is known of one session.
 struct Entry {
-    content: Content,
+    known: Known,
     /// The term in which it was read, if the store reported changes.
     term: Option<Term>,
     /// The change that it came with, or that ended its lease.
@@ -27,23 +27,23 @@ struct Entry {
     used: bool,
 }
 
-/// What is known of the content of a session.
 #[derive(Clone)]
-pub(super) enum Content {
-    Held(Arc<Record>),
-    /// Others had changed it when the store was last asked, and may do so again. So it is read
-    /// whole next time, and a record would be of no use until then.
-    Changing(Named),
+pub(super) enum Known {
+    Record(Arc<Record>),
+    /// Others have changed this content, or had put it in place of another when the store was last
+    /// asked. They may do so again, so the session is read whole next time. Until then a record
+    /// would be of no use.
+    Stub(Identity),
 }
 
-/// By what a content is told from others.
+/// What tells a content from all others.
 #[derive(Clone, Copy)]
-pub(super) struct Named {
+pub(super) struct Identity {
     version: u64,
     tag: Option<Tag>,
 }
 
-impl Named {
+impl Identity {
     pub(super) const fn of(record: &Record) -> Self {
         Self {
             version: record.version,
@@ -57,18 +57,25 @@ impl Named {
     }
 }
 
-impl Content {
+impl Known {
+    pub(super) fn identity(&self) -> Identity {
+        match self {
+            Self::Record(record) => Identity::of(record),
+            Self::Stub(identity) => *identity,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
-            Self::Held(record) => {
+            Self::Record(record) => {
                 ENTRY + VALUE * record.values().len() + record.size() + record.hidden
             }
-            Self::Changing(_) => NAMED,
+            Self::Stub(_) => STUB,
         }
     }
 
     const fn is_record(&self) -> bool {
-        matches!(self, Self::Held(_))
+        matches!(self, Self::Record(_))
     }
 }
 
@@ -105,10 +112,16 @@ impl Entries {
 
     /// What is known of a session, and the term in which it was read, if the store reported
     /// changes.
-    pub(super) fn find(&mut self, id: SessionId) -> Option<(Content, Option<Term>)> {
+    pub(super) fn find(&mut self, id: SessionId) -> Option<(Known, Option<Term>)> {
         let (_, entry) = &mut self.ring[*self.places.get(&id)?];
         entry.used = true;
-        Some((entry.content.clone(), entry.term))
+        Some((entry.known.clone(), entry.term))
+    }
+
+    /// What is known of a session. That does not count as a use.
+    pub(super) fn look(&self, id: SessionId) -> Option<&Known> {
+        let at = *self.places.get(&id)?;
+        Some(&self.ring[at].1.known)
     }
 
     /// Whether a record is here that is newer than what a load brings that noted `seq`.
@@ -134,15 +147,17 @@ impl Entries {
     }
 
     /// Somebody wrote the session, or ended it. Its lease ends, and whatever is under way is older.
-    pub(super) fn changed(&mut self, id: SessionId) {
+    /// Returns the record that was known: the caller drops it when nothing is locked.
+    pub(super) fn changed(&mut self, id: SessionId) -> Option<Known> {
         self.seq += 1;
-        match self.places.get(&id) {
-            Some(&at) => {
-                let (_, entry) = &mut self.ring[at];
-                (entry.term, entry.seq) = (None, self.seq);
-            }
-            None => self.seq_of_others = self.seq,
-        }
+        let Some(&at) = self.places.get(&id) else {
+            self.seq_of_others = self.seq;
+            return None;
+        };
+        let (_, entry) = &mut self.ring[at];
+        (entry.term, entry.seq) = (None, self.seq);
+        let stub = Known::Stub(entry.known.identity());
+        Some(self.replace(at, stub))
     }
 
     /// Ends the leases of those that `concerns`, and of what is under way.
@@ -150,48 +165,47 @@ impl Entries {
         self.seq += 1;
         self.seq_of_others = self.seq;
         for (_, entry) in &mut self.ring {
-            if let Content::Held(record) = &entry.content
-                && !concerns(record)
-            {
-                continue;
+            let concerned = match &entry.known {
+                Known::Record(record) => concerns(record),
+                Known::Stub(_) => true,
+            };
+            if concerned {
+                (entry.term, entry.seq) = (None, self.seq);
             }
-            (entry.term, entry.seq) = (None, self.seq);
         }
     }
 
     /// Keeps what is known of a session, and makes room for it. `term` is set if the store reports
-    /// its changes. Returns what was known before: the caller drops it when nothing is locked.
+    /// its changes. Returns what was known of it before: the caller drops it when nothing is locked.
     pub(super) fn put(
         &mut self,
         id: SessionId,
-        content: Content,
+        known: Known,
         term: Option<Term>,
         capacity: usize,
-    ) -> Option<Content> {
-        let bytes = content.bytes();
-        if bytes > capacity {
+    ) -> Option<Known> {
+        if known.bytes() > capacity {
             return self.remove(id);
         }
         let mut before = None;
-        self.bytes += bytes;
-        self.records += usize::from(content.is_record());
         match self.places.entry(id) {
             Place::Occupied(place) => {
-                let (_, entry) = &mut self.ring[*place.get()];
-                self.bytes -= entry.bytes;
-                self.records -= usize::from(entry.content.is_record());
-                before = Some(std::mem::replace(&mut entry.content, content));
-                (entry.term, entry.bytes, entry.used) = (term, bytes, true);
+                let at = *place.get();
+                let (_, entry) = &mut self.ring[at];
+                (entry.term, entry.used) = (term, true);
+                before = Some(self.replace(at, known));
             }
             Place::Vacant(place) => {
                 place.insert(self.ring.len());
                 let entry = Entry {
-                    content,
+                    bytes: known.bytes(),
+                    known,
                     term,
                     seq: self.seq_of_others,
-                    bytes,
                     used: false,
                 };
+                self.bytes += entry.bytes;
+                self.records += usize::from(entry.known.is_record());
                 self.ring.push((id, entry));
             }
         }
@@ -201,20 +215,18 @@ impl Entries {
         before
     }
 
-    /// The store has confirmed this record, and reports its changes.
-    pub(super) fn lease(&mut self, id: SessionId, record: &Arc<Record>, term: Term) {
-        if let Some(&at) = self.places.get(&id) {
-            let (_, entry) = &mut self.ring[at];
-            if let Content::Held(held) = &entry.content
-                && Arc::ptr_eq(held, record)
-            {
-                entry.term = Some(term);
-            }
-        }
+    fn replace(&mut self, at: usize, known: Known) -> Known {
+        let (_, entry) = &mut self.ring[at];
+        let bytes = known.bytes();
+        self.bytes = self.bytes - entry.bytes + bytes;
+        self.records += usize::from(known.is_record());
+        self.records -= usize::from(entry.known.is_record());
+        entry.bytes = bytes;
+        std::mem::replace(&mut entry.known, known)
     }
 
     /// Forgets a session, and returns what was known of it.
-    pub(super) fn remove(&mut self, id: SessionId) -> Option<Content> {
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Known> {
         let at = *self.places.get(&id)?;
         Some(self.remove_at(at))
     }
@@ -233,22 +245,96 @@ impl Entries {
                 }
                 Some(_) => {
                     self.remove_at(self.hand);
+                    // The newest one is in its place now, and has a whole round.
+                    self.hand += 1;
                     return;
                 }
             }
         }
     }
 
-    fn remove_at(&mut self, at: usize) -> Content {
+    fn remove_at(&mut self, at: usize) -> Known {
         let (id, entry) = self.ring.swap_remove(at);
         self.places.remove(&id);
         self.bytes -= entry.bytes;
-        self.records -= usize::from(entry.content.is_record());
+        self.records -= usize::from(entry.known.is_record());
         // Whoever asked before it was changed must not take it for unchanged now.
         self.seq_of_others = self.seq_of_others.max(entry.seq);
         if let Some((moved, _)) = self.ring.get(at) {
             self.places.insert(*moved, at);
         }
-        entry.content
+        // Many stubs may have left room that a few records do not need.
+        if self.ring.len() < self.ring.capacity() / 2 {
+            let room = self.ring.len() * 3 / 2;
+            self.ring.shrink_to(room);
+            self.places.shrink_to(room);
+        }
+        entry.known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Lifetime;
+    use crate::time::Timestamp;
+
+    const CAPACITY: usize = 20 * STUB;
+
+    fn id(n: u8) -> SessionId {
+        SessionId::from_bytes([n; 16])
+    }
+
+    fn put(entries: &mut Entries, n: u8) {
+        let record = Record::new(id(n), "id", Lifetime::default(), Timestamp::default());
+        let stub = Known::Stub(Identity::of(&record));
+        entries.put(id(n), stub, None, CAPACITY);
+    }
+
+    fn held(entries: &Entries) -> Vec<u8> {
+        let all = (0..=u8::MAX).filter(|n| entries.look(id(*n)).is_some());
+        all.collect()
+    }
+
+    #[test]
+    fn what_nobody_uses_any_more_makes_room_for_what_comes() {
+        let mut entries = Entries::default();
+        for n in 0..20 {
+            put(&mut entries, n);
+            assert!(entries.find(id(n)).is_some());
+        }
+        // One is in use.
+        for n in 20..100 {
+            put(&mut entries, n);
+            assert!(entries.find(id(7)).is_some());
+        }
+        let held = held(&entries);
+        assert!(held.contains(&7), "{held:?}");
+        let old = held.iter().filter(|n| **n < 60).count();
+        assert_eq!((held.len(), old), (20, 1), "{held:?}");
+    }
+
+    #[test]
+    fn sizes_and_numbers_are_those_of_what_is_held() {
+        let mut entries = Entries::default();
+        let record = |n: u8| {
+            let record = Record::new(id(n), "id", Lifetime::default(), Timestamp::default());
+            Known::Record(Arc::new(record))
+        };
+        for n in 0..200_u8 {
+            let id_of = id(n % 31);
+            match n % 5 {
+                0 | 1 => drop(entries.put(id_of, record(n % 31), None, CAPACITY)),
+                2 => put(&mut entries, n % 31),
+                3 => drop(entries.changed(id_of)),
+                _ => drop(entries.remove(id_of)),
+            }
+            let all = || entries.ring.iter().map(|(_, entry)| entry);
+            let bytes: usize = all().map(|entry| entry.known.bytes()).sum();
+            let records = all().filter(|entry| entry.known.is_record()).count();
+            assert_eq!((entries.bytes(), entries.records()), (bytes, records));
+            assert_eq!(entries.places.len(), entries.ring.len());
+            assert!(bytes <= CAPACITY);
+        }
     }
 }

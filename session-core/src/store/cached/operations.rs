@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::cache::{Cache, Compared, Found, Ticket};
+use super::cache::{Cache, Found, Ticket};
 use super::cached_store::CachedStore;
-use super::entries::Named;
+use super::entries::Identity;
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
 use crate::store::{
@@ -67,26 +67,7 @@ impl<S: SessionStore> CachedStore<S> {
         asked: Ticket,
     ) -> Result<Option<Arc<Record>>, StoreError> {
         let record = self.store.load(key, now).await?;
-        self.cache.loaded(id, record.as_ref(), asked, Compared::New);
-        Ok(record)
-    }
-
-    /// Asks for a record that others keep changing. A plain load costs the server less than the
-    /// question whether it has changed, if it has.
-    async fn ask_whole(
-        &self,
-        key: &RecordKey,
-        id: SessionId,
-        known: Named,
-        now: Timestamp,
-        asked: Ticket,
-    ) -> Result<Option<Arc<Record>>, StoreError> {
-        let record = self.store.load(key, now).await?;
-        let compared = match &record {
-            Some(record) if known.is_of(record) => Compared::Same,
-            _ => Compared::Changed,
-        };
-        self.cache.loaded(id, record.as_ref(), asked, compared);
+        self.cache.loaded(id, record.as_ref(), asked);
         Ok(record)
     }
 
@@ -105,15 +86,14 @@ impl<S: SessionStore> CachedStore<S> {
                 return Ok(answer);
             }
             // From a store that only loads.
-            Revalidated::Changed(record) if Named::of(known).is_of(record) => {
+            Revalidated::Changed(record) if Identity::of(known).is_of(record) => {
                 self.cache.unchanged(known, asked);
                 return Ok(Revalidated::Unchanged);
             }
             Revalidated::Changed(record) => Some(record),
             Revalidated::Gone => None,
         };
-        self.cache
-            .loaded(known.id, record, asked, Compared::Changed);
+        self.cache.loaded(known.id, record, asked);
         Ok(answer)
     }
 
@@ -159,8 +139,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         Box::pin(async move {
             match self.cache.find(id, now, &*self.clock) {
                 Found::Leased(record) => Ok(Some(record)),
-                Found::Absent(asked) => self.ask(key, id, now, asked).await,
-                Found::Changing(known, asked) => self.ask_whole(key, id, known, now, asked).await,
+                Found::Unknown(asked) => self.ask(key, id, now, asked).await,
                 Found::Known(known, asked) => {
                     Ok(match self.ask_again(key, &known, now, asked).await? {
                         Revalidated::Unchanged => Some(known),
@@ -186,7 +165,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                 true => Revalidated::Unchanged,
                 false => Revalidated::Changed(record),
             }),
-            Found::Absent(asked) | Found::Known(_, asked) | Found::Changing(_, asked) => {
+            Found::Known(_, asked) | Found::Unknown(asked) => {
                 self.ask_again(key, known, now, asked).await
             }
         }

@@ -6,11 +6,12 @@
 pub struct CacheStats {
     /// Loads that cost no command, because a lease was valid.
     pub leased: u64,
-    /// Loads whose record was still the one that the cache held.
+    /// Loads that found the session as this process had last seen it. Unless others had changed it
+    /// shortly before, its record was not fetched.
     pub unchanged: u64,
-    /// Loads that found another record than the cache held, or none.
+    /// Loads that found it changed or gone.
     pub changed: u64,
-    /// Loads of what the cache did not hold.
+    /// Loads of sessions of which the cache knew nothing.
     pub absent: u64,
     /// The records that it holds.
     pub records: usize,

@@ -145,3 +145,27 @@ fn what_was_damaged_is_corrupt() {
     let other = read_record(SessionId::from_bytes([8; 16]), &text.into());
     assert!(matches!(other, Err(StoreError::Corrupt(_))));
 }
+
+#[test]
+fn a_text_is_still_the_same_if_its_line_says_so() {
+    let content = Content::of(&record().with_version(3));
+    for (text, is) in [
+        ("0 3 6b1f0c6d2a90e3f4 1000 0", true),
+        ("3 3 6b1f0c6d2a90e3f4 1000 0", true),
+        ("0 4 6b1f0c6d2a90e3f4 1000 0", false),
+        ("0 33 6b1f0c6d2a90e3f4 1000 0", false),
+        ("0 03 6b1f0c6d2a90e3f4 1000 0", false),
+        ("0 3 6b1f0c6d2a90e3f5 1000 0", false),
+        ("0 3 6B1F0C6D2A90E3F4 1000 0", false),
+        ("0 3 6b1f0c6d2a90e3f4", false),
+        ("03 6b1f0c6d2a90e3f4 1000 0", false),
+        (" 3 6b1f0c6d2a90e3f4 1000 0", false),
+        ("x 3 6b1f0c6d2a90e3f4 1000 0", false),
+        ("0x3 6b1f0c6d2a90e3f4 1000 0", false),
+        ("18446744073709551616 3 6b1f0c6d2a90e3f4 1000 0", false),
+        ("0", false),
+        ("", false),
+    ] {
+        assert_eq!(is_still(content, text.as_bytes()), is, "{text}");
+    }
+}
