@@ -35,8 +35,8 @@ impl DirectStore {
         self.commands.link.tell(cache, prefix);
     }
 
-    /// Connects, reads a session that is not there in both ways, and deletes it. That shows whether the user has
-    /// the permissions, and whether this is a server to write to.
+    /// Connects, reads a session that is not there in both ways, and deletes it. That shows whether
+    /// the user has the permissions, and whether this is a server to write to.
     pub(crate) async fn try_out(&self) -> Result<(), ConnectError> {
         let tried = async {
             let commands = &self.commands;

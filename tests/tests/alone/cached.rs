@@ -60,8 +60,8 @@ fn plain(id: SessionId) -> Record {
     Record::new(id, "__Host-id", Lifetime::default(), NOW).with_principal("user:4711")
 }
 
-/// Short keys and values are in one piece of memory, and each longer one in its own, as the store on
-/// Redis has them.
+/// Short keys and values are in one piece of memory, and each longer one in its own, as the store
+/// on Redis has them.
 fn of_fields(id: SessionId, values: impl Iterator<Item = (String, String)>) -> Record {
     let texts: Vec<_> = values
         .flat_map(|(key, value)| [format!(".{key}"), format!("\"{value}\"")])
@@ -207,7 +207,7 @@ fn a_million_sessions_pass_through_a_cache_and_it_stays_within_its_bound() {
                     let written = of_fields(id_of(n), values);
                     let all = written.values().iter();
                     all.fold(Changes::new(), |all, (key, value)| {
-                        all.set(key.clone(), value.clone())
+                        all.set(key, value.clone())
                     })
                 })
                 .collect();

@@ -176,7 +176,8 @@ impl Entries {
     }
 
     /// Keeps what is known of a session, and makes room for it. `term` is set if the store reports
-    /// its changes. Returns what was known of it before: the caller drops it when nothing is locked.
+    /// its changes. Returns what was known of it before: the caller drops it when nothing is
+    /// locked.
     pub(super) fn put(
         &mut self,
         id: SessionId,

@@ -21,8 +21,8 @@
 //!   somebody wrote is neither leased nor put over what is newer, and no lock is held meanwhile.
 //! - **Of what others change a stub is kept: version and tag.** If a change was told, or was found
 //!   when the store was asked, there may be more by the next time. Then the session is read whole.
-//!   Until it is found unchanged once, a record would take memory and serve nobody. Under a lease it
-//!   would, so there it is kept.
+//!   Until it is found unchanged once, a record would take memory and serve nobody. Under a lease
+//!   it would, so there it is kept.
 //! - **Marks are not kept.** They are few, short-lived, and nobody reads them twice.
 
 mod cache;
