@@ -7,7 +7,7 @@ use session_core::Timestamp;
 use session_core::store::Record;
 use tokio::time::Instant;
 
-use super::revalidate::Gatherings;
+use super::together::Gatherings;
 use crate::connection::{Fault, Idempotency, Link};
 use crate::layout::{KeyNames, Layout};
 

@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::commands::Commands;
 use super::script::REVALIDATE;
-use super::together::{Place, Question, Together};
+use super::together::{Place, Question, Together, Way};
 use crate::connection::Fault;
 use crate::layout::{Content, Layout, is_still, read_record};
 
@@ -22,24 +22,6 @@ const LARGE: usize = 16 * 1024;
 const SMALL: usize = 1024;
 /// A task that is to ask begins sooner than this, if its runtime runs.
 const TURN: Duration = Duration::from_millis(20);
-
-/// How a store asks whether a session has changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// A script looks, and answers with the session only if it has. It takes the server several
-    /// times as long as a plain read.
-    Script,
-    /// It is read whole, as the one text that it is.
-    Whole,
-}
-
-/// The questions of one connection that gather. So a connection that hangs delays only the sessions
-/// whose commands take it.
-#[derive(Debug, Default)]
-pub(super) struct Gatherings {
-    by_script: Together,
-    whole: Together,
-}
 
 impl Commands {
     /// The session, unless it is still `known`. An expired one too, while it is there.
@@ -208,11 +190,7 @@ impl Commands {
 
     /// Where questions gather that take the same connection as the commands on this session.
     fn questions_of(&self, id: SessionId, way: Way) -> &Together {
-        let all = &self.revalidations[self.link.place_of(id)];
-        match way {
-            Way::Script => &all.by_script,
-            Way::Whole => &all.whole,
-        }
+        self.revalidations[self.link.place_of(id)].of(way)
     }
 
     fn question(&self, all: impl ExactSizeIterator<Item = (SessionId, Content)> + Clone) -> Cmd {

@@ -20,6 +20,33 @@ const ABREAST: usize = 2;
 /// How many are asked together at most: the server does nothing else meanwhile.
 const MOST: usize = 64;
 
+/// How a store asks whether a session has changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A script looks, and answers with the session only if it has. It takes the server several
+    /// times as long as a plain read.
+    Script,
+    /// It is read whole, as the one text that it is.
+    Whole,
+}
+
+/// The questions of one connection that gather. So a connection that hangs delays only the sessions
+/// whose commands take it.
+#[derive(Debug, Default)]
+pub(super) struct Gatherings {
+    by_script: Together,
+    whole: Together,
+}
+
+impl Gatherings {
+    pub(super) fn of(&self, way: Way) -> &Together {
+        match way {
+            Way::Script => &self.by_script,
+            Way::Whole => &self.whole,
+        }
+    }
+}
+
 /// What somebody asks: whether a session still has this content.
 pub(super) struct Question {
     pub(super) id: SessionId,

@@ -72,7 +72,7 @@ impl Cache {
             term: entries.lease.term(),
         };
         let (record, term) = match entries.find(id) {
-            Some((Known::Record(record), term)) => (record, term),
+            Some((Known::Record(record) | Known::Contested(record), term)) => (record, term),
             Some((Known::Stub(_), _)) | None => return Found::Unknown(ticket),
         };
         let leased = match (self.lease, term) {
@@ -132,9 +132,10 @@ impl Cache {
             None => entries.remove(id),
             Some(record) => {
                 let term = entries.term_for(id, asked.seq, asked.term);
-                let known = match term.is_some() || is_same || known.is_none() {
-                    true => Known::Record(Arc::clone(record)),
-                    false => Known::Stub(Identity::of(record)),
+                let known = match term {
+                    _ if is_same || known.is_none() => Known::Record(Arc::clone(record)),
+                    Some(_) => Known::Contested(Arc::clone(record)),
+                    None => Known::Stub(Identity::of(record)),
                 };
                 entries.put(id, known, term, self.capacity / PARTS)
             }
@@ -148,13 +149,13 @@ impl Cache {
         let record = cacheable(id, record).map(without_garbage);
         let mut part = self.part(id);
         let entries = &mut part.entries;
-        let was_stub = matches!(entries.look(id), Some(Known::Stub(_)));
+        let is_contested = entries.look(id).is_some_and(Known::is_contested);
         let changed = entries.changed(id);
         let before = match record {
             None => entries.remove(id),
             Some(record) => {
                 // Others write it too, so it is read whole next time.
-                let known = match was_stub {
+                let known = match is_contested {
                     true => Known::Stub(Identity::of(&record)),
                     false => Known::Record(record),
                 };

@@ -30,9 +30,11 @@ struct Entry {
 #[derive(Clone)]
 pub(super) enum Known {
     Record(Arc<Record>),
-    /// Others have changed this content, or had put it in place of another when the store was last
-    /// asked. They may do so again, so the session is read whole next time. Until then a record
-    /// would be of no use.
+    /// The same of a session that others had changed when the store was last asked. They may do so
+    /// again; but until that is told, it may be served.
+    Contested(Arc<Record>),
+    /// Of such a session, where a record may not be served and would be of no use: next time it is
+    /// read whole.
     Stub(Identity),
 }
 
@@ -58,24 +60,28 @@ impl Identity {
 }
 
 impl Known {
+    pub(super) const fn record(&self) -> Option<&Arc<Record>> {
+        match self {
+            Self::Record(record) | Self::Contested(record) => Some(record),
+            Self::Stub(_) => None,
+        }
+    }
+
+    pub(super) const fn is_contested(&self) -> bool {
+        matches!(self, Self::Contested(_) | Self::Stub(_))
+    }
+
     pub(super) fn identity(&self) -> Identity {
         match self {
-            Self::Record(record) => Identity::of(record),
+            Self::Record(record) | Self::Contested(record) => Identity::of(record),
             Self::Stub(identity) => *identity,
         }
     }
 
     fn bytes(&self) -> usize {
-        match self {
-            Self::Record(record) => {
-                ENTRY + VALUE * record.values().len() + record.size() + record.hidden
-            }
-            Self::Stub(_) => STUB,
-        }
-    }
-
-    const fn is_record(&self) -> bool {
-        matches!(self, Self::Record(_))
+        self.record().map_or(STUB, |record| {
+            ENTRY + VALUE * record.values().len() + record.size() + record.hidden
+        })
     }
 }
 
@@ -146,8 +152,9 @@ impl Entries {
         asked_in.filter(|_| asked_in == self.lease.term() && self.is_as_of(id, seq))
     }
 
-    /// Somebody wrote the session, or ended it. Its lease ends, and whatever is under way is older.
-    /// Returns the record that was known: the caller drops it when nothing is locked.
+    /// Somebody wrote the session, or ended it: this process or another. Its lease ends, and
+    /// whatever is under way is older. Returns what was known, unless it stays: the caller drops it
+    /// when nothing is locked.
     pub(super) fn changed(&mut self, id: SessionId) -> Option<Known> {
         self.seq += 1;
         let Some(&at) = self.places.get(&id) else {
@@ -157,7 +164,8 @@ impl Entries {
         let (_, entry) = &mut self.ring[at];
         (entry.term, entry.seq) = (None, self.seq);
         let stub = Known::Stub(entry.known.identity());
-        Some(self.replace(at, stub))
+        let is_contested = entry.known.is_contested();
+        is_contested.then(|| self.replace(at, stub))
     }
 
     /// Ends the leases of those that `concerns`, and of what is under way.
@@ -165,11 +173,7 @@ impl Entries {
         self.seq += 1;
         self.seq_of_others = self.seq;
         for (_, entry) in &mut self.ring {
-            let concerned = match &entry.known {
-                Known::Record(record) => concerns(record),
-                Known::Stub(_) => true,
-            };
-            if concerned {
+            if entry.known.record().is_none_or(|record| concerns(record)) {
                 (entry.term, entry.seq) = (None, self.seq);
             }
         }
@@ -206,7 +210,7 @@ impl Entries {
                     used: false,
                 };
                 self.bytes += entry.bytes;
-                self.records += usize::from(entry.known.is_record());
+                self.records += usize::from(entry.known.record().is_some());
                 self.ring.push((id, entry));
             }
         }
@@ -220,8 +224,8 @@ impl Entries {
         let (_, entry) = &mut self.ring[at];
         let bytes = known.bytes();
         self.bytes = self.bytes - entry.bytes + bytes;
-        self.records += usize::from(known.is_record());
-        self.records -= usize::from(entry.known.is_record());
+        self.records += usize::from(known.record().is_some());
+        self.records -= usize::from(entry.known.record().is_some());
         entry.bytes = bytes;
         std::mem::replace(&mut entry.known, known)
     }
@@ -258,7 +262,7 @@ impl Entries {
         let (id, entry) = self.ring.swap_remove(at);
         self.places.remove(&id);
         self.bytes -= entry.bytes;
-        self.records -= usize::from(entry.known.is_record());
+        self.records -= usize::from(entry.known.record().is_some());
         // Whoever asked before it was changed must not take it for unchanged now.
         self.seq_of_others = self.seq_of_others.max(entry.seq);
         if let Some((moved, _)) = self.ring.get(at) {
@@ -320,7 +324,10 @@ mod tests {
         let mut entries = Entries::default();
         let record = |n: u8| {
             let record = Record::new(id(n), "id", Lifetime::default(), Timestamp::default());
-            Known::Record(Arc::new(record))
+            match n % 2 {
+                0 => Known::Record(Arc::new(record)),
+                _ => Known::Contested(Arc::new(record)),
+            }
         };
         for n in 0..200_u8 {
             let id_of = id(n % 31);
@@ -332,7 +339,7 @@ mod tests {
             }
             let all = || entries.ring.iter().map(|(_, entry)| entry);
             let bytes: usize = all().map(|entry| entry.known.bytes()).sum();
-            let records = all().filter(|entry| entry.known.is_record()).count();
+            let records = all().filter(|entry| entry.known.record().is_some()).count();
             assert_eq!((entries.bytes(), entries.records()), (bytes, records));
             assert_eq!(entries.places.len(), entries.ring.len());
             assert!(bytes <= CAPACITY);

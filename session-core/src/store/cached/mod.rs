@@ -19,8 +19,8 @@
 //! - **An entry counts its last change** (`seq`), and each part of the cache counts the last change
 //!   of what it does not hold. A load notes the counter before it asks. So what was under way while
 //!   somebody wrote is neither leased nor put over what is newer, and no lock is held meanwhile.
-//! - **Of what others change a stub is kept: version and tag.** If a change was told, or was found
-//!   when the store was asked, there may be more by the next time. Then the session is read whole.
+//! - **Of what others change a stub is kept: version and tag.** If the store was asked and another
+//!   content came back, there may be one more by the next time. Then the session is read whole.
 //!   Until it is found unchanged once, a record would take memory and serve nobody. Under a lease
 //!   it would, so there it is kept.
 //! - **Marks are not kept.** They are few, short-lived, and nobody reads them twice.
