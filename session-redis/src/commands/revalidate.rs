@@ -93,7 +93,7 @@ impl Commands {
         until: Instant,
     ) -> Result<Reply, Fault> {
         match (answer, way) {
-            (None, _) => self.ask_for_one(id, content, way, until).await,
+            (None, _) => Box::pin(self.ask_for_one(id, content, way, until)).await,
             (Some(text @ Reply::BulkString(_)), Way::Whole) => Ok(text),
             // It has the other layout, or is not on the server that the others are on. A proxy also
             // says so here if it does not reach that server.
@@ -111,14 +111,14 @@ impl Commands {
         way: Way,
         until: Instant,
     ) -> Result<Reply, Fault> {
-        if way == Way::Whole {
-            match self.read(id, until).await {
-                // It has the other layout.
-                Err(Fault::WrongType) => {}
-                reply => return reply,
-            }
+        if way == Way::Script {
+            return self.ask_script(id, content, until).await;
         }
-        Box::pin(self.ask_script(id, content, until)).await
+        match self.read(id, until).await {
+            // It has the other layout.
+            Err(Fault::WrongType) => Box::pin(self.ask_script(id, content, until)).await,
+            reply => reply,
+        }
     }
 
     /// Asks for a session as a reader does who has one, and knows nothing of it.
