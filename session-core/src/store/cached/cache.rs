@@ -31,8 +31,8 @@ struct Part {
 pub(super) enum Found {
     /// This may be served.
     Leased(Arc<Record>),
-    /// This may have changed.
-    Known(Arc<Record>, Ticket),
+    /// The store has to be asked whether this is still the same.
+    Unconfirmed(Arc<Record>, Ticket),
     /// There is no record. If there is a stub, a plain load costs the server less than the question
     /// whether the session has changed once more.
     Unknown(Ticket),
@@ -86,26 +86,19 @@ impl Cache {
                 stats.leased += 1;
                 Found::Leased(record)
             }
-            false => Found::Known(record, ticket),
+            false => Found::Unconfirmed(record, ticket),
         }
     }
 
     /// The record is still the same. If nothing was said of it since the store was asked, whatever
     /// changes it from now on will be told.
     pub(super) fn unchanged(&self, record: &Arc<Record>, asked: Ticket) {
-        let id = record.id;
-        let mut part = self.part(id);
+        let mut part = self.part(record.id);
         part.stats.unchanged += 1;
-        let entries = &mut part.entries;
-        let is_it = entries
-            .look(id)
-            .is_some_and(|known| known.identity().is_of(record));
-        if !is_it || entries.is_newer(id, asked.seq) {
-            return;
-        }
-        let term = entries.term_for(id, asked.seq, asked.term);
-        let known = Known::Record(Arc::clone(record));
-        let before = entries.put(id, known, term, self.capacity / PARTS);
+        let capacity = self.capacity / PARTS;
+        let before = part
+            .entries
+            .confirm(record, asked.seq, asked.term, capacity);
         drop(part);
         drop(before);
     }
@@ -229,12 +222,11 @@ fn cacheable(id: SessionId, record: Option<&Arc<Record>>) -> Option<&Arc<Record>
 /// A record of own writes may keep values alive that it no longer has. If these may be most of it,
 /// this is a copy without them.
 fn without_garbage(record: &Arc<Record>) -> Arc<Record> {
-    let copy = match record.hidden > record.size() {
-        true => Record::decode(record.encode()).ok(),
-        false => None,
-    };
-    match copy {
-        Some(copy) => Arc::new(copy.with_tag(record.tag)),
-        None => Arc::clone(record),
+    if record.hidden <= record.size() {
+        return Arc::clone(record);
+    }
+    match Record::decode(record.encode()) {
+        Ok(copy) => Arc::new(copy.with_tag(record.tag)),
+        Err(_) => Arc::clone(record),
     }
 }

@@ -27,14 +27,15 @@ struct Entry {
     used: bool,
 }
 
+/// How much is known of its content.
 #[derive(Clone)]
 pub(super) enum Known {
+    /// All. Others had not changed it when the store was last asked.
     Record(Arc<Record>),
-    /// The same of a session that others had changed when the store was last asked. They may do so
-    /// again; but until that is told, it may be served.
+    /// All. Others had changed it, and may do so again. A lease lets it be served until then.
     Contested(Arc<Record>),
-    /// Of such a session, where a record may not be served and would be of no use: next time it is
-    /// read whole.
+    /// Which one it is. Others had changed it, and without a lease the next load reads it whole. A
+    /// record would be of no use.
     Stub(Identity),
 }
 
@@ -150,6 +151,27 @@ impl Entries {
     /// the store was asked, when the counter was at `seq`.
     pub(super) fn term_for(&self, id: SessionId, seq: u64, asked_in: Option<Term>) -> Option<Term> {
         asked_in.filter(|_| asked_in == self.lease.term() && self.is_as_of(id, seq))
+    }
+
+    /// The store has confirmed this content. It was asked in the term `asked_in`, when the counter
+    /// was at `seq`. Returns what a record has replaced: the caller drops it when nothing is locked.
+    pub(super) fn confirm(
+        &mut self,
+        record: &Arc<Record>,
+        seq: u64,
+        asked_in: Option<Term>,
+        capacity: usize,
+    ) -> Option<Known> {
+        let (_, entry) = &mut self.ring[*self.places.get(&record.id)?];
+        if entry.seq > seq || !entry.known.identity().is_of(record) {
+            return None;
+        }
+        let term = asked_in.filter(|_| asked_in == self.lease.term());
+        if let Known::Record(_) = entry.known {
+            entry.term = term;
+            return None;
+        }
+        self.put(record.id, Known::Record(Arc::clone(record)), term, capacity)
     }
 
     /// Somebody wrote the session, or ended it: this process or another. Its lease ends, and

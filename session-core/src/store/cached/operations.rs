@@ -140,7 +140,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
             match self.cache.find(id, now, &*self.clock) {
                 Found::Leased(record) => Ok(Some(record)),
                 Found::Unknown(asked) => self.ask(key, id, now, asked).await,
-                Found::Known(known, asked) => {
+                Found::Unconfirmed(known, asked) => {
                     Ok(match self.ask_again(key, &known, now, asked).await? {
                         Revalidated::Unchanged => Some(known),
                         Revalidated::Changed(record) => Some(record),
@@ -165,7 +165,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                 true => Revalidated::Unchanged,
                 false => Revalidated::Changed(record),
             }),
-            Found::Known(_, asked) | Found::Unknown(asked) => {
+            Found::Unconfirmed(_, asked) | Found::Unknown(asked) => {
                 self.ask_again(key, known, now, asked).await
             }
         }
