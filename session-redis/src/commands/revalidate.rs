@@ -35,26 +35,24 @@ impl Commands {
         if known.tag().is_none() || known.id() != id {
             return Ok(self.load(id, until).await?.into());
         }
-        let content = Content::of(known);
         let way = match self.layout {
             Layout::Packed if known.size() <= SMALL => Way::Whole,
             _ => Way::Script,
         };
-        let together = self.questions_of(id, way);
+        let content = Content::of(known);
+        let question = Question { id, content, way };
         let place = match known.size() <= LARGE && self.link.leads_to_one_server() {
-            true => together.enter(Question { id, content }),
+            true => self.gathering_of(&question).enter(question),
             false => Place::Alone(None),
         };
         let asked = match place {
-            Place::Alone(_ticket) => self.ask_for_one(id, content, way, until).await,
+            Place::Alone(_ticket) => self.ask_for_one(question, until).await,
             Place::First(number, answer) => {
-                self.ask_soon(id, way, number, until);
-                let answer = self.wait_for(together, number, answer, until).await;
-                self.answered(answer, id, content, way, until).await
+                self.ask_soon(question, number, until);
+                self.ask_with_others(question, number, answer, until).await
             }
             Place::Next(number, answer) => {
-                let answer = self.wait_for(together, number, answer, until).await;
-                self.answered(answer, id, content, way, until).await
+                self.ask_with_others(question, number, answer, until).await
             }
         };
         match asked.map_err(Fault::into_read_error)? {
@@ -64,11 +62,33 @@ impl Commands {
         }
     }
 
+    /// The answer that comes together with others. If all of them failed, or this one says too
+    /// little, what comes when it is asked alone.
+    async fn ask_with_others(
+        &self,
+        question: Question,
+        number: u64,
+        answer: oneshot::Receiver<Reply>,
+        until: Instant,
+    ) -> Result<Reply, Fault> {
+        let answer = self.wait_for(&question, number, answer, until).await;
+        match (answer, question.way) {
+            (None, _) => Box::pin(self.ask_for_one(question, until)).await,
+            (Some(text @ Reply::BulkString(_)), Way::Whole) => Ok(text),
+            // It has the other layout, or is not on the server that the others are on. A proxy also
+            // says so here if it does not reach that server.
+            (Some(_), Way::Whole) | (Some(Reply::Int(0)), Way::Script) => {
+                Box::pin(self.ask_by_script(question, until)).await
+            }
+            (Some(reply), Way::Script) => Ok(reply),
+        }
+    }
+
     /// Waits for the answer of a task that asks this and more. It may be in a runtime that nobody
     /// drives, or whose thread is held up. So nobody waits until it is too late to ask alone.
     async fn wait_for(
         &self,
-        together: &Together,
+        question: &Question,
         number: u64,
         mut answer: oneshot::Receiver<Reply>,
         until: Instant,
@@ -77,46 +97,18 @@ impl Commands {
             return answered.ok();
         }
         // If the task has not begun yet, everybody who waits for it asks alone.
-        drop(together.take(number));
+        drop(self.gathering_of(question).take(number));
         let last = until.checked_sub(self.deadline() / 4).unwrap_or(until);
         timeout_at(last, answer).await.ok()?.ok()
     }
 
-    /// An answer that came together with others. If all of them failed, or this one says too
-    /// little, what came when it was asked alone.
-    async fn answered(
-        &self,
-        answer: Option<Reply>,
-        id: SessionId,
-        content: Content,
-        way: Way,
-        until: Instant,
-    ) -> Result<Reply, Fault> {
-        match (answer, way) {
-            (None, _) => Box::pin(self.ask_for_one(id, content, way, until)).await,
-            (Some(text @ Reply::BulkString(_)), Way::Whole) => Ok(text),
-            // It has the other layout, or is not on the server that the others are on. A proxy also
-            // says so here if it does not reach that server.
-            (Some(_), Way::Whole) | (Some(Reply::Int(0)), Way::Script) => {
-                Box::pin(self.ask_script(id, content, until)).await
-            }
-            (Some(reply), Way::Script) => Ok(reply),
+    async fn ask_for_one(&self, question: Question, until: Instant) -> Result<Reply, Fault> {
+        if question.way == Way::Script {
+            return self.ask_by_script(question, until).await;
         }
-    }
-
-    async fn ask_for_one(
-        &self,
-        id: SessionId,
-        content: Content,
-        way: Way,
-        until: Instant,
-    ) -> Result<Reply, Fault> {
-        if way == Way::Script {
-            return self.ask_script(id, content, until).await;
-        }
-        match self.read(id, until).await {
+        match self.read(question.id, until).await {
             // It has the other layout.
-            Err(Fault::WrongType) => Box::pin(self.ask_script(id, content, until)).await,
+            Err(Fault::WrongType) => Box::pin(self.ask_by_script(question, until)).await,
             reply => reply,
         }
     }
@@ -128,17 +120,17 @@ impl Commands {
         until: Instant,
     ) -> Result<(), StoreError> {
         let nothing = Record::new(id, "", Lifetime::default(), Timestamp::default());
-        let asked = self.ask_script(id, Content::of(&nothing), until).await;
+        let question = Question {
+            id,
+            content: Content::of(&nothing),
+            way: Way::Script,
+        };
+        let asked = self.ask_by_script(question, until).await;
         asked.map(drop).map_err(Fault::into_read_error)
     }
 
-    async fn ask_script(
-        &self,
-        id: SessionId,
-        content: Content,
-        until: Instant,
-    ) -> Result<Reply, Fault> {
-        let call = self.question([(id, content)].into_iter());
+    async fn ask_by_script(&self, question: Question, until: Instant) -> Result<Reply, Fault> {
+        let call = self.script_for(std::iter::once(&question));
         match REVALIDATE.run(&self.link, &call, until).await? {
             Reply::Array(mut answers) if answers.len() == 1 => {
                 answers.pop().ok_or_else(Fault::strange)
@@ -149,58 +141,57 @@ impl Commands {
 
     /// Asks what has gathered, in a task of its own: a request that is not polled for a while must
     /// not hold up others.
-    fn ask_soon(self: &Arc<Self>, id: SessionId, way: Way, number: u64, until: Instant) {
+    fn ask_soon(self: &Arc<Self>, first: Question, number: u64, until: Instant) {
         let gathering = Gathering {
             commands: Arc::clone(self),
-            id,
-            way,
+            first,
             number,
         };
         tokio::spawn(async move {
             let commands = &gathering.commands;
-            let Some(batch) = commands.questions_of(id, way).gather(number).await else {
+            let Some(batch) = commands.gathering_of(&first).gather(number).await else {
                 return;
             };
-            let questions = batch
-                .questions()
-                .map(|question| (question.id, question.content));
+            let asked = match first.way {
+                Way::Script => {
+                    let call = commands.script_for(batch.questions());
+                    REVALIDATE.run(&commands.link, &call, until).await
+                }
+                Way::Whole => {
+                    let command = commands.read_all(batch.questions());
+                    commands.send(&command, until).await
+                }
+            };
             // If it fails, everybody asks alone and gets an error of their own.
-            if let Ok(Reply::Array(answers)) = commands.ask_for_many(questions, way, until).await {
+            if let Ok(Reply::Array(answers)) = asked {
                 batch.answer(answers);
             }
         });
     }
 
-    async fn ask_for_many(
-        &self,
-        all: impl ExactSizeIterator<Item = (SessionId, Content)> + Clone,
-        way: Way,
-        until: Instant,
-    ) -> Result<Reply, Fault> {
-        if way == Way::Script {
-            return REVALIDATE.run(&self.link, &self.question(all), until).await;
-        }
+    /// Where questions gather that are asked in the same way, and on the connection which the
+    /// commands on this session take.
+    fn gathering_of(&self, question: &Question) -> &Together {
+        self.revalidations[self.link.place_of(question.id)].of(question.way)
+    }
+
+    fn read_all<'q>(&self, all: impl ExactSizeIterator<Item = &'q Question>) -> Cmd {
         let mut command = Cmd::with_capacity(1 + all.len(), 16 + all.len() * 64);
         command.arg("MGET");
-        for (id, _) in all {
-            command.arg(self.names.session(id));
+        for question in all {
+            command.arg(self.names.session(question.id));
         }
-        self.send(&command, until).await
+        command
     }
 
-    /// Where questions gather that take the same connection as the commands on this session.
-    fn questions_of(&self, id: SessionId, way: Way) -> &Together {
-        self.revalidations[self.link.place_of(id)].of(way)
-    }
-
-    fn question(&self, all: impl ExactSizeIterator<Item = (SessionId, Content)> + Clone) -> Cmd {
+    fn script_for<'q>(&self, all: impl ExactSizeIterator<Item = &'q Question> + Clone) -> Cmd {
         let count = all.len();
         let mut call = REVALIDATE.on_many(count, count + 1, count * 96);
-        for (id, _) in all.clone() {
-            call.arg(self.names.session(id));
+        for question in all.clone() {
+            call.arg(self.names.session(question.id));
         }
-        for (_, content) in all {
-            call.arg(content);
+        for question in all {
+            call.arg(question.content);
         }
         call.arg(self.layout.hint());
         call
@@ -211,16 +202,14 @@ impl Commands {
 /// that it has not begun.
 struct Gathering {
     commands: Arc<Commands>,
-    /// One of the sessions.
-    id: SessionId,
-    way: Way,
+    /// One of the questions.
+    first: Question,
     number: u64,
 }
 
 impl Drop for Gathering {
     fn drop(&mut self) {
-        let together = self.commands.questions_of(self.id, self.way);
-        drop(together.take(self.number));
+        drop(self.commands.gathering_of(&self.first).take(self.number));
     }
 }
 
@@ -250,10 +239,12 @@ mod tests {
         let id = SessionId::from_bytes([7; 16]);
         let record = Record::new(id, "id", Lifetime::default(), Timestamp::default());
         let enter = || {
-            let content = Content::of(&record);
-            commands
-                .questions_of(id, Way::Script)
-                .enter(Question { id, content })
+            let question = Question {
+                id,
+                content: Content::of(&record),
+                way: Way::Script,
+            };
+            commands.gathering_of(&question).enter(question)
         };
         let _under_way = [enter(), enter()];
         // Of a runtime that nobody drives: its task never begins.

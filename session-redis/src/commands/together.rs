@@ -48,9 +48,11 @@ impl Gatherings {
 }
 
 /// What somebody asks: whether a session still has this content.
+#[derive(Clone, Copy)]
 pub(super) struct Question {
     pub(super) id: SessionId,
     pub(super) content: Content,
+    pub(super) way: Way,
 }
 
 /// Where a question stands.
@@ -199,6 +201,7 @@ mod tests {
         Question {
             id,
             content: Content::of(&record),
+            way: Way::Script,
         }
     }
 
