@@ -30,12 +30,14 @@ pub enum Call {
 
 /// What happens around the calls of a store.
 pub trait Hook: fmt::Debug + Send + Sync + 'static {
-    /// One call, which `inner` makes.
+    /// One call, which `inner` makes. If not written, it is just made.
     fn around<T: Send>(
         &self,
-        call: Call,
+        _call: Call,
         inner: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> impl Future<Output = Result<T, StoreError>> + Send;
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        inner
+    }
 
     /// What to answer to the next update without making it, if anything.
     fn instead_of_update(&self) -> Option<Updated> {

@@ -3,9 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use session_core::store::{CachedStore, ChangeFeed, NearCache, SessionStore, StoreError};
+use session_core::store::{CachedStore, ChangeFeed, NearCache, SessionStore};
 
-use crate::{Around, Call, Hook};
+use crate::{Around, Hook};
 
 /// A store with a cache.
 pub(crate) fn cached(store: impl SessionStore) -> Arc<dyn SessionStore> {
@@ -30,12 +30,4 @@ pub(crate) fn near(inner: impl SessionStore) -> Arc<dyn SessionStore> {
 #[derive(Debug, Default)]
 struct Tells(OnceLock<ChangeFeed>);
 
-impl Hook for Tells {
-    async fn around<T: Send>(
-        &self,
-        _: Call,
-        inner: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
-        inner.await
-    }
-}
+impl Hook for Tells {}

@@ -1,9 +1,8 @@
 //! A store in which nothing expires.
 
 use session_core::Timestamp;
-use session_core::store::StoreError;
 
-use crate::{Around, Call, Hook};
+use crate::{Around, Hook};
 
 /// Tells the store in it that it is 1970: nothing ever expires there, as in a store that leaves all
 /// timeouts to others.
@@ -22,14 +21,6 @@ impl<S> TimelessStore<S> {
 }
 
 impl Hook for Timeless {
-    async fn around<T: Send>(
-        &self,
-        _: Call,
-        inner: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
-        inner.await
-    }
-
     fn now(&self, _: Timestamp) -> Timestamp {
         Timestamp::from_millis(0)
     }
