@@ -100,8 +100,8 @@ impl<S: SessionStore> Server<S> {
         Content::of(found.now_or_never().unwrap().unwrap().as_deref())
     }
 
-    /// Notes what has changed, and tells whoever has read it, except `but`; what that one has to be
-    /// told.
+    /// Notes what has changed, and tells all who have read it, except `but`. Returns what that one
+    /// has to be told.
     pub fn look(&self, but: Option<&Arc<Wire>>) -> Vec<SessionId> {
         let now = self.clock.now();
         let mut own = Vec::new();

@@ -198,7 +198,7 @@ fn a_million_sessions_pass_through_a_cache_and_it_stays_within_its_bound() {
             write(cached, n, &[half(64), half(32), half(16), half(8), half(4)]);
         }
     });
-    // One value of each write stays, beside the room that the others had.
+    // One value of each write stays. It keeps the memory of the others alive.
     left("what is left of many writes", plain, |cached| {
         for n in 0..600 {
             let writes: Vec<_> = (0..12)
