@@ -154,7 +154,8 @@ impl Entries {
     }
 
     /// The store has confirmed this content. It was asked in the term `asked_in`, when the counter
-    /// was at `seq`. Returns what a record has replaced: the caller drops it when nothing is locked.
+    /// was at `seq`. Returns what a record has replaced: the caller drops it when nothing is
+    /// locked.
     pub(super) fn confirm(
         &mut self,
         record: &Arc<Record>,
