@@ -72,7 +72,6 @@ enum End {
 /// in.
 async fn view(manager: SessionManager, jar: Jar, token: String, pause: Duration) -> bool {
     let arrived = manager.now();
-    // The timer knows nothing shorter than a millisecond.
     if !pause.is_zero() {
         tokio::time::sleep(pause).await;
     }
@@ -85,8 +84,9 @@ async fn view(manager: SessionManager, jar: Jar, token: String, pause: Duration)
     was_ann
 }
 
-/// Bob signs in in the place of Ann, or after her session has ended.
-async fn switch(manager: SessionManager, jar: Jar, end: End) -> bool {
+/// Bob signs in in the place of Ann, or after her session has ended. Returns how long it took.
+async fn switch(manager: SessionManager, jar: Jar, end: End) -> Duration {
+    let start = Instant::now();
     match end {
         End::Exchange => {}
         End::SignOut => {
@@ -101,21 +101,25 @@ async fn switch(manager: SessionManager, jar: Jar, end: End) -> bool {
     let session = jar.open(&manager).await;
     session.sign_in("bob").unwrap();
     jar.hears(&session.finish(Outcome::Success).await.unwrap());
-    false
+    start.elapsed()
 }
 
 /// How often Bob was not the one who was signed in afterwards. Pages come before the end and after
-/// it.
+/// it: each waits for up to twice as long as the last sign-in took on this machine.
 async fn changes_hands(managers: &Managers, views: usize, end: End) -> usize {
     let (mut lost, mut before, mut after) = (0, 0, 0);
+    let mut took = Duration::ZERO;
     for round in 0..ROUNDS {
         let jar = Jar::default();
         let (token, _) = sign_in(&managers[0], "ann").await;
         *jar.0.lock().unwrap() = Some(token.clone());
         let rng = Rng::new(round);
-        let mut all = vec![tokio::spawn(switch(managers[0].clone(), jar.clone(), end))];
+        let switching = tokio::spawn(switch(managers[0].clone(), jar.clone(), end));
+        let mut all = Vec::new();
+        // The timer knows nothing shorter than a millisecond.
+        let pauses = (2 * took.as_millis() as usize).max(3);
         for at in 0..views {
-            let pause = Duration::from_millis(rng.below(4) as u64);
+            let pause = Duration::from_millis(rng.below(pauses + 1) as u64);
             let manager = managers[(at + 1) % 2].clone();
             all.push(tokio::spawn(view(
                 manager,
@@ -124,13 +128,14 @@ async fn changes_hands(managers: &Managers, views: usize, end: End) -> usize {
                 pause,
             )));
         }
-        for was_ann in join_all(all).await.into_iter().skip(1) {
+        for was_ann in join_all(all).await {
             *if was_ann.unwrap() {
                 &mut before
             } else {
                 &mut after
             } += 1;
         }
+        took = switching.await.unwrap();
         let signed_in = jar.open(&managers[1]).await;
         lost += usize::from(signed_in.principal().as_deref() != Some("bob"));
     }
