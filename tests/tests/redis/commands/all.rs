@@ -1,7 +1,12 @@
 //! The commands that are ever sent.
 
+use std::sync::Arc;
+
+use futures_util::future::join_all;
 use session_core::store::conformance::Suite;
-use session_redis::Layout;
+use session_core::store::{Record, Revalidated, SessionStore};
+use session_core::{Clock, Lifetime, SessionId, SystemClock};
+use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 
 use super::bench::{Bench, Seen};
@@ -70,12 +75,31 @@ async fn nothing_else_is_ever_sent() {
     }
 }
 
+/// Questions that are one command. In the suite it is chance whether any are under way together.
+async fn ask_together(store: &RedisStore) {
+    let now = SystemClock.now();
+    let mut known = Vec::new();
+    for _ in 0..64 {
+        let record = Record::new(SessionId::random().unwrap(), "id", Lifetime::default(), now);
+        let key = store.create(&Arc::new(record), now).await.unwrap();
+        let record = store.load(&key, now).await.unwrap().unwrap();
+        known.push((key, record));
+    }
+    let questions = known
+        .iter()
+        .map(|(key, record)| store.revalidate(key, record, now));
+    for answer in join_all(questions).await {
+        assert!(matches!(answer.unwrap(), Revalidated::Unchanged));
+    }
+}
+
 async fn nothing_else_is_sent_in(layout: Layout) {
     let server = RedisServer::start(Engine::Redis7);
     let bench = Bench::new(&server);
     let suite = Suite::new(|| async { connect_with(&server, layout).await }).rounds(8);
     let report = suite.run().await;
     assert!(report.is_success(), "{report}");
+    ask_together(&connect_with(&server, layout).await).await;
 
     let seen = bench.monitor.seen();
     let (connecting, seen): (Vec<_>, Vec<_>) = seen
