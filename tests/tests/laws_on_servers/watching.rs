@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use session_core::store::SessionStore;
 use session_core::{EndReason, Outcome, SessionManager};
@@ -23,7 +23,7 @@ const SOCKETS_OF_EACH: usize = 10;
 const INTERVALS: u32 = 12;
 const STORE: &str = "WATCHING_STORE";
 /// What a busy machine may add to a wait.
-const SLACK: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_secs(5);
 
 fn interval() -> Duration {
     let millis = env::var("WATCH_INTERVAL_MS").map_or(250, |millis| millis.parse().unwrap());
@@ -159,14 +159,21 @@ async fn watched(name: &str, url: &str, loads: impl Fn() -> u64) {
         open_sockets(&here, name, &closed).await;
     }
     sleep(interval()).await;
-    let before = loads();
-    sleep(interval() * INTERVALS).await;
-    let cost = loads() - before;
+    let (before, start) = (loads(), Instant::now());
     let expected = u64::from(INTERVALS) * SESSIONS as u64;
-    // A busy machine may come late to some of them.
+    let mut cost = 0;
+    // A slow machine asks later, and never more often.
+    while cost < expected {
+        let patience = PATIENCE + interval() * INTERVALS * 5;
+        assert!(start.elapsed() < patience, "{name}: only {cost} commands");
+        sleep(interval()).await;
+        cost = loads() - before;
+    }
+    let intervals = start.elapsed().as_secs_f64() / interval().as_secs_f64();
+    let most = (intervals + 1.0) * SESSIONS as f64 * 1.05;
     assert!(
-        (expected * 7 / 10..=expected * 11 / 10).contains(&cost),
-        "{name}: {cost} commands and not {expected}"
+        cost as f64 <= most,
+        "{name}: {cost} commands in {intervals:.1} intervals"
     );
 
     let mut signed_out = BTreeMap::new();
@@ -189,8 +196,8 @@ async fn watched(name: &str, url: &str, loads: impl Fn() -> u64) {
     let near = waits(&mut closings, &signed_out).await;
     println!(
         "{name}: {} sockets of {SESSIONS} sessions, asked each {:?}: {cost} commands in \
-         {INTERVALS} intervals; from a sign-out in another process to the closed socket {} ms at \
-         most, {} in the middle; in this process {} ms at most",
+         {intervals:.1} intervals; from a sign-out in another process to the closed socket {} ms \
+         at most, {} in the middle; in this process {} ms at most",
         SESSIONS * SOCKETS_OF_EACH,
         interval(),
         far[far.len() - 1],
