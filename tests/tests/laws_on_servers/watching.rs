@@ -23,7 +23,7 @@ const SOCKETS_OF_EACH: usize = 10;
 const INTERVALS: u32 = 12;
 const STORE: &str = "WATCHING_STORE";
 /// What a busy machine may add to a wait.
-const SLACK: Duration = Duration::from_secs(5);
+const SLACK: Duration = Duration::from_secs(2);
 
 fn interval() -> Duration {
     let millis = env::var("WATCH_INTERVAL_MS").map_or(250, |millis| millis.parse().unwrap());
@@ -151,6 +151,27 @@ async fn waits(
     waits
 }
 
+/// How many commands it costs to watch, and in how many intervals.
+async fn cost_of_watching(name: &str, loads: impl Fn() -> u64) -> (u64, f64) {
+    let (mut cost, mut intervals) = (0, 0.0);
+    // In some span a busy machine may come late to many of them, but not in each.
+    for _ in 0..10 {
+        let (start, before) = (Instant::now(), loads());
+        sleep(interval() * INTERVALS).await;
+        cost = loads() - before;
+        intervals = start.elapsed().as_secs_f64() / interval().as_secs_f64();
+        let share = cost as f64 / (intervals * SESSIONS as f64);
+        assert!(
+            share <= 1.1,
+            "{name}: {cost} commands in {intervals:.1} intervals"
+        );
+        if share >= 0.7 {
+            return (cost, intervals);
+        }
+    }
+    panic!("{name}: only {cost} commands in {intervals:.1} intervals");
+}
+
 async fn watched(name: &str, url: &str, loads: impl Fn() -> u64) {
     let (here, mut there) = (manager(url).await, OtherNode::start(url));
     let (closed, mut closings) = unbounded_channel();
@@ -159,22 +180,7 @@ async fn watched(name: &str, url: &str, loads: impl Fn() -> u64) {
         open_sockets(&here, name, &closed).await;
     }
     sleep(interval()).await;
-    let (before, start) = (loads(), Instant::now());
-    let expected = u64::from(INTERVALS) * SESSIONS as u64;
-    let mut cost = 0;
-    // A slow machine asks later, and never more often.
-    while cost < expected {
-        let patience = PATIENCE + interval() * INTERVALS * 5;
-        assert!(start.elapsed() < patience, "{name}: only {cost} commands");
-        sleep(interval()).await;
-        cost = loads() - before;
-    }
-    let intervals = start.elapsed().as_secs_f64() / interval().as_secs_f64();
-    let most = (intervals + 1.0) * SESSIONS as f64 * 1.05;
-    assert!(
-        cost as f64 <= most,
-        "{name}: {cost} commands in {intervals:.1} intervals"
-    );
+    let (cost, intervals) = cost_of_watching(name, loads).await;
 
     let mut signed_out = BTreeMap::new();
     for (n, name) in names.iter().enumerate() {
