@@ -150,7 +150,9 @@ impl Entries {
     /// The term in which an answer may be served without asking. `asked_in` is the term in which
     /// the store was asked, when the counter was at `seq`.
     pub(super) fn term_for(&self, id: SessionId, seq: u64, asked_in: Option<Term>) -> Option<Term> {
-        asked_in.filter(|_| asked_in == self.lease.term() && self.is_as_of(id, seq))
+        self.lease
+            .still(asked_in)
+            .filter(|_| self.is_as_of(id, seq))
     }
 
     /// The store has confirmed this content. It was asked in the term `asked_in`, when the counter
@@ -167,7 +169,7 @@ impl Entries {
         if entry.seq > seq || !entry.known.identity().is_of(record) {
             return None;
         }
-        let term = asked_in.filter(|_| asked_in == self.lease.term());
+        let term = self.lease.still(asked_in);
         if let Known::Record(_) = entry.known {
             entry.term = term;
             return None;

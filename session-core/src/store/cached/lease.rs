@@ -23,6 +23,11 @@ impl Lease {
         self.last.filter(|_| !self.ended)
     }
 
+    /// The term in which the store was asked, if it is still the present one.
+    pub(super) fn still(&self, asked_in: Option<Term>) -> Option<Term> {
+        asked_in.filter(|_| asked_in == self.term())
+    }
+
     /// Whether what was read in `term` may be served `now`.
     pub(super) fn covers(&self, term: Term, now: Duration) -> bool {
         self.term() == Some(term) && now < self.until
