@@ -30,7 +30,7 @@ pub enum Call {
 
 /// What happens around the calls of a store.
 pub trait Hook: fmt::Debug + Send + Sync + 'static {
-    /// One call, which `inner` makes. If not written, it is just made.
+    /// One call, which `inner` makes. By default nothing happens around it.
     fn around<T: Send>(
         &self,
         _call: Call,

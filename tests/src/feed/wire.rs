@@ -16,7 +16,7 @@ pub(super) type Request = Box<dyn FnOnce(&Arc<Wire>) + Send>;
 
 /// What a server sends.
 pub(super) enum Message {
-    /// The answer to a call. It wakes who waits for it.
+    /// The answer to a call. It wakes the task that waits for it.
     Reply(Box<dyn FnOnce() + Send>),
     /// It tells of every change of what is read from now on.
     Tracks,

@@ -72,6 +72,7 @@ enum End {
 /// in.
 async fn view(manager: SessionManager, jar: Jar, token: String, pause: Duration) -> bool {
     let arrived = manager.now();
+    // The timer knows nothing shorter than a millisecond.
     if !pause.is_zero() {
         tokio::time::sleep(pause).await;
     }
@@ -105,7 +106,7 @@ async fn switch(manager: SessionManager, jar: Jar, end: End) -> Duration {
 }
 
 /// How often Bob was not the one who was signed in afterwards. Pages come before the end and after
-/// it: each waits for up to twice as long as the last sign-in took on this machine.
+/// it: each waits for up to twice as long as the session took to change hands in the last round.
 async fn changes_hands(managers: &Managers, views: usize, end: End) -> usize {
     let (mut lost, mut before, mut after) = (0, 0, 0);
     let mut took = Duration::ZERO;
@@ -116,10 +117,9 @@ async fn changes_hands(managers: &Managers, views: usize, end: End) -> usize {
         let rng = Rng::new(round);
         let switching = tokio::spawn(switch(managers[0].clone(), jar.clone(), end));
         let mut all = Vec::new();
-        // The timer knows nothing shorter than a millisecond.
-        let pauses = (2 * took.as_millis() as usize).max(3);
+        let longest = (2 * took.as_millis() as usize).max(3);
         for at in 0..views {
-            let pause = Duration::from_millis(rng.below(pauses + 1) as u64);
+            let pause = Duration::from_millis(rng.below(longest + 1) as u64);
             let manager = managers[(at + 1) % 2].clone();
             all.push(tokio::spawn(view(
                 manager,
