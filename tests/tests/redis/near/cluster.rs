@@ -8,7 +8,7 @@ use tokio::task::block_in_place;
 
 use super::{Written, is_replicated, near};
 use crate::connect;
-use crate::faults_cluster::{begin_to_move, end_to_move, new_node, node_id};
+use crate::faults_cluster::{begin_to_move, end_to_move, keep_masters, new_node, node_id};
 
 const LEASE: Duration = Duration::from_millis(500);
 /// So long that what is seen within the limit below was told.
@@ -66,6 +66,7 @@ async fn every_primary_tells_of_every_change() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_slot_that_moves() {
     let cluster = RedisCluster::start(Engine::Redis7);
+    block_in_place(|| keep_masters(&cluster));
     let store = connect(near(RedisStore::builder(cluster.url()), LEASE)).await;
     let sessions = sessions(&cluster).await;
     let (session, other) = (&sessions[0], &sessions[1]);
