@@ -65,6 +65,19 @@ impl ActiveConnection {
         self.heard.store(age, Ordering::Relaxed);
     }
 
+    /// Since when there was no answer, to a call that has waited since `since`.
+    pub(super) fn silent_since(&self, since: Instant) -> Instant {
+        match self.connection.topology() {
+            // Other nodes may answer while one hangs, so the time last heard says nothing.
+            Topology::ManyNodes => since,
+            Topology::SingleServer => since.max(self.last_heard()),
+        }
+    }
+
+    fn last_heard(&self) -> Instant {
+        self.born + Duration::from_millis(self.heard.load(Ordering::Relaxed))
+    }
+
     /// A call that has waited since `since` gives up. Returns for how long there was no answer by
     /// now, to this call and to those that gave up before it. They are added up, because each of
     /// them may be less patient than `silence`.
@@ -74,11 +87,9 @@ impl ActiveConnection {
             .unanswered
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut from = since;
         match self.connection.topology() {
             Topology::ManyNodes => {
-                // Other nodes may answer while one hangs, so the time last heard says nothing. But
-                // many calls that are cancelled soon are no sign of a node that hangs.
+                // Many calls that are cancelled soon are no sign of a node that hangs.
                 if now - since < silence / 8 {
                     return Duration::ZERO;
                 }
@@ -87,16 +98,21 @@ impl ActiveConnection {
                 }
             }
             Topology::SingleServer => {
-                let heard = self.born + Duration::from_millis(self.heard.load(Ordering::Relaxed));
+                let heard = self.last_heard();
                 if unanswered.last.is_some_and(|last| last < heard) {
                     unanswered.waited = Duration::ZERO;
                 }
-                from = from.max(heard);
             }
         }
+        let silent_since = self.silent_since(since);
         // Time during which two of them waited counts once.
-        from = unanswered.last.map_or(from, |last| from.max(last));
+        let from = unanswered
+            .last
+            .map_or(silent_since, |last| silent_since.max(last));
         unanswered.waited += now.saturating_duration_since(from);
+        // This one may have begun to wait before all of them.
+        let alone = now.saturating_duration_since(silent_since);
+        unanswered.waited = unanswered.waited.max(alone);
         unanswered.last = Some(now);
         unanswered.waited
     }

@@ -173,17 +173,10 @@ impl Link {
         let shared = self.connection_of(command);
         let active = shared.active(until).await;
         let active = active.map_err(|reason| Fault::Unsent(Arc::new(reason)))?;
-        let mut waiting = Waiting::begin(shared, &active);
-        let until = match idempotency {
-            // This leaves time to send it again, on another connection.
-            Idempotency::Idempotent => {
-                until.min(waiting.since + self.timing().silence() + FIRST_PAUSE)
-            }
-            Idempotency::AtMostOnce => until,
-        };
+        let mut waiting = Waiting::begin(shared, &active, idempotency, until);
         // In its place for as long as it runs: it is most of the future of a call.
         let answer = pin!(active.connection.send(command));
-        let error = match waiting.answer(answer, until).await? {
+        let error = match waiting.answer(answer).await? {
             Ok(answer) => {
                 active.hear();
                 return Ok(answer);
@@ -194,7 +187,7 @@ impl Link {
         #[cfg(feature = "cluster")]
         if let Fault::Ask { node, .. } = &fault {
             let asking = Box::pin(active.connection.send_asking(command, node));
-            return match waiting.answer(asking, until).await? {
+            return match waiting.answer(asking).await? {
                 // Once this node has taken over, the driver knows it.
                 Err(error) if super::cluster::is_unknown_node(&error) => Err(fault),
                 Err(error) => Err(Fault::of(&error, active.connection.topology())),
@@ -238,38 +231,68 @@ fn fault(shared: &Arc<Reconnecting>, active: &ActiveConnection, error: &RedisErr
 struct Waiting<'a> {
     shared: &'a Arc<Reconnecting>,
     active: &'a ActiveConnection,
+    idempotency: Idempotency,
     since: Instant,
+    /// The end of the call.
+    until: Instant,
     answered: bool,
 }
 
 impl<'a> Waiting<'a> {
-    fn begin(shared: &'a Arc<Reconnecting>, active: &'a ActiveConnection) -> Self {
+    fn begin(
+        shared: &'a Arc<Reconnecting>,
+        active: &'a ActiveConnection,
+        idempotency: Idempotency,
+        until: Instant,
+    ) -> Self {
         Self {
             shared,
             active,
+            idempotency,
             since: Instant::now(),
+            until,
             answered: false,
         }
     }
 
-    /// Waits until then for the answer, or for the error that came instead of one.
+    /// Waits for the answer, or for the error that came instead of one.
     async fn answer(
         &mut self,
-        answer: Pin<impl DerefMut<Target: Future<Output = RedisResult<Value>>>>,
-        until: Instant,
+        mut answer: Pin<impl DerefMut<Target: Future<Output = RedisResult<Value>>>>,
     ) -> Result<RedisResult<Value>, Fault> {
         self.answered = false;
-        match timeout_at(until, answer).await {
-            Err(_) => Err(Fault::Lost(Arc::new(Reason::Silent(self.since.elapsed())))),
-            Ok(answer) => {
+        let mut end = self.end();
+        loop {
+            if let Ok(answer) = timeout_at(end, answer.as_mut()).await {
                 self.answered = true;
                 // There are none inside of an answer, but in that of a proxy to `MGET`: who asks
                 // looks for them.
-                Ok(answer.and_then(|answer| match answer {
+                return Ok(answer.and_then(|answer| match answer {
                     Value::ServerError(error) => Err(error.into()),
                     answer => Ok(answer),
-                }))
+                }));
             }
+            // Answers to other commands came meanwhile. The connection is kept for now, so to send
+            // this one again would be to send it into the same silence.
+            let later = self.end();
+            if later <= end {
+                let silent = self.since.elapsed();
+                return Err(Fault::Lost(Arc::new(Reason::Silent(silent))));
+            }
+            end = later;
+        }
+    }
+
+    /// When it gives up, by what was heard until now.
+    fn end(&self) -> Instant {
+        match self.idempotency {
+            // The connection is replaced then, and there is time to send it again on another one.
+            Idempotency::Idempotent => {
+                let silence = self.shared.common.timing.silence();
+                let since = self.active.silent_since(self.since);
+                self.until.min(since + silence + FIRST_PAUSE)
+            }
+            Idempotency::AtMostOnce => self.until,
         }
     }
 }

@@ -70,6 +70,12 @@ impl Proxy {
         self.rules.cut(bytes, Cut::Request);
     }
 
+    /// Requests that contain `bytes` never reach the server, and are never answered, on the
+    /// connections that there are now.
+    pub fn swallow(&self, bytes: &[u8]) {
+        self.rules.swallow(bytes);
+    }
+
     /// Whether nothing is left of what was to be cut.
     pub fn has_cut_all(&self) -> bool {
         self.rules.has_cut_all()
@@ -151,7 +157,7 @@ async fn listen(
     connections: Arc<Mutex<JoinSet<()>>>,
 ) {
     while let Ok((client, _)) = listener.accept().await {
-        rules.count_connection();
+        let number = rules.count_connection();
         let rules = Arc::clone(&rules);
         let mut connections = lock(&connections);
         // What has ended is of no more interest.
@@ -159,7 +165,7 @@ async fn listen(
         connections.spawn(async move {
             // A server that is down closes the connection.
             if let Ok(server) = TcpStream::connect(upstream).await {
-                pump::both_ways(client, server, &rules).await;
+                pump::both_ways(client, server, number, &rules).await;
             }
         });
     }

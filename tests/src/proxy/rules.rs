@@ -18,6 +18,8 @@ pub(super) enum Cut {
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     cuts: Mutex<Vec<(Vec<u8>, Cut)>>,
+    /// What is swallowed, on how many of the first connections.
+    swallowed: Mutex<Option<(Vec<u8>, usize)>>,
     passed: Mutex<Vec<Vec<u8>>>,
     connections: Mutex<usize>,
     stalled: watch::Sender<bool>,
@@ -41,6 +43,17 @@ impl Rules {
         lock(&self.cuts).is_empty()
     }
 
+    pub(super) fn swallow(&self, bytes: &[u8]) {
+        *lock(&self.swallowed) = Some((bytes.to_vec(), self.connections()));
+    }
+
+    /// Whether `request`, on this connection, is to be passed on to nobody.
+    pub(super) fn is_swallowed(&self, connection: usize, request: &[u8]) -> bool {
+        lock(&self.swallowed)
+            .as_ref()
+            .is_some_and(|(bytes, last)| connection <= *last && contains(request, bytes))
+    }
+
     pub(super) fn stall(&self, stalled: bool) {
         self.stalled.send_replace(stalled);
     }
@@ -49,8 +62,11 @@ impl Rules {
         let _ = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
     }
 
-    pub(super) fn count_connection(&self) {
-        *lock(&self.connections) += 1;
+    /// Returns how many there are with this one.
+    pub(super) fn count_connection(&self) -> usize {
+        let mut connections = lock(&self.connections);
+        *connections += 1;
+        *connections
     }
 
     pub(super) fn connections(&self) -> usize {

@@ -110,6 +110,28 @@ async fn a_connection_that_leads_nowhere_is_replaced_for_the_impatient() {
     }
 }
 
+/// A read waits in vain behind one whose answer is late. It is not sent again before the connection
+/// counts as silent and is replaced: the same connection would not answer it either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_read_that_is_sent_again_takes_another_connection() {
+    let server = RedisServer::start(Engine::Redis7);
+    let proxy = Proxy::start(server.address()).await;
+    let manager = SessionManager::new(one(&proxy.url()).await);
+    let token = create(&manager, [("n", 1)]).await;
+    let key = server.command(&["KEYS", "*"]).items()[0].to_string();
+    let other = create(&manager, [("n", 2)]).await;
+    proxy.swallow(key.as_bytes());
+    proxy.stall();
+    let late = async {
+        tokio::time::sleep(DEADLINE / 10).await;
+        proxy.flow();
+    };
+    let (other, read, ()) = tokio::join!(open(&manager, &other), open(&manager, &token), late);
+    assert_eq!(other.get("n").unwrap(), Some(2));
+    assert_eq!(read.get("n").unwrap(), Some(1));
+    assert_eq!(proxy.connections(), 2);
+}
+
 /// Calls that end early again and again say nothing about a connection that answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_are_dropped_half_way_leave_the_connection_as_it_was() {

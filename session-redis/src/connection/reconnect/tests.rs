@@ -79,4 +79,7 @@ async fn only_calls_that_were_patient_say_that_one_of_many_nodes_hangs() {
     // What was long ago is forgotten.
     tokio::time::advance(silence * 2).await;
     assert_eq!(gives_up_after(silence / 2), silence / 2);
+    // One that began before it, and was patient.
+    tokio::time::advance(silence / 4).await;
+    assert_eq!(gives_up_after(silence), silence);
 }
