@@ -214,7 +214,7 @@ fn a_plain_server_is_there() {
 
 #[test]
 fn a_cluster_forms_and_gets_over_the_death_of_a_master() {
-    let cluster = RedisCluster::start(Engine::Redis7);
+    let cluster = RedisCluster::start_to_fail_over(&RedisServer::builder(Engine::Redis7));
     assert_eq!(cluster.urls().len(), 6);
     let old = cluster.master_of("key");
     let replica = cluster.replicas_of(old)[0];
@@ -233,7 +233,7 @@ fn a_cluster_forms_and_gets_over_the_death_of_a_master() {
 #[test]
 fn a_cluster_gets_over_a_master_that_hangs() {
     for engine in [Engine::Valkey9, Engine::Redis8] {
-        let cluster = RedisCluster::start(engine);
+        let cluster = RedisCluster::start_to_fail_over(&RedisServer::builder(engine));
         let old = cluster.master_of("key");
         cluster.pause(old);
         cluster.wait_ok();

@@ -73,7 +73,7 @@ fn sessions(node: &RedisServer) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_master_that_dies_is_replaced() {
-    let cluster = RedisCluster::start(Engine::Redis7);
+    let cluster = RedisCluster::start_to_fail_over(&RedisServer::builder(Engine::Redis7));
     let load = begin(&cluster).await;
     lasts(300).await;
     let dead = block_in_place(|| {
@@ -117,7 +117,7 @@ async fn a_master_that_dies_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_master_that_hangs_is_replaced() {
-    let cluster = RedisCluster::start(Engine::Redis7);
+    let cluster = RedisCluster::start_to_fail_over(&RedisServer::builder(Engine::Redis7));
     // Callers who wait no longer for the store than this never see it give up.
     let timeouts = Timeouts::default().with_call(Duration::from_millis(300));
     let impatient = Load::start_with(store(&cluster).await, WRITERS, timeouts).await;
@@ -172,7 +172,8 @@ fn connections(node: &RedisServer) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nodes_that_are_soon_back_are_found_again() {
-    let cluster = RedisCluster::start_from(&RedisServer::builder(Engine::Redis7).persistent());
+    let cluster =
+        RedisCluster::start_to_fail_over(&RedisServer::builder(Engine::Redis7).persistent());
     let load = begin(&cluster).await;
     block_in_place(|| {
         let dead = master(&cluster);
@@ -224,7 +225,6 @@ fn a_store_outlives_the_runtime_that_it_began_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slots_that_move_are_followed() {
     let cluster = RedisCluster::start(Engine::Redis7);
-    block_in_place(|| keep_masters(&cluster));
     let load = begin(&cluster).await;
     let from = Instant::now();
     let keys = block_in_place(|| {
@@ -245,7 +245,6 @@ async fn slots_that_move_are_followed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slots_that_move_to_a_new_node_are_followed() {
     let cluster = RedisCluster::start(Engine::Redis7);
-    block_in_place(|| keep_masters(&cluster));
     let manager = SessionManager::new(store(&cluster).await);
     let token = create(&manager, [("n", 1)]).await;
     let old = &cluster.nodes()[block_in_place(|| master(&cluster))];
@@ -316,20 +315,11 @@ async fn a_master_and_its_replica_change_places() {
     assert!(report.errors() <= 2 * WRITERS, "{report:?}");
 }
 
-/// No node is given up while its slots move: on a busy machine one can be away for 2 s, and then
-/// its replica takes its place.
-pub(crate) fn keep_masters(cluster: &RedisCluster) {
-    for node in cluster.nodes() {
-        let set = node.command(&["CONFIG", "SET", "cluster-node-timeout", "20000"]);
-        assert_eq!(set.text(), "OK");
-    }
-}
-
 /// A master without slots that all others know.
 pub(crate) fn new_node(cluster: &RedisCluster) -> RedisServer {
     let new = RedisServer::builder(Engine::Redis7)
         .config("cluster-enabled yes")
-        .config("cluster-node-timeout 2000")
+        .config("cluster-node-timeout 20000")
         .start();
     let port = new.port().to_string();
     cluster.nodes()[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port]);

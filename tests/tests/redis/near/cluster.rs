@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use session_redis::RedisStore;
-use session_tests::servers::{Engine, RedisCluster};
+use session_tests::servers::{Engine, RedisCluster, RedisServer};
 use tokio::task::block_in_place;
 
 use super::{Written, is_replicated, near};
 use crate::connect;
-use crate::faults_cluster::{begin_to_move, end_to_move, keep_masters, new_node, node_id};
+use crate::faults_cluster::{begin_to_move, end_to_move, new_node, node_id};
 
 const LEASE: Duration = Duration::from_millis(500);
 /// So long that what is seen within the limit below was told.
@@ -66,7 +66,6 @@ async fn every_primary_tells_of_every_change() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_slot_that_moves() {
     let cluster = RedisCluster::start(Engine::Redis7);
-    block_in_place(|| keep_masters(&cluster));
     let store = connect(near(RedisStore::builder(cluster.url()), LEASE)).await;
     let sessions = sessions(&cluster).await;
     let (session, other) = (&sessions[0], &sessions[1]);
@@ -105,7 +104,7 @@ async fn is_seen_and_leased(session: &Written, store: &RedisStore) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_primary_that_is_replaced() {
-    let cluster = RedisCluster::start(Engine::Redis7);
+    let cluster = RedisCluster::start_to_fail_over(&RedisServer::builder(Engine::Redis7));
     let store = near(RedisStore::builder(cluster.url()), LEASE);
     let store = store.connect().await.unwrap();
     let session = sessions(&cluster).await.remove(0);
@@ -144,7 +143,7 @@ async fn a_primary_that_is_replaced() {
 /// A primary that hangs says nothing of what it has changed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_primary_that_hangs_ends_all_leases() {
-    let cluster = RedisCluster::start(Engine::Redis7);
+    let cluster = RedisCluster::start_to_fail_over(&RedisServer::builder(Engine::Redis7));
     let store = near(RedisStore::builder(cluster.url()), LEASE);
     let store = store.connect().await.unwrap();
     let sessions = sessions(&cluster).await;
@@ -169,9 +168,7 @@ async fn a_primary_that_hangs_ends_all_leases() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_who_may_not_be_told_gets_no_store() {
     let user = "user shop on >secret ~* +@all";
-    let cluster = RedisCluster::start_from(
-        &session_tests::servers::RedisServer::builder(Engine::Redis7).config(user),
-    );
+    let cluster = RedisCluster::start_from(&RedisServer::builder(Engine::Redis7).config(user));
     let builder = || {
         let builder = RedisStore::builder(cluster.url());
         builder.username("shop").password("secret")
