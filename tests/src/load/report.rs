@@ -75,7 +75,11 @@ impl Report {
     }
 }
 
-/// How long after `from` all was well, if that is so by now.
+/// Between the moments at which all may have become well.
+const STEP: Duration = Duration::from_millis(10);
+
+/// How long after `from` all was well, if that is so by now: from that moment on, for [`WELL`], no
+/// call was bad, and both a load and a write were good.
 pub(super) fn well(calls: &Calls, from: Instant) -> Option<Duration> {
     let after = || calls.over.iter().filter(|call| call.end >= from);
     let is_bad = |call: &&Call| call.outcome != Outcome::Done || call.took >= WELL;
@@ -84,17 +88,24 @@ pub(super) fn well(calls: &Calls, from: Instant) -> Option<Duration> {
         .map(|call| (call.end - call.took, call.end))
         .collect();
     bad.sort_unstable();
+    let mut bad = bad.into_iter().peekable();
     let mut since = from;
-    for (began, end) in bad {
-        if began < since + WELL {
+    // What is under way may yet show that it was not.
+    let known = calls.running_since().unwrap_or_else(Instant::now);
+    let known = known.min(Instant::now());
+    loop {
+        while let Some((_, end)) = bad.next_if(|(began, _)| *began < since + WELL) {
             since = since.max(end);
         }
+        if since + WELL >= known {
+            return None;
+        }
+        let mut good = after().filter(|call| call.end > since && call.end < since + WELL);
+        let both = good.clone().any(|call| call.is_load) && good.any(|call| !call.is_load);
+        if both {
+            return Some(since - from);
+        }
+        // A machine that stood still had neither of them.
+        since += STEP;
     }
-    let mut good = after().filter(|call| call.end > since && call.end < since + WELL);
-    let seen = good.clone().any(|call| call.is_load) && good.any(|call| !call.is_load);
-    // What is under way may yet show that it was not.
-    let known = calls
-        .running_since()
-        .is_none_or(|running| running >= since + WELL);
-    (seen && known && since + WELL < Instant::now()).then(|| since - from)
 }

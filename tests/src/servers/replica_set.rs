@@ -7,6 +7,7 @@ use std::time::Duration;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 
+use super::mongod::PATIENTLY;
 use super::{MongoBuilder, MongoServer, wait_until};
 
 /// How long a set may take to form, or to get over a death.
@@ -80,6 +81,12 @@ impl MongoReplicaSet {
             .map(|node| node.address().to_string())
             .collect();
         format!("mongodb://{}/?replicaSet={NAME}", hosts.join(","))
+    }
+
+    /// The same, for clients that are as patient as those of
+    /// [`MongoServer::patient_uri`].
+    pub fn patient_uri(&self) -> String {
+        format!("{}&{PATIENTLY}", self.uri())
     }
 
     /// Its nodes. Which of them is the primary changes.

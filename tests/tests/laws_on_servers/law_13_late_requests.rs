@@ -32,7 +32,7 @@ async fn redis(url: &str, layout: Layout) -> Managers {
 
 async fn mongo(server: &MongoServer) -> Managers {
     let store = async || {
-        let builder = MongoStore::builder(server.uri()).call_timeout(PATIENCE);
+        let builder = MongoStore::builder(server.patient_uri()).call_timeout(PATIENCE);
         Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
     };
     managers([store().await, store().await])

@@ -61,7 +61,7 @@ async fn visit(
 async fn from_mongo_to_redis_under_load_nobody_is_signed_out() {
     let (mongo, redis) = (MongoServer::start(), RedisServer::start(Engine::Redis7));
     let old = || async {
-        let builder = MongoStore::builder(mongo.uri()).call_timeout(PATIENCE);
+        let builder = MongoStore::builder(mongo.patient_uri()).call_timeout(PATIENCE);
         Arc::new(builder.connect().await.unwrap())
     };
     let new = || async {
@@ -129,7 +129,7 @@ async fn from_mongo_to_redis_under_load_nobody_is_signed_out() {
 async fn the_contract_holds_on_servers_both_ways() {
     let (mongo, redis) = (MongoServer::start(), RedisServer::start(Engine::Redis7));
     let stores = || async {
-        let mongo = MongoStore::builder(mongo.uri())
+        let mongo = MongoStore::builder(mongo.patient_uri())
             .call_timeout(PATIENCE)
             .connect();
         let redis = RedisStore::builder(redis.url())

@@ -91,7 +91,7 @@ async fn redis(url: String) -> [Arc<dyn SessionStore>; 2] {
 
 async fn mongo(server: &MongoServer) -> [Arc<dyn SessionStore>; 2] {
     let store = async || {
-        let builder = MongoStore::builder(server.uri()).call_timeout(PATIENCE);
+        let builder = MongoStore::builder(server.patient_uri()).call_timeout(PATIENCE);
         Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
     };
     [store().await, store().await]

@@ -24,7 +24,7 @@ pub(crate) async fn on_redis(layout: Layout) -> (RedisServer, TwoStores) {
 pub(crate) async fn on_mongodb() -> (MongoServer, TwoStores) {
     let server = MongoServer::start();
     let store = async || {
-        let builder = MongoStore::builder(server.uri());
+        let builder = MongoStore::builder(server.patient_uri());
         Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
     };
     let stores = [store().await, store().await];

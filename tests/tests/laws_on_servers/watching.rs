@@ -247,5 +247,5 @@ async fn mongodb() {
         let total = find.get_document("find").unwrap().get_i64("total");
         u64::try_from(total.unwrap()).unwrap()
     };
-    watched("MongoDB", &server.uri(), loads).await;
+    watched("MongoDB", &server.patient_uri(), loads).await;
 }

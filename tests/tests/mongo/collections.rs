@@ -15,7 +15,7 @@ use session_tests::PATIENCE;
 use session_tests::servers::{MongoReplicaSet, MongoServer};
 
 fn builder(server: &MongoServer, collection: &str) -> MongoStoreBuilder {
-    MongoStore::builder(server.uri())
+    MongoStore::builder(server.patient_uri())
         .collection(collection)
         .call_timeout(PATIENCE)
 }
@@ -27,7 +27,7 @@ fn make(server: &MongoServer, name: &str, options: Document) {
 }
 
 async fn collection(server: &MongoServer, name: &str) -> Collection<Document> {
-    let client = Client::with_uri_str(server.uri()).await.unwrap();
+    let client = Client::with_uri_str(server.patient_uri()).await.unwrap();
     client.database("sessions").collection(name)
 }
 
@@ -109,7 +109,7 @@ async fn fields_that_are_encrypted_are_refused() {
     };
     let create = doc! { "create": "encrypted", "encryptedFields": { "fields": [field] } };
     set.command("sessions", create);
-    let builder = MongoStore::builder(set.uri()).collection("encrypted");
+    let builder = MongoStore::builder(set.patient_uri()).collection("encrypted");
     let error = builder.call_timeout(PATIENCE).connect().await.unwrap_err();
     assert_unfit(&error, "encrypted", "encrypted");
 }
@@ -298,11 +298,11 @@ async fn write_concerns_that_the_server_cannot_meet_are_refused_by_name() {
     let set = MongoReplicaSet::start();
     let patience = Duration::from_secs(10);
     let none = [
-        (server.uri(), WriteConcern::nodes(2)),
-        (server.uri(), WriteConcern::custom("nope")),
-        (set.uri(), WriteConcern::nodes(4)),
-        (set.uri(), WriteConcern::custom("nope")),
-        (set.uri(), WriteConcern::custom("Majority")),
+        (server.patient_uri(), WriteConcern::nodes(2)),
+        (server.patient_uri(), WriteConcern::custom("nope")),
+        (set.patient_uri(), WriteConcern::nodes(4)),
+        (set.patient_uri(), WriteConcern::custom("nope")),
+        (set.patient_uri(), WriteConcern::custom("Majority")),
     ];
     for (uri, concern) in none {
         let builder = || MongoStore::builder(&uri).call_timeout(patience);
@@ -317,7 +317,7 @@ async fn write_concerns_that_the_server_cannot_meet_are_refused_by_name() {
         assert!(said.contains("its touch_write_concern, w="), "{said}");
     }
     for concern in [1, 2, 3].map(WriteConcern::nodes) {
-        let builder = MongoStore::builder(set.uri()).call_timeout(patience);
+        let builder = MongoStore::builder(set.patient_uri()).call_timeout(patience);
         builder
             .touch_write_concern(concern)
             .connect()

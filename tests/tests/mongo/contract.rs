@@ -37,18 +37,22 @@ async fn client() -> (PlainMongo, Client, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_one_server() {
     let server = MongoServer::start();
-    check(&MongoStore::connect(server.uri()).await.unwrap(), None).await;
+    check(
+        &MongoStore::connect(server.patient_uri()).await.unwrap(),
+        None,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_replica_set() {
     let set = MongoReplicaSet::start();
-    check(&MongoStore::connect(set.uri()).await.unwrap(), None).await;
+    check(&MongoStore::connect(set.patient_uri()).await.unwrap(), None).await;
 
     // What others want to read, and where, is not what sessions need.
     let uri = format!(
         "{}&readConcernLevel=majority&readPreference=secondary",
-        set.uri()
+        set.patient_uri()
     );
     check(&MongoStore::connect(uri).await.unwrap(), Some(FEW)).await;
 }

@@ -20,7 +20,7 @@ fn builder(uri: impl Into<session_mongo::Source>) -> MongoStoreBuilder {
 }
 
 async fn sessions(server: &MongoServer) -> Collection<Document> {
-    let client = Client::with_uri_str(server.uri()).await.unwrap();
+    let client = Client::with_uri_str(server.patient_uri()).await.unwrap();
     client.database("sessions").collection("sessions")
 }
 
@@ -68,7 +68,7 @@ fn assert_made(server: &MongoServer) {
 async fn they_are_made_by_whoever_comes_first() {
     let server = MongoServer::start();
     // A lazy store makes none.
-    let lazy = builder(server.uri()).lazy().await.unwrap();
+    let lazy = builder(server.patient_uri()).lazy().await.unwrap();
     lazy.create(&record(now()), now()).await.unwrap();
     assert_eq!(indexes(&server).len(), 1);
     sessions(&server).await.drop().await.unwrap();
@@ -76,7 +76,7 @@ async fn they_are_made_by_whoever_comes_first() {
     for _ in 0..4 {
         let mut connecting = JoinSet::new();
         for _ in 0..16 {
-            connecting.spawn(builder(server.uri()).connect());
+            connecting.spawn(builder(server.patient_uri()).connect());
         }
         while let Some(connected) = connecting.join_next().await {
             connected.unwrap().unwrap();
@@ -85,7 +85,7 @@ async fn they_are_made_by_whoever_comes_first() {
         sessions(&server).await.drop().await.unwrap();
     }
     for _ in 0..2 {
-        builder(server.uri()).connect().await.unwrap();
+        builder(server.patient_uri()).connect().await.unwrap();
         lazy.create_indexes().await.unwrap();
         assert_made(&server);
     }
@@ -122,7 +122,7 @@ async fn others_in_their_place_are_an_error_that_says_what_to_do() {
     ];
     for (field, other) in others {
         sessions.create_index(other.clone()).await.unwrap();
-        let error = builder(server.uri()).connect().await.unwrap_err();
+        let error = builder(server.patient_uri()).connect().await.unwrap_err();
         let ConnectError::OtherIndex {
             collection,
             field: said,
@@ -140,7 +140,7 @@ async fn others_in_their_place_are_an_error_that_says_what_to_do() {
             "{other:?}"
         );
         // The first thing to do.
-        let store = builder(server.uri())
+        let store = builder(server.patient_uri())
             .indexes(false)
             .connect()
             .await
@@ -148,7 +148,7 @@ async fn others_in_their_place_are_an_error_that_says_what_to_do() {
         store.create(&record(now()), now()).await.unwrap();
         // The other.
         sessions.drop_indexes().await.unwrap();
-        builder(server.uri()).connect().await.unwrap();
+        builder(server.patient_uri()).connect().await.unwrap();
         assert_made(&server);
         sessions.drop().await.unwrap();
     }
@@ -240,7 +240,7 @@ async fn the_server_removes_what_has_ended() {
     let server = MongoServer::builder()
         .parameter("ttlMonitorSleepSecs", "1")
         .start();
-    let store = builder(server.uri()).connect().await.unwrap();
+    let store = builder(server.patient_uri()).connect().await.unwrap();
     let sessions = sessions(&server).await;
     let [ended, ending, kept] = [(); 3].map(|()| record(now()));
     for record in [&ended, &ending, &kept] {
@@ -272,7 +272,7 @@ async fn the_server_removes_what_has_ended() {
 #[tokio::test]
 async fn what_has_ended_can_be_removed_without_them() {
     let server = MongoServer::start();
-    let store = builder(server.uri())
+    let store = builder(server.patient_uri())
         .indexes(false)
         .connect()
         .await

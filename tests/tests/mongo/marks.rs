@@ -14,12 +14,12 @@ use tokio::time::{Instant, sleep};
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn builder(server: &MongoServer) -> MongoStoreBuilder {
-    MongoStore::builder(server.uri()).call_timeout(Duration::from_secs(20))
+    MongoStore::builder(server.patient_uri()).call_timeout(Duration::from_secs(20))
 }
 
 async fn site(server: &MongoServer) -> (MongoStore, Collection<Document>) {
     let store = builder(server).connect().await.unwrap();
-    let client = Client::with_uri_str(server.uri()).await.unwrap();
+    let client = Client::with_uri_str(server.patient_uri()).await.unwrap();
     (store, client.database("sessions").collection("sessions"))
 }
 

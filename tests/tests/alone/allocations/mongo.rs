@@ -11,7 +11,7 @@ use crate::ran_alone;
 
 fn counts(server: &MongoServer) -> [u64; 2] {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let builder = MongoStore::builder(server.uri()).call_timeout(Duration::from_secs(20));
+    let builder = MongoStore::builder(server.patient_uri()).call_timeout(Duration::from_secs(20));
     let store = runtime.block_on(builder.connect()).unwrap();
     counted(&runtime, &store)
 }

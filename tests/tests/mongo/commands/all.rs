@@ -20,7 +20,7 @@ const LOOKED_AT: [&str; 8] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_command_of_the_contract_is_another() {
     let server = MongoServer::start();
-    let (client, watch, store) = watched(&server.uri()).await;
+    let (client, watch, store) = watched(&server.patient_uri()).await;
     let suite = Suite::new(|| async { store.clone() }).rounds(8);
     let report = suite.run().await;
     assert!(report.is_success(), "{report}");

@@ -95,7 +95,7 @@ async fn concerns(watch: &Watch, builder: MongoStoreBuilder) -> [Option<Document
 #[tokio::test]
 async fn a_majority_has_what_was_written_and_one_node_has_a_touch() {
     let set = MongoReplicaSet::start();
-    let (client, watch) = Watch::client(&set.uri()).await;
+    let (client, watch) = Watch::client(&set.patient_uri()).await;
     let majority = Some(doc! { "w": "majority" });
     let one = Some(doc! { "w": 1 });
     let found = concerns(&watch, MongoStore::builder(client)).await;
@@ -103,7 +103,7 @@ async fn a_majority_has_what_was_written_and_one_node_has_a_touch() {
 
     // Where the application has said something, that is so.
     let two = WriteConcern::nodes(2);
-    let (client, watch) = Watch::client(&format!("{}&w=2", set.uri())).await;
+    let (client, watch) = Watch::client(&format!("{}&w=2", set.patient_uri())).await;
     let found = concerns(&watch, MongoStore::builder(client.clone())).await;
     assert_eq!(found, [one, Some(doc! { "w": 2 })]);
     let builder = MongoStore::builder(client.clone()).write_concern(WriteConcern::majority());
@@ -148,7 +148,7 @@ async fn loaded(
 #[tokio::test]
 async fn sessions_are_read_at_the_primary_unless_said_otherwise() {
     let set = MongoReplicaSet::start();
-    let (client, watch): (Client, _) = Watch::client(&set.uri()).await;
+    let (client, watch): (Client, _) = Watch::client(&set.patient_uri()).await;
     let all = WriteConcern::nodes(3);
     let builder = || MongoStore::builder(client.clone()).write_concern(all.clone());
     let mode = |sent: &Sent| {
@@ -158,7 +158,8 @@ async fn sessions_are_read_at_the_primary_unless_said_otherwise() {
         })
     };
     // A client of the application that reads elsewhere makes no difference.
-    let (other, others) = Watch::client(&format!("{}&readPreference=secondary", set.uri())).await;
+    let (other, others) =
+        Watch::client(&format!("{}&readPreference=secondary", set.patient_uri())).await;
     for (watch, builder) in [
         (&watch, builder()),
         (

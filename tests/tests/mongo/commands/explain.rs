@@ -50,7 +50,7 @@ fn number(stats: &Document, field: &str) -> i64 {
 
 async fn site() -> (MongoServer, Client, super::Watch, session_mongo::MongoStore) {
     let server = MongoServer::start();
-    let (client, watch, store) = watched(&server.uri()).await;
+    let (client, watch, store) = watched(&server.patient_uri()).await;
     let manager = patient(store.clone());
     for n in 0..40 {
         let session = anonymous(&manager).await;

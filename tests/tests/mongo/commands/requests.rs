@@ -20,7 +20,7 @@ fn insert(session: &Session, key: &str, number: u64) {
 #[tokio::test]
 async fn the_commands_of_each_request() {
     let server = MongoServer::start();
-    let (_, watch, store) = watched(&server.uri()).await;
+    let (_, watch, store) = watched(&server.patient_uri()).await;
     let clock = ManualClock::new(SystemTime::now().into());
     let builder = SessionManager::builder(store.clone())
         .clock(clock.clone())
@@ -138,7 +138,7 @@ async fn the_commands_of_each_request() {
 #[tokio::test]
 async fn the_commands_of_two_at_once() {
     let server = MongoServer::start();
-    let (_, watch, store) = watched(&server.uri()).await;
+    let (_, watch, store) = watched(&server.patient_uri()).await;
     let [one, two] = [patient(store.clone()), patient(store.clone())];
     let token = session_tests::create(&one, [("n", 0)]).await;
     let more = |number: Option<u64>| number.unwrap_or(0) + 1;
@@ -192,7 +192,7 @@ async fn the_commands_of_two_at_once() {
 #[tokio::test]
 async fn the_commands_of_a_session_that_exceeds_its_limits() {
     let server = MongoServer::start();
-    let (_, watch, store) = watched(&server.uri()).await;
+    let (_, watch, store) = watched(&server.patient_uri()).await;
     let larger = patient(store.clone());
     let limits = Limits::default().with_keys(1);
     let builder = SessionManager::builder(store).timeouts(patient_timeouts());

@@ -44,7 +44,7 @@ async fn load_all(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_load_gets_its_own_session() {
     let server = MongoServer::start();
-    let (client, watch, store) = watched(&server.uri()).await;
+    let (client, watch, store) = watched(&server.patient_uri()).await;
     let now = SystemTime::now().into();
     let long_ago = Timestamp::from_millis(1_000_000);
     let mut expected = Vec::new();
@@ -102,7 +102,7 @@ async fn each_load_gets_its_own_session() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_sessions_are_loaded_one_by_one() {
     let server = MongoServer::start();
-    let (_client, watch, store) = watched(&server.uri()).await;
+    let (_client, watch, store) = watched(&server.patient_uri()).await;
     let now = SystemTime::now().into();
     let mut ids = Vec::new();
     for _ in 0..40 {
@@ -125,7 +125,7 @@ async fn large_sessions_are_loaded_one_by_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_shows_what_was_saved_before_it_began() {
     let server = MongoServer::start();
-    let (_client, _watch, store) = watched(&server.uri()).await;
+    let (_client, _watch, store) = watched(&server.patient_uri()).await;
     let now: Timestamp = SystemTime::now().into();
     let mut all = JoinSet::new();
     // Twice as many as tasks, so that each session is loaded by others at the same time.
@@ -193,7 +193,7 @@ async fn update_all(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_update_is_told_what_came_of_it() {
     let server = MongoServer::start();
-    let (client, watch, store) = watched(&server.uri()).await;
+    let (client, watch, store) = watched(&server.patient_uri()).await;
     let now: Timestamp = SystemTime::now().into();
     let all = create(&store, 60, now).await;
     let (kept, others) = all.split_at(20);

@@ -43,10 +43,11 @@ impl Bench {
     pub(super) fn new() -> Self {
         let server = MongoServer::start();
         let runtime = Runtime::new().unwrap();
-        let builder = MongoStore::builder(server.uri()).call_timeout(Duration::from_secs(20));
+        let builder =
+            MongoStore::builder(server.patient_uri()).call_timeout(Duration::from_secs(20));
         let store = runtime.block_on(builder.connect()).unwrap();
         let client = runtime
-            .block_on(Client::with_uri_str(server.uri()))
+            .block_on(Client::with_uri_str(server.patient_uri()))
             .unwrap();
         Self {
             runtime,

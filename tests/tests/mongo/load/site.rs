@@ -34,8 +34,8 @@ impl Site {
     /// busy.
     pub(crate) async fn store(&self, collection: &str) -> MongoStore {
         let uri = match self {
-            Self::One(server) => server.uri(),
-            Self::Set(set) => set.uri(),
+            Self::One(server) => server.patient_uri(),
+            Self::Set(set) => set.patient_uri(),
         };
         let builder = MongoStore::builder(uri)
             .collection(collection)

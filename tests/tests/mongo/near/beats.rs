@@ -17,13 +17,13 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_takes_a_beat_for_a_session() {
     let server = one_node(MongoServer::builder());
-    let store = near(server.uri(), SECOND).connect().await.unwrap();
-    let neighbour = near(server.uri(), SECOND).connect().await.unwrap();
-    let other = other(server.uri()).await;
+    let store = near(server.patient_uri(), SECOND).connect().await.unwrap();
+    let neighbour = near(server.patient_uri(), SECOND).connect().await.unwrap();
+    let other = other(server.patient_uri()).await;
     let id = create(&store).await;
     hold(&store, id).await;
     hold(&neighbour, id).await;
-    let client = Client::with_uri_str(server.uri()).await.unwrap();
+    let client = Client::with_uri_str(server.patient_uri()).await.unwrap();
     let sessions = client
         .database("sessions")
         .collection::<Document>("sessions");
@@ -48,13 +48,16 @@ async fn nobody_takes_a_beat_for_a_session() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_task_ends_with_the_last_clone() {
     let server = one_node(MongoServer::builder());
-    let store = near(server.uri(), SECOND / 2).connect().await.unwrap();
+    let store = near(server.patient_uri(), SECOND / 2)
+        .connect()
+        .await
+        .unwrap();
     let clone = store.clone();
     drop(store);
     let id = create(&clone).await;
     hold(&clone, id).await;
     drop(clone);
-    let client = Client::with_uri_str(server.uri()).await.unwrap();
+    let client = Client::with_uri_str(server.patient_uri()).await.unwrap();
     let sessions = client
         .database("sessions")
         .collection::<Document>("sessions");
@@ -68,11 +71,14 @@ async fn the_task_ends_with_the_last_clone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_by_itself_has_none() {
     let server = MongoServer::start();
-    let error = near(server.uri(), SECOND).connect().await.unwrap_err();
+    let error = near(server.patient_uri(), SECOND)
+        .connect()
+        .await
+        .unwrap_err();
     let text = error.to_string();
     assert!(text.contains("replica set"), "{text}");
     // Without having asked it is a store as any other.
-    let store = near(server.uri(), SECOND).lazy().await.unwrap();
+    let store = near(server.patient_uri(), SECOND).lazy().await.unwrap();
     let id = create(&store).await;
     assert_eq!(number(&store, id).await.unwrap(), Some(0));
     assert_eq!(store.cache_stats().leased, 0);
@@ -95,7 +101,8 @@ async fn a_user_who_may_not_watch_is_told_what_is_missing() {
         "sessions",
         doc! { "createUser": "app", "pwd": "app", "roles": ["sessions"] },
     );
-    let uri = format!("mongodb://app:app@{}/sessions", server.address());
+    let address = server.address();
+    let uri = format!("mongodb://app:app@{address}/sessions?connectTimeoutMS=20000");
     let error = near(uri, SECOND).connect().await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("changeStream"), "{text}");

@@ -18,7 +18,7 @@ const LEASE: Duration = Duration::from_millis(500);
 const READERS: usize = 64;
 
 async fn node(server: &MongoServer, near: Option<NearCache>) -> SessionManager {
-    let builder = MongoStore::builder(server.uri()).call_timeout(PATIENCE);
+    let builder = MongoStore::builder(server.patient_uri()).call_timeout(PATIENCE);
     let builder = match near {
         Some(near) => builder.near_cache(near),
         None => builder,

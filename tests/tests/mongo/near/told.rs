@@ -16,9 +16,9 @@ use crate::commands::Watch;
 async fn what_another_process_does_is_seen_long_before_the_lease_is_over() {
     // TTL deletions, each second.
     let server = one_node(MongoServer::builder().parameter("ttlMonitorSleepSecs", "1"));
-    let store = near(server.uri(), LONG).connect().await.unwrap();
-    let other = other(server.uri()).await;
-    let client = Client::with_uri_str(server.uri()).await.unwrap();
+    let store = near(server.patient_uri(), LONG).connect().await.unwrap();
+    let other = other(server.patient_uri()).await;
+    let client = Client::with_uri_str(server.patient_uri()).await.unwrap();
     let sessions = client
         .database("sessions")
         .collection::<Document>("sessions");
@@ -60,7 +60,7 @@ async fn what_another_process_does_is_seen_long_before_the_lease_is_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_held_costs_no_command() {
     let server = one_node(MongoServer::builder());
-    let (client, watch) = Watch::client(&server.uri()).await;
+    let (client, watch) = Watch::client(&server.patient_uri()).await;
     let store = near(client, LONG).connect().await.unwrap();
     let id = create(&store).await;
     hold(&store, id).await;
@@ -83,7 +83,7 @@ async fn what_is_held_costs_no_command() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn loads_find_what_a_majority_has_and_nothing_older_than_was_told() {
     let server = one_node(MongoServer::builder());
-    let (client, watch) = Watch::client(&server.uri()).await;
+    let (client, watch) = Watch::client(&server.patient_uri()).await;
     let store = near(client, Duration::from_secs(1))
         .connect()
         .await
@@ -101,8 +101,8 @@ async fn loads_find_what_a_majority_has_and_nothing_older_than_was_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collection_that_is_dropped_ends_all_leases() {
     let server = one_node(MongoServer::builder());
-    let store = near(server.uri(), LONG).connect().await.unwrap();
-    let client = Client::with_uri_str(server.uri()).await.unwrap();
+    let store = near(server.patient_uri(), LONG).connect().await.unwrap();
+    let client = Client::with_uri_str(server.patient_uri()).await.unwrap();
     let sessions = client
         .database("sessions")
         .collection::<Document>("sessions");
@@ -115,7 +115,7 @@ async fn a_collection_that_is_dropped_ends_all_leases() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_contract_holds_with_leases() {
     let server = one_node(MongoServer::builder());
-    let store = near(server.uri(), LONG).connect().await.unwrap();
+    let store = near(server.patient_uri(), LONG).connect().await.unwrap();
     let suite = Suite::new(|| async { store.clone() }).rounds(40);
     let report = suite.time_limit(LONG * 4).run().await;
     assert!(report.is_success(), "{report}");
