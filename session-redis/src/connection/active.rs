@@ -65,7 +65,7 @@ impl ActiveConnection {
         self.heard.store(age, Ordering::Relaxed);
     }
 
-    /// Since when there was no answer, to a call that has waited since `since`.
+    /// When the silence began, for a call that has waited since `since`.
     pub(super) fn silent_since(&self, since: Instant) -> Instant {
         match self.connection.topology() {
             // Other nodes may answer while one hangs, so the time last heard says nothing.

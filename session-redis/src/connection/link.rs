@@ -272,10 +272,10 @@ impl<'a> Waiting<'a> {
                     answer => Ok(answer),
                 }));
             }
-            // Answers to other commands came meanwhile. The connection is kept for now, so to send
-            // this one again would be to send it into the same silence.
+            // Answers to earlier commands came meanwhile. The connection does not count as silent
+            // yet, so this would be sent again on the same one, into the same silence.
             let later = self.end();
-            if later <= end {
+            if later <= end || !self.shared.uses(self.active) {
                 let silent = self.since.elapsed();
                 return Err(Fault::Lost(Arc::new(Reason::Silent(silent))));
             }
@@ -286,7 +286,8 @@ impl<'a> Waiting<'a> {
     /// When it gives up, by what was heard until now.
     fn end(&self) -> Instant {
         match self.idempotency {
-            // The connection is replaced then, and there is time to send it again on another one.
+            // A connection to one server is replaced then, and as a rule there is time to send this
+            // again on the new one. A connection to many nodes may stay in use.
             Idempotency::Idempotent => {
                 let silence = self.shared.common.timing.silence();
                 let since = self.active.silent_since(self.since);

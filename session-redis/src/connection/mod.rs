@@ -70,6 +70,10 @@
 //!   [`OutcomeUnknown`](session_core::store::StoreError::OutcomeUnknown).
 //! - A script that the server does not know is sent again with its code.
 //!
+//! On a connection to one server, a read gives up once nothing was heard for two thirds of the
+//! deadline. The connection is replaced at that moment, so the read is not sent again into the same
+//! silence.
+//!
 //! # What holds what
 //!
 //! The calls of a store hold a [`Link`]. The task that connects, the driver's hooks and the task

@@ -64,6 +64,14 @@ impl Reconnecting {
         Box::pin(self.wait(until)).await
     }
 
+    /// Whether calls still take this connection.
+    pub(super) fn uses(&self, active: &ActiveConnection) -> bool {
+        let state = self.state();
+        state
+            .active()
+            .is_some_and(|current| current.number == active.number)
+    }
+
     async fn wait(self: &Arc<Self>, until: Instant) -> Result<Arc<ActiveConnection>, Reason> {
         loop {
             let changed = self.changed.notified();

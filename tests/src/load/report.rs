@@ -75,7 +75,7 @@ impl Report {
     }
 }
 
-/// Between the moments at which all may have become well.
+/// How far [`well`] moves on from a window that shows too little.
 const STEP: Duration = Duration::from_millis(10);
 
 /// How long after `from` all was well, if that is so by now: from that moment on, for [`WELL`], no
@@ -92,7 +92,6 @@ pub(super) fn well(calls: &Calls, from: Instant) -> Option<Duration> {
     let mut since = from;
     // What is under way may yet show that it was not.
     let known = calls.running_since().unwrap_or_else(Instant::now);
-    let known = known.min(Instant::now());
     loop {
         while let Some((_, end)) = bad.next_if(|(began, _)| *began < since + WELL) {
             since = since.max(end);
@@ -105,7 +104,7 @@ pub(super) fn well(calls: &Calls, from: Instant) -> Option<Duration> {
         if both {
             return Some(since - from);
         }
-        // A machine that stood still had neither of them.
+        // If the machine stood still, loads or writes are missing here.
         since += STEP;
     }
 }

@@ -70,8 +70,10 @@ impl Proxy {
         self.rules.cut(bytes, Cut::Request);
     }
 
-    /// Requests that contain `bytes` never reach the server, and are never answered, on the
-    /// connections that there are now.
+    /// Requests that contain `bytes` never reach the server, on the connections that there are now.
+    ///
+    /// Redis' answers have no names, so a client takes the next answer on that connection for that
+    /// of the request.
     pub fn swallow(&self, bytes: &[u8]) {
         self.rules.swallow(bytes);
     }

@@ -22,6 +22,8 @@ pub(super) struct Rules {
     swallowed: Mutex<Option<(Vec<u8>, usize)>>,
     passed: Mutex<Vec<Vec<u8>>>,
     connections: Mutex<usize>,
+    /// All connections, also those that are forgotten.
+    made: Mutex<usize>,
     stalled: watch::Sender<bool>,
 }
 
@@ -44,7 +46,7 @@ impl Rules {
     }
 
     pub(super) fn swallow(&self, bytes: &[u8]) {
-        *lock(&self.swallowed) = Some((bytes.to_vec(), self.connections()));
+        *lock(&self.swallowed) = Some((bytes.to_vec(), *lock(&self.made)));
     }
 
     /// Whether `request`, on this connection, is to be passed on to nobody.
@@ -62,11 +64,12 @@ impl Rules {
         let _ = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
     }
 
-    /// Returns how many there are with this one.
+    /// Returns the number of the new one.
     pub(super) fn count_connection(&self) -> usize {
-        let mut connections = lock(&self.connections);
-        *connections += 1;
-        *connections
+        *lock(&self.connections) += 1;
+        let mut made = lock(&self.made);
+        *made += 1;
+        *made
     }
 
     pub(super) fn connections(&self) -> usize {

@@ -11,6 +11,9 @@ use super::{Builder, Engine, RedisServer, wait_until};
 /// How long a cluster may take to form, or to get over a death.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The time in milliseconds after which a node that is not heard of is given up.
+pub const NODE_TIMEOUT: u32 = 20_000;
+
 /// Six nodes. They end with this value.
 #[derive(Debug)]
 pub struct RedisCluster {
@@ -27,7 +30,7 @@ impl RedisCluster {
     ///
     /// No node is given up within 20 s: a busy machine can hold one up for seconds.
     pub fn start_from(node: &Builder) -> Self {
-        Self::start_with(node, 20_000)
+        Self::start_with(node, NODE_TIMEOUT)
     }
 
     /// The same, for a test that takes nodes away: one that is not heard of for 2 s is given up,

@@ -36,10 +36,10 @@ mod tls;
 mod wait;
 
 pub use builder::Builder;
-pub use cluster::RedisCluster;
+pub use cluster::{NODE_TIMEOUT, RedisCluster};
 pub use daemon::Daemon;
 pub use engine::Engine;
-pub use mongod::MongoServer;
+pub use mongod::{MongoServer, PATIENTLY};
 pub use mongod_builder::MongoBuilder;
 pub use plain::{Plain, plain_redis};
 pub use plain_mongo::{PlainMongo, plain_mongo};

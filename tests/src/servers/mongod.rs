@@ -15,7 +15,7 @@ use super::{Daemon, MongoBuilder};
 /// How long a server may take to come up.
 const START: Duration = Duration::from_secs(30);
 /// What a patient client's URI says.
-pub(super) const PATIENTLY: &str = "connectTimeoutMS=20000";
+pub const PATIENTLY: &str = "connectTimeoutMS=20000";
 
 /// A running `mongod`. It is killed, and its files are removed, with this value. What it answered,
 /// when killed, to a write that must be durable (`j`, or a majority) is on the disk; its log has a
@@ -54,9 +54,10 @@ impl MongoServer {
         format!("mongodb://{login}{}/", self.address())
     }
 
-    /// The same, for clients that are patient: to connect, and to answer a heartbeat of the driver,
-    /// may take 20 s. One that took longer would cost all connections to the server, and the
-    /// outcome of the writes on them would be unknown.
+    /// The same, for clients that are patient: the server has 20 s to accept a connection or to
+    /// answer a heartbeat of the driver. By default the store gives it 1 s. A heartbeat that takes
+    /// longer closes all connections to the server, and the outcome of the writes on them is
+    /// unknown.
     pub fn patient_uri(&self) -> String {
         format!("{}?{PATIENTLY}", self.uri())
     }

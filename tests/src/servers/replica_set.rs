@@ -7,8 +7,7 @@ use std::time::Duration;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 
-use super::mongod::PATIENTLY;
-use super::{MongoBuilder, MongoServer, wait_until};
+use super::{MongoBuilder, MongoServer, PATIENTLY, wait_until};
 
 /// How long a set may take to form, or to get over a death.
 const LIMIT: Duration = Duration::from_secs(60);

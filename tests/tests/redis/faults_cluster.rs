@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use session_core::{Ended, Outcome, SessionManager, Timeouts};
 use session_redis::RedisStore;
 use session_tests::load::Load;
-use session_tests::servers::{Engine, RedisCluster, RedisServer, Reply, wait_until};
+use session_tests::servers::{Engine, NODE_TIMEOUT, RedisCluster, RedisServer, Reply, wait_until};
 use session_tests::{create, open};
 use tokio::runtime::Builder;
 use tokio::task::block_in_place;
@@ -319,7 +319,7 @@ async fn a_master_and_its_replica_change_places() {
 pub(crate) fn new_node(cluster: &RedisCluster) -> RedisServer {
     let new = RedisServer::builder(Engine::Redis7)
         .config("cluster-enabled yes")
-        .config("cluster-node-timeout 20000")
+        .config(format!("cluster-node-timeout {NODE_TIMEOUT}"))
         .start();
     let port = new.port().to_string();
     cluster.nodes()[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port]);

@@ -114,18 +114,27 @@ async fn a_connection_that_leads_nowhere_is_replaced_for_the_impatient() {
 /// counts as silent and is replaced: the same connection would not answer it either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_read_that_is_sent_again_takes_another_connection() {
+    // There is time for it even if the machine stands still for a second.
+    let deadline = DEADLINE * 4;
     let server = RedisServer::start(Engine::Redis7);
     let proxy = Proxy::start(server.address()).await;
-    let manager = SessionManager::new(one(&proxy.url()).await);
+    let store = RedisStore::builder(proxy.url()).connections(1);
+    let store = store.call_timeout(deadline).connect().await.unwrap();
+    let timeouts = Timeouts::default()
+        .with_call(deadline * 2)
+        .with_commit(deadline * 2);
+    let manager = SessionManager::builder(store).timeouts(timeouts);
+    let manager = manager.build().unwrap();
     let token = create(&manager, [("n", 1)]).await;
     let key = server.command(&["KEYS", "*"]).items()[0].to_string();
     let other = create(&manager, [("n", 2)]).await;
     proxy.swallow(key.as_bytes());
     proxy.stall();
     let late = async {
-        tokio::time::sleep(DEADLINE / 10).await;
+        tokio::time::sleep(deadline / 10).await;
         proxy.flow();
     };
+    // The other one is sent first, or its answer would be taken for that of the read.
     let (other, read, ()) = tokio::join!(open(&manager, &other), open(&manager, &token), late);
     assert_eq!(other.get("n").unwrap(), Some(2));
     assert_eq!(read.get("n").unwrap(), Some(1));

@@ -7,7 +7,7 @@ use mongodb::bson::{Document, doc};
 use session_core::store::{NearCache, PrincipalIndex, SessionStore};
 use session_core::{Ended, Timestamp};
 use session_mongo::MongoStore;
-use session_tests::servers::MongoServer;
+use session_tests::servers::{MongoServer, PATIENTLY};
 use tokio::time::sleep;
 
 use super::{create, hold, near, now, number, one_node, other};
@@ -102,7 +102,7 @@ async fn a_user_who_may_not_watch_is_told_what_is_missing() {
         doc! { "createUser": "app", "pwd": "app", "roles": ["sessions"] },
     );
     let address = server.address();
-    let uri = format!("mongodb://app:app@{address}/sessions?connectTimeoutMS=20000");
+    let uri = format!("mongodb://app:app@{address}/sessions?{PATIENTLY}");
     let error = near(uri, SECOND).connect().await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("changeStream"), "{text}");
