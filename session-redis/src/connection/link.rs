@@ -283,7 +283,7 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// When it gives up, by what was heard until now.
+    /// When it gives up. An answer to an earlier command can move that to later.
     fn end(&self) -> Instant {
         match self.idempotency {
             // A connection to one server is replaced then, and as a rule there is time to send this

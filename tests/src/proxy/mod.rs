@@ -70,12 +70,13 @@ impl Proxy {
         self.rules.cut(bytes, Cut::Request);
     }
 
-    /// Requests that contain `bytes` never reach the server, on the connections that there are now.
+    /// The next request that contains `bytes` never reaches the server, and its client's connection
+    /// stays open.
     ///
-    /// Redis' answers have no names, so a client takes the next answer on that connection for that
-    /// of the request.
-    pub fn swallow(&self, bytes: &[u8]) {
-        self.rules.swallow(bytes);
+    /// Redis' answers have no names: the client takes the answer to the request behind it for its
+    /// own.
+    pub fn swallow_request(&self, bytes: &[u8]) {
+        self.rules.cut(bytes, Cut::Silently);
     }
 
     /// Whether nothing is left of what was to be cut.
@@ -159,7 +160,7 @@ async fn listen(
     connections: Arc<Mutex<JoinSet<()>>>,
 ) {
     while let Ok((client, _)) = listener.accept().await {
-        let number = rules.count_connection();
+        rules.count_connection();
         let rules = Arc::clone(&rules);
         let mut connections = lock(&connections);
         // What has ended is of no more interest.
@@ -167,7 +168,7 @@ async fn listen(
         connections.spawn(async move {
             // A server that is down closes the connection.
             if let Ok(server) = TcpStream::connect(upstream).await {
-                pump::both_ways(client, server, number, &rules).await;
+                pump::both_ways(client, server, &rules).await;
             }
         });
     }

@@ -10,18 +10,13 @@ use super::requests::Requests;
 use super::rules::{Cut, Rules};
 
 /// Passes on, until either side closes or the connection is cut. Both sides are closed then.
-pub(super) async fn both_ways(
-    client: TcpStream,
-    server: TcpStream,
-    connection: usize,
-    rules: &Rules,
-) {
+pub(super) async fn both_ways(client: TcpStream, server: TcpStream, rules: &Rules) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     // All four live to the end of this function: dropped, they would close.
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let cut = tokio::select! {
-        cut = requests(&mut from_client, &mut to_server, connection, rules) => cut.ok().flatten(),
+        cut = requests(&mut from_client, &mut to_server, rules) => cut.ok().flatten(),
         _ = replies(&mut from_server, &mut to_client, rules) => None,
     };
     if cut == Some(Cut::Reply) {
@@ -35,7 +30,6 @@ pub(super) async fn both_ways(
 async fn requests(
     client: &mut OwnedReadHalf,
     server: &mut OwnedWriteHalf,
-    connection: usize,
     rules: &Rules,
 ) -> io::Result<Option<Cut>> {
     let mut requests = Requests::default();
@@ -48,10 +42,10 @@ async fn requests(
         requests.push(&buffer[..read]);
         while let Some(request) = requests.next() {
             rules.flowing().await;
-            if rules.is_swallowed(connection, &request) {
+            let cut = rules.cut_of(&request);
+            if cut == Some(Cut::Silently) {
                 continue;
             }
-            let cut = rules.cut_of(&request);
             if cut != Some(Cut::Request) {
                 rules.pass(&request);
                 server.write_all(&request).await?;

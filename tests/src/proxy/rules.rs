@@ -13,17 +13,15 @@ pub(super) enum Cut {
     Request,
     /// The client never sees the reply.
     Reply,
+    /// The server never sees the request, and the connection stays.
+    Silently,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     cuts: Mutex<Vec<(Vec<u8>, Cut)>>,
-    /// What is swallowed, on how many of the first connections.
-    swallowed: Mutex<Option<(Vec<u8>, usize)>>,
     passed: Mutex<Vec<Vec<u8>>>,
     connections: Mutex<usize>,
-    /// All connections, also those that are forgotten.
-    made: Mutex<usize>,
     stalled: watch::Sender<bool>,
 }
 
@@ -45,17 +43,6 @@ impl Rules {
         lock(&self.cuts).is_empty()
     }
 
-    pub(super) fn swallow(&self, bytes: &[u8]) {
-        *lock(&self.swallowed) = Some((bytes.to_vec(), *lock(&self.made)));
-    }
-
-    /// Whether `request`, on this connection, is to be passed on to nobody.
-    pub(super) fn is_swallowed(&self, connection: usize, request: &[u8]) -> bool {
-        lock(&self.swallowed)
-            .as_ref()
-            .is_some_and(|(bytes, last)| connection <= *last && contains(request, bytes))
-    }
-
     pub(super) fn stall(&self, stalled: bool) {
         self.stalled.send_replace(stalled);
     }
@@ -64,12 +51,8 @@ impl Rules {
         let _ = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
     }
 
-    /// Returns the number of the new one.
-    pub(super) fn count_connection(&self) -> usize {
+    pub(super) fn count_connection(&self) {
         *lock(&self.connections) += 1;
-        let mut made = lock(&self.made);
-        *made += 1;
-        *made
     }
 
     pub(super) fn connections(&self) -> usize {

@@ -10,7 +10,7 @@ use session_core::{SessionManager, Timeouts};
 use session_mongo::MongoStore;
 use session_tests::load::{Call, Load, Outcome, Report};
 use session_tests::servers::{MongoReplicaSet, MongoServer};
-use session_tests::{create, numbers, open};
+use session_tests::{create, numbers, open, patient_timeouts};
 use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::sleep;
 
@@ -79,8 +79,8 @@ async fn a_primary_that_steps_down() {
 async fn steps_down(set: &MongoReplicaSet, writers: usize, deadline: Duration) -> Report {
     // The node says by itself that it steps down, so nothing has to be noticed by a timeout.
     let store = MongoStore::builder(set.patient_uri()).call_timeout(deadline);
-    let timeouts = Timeouts::default().with_call(deadline * 2);
-    let load = Load::start_with(store.connect().await.unwrap(), writers, timeouts).await;
+    let store = store.connect().await.unwrap();
+    let load = Load::start_with(store, writers, patient_timeouts()).await;
     lasts(300).await;
     let was = block_in_place(|| set.primary());
     block_in_place(|| set.step_down());

@@ -9,7 +9,7 @@ use session_core::{Outcome, SessionManager, Timeouts};
 use session_redis::RedisStore;
 use session_tests::load::Load;
 use session_tests::servers::{Engine, RedisServer, wait_until};
-use session_tests::{Proxy, create, open};
+use session_tests::{Proxy, create, open, patient};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -119,16 +119,11 @@ async fn a_read_that_is_sent_again_takes_another_connection() {
     let server = RedisServer::start(Engine::Redis7);
     let proxy = Proxy::start(server.address()).await;
     let store = RedisStore::builder(proxy.url()).connections(1);
-    let store = store.call_timeout(deadline).connect().await.unwrap();
-    let timeouts = Timeouts::default()
-        .with_call(deadline * 2)
-        .with_commit(deadline * 2);
-    let manager = SessionManager::builder(store).timeouts(timeouts);
-    let manager = manager.build().unwrap();
+    let manager = patient(store.call_timeout(deadline).connect().await.unwrap());
     let token = create(&manager, [("n", 1)]).await;
     let key = server.command(&["KEYS", "*"]).items()[0].to_string();
     let other = create(&manager, [("n", 2)]).await;
-    proxy.swallow(key.as_bytes());
+    proxy.swallow_request(key.as_bytes());
     proxy.stall();
     let late = async {
         tokio::time::sleep(deadline / 10).await;
