@@ -7,14 +7,15 @@ use async_trait::async_trait;
 use session_core::Timestamp;
 use session_core::store::{Record, StoreError};
 
-/// Says since when the sessions of a principal count: "nothing issued before". The application
-/// keeps that instant in a place of its own, such as a column next to the password. To set it to
-/// the present is to sign out everywhere.
+/// Says from which instant on the sessions of a principal are valid: "nothing issued before".
 ///
-/// The store asks when it opens a sealed session with a principal, and again before it seals that
-/// session again, so that a request under way cannot carry a session over the cut. The first
-/// sealing of a new session asks nobody. What counts is when the principal signed in: no activity
-/// moves that. A token that was cut off shows as an unknown one
+/// The application keeps that instant in a place of its own, such as a column next to the password.
+/// To sign a principal out everywhere, set that instant to the present.
+///
+/// The store asks when it opens a sealed session with a principal. It asks again before it seals
+/// that session again, so that a request under way cannot carry a session past the cut. When it
+/// seals a new session for the first time, it does not ask. What counts is the time of the sign-in,
+/// which activity does not move. A token that was cut off is reported as an unknown one
 /// ([`Refused`](session_core::EventKind::Refused)).
 ///
 /// The session of the request that sets the instant is cut off too: call
@@ -22,7 +23,7 @@ use session_core::store::{Record, StoreError};
 /// from the application's clock and keep its milliseconds. If it is rounded down to seconds,
 /// sessions that signed in within that second survive.
 ///
-/// Any function from a principal to an instant is a cut-off. Implement the trait where the answer
+/// Any function from a principal to an instant is a cut-off. Implement the trait if the answer
 /// takes a query.
 ///
 /// ```
@@ -49,11 +50,12 @@ use session_core::store::{Record, StoreError};
 /// ```
 #[async_trait]
 pub trait CutOff: Send + Sync + 'static {
-    /// The instant since which the sessions of this principal count; `None` if all do.
+    /// The instant from which on the sessions of this principal are valid; `None` if all of them
+    /// are.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] if that cannot be found out now. The request then fails and
+    /// [`StoreError::Unavailable`] if the instant is not available now. The request then fails and
     /// lets nobody in.
     async fn not_before(&self, principal: &str) -> Result<Option<Timestamp>, StoreError>;
 }

@@ -24,7 +24,7 @@ pub(crate) const NONCE: usize = 24;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Sealing {
-    /// HMAC-SHA-256: the client can read its session, and change nothing in it.
+    /// HMAC-SHA-256: the client can read its session, but cannot change it.
     Signed,
     /// XChaCha20-Poly1305: the client can neither read nor change its session.
     Encrypted,

@@ -39,7 +39,7 @@ pub struct CookieStore {
 }
 
 impl CookieStore {
-    /// Signs sessions: a client can read its own, and change nothing in it.
+    /// Signs sessions: a client can read its own session, but cannot change it.
     ///
     /// ```
     /// use session_cookie::CookieStore;
@@ -84,11 +84,15 @@ impl CookieStore {
         }
     }
 
-    /// Lets a session spread over up to this many cookies of 4,096 characters, 1 to 8. The default
-    /// is 1. Lowering it later ends the sessions that have grown beyond the new limit: their
+    /// Sets over how many cookies of 4,096 characters a session may spread.
+    ///
+    /// The number is from 1 to 8, by default 1.
+    ///
+    /// If you lower the number later, sessions that have grown beyond the new limit are lost. Their
     /// cookies are removed with the next write, or when the handler destroys the session.
     ///
-    /// Each request carries them all, and many servers accept no more than 8 or 16 KiB of headers.
+    /// Each request carries all these cookies, and many servers accept no more than 8 or 16 KiB of
+    /// headers.
     ///
     /// ```
     /// use session_cookie::CookieStore;
@@ -113,8 +117,10 @@ impl CookieStore {
         Ok(Self { cookies, ..self })
     }
 
-    /// Also opens sessions that were sealed this way, so that a site can move from one way to the
-    /// other. Writes are sealed in the way that the store was made with.
+    /// Also opens sessions that were sealed this way.
+    ///
+    /// So a site can move from one way to the other. The store still seals new writes in the way
+    /// that it was made with.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -145,8 +151,10 @@ impl CookieStore {
         }
     }
 
-    /// Asks, for each sealed session with a principal, since when the sessions of that principal
-    /// count, so that they can be signed out everywhere. By default nobody is asked, and a sealed
+    /// Sets a [`CutOff`], so that a principal can be signed out everywhere.
+    ///
+    /// For each sealed session with a principal, the store asks the cut-off from which instant on
+    /// the sessions of that principal are valid. By default there is no cut-off, and a sealed
     /// session opens until it expires.
     ///
     /// [`CutOff`] has an example.
@@ -201,17 +209,18 @@ impl SessionStore for CookieStore {
         RecordLocation::client(self.sealing.overhead(), self.cookies)
     }
 
-    /// Nothing is waited for but a [cut-off](Self::with_cut_off), which is the application's.
+    /// The store waits for nothing except a [cut-off](Self::with_cut_off), which belongs to the
+    /// application.
     fn call_timeout(&self) -> Option<Duration> {
         self.cut.0.is_none().then_some(Duration::ZERO)
     }
 
-    /// The client keeps what it was sent; no server loses it.
+    /// The client keeps what it was sent, so no server can lose it.
     fn durability(&self) -> Durability {
         Durability::Durable
     }
 
-    /// Hands back an expired session too if it is genuine, so that its expiry can be told.
+    /// Returns an expired session too, if it is genuine, so that its expiry can be reported.
     async fn load(
         &self,
         key: &RecordKey,

@@ -1,12 +1,13 @@
 //! Settings that contradict each other.
 
-/// A setting that contradicts itself or another one; found when a configuration is built.
+/// A setting contradicts itself or another one. The function that builds the configuration returns
+/// this error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(String);
 
 impl ConfigError {
-    /// An error that says what is wrong and what to do about it.
+    /// Makes an error whose text says what is wrong and what to do about it.
     ///
     /// ```
     /// use session_core::ConfigError;

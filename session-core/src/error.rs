@@ -9,17 +9,17 @@ use crate::record::{CodecFault, FormatError, LimitExceeded, SessionId};
 /// The cause of an error. It is shared, so that errors can be cloned.
 pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
 
-/// Why a store could not do what it was asked.
+/// Why a store operation failed.
 ///
 /// The cause is kept as [`source`](StdError::source) and is not part of the text.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// `create` found the id taken. Nothing was written; draw another id.
+    /// `create` found that the id is taken. Nothing was written; draw another id.
     #[error("the session id is taken; draw another")]
     IdTaken,
-    /// There is a record, but it cannot be read: damaged, written by another program, or
-    /// of a newer version.
+    /// There is a record, but it cannot be read. It is damaged, or it was written by another
+    /// program or a newer version.
     #[error(
         "the stored session record cannot be read; delete it if it is damaged, update this \
          program if a newer one has written it"
@@ -29,7 +29,7 @@ pub enum StoreError {
     /// later.
     #[error("the session store is unavailable; nothing was written, try again later")]
     Unavailable(#[source] Cause),
-    /// A write was sent and not answered: it may or may not have been applied. It is not sent
+    /// A write was sent and not answered. It may or may not have been applied, and is not sent
     /// again.
     #[error(
         "the session store did not say whether a write was applied; load the session again before \
@@ -44,10 +44,10 @@ pub enum StoreError {
         /// How many sessions it may hold.
         capacity: usize,
     },
-    /// The record that would result is too large; nothing was written.
+    /// The resulting record would be too large. Nothing was written.
     #[error(transparent)]
     TooLarge(#[from] LimitExceeded),
-    /// This store cannot do that at all.
+    /// This store does not support the operation.
     #[error("this session store does not support {0}")]
     Unsupported(&'static str),
 }
@@ -96,7 +96,7 @@ impl StoreError {
     }
 }
 
-/// Why a session could not do what it was asked.
+/// Why a session operation failed.
 ///
 /// ```
 /// use session_core::SessionError;
@@ -112,22 +112,22 @@ pub enum SessionError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The session ended, or its token was renewed, since this request loaded it. Nothing was
+    /// The session ended, or its token was renewed, after this request loaded it. Nothing was
     /// written.
     #[error(
         "the session has ended since this request loaded it; nothing was written, let the client \
          begin anew"
     )]
     Gone,
-    /// Too many requests write one session at once. Nothing was written.
+    /// Too many requests write to one session at once. Nothing was written.
     #[error("too many requests change this session at once; nothing was written, try again")]
     Contended,
     /// Another request changed a value first, and a closure of
-    /// [`try_modify`](crate::Session::try_modify) refused what the value is now. Nothing was
+    /// [`try_modify`](crate::Session::try_modify) refused the value that is stored now. Nothing was
     /// written. The closure's error is the [`source`](StdError::source).
     ///
-    /// Answer with an error, so that the changes of this request are dropped: another save of it
-    /// is refused in the same way, until the value allows the change again.
+    /// Answer with an error, so that the changes of this request are dropped. Another save in this
+    /// request is refused in the same way, until the value allows the change again.
     #[error(
         "another request changed the session first, and a change of this request does not apply to \
          what it holds now; nothing was written, load the session again"
@@ -166,16 +166,16 @@ pub enum SessionError {
     /// The session would hold more than it may; it is unchanged.
     #[error(transparent)]
     Limit(#[from] LimitExceeded),
-    /// The response has been sent, so the client cannot be sent a token any more: this handle can
-    /// no longer create, renew or destroy a session.
+    /// The response has been sent, so the client can no longer be sent a token. This handle can no
+    /// longer create, renew or destroy a session.
     #[error(
         "the response has already left; create, renew or destroy a session before the handler \
          returns"
     )]
     Detached,
-    /// The principal has as many sessions as one may have
-    /// ([`SessionManagerBuilder::max_sessions`](crate::SessionManagerBuilder::max_sessions));
-    /// nobody was signed in.
+    /// The principal already has as many sessions as allowed
+    /// ([`SessionManagerBuilder::max_sessions`](crate::SessionManagerBuilder::max_sessions)).
+    /// Nobody was signed in.
     #[error(
         "the principal already has as many sessions as allowed ({most}); sign out elsewhere first"
     )]
@@ -193,8 +193,10 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    /// Whether the same request can succeed later, because the store is down, slow or full, or the
-    /// session contended. Over HTTP these are answered with 503, and most others with 500
+    /// Whether the same request can succeed later.
+    ///
+    /// It can if the store is down, slow or full, or if too many requests wrote to the session.
+    /// Over HTTP these errors are answered with 503, and most others with 500
     /// (`session_http::Error::status` has the exceptions).
     ///
     /// [`SessionError`](Self) has an example.

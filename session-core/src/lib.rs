@@ -1,8 +1,8 @@
 //! Sessions for any transport, on a store you choose.
 //!
-//! This crate knows everything about sessions and nothing about HTTP (that is
-//! `session-http`) or databases (a crate each). Most applications need
-//! `session-http` only; this is for store authors, and for sessions over something else.
+//! This crate knows everything about sessions, but nothing about HTTP, which is the task of
+//! `session-http`, or about databases, each of which has its own crate. Most applications need only
+//! `session-http`. Use this crate to write a store, or for sessions over another transport.
 //!
 //! ```
 //! use session_core::{Directive, MemoryStore, Outcome, SessionManager};
@@ -16,7 +16,7 @@
 //! session.insert("colour", "blue")?;
 //! let Directive::Hold(token) = session.finish(Outcome::Success).await? else { unreachable!() };
 //!
-//! // The next one brings it.
+//! // The next request presents it.
 //! let session = manager.begin(&[token.as_str()]).await?;
 //! assert_eq!(session.principal().as_deref(), Some("user:42"));
 //! session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
@@ -27,9 +27,9 @@
 //! # The parts
 //!
 //! - [`SessionManager`] begins requests with their tokens; its builder has the settings. A
-//!   [`SessionGuard`] is the session of one request, for the transport, which finishes it.
-//! - [`Session`] is the handle of a handler: a dictionary, and what happens to the session itself.
-//!   A [`TypedKey`] names a key of it and the type of its value.
+//!   [`SessionGuard`] is the session of one request. The transport holds it, and finishes it.
+//! - [`Session`] is what a handler holds: a dictionary, with methods to sign in, renew and destroy
+//!   the session. A [`TypedKey`] names a key of the dictionary and the type of its value.
 //! - [`MemoryStore`] keeps sessions in this process; other stores have crates of their own. The
 //!   module [`store`] has the contract, and a suite that shows whether your store keeps it.
 //! - [`KeyRing`], [`Lifetime`], [`Rotation`], [`Limits`], [`Codec`], [`Clock`] are settings.
@@ -37,11 +37,12 @@
 //! # Events
 //!
 //! An [`Observer`] is notified of what happens to sessions: [`EventKind`] has the list. `tracing`
-//! gets the same with the target `session`. Sessions appear by the short hash of their id.
+//! gets the same events, with the target `session`. Events name sessions by the short hash of their
+//! id.
 //!
 //! # Feature
 //!
-//! `conformance`: the suite for stores.
+//! `conformance`: the suite that tests whether a store keeps the contract.
 
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -66,7 +66,7 @@ impl Settings {
     }
 }
 
-/// How long things may take.
+/// How long store calls and commits may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     pub(crate) call: Duration,
@@ -74,26 +74,25 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// The same with this time for one call of the store. Default: 2 s.
+    /// Sets how long one store call may take. Default: 2 s.
     ///
-    /// A store that keeps time itself
+    /// This limit is for stores that have no timeout of their own. A store that has one
     /// ([`SessionStore::call_timeout`](crate::store::SessionStore::call_timeout)) should answer
-    /// sooner. This is for stores that do not.
+    /// sooner.
     #[must_use]
     pub const fn with_call(mut self, timeout: Duration) -> Self {
         self.call = timeout;
         self
     }
 
-    /// The same with this time in which a commit begins new attempts, and waits for other writers
-    /// of the session. Default: 10 s.
+    /// Sets how long a commit keeps trying, and waits for other writers. Default: 10 s.
     ///
-    /// Beyond it the commit fails with [`SessionError::Contended`], and there is an event of that
-    /// name. The calls that it has begun have their own timeout.
+    /// After this time the commit fails with [`SessionError::Contended`], and an event of that name
+    /// reports it. Calls that have begun by then have their own timeout.
     ///
-    /// Requests of one process that conflict over a session are written one after the other, in
-    /// the order in which they came. Processes take turns. So a session takes about as many
-    /// writes in this time as the store answers one after the other: at 2 ms each some 5,000,
+    /// Requests of one process that conflict over a session are written one after the other, in the
+    /// order in which they came. Processes take turns. So within this time a session accepts about
+    /// as many writes as the store can answer one after the other: some 5,000 at 2 ms each,
     /// whatever the number of processes.
     #[must_use]
     pub const fn with_commit(mut self, timeout: Duration) -> Self {
@@ -101,12 +100,12 @@ impl Timeouts {
         self
     }
 
-    /// How long one call of the store may take.
+    /// How long one store call may take.
     pub const fn call(&self) -> Duration {
         self.call
     }
 
-    /// How long a commit begins new attempts.
+    /// How long a commit keeps trying.
     pub const fn commit(&self) -> Duration {
         self.commit
     }
@@ -121,16 +120,16 @@ impl Default for Timeouts {
     }
 }
 
-/// What happens to a request whose record is there and cannot be read.
+/// What happens to a request whose record exists but cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnCorrupt {
-    /// It goes on without a session, and an event says so; what it stores goes into a new
-    /// one. The unreadable record stays until it expires. The default.
+    /// The request continues without a session, and an event reports it. What the request stores
+    /// goes into a new session. The unreadable record stays until it expires. The default.
     #[default]
     StartEmpty,
-    /// It fails with [`StoreError::Corrupt`](crate::store::StoreError::Corrupt), as does every
-    /// request with that token until the record expires or is repaired.
+    /// The request fails with [`StoreError::Corrupt`](crate::store::StoreError::Corrupt), and so
+    /// does every request with that token until the record expires or is repaired.
     Refuse,
 }
 
@@ -142,9 +141,9 @@ pub enum OnMaxSessions {
     /// The principal's session that signed in first is revoked.
     RevokeOldest,
     /// The sign-in fails: [`sign_in`](crate::Session::sign_in) itself succeeds, and the commit
-    /// fails with [`SessionError::TooManySessions`]. HTTP answers with 409 and an empty body, or as
-    /// `SessionLayer::on_error` says. If several sign-ins race past the limit, one that already
-    /// succeeded may be revoked instead of the one that is refused.
+    /// fails with [`SessionError::TooManySessions`]. Over HTTP the client gets a 409 with an empty
+    /// body, unless `SessionLayer::on_error` makes another response. If several sign-ins race past
+    /// the limit, one that already succeeded may be revoked instead of the one that is refused.
     Refuse,
 }
 
@@ -155,23 +154,25 @@ pub(crate) struct SessionLimit {
     pub(crate) beyond: OnMaxSessions,
 }
 
-/// What to do when a client presents a token that was rotated away and whose overlap is over: two
-/// parties hold tokens of the session, and one of them is not the client (RFC 9700, 4.14.2).
+/// What to do when a client presents a token that was rotated away and whose overlap is over.
 ///
-/// An event says so in any case. To end the session is the safe answer where tokens are
-/// [signed](crate::SessionManagerBuilder::keys) and the store loses no acknowledged write. With one
-/// that may ([`Durability`](crate::store::Durability)), such as Redis at a fail-over, a client
-/// whose newest token was lost looks like a thief: at a planned fail-over nearly everybody who is
-/// active does.
+/// In that case two parties hold tokens of the session, and one of them is not the client (RFC
+/// 9700, 4.14.2).
 ///
-/// A MAC holds the epoch modulo 4. So a token that is exactly 4, 8, .. renewals old counts as one
-/// of the present epoch, and comes under this rule.
+/// An event reports the reuse in any case. Revoking the session is the safe answer if tokens are
+/// [signed](crate::SessionManagerBuilder::keys) and the store loses no acknowledged write. If the
+/// store may lose one ([`Durability`](crate::store::Durability)), as Redis may at a fail-over, a
+/// client whose newest token was lost looks like a thief. At a planned fail-over nearly every
+/// active client does.
+///
+/// A MAC holds the epoch modulo 4. So a token that is exactly 4, 8, .. renewals old counts as a
+/// token of the current epoch, and this setting applies to it.
 ///
 /// ```
 /// use session_core::{MemoryStore, OnReuse, Rotation, SessionManager};
 ///
 /// let builder = SessionManager::builder(MemoryStore::new()).rotation(Rotation::default());
-/// assert!(builder.on_reuse(OnReuse::Revoke).build().is_ok()); // this store loses no single write
+/// assert!(builder.on_reuse(OnReuse::Revoke).build().is_ok()); // it loses all writes or none
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -179,11 +180,11 @@ pub enum OnReuse {
     /// The request continues without a session; the session stays. The default.
     #[default]
     Report,
-    /// The session is revoked, for everybody. Over a store that can lose acknowledged writes
-    /// `build` refuses this.
+    /// The session is revoked, for everybody. `build` refuses this over a store that can lose
+    /// acknowledged writes.
     Revoke,
-    /// The same over any store. For a site that accepts that each fail-over of its store signs out
-    /// people whose last rotation was lost.
+    /// The session is revoked, over any store. Use it for a site that accepts that each fail-over
+    /// of its store signs out people whose last rotation was lost.
     RevokeDespiteLostWrites,
 }
 

@@ -1,11 +1,11 @@
-//! The store that README shows, under the suite.
+//! The store that the guide shows, under the suite.
 #![cfg(feature = "conformance")]
 #![allow(
     unreachable_pub,
     reason = "it shows what a crate of one's own would have"
 )]
 
-// README: begin
+// guide: begin
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -64,7 +64,7 @@ impl SessionStore for MapStore {
         Ok(records.extract_if(|_, old| !old.is_live(now)).count() as u64)
     }
 }
-// README: end
+// guide: end
 
 #[tokio::test]
 async fn keeps_the_contract() {

@@ -31,7 +31,7 @@ const COLLECTION: &str = "sessions";
 const DEADLINE: Duration = Duration::from_millis(1500);
 
 impl MongoStore {
-    /// A store with default settings over what a URI names.
+    /// Connects to the servers that a URI names, with default settings.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), session_mongo::ConnectError> {
@@ -49,7 +49,7 @@ impl MongoStore {
         Self::builder(uri.as_ref()).connect().await
     }
 
-    /// A store with settings.
+    /// Returns a builder for a store with settings of your own.
     pub fn builder(source: impl Into<Source>) -> MongoStoreBuilder {
         MongoStoreBuilder {
             source: source.into(),
@@ -68,10 +68,11 @@ impl MongoStore {
 
 /// Where the sessions are: a URI, or a client, database or collection that the application has.
 ///
-/// A client made here from a URI has settings that suit sessions where the URI says nothing: up to
-/// 64 connections, 8 of them being made at once, a heartbeat and a limit for connecting of 1 s, and
-/// four fifths of the deadline to find a server, so that a write which found none is known not
-/// to be written. One that the application has keeps its own.
+/// If the store makes a client from a URI, that client has settings that suit sessions, unless the
+/// URI says otherwise. They are: up to 64 connections, of which 8 may be opened at the same time; a
+/// heartbeat every second; and 1 s to connect. The client has four fifths of the deadline to find a
+/// server, so a write that found no server is known not to have been applied. A client of the
+/// application keeps its own settings.
 #[derive(Debug)]
 pub struct Source(Kind);
 
@@ -130,8 +131,9 @@ impl<T: Send + Sync> From<Collection<T>> for Source {
     }
 }
 
-/// The settings of a [`MongoStore`]: made by [`MongoStore::builder`], used up by
-/// [`connect`](Self::connect) or [`lazy`](Self::lazy).
+/// The settings of a [`MongoStore`]; made by [`MongoStore::builder`].
+///
+/// [`connect`](Self::connect) or [`lazy`](Self::lazy) makes a store from them.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is told to `connect`"]
 pub struct MongoStoreBuilder {
@@ -148,60 +150,69 @@ pub struct MongoStoreBuilder {
 }
 
 impl MongoStoreBuilder {
-    /// The database; that of the URI if not set, else `sessions`.
+    /// Sets the database. Default: that of the URI, or `sessions` if the URI names none.
     pub fn database(mut self, name: impl Into<String>) -> Self {
         self.database = Some(name.into());
         self
     }
 
-    /// The collection; `sessions` if not set.
+    /// Sets the collection. Default: `sessions`.
     pub fn collection(mut self, name: impl Into<String>) -> Self {
         self.collection = Some(name.into());
         self
     }
 
-    /// How long one operation may take with all that it waits for; 1.5 s if not set. It should be
-    /// less than [`Timeouts::call`](session_core::Timeouts::call) of the session manager (2
-    /// s), which knows less of what happened.
+    /// Sets how long one operation may take, from 1 ms to 60 s, including all that it waits for.
+    /// Default: 1.5 s.
+    ///
+    /// It should be less than [`Timeouts::call`](session_core::Timeouts::call) of the session
+    /// manager (2 s), because the manager knows less of what happened.
     pub fn call_timeout(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// How many nodes must have a write before it counts; the collection's own if not set, and a
-    /// majority where that says nothing. With less than a majority a fail-over may lose what
-    /// was acknowledged, logouts too.
+    /// Sets how many nodes must have a write before it counts as done.
     ///
-    /// Where nothing says how long the server is to wait for them, it waits four fifths of the
-    /// deadline: a write that waits for nodes which are down holds its connection. A write that
-    /// nobody acknowledges (`w=0`) is refused, here and in the URI: nobody would know whether a
-    /// session was written or ended.
+    /// Default: the collection's own write concern, or a majority if that does not say. With less
+    /// than a majority, a fail-over may lose acknowledged writes, logouts included.
+    ///
+    /// If nothing sets how long the server waits for these nodes, it waits four fifths of the
+    /// deadline, because a write that waits for nodes which are down holds its connection. A write
+    /// that nobody acknowledges (`w=0`) is refused, here and in the URI: nobody would know whether
+    /// a session was written or ended.
     pub fn write_concern(mut self, concern: WriteConcern) -> Self {
         self.writes = Some(concern);
         self
     }
 
-    /// The same for a write of activity alone, which may be lost without harm; one node if not set.
-    /// It is acknowledged too, or active people would be signed out without anybody knowing why.
+    /// Sets how many nodes must have a write of activity alone. Default: one node.
+    ///
+    /// Such a write may be lost without harm. It is still acknowledged, because otherwise active
+    /// people could be signed out without anybody knowing why.
     pub fn touch_write_concern(mut self, concern: WriteConcern) -> Self {
         self.touches = concern;
         self
     }
 
-    /// Where sessions are read; at the primary if not set, whatever the URI or the client says
-    /// about read preference and read concern. Elsewhere a session may be read as it was before the
-    /// last write, or before its end: a logout takes effect only once it has been replicated, and
-    /// right after a sign-in the session may not be found.
+    /// Sets from which nodes sessions are read. Default: the primary.
+    ///
+    /// The default holds whatever the URI or the client says about read preference and read
+    /// concern. On other nodes, a session may be read as it was before its last write, or before
+    /// its end. Then a logout takes effect only once it has been replicated, and right after a
+    /// sign-in the session may not be found.
     pub fn read_from(mut self, criteria: SelectionCriteria) -> Self {
         self.reads = criteria;
         self
     }
 
-    /// Whether [`connect`](Self::connect) makes the indexes. Default: yes. `false` is for a user
-    /// that may not or that only reads, and for a server where they are made in another way
-    /// ([`create_indexes`](MongoStore::create_indexes)). Without indexes only
-    /// [`delete_expired`](session_core::store::SessionStore::delete_expired) removes expired
-    /// sessions, and those of a principal are looked for in all.
+    /// Sets whether [`connect`](Self::connect) makes the indexes. Default: `true`.
+    ///
+    /// `false` is for a database user that may not make indexes or that only reads, and for a
+    /// server where they are made in another way ([`create_indexes`](MongoStore::create_indexes)).
+    /// Without indexes, only [`delete_expired`](session_core::store::SessionStore::delete_expired)
+    /// removes expired sessions, and a search for the sessions of a principal looks at all
+    /// sessions.
     pub fn indexes(mut self, make: bool) -> Self {
         self.indexes = match make {
             true => Indexes::Made,
@@ -210,11 +221,12 @@ impl MongoStoreBuilder {
         self
     }
 
-    /// Sets that a process serves what it has read from its own memory, for as long as a lease
-    /// holds: reads that cost no command, for a site that accepts a stated staleness. By default no
-    /// session is held. All nodes of a site have the same settings. It takes a replica set, of
-    /// which one node is enough. [The crate's documentation](crate#the-near-cache) says how it
-    /// works.
+    /// Answers reads without a command, for as long as a lease holds. Default: off.
+    ///
+    /// A process then serves what it has read from its own memory. This is for a site that accepts
+    /// a stated staleness. A lease is between 100 ms and 60 s. All nodes of a site must have the
+    /// same settings. The near cache needs a replica set, of which one node is enough. [The crate's
+    /// documentation](crate#the-near-cache) says how it works.
     ///
     /// ```
     /// use session_core::store::NearCache;
@@ -234,17 +246,18 @@ impl MongoStoreBuilder {
     }
 
     /// Sets how many bytes of sessions the [near cache](Self::near_cache) of a process holds at
-    /// most; 16 MiB if not set. Without a near cache none are held.
+    /// most. Default: 16 MiB. Without a near cache, no sessions are held.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = Some(bytes);
         self
     }
 
-    /// A store that is connected and has its indexes.
+    /// Makes a store that is connected and has its indexes.
     ///
-    /// It looks at the collection and at the server's clock, and writes one session of nobody and
-    /// removes it again, so that what sessions would go wrong with is known now ([the crate's
-    /// documentation](crate#what-connect-looks-at) has a list).
+    /// It checks the collection and the server's clock, writes a test session and removes it again,
+    /// and waits until the near cache, if there is one, receives changes. So it finds now what
+    /// would fail with the first session ([the crate's documentation](crate#what-connect-looks-at)
+    /// has a list).
     ///
     /// # Errors
     ///
@@ -263,15 +276,16 @@ impl MongoStoreBuilder {
         Ok(store)
     }
 
-    /// A store that connects when it is first used, and makes no indexes by itself: until the
-    /// server can be reached, its calls fail as
-    /// [`StoreError::Unavailable`](session_core::store::StoreError::Unavailable). It has looked at
-    /// nothing of the server; [`create_indexes`](MongoStore::create_indexes) looks at the
-    /// collection and the clock.
+    /// Makes a store that connects when it is first used, and makes no indexes by itself.
+    ///
+    /// Until the server can be reached, its calls fail as
+    /// [`StoreError::Unavailable`](session_core::store::StoreError::Unavailable). `lazy` checks
+    /// nothing on the server; [`create_indexes`](MongoStore::create_indexes) checks the collection
+    /// and the clock.
     ///
     /// # Errors
     ///
-    /// A setting that is wrong, or a name that does not resolve in a `mongodb+srv` URI.
+    /// [`ConfigError`] if a setting is wrong, or if a name in a `mongodb+srv` URI does not resolve.
     pub async fn lazy(self) -> Result<MongoStore, ConfigError> {
         if self.deadline < Duration::from_millis(1) || self.deadline > Duration::from_secs(60) {
             return Err(ConfigError::new(format!(

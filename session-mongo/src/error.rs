@@ -9,14 +9,14 @@ use session_core::store::{Cause, StoreError};
 
 /// Why a store could not be connected.
 ///
-/// The cause is kept as [`source`](std::error::Error::source). No text here has a password in it.
+/// The cause is kept as [`source`](std::error::Error::source). No text here contains a password.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// An index of the same name or on the same field is there, with other options.
+    /// There is an index of the same name or on the same field, with other options.
     #[error(
         "the collection {collection} has another index on {field:?}; drop that one, or make the \
          store with `indexes(false)` if it does as well"
@@ -28,7 +28,7 @@ pub enum ConnectError {
         /// The field that the index is on.
         field: &'static str,
     },
-    /// The collection is of a kind, or has a setting, with which sessions would go wrong.
+    /// The collection has a kind or a setting with which sessions would not work correctly.
     #[error("the collection {collection} cannot keep sessions: {reason}")]
     #[non_exhaustive]
     UnfitCollection {
@@ -37,8 +37,10 @@ pub enum ConnectError {
         /// Why, and what to do.
         reason: &'static str,
     },
-    /// The server removes by its own clock what has ended, and that is ahead of this machine's by
-    /// more than the minute for which it waits: people would be signed out while they are active.
+    /// The server's clock is too far ahead of this machine's.
+    ///
+    /// The server removes expired sessions by its own clock, after waiting a minute. Its clock is
+    /// ahead by more than that minute, so people would be signed out while they are active.
     #[error(
         "the clock of the MongoDB server is {ahead:.1?} ahead of this machine's, so it would \
          remove sessions before they end; synchronize the clocks of both, as by NTP"
@@ -48,7 +50,7 @@ pub enum ConnectError {
         /// By how much, at least.
         ahead: Duration,
     },
-    /// There can be no near cache here.
+    /// A near cache is not possible here.
     #[error("there can be no near cache: {reason}")]
     #[non_exhaustive]
     NearCache {
@@ -61,7 +63,7 @@ pub enum ConnectError {
     Failed {
         /// What happened, and what to do.
         text: String,
-        /// What lay beneath.
+        /// The underlying error.
         #[source]
         cause: Cause,
     },

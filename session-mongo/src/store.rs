@@ -10,12 +10,12 @@ use crate::error::ConnectError;
 use crate::near::Near;
 use crate::settings::Indexes;
 
-/// Sessions in MongoDB. Cheap to clone; all clones are one store.
+/// Sessions in MongoDB. It is cheap to clone, and all clones are one store.
 ///
 /// A store belongs to the tokio runtime in which its client was made: the driver's connections and
-/// what watches the servers are tasks of that runtime. Another runtime may call the store while
-/// that one runs. After its end every call fails within the deadline. So make one store for each
-/// runtime, as for each `#[tokio::test]`.
+/// its monitors of the servers are tasks of that runtime. Another runtime may call the store while
+/// that runtime is running. After its end, every call fails within the deadline. So make one store
+/// for each runtime, for example for each `#[tokio::test]`.
 #[derive(Clone)]
 pub struct MongoStore {
     cached: Arc<CachedStore<DirectStore>>,
@@ -43,10 +43,12 @@ impl MongoStore {
         }
     }
 
-    /// Makes the indexes that are not there yet: one by which the server removes sessions that have
-    /// ended, and one by which those of a principal are found. Many servers may do so at once.
-    /// Each may take a minute where many sessions are there already. [`connect`](Self::connect) has
-    /// done it.
+    /// Makes the indexes that do not exist yet. [`connect`](Self::connect) has done this already.
+    ///
+    /// The server uses one index to remove sessions that have expired, and the other to find the
+    /// sessions of a principal. Before it makes them, this method checks the server's clock and the
+    /// collection. Many nodes may make the indexes at once. Each index may take a minute if there
+    /// are many sessions already.
     ///
     /// # Errors
     ///
@@ -58,8 +60,8 @@ impl MongoStore {
         store.make_indexes().await
     }
 
-    /// What the near cache has done since the store was made, and what it holds. Without one all is
-    /// zero.
+    /// What the near cache has done since the store was made, and what it holds. Without a near
+    /// cache, all numbers are zero.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()

@@ -20,7 +20,7 @@ const SHORTEST_LEASE: Duration = Duration::from_millis(10);
 const MOST_CONNECTIONS: usize = 64;
 
 impl RedisStore {
-    /// A store with default settings over the servers that a URL names. [`Source`] lists the forms
+    /// Connects to the servers that a URL names, with default settings. [`Source`] lists the forms
     /// of URLs.
     ///
     /// ```no_run
@@ -39,7 +39,8 @@ impl RedisStore {
         Self::builder(url.as_ref()).connect().await
     }
 
-    /// A store with settings. [`RedisStoreBuilder`] has an example.
+    /// Returns a builder for a store with settings of your own. [`RedisStoreBuilder`] has an
+    /// example.
     pub fn builder(source: impl Into<Source>) -> RedisStoreBuilder {
         RedisStoreBuilder {
             source: source.into(),
@@ -52,8 +53,9 @@ impl RedisStore {
     }
 }
 
-/// The settings of a [`RedisStore`]. [`RedisStore::builder`] makes them, and
-/// [`connect`](Self::connect) or [`lazy`](Self::lazy) a store of them.
+/// The settings of a [`RedisStore`]; made by [`RedisStore::builder`].
+///
+/// [`connect`](Self::connect) or [`lazy`](Self::lazy) makes a store from them.
 ///
 /// ```
 /// use session_redis::RedisStore;
@@ -81,17 +83,20 @@ pub struct RedisStoreBuilder {
 }
 
 impl RedisStoreBuilder {
-    /// Sets how the names of all keys begin; `session:` if not set. The store touches no other key.
-    /// No other store's prefix may begin with this one. Braces would put all sessions on one node
-    /// of a Cluster.
+    /// Sets how the names of all keys begin. Default: `session:`.
+    ///
+    /// The store touches no other key. No other store's prefix may begin with this one. Do not use
+    /// braces: they would put all sessions on one node of a Cluster.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Sets how sessions are written; [`Layout::Fields`] if not set. The store also reads sessions
-    /// of the other layout, by one command more, and moves them with their next write. So the
-    /// servers of one site may differ for as long as it takes to set them all.
+    /// Sets how sessions are written. Default: [`Layout::Fields`].
+    ///
+    /// The store also reads sessions of the other layout, which costs one more command, and moves
+    /// them to this layout with their next write. So the nodes of one site may differ until all of
+    /// them have the setting.
     ///
     /// ```
     /// use session_redis::{Layout, RedisStore};
@@ -107,9 +112,10 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sets how many bytes of records a process keeps, to be told that they are unchanged instead
-    /// of reading them again; 16 MiB if not set, and 0 for none. The server is asked each time, so
-    /// nothing is seen later than without it.
+    /// Sets how many bytes of records a process caches. Default: 16 MiB; 0 switches the cache off.
+    ///
+    /// For a cached record, the server only confirms that it is unchanged, and does not send it
+    /// again. The server is asked each time, so the cache does not delay any change.
     ///
     /// ```
     /// use session_redis::RedisStore;
@@ -125,13 +131,13 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Lets reads be answered without a command, for a site that accepts what [`NearCache`] says of
-    /// staleness; off if not set. A lease is between 10 ms and 60 s.
+    /// Answers reads without a command, for a site that accepts the staleness that [`NearCache`]
+    /// describes. Default: off. A lease is between 10 ms and 60 s.
     ///
-    /// The server tells the store of each change, by RESP3 (`CLIENT TRACKING`). So this goes with a
-    /// URL or a client, and in a Cluster with a URL. It takes further permissions; the crate's
-    /// documentation has them. While a server does not tell, every read asks, as it does without a
-    /// near cache.
+    /// The server reports each change to the store by RESP3 (`CLIENT TRACKING`). So the near cache
+    /// needs a URL or a client, and in a Cluster a URL. It also needs further permissions, which
+    /// the crate's documentation lists. While a server reports no changes, every read asks it, as
+    /// without a near cache.
     ///
     /// ```
     /// use session_core::store::NearCache;
@@ -144,7 +150,7 @@ impl RedisStoreBuilder {
     /// let store = RedisStore::builder("redis://127.0.0.1/").near_cache(near).lazy()?;
     /// assert!(format!("{store:?}").contains("lease: 1s"));
     ///
-    /// // A proxy that knows no RESP3 cannot pass on what the server tells.
+    /// // A proxy without RESP3 cannot pass on the server's reports.
     /// let old = RedisStore::builder("redis://127.0.0.1/?protocol=resp2").near_cache(near).lazy();
     /// assert!(old.is_err());
     /// # Ok::<_, session_core::ConfigError>(()) }).unwrap();
@@ -154,40 +160,42 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sets how long one operation may take with all that it waits for, a connection included;
-    /// 1.5 s if not set.
+    /// Sets how long one operation may take, from 1 ms to 60 s. Default: 1.5 s.
+    ///
+    /// That includes all that the operation waits for, such as a connection.
     ///
     /// It should be less than [`Timeouts::call`](session_core::Timeouts::call) of the session
-    /// manager (2 s), which knows less of what happened. A connection that leaves commands
-    /// unanswered for two thirds of it is replaced. A node of a Cluster has a third of it to
-    /// answer, since the driver holds up all other nodes when one hangs.
+    /// manager (2 s), because the manager knows less of what happened. The store replaces a
+    /// connection that leaves commands unanswered for two thirds of this time. A node of a Cluster
+    /// has a third of it to answer, because the driver holds up all other nodes when one hangs.
     pub fn call_timeout(mut self, deadline: Duration) -> Self {
         self.settings.timing.deadline = deadline;
         self
     }
 
-    /// Sets how long an attempt to connect to a server may take; 1 s if not set. While there is no
-    /// connection, calls wait as long for one, and then fail at once until there is one again.
-    /// Behind Sentinel and in a Cluster there is more than one server to connect to: an attempt may
-    /// take three and four times as long.
+    /// Sets how long an attempt to connect to a server may take, from 1 ms to 60 s. Default: 1 s.
+    ///
+    /// While there is no connection, calls wait that long for one. After that, calls fail at once
+    /// until there is a connection again. Behind Sentinel an attempt may take three times as long,
+    /// and in a Cluster four times, because there is more than one server to connect to.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.timing.connect = timeout;
         self
     }
 
-    /// Sets how many connections the store has to the server, from 1 to 64. If not set, it has one
-    /// for each two CPUs that the process may use, at least 1 and at most 4.
+    /// Sets how many connections the store has to the server, from 1 to 64.
+    ///
+    /// Default: one for every two CPUs that the process may use, but at least 1 and at most 4.
     ///
     /// All writes to one session take the same connection, so they reach the server in the order in
-    /// which they were sent. Each connection is replaced by itself when it fails. A connection
-    /// is served by one task: it reads all answers, and one task has one CPU. So more connections
-    /// help where many CPUs read many sessions. Where there are 2 CPUs, one connection was the
-    /// fastest for reads. The server answers fewer commands with one write if they come by more
-    /// connections.
+    /// which they were sent. Each connection is replaced separately when it fails. One task reads
+    /// all answers of a connection, and one task uses at most one CPU. So more connections help
+    /// where many CPUs read many sessions. On 2 CPUs, one connection was the fastest for reads. If
+    /// commands arrive on more connections, the server answers fewer of them with one write.
     ///
-    /// In a Cluster it is the number of connections to each node, and 1 if not set: the nodes share
-    /// the work already. An [application's connection](Source::connection) is one, and this cannot
-    /// be set.
+    /// In a Cluster, this is the number of connections to each node. The default there is 1,
+    /// because the nodes share the work already. It cannot be set for an [application's
+    /// connection](Source::connection), which is a single connection.
     ///
     /// ```
     /// use session_redis::RedisStore;
@@ -203,8 +211,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sets the user, instead of the URL's. A user goes with a password, which is `""` for a user
-    /// that has none.
+    /// Sets the user, instead of the URL's. A user needs a password, which is `""` for a user that
+    /// has none.
     pub fn username(mut self, username: impl Into<String>) -> Self {
         self.settings.credentials.username = Some(username.into());
         self
@@ -222,30 +230,33 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sets the user that the sentinels know; the default one if not set. The URL's is the
-    /// server's.
+    /// Sets the user for the sentinels. Default: the sentinels' default user. The user in the URL
+    /// is for the server.
     #[cfg(feature = "sentinel")]
     pub fn sentinel_username(mut self, username: impl Into<String>) -> Self {
         self.settings.sentinel_credentials.username = Some(username.into());
         self
     }
 
-    /// Sets the password that the sentinels want, if any. The URL's is the server's.
+    /// Sets the password for the sentinels, if they need one. The password in the URL is for the
+    /// server.
     #[cfg(feature = "sentinel")]
     pub fn sentinel_password(mut self, password: impl Into<String>) -> Self {
         self.settings.sentinel_credentials.password = Some(password.into());
         self
     }
 
-    /// Sets the certificates, in PEM form, of the authorities that may vouch for the server; the
-    /// system's if not set. A text that holds no certificate is refused when the store is built.
+    /// Sets the certificates, in PEM form, of the authorities that may vouch for the server.
+    ///
+    /// Default: the system's certificates. A text that contains no certificate is refused when the
+    /// store is built.
     #[cfg(feature = "tls")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.settings.certificates.roots = Some(pem.into());
         self
     }
 
-    /// Sets the certificate and the key, in PEM form, that the server wants of its clients.
+    /// Sets the certificate and the key, in PEM form, that the store presents to the server.
     #[cfg(feature = "tls")]
     pub fn client_certificate(
         mut self,
@@ -256,7 +267,7 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Makes a store that is connected, and may read and delete under its prefix.
+    /// Makes a store that is connected, and checks that it may read and delete under its prefix.
     ///
     /// # Errors
     ///
@@ -267,12 +278,14 @@ impl RedisStoreBuilder {
         Ok(store)
     }
 
-    /// Makes a store that connects when it is first used. Until the server can be reached, its
-    /// calls fail as [`StoreError::Unavailable`](session_core::store::StoreError::Unavailable).
+    /// Makes a store that connects when it is first used.
+    ///
+    /// Until the server can be reached, its calls fail as
+    /// [`StoreError::Unavailable`](session_core::store::StoreError::Unavailable).
     ///
     /// # Errors
     ///
-    /// A setting that is wrong.
+    /// [`ConfigError`] if a setting is wrong.
     pub fn lazy(self) -> Result<RedisStore, ConfigError> {
         let timing = self.settings.timing;
         for (name, time) in [

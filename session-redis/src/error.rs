@@ -7,7 +7,7 @@ use session_core::store::{Cause, StoreError};
 
 /// Why a store could not be connected.
 ///
-/// The cause is kept as [`source`](std::error::Error::source). No text here has a password in it.
+/// The cause is kept as [`source`](std::error::Error::source). No text here contains a password.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -20,7 +20,7 @@ pub enum ConnectError {
     Failed {
         /// What happened, and what to do.
         text: String,
-        /// The error beneath.
+        /// The underlying error.
         #[source]
         cause: Cause,
     },

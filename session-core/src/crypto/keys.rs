@@ -23,8 +23,8 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 /// Secret keys, newest first. The first one signs and seals; all of them verify and open.
 ///
 /// To rotate, put a new key in front, and keep the old ones until everything that they signed has
-/// expired. Clones share the keys. They are wiped when the last clone is dropped, and `Debug` shows
-/// nothing of them.
+/// expired. Clones share the keys. The keys are wiped when the last clone is dropped, and `Debug`
+/// shows nothing of them.
 ///
 /// Each use has its own key, which HKDF-SHA-256 (RFC 5869) derives from the purpose and the scope.
 /// So one ring can serve tokens, cookies and several scopes.
@@ -48,7 +48,8 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// A ring of one key of at least 32 bytes, which should come from a random source.
+    /// A ring of one key. The key must have at least 32 bytes, and should come from a random
+    /// source.
     ///
     /// # Errors
     ///
@@ -70,7 +71,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::TooShort`], or [`KeyError::Empty`] without any key.
+    /// [`KeyError::TooShort`], or [`KeyError::Empty`] if there is no key.
     pub fn from_keys<I>(keys: I) -> Result<Self, KeyError>
     where
         I: IntoIterator,
@@ -94,7 +95,7 @@ impl KeyRing {
         }
     }
 
-    /// The same ring with an older key after its others, which only verifies and opens.
+    /// The same ring with an older key added at the end. That key only verifies and opens.
     ///
     /// ```
     /// use session_core::KeyRing;
@@ -116,8 +117,9 @@ impl KeyRing {
         Self::from_keys(keys)
     }
 
-    /// A ring of one new key from the operating system's random source. What it signs is worthless
-    /// after the process has ended.
+    /// A ring of one new key from the operating system's random source.
+    ///
+    /// What it signs or seals is worthless after the process has ended.
     ///
     /// ```
     /// use session_core::KeyRing;
@@ -178,8 +180,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::NoVariable`] if it is not set, otherwise as `from_base64`. A value that is not
-    /// Unicode is not base64.
+    /// [`KeyError::NoVariable`] if it is not set, otherwise the same as `from_base64`. A value that
+    /// is not Unicode counts as one that is not base64.
     pub fn from_env(variable: &str) -> Result<Self, KeyError> {
         let list = std::env::var(variable).map_err(|error| match error {
             VarError::NotPresent => KeyError::NoVariable(variable.to_owned()),
@@ -202,7 +204,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::File`] if it cannot be read, otherwise as `from_base64`.
+    /// [`KeyError::File`] if it cannot be read, otherwise the same as `from_base64`.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let list =
             std::fs::read_to_string(path).map_err(|error| KeyError::File(Arc::new(error)))?;
@@ -323,16 +325,16 @@ pub enum KeyError {
     )]
     #[non_exhaustive]
     TooShort {
-        /// Which key.
+        /// The position of the key, from 1.
         position: usize,
-        /// How long it is.
+        /// The length of the key in bytes.
         bytes: usize,
     },
     /// A key is not base64.
     #[error("key {position} is not base64; make one with `openssl rand -base64 32`")]
     #[non_exhaustive]
     NotBase64 {
-        /// Which key.
+        /// The position of the key, from 1.
         position: usize,
     },
     /// There is no key.

@@ -25,19 +25,20 @@ pub enum EventKind {
     /// A token opened no session, or a principal had too many sessions to sign in again:
     /// [`Event::refusal`] says which.
     Refused,
-    /// The application ended it in one of its own requests.
+    /// The application ended it, in a request of the session itself.
     Destroyed,
     /// A token was presented after its session had expired. Each process reports that once.
     Expired,
     /// It was ended from elsewhere: its owner signed it out, its principal had too many sessions,
-    /// or a token was reused. If several ended in one step there is one event, without a session.
+    /// or a token was reused. If several sessions ended in one step, there is one event, without a
+    /// session.
     Revoked,
     /// Another request changed it first. The commit tries again, or leaves a rotation to the other
     /// request.
     Conflict,
     /// A commit gave up with [`SessionError::Contended`](crate::SessionError::Contended), because
-    /// other requests wrote the session all the time. [`Event::count`] says how many attempts it
-    /// made, [`Event::waited`] for how long.
+    /// other requests kept writing to the session. [`Event::count`] says how many attempts it made,
+    /// [`Event::waited`] for how long.
     Contended,
     /// It ended, or was renewed, while a request was changing it. The changes of that request were
     /// dropped.
@@ -48,19 +49,21 @@ pub enum EventKind {
     StoreFailed,
     /// Its record cannot be read.
     Corrupt,
-    /// A value is not of the type that was asked for. It reads as absent, because its key says
-    /// [`or_discard`](crate::TypedKey::or_discard). [`Event::reason`] is the name of that key.
+    /// A value is not of the type that was asked for. It reads as absent, because its key was made
+    /// with [`or_discard`](crate::TypedKey::or_discard). [`Event::reason`] is the name of that key.
     Undecodable,
 }
 
-/// Something that happened to a session. It holds no token, no value and no whole id, and no name
-/// of a key except for [`EventKind::Undecodable`].
+/// Something that happened to a session.
+///
+/// It contains no token, no value and no complete id. It does not contain the name of a key either,
+/// except for [`EventKind::Undecodable`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {
     /// What has happened.
     pub kind: EventKind,
-    /// The short hash of the session's id, where it is known.
+    /// The short hash of the session's id, if it is known.
     pub session: Option<ShortId>,
     /// Who was signed in.
     pub principal: Option<&'a str>,
@@ -78,15 +81,15 @@ pub struct Event<'a> {
     pub at: Timestamp,
 }
 
-/// Receives each [`Event`], to count them or to keep an audit trail.
+/// Receives each [`Event`], for example to count events or to keep an audit trail.
 ///
 /// It is called in the middle of requests, outside of all locks. It must be quick, and must neither
 /// block nor panic. It receives every event: a client can cause as many `Refused` events as it
 /// sends requests.
 ///
-/// The log, target `session`, has the same events without the principal. It gets at most 60 lines a
-/// minute of each kind and reason, with the number of lines before it that were left out
-/// (`suppressed`). Only events below `INFO` (`Loaded`, `Rotated`, `Conflict`) have no such limit.
+/// The log (target `session`) has the same events without the principal. It gets at most 60 lines a
+/// minute of each kind and reason. A line says how many lines before it were left out
+/// (`suppressed`). Events below `INFO` (`Loaded`, `Rotated`, `Conflict`) have no such limit.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

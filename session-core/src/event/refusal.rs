@@ -2,10 +2,11 @@
 
 use crate::record::EndReason;
 
-/// Why a token opened no session, or why a sign-in was refused: what
-/// [`Event::refusal`](crate::Event::refusal) holds.
+/// Why a token opened no session, or why a sign-in was refused.
 ///
-/// A token that is refused is never an error of the request, which goes on without a session.
+/// [`Event::refusal`](crate::Event::refusal) holds it.
+///
+/// A refused token is never an error of its request, which continues without a session.
 /// [`label`](Self::label) is for metrics.
 ///
 /// ```
@@ -16,7 +17,8 @@ use crate::record::EndReason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It does not have the form of a token, its MAC is wrong, or it is of another kind of store.
+    /// It does not have the form of a token, its MAC is wrong, or it belongs to another kind of
+    /// store.
     Malformed,
     /// No live session has it.
     Unknown,
@@ -28,14 +30,14 @@ pub enum Refusal {
     Renewed,
     /// It was rotated away moments ago, and so were many others since. The request stores nothing.
     Superseded,
-    /// A renewal replaced it longer ago.
+    /// A renewal replaced it a minute ago or earlier.
     Retired,
     /// Several tokens of one request open different sessions. The request stores nothing.
     Ambiguous,
     /// Its session ended less than a minute ago, for this reason. The request stores nothing.
     Ended(EndReason),
-    /// It is not known, and its request arrived so long ago that its session may have ended
-    /// meanwhile. The request stores nothing.
+    /// No live session accepts it, but its request arrived so long ago that it may have been valid
+    /// at that time. The request stores nothing.
     Late,
     /// The principal has as many sessions as are allowed
     /// ([`OnMaxSessions::Refuse`](crate::OnMaxSessions::Refuse)), so the sign-in was refused.

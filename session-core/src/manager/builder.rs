@@ -20,14 +20,18 @@ use crate::token::{Rotation, Tokens};
 const SCOPE: &str = "__Host-id";
 
 impl SessionManager {
-    /// A manager with the defaults. Its tokens carry no MAC: give it
-    /// [`keys`](SessionManagerBuilder::keys) where forged tokens should never reach the store.
+    /// Makes a manager with the default settings.
+    ///
+    /// Its tokens carry no MAC: set [`keys`](SessionManagerBuilder::keys) if forged tokens should
+    /// never reach the store.
     pub fn new(store: impl SessionStore) -> Self {
         Self::builder(store).make()
     }
 
-    /// A manager with the defaults, for a transport of this name whose tokens may have at most
-    /// `max_token` characters. `session-http` needs it, for a layer that has no settings.
+    /// Makes a manager with the default settings, for a transport.
+    ///
+    /// The transport has this name, and its tokens may have at most `max_token` characters.
+    /// `session-http` uses this for a layer that has no settings.
     ///
     /// ```
     /// use session_core::{MemoryStore, SessionManager};
@@ -39,13 +43,13 @@ impl SessionManager {
         Self::builder(store).for_transport(name, max_token).make()
     }
 
-    /// A manager with settings of your own.
+    /// Returns a builder for a manager with settings of your own.
     pub fn builder(store: impl SessionStore) -> SessionManagerBuilder {
         SessionManagerBuilder::new(Arc::new(store))
     }
 }
 
-/// Settings of a [`SessionManager`]; made by [`SessionManager::builder`].
+/// The settings of a [`SessionManager`]; made by [`SessionManager::builder`].
 ///
 /// ```
 /// use session_core::{Timeouts, Lifetime, Limits, MemoryStore, OnCorrupt, SessionManager};
@@ -101,98 +105,107 @@ impl SessionManagerBuilder {
         }
     }
 
-    /// The name under which these sessions are kept apart: part of each record and of every
-    /// derived key. Default `__Host-id`; the HTTP layer takes its transport's name.
+    /// Sets the name that keeps these sessions apart from others. Default: `__Host-id`.
+    ///
+    /// This name is part of each record and of every derived key. The HTTP layer uses the name of
+    /// its transport.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<ByteString>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
-    /// Signs tokens with the newest of these keys and accepts no token that none of them
-    /// verifies; so [theft](OnReuse) shows however old the token is. CSRF tokens take a key too.
-    /// Default: no keys, and tokens without a MAC. A sealed store has keys of its own, and `build`
-    /// refuses these over it.
+    /// Sets the keys that sign tokens. Default: no keys, and tokens without a MAC.
+    ///
+    /// The newest key signs. A token that no key verifies is not accepted. A MAC shows that a token
+    /// was issued, so [theft](OnReuse) is noticed however old the token is. CSRF tokens are made
+    /// with the keys too. A sealed store has keys of its own, so `build` refuses these keys over
+    /// it.
     #[must_use]
     pub fn keys(mut self, keys: KeyRing) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// How long new sessions live. Default 2 hours idle, 14 days absolute.
+    /// Sets how long new sessions live. Default: 2 hours idle, 14 days absolute.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// How values are written. Default JSON.
+    /// Sets how values are encoded. Default: JSON.
     #[must_use]
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = codec;
         self
     }
 
-    /// How much a session may hold. Default [`Limits::default`].
+    /// Sets how much a session may hold. Default: [`Limits::default`].
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Where the time comes from. Default [`SystemClock`].
+    /// Sets where the time comes from. Default: [`SystemClock`].
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// How long a call of the store and a commit may take. Default 2 s and 10 s.
+    /// Sets how long a store call may take, and how long a commit. Default: 2 s and 10 s.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
     }
 
-    /// What happens to a request whose record cannot be read. Default [`OnCorrupt::StartEmpty`].
+    /// Sets what happens to a request whose record cannot be read. Default:
+    /// [`OnCorrupt::StartEmpty`].
     #[must_use]
     pub fn on_corrupt(mut self, policy: OnCorrupt) -> Self {
         self.on_corrupt = policy;
         self
     }
 
-    /// Replaces tokens on a schedule. Default [`Rotation::off`].
+    /// Sets how often tokens are replaced. Default: [`Rotation::off`].
     #[must_use]
     pub fn rotation(mut self, rotation: Rotation) -> Self {
         self.rotation = rotation;
         self
     }
 
-    /// What to do when a client presents a token that was already rotated away. Default
-    /// [`OnReuse::Report`]. Without a [`rotation`](Self::rotation), and over a store that can lose
-    /// acknowledged writes ([`SessionStore::durability`]), `build` refuses [`OnReuse::Revoke`].
+    /// Sets what to do when a client presents a token that was already rotated away.
+    ///
+    /// Default: [`OnReuse::Report`]. `build` refuses [`OnReuse::Revoke`] without a
+    /// [`rotation`](Self::rotation), and over a store that can lose acknowledged writes
+    /// ([`SessionStore::durability`]).
     #[must_use]
     pub fn on_reuse(mut self, policy: OnReuse) -> Self {
         self.on_reuse = policy;
         self
     }
 
-    /// How many live sessions a principal may have in this scope, and what happens to a sign-in
-    /// beyond that. Default: any number.
+    /// Sets how many live sessions a principal may have in this scope. Default: any number.
     ///
-    /// A session that the same request destroys does not count: after `destroy()`, `sign_in(..)`
-    /// only the new session does.
+    /// `beyond` says what happens to a sign-in beyond that number.
     ///
-    /// While sign-ins are in flight the limit can be exceeded briefly. Once they have all returned,
-    /// and the store answered them, it holds exactly. A sign-in costs two more listings. `build`
-    /// refuses a limit over a store without an [index of principals](SessionStore::principals).
+    /// A session that the same request destroys does not count: after `destroy()` and
+    /// `sign_in(..)`, only the new session counts.
+    ///
+    /// While sign-ins are in flight, the limit can be exceeded briefly. Once they have all
+    /// returned, and the store has answered them, the limit holds exactly. Each sign-in costs two
+    /// additional listings of sessions. `build` refuses a limit over a store without an [index of
+    /// principals](SessionStore::principals).
     ///
     /// A sign-in that is cancelled half-way (by a timeout around the service) can leave a session
-    /// that counts although no client has its token. It expires, or
+    /// that counts towards the limit although no client has its token. It expires, or
     /// [`sign_out_everywhere`](SessionManager::sign_out_everywhere) revokes it.
     ///
-    /// A session whose record cannot be read counts as well. It is the first to end, whatever its
-    /// scope, and it refuses no sign-in.
+    /// A session whose record cannot be read counts as well. It is the first to be ended, whatever
+    /// its scope, and no sign-in is refused because of it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -217,34 +230,40 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// How often the store is asked for a session that a handle
-    /// [watches](crate::Session::ended): one load in each interval, for all handles of the session
-    /// in this process together. Default 5 s; at least a millisecond.
+    /// Sets how often the store is asked about a session that a handle
+    /// [watches](crate::Session::ended). Default: 5 s.
+    ///
+    /// There is one load in each interval, which all handles of the session in this process share.
+    /// `build` refuses an interval below a millisecond.
     #[must_use]
     pub fn watch_interval(mut self, interval: Duration) -> Self {
         self.watch_interval = interval;
         self
     }
 
-    /// The observer that is notified of each event. Default none; the log is written in any case.
+    /// Sets the observer that is notified of each event. Default: none. The log is written in any
+    /// case.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.audience = OptionalObserver(Some(Arc::new(observer)));
         self
     }
 
-    /// How many characters a sealed session may have at most: it is its own token. Default 4,096
-    /// for each [piece](RecordLocation::Client) that the store allows. The HTTP layer sets what its
-    /// cookie or header can carry.
+    /// Sets how many characters a sealed session, which is its own token, may have at most.
+    ///
+    /// Default: 4,096 for each [piece](RecordLocation::Client) that the store allows. The HTTP
+    /// layer sets what its cookie or header can carry.
     #[must_use]
     pub fn max_token(mut self, characters: usize) -> Self {
         self.max_token = Some(characters);
         self
     }
 
-    /// What a transport requires: sessions are kept apart under its name, unless a scope was set,
-    /// and its tokens have at most this many characters. `session-http` needs it, for a layer with
-    /// settings; so does another transport that builds managers for its users.
+    /// Sets what a transport requires: the name of its sessions and the size of its tokens.
+    ///
+    /// The sessions are kept apart under `name`, unless a scope was set. Tokens have at most
+    /// `max_token` characters. `session-http` uses this for a layer with settings. Another
+    /// transport that builds managers for its users needs it too.
     ///
     /// ```
     /// use session_core::{MemoryStore, SessionManager};
@@ -265,7 +284,7 @@ impl SessionManagerBuilder {
         self.store.location()
     }
 
-    /// The manager.
+    /// Builds the manager.
     ///
     /// ```
     /// use session_core::{MemoryStore, SessionManager};

@@ -15,8 +15,8 @@ use crate::token::Tokens;
 
 /// Opens sessions by the tokens that clients present, and commits them.
 ///
-/// It knows nothing of HTTP, so a WebSocket, a job queue or a test can drive it. Cheap to clone;
-/// clones share everything. [`Session`](crate::Session) has an example of a whole round.
+/// It knows nothing of HTTP, so a WebSocket, a job queue or a test can use it. It is cheap to
+/// clone, and clones share everything. [`Session`](crate::Session) has a complete example.
 ///
 /// ```
 /// use session_core::{Codec, KeyRing, Lifetime, MemoryStore, SessionManager};
@@ -54,8 +54,8 @@ impl SessionManager {
         self.shared.settings.lifetime
     }
 
-    /// How many characters a token may have. A transport that is put over this manager later asks
-    /// whether it can carry as many.
+    /// How many characters a token may have. A transport that is built over this manager later
+    /// checks whether it can carry that many.
     pub fn max_token(&self) -> usize {
         self.shared.settings.max_token
     }
@@ -65,7 +65,7 @@ impl SessionManager {
         self.shared.calls.store()
     }
 
-    /// Whether both are one manager or clones of one.
+    /// Whether both are the same manager, or clones of it.
     ///
     /// ```
     /// use session_core::{MemoryStore, SessionManager};
@@ -78,7 +78,9 @@ impl SessionManager {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// The time by this manager's clock. A transport notes it when a request arrives, for
+    /// The current time by this manager's clock.
+    ///
+    /// A transport calls this when a request arrives, and later passes the time to
     /// [`begin_at`](Self::begin_at), which has an example.
     pub fn now(&self) -> Timestamp {
         self.shared.calls.now()

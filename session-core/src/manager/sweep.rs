@@ -10,17 +10,19 @@ use crate::manager::SessionManager;
 const SHORTEST: Duration = Duration::from_secs(1);
 
 impl SessionManager {
-    /// Removes expired records from the store: now, and again each time `every` has passed since
-    /// the last sweep, by the manager's clock. Below a second, `every` is a second.
+    /// Removes expired records from the store, first at once and then in each interval.
     ///
-    /// It is for a store that does not do so by itself: see
-    /// [`SessionStore::delete_expired`](crate::store::SessionStore::delete_expired). Such a store
-    /// otherwise grows with each session that it has ever had. The application spawns this once in
-    /// each process, or in one of them. It never ends: to stop it, abort its task or drop it.
+    /// The next sweep begins when `every` has passed since the last one, by the manager's clock. If
+    /// `every` is below a second, it counts as a second.
     ///
-    /// A sweep may take as long as `every`, at least as long as a
-    /// [commit](crate::Timeouts::commit). If one fails, an event of the kind
-    /// [`StoreFailed`](crate::EventKind::StoreFailed) says so, and the next one tries again.
+    /// Use it for a store that does not remove expired records by itself: see
+    /// [`SessionStore::delete_expired`](crate::store::SessionStore::delete_expired). Without
+    /// sweeps, such a store grows with each session that it has ever had. Spawn this once in each
+    /// process, or in one of them. It never ends: to stop it, abort its task or drop it.
+    ///
+    /// A sweep may take as long as `every` or as a [commit](crate::Timeouts::commit), whichever is
+    /// longer. If a sweep fails, an event of the kind
+    /// [`StoreFailed`](crate::EventKind::StoreFailed) reports it, and the next sweep tries again.
     ///
     /// ```
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

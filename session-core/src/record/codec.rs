@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-/// How a value is encoded. Each stored [`Value`](crate::store::Value) says which codec wrote it, so
-/// a change of codec logs nobody out: old values are read by the old codec.
+/// How a value is encoded.
 ///
-/// A codec gives back what it was given, or refuses it when it is inserted. Losses that cannot be
-/// noticed when a value is written are listed for each codec below.
+/// Each stored [`Value`](crate::store::Value) says which codec wrote it, so a change of codec signs
+/// nobody out: old values are read by the old codec.
+///
+/// A codec gives back the value that was inserted, or refuses it at the insert. Some losses
+/// cannot be noticed at the insert; they are listed for each codec below.
 /// [`round_trips`](crate::round_trips) checks your types in a test.
 ///
 /// ```
@@ -27,20 +29,20 @@ pub enum Codec {
     ///
     /// Integers of up to 128 bits and finite floats come back bit for bit.
     ///
-    /// Two objects with the same entries are the same value, whatever their order: to insert a
-    /// `HashMap` that was read writes nothing. So an order that a map keeps, as `IndexMap` does, is
-    /// not part of its value. Use a list of pairs where it matters. A `HashSet` becomes a list,
-    /// whose order does matter. Use a `BTreeSet`, or each insert of it is a write.
+    /// Two objects with the same entries are the same value, whatever their order. So inserting a
+    /// `HashMap` that was read writes nothing. The order of an `IndexMap` is not part of its value
+    /// either: use a list of pairs if the order matters. A `HashSet` becomes a list, whose order
+    /// does matter, so each insert of it may be a write: use a `BTreeSet` instead.
     ///
     /// An insert refuses:
     ///
     /// - a float that is not finite, which JSON would turn into `null`;
     /// - a `Some` that holds `None`, `()` or anything else that JSON writes as `null`, which would
     ///   come back as `None`;
-    /// - lists and objects nested more than 127 deep, which would not be read back;
+    /// - lists and objects nested more than 127 deep, which could not be read back;
     /// - map keys that are not strings, numbers, booleans, characters or unit variants.
     ///
-    /// No insert can notice:
+    /// An insert cannot notice:
     ///
     /// - an untagged enum whose value also fits an earlier variant: that one comes back;
     /// - an integer beyond 64 bits within `flatten`, an untagged or an internally tagged enum: it
@@ -50,30 +52,30 @@ pub enum Codec {
     /// - a type that leaves something out when it is written, as `SocketAddrV6` does.
     #[default]
     Json,
-    /// **Some types come back from postcard as another value, without an error.** Its bytes hold
-    /// no names and no types, so whatever leaves a field out shifts all that follow. From
-    /// `{admin: false, editor: true, log: [0]}`, of which serde skips `admin` where it is false,
-    /// postcard alone would read `{admin: true, editor: true, log: []}`. An insert refuses this
-    /// one. Check all other types with [`round_trips`](crate::round_trips) before you choose this
-    /// codec.
+    /// **Some types come back from postcard as another value, without an error.** Its bytes hold no
+    /// names and no types, so a field that is left out shifts all that follow. For example, serde
+    /// can skip the field `admin` of `{admin: false, editor: true, log: [0]}` because it is false.
+    /// From that, postcard alone would read `{admin: true, editor: true, log: []}`. An insert
+    /// refuses this case. Check all other types with [`round_trips`](crate::round_trips) before you
+    /// choose this codec.
     ///
-    /// [postcard](https://docs.rs/postcard) is compact and fast, and needs the very type that was
-    /// written: a field that is added, removed or moved makes older values unreadable, or other
-    /// values. All floats come back bit for bit, those that are not finite too.
+    /// [postcard](https://docs.rs/postcard) is compact and fast, and needs exactly the type that
+    /// was written. If a field is added, removed or moved, older values cannot be read, or come
+    /// back as other values. All floats come back bit for bit, even those that are not finite.
     ///
     /// An insert refuses:
     ///
     /// - a field of a struct that `skip_serializing_if` skips;
-    /// - `flatten`, and all lists and maps that do not know their length, or announce another one.
+    /// - `flatten`, and all lists and maps that do not know their length, or announce a wrong one.
     ///
-    /// No insert can notice:
+    /// An insert cannot notice:
     ///
-    /// - an enum of which a variant other than the last is `#[serde(skip)]`: a later variant comes
+    /// - an enum with `#[serde(skip)]` on a variant that is not the last: a later variant comes
     ///   back in the place of the one that was written;
-    /// - a skipped field of a tuple struct, and `#[serde(skip_serializing)]` where the field is
-    ///   still read: all that follow are shifted;
+    /// - a skipped field of a tuple struct, and `#[serde(skip_serializing)]` on a field that is
+    ///   still read: all fields after it are shifted;
     /// - untagged, internally tagged and adjacently tagged enums, `serde_json::Value`, and whatever
-    ///   else asks the codec what comes next (`deserialize_any`): it cannot be read.
+    ///   else asks the codec what comes next (`deserialize_any`): they cannot be read.
     ///
     /// Two maps with the same entries in another order are different values here, so inserting a
     /// `HashMap` again is a write. Use a `BTreeMap`.
@@ -89,7 +91,7 @@ impl Codec {
         }
     }
 
-    /// The codec of this number; `None` if this version does not know it.
+    /// The codec with this number; `None` if this version does not know it.
     ///
     /// ```
     /// use session_core::Codec;

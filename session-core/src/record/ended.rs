@@ -16,16 +16,15 @@ const FIRST: u64 = 1 << 46;
 
 /// Why a session ended.
 ///
-/// The first six are kept by the store: they are in the [mark](Ended::mark) that the session
-/// leaves. The others are found out by [`Session::ended`](crate::Session::ended), and no mark has
-/// them.
+/// The store keeps the first six, in the [mark](Ended::mark) that the session leaves. Only
+/// [`Session::ended`](crate::Session::ended) returns the others, and no mark has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
     /// Its own client ended it, as a sign-out does: [`Session::destroy`](crate::Session::destroy).
     #[default]
     Destroyed,
-    /// Another principal signed in in its place.
+    /// Another principal signed in, with a new session in its place.
     Exchanged,
     /// Its owner, or the application, ended it from elsewhere, as
     /// [`SessionManager::sign_out_everywhere`](crate::SessionManager::sign_out_everywhere) does.
@@ -35,16 +34,16 @@ pub enum EndReason {
     /// A token that had been rotated away came back ([`OnReuse::Revoke`](crate::OnReuse::Revoke)).
     Reused,
     /// It has not ended: its record has moved to another store
-    /// ([`MigratingStore`](crate::store::MigratingStore)). The mark is over at once.
+    /// ([`MigratingStore`](crate::store::MigratingStore)). The mark expires at once.
     Moved,
     /// Another request renewed its token, by a sign-in or by
-    /// [`Session::renew`](crate::Session::renew). The session lives on; what was opened before the
-    /// renewal does not. Never in a mark.
+    /// [`Session::renew`](crate::Session::renew). The session continues, but handles that were
+    /// opened before the renewal cannot use it. Never in a mark.
     Renewed,
-    /// Its time was over. Never in a mark.
+    /// It expired. Never in a mark.
     Expired,
-    /// It is not in the store any more, and neither is a mark that says why: it ended more than a
-    /// minute ago, or the store lost it. Never in a mark.
+    /// Neither the session nor a mark is in the store any more: it ended more than a minute ago, or
+    /// the store lost it. Never in a mark.
     Unknown,
 }
 
@@ -93,9 +92,9 @@ impl EndReason {
     }
 }
 
-/// The end of a session: when, and why.
+/// When and why a session ended.
 ///
-/// A store is passed one with each deletion, and puts its [`mark`](Self::mark) in the record's
+/// Each deletion passes one to the store, which puts its [`mark`](Self::mark) in the record's
 /// place. The mark expires a minute after [`at`](Self::at). Until then
 /// [`SessionManager::why_ended`](crate::SessionManager::why_ended) returns the reason.
 ///
@@ -119,16 +118,17 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// An end for this reason at this time.
+    /// The end of a session, for this reason and at this time.
     ///
     /// [`Ended`] has an example.
     pub const fn new(reason: EndReason, at: Timestamp) -> Self {
         Self { reason, at }
     }
 
-    /// What a store keeps in the place of the record that had this id. It is a record without
-    /// principal, values and tokens, which expires a minute after the end. Nothing can be written
-    /// to it, because no session has its epoch.
+    /// The mark that a store keeps in the place of the record with this id.
+    ///
+    /// It is a record without principal, values and tokens, which expires a minute after the end.
+    /// Nothing can be written to it, because no session has its epoch.
     ///
     /// [`Ended`] has an example.
     pub fn mark(&self, id: SessionId) -> Record {

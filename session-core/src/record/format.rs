@@ -58,7 +58,7 @@ pub enum FormatError {
          newer version may have written it: update this one"
     )]
     Version(u8),
-    /// The bytes end too early, go on too long, or hold something else.
+    /// The bytes end too early, continue too long, or do not encode a record.
     #[error("the record is damaged in its {0}; delete it, or restore it from a copy")]
     Damaged(&'static str),
 }

@@ -10,11 +10,13 @@ use sha2::{Digest, Sha256};
 
 use crate::crypto::decode_exact;
 
-/// The name of a session: 128 bits from the operating system's random source. It stays the same
-/// through the session's whole life, and is the key of the session's record in a store.
+/// The name of a session: 128 bits from the operating system's random source.
 ///
-/// It is not a secret: only a token opens a session. So a "your devices" page may show the id.
-/// `Debug` shows only [`short`](Self::short), which is what belongs in logs;
+/// It stays the same through the session's whole life, and is the key of the session's record in a
+/// store.
+///
+/// It is not a secret, because only a token opens a session. So a "your devices" page may show the
+/// id. `Debug` shows only [`short`](Self::short), which is the form for logs;
 /// [`encode`](Self::encode) returns the whole id.
 ///
 /// ```
@@ -30,7 +32,7 @@ use crate::crypto::decode_exact;
 pub struct SessionId([u8; 16]);
 
 impl SessionId {
-    /// The id of these bytes.
+    /// The id with these bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
@@ -45,8 +47,9 @@ impl SessionId {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// Writes what [`encode`](Self::encode) returns to `buffer`, for a store that names a key by it
-    /// on each call.
+    /// Writes what [`encode`](Self::encode) returns to `buffer`.
+    ///
+    /// It is for a store that names a key by the id on each call.
     ///
     /// ```
     /// use session_core::SessionId;
@@ -91,7 +94,7 @@ impl FromStr for SessionId {
     }
 }
 
-/// The text is not a session id: that is 22 characters of base64url without padding.
+/// The text is not a session id, which has 22 characters of base64url without padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a session id: expected 22 characters of base64url without padding, as \

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// browser closes.
 ///
 /// Activity is written at most once per [`touch_interval`](Self::touch_interval). So a session can
-/// expire early by up to that interval, and never late.
+/// expire early by up to that interval, but never late.
 ///
 /// ```
 /// use session_core::Lifetime;
@@ -56,7 +56,7 @@ impl Lifetime {
         }
     }
 
-    /// A lifetime of these timeouts, truncated to whole milliseconds. The client drops its token
+    /// A lifetime with these timeouts, truncated to whole milliseconds. The client drops its token
     /// when the browser closes.
     ///
     /// # Errors
@@ -83,28 +83,30 @@ impl Lifetime {
         Ok(Self::preset(idle, absolute))
     }
 
-    /// NIST SP 800-63B-4, 2.1.3: at authentication assurance level 1, 30 days.
+    /// For authentication assurance level 1 (NIST SP 800-63B-4, 2.1.3): 30 days, with or without
+    /// activity.
     pub const fn aal1() -> Self {
         let month = Duration::from_secs(30 * 24 * 3600);
         Self::preset(month, month)
     }
 
-    /// NIST SP 800-63B-4, 2.2.3: at level 2, 24 hours and an hour idle.
+    /// For authentication assurance level 2 (NIST SP 800-63B-4, 2.2.3): 24 hours, and an hour idle.
     pub const fn aal2() -> Self {
         Self::preset(HOUR, DAY)
     }
 
-    /// NIST SP 800-63B-4, 2.3.3: at level 3, 12 hours and 15 minutes idle.
+    /// For authentication assurance level 3 (NIST SP 800-63B-4, 2.3.3): 12 hours, and 15 minutes
+    /// idle.
     pub const fn aal3() -> Self {
         Self::preset(Duration::from_secs(900), Duration::from_secs(12 * 3600))
     }
 
-    /// The same, with a token that the client keeps when the browser closes ("remember me").
+    /// Lets the client keep its token when the browser closes ("remember me").
     ///
     /// Activity moves the expiry, so the client has to be sent its token again with a later
-    /// `Max-Age`. If no response can carry it when the activity is written, as with a
-    /// [`save`](crate::Session::save) or the commit of a `304`, the next response that can does, at
-    /// the cost of one write.
+    /// `Max-Age`. Sometimes no response can carry the token when the activity is written, as with a
+    /// [`save`](crate::Session::save) or the commit of a `304`. Then the next response that can
+    /// carry it does so, at the cost of one write.
     ///
     /// ```
     /// use session_core::Lifetime;
@@ -139,8 +141,9 @@ impl Lifetime {
         (self.idle / 4).min(Duration::from_secs(60))
     }
 
-    /// When a session expires that was last seen at `seen` and whose absolute expiry is `deadline`.
-    /// It is for a store that keeps both.
+    /// When a session expires if it was last seen at `seen` and its absolute expiry is `deadline`.
+    ///
+    /// This is for a store that keeps both times.
     ///
     /// ```
     /// use session_core::{Lifetime, Timestamp};

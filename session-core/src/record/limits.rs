@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-/// How much a session may hold. It is checked when a handler inserts, and again on the record that
-/// results. A session that is larger already, because the limits were lowered, may stay and shrink.
+/// How much a session may hold.
+///
+/// The limits are checked when a handler inserts, and again on the resulting record. If the limits
+/// were lowered, a session that already exceeds them may stay, and may shrink.
 ///
 /// ```
 /// use session_core::Limits;
@@ -59,12 +61,12 @@ pub enum Limit {
     Keys,
     /// Bytes of a key, a principal or a label.
     KeyBytes,
-    /// Characters of the token that would hold the session (a sealed one).
+    /// Characters of the token that would hold the session, in a sealed store.
     TokenBytes,
 }
 
 impl LimitExceeded {
-    /// This limit, where the session would have `size`.
+    /// Makes an error: the session would have `size`, which is more than `limit`.
     pub const fn new(which: Limit, size: usize, limit: usize) -> Self {
         Self { which, size, limit }
     }
@@ -74,12 +76,12 @@ impl LimitExceeded {
         self.which
     }
 
-    /// How large it would be, in the unit of the limit.
+    /// How large the session would be, in the unit of the limit.
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// How large it may be.
+    /// How large the session may be.
     pub const fn limit(&self) -> usize {
         self.limit
     }
@@ -116,7 +118,7 @@ impl fmt::Display for LimitExceeded {
 }
 
 impl Limits {
-    /// The same with this many bytes for a record, as
+    /// Sets how many bytes a record may have, as
     /// [`Record::limited_size`](crate::store::Record::limited_size) counts them. Default: 1 MiB.
     #[must_use]
     pub const fn with_record_bytes(mut self, bytes: usize) -> Self {
@@ -124,14 +126,14 @@ impl Limits {
         self
     }
 
-    /// The same with at most this many keys. Default: 1,024.
+    /// Sets how many keys a session may have. Default: 1,024.
     #[must_use]
     pub const fn with_keys(mut self, keys: usize) -> Self {
         self.keys = keys;
         self
     }
 
-    /// The same with this many bytes for one key, a principal or a label. Default: 1 KiB.
+    /// Sets how many bytes a key, a principal or a label may have. Default: 1 KiB.
     #[must_use]
     pub const fn with_key_bytes(mut self, bytes: usize) -> Self {
         self.key_bytes = bytes;
@@ -166,7 +168,9 @@ impl Limits {
 
     /// Checks a record of this many bytes, as
     /// [`Record::limited_size`](crate::store::Record::limited_size) counts them, and this many
-    /// keys. It is for a store that merges without the whole record at hand.
+    /// keys.
+    ///
+    /// This is for a store that merges without having the whole record at hand.
     ///
     /// ```
     /// use session_core::{Limit, LimitExceeded, Limits};
@@ -178,7 +182,7 @@ impl Limits {
     ///
     /// # Errors
     ///
-    /// [`LimitExceeded`], by [`Limit::Keys`] or [`Limit::RecordBytes`].
+    /// [`LimitExceeded`] with [`Limit::Keys`] or [`Limit::RecordBytes`].
     pub fn check(&self, bytes: usize, keys: usize) -> Result<(), LimitExceeded> {
         if keys > self.keys {
             return Err(LimitExceeded::new(Limit::Keys, keys, self.keys));

@@ -62,7 +62,9 @@ const METADATA_SIZE: usize = 160;
 const TOKEN_SIZE: usize = 80;
 
 impl Record {
-    /// A record without values, principal or tokens, of version 1, created and last seen `now`.
+    /// Makes a record without values, principal or tokens.
+    ///
+    /// It has version 1, and was created and last seen `now`.
     pub fn new(
         id: SessionId,
         scope: impl Into<ByteString>,
@@ -90,7 +92,7 @@ impl Record {
         }
     }
 
-    /// The same with a value.
+    /// Adds a value.
     ///
     /// ```
     /// use session_core::{Codec, Lifetime, SessionId, Timestamp};
@@ -112,7 +114,7 @@ impl Record {
         self
     }
 
-    /// The same with a principal, authenticated when the record was created.
+    /// Sets the principal, authenticated when the record was created.
     ///
     /// ```
     /// use session_core::{Lifetime, SessionId, Timestamp};
@@ -136,7 +138,7 @@ impl Record {
         self.limited_size() > other.limited_size() || self.values.len() > other.values.len()
     }
 
-    /// The same with another version.
+    /// Sets the version.
     ///
     /// ```
     /// use session_core::{Lifetime, SessionId, Timestamp};
@@ -153,7 +155,7 @@ impl Record {
         self
     }
 
-    /// The same with the tag that a store has kept alongside it.
+    /// Sets the tag that a store has kept alongside the record.
     ///
     /// [`Tag`] has an example.
     #[must_use]
@@ -162,8 +164,8 @@ impl Record {
         self
     }
 
-    /// What tells this content from any other that the session ever had. `None` if the store that
-    /// it comes from does not keep tags.
+    /// The tag that tells this content from any other that the session ever had. `None` if the
+    /// store of this record does not keep tags.
     pub const fn tag(&self) -> Option<Tag> {
         self.tag
     }
@@ -174,7 +176,7 @@ impl Record {
         self.version == version && !differ
     }
 
-    /// The session's name, and its key in a store on the server.
+    /// The session's id, and its key in a store on the server.
     pub const fn id(&self) -> SessionId {
         self.id
     }
@@ -184,12 +186,13 @@ impl Record {
         &self.scope
     }
 
-    /// 1 when created, one more with each update that was applied.
+    /// The version: 1 when created, and one more with each update that was applied.
     pub const fn version(&self) -> u64 {
         self.version
     }
 
-    /// 0 when created, one more with each renewal of the token, never with a rotation.
+    /// The epoch: 0 when created, and one more with each renewal of the token. A rotation does not
+    /// change it.
     pub const fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -199,7 +202,7 @@ impl Record {
         self.created
     }
 
-    /// When activity was last written; behind the last request by at most
+    /// When activity was last written. This is behind the last request by at most
     /// [`Lifetime::touch_interval`].
     pub const fn last_seen(&self) -> Timestamp {
         self.last_seen
@@ -231,7 +234,7 @@ impl Record {
         self.principal.as_deref()
     }
 
-    /// What the application calls it, such as the name of a device.
+    /// The label from the application, such as the name of a device.
     pub fn label(&self) -> Option<&str> {
         self.label.as_deref()
     }
@@ -252,7 +255,7 @@ impl Record {
     }
 
     /// The most bytes that [`encode`](Self::encode) can return:
-    /// [`limited_size`](Self::limited_size), and 80 for each token.
+    /// [`limited_size`](Self::limited_size), plus 80 bytes for each token.
     ///
     /// ```
     /// use session_core::{Lifetime, SessionId, Timestamp};
@@ -267,9 +270,9 @@ impl Record {
         self.limited_size() + self.tokens().len() * TOKEN_SIZE
     }
 
-    /// The size that [`Limits::record_bytes`](crate::Limits::record_bytes) bounds: 160 bytes; those
-    /// of scope, principal and label; and for each entry its key, its value and 9. Tokens do not
-    /// count, so a full session can still renew its own.
+    /// The size that [`Limits::record_bytes`](crate::Limits::record_bytes) bounds: 160 bytes, plus
+    /// the bytes of scope, principal and label, plus those of each entry: its key, its value and 9
+    /// more. Tokens do not count, so a full session can still renew its token.
     pub fn limited_size(&self) -> usize {
         METADATA_SIZE
             + self.scope.len()

@@ -7,8 +7,10 @@ use serde::de::DeserializeOwned;
 
 use crate::record::{Codec, CodecFault};
 
-/// Checks that `codec` gives `value` back. Call it in a test, for every type that a session keeps,
-/// with values that differ: each variant of an enum, and each optional field absent and present.
+/// Checks that `codec` gives `value` back.
+///
+/// Call it in a test, for every type that a session keeps, with values that differ: each variant of
+/// an enum, and each optional field absent and present.
 ///
 /// [`Session::insert`](crate::Session::insert) refuses what it can notice, but the loss of some
 /// types cannot be noticed when they are written. [`Codec`] lists them.
@@ -102,7 +104,7 @@ pub enum RoundTripError {
         /// The codec.
         codec: Codec,
         /// The first byte in which the two values differ when they are encoded, counted from 0.
-        /// `None` if both have the same bytes, so that the encoding has no room for what differs.
+        /// `None` if both have the same bytes, because the encoding does not contain what differs.
         from: Option<usize>,
     },
 }

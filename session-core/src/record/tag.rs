@@ -8,11 +8,11 @@ use std::str::FromStr;
 
 /// Tells two contents of a record apart, as an HTTP entity tag does (RFC 9110, section 8.8.3).
 ///
-/// Each write has a tag of its own: 64 bits of which 63 are drawn at random. A version does not
-/// do, because versions repeat after a fail-over that has lost writes. The tag is no part of
-/// [`Record::encode`](crate::store::Record::encode) and does not count where two records are
-/// compared. A store that answers [`revalidate`](crate::store::SessionStore::revalidate) keeps it
-/// alongside the record.
+/// Each write has a tag of its own: 64 bits of which 63 are drawn at random. A version is not
+/// enough, because versions repeat after a fail-over that has lost writes. The tag is not part of
+/// [`Record::encode`](crate::store::Record::encode), and is ignored when two records are compared.
+/// A store that answers [`revalidate`](crate::store::SessionStore::revalidate) keeps it alongside
+/// the record.
 ///
 /// ```
 /// use session_core::{Lifetime, SessionId, Timestamp};
@@ -31,7 +31,7 @@ use std::str::FromStr;
 pub struct Tag(NonZeroU64);
 
 impl Tag {
-    /// The tag of these bits. No write has the tag 0, which is read as the largest one.
+    /// The tag with these bits. No write has the tag 0, which is read as the largest tag.
     pub const fn from_bits(bits: u64) -> Self {
         match NonZeroU64::new(bits) {
             Some(bits) => Self(bits),
@@ -44,10 +44,10 @@ impl Tag {
         self.0.get()
     }
 
-    /// A tag that no other write has. Its lowest bit is zero.
+    /// Draws a tag that no other write has. Its lowest bit is zero.
     ///
-    /// Records that are made here have one already. A store needs this for a record without one, as
-    /// [`Record::decode`](crate::store::Record::decode) returns it.
+    /// Records that this crate makes already have a tag. A store needs this for a record without
+    /// one, such as [`Record::decode`](crate::store::Record::decode) returns.
     ///
     /// ```
     /// use session_core::store::Tag;
@@ -67,9 +67,10 @@ impl Tag {
         Self::from_bits((mixed ^ (mixed >> 31)) & !1)
     }
 
-    /// The tag of what results where an update with this tag was merged with what others wrote.
-    /// It differs from this one in its lowest bit, since the writer knows another content by this
-    /// one. Where a script of the server merges, it has to do the same.
+    /// The tag of the content that results from merging an update that has this tag.
+    ///
+    /// It differs from this tag in its lowest bit, because the writer knows another content by this
+    /// tag. A script that merges on a server has to do the same.
     ///
     /// ```
     /// use session_core::store::Tag;
@@ -109,7 +110,7 @@ impl FromStr for Tag {
     }
 }
 
-/// The text is not a tag: that is 16 hexadecimal digits of lower case.
+/// The text is not a tag, which has 16 hexadecimal digits of lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a tag: expected 16 hexadecimal digits of lower case, as `Tag` displays them")]
 pub struct MalformedTag;

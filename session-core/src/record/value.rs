@@ -43,7 +43,7 @@ impl Value {
         }
     }
 
-    /// The codec that wrote it.
+    /// The codec that wrote the value.
     pub const fn codec(&self) -> Codec {
         match self.0 {
             Content::Text(_) => Codec::Json,

@@ -13,7 +13,8 @@ use bytestring::ByteString;
 
 use crate::record::Value;
 
-/// The values of a [`Record`](crate::store::Record): sorted by key, each encoded, cheap to share.
+/// The values of a [`Record`](crate::store::Record): sorted by key, each encoded, and cheap to
+/// share.
 ///
 /// ```
 /// use session_core::Codec;
@@ -78,8 +79,10 @@ impl Values {
         self.base.as_deref().map_or(&[], Vec::as_slice)
     }
 
-    /// What an entry adds to [`Record::limited_size`](crate::store::Record::limited_size): its key,
-    /// its value, and 9 for their lengths and the codec at most.
+    /// What an entry adds to [`Record::limited_size`](crate::store::Record::limited_size).
+    ///
+    /// It is the bytes of its key and its value, plus 9: the most that their lengths and the codec
+    /// take.
     ///
     /// ```
     /// use session_core::Codec;
@@ -91,12 +94,12 @@ impl Values {
         key.len() + value.bytes().len() + 9
     }
 
-    /// How many there are.
+    /// How many values there are.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there is none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -229,7 +232,7 @@ impl fmt::Debug for Values {
 }
 
 impl FromIterator<(ByteString, Value)> for Values {
-    /// In any order; of entries with one key the last stays.
+    /// The entries may be in any order. Of several entries with one key, the last stays.
     fn from_iter<I: IntoIterator<Item = (ByteString, Value)>>(entries: I) -> Self {
         let mut sorted: Vec<_> = entries.into_iter().collect();
         sorted.reverse();

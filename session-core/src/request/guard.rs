@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::state::{Phase, SaveKind};
 use crate::token::Directive;
 
-/// The session of one request, for the transport that brings the request. It is made by
+/// The session of one request, for the transport; made by
 /// [`SessionManager::begin`](crate::SessionManager::begin).
 ///
 /// The transport gives clones of the [`Session`] to handlers and keeps the guard. When the response
@@ -54,8 +54,8 @@ pub enum Outcome {
     /// It succeeded: what it changed is written.
     Success,
     /// It succeeded, but its response cannot carry a new token, such as `101` or `304` over HTTP.
-    /// Nothing is created, renewed or rotated. Data of a session that the client knows is written.
-    /// The directive is [`Nothing`](Directive::Nothing), unless an explicit
+    /// Nothing is created, renewed or rotated. Changes to a session that the client knows are
+    /// written. The directive is [`Nothing`](Directive::Nothing), unless an explicit
     /// [`save`](Session::save) has created a session before, or the session was destroyed.
     SuccessWithoutToken,
     /// It failed: what it changed is dropped. What a handler saved stays, and sessions that it
@@ -63,7 +63,7 @@ pub enum Outcome {
     Failure,
 }
 
-/// Why a request could not be finished, and what its response must send to the client all the same.
+/// Why a request could not be finished, and what its response must still send to the client.
 ///
 /// The error is the [`source`](StdError::source) and is not part of the text.
 ///
@@ -94,7 +94,7 @@ pub struct FinishError {
     /// What failed. The changes of this request are not written then, with two exceptions. After
     /// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown) they may have been
     /// written. And when a sign-in exchanged the session for that of another principal, only the
-    /// deletion of the former session may have failed: the new one is stored by then.
+    /// deletion of the former session may have failed: the new session is stored by then.
     pub error: SessionError,
     /// What the response must send to the client with the error: the removal of its token if the
     /// session was destroyed before the failure, or the token of a session that was stored before.
@@ -126,17 +126,18 @@ impl SessionGuard {
         &self.session
     }
 
-    /// Ends the request: writes what it changed in one atomic step, or drops it, and returns what
-    /// the response must send to the client. From then on no handle can create, renew or destroy a
-    /// session.
+    /// Ends the request, and returns what the response must send to the client.
+    ///
+    /// The changes of the request are written in one atomic step, or dropped. From then on no
+    /// handle can create, renew or destroy a session.
     ///
     /// If the session ended while the request was under way, its changes are dropped, an event
-    /// says so, and the client is sent nothing. If writing fails, the request counts as failed:
-    /// what [`Outcome::Failure`] does is done, and the error has the directive.
+    /// reports it, and the client is sent nothing. If the write fails, the request counts as
+    /// failed: it ends as with [`Outcome::Failure`], and the error has the directive.
     ///
     /// A second call writes nothing and returns [`Directive::Nothing`]. A call that was cancelled
-    /// does not count: the next one continues from what is known. If a write was sent by then and
-    /// its outcome is unknown, the next call fails, and sends nothing again.
+    /// does not count: the next call continues from what is known. If the cancelled call has sent a
+    /// write and its outcome is unknown, the next call fails, and does not send it again.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -163,11 +164,12 @@ impl SessionGuard {
     /// # Errors
     ///
     /// [`FinishError`] with [`SessionError::Store`] if the store failed,
-    /// [`SessionError::Contended`] if too many others wrote, [`SessionError::TooManySessions`],
-    /// [`SessionError::Refused`] by a closure of [`Session::try_modify`], or what a closure of
-    /// [`Session::update`] failed with when it ran again. Answer with an error.
+    /// [`SessionError::Contended`] if too many other requests wrote,
+    /// [`SessionError::TooManySessions`], [`SessionError::Refused`] by a closure of
+    /// [`Session::try_modify`], or the error of a closure of [`Session::update`] that ran again.
+    /// Answer with an error.
     ///
-    /// With [`Outcome::Failure`] it returns no error. If the store fails then, an event says so.
+    /// With [`Outcome::Failure`] it returns no error. If the store fails then, an event reports it.
     pub async fn finish(&self, outcome: Outcome) -> Result<Directive, FinishError> {
         let manager = self.manager();
         let cell = &self.session.inner.cell;
@@ -186,10 +188,11 @@ impl SessionGuard {
         }
     }
 
-    /// Ends the request without waiting if nothing is to be written, and returns what the response
-    /// must send to the client. Otherwise it does nothing and returns `None`: call
-    /// [`finish`](Self::finish) then. So a transport needs no future for a session that was only
-    /// read.
+    /// Ends the request without waiting, if nothing is to be written.
+    ///
+    /// It then returns what the response must send to the client. Otherwise it does nothing and
+    /// returns `None`: call [`finish`](Self::finish) then. So a transport needs no future for a
+    /// session that was only read.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -234,7 +237,7 @@ impl Outcome {
     }
 }
 
-/// The session's methods, also for the transport itself.
+/// Gives the transport the session's methods too.
 impl Deref for SessionGuard {
     type Target = Session;
 

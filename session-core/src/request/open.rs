@@ -39,16 +39,20 @@ impl Opened {
 }
 
 impl SessionManager {
-    /// Begins a request: opens its session by the tokens that it presents, usually one, or none for
-    /// a new client. Each costs one call of the store; one that is not ours by form or MAC costs
-    /// none. [`SessionGuard::finish`] ends the request.
+    /// Begins a request, and opens its session by the tokens that it presents.
     ///
-    /// A token that opens nothing (unknown, expired, forged) is never adopted: the request goes on
-    /// with a new session, stored under a new id if anything is inserted. Of several tokens up to
-    /// four that are ours by form and MAC are tried; if they open different live sessions, the
-    /// request is anonymous and stores nothing, because a neighbour may have planted one of them. A
-    /// [`sign_in`](Session::sign_in) in such a request, or a [`destroy`](Session::destroy), ends
-    /// them all, so that the client has a way back.
+    /// A request usually presents one token, or none if the client is new. Each token costs one
+    /// store call. A token whose form or MAC shows that it is not ours costs none.
+    /// [`SessionGuard::finish`] ends the request.
+    ///
+    /// A token that opens nothing (unknown, expired or forged) is never adopted: the request
+    /// continues with a new session, which is stored under a new id if anything is inserted.
+    ///
+    /// If there are several tokens, up to four with the right form and MAC are tried. If they open
+    /// different live sessions, the request is anonymous and stores nothing, because a neighbouring
+    /// site may have planted one of them. A [`sign_in`](Session::sign_in) or a
+    /// [`destroy`](Session::destroy) in such a request ends all these sessions, so that the client
+    /// can start again.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -76,14 +80,15 @@ impl SessionManager {
         self.begin_as_of(tokens, Arrival::new(now, now)).await
     }
 
-    /// [`begin`](Self::begin) for a request that arrived earlier, such as one whose body took a
-    /// while. `arrived` is what [`now`](Self::now) returned when its head was there. The request is
-    /// judged as of that time.
+    /// Begins a request that arrived earlier, for example because its body took a while.
     ///
-    /// A token that was valid then is valid now, unless the session has ended or was renewed since.
-    /// If it has, or if it did within the minute before the request arrived, the request is
-    /// anonymous, stores nothing and sends the client nothing, so that it cannot undo what has
-    /// happened meanwhile; a [`sign_in`](Session::sign_in) lifts that.
+    /// It does what [`begin`](Self::begin) does, but judges the request as of the time `arrived`.
+    /// That is what [`now`](Self::now) returned when the head of the request arrived.
+    ///
+    /// A token that was valid at that time is valid now, unless the session has ended or was
+    /// renewed since. If it has, or if that happened within the minute before the request arrived,
+    /// the request is anonymous. It stores nothing and sends the client nothing, so that it cannot
+    /// undo what has happened meanwhile. A [`sign_in`](Session::sign_in) lifts this restriction.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -112,7 +117,7 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// As `begin`.
+    /// The same as `begin`.
     pub async fn begin_at(
         &self,
         tokens: &[&str],

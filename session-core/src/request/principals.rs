@@ -18,41 +18,42 @@ use crate::time::Timestamp;
 pub struct SessionInfo(Listed);
 
 impl SessionInfo {
-    /// Its name, for [`SessionManager::end`]: [`encode`](SessionId::encode) it into a form, and
-    /// `parse` what comes back. No secret, but none of the public's business either. Events
-    /// have its [short hash](SessionId::short).
+    /// The session's id, for [`SessionManager::end`].
+    ///
+    /// [`encode`](SessionId::encode) it into a form, and `parse` what comes back. It is not a
+    /// secret, but it should not be public either. Events have its [short hash](SessionId::short).
     pub fn id(&self) -> SessionId {
         self.0.id()
     }
 
-    /// Whether its record can be read.
+    /// Whether the session's record can be read.
     ///
     /// If not, only the id is known. The times are then [`Timestamp::default()`] (1970), the label
     /// and the time of authentication are `None`, and the scope is empty. A page can say "a damaged
-    /// session" and offer to end it. It lets nobody in, and it may have expired.
+    /// session" and offer to end it. Such a session lets nobody in, and it may have expired.
     pub fn is_readable(&self) -> bool {
         self.0.record().is_some()
     }
 
-    /// Whether it is the session of this handle.
+    /// Whether this is the session of the given handle.
     pub fn is(&self, session: &Session) -> bool {
         session.id() == Some(self.id())
     }
 
-    /// When it was created.
+    /// When the session was created.
     pub fn created_at(&self) -> Timestamp {
         self.record()
             .map_or_else(Timestamp::default, Record::created_at)
     }
 
-    /// When it was last active; behind the truth by at most
+    /// When the session was last active. This may be out of date by at most
     /// [`Lifetime::touch_interval`](crate::Lifetime::touch_interval).
     pub fn last_seen(&self) -> Timestamp {
         self.record()
             .map_or_else(Timestamp::default, Record::last_seen)
     }
 
-    /// When it ends unless there is more activity.
+    /// When the session expires unless there is more activity.
     pub fn expires_at(&self) -> Timestamp {
         self.record()
             .map_or_else(Timestamp::default, Record::expires_at)
@@ -63,12 +64,12 @@ impl SessionInfo {
         self.record()?.authenticated
     }
 
-    /// What the application calls it ([`Session::set_label`]), such as the name of a device.
+    /// The label from the application ([`Session::set_label`]), such as the name of a device.
     pub fn label(&self) -> Option<&str> {
         self.record()?.label()
     }
 
-    /// The name under which its manager keeps its sessions apart.
+    /// The [scope](crate::SessionManagerBuilder::scope) of the session's manager.
     pub fn scope(&self) -> &str {
         self.record().map_or("", Record::scope)
     }
@@ -89,13 +90,17 @@ impl fmt::Debug for SessionInfo {
     }
 }
 
-/// All sessions of a principal. Principals are of the whole store: where several managers share it
-/// under different scopes, their sessions are listed and ended together. Applications whose
-/// principals are different people need prefixes, or stores, of their own.
+/// Lists and ends the sessions of a principal.
+///
+/// A principal belongs to the whole store. If several managers share a store under different
+/// scopes, the sessions of a principal in all scopes are listed and ended together. If the
+/// principals of several applications are different people, each application needs a prefix, or a
+/// store, of its own.
 impl SessionManager {
-    /// The live sessions of a principal, the one that was last active at the front, and those whose
-    /// records cannot be [read](SessionInfo::is_readable) at the end. For each of these there is an
-    /// event of the kind [`Corrupt`](crate::EventKind::Corrupt).
+    /// The live sessions of a principal, the most recently active first.
+    ///
+    /// Sessions whose records cannot be [read](SessionInfo::is_readable) are at the end. For each
+    /// of these there is an event of the kind [`Corrupt`](crate::EventKind::Corrupt).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -115,8 +120,8 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unsupported`](crate::store::StoreError::Unsupported) by a store without an
-    /// index of principals, as a sealed one; or a store that failed.
+    /// [`StoreError::Unsupported`](crate::store::StoreError::Unsupported) if the store has no index
+    /// of principals, such as a sealed store. Another error if the store failed.
     pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, SessionError> {
         let mut sessions = self.calls().list_of(principal).await?;
         let order = |listed: &Listed| {
@@ -129,9 +134,11 @@ impl SessionManager {
         Ok(sessions.into_iter().map(SessionInfo).collect())
     }
 
-    /// Ends every session of a principal, of every scope, and returns how many there were. Each is
-    /// over with its next request, and a request under way can write to it no more. A sign-in that
-    /// is under way at the same moment may come after it.
+    /// Ends every session of a principal, of every scope, and returns how many there were.
+    ///
+    /// The next request of each session finds that it has ended, and a request that is under way
+    /// can no longer write to it. A sign-in that is under way at the same moment may take effect
+    /// afterwards.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -150,20 +157,21 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// As [`sessions_of`](Self::sessions_of). If it fails half-way, some sessions have ended: call
-    /// it again.
+    /// The same as [`sessions_of`](Self::sessions_of). If it fails half-way, some sessions have
+    /// ended and others have not: call it again.
     pub async fn sign_out_everywhere(&self, principal: &str) -> Result<u64, SessionError> {
         let text = "signed out everywhere";
         Ok(self.calls().delete_all_of(principal, None, text).await?)
     }
 
-    /// Ends every other session of the principal who is signed in, of every scope, and returns how
-    /// many there were. It is for "sign out my other devices". Where nobody is signed in it does
-    /// nothing.
+    /// Ends all other sessions of the signed-in principal, and returns how many there were.
     ///
-    /// It takes effect at once, whatever happens to this request: after a change of password, call
-    /// it when the new one is stored. This session keeps its token. Call
-    /// [`renew`](Session::renew) too, in case somebody holds a copy of that.
+    /// It ends sessions of every scope. Use it for "sign out my other devices". If nobody is signed
+    /// in, it does nothing.
+    ///
+    /// It takes effect at once, whatever happens to this request. So after a change of password,
+    /// call it once the new password is stored. This session keeps its token. Call
+    /// [`renew`](Session::renew) too, in case somebody holds a copy of that token.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -182,7 +190,7 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// As [`sign_out_everywhere`](Self::sign_out_everywhere).
+    /// The same as [`sign_out_everywhere`](Self::sign_out_everywhere).
     pub async fn sign_out_others(&self, session: &Session) -> Result<u64, SessionError> {
         match session.principal() {
             Some(principal) => {
@@ -193,9 +201,11 @@ impl SessionManager {
         }
     }
 
-    /// Ends one session of a principal, by its id, and returns whether the principal had it. The
-    /// store checks that in the same step, so an id that somebody guessed or saw does no harm. For
-    /// the session at hand use [`destroy`](Session::destroy), so that its client forgets the token.
+    /// Ends one session of a principal, by its id, and returns whether the principal had it.
+    ///
+    /// The store checks the principal in the same step, so an id that somebody guessed or saw does
+    /// no harm. To end the session of the current request, use [`destroy`](Session::destroy), so
+    /// that its client forgets the token.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -214,7 +224,7 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// As [`sessions_of`](Self::sessions_of).
+    /// The same as [`sessions_of`](Self::sessions_of).
     pub async fn end(&self, principal: &str, id: SessionId) -> Result<bool, SessionError> {
         let (reason, text) = (EndReason::Revoked, "ended by its owner");
         Ok(self
@@ -223,7 +233,9 @@ impl SessionManager {
             .await?)
     }
 
-    /// When and why the session of this id ended, for a minute after its end; `None` if it has not
+    /// When and why the session with this id ended.
+    ///
+    /// The store knows this for a minute after the end. The result is `None` if the session has not
     /// ended, has expired, or ended longer ago.
     ///
     /// ```
@@ -237,7 +249,7 @@ impl SessionManager {
     /// let id = session.id().unwrap();
     /// assert_eq!(manager.why_ended(id).await?, None);
     ///
-    /// manager.sign_out_everywhere("user:42").await?; // from wherever
+    /// manager.sign_out_everywhere("user:42").await?; // from anywhere
     /// assert_eq!(manager.why_ended(id).await?.unwrap().reason, EndReason::Revoked);
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```

@@ -12,23 +12,27 @@ use crate::session::Session;
 use crate::state::Phase;
 
 impl Session {
-    /// A token to put into a form or a header. It shows that no other site made the browser send
-    /// the request (OWASP, synchronizer token pattern). It has 43 characters of base64url, and is
-    /// different each time. All such tokens are valid until the token of the session is renewed; a
-    /// rotation does not touch them.
+    /// Returns a token to put into a form or a header.
     ///
-    /// If nothing is stored of the session yet, the commit stores it: a token that nobody remembers
-    /// would prove nothing. So each visitor who is shown a form gets a session, crawlers too. A
-    /// response that is not committed, such as a 5xx, holds a void token.
+    /// The token shows that no other site made the browser send the request (OWASP, synchronizer
+    /// token pattern). It has 43 characters of base64url, and each call returns another one. All
+    /// CSRF tokens of a session stay valid until the session's own token is renewed; a rotation
+    /// does not affect them.
     ///
-    /// A request is anonymous and stores nothing if its session was renewed or ended while it was
-    /// under way, or within the minute before. Its token is bound to the client's own token, which
-    /// is dead but still held, so that a sign-in form works at once for a person who was signed out
-    /// elsewhere. It is valid until the client gets another session.
+    /// If the session is not stored yet, the commit stores it, because a token that nobody
+    /// remembers would prove nothing. So each visitor who is shown a form gets a session, crawlers
+    /// included. If that commit does not happen, as with a 5xx, the token in the response is
+    /// invalid.
     ///
-    /// Draw it after a [`sign_in`](Self::sign_in) or [`renew`](Self::renew) of the same request:
-    /// then it is for the session as it will be. One that was drawn before is void with the
-    /// renewal.
+    /// A request is anonymous and stores nothing if its session was renewed or ended while the
+    /// request was under way, or within the minute before. Its CSRF token is bound to the token
+    /// that the client presented, which is no longer valid but which the client still holds. So a
+    /// sign-in form works at once for a person who was signed out elsewhere. This CSRF token is
+    /// valid until the client gets another session.
+    ///
+    /// Call this after a [`sign_in`](Self::sign_in) or [`renew`](Self::renew) of the same request:
+    /// then the token is for the renewed session. A token from an earlier call becomes invalid with
+    /// the renewal.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -49,8 +53,8 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionError::Detached`] if there is no session yet and the response has left.
-    /// [`SessionError::Gone`] if a [`save`](Self::save) of this very request has found that the
-    /// session was ended: answer with an error or a redirect, and the next request gets a token.
+    /// [`SessionError::Gone`] if a [`save`](Self::save) in this request has found that the session
+    /// was ended. Answer with an error or a redirect then, and the next request gets a token.
     /// [`SessionError::Random`] if the operating system's random source failed.
     pub fn csrf_token(&self) -> Result<String, SessionError> {
         let seed = self.csrf_seed()?;
@@ -64,12 +68,15 @@ impl Session {
         Ok(URL_SAFE_NO_PAD.encode(masked))
     }
 
-    /// Whether a [`csrf_token`](Self::csrf_token) is one of this session, as it was loaded.
+    /// Returns whether `token` is a [`csrf_token`](Self::csrf_token) of this session, as it was
+    /// loaded.
     ///
-    /// Answer with 403 if it is not, and let the page be loaded again. `false` is also the answer
-    /// in a request without a session whose client presents no token, or not the one that the form
-    /// was bound to, and in a request whose token a sign-in has just replaced, such as the second
-    /// of a double click.
+    /// If it is not, answer with 403, and let the person load the page again. Two other kinds of
+    /// request get `false` as well:
+    ///
+    /// - A request without a session, if its client presents no token, or a token other than the
+    ///   one to which the form was bound.
+    /// - A request whose token a sign-in has just replaced, such as the second of a double click.
     #[must_use = "a request whose token is wrong has to be refused"]
     pub fn verify_csrf(&self, token: &str) -> bool {
         let Some(masked) = decode_exact::<32>(token.as_bytes()) else {

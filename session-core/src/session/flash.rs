@@ -11,19 +11,19 @@ use crate::session::{Session, decode};
 use crate::state::FLASH_PREFIX;
 
 impl Session {
-    /// Keeps a value for the next request, as the "your order is on its way" beyond a redirect.
+    /// Keeps a value for the next request, such as "your order is on its way" after a redirect.
     ///
-    /// It cannot be read in this request. The next one that reads any of them with
-    /// [`flashed`](Self::flashed) uses them all up: they go with its commit, whatever it read.
-    /// One that reads none leaves them, so a background request does not swallow what a
-    /// person should see; and one that fails leaves them too.
+    /// This request cannot read the value. The next request that reads any flash value with
+    /// [`flashed`](Self::flashed) uses them all up: its commit removes them all, even those that it
+    /// did not read. A request that reads none leaves them, so a background request does not
+    /// swallow what a person should see. A request that fails leaves them too.
     ///
-    /// **A second `flash` under the same key replaces an unread one.** To collect messages use
+    /// **A second `flash` under the same key replaces an unread one.** To collect messages, use
     /// [`flash_push`](Self::flash_push).
     ///
-    /// The value is an entry of the session like others, under the key `_flash.` and `key`;
-    /// [`clear`](Self::clear) removes it too. A value that another request puts under a key
-    /// while this one shows the former one may go with it.
+    /// The value is an entry of the session like others, under the key `_flash.` followed by `key`.
+    /// So [`clear`](Self::clear) removes it too. If another request puts a value under a key while
+    /// this request shows the former value, the new value may be removed with the former one.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -46,7 +46,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert). An unread value of the same key is gone then too.
+    /// The same as [`insert`](Self::insert). An unread value of the same key is then removed as
+    /// well.
     pub fn flash<T: Serialize>(&self, key: &str, value: T) -> Result<(), SessionError> {
         let key = format!("{FLASH_PREFIX}{key}");
         self.state().flashes();
@@ -58,15 +59,15 @@ impl Session {
     /// Adds a message to a list for the next request. [`flashed`](Self::flashed) reads the list as
     /// a `Vec`, in the order of the messages.
     ///
-    /// All messages are kept until a request shows them, those of one request and those of several.
-    /// As with [`update`](Self::update), none is lost to another request that writes at the same
-    /// time. A message that another request adds while this one shows the list is kept for the next
-    /// one. (Unless it is the same text: if both requests started from an empty list, it may count
-    /// as shown.)
+    /// All messages are kept until a request shows them, whether one request added them or several.
+    /// As with [`update`](Self::update), no message is lost to another request that writes at the
+    /// same time. A message that another request adds while this one shows the list is kept for the
+    /// next request. (There is one exception: if both requests started from an empty list, and the
+    /// text is the same, the message may count as shown.)
     ///
-    /// In all else it is as [`flash`](Self::flash). Use either of the two for a key: a `flash`
-    /// replaces an unread list, and a message replaces an unread value that is not a list. The list
-    /// is stored as JSON, whatever codec the session has.
+    /// Otherwise it works like [`flash`](Self::flash). Use only one of the two for a key: `flash`
+    /// replaces an unread list, and `flash_push` replaces an unread value that is not a list. The
+    /// list is stored as JSON, whatever codec the session has.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -105,8 +106,9 @@ impl Session {
         Ok(self.state().push_flash(&key, message, settings)?)
     }
 
-    /// The value that an earlier request has [kept](Self::flash) for this one; it may be read
-    /// several times in it.
+    /// The value that an earlier request has [kept](Self::flash) for this one.
+    ///
+    /// This request may read it several times.
     ///
     /// # Errors
     ///

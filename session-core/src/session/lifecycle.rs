@@ -10,7 +10,7 @@ use crate::state::{Phase, SaveKind, State};
 use crate::time::Timestamp;
 
 impl Session {
-    /// The session's name; `None` while nothing is stored.
+    /// The session's id; `None` while nothing is stored.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -28,28 +28,28 @@ impl Session {
         self.state().id()
     }
 
-    /// Whether nothing is stored of this session yet.
+    /// Whether nothing of this session is stored yet.
     ///
     /// [`id`](Self::id) has an example.
     pub fn is_new(&self) -> bool {
         self.state().stored().is_none()
     }
 
-    /// When it was created; `None` while nothing is stored.
+    /// When the session was created; `None` while nothing is stored.
     ///
     /// [`id`](Self::id) has an example.
     pub fn created_at(&self) -> Option<Timestamp> {
         self.state().record().map(Record::created_at)
     }
 
-    /// When it ends unless there is more activity; `None` while nothing is stored.
+    /// When the session expires unless there is more activity; `None` while nothing is stored.
     ///
     /// [`id`](Self::id) has an example.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.state().record().map(Record::expires_at)
     }
 
-    /// Who is signed in.
+    /// The principal that is signed in, if any.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -72,8 +72,9 @@ impl Session {
             .map(|name| name.to_string())
     }
 
-    /// When the principal last authenticated, as stored, so `None` until a sign-in is committed;
-    /// for step-up checks.
+    /// When the principal last authenticated, for step-up checks.
+    ///
+    /// This is the stored time, so it is `None` until a sign-in is committed.
     ///
     /// [`authenticated_within`](Self::authenticated_within) has an example.
     pub fn authenticated_at(&self) -> Option<Timestamp> {
@@ -82,19 +83,19 @@ impl Session {
 
     /// Binds the session to a principal who has just authenticated, such as `user:42`.
     ///
-    /// The commit renews the token (all former ones are dead at once), restarts both timeouts and
-    /// notes the time of authentication. A guest's session keeps what it holds.
+    /// The commit renews the token, so all former tokens are invalid at once. It also restarts both
+    /// timeouts and notes the time of authentication. A guest's session keeps its values.
     ///
     /// If another principal is signed in, the commit deletes the old session and creates an empty
-    /// one. What this request has set before the call is dropped, a label too. Only the lifetime
-    /// that it asked for goes along.
+    /// one. The call drops everything that this request set before it, the label included. It keeps
+    /// only the lifetime that this request set.
     ///
-    /// If a request signs in several principals, the last call wins. What was set between two
-    /// calls is dropped, so that no principal gets what was meant for another.
+    /// If a request signs in several principals, the last call wins. It drops everything that was
+    /// set between two calls, so that no principal gets what was meant for another.
     ///
     /// If the session was deleted or renewed since this request was sent, the commit creates a new
-    /// one for the principal. It has what this request has inserted, and the lifetime and the label
-    /// that this request has set, even where all that was stored already.
+    /// one for the principal. The new session has the values that this request has inserted, and
+    /// the lifetime and the label that it has set, even if they were stored already.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -118,9 +119,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Limit`] if the name is too long, [`SessionError::Detached`] if the response
-    /// has left. Under a [maximum of sessions](crate::SessionManagerBuilder::max_sessions) the
-    /// commit may fail.
+    /// [`SessionError::Limit`] if the principal's name is too long, [`SessionError::Detached`] if
+    /// the response has left. If there is a [maximum of
+    /// sessions](crate::SessionManagerBuilder::max_sessions), the commit may fail.
     pub fn sign_in(&self, principal: &str) -> Result<(), SessionError> {
         let settings = self.settings();
         settings.limits.check_name(principal)?;
@@ -130,9 +131,10 @@ impl Session {
         Ok(())
     }
 
-    /// Gives the session a new token at the commit; all former ones are dead at once. Id, data and
-    /// absolute expiry stay. It is for changes of privilege other than signing in. A session that
-    /// is not stored has no token to renew.
+    /// Gives the session a new token at the commit. All former tokens are then invalid at once.
+    ///
+    /// Id, data and absolute expiry stay. Use it after a change of privilege other than a sign-in.
+    /// A session that is not stored has no token to renew.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -162,14 +164,15 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the session: it is deleted from the store, and the response tells the client to forget
-    /// its token. This is carried out even if the response turns out to be an error. After a
-    /// cancelled request nobody is left to do it, unless [`save`](Self::save) did. An insert after
-    /// it starts a new session.
+    /// Deletes the session from the store, and tells the client to forget its token.
     ///
-    /// The client of a sealed store holds the only copy of its session. So the response tells a
-    /// client to forget a token that does not open now, too: it could open again under former keys
-    /// or settings.
+    /// This is carried out at the end of the request, even if the response is an error. If the
+    /// request is cancelled, the session is not deleted, unless [`save`](Self::save) has done so.
+    /// An insert after a `destroy` starts a new session.
+    ///
+    /// The client of a sealed store holds the only copy of its session. So the response tells it to
+    /// forget even a token that opens nothing now, because that token could open again under former
+    /// keys or settings.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -200,17 +203,18 @@ impl Session {
         Ok(())
     }
 
-    /// Gives this session other timeouts from the next save on.
+    /// Changes the timeouts of this session, from the next save on.
     ///
-    /// In a request that [signs in](Self::sign_in) they may be longer than before, whichever of the
-    /// two calls comes first. Without a sign-in the absolute expiry can only come nearer.
+    /// In a request that [signs in](Self::sign_in), the timeouts may be longer than before,
+    /// whichever of the two calls comes first. Without a sign-in, the absolute expiry can only
+    /// become earlier.
     ///
     /// If the request signs in another principal, the new session has this lifetime. After a
-    /// [`destroy`](Self::destroy) call it again: what was set before belongs to the session that
-    /// ends.
+    /// [`destroy`](Self::destroy), call it again: what was set before belongs to the deleted
+    /// session.
     ///
-    /// [`Lifetime::new`] checks its timeouts. Make a lifetime once, at start-up or in a static, and
-    /// not in a handler:
+    /// [`Lifetime::new`] checks its timeouts. Make a lifetime once, at start-up or in a static, not
+    /// in a handler:
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -234,7 +238,7 @@ impl Session {
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
-    /// A shorter one needs no sign-in:
+    /// A shorter lifetime needs no sign-in:
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -255,9 +259,10 @@ impl Session {
         self.state().request_lifetime(lifetime);
     }
 
-    /// Names the session for its owner, such as the name of a device. Call it after
-    /// [`sign_in`](Self::sign_in): one that switches principals drops it. A label alone stores
-    /// no session.
+    /// Sets a label for the session's owner to see, such as the name of a device.
+    ///
+    /// Call it after [`sign_in`](Self::sign_in), because a sign-in that switches principals drops
+    /// the label. A label alone stores no session.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -276,30 +281,31 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Limit`] if the name is too long.
+    /// [`SessionError::Limit`] if the label is too long.
     pub fn set_label(&self, label: &str) -> Result<(), SessionError> {
         let settings = self.settings();
         settings.limits.check_name(label)?;
         Ok(self.state().request_label(label, settings)?)
     }
 
-    /// Writes what is unsaved now, whatever happens to the request. Renewals and sign-ins
-    /// wait for the commit.
+    /// Writes all unsaved changes now, whatever happens to the request later.
     ///
-    /// After the response has left, a save is also how a handle keeps its session alive, and learns
-    /// of its end. It writes the activity once a [touch](crate::Lifetime::touch_interval) is due,
-    /// with other changes where there are any. Where there is nothing to write it loads the
-    /// session, so that `get` returns what others have stored since. So save whenever the client
-    /// has sent something, and not by a timer: a session that nobody uses should end. (Before the
-    /// response has left, a save with nothing to write asks nobody; the commit writes the
+    /// Renewals and sign-ins still wait for the commit.
+    ///
+    /// After the response has left, a save also keeps the session alive, and finds out whether it
+    /// has ended. It writes the activity once a [touch](crate::Lifetime::touch_interval) is due,
+    /// together with any other changes. If there is nothing to write, it loads the session, so that
+    /// `get` returns what others have stored since. So save whenever the client has sent something,
+    /// but not on a timer: a session that nobody uses should expire. (Before the response has left,
+    /// a save with nothing to write does not call the store, because the commit writes the
     /// activity.)
     ///
-    /// If its outcome is unknown
-    /// ([`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), or the future was
-    /// dropped while a write was under way, as a timeout around it does), nothing is sent
-    /// again: every further save of this session and the commit fail with that error, so that
-    /// no change is applied twice or lost in silence. A save that had only activity to write is an
-    /// exception, and may be tried again.
+    /// The outcome of a save is unknown if the store returns
+    /// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), or if the future
+    /// is dropped while a write is under way, as by a timeout around it. Then nothing is sent
+    /// again: every further save of this session and the commit fail with that error, so that no
+    /// change is applied twice or lost silently. A save that had only activity to write is an
+    /// exception: it may be tried again.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -316,11 +322,12 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Gone`] if the session has ended: it expired, was renewed, or was deleted or
-    /// revoked elsewhere. [`SessionError::Contended`] if too many others wrote,
-    /// [`SessionError::Detached`] if the response has left and there is no session yet that the
-    /// client knows, [`SessionError::Store`] if the store failed, or as for
-    /// [`update`](Self::update).
+    /// - [`SessionError::Gone`] if the session has expired, was renewed, or was deleted or revoked
+    ///   elsewhere.
+    /// - [`SessionError::Contended`] if too many other requests wrote.
+    /// - [`SessionError::Detached`] if the response has left and the client knows no session yet.
+    /// - [`SessionError::Store`] if the store failed.
+    /// - The errors of [`update`](Self::update).
     pub async fn save(&self) -> Result<(), SessionError> {
         self.inner
             .manager
@@ -328,9 +335,10 @@ impl Session {
             .await
     }
 
-    /// Whether a commit would have anything to do now. A transport calls
-    /// [`SessionGuard::finish_now`](crate::SessionGuard::finish_now) instead, which asks and ends
-    /// the request in one step.
+    /// Whether a commit would have anything to do now.
+    ///
+    /// A transport calls [`SessionGuard::finish_now`](crate::SessionGuard::finish_now) instead,
+    /// which checks this and ends the request in one step.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -350,8 +358,9 @@ impl Session {
         self.state().needs_commit(now)
     }
 
-    /// How long ago the principal authenticated, if at most `limit`; as stored, so `None` until a
-    /// sign-in is committed.
+    /// How long ago the principal authenticated, if that was at most `limit` ago.
+    ///
+    /// This uses the stored time, so it is `None` until a sign-in is committed.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()

@@ -14,22 +14,22 @@ use crate::session::{OnUndecodable, report};
 use crate::settings::Settings;
 use crate::state::{Cell, State};
 
-/// The session of one request: a dictionary, loaded once, saved when the request is committed.
+/// The session of one request: a dictionary that is loaded once and saved at the commit.
 ///
-/// Cheap to clone; all clones are one session. Values are encoded when they are inserted
-/// and decoded when they are asked for. Reading and writing are synchronous, since loading
-/// came before. Only these go to the store: [`save`](Self::save),
+/// It is cheap to clone, and all clones are one session. Values are encoded when they are inserted
+/// and decoded when they are read. Reads and writes are synchronous, because the session is already
+/// loaded. Only these methods call the store: [`save`](Self::save),
 /// [`update_now`](Self::update_now), [`take_now`](Self::take_now), [`touch`](Self::touch) and
-/// [`ended`](Self::ended). [`at`](Self::at) reads and writes by a [`TypedKey`](crate::TypedKey),
+/// [`ended`](Self::ended). [`at`](Self::at) reads and writes with a [`TypedKey`](crate::TypedKey),
 /// which knows the type of its value.
 ///
-/// What is changed is written when the request is finished
-/// ([`SessionGuard::finish`](crate::SessionGuard::finish)), in one atomic step or not at all. Of
-/// plain [`insert`](Self::insert)s into one key by several requests the last one wins;
-/// [`update`](Self::update) and [`modify`](Self::modify) never lose to another writer. An insert of
-/// the value that is already there writes nothing, and so does not defend it against others
-/// ([`Codec`](crate::Codec) says which values are the same). Such a value counts as inserted only
-/// where a sign-in has to create a new session.
+/// All changes are written when the request is finished
+/// ([`SessionGuard::finish`](crate::SessionGuard::finish)), in one atomic step or not at all. If
+/// several requests [`insert`](Self::insert) a value under one key, the last one wins. Changes by
+/// [`update`](Self::update) and [`modify`](Self::modify) are never lost to another writer. An
+/// insert of the value that is already there writes nothing, so another request can still overwrite
+/// that value ([`Codec`](crate::Codec) says which values are the same). Such a value counts as
+/// inserted only if a sign-in has to create a new session.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -79,7 +79,7 @@ impl Session {
         }
     }
 
-    /// The manager that opened it, to ask about other sessions of its principal.
+    /// The manager that opened this session. It can list other sessions of the same principal.
     pub fn manager(&self) -> &SessionManager {
         &self.inner.manager
     }
@@ -94,7 +94,7 @@ impl Session {
     /// session.insert("colour", "blue")?;
     /// assert_eq!(session.get::<String>("colour")?.as_deref(), Some("blue"));
     /// assert_eq!(session.get::<String>("size")?, None);
-    /// assert!(session.get::<u32>("colour").is_err()); // it is there, and no number
+    /// assert!(session.get::<u32>("colour").is_err()); // it is there, but is no number
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     ///
@@ -105,7 +105,7 @@ impl Session {
         self.read(key, OnUndecodable::Fail)
     }
 
-    /// Sets `key`. The value is encoded now.
+    /// Sets the value under `key`. The value is encoded now.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -123,9 +123,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Encode`] if its [codec](crate::Codec) cannot write it or would not give it
-    /// back, as a float in JSON that is not finite; [`SessionError::Limit`] if the session would
-    /// hold too much. The session is then unchanged.
+    /// [`SessionError::Encode`] if the [codec](crate::Codec) cannot write the value or would not
+    /// give it back, such as a float in JSON that is not finite. [`SessionError::Limit`] if the
+    /// session would hold too much. The session is then unchanged.
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), SessionError> {
         self.put(key, &value)
     }
@@ -158,8 +158,8 @@ impl Session {
 
     /// Removes `key`, and returns whether it was there.
     ///
-    /// Two requests at the same time can both get `true`. What must be used once is removed with
-    /// [`take_now`](Self::take_now).
+    /// Two requests at the same time can both get `true`. For a value that must be used only once,
+    /// call [`take_now`](Self::take_now).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -224,7 +224,7 @@ impl Session {
         self.state().count()
     }
 
-    /// Whether there is no value.
+    /// Whether there are no values.
     ///
     /// [`len`](Self::len) has an example.
     pub fn is_empty(&self) -> bool {

@@ -14,9 +14,11 @@ const SEALED: &str = "taking a value once, because a client can present an older
     session again; keep such values in a store on the server";
 
 impl Session {
-    /// Removes `key` and returns its value. **Two requests at the same time can both get it**,
-    /// because each removes it from what it has loaded. Use [`take_now`](Self::take_now) for what
-    /// must be used once: an OAuth state, a WebAuthn challenge, a one-time code.
+    /// Removes `key` and returns its value.
+    ///
+    /// **Two requests at the same time can both get it**, because each removes it from what it has
+    /// loaded. Use [`take_now`](Self::take_now) for a value that must be used only once: an OAuth
+    /// state, a WebAuthn challenge, a one-time code.
     ///
     /// The removal is saved with the request's other changes.
     ///
@@ -59,17 +61,18 @@ impl Session {
         }
     }
 
-    /// Removes `key` from the store at once and returns its value to one request only, however many
-    /// ask for it at the same time: all others get `None`.
+    /// Removes `key` from the store at once, and returns its value to one request only.
     ///
-    /// The removal is one atomic step that meets the version that was loaded. If another request
-    /// wrote in the meantime, the session is loaded again, and what is returned is what was there
-    /// then. Everything else that is unsaved is saved together with it, as by [`save`](Self::save).
-    /// What this request does after that cannot bring the value back: it stays removed if the
-    /// request fails.
+    /// If several requests ask for it at the same time, all others get `None`.
     ///
-    /// A value that this request inserted, and has not saved, is taken without a call of the store:
-    /// nobody else can have it.
+    /// The removal is one atomic step, and applies only to the version that was loaded. If another
+    /// request wrote in the meantime, the session is loaded again, and the value that is there then
+    /// is returned. All other unsaved changes are saved together with it, as by
+    /// [`save`](Self::save). Nothing that this request does afterwards brings the value back: it
+    /// stays removed even if the request fails.
+    ///
+    /// A value that this request inserted and has not saved is taken without a store call, because
+    /// no other request can have it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -91,10 +94,11 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionError::Decode`] if the value is not a `T`; it then stays.
-    /// [`StoreError::Unsupported`] where the client keeps the session: it could present an older
-    /// copy. Otherwise as [`save`](Self::save): the value then stays unless the outcome is unknown,
-    /// and nobody has got it. An exception: if a clone of this session changed the key in the
-    /// meantime, the removal stays unsaved, because that change was made without the value.
+    /// [`StoreError::Unsupported`] if the client keeps the session, because the client could
+    /// present an older copy. Otherwise the same as [`save`](Self::save): then no request has
+    /// received the value, and it stays unless the outcome is unknown. There is one exception: if a
+    /// clone of this session changed the key in the meantime, the removal stays unsaved, because
+    /// that change was made without the value.
     pub async fn take_now<T: DeserializeOwned>(
         &self,
         key: &str,

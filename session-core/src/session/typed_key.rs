@@ -11,11 +11,12 @@ use serde::de::DeserializeOwned;
 use crate::error::SessionError;
 use crate::session::{OnUndecodable, Session};
 
-/// The name of a key and the type of its value, as a constant that all who use the key share.
+/// The name of a key and the type of its value, as one constant.
 ///
-/// [`Session::at`] reads and writes what is under it. The name is written once and the type is
-/// never repeated, so neither a typo nor a wrong type gets past the compiler. All constants in one
-/// file say what an application keeps of its visitors.
+/// [`Session::at`] reads and writes the value under the key. All code that uses the key shares the
+/// constant. So the name is written once and the type is never repeated, and neither a typo nor a
+/// wrong type gets past the compiler. If all constants are in one file, that file says what an
+/// application keeps about its visitors.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -34,7 +35,7 @@ use crate::session::{OnUndecodable, Session};
 /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
 /// ```
 ///
-/// A value of another type is an error of the compiler:
+/// A value of another type does not compile:
 ///
 /// ```compile_fail,E0277
 /// # use session_core::{SessionError, Session, TypedKey};
@@ -45,7 +46,7 @@ use crate::session::{OnUndecodable, Session};
 /// }
 /// ```
 ///
-/// It is the same entry as with the key's name: `session.get::<u64>("visits")` reads it too.
+/// The plain name of the key reaches the same entry: `session.get::<u64>("visits")` reads it too.
 pub struct TypedKey<T> {
     name: &'static str,
     on: OnUndecodable,
@@ -54,7 +55,9 @@ pub struct TypedKey<T> {
 }
 
 impl<T> TypedKey<T> {
-    /// A key of this name. A session has one value under each name, so give each constant another.
+    /// A key with this name.
+    ///
+    /// A session has one value under each name, so give each constant a different name.
     ///
     /// [`TypedKey`] has an example.
     pub const fn new(name: &'static str) -> Self {
@@ -65,13 +68,14 @@ impl<T> TypedKey<T> {
         }
     }
 
-    /// The same key, under which a value that is not a `T` reads as absent. By default it is
-    /// [`SessionError::Decode`].
+    /// Returns the same key, but a value under it that is not a `T` reads as absent.
+    ///
+    /// By default, such a value is a [`SessionError::Decode`].
     ///
     /// A session outlives a deployment, so another version of the program may have written the
-    /// value. This is for what can be lost, such as a preference: `get` returns `None`, `update`,
-    /// `modify` and `try_modify` are given `None` and write a new value, `take` and `take_now`
-    /// remove it and return `None`. Each time an event
+    /// value. Use such a key for values that may be lost, such as a preference. `get` then returns
+    /// `None`. `update`, `modify` and `try_modify` receive `None` and write a new value. `take` and
+    /// `take_now` remove the value and return `None`. Each time, an event
     /// ([`EventKind::Undecodable`](crate::EventKind::Undecodable)) reports it.
     ///
     /// ```
@@ -96,7 +100,7 @@ impl<T> TypedKey<T> {
         }
     }
 
-    /// Its name.
+    /// The name of the key.
     ///
     /// ```
     /// # use session_core::TypedKey;
@@ -121,10 +125,10 @@ impl<T> fmt::Debug for TypedKey<T> {
     }
 }
 
-/// What a session holds under a [`TypedKey`]: [`Session::at`] makes it.
+/// The entry of a session under a [`TypedKey`]; made by [`Session::at`].
 ///
-/// Each method is that of [`Session`] with the same name, without key and type. (`exists` is
-/// [`contains_key`](Session::contains_key).)
+/// Each method does the same as the method of [`Session`] with the same name, but you pass no key
+/// and name no type. (`exists` is [`contains_key`](Session::contains_key).)
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -152,7 +156,7 @@ pub struct Entry<'s, T> {
 }
 
 impl Session {
-    /// What is under `key`, to be read or written.
+    /// The entry under `key`, to read or write its value.
     ///
     /// [`TypedKey`] has an example.
     pub const fn at<T>(&self, key: TypedKey<T>) -> Entry<'_, T> {
@@ -161,7 +165,7 @@ impl Session {
 }
 
 impl<T> Entry<'_, T> {
-    /// Removes the value, and returns whether there was one. As [`Session::remove`].
+    /// Removes the value, and returns whether there was one. See [`Session::remove`].
     ///
     /// [`Entry`] has an example.
     pub fn remove(self) -> bool {
@@ -170,33 +174,34 @@ impl<T> Entry<'_, T> {
 }
 
 impl<T: Serialize> Entry<'_, T> {
-    /// Sets the value, given as such or as a reference to it. As [`Session::insert`].
+    /// Sets the value, passed by value or by reference. See [`Session::insert`].
     ///
     /// [`Entry`] has an example.
     ///
     /// # Errors
     ///
-    /// As [`Session::insert`].
+    /// The same as [`Session::insert`].
     pub fn insert(self, value: impl Borrow<T>) -> Result<(), SessionError> {
         self.session.put(self.key.name, value.borrow())
     }
 }
 
 impl<T: DeserializeOwned> Entry<'_, T> {
-    /// The value, or `None` if there is none. As [`Session::get`].
+    /// The value, or `None` if there is none. See [`Session::get`].
     ///
     /// [`TypedKey`] has an example.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Decode`] if it is not a `T`, unless the key says
+    /// [`SessionError::Decode`] if the value is not a `T`, unless the key was made with
     /// [`or_discard`](TypedKey::or_discard).
     pub fn get(self) -> Result<Option<T>, SessionError> {
         self.session.read(self.key.name, self.key.on)
     }
 
-    /// Whether there is a value. One that [`or_discard`](TypedKey::or_discard) makes read as absent
-    /// is none. As [`Session::contains_key`].
+    /// Whether there is a value. See [`Session::contains_key`].
+    ///
+    /// A value that [`or_discard`](TypedKey::or_discard) makes read as absent does not count.
     ///
     /// [`Entry`] has an example.
     pub fn exists(self) -> bool {
@@ -206,39 +211,41 @@ impl<T: DeserializeOwned> Entry<'_, T> {
         }
     }
 
-    /// Removes the value and returns it. **Two requests at the same time can both get it.** As
-    /// [`Session::take`].
+    /// Removes the value and returns it. See [`Session::take`].
+    ///
+    /// **Two requests at the same time can both get it.**
     ///
     /// [`Entry`] has an example.
     ///
     /// # Errors
     ///
-    /// As [`Session::take`].
+    /// The same as [`Session::take`].
     pub fn take(self) -> Result<Option<T>, SessionError> {
         self.session.take_as(self.key.name, self.key.on)
     }
 
-    /// Removes the value from the store at once, and returns it to one request only. As
+    /// Removes the value from the store at once, and returns it to one request only. See
     /// [`Session::take_now`].
     ///
     /// [`Entry`] has an example.
     ///
     /// # Errors
     ///
-    /// As [`Session::take_now`].
+    /// The same as [`Session::take_now`].
     pub async fn take_now(self) -> Result<Option<T>, SessionError> {
         self.session.take_now_as(self.key.name, self.key.on).await
     }
 }
 
 impl<T: Serialize + DeserializeOwned + 'static> Entry<'_, T> {
-    /// Changes the value by `f`, and never loses to another writer. As [`Session::update`].
+    /// Changes the value with `f`. The change is never lost to another writer. See
+    /// [`Session::update`].
     ///
     /// [`TypedKey`] has an example.
     ///
     /// # Errors
     ///
-    /// As [`Session::update`].
+    /// The same as [`Session::update`].
     pub fn update<F>(self, f: F) -> Result<T, SessionError>
     where
         F: Fn(Option<T>) -> T + Send + Sync + 'static,
@@ -246,14 +253,14 @@ impl<T: Serialize + DeserializeOwned + 'static> Entry<'_, T> {
         self.session.update_as(self.key.name, self.key.on, f)
     }
 
-    /// Changes the value by `f`, saves it at once and returns the final value. As
+    /// Changes the value with `f`, saves it at once and returns the final value. See
     /// [`Session::update_now`].
     ///
     /// [`Entry`] has an example.
     ///
     /// # Errors
     ///
-    /// As [`Session::update_now`].
+    /// The same as [`Session::update_now`].
     pub async fn update_now<F>(self, f: F) -> Result<T, SessionError>
     where
         F: Fn(Option<T>) -> T + Send + Sync + 'static,
@@ -262,14 +269,15 @@ impl<T: Serialize + DeserializeOwned + 'static> Entry<'_, T> {
         session.update_now_as(key.name, key.on, f).await
     }
 
-    /// Changes the value in place, or removes it by leaving `None`; never loses to another writer.
-    /// As [`Session::modify`].
+    /// Changes the value in place, or removes it if `f` leaves `None`. See [`Session::modify`].
+    ///
+    /// The change is never lost to another writer.
     ///
     /// [`Entry`] has an example.
     ///
     /// # Errors
     ///
-    /// As [`Session::modify`].
+    /// The same as [`Session::modify`].
     pub fn modify<R, F>(self, f: F) -> Result<R, SessionError>
     where
         F: Fn(&mut Option<T>) -> R + Send + Sync + 'static,
@@ -277,7 +285,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Entry<'_, T> {
         self.session.modify_as(self.key.name, self.key.on, f)
     }
 
-    /// [`modify`](Self::modify) by a closure that may refuse. As [`Session::try_modify`].
+    /// Like [`modify`](Self::modify), with a closure that may refuse. See [`Session::try_modify`].
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -301,7 +309,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Entry<'_, T> {
     ///
     /// # Errors
     ///
-    /// As [`Session::try_modify`].
+    /// The same as [`Session::try_modify`].
     pub fn try_modify<R, E, F>(self, f: F) -> Result<R, E>
     where
         E: From<SessionError> + Into<Box<dyn StdError + Send + Sync>>,

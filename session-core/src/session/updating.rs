@@ -16,14 +16,14 @@ use crate::state::{State, UpdateFn};
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 impl Session {
-    /// Changes the value under `key` by `f`, which is given the value that is there and
-    /// returns the new one. Returns what came out for now.
+    /// Changes the value under `key` with `f`, and returns the preliminary result.
     ///
-    /// It never loses to another writer of the same key: if another request wrote in the
-    /// meantime, the commit runs `f` again on what is there then. So `f` may run several
-    /// times; it should compute its result and nothing else, and not use the session.
-    /// The final value is known once the commit is done; [`update_now`](Self::update_now) waits for
-    /// it.
+    /// `f` receives the value that is there and returns the new one.
+    ///
+    /// The change is never lost to another writer of the same key: if another request wrote in the
+    /// meantime, the commit runs `f` again on the value that is there then. So `f` may run several
+    /// times. It should only compute its result, and not use the session. The final value is known
+    /// once the commit is done; [`update_now`](Self::update_now) waits for it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -47,8 +47,9 @@ impl Session {
         self.update_as(key, OnUndecodable::Fail, f)
     }
 
-    /// [`update`](Self::update), saved at once together with everything else that is
-    /// unsaved. Returns the final value.
+    /// Like [`update`](Self::update), but saves at once and returns the final value.
+    ///
+    /// All other unsaved changes are saved together with it.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -64,8 +65,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As `update` and [`save`](Self::save). When saving fails and certainly wrote nothing, the
-    /// change stays pending and the commit tries once more.
+    /// The same as `update` and [`save`](Self::save). If the save fails and certainly wrote
+    /// nothing, the change stays pending and the commit tries once more.
     pub async fn update_now<T, F>(&self, key: &str, f: F) -> Result<T, SessionError>
     where
         T: Serialize + DeserializeOwned + 'static,
@@ -74,13 +75,14 @@ impl Session {
         self.update_now_as(key, OnUndecodable::Fail, f).await
     }
 
-    /// Changes the value under `key` in place: `f` is given the value that is there, or `None`. If
-    /// it leaves `None`, the key is removed. Returns what `f` returned for now.
+    /// Changes the value under `key` in place, and returns the preliminary result of `f`.
     ///
-    /// Like [`update`](Self::update) it never loses to another writer of the same key: the commit
-    /// runs `f` again if another request wrote in the meantime. So `f` may run several times; it
-    /// should change its value and nothing else, and not use the session. If the value is the same
-    /// after `f`, nothing is written.
+    /// `f` receives the value that is there, or `None`. If it leaves `None`, the key is removed.
+    ///
+    /// As with [`update`](Self::update), the change is never lost to another writer of the same
+    /// key: the commit runs `f` again if another request wrote in the meantime. So `f` may run
+    /// several times. It should only change its value, and not use the session. If the value is the
+    /// same after `f`, nothing is written.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -103,7 +105,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update); the session is then unchanged.
+    /// The same as [`update`](Self::update). The session is then unchanged.
     pub fn modify<T, R, F>(&self, key: &str, f: F) -> Result<R, SessionError>
     where
         T: Serialize + DeserializeOwned + 'static,
@@ -112,13 +114,14 @@ impl Session {
         self.modify_as(key, OnUndecodable::Fail, f)
     }
 
-    /// [`modify`](Self::modify) by a closure that may refuse: if `f` returns an error, the value
-    /// stays as it was.
+    /// Like [`modify`](Self::modify), with a closure that may refuse the change.
+    ///
+    /// If `f` returns an error, the value stays as it was.
     ///
     /// `f` decides on the value that was loaded, and again at the commit if another request wrote
-    /// in the meantime. If it refuses only then, the commit fails with [`SessionError::Refused`],
-    /// which has the error of `f` as its source, and nothing of the request is written. Over HTTP
-    /// that is a 409.
+    /// in the meantime. If it refuses at the commit, the commit fails with
+    /// [`SessionError::Refused`], whose source is the error of `f`, and no change of the request is
+    /// written. Over HTTP that is a 409.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -147,7 +150,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// What `f` returns, or an error of [`update`](Self::update); the session is then unchanged.
+    /// The error that `f` returns, or an error of [`update`](Self::update). The session is then
+    /// unchanged.
     pub fn try_modify<T, R, E, F>(&self, key: &str, f: F) -> Result<R, E>
     where
         T: Serialize + DeserializeOwned + 'static,

@@ -11,28 +11,30 @@ use crate::store::RecordKey;
 use crate::time::{Timestamp, within};
 
 impl Session {
-    /// Resolves when the session ends: a future for what outlives a request, such as a WebSocket, a
-    /// stream of events or a long poll. It returns why the session ended, and when.
+    /// Returns a future that resolves when the session ends. Its output says when and why.
     ///
-    /// It resolves when the session was destroyed, revoked or exchanged for that of another
-    /// principal, when another request renewed its token, and when it expired ([`EndReason`] has
-    /// the list), on whichever node that happened. A renewal by this handle's own request does not
-    /// resolve it. If this request destroys the session, it resolves with the commit.
+    /// Use it for what outlives a request, such as a WebSocket, a stream of events or a long poll.
     ///
-    /// It asks the store: once when it is first polled, and then at each
+    /// The future resolves when the session is destroyed, revoked or exchanged for that of another
+    /// principal, when another request renews its token, and when it expires, on whichever node
+    /// that happens. [`EndReason`] has the list. A renewal by this handle's own request does not
+    /// resolve it. If this request destroys the session, the future resolves with the commit.
+    ///
+    /// The future asks the store when it is first polled, and then once in each
     /// [interval](crate::SessionManagerBuilder::watch_interval), 5 s by default. All handles of the
-    /// session in this process share one load. It asks at once, too, when this manager or a clone
-    /// of it ends or renews the session, and when the session should expire. It costs nothing
-    /// before it is polled, and nothing once it was dropped. While the store fails, it waits, and
+    /// session in this process share one load. The future also asks at once when this manager or a
+    /// clone of it ends or renews the session, and when the session is due to expire. It costs
+    /// nothing before it is polled or after it is dropped. While the store fails, it waits, and
     /// asks again at the next interval.
     ///
-    /// While nothing is stored, there is nothing that could end: the future waits, and watches the
-    /// session from the commit that stores it. If the session ended before this request could open
-    /// it, the future is ready at once, with [`EndReason::Unknown`].
+    /// If nothing is stored yet, the future waits, and watches the session from the commit that
+    /// stores it. If the session ended before this request could open it, the future is ready at
+    /// once, with [`EndReason::Unknown`].
     ///
-    /// A sealed store keeps nothing that could be asked. There the future resolves when the copy
-    /// that this handle holds expires, or when this request destroys the session. A `CutOff` of the
-    /// store is asked at each interval; what it cuts off ends as [`EndReason::Revoked`].
+    /// A sealed store keeps no sessions to ask for. With such a store, the future resolves when the
+    /// copy that this handle holds expires, or when this request destroys the session. If the store
+    /// has a `CutOff`, the future asks it at each interval; a session that it cuts off ends as
+    /// [`EndReason::Revoked`].
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -44,7 +46,7 @@ impl Session {
     /// session.finish(Outcome::Success).await?;
     /// let socket = tokio::spawn(session.ended()); // as a socket does until its client has left
     ///
-    /// manager.sign_out_everywhere("user:42").await?; // from wherever
+    /// manager.sign_out_everywhere("user:42").await?; // from anywhere
     /// assert_eq!(socket.await.unwrap().reason, EndReason::Revoked);
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
@@ -54,19 +56,19 @@ impl Session {
         Box::pin(async move { session.wait(watched).await })
     }
 
-    /// Takes note that somebody uses the session, as a client that sends messages over a socket
-    /// does.
+    /// Records that the session is in use, for example by a client that sends messages over a
+    /// socket.
     ///
-    /// The time of the last activity is written at most once in each
-    /// [touch interval](crate::Lifetime::touch_interval). Otherwise the store is not asked, so call
-    /// it for each message. It writes no change of the session: [`save`](Self::save) does. Call
-    /// neither by a timer, because a session that nobody uses should expire.
+    /// It writes the time of the last activity at most once in each [touch
+    /// interval](crate::Lifetime::touch_interval). In between it does not call the store, so call
+    /// it for each message. It does not write changes to the session; [`save`](Self::save) does.
+    /// Call neither on a timer, because a session that nobody uses should expire.
     ///
-    /// A touch that fails, or is cancelled, may be tried again, also if its outcome is unknown: to
-    /// note activity twice is the same as once.
+    /// A touch that failed or was cancelled may be tried again, even if its outcome is unknown,
+    /// because it does no harm to record activity twice.
     ///
-    /// While nothing is stored, and over a sealed store, whose copy only a response can renew, it
-    /// writes nothing.
+    /// It writes nothing while the session is not stored. It also writes nothing over a sealed
+    /// store, because only a response can renew the client's copy.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -95,8 +97,8 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionError::Gone`] if the write finds that the session has ended or was renewed, if it
-    /// has expired for all that this handle knows, or if it had ended before this request could
-    /// open it. Otherwise as [`save`](Self::save).
+    /// has expired as far as this handle knows, or if it had ended before this request could open
+    /// it. Otherwise the same as [`save`](Self::save).
     pub async fn touch(&self) -> Result<(), SessionError> {
         let (manager, cell) = (&self.inner.manager, &self.inner.cell);
         {

@@ -7,8 +7,10 @@ use bytestring::ByteString;
 use crate::record::{Change, Record, Tag, Value, Values};
 use crate::time::Timestamp;
 
-/// What a request changed: the keys it set and removed, whether it cleared all others, and how it
-/// moved the metadata. They can be applied to any version that a store holds.
+/// What a request changed in a record.
+///
+/// That is the keys it set and removed, whether it cleared all others, and how it changed the
+/// metadata. The changes can be applied to any version that a store holds.
 ///
 /// ```
 /// use session_core::{Codec, Lifetime, SessionId, Timestamp};
@@ -32,17 +34,17 @@ pub struct Changes {
     metadata: Metadata,
 }
 
-/// How an update moves a record's metadata.
+/// How an update changes a record's metadata.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Metadata {
     /// Not at all, except for the version.
     #[default]
     Unchanged,
-    /// The session was seen at this time. It merges: the later of two times stays.
+    /// The session was seen at this time. This merges: the later of two times stays.
     Touched(Timestamp),
-    /// It becomes the metadata of [`Update::record`](crate::store::Update::record). Such an update
-    /// always has a version that it must meet
+    /// The metadata becomes that of [`Update::record`](crate::store::Update::record). Such an
+    /// update always has a version that it must meet
     /// ([`Update::expected_version`](crate::store::Update::expected_version)).
     Replaced,
 }
@@ -53,7 +55,7 @@ impl Changes {
         Self::default()
     }
 
-    /// The same with `key` set.
+    /// Sets `key`.
     ///
     /// ```
     /// use session_core::Codec;
@@ -68,7 +70,7 @@ impl Changes {
         self.put(key.into(), Some(value))
     }
 
-    /// The same with `key` removed.
+    /// Removes `key`.
     ///
     /// ```
     /// use session_core::store::Changes;
@@ -82,7 +84,7 @@ impl Changes {
         self.put(key.into(), None)
     }
 
-    /// The same with every key cleared that is not set here.
+    /// Removes every key that is not set here.
     ///
     /// ```
     /// use session_core::{Codec, Lifetime, SessionId, Timestamp};
@@ -101,7 +103,7 @@ impl Changes {
         self
     }
 
-    /// The same with this movement of the metadata.
+    /// Sets how the metadata changes.
     ///
     /// ```
     /// use session_core::{Lifetime, SessionId, Timestamp};
@@ -155,7 +157,7 @@ impl Changes {
             .map(|(key, _)| &**key)
     }
 
-    /// How the metadata moves.
+    /// How the metadata changes.
     pub const fn metadata(&self) -> Metadata {
         self.metadata
     }
@@ -165,9 +167,10 @@ impl Changes {
         !self.cleared && self.values.is_empty()
     }
 
-    /// The record that results from these changes to `record`, with the next version
-    /// and a new tag.
-    /// [`Metadata::Replaced`] changes nothing here, because it never merges.
+    /// Applies these changes to `record`, and returns the result.
+    ///
+    /// The result has the next version and a new tag. [`Metadata::Replaced`] changes nothing here,
+    /// because it never merges.
     ///
     /// [`Changes`] has an example.
     pub fn apply(&self, record: &Record) -> Record {

@@ -23,7 +23,7 @@ pub enum RecordLocation {
     Client {
         /// The bytes that sealing adds to a record, before base64url.
         overhead: usize,
-        /// The number of pieces over which a token may be split, of 4,096 characters each.
+        /// The number of pieces into which a token may be split, of 4,096 characters each.
         pieces: usize,
     },
 }
@@ -46,8 +46,8 @@ impl RecordLocation {
 /// Whether a store can lose a write that it has acknowledged, and keep the writes before it.
 ///
 /// What counts is that a *part* of the writes can be lost. A store that loses every session at
-/// once, as one in memory does when its process ends, is durable in this sense: a session is never
-/// found there in an older state.
+/// once, as a store in memory does when its process ends, is durable in this sense: a session is
+/// never found there in an older state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
@@ -58,16 +58,16 @@ pub enum Durability {
     MayLoseWrites,
 }
 
-/// Keeps session records: implement this to bring a store of your own.
+/// Keeps session records: implement this trait for a store of your own.
 ///
 /// # Contract
 ///
-/// Each sentence is a case of the suite in [`conformance`](crate::store::conformance) (feature
-/// `conformance`), which every store here passes and yours should. The name of the case is in
-/// parentheses.
+/// Each sentence has a case in the suite [`conformance`](crate::store::conformance) (feature
+/// `conformance`). Every store here passes that suite, and yours should too. The names of the cases
+/// are in parentheses.
 ///
-/// - **Absent**: it is no error to load, update or delete what is not there. The result is `None`,
-///   `Gone` or `Ok` (`load_absent`, `update_absent`, `delete_absent`).
+/// - **Absent**: it is no error to load, update or delete a record that does not exist. The result
+///   is `None`, `Gone` or `Ok` (`load_absent`, `update_absent`, `delete_absent`).
 /// - **Key**: a store on the server names a record by its id: `create` and `update` return
 ///   [`RecordKey::Id`]. A sealed store returns a new [`RecordKey::Sealed`] of the record's scope
 ///   (`key`).
@@ -79,23 +79,23 @@ pub enum Durability {
 ///   (`neighbours`).
 /// - **Expired**: the `now` argument decides. From [`Record::expires_at`] on, `update` returns
 ///   `Gone`, and `load` returns `None` or the record as it was (`load_expired`, `update_expired`).
-///   The manager opens no session by an expired record, but it can report the expiry. An update
+///   The manager opens no session from an expired record, but it can report the expiry. An update
 ///   that moves the time last seen, the absolute expiry or the lifetime moves the expiry in either
 ///   direction (`replaced_lifetime`).
-/// - **Malformed**: for a key that this store cannot have returned the result is `None`, `Gone` or
-///   `Ok`, as if the record were absent (`malformed_key`).
+/// - **Malformed**: if this store cannot have returned a key, the result is `None`, `Gone` or `Ok`,
+///   as if the record were absent (`malformed_key`).
 /// - **Taken id**: `create` never overwrites. If there is a live record of the same id, it returns
 ///   [`StoreError::IdTaken`], and that record stays as it was (`create_taken`).
 /// - **One winner**: if one id is created many times at once, exactly one creation succeeds
 ///   (`create_race`).
 /// - **Version not met**: if [`Update::expected_version`] is not the version of the record,
-///   `update` returns `Conflict` and writes nothing (`version_not_met`). A record that it returns
-///   with that is the stored one (`conflict_record`).
+///   `update` returns `Conflict` and writes nothing (`version_not_met`). If it returns a record
+///   with the conflict, that is the stored one (`conflict_record`).
 /// - **Version met**: otherwise it applies the changes, and increments the version
 ///   (`version_met`).
-/// - **Merged or refused**: changes of a stale base are applied to the stored record, or refused
-///   with `Conflict`, also where the stored version is the one that was expected. What others wrote
-///   is never lost, and no version goes back (`stale_base`).
+/// - **Merged or refused**: changes to a stale base are applied to the stored record, or refused
+///   with `Conflict`, even if the stored version is the expected one. What others wrote is never
+///   lost, and no version goes back (`stale_base`).
 /// - **Changes**: keys are set, removed and cleared, and [`Metadata`](crate::store::Metadata) is
 ///   touched or replaced, as the update says. Nothing else changes (`set_remove`, `clear`, `touch`,
 ///   `replace_metadata`).
@@ -110,16 +110,17 @@ pub enum Durability {
 ///   expires `load` returns it ([`Record::ended`] says when and why the session ended), `update`
 ///   returns `Gone`, `delete_one_of` returns `false`, and `list_of` and `delete_all_of` skip it
 ///   (`delete`, `ended`, `ended_of_principal`). From then on `load` may return `None`, and nothing
-///   of it stays (`ended_expires`). A store that has no room for a mark ends the session without
-///   one. It is no error to delete twice (`delete_twice`), or with an end that was long ago, which
-///   leaves no mark.
+///   of the mark stays (`ended_expires`). A store that has no room for a mark ends the session
+///   without one. It is no error to delete twice (`delete_twice`). It is no error either to delete
+///   with an end that was long ago, which leaves no mark.
 /// - **Atomic**: each operation on one record happens entirely or not at all for every reader, in
 ///   any interleaving. A `load` that begins after an update was saved shows that update
 ///   (`no_lost_update`, `no_torn_read`). `list_of`, `delete_all_of` and `delete_expired` are many
 ///   such operations, one for each record.
-/// - **Unchanged**: `revalidate` returns `Unchanged` only if `load` would return exactly `known`;
-///   otherwise the stored record, or `Gone` where `load` returns `None`. No other content of the
-///   session, however alike its version, is taken for `known` (`revalidate`, `revalidate_race`).
+/// - **Unchanged**: `revalidate` returns `Unchanged` only if `load` would return exactly `known`.
+///   Otherwise it returns the stored record, or `Gone` where `load` returns `None`. No other
+///   content of the session is taken for `known`, even if it has the same version (`revalidate`,
+///   `revalidate_race`).
 /// - **Exact**: an update is [`exact`](Updated::Saved::exact) only if the stored record is
 ///   [`Update::record`], with its tag where the store keeps tags (`exact`).
 /// - **Cancelled half-way**: an operation whose future is dropped has happened entirely or not at
@@ -127,7 +128,7 @@ pub enum Durability {
 /// - **Limits**: if a merged record exceeds [`Update::limits`], by [`Record::limited_size`] or the
 ///   number of its keys, and is larger than the stored one, `update` returns
 ///   [`StoreError::TooLarge`] and writes nothing (`merged_limits`).
-/// - **Unreadable**: a record that is there and cannot be read is [`StoreError::Corrupt`], never
+/// - **Unreadable**: a record that exists but cannot be read is [`StoreError::Corrupt`], never
 ///   `None` and never a panic. (Only the store's own tests can damage a record.)
 /// - **Unknown outcome**: a write that was sent and not answered is [`StoreError::OutcomeUnknown`],
 ///   and is not sent again. Any other failure is [`StoreError::Unavailable`], and nothing was
@@ -135,48 +136,52 @@ pub enum Durability {
 ///   an error is logged, so it holds no value, token or connection string.
 /// - **Principals**: where the store has an [index](PrincipalIndex), `list_of` returns the live
 ///   records of a principal, of every scope, and no others. `delete_all_of` ends them all except
-///   `except`, and returns their number. `delete_one_of` ends the one of this id, and returns
-///   whether it was theirs (`list_of`, `delete_all_of`, `delete_one_of`, `principal_changes`).
-/// - **Unreadable records of a principal**: `list_of` names one as
+///   `except`, and returns their number. `delete_one_of` ends the one with this id, and returns
+///   whether it belonged to the principal (`list_of`, `delete_all_of`, `delete_one_of`,
+///   `principal_changes`).
+/// - **Unreadable records of a principal**: `list_of` returns each of them as
 ///   [`Listed::Unreadable`](crate::store::Listed::Unreadable), and still returns the others.
-///   `delete_all_of` and `delete_one_of` end it like any other. So one damaged record
-///   prevents no sign-in, no list of sessions and no sign-out. (Only the store's own tests can
-///   damage a record.)
+///   `delete_all_of` and `delete_one_of` end it like any other. So one damaged record prevents no
+///   sign-in, no list of sessions and no sign-out. (Only the store's own tests can damage a
+///   record.)
 /// - **Sweeping**: `delete_expired` removes only expired records, is safe to run anywhere at any
 ///   time, and returns their number (`delete_expired`). It does not remove a record that an update
 ///   has kept alive meanwhile (`sweep_race`).
 ///
-/// A sealed store ([`RecordLocation::Client`]) keeps nothing, so an older key does not show what
-/// another write or a deletion did. The suite leaves those cases out.
+/// A sealed store ([`RecordLocation::Client`]) keeps nothing, so it cannot know that another write
+/// or a deletion has replaced the key that it is given. The suite leaves those cases out.
 ///
-/// The time is always an argument: `now` decides what has expired, and not a clock of the store's.
-/// An engine that expires by itself does so after [`Record::expires_at`], by more than the clocks
-/// of its machines can differ.
+/// The time is always an argument: `now` decides what has expired, not a clock of the store. An
+/// engine that removes expired records by itself does so later than [`Record::expires_at`], by more
+/// than the clocks of its machines can differ.
 ///
 /// Versions and epochs count up, and stay under 2^53, so every language can hold them
-/// (`large_version`). No session has an epoch of 2^45 or more: those are of marks, and of sessions
-/// on their way from one store to another.
+/// (`large_version`). No session has an epoch of 2^45 or more: those belong to marks, and to
+/// sessions on their way from one store to another.
 ///
 /// # Example
 ///
-/// The repository's README has a complete store of 60 lines.
+/// The guide of `session-http` has a complete store of 60 lines on its page about writing stores.
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Where the record is kept.
     fn location(&self) -> RecordLocation;
 
     /// The time within which `load`, `create`, `update` and `delete` return, whatever they wait
-    /// for; `None` if that is not certain. The lease for which the end of a session may
-    /// [wait](crate::store::NearCache::with_waiting_ends) does not count.
+    /// for.
     ///
-    /// If this is at most [`Timeouts::call`](crate::Timeouts::call), the manager sets no timer
-    /// for such a call. It asks once, when it is built.
+    /// It is `None` if that is not certain. The time for which the end of a session may
+    /// [wait](crate::store::NearCache::with_waiting_ends) for leases does not count.
+    ///
+    /// If this is at most [`Timeouts::call`](crate::Timeouts::call), the manager sets no timer for
+    /// such a call. The manager asks once, when it is built.
     fn call_timeout(&self) -> Option<Duration> {
         None
     }
 
-    /// Whether the store can lose a write that it has acknowledged. By default
-    /// [`Durability::MayLoseWrites`], because nothing else is certain.
+    /// Whether the store can lose a write that it has acknowledged.
+    ///
+    /// By default this is [`Durability::MayLoseWrites`], because nothing else is certain.
     ///
     /// [`SessionManagerBuilder::build`](crate::SessionManagerBuilder::build) asks once. It refuses
     /// [`OnReuse::Revoke`](crate::OnReuse::Revoke) if writes can be lost: a client whose newest
@@ -197,17 +202,18 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Arc<Record>>, StoreError>;
 
-    /// Loads a record unless it is still `known`, which somebody has loaded or written before: the
-    /// answer to a cache, as a conditional request is in HTTP (RFC 9110, section 13.1.2). It takes
-    /// one command of the server, as [`load`](Self::load) does.
+    /// Loads a record, unless the stored record is still `known`.
+    ///
+    /// `known` was loaded or written before. A cache asks this question, as an HTTP cache sends a
+    /// conditional request (RFC 9110, section 13.1.2). It takes one server command, as
+    /// [`load`](Self::load) does.
     ///
     /// By default it loads the record, and never answers [`Revalidated::Unchanged`]. A store that
-    /// can tell compares version and [tag](Record::tag), both of which it keeps alongside the
-    /// record.
+    /// keeps version and [tag](Record::tag) alongside the record compares both.
     ///
     /// # Errors
     ///
-    /// As `load`.
+    /// The same as `load`.
     async fn revalidate(
         &self,
         key: &RecordKey,
@@ -222,15 +228,15 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::IdTaken`], [`StoreError::Full`], [`StoreError::TooLarge`], or another if the
-    /// store failed.
+    /// [`StoreError::IdTaken`], [`StoreError::Full`], [`StoreError::TooLarge`], or another error if
+    /// the store failed.
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError>;
 
     /// Changes a record in one atomic step. It never creates one.
     ///
     /// # Errors
     ///
-    /// [`StoreError::TooLarge`], or another if the store failed.
+    /// [`StoreError::TooLarge`], or another error if the store failed.
     async fn update(
         &self,
         key: &RecordKey,
@@ -239,7 +245,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Updated, StoreError>;
 
     /// Ends a session: puts the [mark](Ended::mark) in the place of its record, in one atomic step.
-    /// It is no error if there is no record, and leaves no mark then.
+    ///
+    /// If there is no record, that is no error, and no mark is left.
     ///
     /// # Errors
     ///
@@ -255,13 +262,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Removes the records and marks that have expired by `now`, for a store whose engine does not
-    /// do that by itself. Returns how many it removed. By default it does nothing.
+    /// Removes the records and marks that have expired by `now`, and returns how many it removed.
+    ///
+    /// It is for a store whose engine does not do that by itself. By default it does nothing.
     ///
     /// No manager calls it by itself. The application spawns
     /// [`SessionManager::sweep_every`](crate::SessionManager::sweep_every), which calls it from
-    /// time to time. Or the store does so itself, as [`MemoryStore`](crate::MemoryStore) does while
-    /// it creates. Otherwise the store grows with each session that it has ever had.
+    /// time to time. Or the store sweeps by itself, as [`MemoryStore`](crate::MemoryStore) does
+    /// during creations. Otherwise the store grows with each session that it has ever had.
     ///
     /// # Errors
     ///
@@ -272,7 +280,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// The index of a store, or the error to return where there is none.
+/// The index of a store, or the error to return if there is none.
 ///
 /// [`PrincipalIndex`] has an example of an index.
 ///

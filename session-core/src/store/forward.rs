@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::store::SessionStore;
 
-/// Writes the methods of a store that only hands its calls to another store.
+/// Writes the methods of a store that only passes its calls to another store.
 ///
 /// Call it inside an `impl` of [`SessionStore`] or [`PrincipalIndex`]. It takes the name of that
 /// trait, and an expression that borrows the inner store from the outer one. It writes all methods
-/// of the trait, so nothing else is in the `impl`.
+/// of the trait, so the `impl` contains nothing else.
 ///
 /// Use it for a type of your own around a store: to keep the inner type out of your public items,
 /// or to give a store more methods. It does three things that are easy to miss by hand:
@@ -22,8 +22,7 @@ use crate::store::SessionStore;
 /// - Its methods return the future of the inner store as it is. A method that is written with
 ///   [`async_trait`](crate::store::async_trait) allocates a second future around it.
 ///
-/// A store that does something of its own in a call, such as counting, implements all methods
-/// itself.
+/// A store that does more in a call, such as counting, implements all methods itself.
 ///
 /// ```
 /// use session_core::store::{Durability, SessionStore, forward_store};

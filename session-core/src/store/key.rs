@@ -15,7 +15,7 @@ use crate::record::SessionId;
 pub enum RecordKey {
     /// The id of the session.
     Id(SessionId),
-    /// A sealed record, as the client presented it: hostile input. Made by
+    /// A sealed record, as the client presented it. It may be hostile input. Made by
     /// [`sealed`](Self::sealed).
     #[non_exhaustive]
     Sealed {

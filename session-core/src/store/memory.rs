@@ -30,9 +30,10 @@ const NEVER: u64 = u64::MAX;
 
 /// Keeps sessions in the memory of this process: for tests, for one server, or to start with.
 ///
-/// It shares records with their readers and does not copy them. It holds a bounded number, a
-/// million by default. When it is full of live sessions, creations fail with [`StoreError::Full`]
-/// (a 503 over HTTP) and existing sessions continue: no session is ended to make room.
+/// It shares records with their readers and does not copy them. It holds a bounded number of
+/// sessions, by default a million. When it is full of live sessions, creations fail with
+/// [`StoreError::Full`] (a 503 over HTTP) and existing sessions continue: no session is ended to
+/// make room.
 ///
 /// Later creations sweep expired records, so no background task is needed.
 /// [`delete_expired`](SessionStore::delete_expired) sweeps at once.
@@ -218,7 +219,7 @@ impl SessionStore for MemoryStore {
         Some(Duration::ZERO)
     }
 
-    /// The end of the process takes all sessions, and never the last writes alone.
+    /// When the process ends, it loses all sessions, and never only the last writes.
     fn durability(&self) -> Durability {
         Durability::Durable
     }

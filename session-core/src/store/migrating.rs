@@ -30,13 +30,13 @@ const MOST_ROUNDS: usize = 32;
 /// written where it is, or deleted whatever its version is.
 const MOST_VERSIONED_ROUNDS: usize = 4;
 
-/// Moves sessions from one store to another while the site goes on, with nobody signed out.
+/// Moves sessions from one store to another while the site runs, without signing anybody out.
 ///
-/// A session that is in the new store is read there, any other in the old one. Creations go to the
-/// new store. A session moves with the next write to it: of its data, of a touch (at most a minute
-/// apart while somebody is active), or of a renewal. `delete`, `delete_one_of` and `delete_all_of`
-/// delete sessions in both stores, and `list_of` returns those of both. There is an index of
-/// principals only if both stores have one.
+/// A session that is in the new store is read there, and any other session in the old one. New
+/// sessions are created in the new store. A session moves with the next write to it: a change of
+/// its data, a renewal, or a touch. (Touches are at most a minute apart while somebody is active.)
+/// `delete`, `delete_one_of` and `delete_all_of` delete sessions in both stores, and `list_of`
+/// returns those of both. There is an index of principals only if both stores have one.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -63,15 +63,18 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 /// # On a site of several nodes
 ///
 /// 1. Give every node the store with [`standing_by`](Self::standing_by): it finds sessions in both
-///    and still keeps them in the old one. A node without it would not find what others have moved.
-/// 2. When all nodes have it, give them the store without that. From now on sessions move.
+///    stores and still keeps them in the old one. A node without this store would not find the
+///    sessions that other nodes have moved.
+/// 2. When all nodes have it, give them the store without `standing_by`. From then on sessions
+///    move.
 /// 3. After one idle timeout and a minute (by default 2 h 1 min), every session that a node of step
-///    1 wrote has moved or expired. Where idle timeouts differ, the longest counts. Give the nodes
-///    the new store alone.
+///    1 wrote has moved or expired. Where idle timeouts differ, the longest counts. Then give the
+///    nodes the new store alone.
 ///
-/// While sessions move, a session in the new store costs what it costs there: one command for a
-/// read, one for a write. A session in the old store costs one more for a read, and its first write
-/// costs about seven commands, once. A token of no session costs three, a creation two.
+/// While sessions move, a session in the new store costs what it always costs there: one command
+/// for a read, and one for a write. A read of a session in the old store costs one more. The first
+/// write to it costs about seven commands, once. A token that opens no session costs three, and a
+/// creation costs two.
 ///
 /// # When a store is down
 ///
@@ -84,19 +87,20 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 ///
 /// Creations need both, since neither store may hold the id already. `list_of` fails if one store
 /// is down. Deletions delete sessions in the store that is up, and then fail as
-/// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), because the other may
-/// hold more: call them again when both are up. `delete_one_of` succeeds if the session is in the
-/// store that is up.
+/// [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), because the other
+/// store may hold more: call them again when both are up. `delete_one_of` succeeds if the session
+/// is in the store that is up.
 ///
 /// # Contract
 ///
-/// It keeps the contract of [`SessionStore`], if both stores do, under all conditions: with any
-/// number of nodes, with any number of parallel requests of one session, and with calls that are
-/// cancelled, fail or die at any point. Both stores must keep records on the server: sessions that
-/// are sealed into cookies cannot be moved.
+/// If both stores keep the contract of [`SessionStore`], this store keeps it too, under all
+/// conditions: with any number of nodes, with any number of parallel requests of one session, and
+/// with calls that are cancelled, fail or die at any point. Both stores must keep records on the
+/// server: sessions that are sealed into cookies cannot be moved.
 ///
-/// This is how it does so, for those who change it. A session has a record in the old store, `o`,
-/// and one in the new store, `n`. It moves in four steps, each one atomic operation of one store:
+/// The rest of this section is for those who change the code, and explains how that works. A
+/// session has a record in the old store, `o`, and one in the new store, `n`. It moves in four
+/// steps, each of which is one atomic operation of one store:
 ///
 /// 1. *Reserve*: `create` puts an empty **place** where `n` will be. It has the session's
 ///    principal, no values and no tokens, and an epoch drawn at random from numbers that no session
@@ -129,9 +133,9 @@ const MOST_VERSIONED_ROUNDS: usize = 4;
 ///
 /// `o` is never written after it was frozen, and never comes back. `n` becomes a place again only
 /// by being deleted. So a call that looks at `n`, or at `o` and then at `n`, sees the session as it
-/// was at one instant in between. A call that finds a session between two steps takes the next one,
-/// so none waits for one that died there. A cancelled call has moved the session a step, and has
-/// changed nothing that can be seen.
+/// was at one instant in between. A call that finds a session between two steps takes the next
+/// step, so no call waits for one that died there. A cancelled call has moved the session a step,
+/// and has changed nothing that can be seen.
 ///
 /// - **No lost update.** Freezing meets a version, so nothing is written to `o` between the read
 ///   and the move. It happens once: of many calls that try, one meets version and epoch. The place
@@ -183,7 +187,7 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if one of the two keeps its records in the client.
+    /// [`ConfigError`] if one of the two stores keeps its records with the client.
     pub fn new(new: N, old: O) -> Result<Self, ConfigError> {
         if new.location() != RecordLocation::Server || old.location() != RecordLocation::Server {
             return Err(ConfigError::new(
@@ -202,8 +206,9 @@ impl<N: SessionStore, O: SessionStore> MigratingStore<N, O> {
         self.phase == Phase::Moving
     }
 
-    /// The same for a site whose nodes do not all know the new store yet: finds sessions in both,
-    /// moves none, and creates in the old one.
+    /// Moves no sessions yet, for a site whose nodes do not all know the new store.
+    ///
+    /// The store then finds sessions in both stores, and creates them in the old one.
     #[must_use]
     pub fn standing_by(mut self) -> Self {
         self.phase = Phase::StandingBy;

@@ -1,17 +1,19 @@
-//! The contract of a store, and what it needs.
+//! The contract of a store, and the types that it uses.
 //!
-//! It is for authors of stores: implement [`SessionStore`] and run the suite `conformance` (a
-//! feature) over it. A store knows records and nothing of requests. An application needs
-//! [`MigratingStore`] while it moves to another store, [`StoreError`] where it tells one failure of
-//! a store from another, and nothing else of this module.
+//! This module is for authors of stores: implement [`SessionStore`], and run the suite
+//! `conformance` (a feature) over your store. A store knows about records, but nothing about
+//! requests. An application needs [`MigratingStore`] while it moves to another store, and
+//! [`StoreError`] to tell one failure of a store from another. It needs nothing else of this
+//! module.
 //!
 //! - [`SessionStore`] is the contract. [`RecordLocation`] and [`Durability`] are what a store
-//!   states of itself.
-//! - [`PrincipalIndex`] is the optional part of it: listing and ending the sessions of a principal.
-//! - [`RecordKey`], [`Record`], [`Update`] and [`Changes`] are its arguments; [`Updated`],
-//!   [`Listed`] and [`StoreError`] its results.
+//!   states about itself.
+//! - [`PrincipalIndex`] is the optional part of the contract: listing and ending the sessions of a
+//!   principal.
+//! - [`RecordKey`], [`Record`], [`Update`] and [`Changes`] are the arguments of its methods;
+//!   [`Updated`], [`Listed`] and [`StoreError`] are the results.
 //! - [`Value`] and [`Values`] are what a record holds, each value encoded.
-//! - [`forward_store!`] writes the methods of a store that hands all calls to another one.
+//! - [`forward_store!`] writes the methods of a store that passes all calls to another one.
 //! - [`MigratingStore`] moves sessions from one store to another while both serve.
 
 // Decisions

@@ -7,13 +7,15 @@ use crate::record::{Ended, SessionId};
 use crate::store::Listed;
 use crate::time::Timestamp;
 
-/// Lists and ends the sessions of a principal. A store that can do that returns itself from
-/// [`SessionStore::principals`](crate::store::SessionStore::principals), whose trait has the
-/// contract.
+/// Lists and ends the sessions of a principal.
 ///
-/// The index has all three methods or is not there at all. With it come
+/// A store that can do that returns itself from
+/// [`SessionStore::principals`](crate::store::SessionStore::principals). The contract is on that
+/// trait.
+///
+/// A store has all three methods or no index at all. The index makes
 /// [`sessions_of`](crate::SessionManager::sessions_of), the sign-outs of a principal and
-/// [`max_sessions`](crate::SessionManagerBuilder::max_sessions).
+/// [`max_sessions`](crate::SessionManagerBuilder::max_sessions) possible.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -35,8 +37,10 @@ use crate::time::Timestamp;
 ///
 /// # A store around another
 ///
-/// It has an index where the inner store has one. [`index_of`](crate::store::index_of) finds that.
-/// [`forward_store!`](crate::store::forward_store) writes all methods of one that changes nothing.
+/// A store that wraps another has an index if the inner store has one.
+/// [`index_of`](crate::store::index_of) finds that index.
+/// [`forward_store!`](crate::store::forward_store) writes all methods of a wrapper that changes
+/// nothing.
 ///
 /// ```
 /// use session_core::store::{PrincipalIndex, SessionStore};
@@ -60,9 +64,11 @@ pub trait PrincipalIndex: Send + Sync {
     /// If the store failed.
     async fn list_of(&self, principal: &str, now: Timestamp) -> Result<Vec<Listed>, StoreError>;
 
-    /// Ends one session if it is of this principal, which is checked in the same step, and leaves a
-    /// mark as [`delete`](crate::store::SessionStore::delete) does. Returns whether it ended one,
-    /// which may have expired and not been swept yet.
+    /// Ends one session if it belongs to this principal, and returns whether it ended one.
+    ///
+    /// It checks the principal in the same step, and leaves a mark as
+    /// [`delete`](crate::store::SessionStore::delete) does. The session that it ended may have
+    /// expired without being swept yet.
     ///
     /// # Errors
     ///
@@ -74,8 +80,9 @@ pub trait PrincipalIndex: Send + Sync {
         ended: Ended,
     ) -> Result<bool, StoreError>;
 
-    /// Ends every session of a principal except `except`, and leaves marks as
-    /// [`delete`](crate::store::SessionStore::delete) does. Returns how many it ended.
+    /// Ends every session of a principal except `except`, and returns how many it ended.
+    ///
+    /// It leaves marks as [`delete`](crate::store::SessionStore::delete) does.
     ///
     /// # Errors
     ///

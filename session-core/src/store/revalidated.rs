@@ -14,11 +14,11 @@ use crate::record::Record;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Revalidated {
-    /// It is exactly what is stored.
+    /// The known record is exactly what is stored.
     Unchanged,
-    /// This one is stored now.
+    /// This record is stored now.
     Changed(Arc<Record>),
-    /// Nothing is stored any more.
+    /// No record is stored any more.
     Gone,
 }
 

@@ -49,8 +49,10 @@ pub struct Update {
 }
 
 impl Update {
-    /// The update of a request that loaded a record of this epoch and changed it: `record` is the
-    /// result, `changes` what differs. It meets any version, within the default limits.
+    /// Makes the update of a request that loaded a record of this epoch and changed it.
+    ///
+    /// `record` is the result, and `changes` is what differs. The update meets any version, within
+    /// the default limits.
     ///
     /// [`Update`] has an example.
     pub fn new(record: Arc<Record>, changes: Changes, epoch: u64) -> Self {
@@ -64,7 +66,7 @@ impl Update {
         }
     }
 
-    /// The same where the record must still have this version, or any with `None`.
+    /// Sets the version that the record must still have; `None` allows any version.
     ///
     /// ```
     /// # use session_core::{Lifetime, SessionId, Timestamp};
@@ -91,9 +93,10 @@ impl Update {
         }
     }
 
-    /// The same where the request loaded a record of this tag. With it no other content is taken
-    /// for the one that was loaded, although it has the same version: after a fail-over that has
-    /// lost writes, versions repeat.
+    /// Sets the tag of the record that the request loaded.
+    ///
+    /// With a tag, other content of the same version is not taken for the loaded record. Versions
+    /// repeat after a fail-over that has lost writes.
     ///
     /// ```
     /// # use session_core::{Codec, Lifetime, SessionId, Timestamp};
@@ -122,7 +125,7 @@ impl Update {
         }
     }
 
-    /// The same within other limits.
+    /// Sets the limits of the resulting record.
     ///
     /// ```
     /// # use session_core::{Codec, Lifetime, SessionId, Timestamp};
@@ -147,9 +150,11 @@ impl Update {
         Self { limits, ..self }
     }
 
-    /// The record as this request leaves it. It is correct if nothing was written since the request
-    /// loaded the record, under [`base_version`](Self::base_version). A request has not seen the
-    /// result of a merge: before its next update load again, or keep the older base.
+    /// The record as this request leaves it.
+    ///
+    /// It is correct if nothing was written since the request loaded the version
+    /// [`base_version`](Self::base_version). A request does not see the result of a merge: before
+    /// its next update, load again, or keep the older base.
     pub const fn record(&self) -> &Arc<Record> {
         &self.record
     }
@@ -159,7 +164,7 @@ impl Update {
         &self.changes
     }
 
-    /// The epoch that was loaded. A record of another epoch is gone for this request.
+    /// The epoch that was loaded. For this request, a record of another epoch is gone.
     pub const fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -192,11 +197,17 @@ impl Update {
         self.record.version.saturating_sub(1)
     }
 
-    /// The tag of the record that was loaded, if the store keeps tags. Together with the version it
-    /// says whether that record is still stored. Where the update has to meet
-    /// [another version](Self::expected_version), the tag says nothing.
-    pub const fn base_tag(&self) -> Option<Tag> {
-        self.base_tag
+    /// The tag of the record that was loaded, if the store keeps tags.
+    ///
+    /// If a live record of this epoch has this tag, nobody has written since, and the result is
+    /// [`record`](Self::record) itself. A store can write it without loading the record first, in
+    /// one statement that compares tag, [epoch](Self::epoch) and expiry. `None` if the update has
+    /// to meet another [version](Self::expected_version) than the one that was loaded.
+    pub fn base_tag(&self) -> Option<Tag> {
+        self.base_tag.filter(|_| {
+            let expected = self.expected_version();
+            expected.is_none_or(|expected| expected == self.base_version())
+        })
     }
 
     /// The limits of the resulting record.
@@ -204,11 +215,12 @@ impl Update {
         &self.limits
     }
 
-    /// Applies this update at `now` to `current`, the record that a store holds under its lock, and
-    /// returns what the store returns. Only [`Updated::Saved`] has replaced `current`: by
-    /// [`record`](Self::record) itself if nothing was written since it was loaded, and by a merged
-    /// record otherwise. A store that has to know the result first calls this on a clone of the
-    /// `Arc`.
+    /// Applies this update at `now` to `current`, and returns the result for the manager.
+    ///
+    /// `current` is the record that a store holds under its lock. It is replaced only if the result
+    /// is [`Updated::Saved`]: by [`record`](Self::record) itself if nothing was written since it
+    /// was loaded, and by a merged record otherwise. A store that has to know the result first
+    /// calls this on a clone of the `Arc`.
     ///
     /// [`Update`] has an example.
     ///

@@ -21,24 +21,24 @@ use crate::store::RecordKey;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Updated {
-    /// It was applied.
+    /// The update was applied.
     #[non_exhaustive]
     Saved {
         /// The key of the record from now on.
         key: RecordKey,
         /// The version that it has now.
         version: u64,
-        /// Whether the stored record is [`Update::record`](crate::store::Update::record) itself:
-        /// nothing was merged, and the tag is that one's. A store that does not know says `false`.
+        /// Whether the stored record is [`Update::record`](crate::store::Update::record) itself,
+        /// with its tag and nothing merged. A store that does not know says `false`.
         exact: bool,
     },
-    /// The record has not the version that the update had to meet. Nothing was written.
+    /// The record does not have the version that the update had to meet. Nothing was written.
     #[non_exhaustive]
     Conflict {
         /// The stored record, if the store has it without another command.
         current: Option<Arc<Record>>,
     },
-    /// There is no such record any more. Nothing was written.
+    /// The record no longer exists. Nothing was written.
     Gone,
 }
 
@@ -55,10 +55,11 @@ impl Updated {
         }
     }
 
-    /// The update was applied, and the stored record is [`Update::record`] itself, with its tag:
-    /// the store has found the very record that the request loaded, by its version and
-    /// [tag](crate::store::Update::base_tag), or has put this one in its place as a whole. A cache
-    /// keeps such a record without loading it.
+    /// The update was applied, and the stored record is [`Update::record`] itself, with its tag.
+    ///
+    /// The store has found the very record that the request loaded, by its version and
+    /// [tag](crate::store::Update::base_tag), or has replaced the whole record. A cache keeps such
+    /// a record without loading it.
     ///
     /// [`Update::record`]: crate::store::Update::record
     ///
@@ -78,7 +79,7 @@ impl Updated {
     }
 
     /// Nothing was written, because the record has another version. The store adds the stored
-    /// record, if it has that without another command.
+    /// record, if it has the record without another command.
     ///
     /// [`Updated`] has an example.
     pub fn conflict(current: impl Into<Option<Arc<Record>>>) -> Self {

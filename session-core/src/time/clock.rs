@@ -15,8 +15,8 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
 /// Where the time comes from, and how to wait for it.
 ///
-/// [`SystemClock`] is the default. Tests use a [`ManualClock`](crate::ManualClock). A program on
-/// another runtime than tokio can implement it with the timer of that runtime.
+/// [`SystemClock`] is the default. Tests use a [`ManualClock`](crate::ManualClock). A program on a
+/// runtime other than tokio can implement it with the timer of that runtime.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
@@ -24,8 +24,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// A future that is ready once `duration` has passed.
     fn sleep(&self, duration: Duration) -> Sleep;
 
-    /// The time since some fixed moment. It never goes back, whoever sets the time of day: leases
-    /// of a [near cache](crate::store::NearCache) are measured with it.
+    /// The time since some fixed moment. It never goes back, even if somebody sets the time of day.
+    /// Leases of a [near cache](crate::store::NearCache) are measured with it.
     ///
     /// By default it is the operating system's monotonic clock.
     fn monotonic(&self) -> Duration {

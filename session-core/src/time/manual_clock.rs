@@ -12,8 +12,9 @@ use crate::time::{Clock, Sleep, Timestamp};
 
 /// A clock for tests, which stands still until it is moved.
 ///
-/// A [`sleep`](Clock::sleep) ends when the clock was moved far enough. A [`pause`](Clock::pause)
-/// yields to other tasks once, and then moves the clock to its end, because no test does.
+/// A [`sleep`](Clock::sleep) ends once the clock has been moved far enough. A
+/// [`pause`](Clock::pause) yields to other tasks once. Then it moves the clock to the end of the
+/// pause by itself, because no test does.
 ///
 /// ```
 /// use session_core::{Clock, ManualClock, Timestamp};

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 /// A point in time: whole milliseconds since the Unix epoch.
 ///
 /// It prints as RFC 3339 in UTC. Adding and subtracting never fails: the result stays between the
-/// epoch and the last instant that can be represented. Of a duration the whole milliseconds count.
+/// epoch and the last instant that can be represented. Only the whole milliseconds of a duration
+/// count.
 ///
 /// ```
 /// use session_core::Timestamp;

@@ -6,12 +6,13 @@ use crate::config_error::ConfigError;
 use crate::record::{Lifetime, Record, TokenRules};
 use crate::time::Timestamp;
 
-/// Replaces tokens on a schedule, so that a stolen token soon becomes useless, or its theft shows.
+/// Replaces tokens on a schedule, so that a stolen token soon becomes useless, or its theft is
+/// noticed.
 ///
 /// A token older than `ttl` gets a successor, which travels with a response that is sent anyway.
-/// The successor does not supersede anything until a client presents it. A lost response therefore
-/// strands nobody: the predecessor stays valid, and gets other successors, up to eight that no
-/// client has presented. Parallel requests agree on one successor.
+/// The successor does not supersede anything until a client presents it. So a lost response strands
+/// nobody: the predecessor stays valid, and gets other successors, up to eight that no client has
+/// presented. Parallel requests agree on one successor.
 ///
 /// Once a client presents the successor, the tokens before it are superseded. The last `keep` of
 /// them are accepted for another `overlap`. A client that presents one of them later holds a copy,
@@ -21,13 +22,13 @@ use crate::time::Timestamp;
 ///
 /// Rotation replaces the token and nothing else: id, data, absolute expiry, epoch and CSRF token
 /// stay. The token of a session that is not used is not rotated. Each rotation costs one write, and
-/// so does the first request with the successor, except where these requests write anyway. At the
-/// default of 5 s a client that only reads causes two writes in 5 s.
+/// so does the first request with the successor, except where these requests write anyway. With the
+/// interval of `default()`, 5 s, a client that only reads causes two writes every 5 s.
 ///
 /// Where tokens rotate, no token is sent twice. The `Max-Age` of a cookie that outlives the browser
 /// ([`Lifetime::persistent`](crate::Lifetime::persistent)) therefore moves with a rotation only.
 /// Such a token is rotated after half of the idle timeout at the latest, and its `Max-Age` is
-/// longer by as much.
+/// longer by the same time.
 ///
 /// By default a manager does not rotate.
 /// [`SessionManagerBuilder::rotation`](crate::SessionManagerBuilder::rotation) turns it on, for any
@@ -54,21 +55,22 @@ use crate::time::Timestamp;
 ///
 /// A *reuse* ([`EventKind::Reused`](crate::EventKind::Reused)) revokes the session if
 /// [`OnReuse`](crate::OnReuse) says so. If it does, or if the token was superseded less than a
-/// minute ago, the request is mute; otherwise it has no session. A request that presents another,
-/// accepted token as well continues with that one, and is no reuse.
+/// minute ago, the request is mute; otherwise it has no session. A request that also presents an
+/// accepted token continues with that one, and is no reuse.
 ///
-/// All times are those at which the request arrived, however late its handler asks for the session
-/// ([`SessionManager::begin_at`](crate::SessionManager::begin_at)). A record remembers up to 48
-/// superseded tokens, each for a minute beyond its overlap. A request that cannot be judged is
-/// mute. That is one with a superseded token that is not remembered, if the token may have been
-/// accepted when the request arrived, and one with an unknown token that is opened 10 s or more
-/// after it arrived.
+/// All these times are measured at the arrival of the request, however late its handler asks for
+/// the session ([`SessionManager::begin_at`](crate::SessionManager::begin_at)). A record remembers
+/// up to 48 superseded tokens, each for a minute beyond its overlap.
+///
+/// A request that cannot be judged is mute. There are two kinds. One presents a superseded token
+/// that is not remembered, but may have been accepted when the request arrived. The other presents
+/// a token that is unknown, or of an earlier epoch, and is opened 10 s or more after it arrived.
 ///
 /// With [keys](crate::SessionManagerBuilder::keys) the MAC of a token shows that it was issued, and
 /// in which epoch (modulo 4), for as long as the session lives. Without keys only the hashes that
 /// the record still holds can show it: those of the last `keep` superseded tokens, and of about the
-/// last minute. An older token then looks like one that was never issued, so its theft does not
-/// show.
+/// last minute. An older token then looks like one that was never issued, so its theft is not
+/// noticed.
 ///
 /// ```
 /// use session_core::{MemoryStore, Rotation, SessionManager};
@@ -95,25 +97,26 @@ const MOST_KEPT: usize = 8;
 const LONGEST_OVERLAP: Duration = Duration::from_secs(3600);
 
 impl Default for Rotation {
-    /// Every 5 seconds, the last 3 accepted for 10 seconds.
+    /// Tokens rotate every 5 seconds, and the last 3 superseded ones are accepted for 10 seconds.
     fn default() -> Self {
         Self::every(Duration::from_secs(5))
     }
 }
 
 impl Rotation {
-    /// Never: only a renewal replaces a token.
+    /// Tokens never rotate: only a renewal replaces a token.
     pub const fn off() -> Self {
         Self::every(Duration::MAX)
     }
 
-    /// Every hour.
+    /// Tokens rotate every hour.
     pub const fn hourly() -> Self {
         Self::every(Duration::from_secs(3600))
     }
 
-    /// The newest token gets a successor at this age. The last 3 superseded ones are accepted for
-    /// 10 s. [`Duration::MAX`] means never.
+    /// Tokens rotate at this age. [`Duration::MAX`] means never.
+    ///
+    /// The last 3 superseded tokens are accepted for 10 s.
     pub const fn every(ttl: Duration) -> Self {
         Self {
             ttl,
@@ -122,15 +125,17 @@ impl Rotation {
         }
     }
 
-    /// The same with at most this many superseded tokens accepted, 1 to 8. Default: 3.
+    /// Sets how many superseded tokens are accepted at most, from 1 to 8. Default: 3.
     #[must_use]
     pub const fn with_keep(mut self, tokens: usize) -> Self {
         self.keep = tokens;
         self
     }
 
-    /// The same with superseded tokens accepted for this long, counted from the first request with
-    /// the successor. It is for requests that were under way. Default: 10 s; at most an hour.
+    /// Sets how long superseded tokens are accepted, at most an hour. Default: 10 s.
+    ///
+    /// The time counts from the first request with the successor. It is for requests that were
+    /// under way.
     #[must_use]
     pub const fn with_overlap(mut self, overlap: Duration) -> Self {
         self.overlap = overlap;
@@ -147,7 +152,7 @@ impl Rotation {
         self.keep
     }
 
-    /// For how long a superseded token is accepted.
+    /// How long a superseded token is accepted.
     pub const fn overlap(&self) -> Duration {
         self.overlap
     }

@@ -38,6 +38,10 @@ pub(crate) enum Fault {
     EmptiesExpired,
     /// Updates what has expired.
     UpdatesExpired,
+    /// Updates what has expired if the tag is still the one that was loaded.
+    TrustsTheTagOfExpired,
+    /// Updates a session of another epoch if the tag is still the one that was loaded.
+    TrustsTheTagOfRenewed,
     /// Creates over what is there.
     CreateOverwrites,
     /// Takes ids for the same that differ in case.
@@ -169,6 +173,8 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
         Fault::UpdatesExpired,
         &["update_expired", "replaced_lifetime"],
     ),
+    (Fault::TrustsTheTagOfExpired, &["update_expired"]),
+    (Fault::TrustsTheTagOfRenewed, &["other_epoch"]),
     (Fault::CreateOverwrites, &["create_taken", "create_race"]),
     (Fault::IgnoresCase, &["neighbours"]),
     (Fault::VersionStandsStill, &["version_met"]),

@@ -99,7 +99,15 @@ impl MapStore {
             _ => {}
         }
         let former = self.has(Fault::NeverShortens) && self.is_live(&before, now);
-        let now = if former || self.has(Fault::UpdatesExpired) {
+        let has_tag = update
+            .base_tag()
+            .is_some_and(|tag| before.tag() == Some(tag));
+        if has_tag && self.has(Fault::TrustsTheTagOfRenewed) && before.ended().is_none() {
+            epoch = before.epoch();
+        }
+        let expired =
+            self.has(Fault::UpdatesExpired) || has_tag && self.has(Fault::TrustsTheTagOfExpired);
+        let now = if former || expired {
             before.created_at()
         } else {
             now

@@ -13,30 +13,30 @@ use redis::{Client, Cmd, RedisFuture, Value};
 /// - `rediss://..` and `valkeys://..`, over TLS (feature `tls`).
 /// - `unix:///path/to/socket[?db=1&user=..&pass=..]`; `redis+unix://` and `valkey+unix://` are the
 ///   same.
-/// - A [`redis::Client`]: its server, by a connection of the store's own.
+/// - A [`redis::Client`]: the server of that client, by a connection of the store's own.
 ///
 /// Several servers:
 ///
-/// - `redis-cluster://[user:password@]host[:port][,host[:port]..]`: a Cluster, by some of its nodes
-///   (feature `cluster`).
-/// - A `redis::cluster::ClusterClientBuilder`: its Cluster, by connections of the store's own
-///   (feature `cluster`).
+/// - `redis-cluster://[user:password@]host[:port][,host[:port]..]`: a Cluster, found by some of its
+///   nodes (feature `cluster`).
+/// - A `redis::cluster::ClusterClientBuilder`: the Cluster of that builder, by connections of the
+///   store's own (feature `cluster`).
 /// - `redis-sentinel://[user:password@]host[:port][,host[:port]..][/database]#name`: the primary
 ///   that Sentinel calls `name` (feature `sentinel`). The user and password are the server's.
 /// - `rediss-cluster://` and `rediss-sentinel://`: both over TLS.
 ///
 /// Or a connection that the application has: [`Source::connection`].
 ///
-/// In a username and a password `/`, `?`, `#` and `%` are percent-encoded, and in a username `:`
-/// too. Or set them with [`RedisStoreBuilder::password`](crate::RedisStoreBuilder::password). A
-/// username goes with a password, because the driver would not send it alone.
+/// Percent-encode `/`, `?`, `#` and `%` in a username and a password, and `:` in a username. Or set
+/// both with [`RedisStoreBuilder::password`](crate::RedisStoreBuilder::password) and `username`. A
+/// username needs a password, because the driver would not send it alone.
 ///
-/// Behind `?` a URL may have `protocol=resp2`, for a proxy that knows no RESP3. Then the store
-/// notices only with its next call that a connection was closed.
+/// After `?` a URL may have `protocol=resp2`, for a proxy that does not know RESP3. Then the store
+/// notices that a connection was closed only with its next call.
 ///
-/// The store takes the address, login and certificates of a client. It takes everything of the
-/// builder of a Cluster client except the retries: by default the driver sends a write again if
-/// its answer was lost, and it would be applied twice.
+/// From a client, the store takes the address, login and certificates. From the builder of a
+/// Cluster client, it takes everything except the retries: by default the driver sends a write
+/// again if its answer was lost, and the write would be applied twice.
 ///
 /// ```
 /// use session_redis::{RedisStore, Source};
@@ -75,7 +75,7 @@ impl Source {
     /// A connection that the application has made: a `MultiplexedConnection`, a
     /// `ConnectionManager`, a `ClusterConnection`, or anything else that is cheap to clone.
     ///
-    /// Prefer a URL or a client where there is a choice. The store cannot replace this connection:
+    /// Prefer a URL or a client if you have the choice. The store cannot replace this connection:
     /// once a `MultiplexedConnection` is closed, every call fails. Nor can it keep the connection
     /// from sending a write twice, as a `ClusterConnection` does unless it was made with
     /// `retries(0)`.

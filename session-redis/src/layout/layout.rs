@@ -17,13 +17,13 @@ use super::{fields, packed};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Layout {
-    /// A hash with a field for each value. People and other languages can read it. The server
-    /// merges what requests of one session change in different keys.
+    /// A hash with a field for each value. People and other languages can read it. If requests of
+    /// one session change different keys, the server merges their changes.
     #[default]
     Fields,
-    /// One text of the whole session, replaced by version. It takes the server less memory and
-    /// work. If two requests of one session write at once, the second one writes again, on top of
-    /// the first.
+    /// One text of the whole session, which a write replaces if the version matches. It costs the
+    /// server less memory and work. If two requests of one session write at once, the second one
+    /// writes again, on top of the first.
     Packed,
 }
 

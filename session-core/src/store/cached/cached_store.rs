@@ -17,13 +17,13 @@ const CAPACITY: usize = 16 << 20;
 ///
 /// The cache holds records that this process has read or written. It asks the store whether a
 /// record is [still the same](SessionStore::revalidate) each time somebody loads it, so no law of
-/// sessions changes: a sign-out on another node is seen by the next request. What it saves is the
-/// record on its way and its decoding. [`RedisStore`] has one inside.
+/// sessions changes: a sign-out on another node is seen by the next request. The cache saves the
+/// transfer and the decoding of the record. [`RedisStore`] has one inside.
 ///
 /// A [`NearCache`] also saves the question, for a stated time.
 ///
-/// Clones of the store that is wrapped have caches of their own: wrap it once, and share this one
-/// in an [`Arc`].
+/// If clones of a store are wrapped, each wrapper has a cache of its own. So wrap a store once, and
+/// share the wrapper in an [`Arc`].
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -59,8 +59,10 @@ impl<S: SessionStore> CachedStore<S> {
         }
     }
 
-    /// The same with a cache of at most this many bytes; 0 switches it off. A record of more than a
-    /// sixteenth of it is not kept. What was cached before is dropped.
+    /// Sets the size of the cache in bytes; 0 switches it off.
+    ///
+    /// A record of more than a sixteenth of that size is not kept. What was cached before is
+    /// dropped.
     ///
     /// ```
     /// use session_core::MemoryStore;
@@ -75,8 +77,10 @@ impl<S: SessionStore> CachedStore<S> {
         self
     }
 
-    /// The same with leases. They are used once a store reports changes: see
-    /// [`invalidations`](Self::invalidations). What was cached before is dropped.
+    /// Adds leases, which are used once a store reports changes: see
+    /// [`invalidations`](Self::invalidations).
+    ///
+    /// What was cached before is dropped.
     ///
     /// [`NearCache`] has an example.
     #[must_use]
@@ -86,8 +90,10 @@ impl<S: SessionStore> CachedStore<S> {
         self
     }
 
-    /// The same with another clock than the [`SystemClock`]: leases are measured with its
-    /// [`monotonic`](Clock::monotonic) time. What was cached before is dropped.
+    /// Sets a clock other than the [`SystemClock`].
+    ///
+    /// Leases are measured with its [`monotonic`](Clock::monotonic) time. What was cached before is
+    /// dropped.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -96,8 +102,10 @@ impl<S: SessionStore> CachedStore<S> {
         self
     }
 
-    /// The handle by which the store's own connection reports changes. Without a
-    /// [`NearCache`] it has no effect. Ask for it once all is set: it is of the store as it is now.
+    /// The handle by which the store's own connection reports changes.
+    ///
+    /// Without a [`NearCache`] it has no effect. Ask for it once all settings are made: it belongs
+    /// to the store as it is now.
     ///
     /// [`NearCache`] has an example.
     pub fn invalidations(&self) -> Invalidations {

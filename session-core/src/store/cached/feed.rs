@@ -9,8 +9,10 @@ use super::lease::Term;
 use crate::record::SessionId;
 use crate::time::Clock;
 
-/// Where a store reports what others have changed, to the
-/// [`CachedStore`](crate::store::CachedStore) that wraps it. It is cheap to clone.
+/// The handle by which a store reports what others have changed.
+///
+/// It reports to the [`CachedStore`](crate::store::CachedStore) that wraps the store. It is cheap
+/// to clone.
 ///
 /// [`NearCache`](crate::store::NearCache) has an example.
 #[derive(Clone)]
@@ -24,9 +26,10 @@ impl Invalidations {
         Self { cache, clock }
     }
 
-    /// Begins a feed: from now on, and until the returned value is dropped, the store reports every
-    /// change of every record that is read from now on. An earlier feed counts no more, and no
-    /// record that was read before is served without asking.
+    /// Begins a feed of changes, which ends when the returned value is dropped.
+    ///
+    /// Until then, the store reports every change of every record that is read from now on. An
+    /// earlier feed no longer counts, and no record that was read before is served without asking.
     ///
     /// A store whose connection was lost drops its feed before it reads on another connection, and
     /// begins one when that other connection reports changes.
@@ -45,7 +48,7 @@ impl Invalidations {
         self.clock.monotonic()
     }
 
-    /// How long a lease is; `None` if there is no near cache, and nothing has to be reported.
+    /// How long a lease is; `None` if there is no near cache, so that nothing has to be reported.
     pub fn lease(&self) -> Option<Duration> {
         self.cache.lease()
     }
@@ -59,9 +62,9 @@ impl fmt::Debug for Invalidations {
     }
 }
 
-/// The reports of a store, for as long as it reports every change. Its drop ends all leases.
+/// A feed of changes, for as long as the store reports every change. Dropping it ends all leases.
 ///
-/// A store holds one for as long as its connection is there, and calls its methods in the order in
+/// A store holds one for as long as its connection is open, and calls its methods in the order in
 /// which the server sends messages.
 ///
 /// [`NearCache`](crate::store::NearCache) has an example.
@@ -76,9 +79,11 @@ impl ChangeFeed {
         self.cache.changed(id);
     }
 
-    /// Renews all leases. The server has answered a question, and all changes that were made before
-    /// the question was sent have been reported. `asked` is what [`Invalidations::now`] returned
-    /// just before that. Leases run from that time.
+    /// Renews all leases.
+    ///
+    /// Call it when the server has answered a question, and all changes that were made before the
+    /// question was sent have been reported. `asked` is what [`Invalidations::now`] returned just
+    /// before the question was sent. Leases run from that time.
     pub fn renew(&self, asked: Duration) {
         self.cache.renew(self.term, asked);
     }

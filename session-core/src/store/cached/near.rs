@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-/// The settings of a near cache: reads that cost no command, for a site that accepts a stated
-/// staleness.
+/// The settings of a near cache, which answers reads without a command.
+///
+/// Use it for a site that accepts data that is stale for a stated time.
 ///
 /// A record that this process has read is served from its memory while a *lease* holds. The store
 /// reports each change, usually within a millisecond. If it cannot, because a connection hangs or
-/// is cut, leases run out: so nothing is served that is older than one lease, whatever happens to
-/// servers and networks. (On a machine that was suspended, the clock of leases stood still.) A
-/// write is not affected. It meets the version that is stored, and is merged or tried again.
+/// is cut, leases run out. So nothing is served that is older than one lease, whatever happens to
+/// servers and networks. (While a machine is suspended, the clock of its leases stands still.) A
+/// write is not affected: it meets the version that is stored, and is merged or tried again.
 ///
-/// What changes with it is that a sign-out on one node is seen by the others within the lease, and
-/// not by their next request. [`with_waiting_ends`](Self::with_waiting_ends) closes that gap.
-/// Within a process, its own writes and sign-outs are seen at once.
+/// With a near cache, other nodes see a sign-out within the lease, and not by their next request.
+/// [`with_waiting_ends`](Self::with_waiting_ends) closes that gap. A process sees its own writes
+/// and sign-outs at once.
 ///
 /// All nodes of a site must have the same settings.
 ///
@@ -29,11 +30,11 @@ use std::time::Duration;
 /// let store = CachedStore::new(MemoryStore::new()).with_near_cache(near);
 /// # let record = Arc::new(Record::new(id, "id", Lifetime::default(), now));
 /// # let key = store.create(&record, now).await?;
-/// // What the connection of a store does that learns of all changes:
+/// // What a store's connection does if it learns of all changes:
 /// let invalidations = store.invalidations();
 /// let feed = invalidations.begin();
 /// let asked = invalidations.now();
-/// // .. it asks the server whether it is there, and has an answer ..
+/// // .. it asks the server whether it is there, and gets an answer ..
 /// feed.renew(asked);
 ///
 /// store.load(&key, now).await?; // asks
@@ -51,8 +52,10 @@ pub struct NearCache {
 }
 
 impl NearCache {
-    /// Leases of this length: the most by which what is served can be behind the store. A second is
-    /// usual. Each process asks its servers whether they are there three times in a lease.
+    /// Settings with leases of this length.
+    ///
+    /// What is served can be behind the store by one lease at most. A second is usual. In each
+    /// lease, a process asks its servers three times whether they are there.
     pub const fn new(lease: Duration) -> Self {
         Self {
             lease,
@@ -60,19 +63,21 @@ impl NearCache {
         }
     }
 
-    /// The same where what ends sessions returns only once every lease of another process has run
-    /// out: `destroy` at its commit, the revocations, and the sign-outs of a principal. Then no
-    /// request that begins after it is answered as signed in, on any node. It takes one lease
-    /// longer.
+    /// Makes each call that ends sessions wait until all leases of other processes have run out.
     ///
-    /// That time does not count as one of the store's
-    /// [`call_timeout`](crate::store::SessionStore::call_timeout). The manager does count it where
-    /// it keeps the time: a lease has to be shorter than
-    /// [`Timeouts::commit`](crate::Timeouts::commit), which bounds the sign-outs of a principal;
-    /// and shorter than [`Timeouts::call`](crate::Timeouts::call) in front of a store that states
-    /// no `call_timeout`. A [`MigratingStore`](crate::store::MigratingStore) is such a store, and
-    /// waits for a lease of each of its two. Where a sign-in ends several sessions beyond
-    /// [`max_sessions`](crate::SessionManagerBuilder::max_sessions), they wait one after the other.
+    /// These calls are `destroy` at its commit, the revocations, and the sign-outs of a principal.
+    /// Once such a call has returned, no new request is answered as signed in, on any node. The
+    /// call takes one lease longer.
+    ///
+    /// The wait does not count towards the store's
+    /// [`call_timeout`](crate::store::SessionStore::call_timeout). It does count where the manager
+    /// keeps the time. So a lease has to be shorter than
+    /// [`Timeouts::commit`](crate::Timeouts::commit), which bounds the sign-outs of a principal. In
+    /// front of a store that states no `call_timeout`, it also has to be shorter than
+    /// [`Timeouts::call`](crate::Timeouts::call). A
+    /// [`MigratingStore`](crate::store::MigratingStore) is such a store, and waits for a lease of
+    /// each of its two stores. If a sign-in ends several sessions beyond
+    /// [`max_sessions`](crate::SessionManagerBuilder::max_sessions), the waits follow one another.
     ///
     /// ```
     /// use session_core::store::NearCache;
@@ -92,7 +97,7 @@ impl NearCache {
         self.lease
     }
 
-    /// Whether what ends sessions waits for the leases of others.
+    /// Whether calls that end sessions wait for the leases of other processes.
     pub const fn waits_for_leases(&self) -> bool {
         self.waiting_ends
     }

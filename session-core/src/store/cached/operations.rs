@@ -112,7 +112,8 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.store.location()
     }
 
-    /// Without the time for which the end of a session waits. It is not for an answer.
+    /// That of the inner store. The time for which the end of a session waits for leases does not
+    /// count.
     fn call_timeout(&self) -> Option<Duration> {
         self.store.call_timeout()
     }

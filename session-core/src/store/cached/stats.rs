@@ -9,11 +9,11 @@ pub struct CacheStats {
     /// Loads that found the session as this process had last seen it. Unless others had changed it
     /// shortly before, its record was not fetched.
     pub unchanged: u64,
-    /// Loads that found it changed or gone.
+    /// Loads that found the session changed or gone.
     pub changed: u64,
-    /// Loads of sessions of which the cache knew nothing.
+    /// Loads of sessions that the cache did not know.
     pub absent: u64,
-    /// The records that it holds.
+    /// The records that the cache holds.
     pub records: usize,
     /// About how many bytes they take.
     pub bytes: usize,

@@ -18,7 +18,10 @@ use crate::store::{Changes, RecordKey, Updated};
 
 pub(super) async fn cancelled(trial: &Trial) -> Check {
     let indexed = trial.has_index();
-    for mut rng in trial.rounds() {
+    for (earlier, mut rng) in trial.rounds().enumerate() {
+        if earlier > 0 {
+            trial.remark("an operation that an earlier round dropped may be the cause of this");
+        }
         match rng.below(6) {
             0 => creation(trial, &mut rng, indexed).await?,
             1 => renewal(trial, &mut rng, indexed).await?,

@@ -28,7 +28,7 @@ pub(super) enum Needs {
 }
 
 impl Case {
-    /// The name that stands in parentheses in the contract of
+    /// The name of the case, as it is in parentheses in the contract of
     /// [`SessionStore`](crate::store::SessionStore).
     pub const fn name(&self) -> &'static str {
         self.name
@@ -72,99 +72,102 @@ macro_rules! cases {
 
 cases! {
     Server reading::load_absent
-        "To load what is not there is `None`.",
+        "Loading a record that does not exist returns `None`.",
     Server reading::update_absent
-        "To update what is not there is `Gone`, and creates nothing.",
+        "Updating a record that does not exist returns `Gone`, and creates nothing.",
     Server reading::delete_absent
-        "To delete what is not there is `Ok`.",
+        "Deleting a record that does not exist returns `Ok`.",
     AnyStore reading::key
-        "`create` and `update` hand back the key of the very record: on the server, its id.",
+        "`create` and `update` return the key of the record itself: on the server, its id.",
     AnyStore keeping::round_trip
-        "`load` returns the very record that was written, all metadata and every value.",
+        "`load` returns exactly the record that was written, all metadata and every value.",
     AnyStore keeping::any_key_name
         "Keys of any name and values of any bytes are kept.",
     AnyStore keeping::large_record
         "A record within the default limits is kept whole, or refused as too large.",
     AnyStore reading::malformed_key
-        "A key that this store could not have handed out is as good as absent.",
+        "A key that this store cannot have returned counts as absent.",
     AnyStore reading::load_expired
-        "From the instant on at which a record expires `load` says `None`, or hands it back as \
-         it was.",
+        "From the instant at which a record expires, `load` returns `None`, or the record as it \
+         was.",
     AnyStore reading::update_expired
-        "From the instant on at which a record expires `update` says `Gone`.",
+        "From the instant at which a record expires, `update` returns `Gone`.",
     Server ending::create_taken
-        "`create` never overwrites: a live record of the same id stays as it was.",
+        "`create` never overwrites: a live record with the same id stays as it was.",
     Server ending::neighbours
-        "What is done to one record touches no other, however alike their ids are.",
+        "An operation on one record changes no other, however similar their ids are.",
     AnyStore writing::version_met
-        "An update of the loaded version is applied, and the version is one more.",
+        "An update of the loaded version is applied, and increments the version.",
     Server writing::version_not_met
-        "An update that must meet another version says `Conflict` and writes nothing.",
+        "An update that must meet another version returns `Conflict` and writes nothing.",
     Server writing::conflict_record
-        "A record that comes with `Conflict` is the stored one.",
+        "A record that is returned with `Conflict` is the stored one.",
     Server writing::stale_base
-        "Changes of a stale base are merged or refused; what others wrote is never lost.",
+        "Changes to a stale base are merged or refused; what others wrote is never lost.",
     AnyStore writing::set_remove
-        "Keys that are set or removed are so afterwards, and no others.",
+        "An update sets and removes the keys that it names, and no others.",
     AnyStore writing::clear
-        "A clear removes every key that is not set beside it.",
+        "A clear removes every key that the same update does not set.",
     AnyStore writing::touch
-        "A touch moves the time last seen, and with it the expiry, never back.",
+        "A touch moves the time last seen, and with it the expiry, but never back.",
     AnyStore writing::replace_metadata
-        "Metadata that is replaced is so afterwards, beside changes of values.",
+        "An update can replace the metadata, along with changes to values.",
     AnyStore writing::replaced_lifetime
-        "A lifetime that is replaced counts at once, be it shorter or longer.",
+        "A new lifetime takes effect at once, whether it is shorter or longer.",
     Server revalidating::exact
-        "An update that is said to be exact has left its very record, with its tag.",
+        "An update that is reported as exact has stored its own record, with its tag.",
     Server revalidating::revalidate
-        "`revalidate` says `Unchanged` of what `load` would return, and of no other content.",
+        "`revalidate` returns `Unchanged` for what `load` would return, and for nothing else.",
     Server writing::other_epoch
-        "An update by who loaded another epoch is `Gone`, whatever version it must meet.",
+        "An update by a request that loaded another epoch is `Gone`, whatever version it must \
+         meet.",
     Server writing::merged_limits
-        "A merged record that passes the limits is refused as too large.",
+        "A merged record that exceeds the limits is refused as too large.",
     Server ending::delete
         "After `delete` there is nothing to load, and no update creates it.",
     AnyStore ending::delete_twice
-        "To delete twice is fine.",
+        "Deleting a record twice is no error.",
     Server ending::ended
-        "`delete` leaves the mark that says when and why a session ended, and no update writes \
+        "`delete` leaves a mark that says when and why the session ended, and no update writes \
          to it.",
     Server ending::ended_expires
-        "A mark is over after a minute, and an end that is long over leaves none.",
+        "A mark expires after a minute, and an end that was long ago leaves none.",
     Index ending::ended_of_principal
-        "`delete_one_of` and `delete_all_of` leave marks, and leave them alone.",
+        "`delete_one_of` and `delete_all_of` leave marks, and do not end a marked session again.",
     AnyStore writing::large_version
-        "Versions and epochs above 2^32 are kept and counted on.",
+        "Versions and epochs above 2^32 are kept, and continue to count up.",
     Index principals::list_of
         "`list_of` returns the live records of a principal and no others.",
     Index principals::delete_all_of
-        "`delete_all_of` ends the records of a principal but one, and says how many.",
+        "`delete_all_of` ends all records of a principal except one, and returns their number.",
     Index principals::delete_one_of
-        "`delete_one_of` ends the record of this id if it is the principal's, and says whether it \
-         was.",
+        "`delete_one_of` ends the record with this id if it is the principal's, and returns \
+         whether it was.",
     Index principals::principal_changes
         "`list_of`, `delete_all_of` and `delete_one_of` follow a record whose principal changes.",
     AnyStore ending::delete_expired
-        "`delete_expired` removes expired records only, and says how many.",
+        "`delete_expired` removes only expired records, and returns their number.",
     Server racing::create_race
-        "Of many creations of one id at once exactly one succeeds.",
+        "If one id is created many times at once, exactly one creation succeeds.",
     Server racing::no_lost_update
-        "Updates of one record at once all survive.",
+        "If many updates change one record at once, all of them survive.",
     Server racing::no_torn_read
-        "Who reads sees each update entirely or not at all, and never an older version again.",
+        "A reader sees each update entirely or not at all, and never an older version again.",
     Server revalidating::revalidate_race
-        "Who asks whether a record is still the same sees what a load would show.",
+        "While others write, `revalidate` shows what a load would show.",
     Server vanishing::no_resurrection
         "Once `delete` has returned, no update that was under way brings the record back.",
     Server vanishing::delete_race
-        "What is deleted among writers stays deleted, and what is not keeps their writes.",
+        "A record that is deleted while others write stays deleted; one that is not keeps their \
+         writes.",
     Index vanishing::delete_all_of_race
         "Once `delete_all_of` has returned, no update that was under way brings a record back.",
     Index contested::delete_one_of_race
-        "What `delete_one_of` says that it ended stays so; what it says was not theirs is \
-         another's.",
+        "A record that `delete_one_of` says it ended stays ended; one that it says was not \
+         theirs belongs to another principal.",
     Server vanishing::sweep_race
         "A record that a touch has kept alive is not swept.",
     Server cancelled::cancelled
-        "What is dropped half-way has happened entirely or not at all, and the store goes on.",
+        "An operation that is dropped half-way has happened entirely or not at all, and the store \
+         continues to work.",
 }

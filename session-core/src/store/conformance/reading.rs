@@ -203,8 +203,13 @@ async fn dies_on_time(trial: &Trial, record: &Record, key: &RecordKey, what: &st
 pub(super) async fn update_expired(trial: &Trial) -> Check {
     let (key, record) = trial.created().await?;
     let edit = Edit::of(&record, Changes::new().set("a", number(1)));
+    let loaded = trial
+        .load(&key)
+        .await?
+        .unwrap_or_else(|| Arc::clone(&record));
     let late = [
         edit.clone(),
+        edit.clone().of_tag(&loaded),
         edit.clone().meeting(record.version()),
         edit.meeting(record.version() + 1),
         Edit::touching(&record, record.expires_at()),

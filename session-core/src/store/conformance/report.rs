@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::case::Case;
 
-/// What became of each case.
+/// The outcome of each case.
 ///
 /// `Display` is what a person reads: the failed cases with their sentence, the reason, the calls
 /// that led there and how to run the case again; then what was left out, and what passed.
@@ -16,7 +16,7 @@ pub struct Report {
     pub(super) unknown: Vec<String>,
 }
 
-/// What became of one case.
+/// The outcome of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CaseOutcome {
@@ -29,23 +29,23 @@ pub enum CaseOutcome {
 }
 
 impl Report {
-    /// Whether no case failed and every name given to [`Suite::only`](super::Suite::only) is one of
-    /// a case.
+    /// Whether no case failed, and every name given to [`Suite::only`](super::Suite::only) is that
+    /// of a case.
     pub fn is_success(&self) -> bool {
         self.unknown.is_empty() && self.failed().next().is_none()
     }
 
-    /// What repeats the random choices of this run.
+    /// The seed that repeats the random choices of this run.
     pub const fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// The cases that were run or left out, with what became of them.
+    /// The cases that were run or left out, with their outcomes.
     pub fn outcomes(&self) -> impl Iterator<Item = (&'static Case, &CaseOutcome)> {
         self.results.iter().map(|(case, outcome)| (*case, outcome))
     }
 
-    /// What became of the case of this name, if it was among those to run.
+    /// The outcome of the case with this name, if it was among those to run.
     pub fn outcome(&self, name: &str) -> Option<&CaseOutcome> {
         self.outcomes()
             .find(|(case, _)| case.name() == name)

@@ -55,8 +55,10 @@ where
     Fut: Future<Output = S>,
     S: SessionStore,
 {
-    /// All cases over the stores that `factory` makes, one for each case. What they keep may
-    /// be the same data: no case assumes that a store is empty, nor leaves it so.
+    /// A suite of all cases, over the stores that `factory` makes, one for each case.
+    ///
+    /// These stores may share their data: no case assumes that a store is empty, or leaves it
+    /// empty.
     pub fn new(factory: F) -> Self {
         Self {
             factory,
@@ -68,35 +70,39 @@ where
         }
     }
 
-    /// The same random choices as the run that reported this seed; else each run makes others.
+    /// Repeats the random choices of the run that reported this seed. By default each run makes
+    /// others.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// How many interleavings each of the cases tries that have random ones; 64 if not set, 1 at
-    /// least.
+    /// Sets how many random interleavings a case tries, if it has any. Default: 64; at least 1.
     pub fn rounds(mut self, rounds: u32) -> Self {
         self.rounds = rounds.max(1);
         self
     }
 
-    /// Only the case of this name; called again, that one as well.
+    /// Runs only the case with this name. Call it again to add another case.
     pub fn only(mut self, name: impl Into<String>) -> Self {
         self.only.push(name.into());
         self
     }
 
-    /// Which time the cases hand to the store as the present one, from the second day of 1970
-    /// on. It is the system's time if not set, for engines that expire records by their own clock.
+    /// Sets the time that the cases pass to the store as the present.
+    ///
+    /// A time before the second day of 1970 counts as the beginning of that day. By default it is
+    /// the system's time, for engines that expire records by their own clock.
     pub fn starting_at(mut self, now: Timestamp) -> Self {
         self.start = Some(now);
         self
     }
 
-    /// How long one case may take before it has failed, because an operation seems to wait for
-    /// ever; a minute if not set. More rounds over a slow network take longer. An operation
-    /// that blocks its thread cannot be ended.
+    /// Sets how long one case may take before it fails. Default: a minute.
+    ///
+    /// A case that takes longer counts as one whose operation waits for ever. Raise the limit for
+    /// more rounds over a slow network, which take longer. An operation that blocks its thread
+    /// cannot be ended.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self

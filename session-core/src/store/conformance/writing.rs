@@ -291,6 +291,10 @@ pub(super) async fn other_epoch(trial: &Trial) -> Check {
     });
     let key = trial.save(&key, &renewal).await?;
     let current = &renewal.record;
+    let tagged = trial
+        .load(&key)
+        .await?
+        .unwrap_or_else(|| Arc::clone(current));
 
     let changes = || Changes::new().set("late", number(1));
     let replaced = Edit::replacing(&loaded, changes(), |record| record.epoch += 1);
@@ -298,6 +302,9 @@ pub(super) async fn other_epoch(trial: &Trial) -> Check {
         Edit::of(&loaded, changes()),
         Edit::of(&loaded, changes()).meeting(loaded.version()),
         Edit::of(current, changes()).of_epoch(loaded.epoch()),
+        Edit::of(current, changes())
+            .of_epoch(loaded.epoch())
+            .of_tag(&tagged),
         Edit::of(current, changes())
             .of_epoch(loaded.epoch())
             .meeting(current.version()),

@@ -34,12 +34,12 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
         RecordLocation::Server
     }
 
-    /// None: an operation here may take several of both stores.
+    /// `None`, because an operation here may take several operations of both stores.
     fn call_timeout(&self) -> Option<Duration> {
         None
     }
 
-    /// The worse of both.
+    /// The worse of the two stores' answers.
     fn durability(&self) -> Durability {
         match (self.new.durability(), self.old.durability()) {
             (Durability::Durable, Durability::Durable) => Durability::Durable,
