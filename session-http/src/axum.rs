@@ -1,5 +1,7 @@
-//! For axum: [`SessionLayer`](crate::SessionLayer) goes into `Router::layer`, and
-//! [`CurrentSession`] into a handler's arguments.
+//! Sessions for axum (feature `axum`).
+//!
+//! Pass [`SessionLayer`](crate::SessionLayer) to `Router::layer`, and take [`CurrentSession`] as an
+//! argument of a handler.
 
 use std::ops::Deref;
 
@@ -49,7 +51,7 @@ impl Deref for CurrentSession {
     }
 }
 
-/// A handler can return the error as it is. [`SessionLayer::on_error`][shape] makes the response.
+/// A handler can return the error itself. [`SessionLayer::on_error`][shape] makes the response.
 ///
 /// [shape]: crate::SessionLayer::on_error
 impl IntoResponse for Error {

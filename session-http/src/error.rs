@@ -3,7 +3,7 @@
 use http::{HeaderValue, Response, StatusCode, header};
 use session_core::store::StoreError;
 
-/// Why a request has no session.
+/// Why a request has no session, or why its session failed.
 ///
 /// ```
 /// use session_http::{Error, SessionExt};
@@ -20,7 +20,7 @@ pub enum Error {
         "this request went through no session layer; wrap the service with `SessionLayer::layer`"
     )]
     MissingLayer,
-    /// The request went through no `SessionLayer` of this name. Names of cookies differ by case.
+    /// The request went through no `SessionLayer` of this name. Cookie names are case-sensitive.
     #[error(
         "this request went through no session layer named {0:?}; ask for the name of its cookie, \
          in the same case, or of its header"
@@ -32,15 +32,19 @@ pub enum Error {
          different names"
     )]
     TwoManagers(String),
-    /// The session failed.
+    /// The session could not be loaded, changed or saved.
     #[error(transparent)]
     Session(#[from] session_core::SessionError),
 }
 
 impl Error {
-    /// The status that fits: 503 if the same request may succeed later; 409 if a principal has too
-    /// many sessions to sign in once more, or a change was refused because another request came
-    /// first; 501 if the store cannot do that at all, else 500.
+    /// Returns the HTTP status for this error.
+    ///
+    /// - 503: the same request may succeed later.
+    /// - 409: the principal has too many sessions to sign in once more, or a change was refused
+    ///   because another request came first.
+    /// - 501: the store does not support the operation.
+    /// - 500: anything else.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Session(error) if error.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
@@ -66,7 +70,7 @@ impl Error {
     note = "give it one with `SessionLayer::on_error`, or use a body that is `Default`"
 )]
 pub trait OnError<B> {
-    /// The response that says that `error` happened.
+    /// Makes the response for `error`.
     fn respond(&self, error: &Error) -> Response<B>;
 }
 
@@ -79,8 +83,10 @@ where
     }
 }
 
-/// The response if the application gives none of its own: [`Error::status`], not to be cached, with
-/// the body's default, which is empty for all usual bodies.
+/// Makes the error response if the application sets no other.
+///
+/// It has the status [`Error::status`] and the body's default, which is empty for all usual bodies.
+/// Caches must not store it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DefaultResponse;
 

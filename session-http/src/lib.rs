@@ -1,5 +1,6 @@
-//! Sessions for any http service: one layer for hyper, axum, tonic and everything else that speaks
-//! `http::Request` and `http::Response`, on a store you choose.
+//! Sessions for hyper, axum, tonic and every other service that speaks `http::Request` and
+//! `http::Response`. They are kept in memory, in Redis, in MongoDB, in a sealed cookie, or in a
+//! store of your own.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -20,68 +21,78 @@
 //! # });
 //! ```
 //!
-//! # When it saves
+//! # The path of a request
 //!
-//! The layer saves the session after the handler and before the head of the response leaves, if the
-//! response means success. A 5xx, a 408 and a failed gRPC call do not
-//! ([`commit_if`](layer::SessionLayerBuilder::commit_if)). A handler that fails, panics or is
-//! cancelled leaves the session as it was. A commit that fails turns the response into an error
-//! ([`Error::status`]), which [`SessionLayer::on_error`] shapes.
+#![doc = include_str!("../docs/request.svg")]
 //!
-//! On a 101 or 304 nothing is created, renewed or rotated, since such a response carries no cookie.
-//! A sealed session is not written at all then, since every write of it is a new cookie.
+//! # When a session is saved
+//!
+//! If the response means success, the layer saves the session after the handler has returned and
+//! before the head of the response is sent. After a 5xx, a 408 or a failed gRPC call it saves
+//! nothing ([`commit_if`](layer::SessionLayerBuilder::commit_if) can change that). A handler that
+//! fails, panics or is cancelled leaves the session as it was. If the save fails, the client gets
+//! an error response ([`Error::status`]) instead, which [`SessionLayer::on_error`] can turn into a
+//! page.
+//!
+//! A 101 or a 304 carries no cookie. So the commit of such a response creates, renews and rotates
+//! nothing, and it does not write a session in a sealed cookie at all.
 //!
 //! # When the client gets a token
 //!
-//! The response carries a token when the session was created, renewed or
-//! [rotated](layer::SessionLayerBuilder::rotation), or when the cookie's Max-Age moves. When this
-//! request destroyed the session, the response tells the client to forget its token. Of several
-//! requests at the instant of a rotation, one response carries the new token, and all are served.
-//! Where tokens rotate, none is sent twice.
+//! A response carries a token if the session was created, renewed or
+//! [rotated](layer::SessionLayerBuilder::rotation), or if the `Max-Age` of the cookie changes. If
+//! the request destroyed the session, the response tells the client to forget its token.
 //!
-//! No cache may keep a response that carries a token or tells the client to forget one. The layer
-//! sets `Cache-Control: no-store` on it, whatever the handler set. It also removes the headers that
-//! some caches prefer to that: every header whose name ends in `-Cache-Control`, such as
-//! `CDN-Cache-Control`, and `Surrogate-Control`, `Edge-Control`, `X-Accel-Expires` and `Expires`.
-//! On every other response the handler decides. If its session was read, the layer adds a `Vary`
-//! header, which tells caches that the response depends on the client's token.
+//! No cache may keep such a response. The layer sets `Cache-Control: no-store` on it, whatever the
+//! handler set. It also removes the headers that some caches prefer to `Cache-Control`: every
+//! header whose name ends in `-Cache-Control`, and `Surrogate-Control`, `Edge-Control`,
+//! `X-Accel-Expires` and `Expires`. On all other responses, the handler decides whether caches may
+//! keep them. If the handler read the session, the layer adds a `Vary` header, which tells caches
+//! that the response depends on the token.
 //!
-//! If a service returns an `Err`, this layer makes no response of it, unless the session could not
-//! be loaded. hyper then cuts the connection. So turn your other errors into responses, such as
-//! [`SessionError::Limit`] and [`SessionError::Decode`]. In axum a handler may return any
-//! [`Error`], and [`SessionLayer::on_error`] shapes the response.
+//! # Errors of the service
 //!
-//! After the response, a handle that is still held (by a WebSocket, a stream or a spawned task) can
-//! [`save`](Session::save) data of a session that the client knows. A save also counts as
-//! activity, and returns [`SessionError::Gone`] once the session was deleted, expired or was
-//! renewed, even if nothing was changed. [`touch`](Session::touch) counts as activity and writes
-//! nothing else: call it whenever the client has sent something. [`ended`](Session::ended) resolves
-//! when the session ends, wherever that happens. Such a handle cannot create, renew or destroy a
-//! session: that is [`SessionError::Detached`].
+//! If your service returns an `Err`, the layer passes it on, and hyper then cuts the connection. So
+//! turn errors into responses, [`SessionError::Limit`] and [`SessionError::Decode`] included. In
+//! axum, return [`Error`] from the handler: it is a response already. The layer answers an `Err` by
+//! itself only if the session could not be loaded.
 //!
-//! # Which layer goes where
+//! # After the response
 //!
-//! Put layers that cancel or retry requests outside of this one. The same layer twice does its work
-//! once. Layers of different names give a request several sessions
-//! ([`SessionExt::session_named`]). Layers over one manager ([`SessionLayer::over`]) belong side by
-//! side: around one request they share one session, which the outermost serves. A clone of a
-//! request that is sent through the layer again after its response is a request like any other.
+//! A WebSocket, a stream or a spawned task can keep its [`Session`]. Through this handle it can
+//! read and change data and call [`save`](Session::save), which also counts as activity. Once the
+//! session was deleted, has expired or was renewed, `save` returns [`SessionError::Gone`].
+//! [`touch`](Session::touch) counts as activity and writes nothing else: call it when the client
+//! has sent something. [`ended`](Session::ended) resolves when the session ends, no matter on which
+//! server. Only a response can tell the client that its session was created, renewed or destroyed.
+//! So after the response has left, a handle that tries one of these gets
+//! [`SessionError::Detached`].
 //!
-//! # Further reading
+//! # Several layers
 //!
-//! [`guide`] has pages on choosing a store, writing one, writing handlers, testing them, types that
-//! change between two deployments, security, operating it, sessions over other transports, and
-//! moving in from other libraries.
+//! Put layers that cancel or retry requests outside of this one. Two layers with different cookie
+//! names give a request two sessions ([`SessionExt::session_named`]). Layers over one manager
+//! ([`SessionLayer::over`]) belong side by side, one for browsers and one for apps. If they are
+//! nested, the outermost serves the request. A layer that is applied twice does its work once.
 //!
 //! # Features
 //!
-//! - `hyper`: [`layer::SessionService`] and [`layer::WithSession`] are hyper services too.
-//! - `axum`: an extractor.
-//! - `cookie`: the sealed cookie as the store.
-//! - `redis`: Redis or Valkey as the store. `redis-cluster`, `redis-sentinel` and `redis-tls` add
-//!   what their names say.
-//! - `mongo`: MongoDB as the store. `mongo-dns` adds `mongodb+srv` URIs.
-//! - `testing`: tests of handlers without a server; for `dev-dependencies`.
+//! | feature | what it adds | read more in |
+//! |---|---|---|
+//! | (none) | the layer for tower, and [`MemoryStore`] | [`SessionLayer`] |
+//! | `hyper` | the layer's service is a hyper service too | [`layer::SessionService`] |
+//! | `axum` | the extractor | [`axum::CurrentSession`] |
+//! | `cookie` | sessions sealed into cookies | [`cookie`], [`guide::backends`] |
+//! | `redis` | sessions in Redis or Valkey | [`redis`], [`guide::backends`] |
+//! | `redis-cluster`, `redis-sentinel`, `redis-tls` | Cluster, Sentinel and TLS | [`redis`] |
+//! | `mongo` | sessions in MongoDB | [`mongo`], [`guide::backends`] |
+//! | `mongo-dns` | URIs of `mongodb+srv` | [`mongo`] |
+//! | `testing` | tests without a server; for `dev-dependencies` | [`testing`], [`guide::testing`] |
+//!
+//! # Further reading
+//!
+//! The [`guide`] has pages on choosing and writing a store, on handlers, tests, security and
+//! operation, and short recipes for common questions.
 
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -13,8 +13,10 @@ use crate::request::{CommitPolicy, Shared};
 use crate::transport::{CookieConfig, HeaderConfig, Transports};
 
 impl SessionLayer {
-    /// A layer over `store` with the defaults: the cookie `__Host-id`, 2 hours idle, 14 days
-    /// absolute, JSON. Tokens carry no MAC; [`SessionLayerBuilder::keys`] adds one.
+    /// Makes a layer over `store` with the default settings.
+    ///
+    /// The defaults are the cookie `__Host-id`, 2 hours idle, 14 days absolute, and JSON. Tokens
+    /// carry no MAC; [`SessionLayerBuilder::keys`] adds one.
     pub fn new(store: impl SessionStore) -> Self {
         let transports = Transports::new(None, None, store.location());
         let manager =
@@ -22,19 +24,20 @@ impl SessionLayer {
         assemble(manager, transports, Arc::new(commit_by_default))
     }
 
-    /// A layer with settings of your own.
+    /// Returns a builder for a layer with settings of your own.
     pub fn builder(store: impl SessionStore) -> SessionLayerBuilder {
         SessionLayerBuilder::new(SessionManager::builder(store))
     }
 
-    /// A layer over existing sessions: those of another layer, or of a manager of your own. So one
-    /// set of sessions can serve browsers by a cookie in one place, and apps by a header in
-    /// another. Each layer accepts the tokens of the other, and signing somebody out everywhere
-    /// revokes their sessions of both.
+    /// Returns a builder for a layer over existing sessions.
     ///
-    /// Put such layers side by side. Around one request they share one session, which the outermost
-    /// one loads, commits and announces, by its own cookie or header. One layer can have
-    /// [both](SessionLayerBuilder::header).
+    /// Pass the manager of another layer, or a manager of your own. So one set of sessions can
+    /// serve browsers by a cookie, and apps by a header. Each layer accepts the tokens of the
+    /// other, and a sign-out everywhere revokes the sessions of both.
+    ///
+    /// Put such layers side by side. If a request passes through several of them, they share one
+    /// session: the outermost layer loads it, commits it and sends its token, by its own cookie or
+    /// header. A single layer can also have [both](SessionLayerBuilder::header).
     ///
     /// ```
     /// use http::{Request, Response};
@@ -62,11 +65,11 @@ impl SessionLayer {
     }
 }
 
-/// Settings of a [`SessionLayer`].
+/// The settings of a [`SessionLayer`].
 ///
-/// What [`SessionLayer::builder`] makes has the settings of its sessions too. What
-/// [`SessionLayer::over`] makes has only those of the layer: its sessions have their settings from
-/// the manager.
+/// A builder from [`SessionLayer::builder`] also has the settings of the sessions. A builder from
+/// [`SessionLayer::over`] has only those of the layer, because the manager already has the settings
+/// of its sessions.
 pub struct SessionLayerBuilder<M = SessionManagerBuilder> {
     pub(super) manager: M,
     cookie: Option<CookieConfig>,
@@ -74,7 +77,7 @@ pub struct SessionLayerBuilder<M = SessionManagerBuilder> {
     commit_if: CommitPolicy,
 }
 
-/// What every layer can set: how tokens travel, and when a session is saved.
+/// The settings of every layer: how tokens travel, and when a session is saved.
 impl<M> SessionLayerBuilder<M> {
     fn new(manager: M) -> Self {
         Self {
@@ -85,27 +88,27 @@ impl<M> SessionLayerBuilder<M> {
         }
     }
 
-    /// The cookie that carries the token. Default: [`CookieConfig::default`], unless there is a
-    /// [`header`](Self::header).
+    /// Sets the cookie that carries the token. Default: [`CookieConfig::default`], unless there is
+    /// a [`header`](Self::header).
     #[must_use]
     pub fn cookie(mut self, cookie: CookieConfig) -> Self {
         self.cookie = Some(cookie);
         self
     }
 
-    /// The header that carries the token, for clients without cookies. Default: none.
+    /// Sets the header that carries the token, for clients without cookies. Default: none.
     ///
-    /// A layer with a header has no cookie, unless [`cookie`](Self::cookie) is called too, before
-    /// or after. With both, each request is served by one of them:
+    /// A layer with a header has no cookie, unless you also call [`cookie`](Self::cookie); the
+    /// order of the calls does not matter. With both, each request is served by one of them:
     ///
     /// - A request that has the header is served by the header. Its cookies are ignored, and the
-    ///   response gives a token in the header only. An app that has no token yet sends the header
-    ///   empty.
+    ///   response gives a token in the header only. An app that has no token yet sends an empty
+    ///   header.
     /// - Every other request is served by the cookie.
     ///
-    /// [The guide](crate::guide::security#a-cookie-and-a-header) says what that means for security.
-    /// The layer has the name of its cookie, and
-    /// [`session_named`](crate::SessionExt::session_named) takes either name.
+    /// [The guide](crate::guide::security#a-cookie-and-a-header) explains what that means for
+    /// security. Such a layer has the name of its cookie, and
+    /// [`session_named`](crate::SessionExt::session_named) accepts either name.
     ///
     /// ```
     /// use http::{Request, Response};
@@ -138,8 +141,10 @@ impl<M> SessionLayerBuilder<M> {
         self
     }
 
-    /// Whether a response with this head means that the request succeeded, so that its session is
-    /// saved. Default: [`commit_by_default`].
+    /// Sets which responses mean that the request succeeded.
+    ///
+    /// The session is saved if `policy` returns `true` for the head of the response. Default:
+    /// [`commit_by_default`].
     #[must_use]
     pub fn commit_if(
         mut self,
@@ -152,7 +157,7 @@ impl<M> SessionLayerBuilder<M> {
 
 /// A layer over sessions of its own.
 impl SessionLayerBuilder {
-    /// The layer.
+    /// Builds the layer.
     ///
     /// # Errors
     ///
@@ -169,7 +174,7 @@ impl SessionLayerBuilder {
 
 /// A layer over existing sessions.
 impl SessionLayerBuilder<SessionManager> {
-    /// The layer.
+    /// Builds the layer.
     ///
     /// ```
     /// use session_http::{HeaderConfig, Lifetime, MemoryStore, SessionLayer, SessionManager};
@@ -187,9 +192,9 @@ impl SessionLayerBuilder<SessionManager> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if settings contradict each other, or if the manager's sessions do not fit:
-    /// if they live longer than a cookie can, or if a sealed session may be larger than what the
-    /// cookie or header can carry.
+    /// [`ConfigError`] if settings contradict each other, or if the manager's sessions do not fit
+    /// this layer. They do not fit if they live longer than a cookie can, or if a sealed session
+    /// may be larger than what the cookie or header can carry.
     pub fn build(self) -> Result<SessionLayer, ConfigError> {
         let location = self.manager.store().location();
         let transports = Transports::new(self.cookie, self.header, location);
@@ -233,9 +238,10 @@ impl<M: fmt::Debug> fmt::Debug for SessionLayerBuilder<M> {
     }
 }
 
-/// The default commit policy: whether a response with this head means that the request succeeded.
+/// The default commit policy: returns whether the head of a response means success.
 ///
-/// It does, unless it is a 5xx or a 408, or has a `grpc-status` header other than 0.
+/// Every response means success, except a 5xx, a 408, and one with a `grpc-status` header other
+/// than 0.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};

@@ -17,8 +17,8 @@ use crate::request::{Announced, RequestGuard, Slot};
 pin_project! {
     /// The response of a [`SessionService`](crate::layer::SessionService).
     ///
-    /// It runs the inner service, then commits its session, then hands the response on. For a
-    /// request that did not ask for its session nothing is boxed.
+    /// It runs the inner service, then commits its session, then returns the response. It boxes
+    /// nothing for a request that did not ask for its session.
     pub struct ResponseFuture<F, B, E, H> {
         #[pin]
         stage: Stage<F, B, E>,

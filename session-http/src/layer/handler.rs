@@ -13,10 +13,10 @@ use crate::error::{DefaultResponse, OnError};
 use crate::layer::session_layer::SessionLayer;
 use crate::request::Slot;
 
-/// A service of one handler that is given the request and its session.
+/// Makes a service of one handler, which receives the request and its session.
 ///
-/// The session is loaded before the handler runs. If that fails, the handler does not run, and the
-/// layer's error response is the answer.
+/// The session is loaded before the handler runs. If the load fails, the handler does not run, and
+/// the layer answers with its error response.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -50,7 +50,7 @@ pub struct WithSession<F, H = DefaultResponse> {
     layer: SessionLayer<H>,
 }
 
-/// What a [`WithSession`] answers with.
+/// The response future of a [`WithSession`].
 pub type HandlerFuture<B, E> = Pin<Box<dyn Future<Output = Result<Response<B>, E>> + Send>>;
 
 impl<F, H, ReqB, ResB, E, Fut> tower_service::Service<Request<ReqB>> for WithSession<F, H>

@@ -1,7 +1,7 @@
 //! The layer's builder, its services and futures, and its error responses.
 //!
-//! An application that wraps a service names [`SessionLayer`](crate::SessionLayer) and nothing of
-//! this module, unless it writes down the type of a wrapped service, a policy or a builder.
+//! To wrap a service, an application needs only [`SessionLayer`](crate::SessionLayer). It needs
+//! this module if it writes down the type of a wrapped service, a policy or a builder.
 
 // A request passes through here in this order:
 //

@@ -12,8 +12,8 @@ use crate::request::{Install, Slot};
 
 /// A service whose requests have sessions; made by [`SessionLayer::layer`].
 ///
-/// A tower service if the inner one is, and with the feature `hyper` a hyper service if the
-/// inner one is. Its error type is the inner one's.
+/// It is a tower service if the inner service is one. With the feature `hyper`, it is also a hyper
+/// service if the inner service is one. Its error type is that of the inner service.
 #[derive(Clone)]
 pub struct SessionService<S, H = DefaultResponse> {
     inner: S,
@@ -33,7 +33,7 @@ impl<S, H> SessionService<S, H> {
 }
 
 impl<H> SessionLayer<H> {
-    /// Wraps `service`. (As [`tower_layer::Layer`] does, without the trait in scope.)
+    /// Wraps `service`, as [`tower_layer::Layer`] does. That trait need not be in scope.
     pub fn layer<S>(&self, service: S) -> SessionService<S, H>
     where
         H: Clone,

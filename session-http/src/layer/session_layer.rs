@@ -11,13 +11,12 @@ use crate::request::Shared;
 
 /// Wraps a service so that its requests have sessions.
 ///
-/// It works for tower services and, with the feature `hyper`, for hyper's own. The wrapped service
-/// is of the same kind. A clone is cheap and shares everything, so one layer serves all
-/// connections.
+/// It wraps tower services and, with the feature `hyper`, hyper services. The wrapped service is of
+/// the same kind. A clone is cheap and shares everything, so one layer serves all connections.
 ///
-/// The commit is done before the head of the response leaves. Put layers that cancel or retry
-/// requests (timeouts, load shedding) outside of this one. Inside, they would cut off a request
-/// half-way.
+/// The layer commits the session before the head of the response leaves. Put layers that cancel or
+/// retry requests (timeouts, load shedding) outside of this one. Inside, they would cut off a
+/// request half-way.
 ///
 /// ```
 /// use session_http::{MemoryStore, SessionExt, SessionLayer};
@@ -49,39 +48,41 @@ pub struct SessionLayer<H = DefaultResponse> {
 }
 
 impl<H> SessionLayer<H> {
-    /// The name of this layer's sessions: that of the cookie, or of the header if there is no
-    /// cookie.
+    /// The name of this layer: that of its cookie, or of its header if it has no cookie.
     pub fn name(&self) -> &str {
         self.shared.transports.name()
     }
 
-    /// The manager of its sessions: to list and end those of a principal, and to begin requests
-    /// that do not go through this layer.
+    /// The manager of this layer's sessions.
+    ///
+    /// Use it to list or end the sessions of a principal, and to begin requests that do not go
+    /// through this layer.
     pub fn manager(&self) -> &SessionManager {
         &self.shared.manager
     }
 
-    /// Makes the response where a session fails, from the error. With this, the body needs no
-    /// `Default`. It is called
+    /// Sets the function that makes the response if a session fails.
+    ///
+    /// With it, the body type needs no `Default`. The layer calls `respond`
     ///
     /// - if the commit fails;
     /// - if the service returns an `Err` and its session could not be loaded;
     /// - in axum, if a handler or an extractor returns an [`Error`], whatever failed: a load, a
-    ///   [`take_now`](session_core::Session::take_now), or a value that is not of the type asked
-    ///   for.
+    ///   [`take_now`](session_core::Session::take_now), or a value of another type than the one
+    ///   asked for.
     ///
-    /// Every other response is the handler's and stays as it is. That includes one that a handler
-    /// makes of an `Error` itself, with another status or with a `Content-Type`. In the other
-    /// frameworks an `Err` of the service stays an `Err`, if its session was loaded.
+    /// Every other response stays as the handler made it. That includes a response that a handler
+    /// makes from an `Error` itself, with another status or with a `Content-Type`. In frameworks
+    /// other than axum, an `Err` of the service stays an `Err` if its session was loaded.
     ///
-    /// In axum, headers stay that services inside of this layer have added to the error, such as
-    /// those of CORS. Those that describe a body go, and `Cache-Control` does. Where the response
-    /// sets a header too, it decides. After a commit that failed, all headers of the handler's
-    /// response go with it. So put services that add a header to every response outside of this
-    /// layer.
+    /// In axum, services inside of this layer may have added headers to the error, such as those of
+    /// CORS. These headers stay, except those that describe a body and `Cache-Control`. If
+    /// `respond` sets a header too, its value counts. After a commit that failed, all headers of
+    /// the handler's response are dropped. So put services that add a header to every response
+    /// outside of this layer.
     ///
-    /// To name the type of the layer, as for a function that returns it, take a function instead of
-    /// a closure:
+    /// To name the type of the layer, for example as the return type of a function, pass a function
+    /// instead of a closure:
     ///
     /// ```
     /// use http::Response;

@@ -8,16 +8,20 @@ use session_core::Session;
 use crate::error::Error;
 use crate::request::slot::Slot;
 
-/// Gives requests their sessions: on [`Request`], its [`Parts`], and [`Extensions`].
+/// Gives access to the session of a request.
 ///
-/// The future borrows nothing, so the request can be taken apart while it runs, and
-/// handlers are `Send` whatever the body is. [`SessionLayer`](crate::SessionLayer) has an example.
+/// It is implemented for [`Request`], its [`Parts`], and [`Extensions`].
+/// [`SessionLayer`](crate::SessionLayer) has an example.
 ///
-/// This trait is sealed: it is for calling only, so that it can get methods.
+/// The futures borrow nothing. So the request can be taken apart while a session is loaded, and
+/// handlers are `Send` whatever the body is.
+///
+/// This trait is sealed, so that later versions can add methods.
 pub trait SessionExt: Sealed {
-    /// The request's session. It is loaded once, when it is first asked for. With several layers
-    /// this is the session of the innermost layer that has work to do (the same layer a second time
-    /// has none).
+    /// Returns the request's session. It is loaded once, on first use.
+    ///
+    /// With several layers, this is the session of the innermost layer that has work to do. If the
+    /// same layer is applied twice, the inner one has no work to do.
     ///
     /// # Errors
     ///
@@ -25,8 +29,9 @@ pub trait SessionExt: Sealed {
     /// this error, the layer answers with its error response.
     fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send + 'static;
 
-    /// The session of the layer whose cookie or header has this name. The case of letters counts in
-    /// the name of a cookie, and not in that of a header.
+    /// Returns the session of the layer whose cookie or header has this name.
+    ///
+    /// Cookie names are case-sensitive, header names are not.
     ///
     /// ```
     /// use http::{Request, Response};
@@ -51,7 +56,7 @@ pub trait SessionExt: Sealed {
     ///
     /// # Errors
     ///
-    /// As [`session`](Self::session), and [`Error::NoSuchName`].
+    /// The same as [`session`](Self::session), and [`Error::NoSuchName`].
     fn session_named(
         &self,
         name: &str,

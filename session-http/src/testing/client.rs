@@ -13,13 +13,13 @@ use crate::testing::jar::Jar;
 
 /// A client under test: a browser, or an app that has its token in a header.
 ///
-/// It puts its cookies or its token into each request, and keeps what the response gives it. So a
-/// test can follow somebody over several requests. It works for any [`SessionLayer`], over any
-/// store. [`TestSessions`](crate::testing::TestSessions) makes clients of its own layer.
+/// It puts its cookies or its token into each request, and keeps those that the response gives it.
+/// So a test can follow one person over several requests. It works for any [`SessionLayer`], over
+/// any store. [`TestSessions`](crate::testing::TestSessions) makes clients of its own layer.
 ///
-/// A cookie is kept by its name alone: path, domain and `Secure` are not looked at. It expires by
-/// `Max-Age` or `Expires`, by the clock of the sessions. A clone is another client that has copied
-/// the cookies, as a thief does.
+/// The client tells cookies apart by name alone: it ignores path, domain and `Secure`. A cookie
+/// expires according to its `Max-Age` or `Expires`, by the clock of the sessions. A clone is
+/// another client that has copied the cookies, as a thief does.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -46,8 +46,9 @@ pub struct TestClient {
 }
 
 impl TestClient {
-    /// A client that has no session yet: a browser if the layer has a cookie, or else an app that
-    /// uses the header.
+    /// Makes a client without a session.
+    ///
+    /// It is a browser if the layer has a cookie, and otherwise an app that uses the header.
     pub fn new<H>(layer: &SessionLayer<H>) -> Self {
         let layer = layer.for_a_client();
         Self {
@@ -56,20 +57,23 @@ impl TestClient {
         }
     }
 
-    /// A client that has just signed in, as [`Session::sign_in`] does it. The application's own
-    /// login does not run.
+    /// Makes a client that has just signed in with [`Session::sign_in`].
+    ///
+    /// The application's own login does not run.
     ///
     /// # Errors
     ///
-    /// What the sign-in or its commit failed with.
+    /// The error of the sign-in or of its commit.
     pub async fn signed_in<H>(layer: &SessionLayer<H>, principal: &str) -> Result<Self, Error> {
         let client = Self::new(layer);
         client.change(|session| session.sign_in(principal)).await?;
         Ok(client)
     }
 
-    /// Makes it an app that uses the header of a layer that has both a cookie and a header. It
-    /// starts without a session. Where the layer has no header, it stays a browser.
+    /// Turns the client into an app that uses the layer's header.
+    ///
+    /// Use it if the layer has both a cookie and a header. The client starts without a session. If
+    /// the layer has no header, the client stays a browser.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -93,8 +97,11 @@ impl TestClient {
         self
     }
 
-    /// The request as this client sends it: with its cookies, or with its token in the header. A
-    /// token header that is in the request already stays, and cookies are added to its own.
+    /// Returns the request as this client sends it: with its cookies, or with its token in the
+    /// header.
+    ///
+    /// If the request already has a token header, that one stays. If it has cookies, those of the
+    /// client are added.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -112,18 +119,21 @@ impl TestClient {
         request
     }
 
-    /// Keeps what a response gives to this client. [`call`](Self::call) does so by itself.
+    /// Keeps the cookies or the token that a response gives to this client.
+    ///
+    /// [`call`](Self::call) does so by itself.
     pub fn receive<B>(&self, response: &Response<B>) {
         let now = self.layer.manager().now();
         self.jar().receive(response.headers(), now);
     }
 
-    /// Sends a request to a tower service, such as an axum `Router`, and keeps what the response
-    /// gives.
+    /// Sends a request to a tower service, such as an axum `Router`.
+    ///
+    /// The client keeps the cookies or the token of the response.
     ///
     /// # Errors
     ///
-    /// The service's own.
+    /// The error of the service.
     pub async fn call<S, B, R>(
         &self,
         service: &mut S,
@@ -138,11 +148,13 @@ impl TestClient {
         Ok(response)
     }
 
-    /// Sends a request to a service of hyper, and keeps what the response gives.
+    /// Sends a request to a hyper service.
+    ///
+    /// The client keeps the cookies or the token of the response.
     ///
     /// # Errors
     ///
-    /// The service's own.
+    /// The error of the service.
     #[cfg(feature = "hyper")]
     pub async fn call_hyper<S, B, R>(
         &self,
@@ -157,9 +169,11 @@ impl TestClient {
         Ok(response)
     }
 
-    /// The session as this client finds it, to be looked at: who is signed in, and what is stored.
-    /// This is not counted as a request: it is no activity, rotates no token and uses up no flash
-    /// value. But it presents the client's token, so a stolen one is found out here too.
+    /// Returns the session of this client, so that a test can inspect it.
+    ///
+    /// The test sees who is signed in, and what is stored. This does not count as a request: it
+    /// records no activity, rotates no token and uses up no flash value. But it presents the
+    /// client's token, so a stolen token is noticed here too.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -172,7 +186,7 @@ impl TestClient {
     /// assert_eq!(session.get::<u32>("cart")?, None);
     ///
     /// sessions.manager().sign_out_everywhere("user:ann").await?;
-    /// assert!(ann.session().await?.is_new()); // she has none that is live
+    /// assert!(ann.session().await?.is_new()); // she has no live session
     /// # Ok::<_, session_http::Error>(()) }).unwrap();
     /// ```
     ///
@@ -189,11 +203,12 @@ impl TestClient {
         request.session().await
     }
 
-    /// Changes the session as a handler does, and saves it: puts values in, signs in or out. The
-    /// client keeps the token that it is given. The layer's
-    /// [`commit_if`](crate::layer::SessionLayerBuilder::commit_if) is not asked. Returns what
-    /// `change` returns. If that is an error, nothing is saved, and only a `destroy` is carried
-    /// out.
+    /// Changes the session as a handler does, and saves it.
+    ///
+    /// `change` can insert values, sign in or sign out. The client keeps the token that it gets.
+    /// The layer's [`commit_if`](crate::layer::SessionLayerBuilder::commit_if) is not called.
+    /// Returns what `change` returns. If that is an error, nothing is saved, and only a `destroy`
+    /// is carried out.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -212,7 +227,7 @@ impl TestClient {
     ///
     /// # Errors
     ///
-    /// What the load, `change` or the commit failed with.
+    /// The error of the load, of `change` or of the commit.
     pub async fn change<T>(
         &self,
         change: impl FnOnce(&Session) -> Result<T, SessionError>,
@@ -230,7 +245,8 @@ impl TestClient {
     }
 
     /// The token that this client would send now, if it has one. It changes with each sign-in,
-    /// renewal and rotation. A sealed session is its own token, and changes with each write.
+    /// renewal and rotation. A sealed session is its own token, so that token changes with each
+    /// write.
     pub fn token(&self) -> Option<String> {
         let mut headers = HeaderMap::new();
         self.jar().attach(&mut headers, self.layer.manager().now());

@@ -1,15 +1,15 @@
 //! Tests of handlers without a server (feature `testing`).
 //!
-//! Add the feature where tests are built, and nowhere else:
+//! Enable the feature for tests only:
 //!
 //! ```toml
 //! [dev-dependencies]
-//! session-http = { version = "0.1", features = ["testing"] }
+//! session-http = { path = "../sessions/session-http", features = ["testing"] }
 //! ```
 //!
-//! [`TestSessions`] has everything that a test decides: the sessions are in memory, the clock
-//! stands until the test moves it, and the store fails when the test says so. [`TestClient`] sends
-//! requests as a browser or an app does, and keeps what the responses give it.
+//! [`TestSessions`] has everything that a test controls: the sessions are in memory, the clock
+//! stands still until the test moves it, and the store fails when the test says so. [`TestClient`]
+//! sends requests as a browser or an app does, and keeps the cookies or the token of the responses.
 //!
 //! ```
 //! use http::{Request, Response};

@@ -50,7 +50,7 @@ impl TestSessions {
         Self::with(|settings| settings).expect("the defaults agree")
     }
 
-    /// Sessions with settings: keys, a rotation, a header.
+    /// Sessions with settings of your own, such as keys, a rotation or a header.
     ///
     /// ```
     /// use session_http::testing::TestSessions;
@@ -66,7 +66,7 @@ impl TestSessions {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if they contradict each other.
+    /// [`ConfigError`] if the settings contradict each other.
     pub fn with(
         set: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder,
     ) -> Result<Self, ConfigError> {
@@ -83,9 +83,10 @@ impl TestSessions {
 }
 
 impl<H> TestSessions<H> {
-    /// Sessions with the layer that the application itself makes, of a store and a clock. If it
-    /// leaves the clock out, [`advance`](Self::advance) has no effect. If it leaves the store out,
-    /// [`fail_store`](Self::fail_store) has none.
+    /// Sessions behind the application's own layer, which `make` builds from a store and a clock.
+    ///
+    /// If `make` does not use the clock, [`advance`](Self::advance) has no effect. If it does not
+    /// use the store, [`fail_store`](Self::fail_store) has no effect.
     ///
     /// ```
     /// use http::{Request, Response, StatusCode};
@@ -134,7 +135,7 @@ impl<H> TestSessions<H> {
         }
     }
 
-    /// The layer, to be put around the service under test.
+    /// The layer to put around the service under test.
     pub fn layer(&self) -> SessionLayer<H>
     where
         H: Clone,
@@ -147,19 +148,21 @@ impl<H> TestSessions<H> {
         self.layer.manager()
     }
 
-    /// A client without a session: a browser, or an app if there is only a header.
+    /// Makes a client without a session: a browser, or an app if there is only a header.
     pub fn client(&self) -> TestClient {
         TestClient::new(&self.layer)
     }
 
-    /// A client that has just signed in, as [`Session::sign_in`](session_core::Session::sign_in)
-    /// does it. The application's own login does not run. What that login also puts into the
-    /// session, such as a role or a lifetime, a test adds by [`change`](TestClient::change). Or it
-    /// sends a request to the login.
+    /// Makes a client that has just signed in with
+    /// [`Session::sign_in`](session_core::Session::sign_in).
+    ///
+    /// The application's own login does not run. If that login also stores a role or sets a
+    /// lifetime, the test does so with [`change`](TestClient::change), or sends a request to the
+    /// login.
     ///
     /// # Errors
     ///
-    /// What the sign-in or its commit failed with, such as a store that fails on demand.
+    /// The error of the sign-in or of its commit, such as that of a store that fails on demand.
     pub async fn signed_in(&self, principal: &str) -> Result<TestClient, Error> {
         TestClient::signed_in(&self.layer, principal).await
     }
@@ -169,17 +172,17 @@ impl<H> TestSessions<H> {
         self.clock.advance(by);
     }
 
-    /// From now on calls of the store fail like this, until [`repair_store`](Self::repair_store).
+    /// Makes store calls fail in this way, until [`repair_store`](Self::repair_store).
     pub fn fail_store(&self, fault: StoreFault) {
         self.store.fail(fault);
     }
 
-    /// The next `calls` calls of the store fail like this ([`TestStore::fail_next`]).
+    /// Makes the next `calls` store calls fail in this way ([`TestStore::fail_next`]).
     pub fn fail_store_next(&self, calls: usize, fault: StoreFault) {
         self.store.fail_next(calls, fault);
     }
 
-    /// From now on no call of the store fails.
+    /// Ends the failure: from now on no store call fails.
     pub fn repair_store(&self) {
         self.store.repair();
     }

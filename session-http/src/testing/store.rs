@@ -12,28 +12,28 @@ use session_core::store::{
 };
 use session_core::{Ended, MemoryStore, SessionId, Timestamp};
 
-/// How a store fails.
+/// How a [`TestStore`] fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreFault {
     /// Every call fails, as if the server could not be reached:
     /// [`StoreError::Unavailable`](session_core::store::StoreError::Unavailable).
     Unavailable,
-    /// Sessions can be loaded, and every write fails as unavailable. So the handler runs, and its
+    /// Sessions can be loaded, but every write fails as unavailable. So the handler runs, and its
     /// commit fails.
     ReadOnly,
-    /// Sessions can be loaded. Every write is done, and its answer is lost:
+    /// Sessions can be loaded. Every write is carried out, but its answer is lost:
     /// [`StoreError::OutcomeUnknown`](session_core::store::StoreError::OutcomeUnknown).
     OutcomeUnknown,
 }
 
 /// A store that fails on demand, over a [`MemoryStore`] or any other. Clones share everything.
 ///
-/// A load lets others run once before it returns, as a load over a network does. So requests that a
-/// test sends at the same time, as by `tokio::join!`, really meet: each has loaded the session
-/// before the first one saves it.
+/// A load yields once before it returns, as a load over a network does. So concurrent requests of a
+/// test, such as those in a `tokio::join!`, really overlap: each has loaded the session before the
+/// first one saves it.
 ///
-/// [`TestSessions`](crate::testing::TestSessions) brings one.
+/// [`TestSessions`](crate::testing::TestSessions) has one.
 ///
 /// ```
 /// use session_core::store::StoreError;
@@ -83,19 +83,21 @@ impl TestStore {
         }
     }
 
-    /// From now on calls fail like this, until [`repair`](Self::repair).
+    /// Makes calls fail in this way, until [`repair`](Self::repair).
     pub fn fail(&self, fault: StoreFault) {
         *self.outage() = Some(Outage { fault, calls: None });
     }
 
-    /// The next `calls` calls fail like this, and later ones do not. A call that succeeds in spite
-    /// of the fault, such as a load from a [read-only](StoreFault::ReadOnly) store, does not count.
+    /// Makes the next `calls` calls fail in this way.
+    ///
+    /// Later calls succeed again. A call that succeeds in spite of the fault, such as a load from a
+    /// [read-only](StoreFault::ReadOnly) store, does not count.
     pub fn fail_next(&self, calls: usize, fault: StoreFault) {
         let calls = Some(calls);
         *self.outage() = Some(Outage { fault, calls });
     }
 
-    /// From now on no call fails.
+    /// Ends the failure: from now on no call fails.
     pub fn repair(&self) {
         *self.outage() = None;
     }

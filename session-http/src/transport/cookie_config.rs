@@ -8,18 +8,20 @@ use crate::transport::grammar::{is_name_of_piece, is_token};
 use crate::transport::place::{fault_of_domain, fault_of_path, first_of, host};
 use crate::transport::transport::sensitive;
 
-/// Whether a browser sends the cookie along with requests that other sites cause, as RFC 6265bis
-/// defines it. (A site is a registrable domain, such as `example.com`, with its scheme.)
+/// Whether a browser sends the cookie with requests that come from other sites.
+///
+/// RFC 6265bis defines the attribute. A site is a registrable domain, such as `example.com`, with
+/// its scheme.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// Never. Somebody who follows a link from another site arrives signed out.
+    /// Never. A person who follows a link from another site arrives signed out.
     Strict,
-    /// With links that are followed, and not with forms, images or scripts of other sites. The
-    /// default.
+    /// Only when a person follows a link or submits a `GET` form; not with other forms, images or
+    /// scripts of other sites. The default.
     #[default]
     Lax,
-    /// Always. It demands `Secure`, and the application has to prevent request forgery by itself.
+    /// Always. It requires `Secure`, and the application has to prevent request forgery by itself.
     None,
 }
 
@@ -33,12 +35,12 @@ impl From<SameSite> for cookie::SameSite {
     }
 }
 
-/// The cookie that carries a token: name and attributes.
+/// The name and attributes of the cookie that carries a token.
 ///
-/// The default is `__Host-id` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`. The cookie
-/// ends with the browser unless the session's [`Lifetime`](session_core::Lifetime) is persistent.
-/// Attributes that contradict each other are refused when the layer is built. Otherwise a browser
-/// would drop the cookie without a word.
+/// The default is `__Host-id` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`. The browser
+/// drops the cookie when it closes, unless the session's [`Lifetime`](session_core::Lifetime) is
+/// persistent. `build` refuses attributes that contradict each other, because a browser would drop
+/// such a cookie silently.
 ///
 /// ```
 /// use session_http::{CookieConfig, MemoryStore, SameSite, SessionLayer};
@@ -69,9 +71,9 @@ impl Default for CookieConfig {
 impl CookieConfig {
     /// A cookie of this name with the default attributes.
     ///
-    /// A large session of a cookie store continues in further cookies. Each has this name, followed
-    /// by `~1`, `~2` and so on. The layer writes and removes those of its own name, so `build`
-    /// refuses a layer that is named like one, and the application should set no such cookie.
+    /// A large session of a cookie store continues in further cookies, with this name followed by
+    /// `~1`, `~2` and so on. The layer writes and removes these cookies. So the application should
+    /// not set such a cookie, and `build` refuses a layer whose own name looks like one.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -84,28 +86,30 @@ impl CookieConfig {
         }
     }
 
-    /// The name.
+    /// The name of the cookie.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Under which path it is sent. Default: `/`.
+    /// Sets the path under which browsers send the cookie. Default: `/`.
     ///
-    /// Write it as it is in the address that a browser requests: percent-encoded, and without a
-    /// query. `build` refuses a path that no request can have.
+    /// Write the path as a browser requests it: percent-encoded, and without a query. `build`
+    /// refuses a path that no request can have.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// To which domain, and all below it, it is sent. Default: to the host that set it, and no
-    /// other.
+    /// Sets the domain to which browsers send the cookie, together with all domains below it.
     ///
-    /// Write it without scheme, port, path and wildcard; international names in punycode. `build`
-    /// refuses a domain that can match no host. An IPv4 address or a single label, such as
-    /// `localhost`, matches that very host, so it does no more than the default. Browsers ignore a
-    /// cookie for a public suffix, such as `co.uk`; `build` does not know those.
+    /// Default: only the host that set the cookie.
+    ///
+    /// Write the domain without scheme, port, path and wildcard. Write international names in
+    /// punycode. `build` refuses a domain that can match no host. An IPv4 address or a single
+    /// label, such as `localhost`, matches only that host, so it does no more than the default.
+    /// Browsers ignore a cookie for a public suffix, such as `co.uk`; `build` does not know public
+    /// suffixes.
     ///
     /// ```
     /// use session_http::{CookieConfig, MemoryStore, SessionLayer};
@@ -123,30 +127,33 @@ impl CookieConfig {
         self
     }
 
-    /// Whether it goes along with requests from other sites. Default: [`SameSite::Lax`].
+    /// Sets whether browsers send the cookie with requests from other sites. Default:
+    /// [`SameSite::Lax`].
     #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Whether it is sent over secure connections only. Default: `true`. Chromium and Firefox treat
-    /// `http://localhost` as secure. From any other address over plain HTTP they keep no such
-    /// cookie.
+    /// Sets whether browsers send the cookie over secure connections only. Default: `true`.
+    ///
+    /// Chromium and Firefox treat `http://localhost` as secure. They drop a secure cookie that
+    /// comes from any other address over plain HTTP.
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
         self
     }
 
-    /// Whether scripts cannot read it. Default: `true`.
+    /// Sets whether the cookie is hidden from scripts. Default: `true`.
     #[must_use]
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.http_only = http_only;
         self
     }
 
-    /// Whether there is one for each top-level site (CHIPS). Default: `false`.
+    /// Sets whether browsers keep a separate cookie for each top-level site (CHIPS). Default:
+    /// `false`.
     #[must_use]
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;

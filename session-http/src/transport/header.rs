@@ -57,13 +57,13 @@ const RESERVED: [&str; 2] = ["proxy-", "sec-"];
 ///
 /// # Scripts of other origins
 ///
-/// A script in a browser whose page is of another origin needs two headers of CORS besides
-/// `Access-Control-Allow-Origin`, which the layer leaves to the application:
+/// A script on a page of another origin needs two CORS headers in addition to
+/// `Access-Control-Allow-Origin`. The application sets all three; the layer does not:
 ///
 /// - `Access-Control-Expose-Headers: X-Session-Token` on every response. Without it the script
 ///   cannot read its token, and gets no new one.
 /// - `Access-Control-Allow-Headers: X-Session-Token` (with `Authorization` for
-///   [`bearer`](Self::bearer)) on the answer to a preflight request. Without it the browser does
+///   [`bearer`](Self::bearer)) on the response to a preflight request. Without it the browser does
 ///   not send the token.
 ///
 /// ```
@@ -88,8 +88,10 @@ impl Default for HeaderConfig {
 }
 
 impl HeaderConfig {
-    /// A header of this name. `build` refuses one that has another meaning in HTTP, that browsers
-    /// send by themselves, or that a page of any site may send (`Accept-Language`).
+    /// A header with this name.
+    ///
+    /// `build` refuses a header that has another meaning in HTTP, that browsers send by themselves,
+    /// or that a page of any site may send (such as `Accept-Language`).
     pub const fn new(name: HeaderName) -> Self {
         Self {
             name,
@@ -97,7 +99,7 @@ impl HeaderConfig {
         }
     }
 
-    /// Whether a token is taken from `Authorization: Bearer` too. Default: `false`.
+    /// Sets whether a token is also accepted from `Authorization: Bearer`. Default: `false`.
     #[must_use]
     pub const fn bearer(mut self, bearer: bool) -> Self {
         self.bearer = bearer;

@@ -1,5 +1,5 @@
-//! What the other tests rely on is what they take it for: servers, the proxy, stores, README's
-//! copy.
+//! What the other tests rely on is what they take it for: servers, the proxy, stores, the
+//! guide's copy.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,7 +8,7 @@
 )]
 
 mod field_store;
+mod guide;
 mod mongo_servers;
 mod proxy;
-mod readme;
 mod redis_servers;
