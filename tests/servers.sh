@@ -2,7 +2,7 @@
 # The servers that the tests start, and where they are. Needs tests/lib.sh; run from the
 # repository's root.
 #
-# REDIS_SERVER, VALKEY_SERVER, REDIS8_SERVER, REDIS_CLI and MONGOD are taken as they
+# REDIS_SERVER, VALKEY_SERVER, REDIS8_SERVER, REDIS_CLI, MONGOD and POSTGRES are taken as they
 # are set already. REDIS_URL and MONGODB_URI, where set, name running servers of the
 # user's for the tests that need no particular one.
 
@@ -39,6 +39,21 @@ runs() {
     local said
     said=$("$1" --version 2>&1) || die "$1 does not run: $said"
     [[ $said =~ \ v=?"$2". ]] || die "$1 is needed in version $2, but it is: $said"
+}
+
+# Debian keeps each version in a directory of its own, and not in the path.
+need_postgres() {
+    POSTGRES=$(command -v "${POSTGRES:-postgres}" || newest_postgres)
+    if [ -z "$POSTGRES" ]; then
+        RUNLEVEL=1 bring postgres postgresql
+        POSTGRES=$(newest_postgres)
+    fi
+    [ -n "$POSTGRES" ] || die "postgres is needed and could not be installed"
+    export POSTGRES
+}
+
+newest_postgres() {
+    { compgen -G '/usr/lib/postgresql/*/bin/postgres' || true; } | sort -V | tail -1
 }
 
 need_servers() {

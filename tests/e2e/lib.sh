@@ -45,7 +45,7 @@ start() {
 # await TEXT: until the log has it.
 await() {
     local _
-    for _ in $(seq 200); do
+    for _ in $(seq 1200); do
         if grep -qsF -e "$1" "$log"; then return 0; fi
         sleep 0.05
     done

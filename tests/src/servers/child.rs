@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::wait_until;
 
@@ -58,6 +58,18 @@ impl Process {
     pub(super) fn resume(&mut self) {
         self.signal("CONT");
         self.paused = false;
+    }
+
+    /// Asks it to end at once, and waits until it has ended. If it does not, `drop` kills it.
+    pub(super) fn quit(&mut self) {
+        if self.has_ended() {
+            return;
+        }
+        self.signal("QUIT");
+        let end = Instant::now() + Duration::from_secs(20);
+        while !self.has_ended() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// The pid is that of our child: it is not reaped before `drop`, or its end is noticed here.

@@ -63,6 +63,13 @@ impl Daemon {
         drop(self.process().take());
     }
 
+    /// Ends it at once, but lets it end its children and give back what it has of the system.
+    pub(super) fn quit(&self) {
+        if let Some(mut process) = self.process().take() {
+            process.quit();
+        }
+    }
+
     /// Stops it where it is: it holds its connections and answers nothing.
     pub fn pause(&self) {
         self.running(Process::pause);

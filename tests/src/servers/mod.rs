@@ -10,6 +10,7 @@
 //! - [`RedisCluster`], [`RedisSentinel`]: several, which fail over.
 //! - [`MongoServer`], [`MongoBuilder`]: one MongoDB server.
 //! - [`MongoReplicaSet`]: three of them, which fail over.
+//! - [`PostgresServer`]: one Postgres server.
 //! - [`plain_redis`], [`plain_mongo`]: the server that the user named, or one of ours.
 //! - [`Reply`]: what a server answers to the tests themselves.
 //! - [`wait_until`]: the only way in which anything here waits.
@@ -27,6 +28,7 @@ mod mongod_command;
 mod plain;
 mod plain_mongo;
 mod port;
+mod postgres;
 mod replica_set;
 mod replication;
 mod resp;
@@ -43,6 +45,7 @@ pub use mongod::{MongoServer, PATIENTLY};
 pub use mongod_builder::MongoBuilder;
 pub use plain::{Plain, plain_redis};
 pub use plain_mongo::{PlainMongo, plain_mongo};
+pub use postgres::PostgresServer;
 pub use replica_set::MongoReplicaSet;
 pub use resp::Reply;
 pub use sentinel::RedisSentinel;

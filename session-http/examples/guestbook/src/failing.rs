@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use session_core::store::{
     Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated,
+    Updated, async_trait,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
-/// Is always down.
+/// A store that is always down.
 #[derive(Debug)]
 pub(crate) struct FailingStore;
 
@@ -16,7 +16,7 @@ fn down<T>() -> Result<T, StoreError> {
     Err(StoreError::unavailable("this store fails on purpose"))
 }
 
-#[async_trait::async_trait]
+#[async_trait]
 impl SessionStore for FailingStore {
     fn location(&self) -> RecordLocation {
         RecordLocation::Server
@@ -43,7 +43,7 @@ impl SessionStore for FailingStore {
     }
 }
 
-#[async_trait::async_trait]
+#[async_trait]
 impl PrincipalIndex for FailingStore {
     async fn list_of(&self, _: &str, _: Timestamp) -> Result<Vec<Listed>, StoreError> {
         down()

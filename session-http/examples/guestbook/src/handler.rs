@@ -16,14 +16,15 @@ use crate::viewed::Viewed;
 use crate::{device, sessions};
 
 /// How many entries a session keeps, and how many bytes of text they may have together. The oldest
-/// go first. A session is read whole with each request, and what one has to send, others wait for:
-/// so it holds little. What is to grow goes into a database, and its id into the session.
+/// entries are dropped first. Each request reads the whole session, and others wait while a large
+/// one is sent, so keep sessions small. Data that grows belongs in a database; the session keeps
+/// only its id.
 const MOST_ENTRIES: usize = 100;
 const MOST_TEXT: usize = 32 * 1024;
 /// How many bytes a name may have.
 const LONGEST_NAME: usize = 240;
 
-/// What a browser gets of its own session as JSON.
+/// What `/session.json` shows of the browser's own session.
 #[derive(Serialize)]
 struct Summary {
     id: Option<String>,
@@ -33,8 +34,8 @@ struct Summary {
     principal: Option<String>,
 }
 
-/// Answers a request. An `Err` would cut the connection, so it is kept for a session that could not
-/// be loaded, for which the layer answers.
+/// Answers a request. hyper cuts the connection on an `Err`, except if the session could not be
+/// loaded: then the layer answers. So this returns an `Err` only in that case.
 pub(crate) async fn handle(request: Request<Incoming>) -> Result<Page, session_http::Error> {
     match route(request).await {
         Ok(page) => Ok(page),
@@ -60,7 +61,7 @@ async fn route(request: Request<Incoming>) -> Result<Page, Refusal> {
             let session = request.session().await?;
             let token = match request.method() == Method::GET {
                 true => session.csrf_token()?,
-                false => String::new(), // nobody sees it, and it would begin a session
+                false => String::new(), // nobody sees a token, and it would begin a session
             };
             Ok(page::text(StatusCode::OK, &token))
         }
@@ -102,12 +103,12 @@ fn id_to_revoke(path: &str) -> Option<&str> {
     path.strip_prefix("/sessions/")?.strip_suffix("/revoke")
 }
 
-/// Says by which methods a page is asked for.
+/// Answers a request whose method this address does not accept.
 fn only(methods: &'static str) -> Result<Page, Refusal> {
     let mut page = page::apology(
         StatusCode::METHOD_NOT_ALLOWED,
         "Not this way",
-        "This address takes forms, or only shows something. The guestbook has the buttons for it.",
+        "This address only takes forms, or only shows a page. Use the buttons of the guestbook.",
     );
     page.headers_mut()
         .insert(ALLOW, HeaderValue::from_static(methods));
@@ -120,7 +121,7 @@ fn guestbook(session: &Session, viewed: Viewed) -> Result<Page, Refusal> {
         Viewed::Perhaps | Viewed::Never => session.at(VISITS).get()?.unwrap_or(0),
     };
     let principal = session.principal();
-    // A token begins a session where there is none.
+    // A CSRF token begins a session if there is none.
     let csrf = match viewed == Viewed::Never && session.is_new() {
         true => String::new(),
         false => session.csrf_token()?,
@@ -136,8 +137,8 @@ fn guestbook(session: &Session, viewed: Viewed) -> Result<Page, Refusal> {
 fn count_visit(session: &Session) -> Result<u64, session_core::SessionError> {
     let more = |visits: Option<u64>| visits.unwrap_or(0).saturating_add(1);
     match session.at(VISITS).update(more) {
-        // A cookie can be so full that not one more digit fits: the page with its button to clear
-        // it comes all the same.
+        // A cookie can be so full that not one more digit fits. The page is shown all the same,
+        // since it has the button that clears the session.
         Err(session_core::SessionError::Limit(_)) => Ok(session.at(VISITS).get()?.unwrap_or(0)),
         visits => visits,
     }
@@ -148,7 +149,7 @@ fn entries(session: &Session) -> Result<Vec<String>, session_core::SessionError>
     Ok(newest(entries))
 }
 
-/// Drops the oldest entries where there are too many, or of too much text.
+/// Drops the oldest entries if there are too many, or if they have too much text.
 fn newest(mut entries: Vec<String>) -> Vec<String> {
     let mut text = 0;
     let kept = entries.iter().rev().take(MOST_ENTRIES).take_while(|entry| {

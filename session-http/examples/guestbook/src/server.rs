@@ -1,7 +1,7 @@
 //! Connections: how many there are at once, and for how long one may keep the server waiting.
 //!
-//! hyper closes no connection that sends nothing, asks nothing over HTTP/2, or never reads its
-//! answers. Whoever opens thousands of those would use up the server.
+//! hyper does not close a connection whose client sends nothing, asks nothing over HTTP/2, or never
+//! reads the answers. A client that opens thousands of those would use up the server.
 
 use std::io;
 use std::pin::pin;
@@ -10,8 +10,13 @@ use std::time::{Duration, Instant};
 
 use hyper::Request;
 use hyper::body::Incoming;
+#[cfg(not(feature = "http2"))]
+use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+#[cfg(feature = "http2")]
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioIo, TokioTimer};
+#[cfg(feature = "http2")]
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use session_http::SessionLayer;
@@ -24,15 +29,16 @@ use crate::options::Options;
 use crate::refusal::BoxError;
 use crate::{handler, page};
 
-/// Request headers may take this much, so that a browser with large cookies gets an answer.
+/// Request headers may have this many bytes, so that a browser with large cookies gets an answer.
+#[cfg(feature = "http2")]
 const MOST_HEADERS: u32 = 256 * 1024;
 /// How long the head of a request may take. `Form::read` has the limit of a body.
 const SLOWEST_HEAD: Duration = Duration::from_secs(10);
 /// How long a connection may stay open without a request under way.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The same where another connection needs the place.
+/// The same, while another connection waits for a place.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-/// The log hears at most once a minute that there are so many connections.
+/// The log gets at most one line in this time about too many connections.
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long the requests under way may take when the server stops.
 const LONGEST_STOP: Duration = Duration::from_secs(10);
@@ -48,12 +54,7 @@ pub(crate) async fn serve(options: &Options, sessions: SessionLayer) -> Result<(
     let listener = TcpListener::bind(listen).await.map_err(taken)?;
     info!("listening on http://{}", listener.local_addr()?);
 
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(SLOWEST_HEAD);
-    server.http2().max_header_list_size(MOST_HEADERS);
+    let server = protocols();
     let connections = GracefulShutdown::new();
     let mut room = Room::new(options.connections);
     let mut stop = pin!(stopped());
@@ -85,7 +86,9 @@ pub(crate) async fn serve(options: &Options, sessions: SessionLayer) -> Result<(
             })
         };
         let connection = server.serve_connection(TokioIo::new(stream), counted);
-        let connection = connections.watch(connection.into_owned());
+        #[cfg(feature = "http2")]
+        let connection = connection.into_owned();
+        let connection = connections.watch(connection);
         let patience = room.patience.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -107,6 +110,26 @@ pub(crate) async fn serve(options: &Options, sessions: SessionLayer) -> Result<(
     Ok(())
 }
 
+#[cfg(feature = "http2")]
+fn protocols() -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(SLOWEST_HEAD);
+    server.http2().max_header_list_size(MOST_HEADERS);
+    server
+}
+
+#[cfg(not(feature = "http2"))]
+fn protocols() -> http1::Builder {
+    let mut server = http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(SLOWEST_HEAD);
+    server
+}
+
 /// Counts the requests of one connection that are under way.
 struct UnderWay(watch::Sender<usize>);
 
@@ -123,8 +146,8 @@ impl Drop for UnderWay {
     }
 }
 
-/// Is ready when a connection has had no request under way for too long: its first head does not
-/// arrive, it asks nothing more, or the client does not read what it asked for.
+/// Resolves when a connection has had no request under way for too long: the client does not send
+/// its first head, asks nothing more, or does not read what it asked for.
 async fn too_quiet(requests: &watch::Sender<usize>, patience: &Patience) {
     let mut requests = requests.subscribe();
     let mut longest = SLOWEST_HEAD;
@@ -146,20 +169,21 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// Is ready after `longest`, or after `shortest` where another connection needs the place. Of
-    /// all who are waited for, the one that is notified has been here for longest.
+    /// Resolves after `longest`, or after `shortest` if another connection waits for a place. Of
+    /// all connections that keep the server waiting, the one that has done so for longest is
+    /// notified.
     pub(crate) async fn ends(&self, shortest: Duration, longest: Duration) {
         sleep(shortest).await;
         let _ = timeout(longest.saturating_sub(shortest), self.wanted.notified()).await;
     }
 }
 
-/// As many connections as there may be.
+/// Places for as many connections as there may be.
 struct Room {
     places: Arc<Semaphore>,
     most: usize,
     patience: Patience,
-    /// When the log last heard that there is none left.
+    /// When the log last got a warning that no place is left.
     warned: Option<Instant>,
 }
 
@@ -175,8 +199,8 @@ impl Room {
         }
     }
 
-    /// The next connection. If there is no other place, it takes that of one that keeps the server
-    /// waiting; those behind it wait in the system's queue.
+    /// Accepts the next connection. If no place is free, it gets the place of one that keeps the
+    /// server waiting. The connections behind it wait in the system's queue.
     async fn accept(
         &mut self,
         listener: &TcpListener,
@@ -188,7 +212,7 @@ impl Room {
             if self.warned.is_none_or(|at| at.elapsed() > MINUTE) {
                 self.warned = Some(Instant::now());
                 warn!(
-                    "{} connections are open, as many as may be: others wait",
+                    "{} connections are open, which is the limit; others wait",
                     self.most
                 );
             }
@@ -198,7 +222,7 @@ impl Room {
     }
 }
 
-/// Ready on Ctrl-C, or on SIGTERM where there is such a thing.
+/// Resolves on Ctrl-C and, on Unix, on SIGTERM.
 async fn stopped() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]

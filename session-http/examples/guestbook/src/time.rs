@@ -12,8 +12,8 @@ pub(crate) fn rfc3339(at: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// The date so many days after 1970-01-01. Counted in years that begin in March, a leap day is the
-/// last one.
+/// The date that is `days` days after 1970-01-01. The years here begin in March, so a leap day is
+/// the last day of its year.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468; // since 0000-03-01
     let (era, day) = (days / 146_097, days % 146_097); // of 400 years

@@ -1,4 +1,4 @@
-//! Where a person is signed in, and how to end that.
+//! Where a person is signed in, and how to sign out there.
 
 use std::fmt::Write;
 
@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 use crate::viewed::Viewed;
 use crate::{time, values};
 
-/// What programs get of one session.
+/// One session, as programs get it.
 #[derive(Serialize)]
 struct Item {
     id: String,
@@ -39,7 +39,7 @@ impl Item {
     }
 }
 
-/// Whether a request asks for JSON and not for a page.
+/// Whether a request asks for JSON instead of a page.
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
     let accepts = |kind: &[u8]| {
         let ranges = headers.get_all(ACCEPT).iter();
@@ -52,7 +52,7 @@ pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
     accepts(b"application/json") && !accepts(b"text/html")
 }
 
-/// All sessions of whoever is signed in.
+/// Lists all sessions of the person who is signed in.
 pub(crate) async fn list(session: &Session, json: bool, viewed: Viewed) -> Result<Page, Refusal> {
     let principal = signed_in(session)?;
     let sessions = session.manager().sessions_of(&principal).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn list(session: &Session, json: bool, viewed: Viewed) -> Resul
     let mut page = match json {
         true => page::json(serde_json::to_vec(&items)?),
         false => {
-            // To read a notice uses it up.
+            // Reading a notice uses it up.
             let notice: Option<String> = match viewed {
                 Viewed::Now => values::notice(session)?,
                 Viewed::Perhaps | Viewed::Never => None,
@@ -81,7 +81,7 @@ pub(crate) async fn list(session: &Session, json: bool, viewed: Viewed) -> Resul
     Ok(page)
 }
 
-/// Ends one session of theirs, by its id; their own as if they signed out.
+/// Ends one of the person's sessions, by its id. If it is the current one, this is a sign-out.
 pub(crate) async fn revoke(request: Request<Incoming>, id: &str) -> Result<Page, Refusal> {
     let (session, _) = Form::read(request).await?;
     let principal = signed_in(&session)?;
@@ -97,7 +97,7 @@ pub(crate) async fn revoke(request: Request<Incoming>, id: &str) -> Result<Page,
     signed_out(&session, 1)
 }
 
-/// Ends all their sessions but this one.
+/// Ends all of the person's sessions except this one.
 pub(crate) async fn revoke_others(request: Request<Incoming>) -> Result<Page, Refusal> {
     let (session, _) = Form::read(request).await?;
     signed_in(&session)?;
@@ -105,7 +105,7 @@ pub(crate) async fn revoke_others(request: Request<Incoming>) -> Result<Page, Re
     signed_out(&session, count)
 }
 
-/// Says how many there were, on the page that comes next.
+/// Says on the next page how many sessions were ended.
 fn signed_out(session: &Session, count: u64) -> Result<Page, Refusal> {
     let notice = match count {
         0 => "There was no other session.".to_owned(),
@@ -113,7 +113,7 @@ fn signed_out(session: &Session, count: u64) -> Result<Page, Refusal> {
         _ => format!("Signed out {count} other sessions."),
     };
     match session.flash("notice", notice) {
-        // A session may be too full for a notice; what it says has happened all the same.
+        // A session may be too full for a notice. The other sessions have ended all the same.
         Ok(()) | Err(SessionError::Limit(_)) => Ok(page::see("/sessions")),
         Err(error) => Err(error.into()),
     }
@@ -183,7 +183,7 @@ fn table(principal: &str, items: &[Item], notice: Option<&str>, csrf: &str) -> P
     page::html(StatusCode::OK, "Your sessions", &body)
 }
 
-/// To the minute, for people.
+/// A time to the minute, for people.
 fn moment(time: &str) -> String {
     format!("<time datetime={time}>{}</time>", minute(time))
 }

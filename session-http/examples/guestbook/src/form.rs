@@ -1,4 +1,4 @@
-//! Forms: bodies that are not trusted, from pages that are ours.
+//! Forms: bodies that are not trusted, and that must come from our own pages.
 
 use std::time::Duration;
 
@@ -21,21 +21,22 @@ const LARGEST_BODY: usize = 64 * 1024;
 pub(crate) const LONGEST_FIELD: usize = 2_000;
 /// How long a body may take, from the request's head to its last byte.
 const SLOWEST_BODY: Duration = Duration::from_secs(30);
-/// The same where another connection needs the place.
+/// The same, while another connection waits for a place.
 const SLOWEST_BODY_WHEN_FULL: Duration = Duration::from_secs(5);
 
 /// The fields of a form.
 pub(crate) struct Form(Bytes);
 
 impl Form {
-    /// The form of a request and its session. It is refused unless it holds a CSRF token of that
-    /// session, so that no other site can make a browser send one.
+    /// Reads the form of a request, and loads its session. A form is refused unless it holds a CSRF
+    /// token of that session, so that no other site can make a browser send one.
     pub(crate) async fn read(request: Request<Incoming>) -> Result<(Session, Self), Refusal> {
         let urlencoded = is_urlencoded(request.headers());
         let (head, body) = request.into_parts();
-        // The body first: it may take long, and a session that was loaded before it would be old by
-        // then. The layer judges the request by the time at which its head arrived, so a token that
-        // was valid then is valid now. A body that is refused costs no command of the store.
+        // Read the body first: it may take long, and a session that was loaded before it would be
+        // old by then. The layer judges the request by the time at which its head arrived, so a
+        // token that was valid at that time is still accepted. A body that is refused costs no
+        // store command.
         let whole = Limited::new(body, LARGEST_BODY).collect();
         let body = tokio::select! {
             body = whole => match body {
@@ -43,7 +44,7 @@ impl Form {
                 Err(error) if error.is::<LengthLimitError>() => {
                     return refuse(StatusCode::PAYLOAD_TOO_LARGE, "The form is larger than 64 KiB.");
                 }
-                Err(_) => return refuse(StatusCode::BAD_REQUEST, "The form did not arrive whole."),
+                Err(_) => return refuse(StatusCode::BAD_REQUEST, "The form arrived incomplete."),
             },
             // With a 408 the layer saves nothing.
             () = too_slow(&head) => {
@@ -62,7 +63,7 @@ impl Form {
             _ => Err(page::apology(
                 StatusCode::FORBIDDEN,
                 "This page is out of date",
-                "You signed in or out since it was opened, or it never came from here. Reload it \
+                "You signed in or out since it was opened, or it is not from this site. Reload it \
                  and try again.",
             )
             .into()),
@@ -74,7 +75,7 @@ impl Form {
         let Some(value) = self.only(name) else {
             return refuse(
                 StatusCode::BAD_REQUEST,
-                "The form lacks its field, or has it twice.",
+                "The form lacks a field, or has it twice.",
             );
         };
         let text = value.trim();
@@ -99,7 +100,7 @@ impl Form {
     }
 }
 
-/// Is ready when the body of a request has taken too long.
+/// Resolves when the body of a request has taken too long.
 async fn too_slow(head: &Parts) {
     match head.extensions.get::<Patience>() {
         Some(patience) => patience.ends(SLOWEST_BODY_WHEN_FULL, SLOWEST_BODY).await,

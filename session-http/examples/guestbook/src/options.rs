@@ -3,43 +3,41 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use session_core::store::{Durability, SessionStore};
-use session_core::{KeyError, KeyRing, Limits, MemoryStore, OnMaxSessions, OnReuse, Rotation};
+use session_core::store::Durability;
+use session_core::{KeyError, KeyRing, Limits, OnMaxSessions, OnReuse, Rotation};
 use session_http::SessionLayer;
-use session_http::cookie::CookieStore;
 use session_http::layer::SessionLayerBuilder;
-use session_http::mongo::MongoStore;
-use session_http::redis::RedisStore;
 use tracing::warn;
 
-use crate::failing::FailingStore;
 use crate::refusal::BoxError;
+use crate::stores;
 
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
 A guestbook: visits, entries and a name for each browser.
 
   --listen ADDR     where to listen; 127.0.0.1:3000 by default
-  --store NAME      where sessions are kept: memory (the default), cookie,
-                    redis://.., mongodb://.., or failing, which fails on purpose
-  --rotate SECONDS  gives a token that is so many seconds old a successor; without it
-                    tokens change when somebody signs in. For theft to show it wants
-                    SESSION_KEYS: with them an old token that comes back ends its
-                    session, and over Redis, which may forget a rotation, is logged.
-                    (A cookie store cannot rotate, nor list sessions.)
-  --connections N   how many may be open at once; 900 by default, which suits a
-                    limit of 1,024 open files (ulimit -n)
+  --store NAME      where sessions are kept: memory (the default), cookie (build with
+                    --features cookie), redis://.. (--features redis), mongodb://..
+                    (--features mongo), or failing, which fails on purpose
+  --rotate SECONDS  replaces tokens that are older than this; without it, tokens change
+                    only when somebody signs in. Set SESSION_KEYS too: then an old
+                    token that is presented again revokes its session. (Over Redis,
+                    which may forget a rotation, it is only logged. A cookie store
+                    can neither rotate tokens nor list sessions.)
+  --connections N   how many connections may be open at once; 900 by default, which
+                    suits a limit of 1,024 open files (ulimit -n)
   --help            prints this
 
 SESSION_KEYS signs tokens, or seals cookies: base64, newest first, separated by commas;
 `openssl rand -base64 32` makes one. RUST_LOG (error to trace) sets how much is logged.
 ";
 
-/// How many bytes a session may have: a hundred entries, each letter escaped.
+/// How many bytes a session may have. A hundred entries fit, even if each letter is escaped.
 const LARGEST_SESSION: usize = 256 * 1024;
 
-/// How many sessions one person may have. Without a limit a program that signs in again and again
-/// makes a list of any length, and whoever opens it keeps others waiting.
+/// How many sessions one person may have. Without a limit, a program that signs in again and again
+/// would make a list of any length, and a request that shows it would keep others waiting.
 const MOST_SESSIONS: usize = 100;
 
 pub(crate) struct Options {
@@ -61,7 +59,7 @@ impl Options {
         while let Some(flag) = args.next() {
             if !["--listen", "--connections", "--store", "--rotate"].contains(&flag.as_str()) {
                 return Err(format!(
-                    "{flag} is not an option; there are --listen ADDR, --connections N, \
+                    "{flag} is not an option; the options are --listen ADDR, --connections N, \
                      --store NAME, --rotate SECONDS and --help"
                 )
                 .into());
@@ -75,7 +73,7 @@ impl Options {
                     options.listen = value.parse().map_err(wrong)?;
                 }
                 "--connections" => {
-                    let few = 1..=100_000; // a semaphore of tokio's has room for more
+                    let few = 1..=100_000; // a semaphore of tokio has room for more
                     options.connections = match value.parse() {
                         Ok(count) if few.contains(&count) => count,
                         _ => {
@@ -106,8 +104,7 @@ impl Options {
 
     /// The layer over the store that was asked for.
     pub(crate) async fn layer(&self) -> Result<SessionLayer, BoxError> {
-        let layer = self.builder().await?.rotation(self.rotation).build();
-        Ok(layer.map_err(|error| error.to_string())?)
+        Ok(self.builder().await?.rotation(self.rotation).build()?)
     }
 
     async fn builder(&self) -> Result<SessionLayerBuilder, BoxError> {
@@ -116,40 +113,23 @@ impl Options {
             Err(KeyError::NoVariable(_)) => None,
             Err(error) => return Err(format!("SESSION_KEYS: {error}").into()),
         };
-        let store: Box<dyn SessionStore> = match self.store.as_str() {
-            "cookie" => {
-                let keys = match keys {
-                    Some(keys) => keys,
-                    None => {
-                        warn!("SESSION_KEYS is not set: the sessions end with this process");
-                        KeyRing::generate()?
-                    }
-                };
-                return Ok(SessionLayer::builder(CookieStore::signed(keys)));
-            }
-            "memory" => Box::new(MemoryStore::new()),
-            "failing" => Box::new(FailingStore),
-            uri if uri.starts_with("mongo") => {
-                let store = MongoStore::connect(uri).await;
-                Box::new(store.map_err(|error| error.to_string())?)
-            }
-            url if url.contains("://") => {
-                let store = RedisStore::connect(url).await;
-                Box::new(store.map_err(|error| error.to_string())?)
-            }
-            other => {
-                return Err(format!(
-                    "{other:?} is not a store; there are memory, cookie, failing and URLs of Redis \
-                     and MongoDB"
-                )
-                .into());
-            }
-        };
-        // With keys a token that comes back after its overlap is no stranger's: somebody has a
-        // copy. But where a fail-over can lose acknowledged writes, as in Redis, the last rotations
-        // may be among them, and then owners look like thieves. There it is only reported.
+        if self.store == "cookie" {
+            let keys = match keys {
+                Some(keys) => keys,
+                None => {
+                    warn!("SESSION_KEYS is not set: the sessions end with this process");
+                    KeyRing::generate()?
+                }
+            };
+            return stores::cookie(keys);
+        }
+        let store = stores::open(&self.store).await?;
+        // With keys, a token that is presented after its overlap is known to be one of ours:
+        // somebody has a copy. But where a fail-over can lose acknowledged writes, as in Redis, it
+        // may lose the last rotations, and then owners look like thieves. There, such a token is
+        // only reported.
         let shows_theft = self.rotation.is_on() && store.durability() == Durability::Durable;
-        // No session of this program comes near this; without it the limit is 1 MiB.
+        // No session of this program comes near this limit. The default is 1 MiB.
         let limits = Limits::default().with_record_bytes(LARGEST_SESSION);
         let builder = SessionLayer::builder(store)
             .max_sessions(MOST_SESSIONS, OnMaxSessions::RevokeOldest)

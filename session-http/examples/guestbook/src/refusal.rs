@@ -8,7 +8,7 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) enum Refusal {
     Page(Box<Page>),
-    /// The session could not be loaded: the layer answers.
+    /// The session could not be loaded, so the layer answers.
     Unloaded(session_http::Error),
     /// Our own fault.
     Fault(BoxError),

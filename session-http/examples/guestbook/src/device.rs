@@ -3,7 +3,7 @@
 use hyper::HeaderMap;
 use hyper::header::USER_AGENT;
 
-/// The first that is found wins: those further down also stand in the names of others.
+/// The first match wins, since the words further down also occur in the headers of other browsers.
 const BROWSERS: [(&str, &str); 6] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -23,7 +23,7 @@ const SYSTEMS: [(&str, &str); 7] = [
 ];
 const LONGEST: usize = 40;
 
-/// "Firefox on Linux", "curl": a name for a session, from a header that may say anything.
+/// A name for a session, such as "Firefox on Linux" or "curl", from a header that may say anything.
 pub(crate) fn name(headers: &HeaderMap) -> String {
     let agent = headers
         .get(USER_AGENT)

@@ -11,7 +11,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use session_http::Error;
 
-/// A response with a body that is at hand.
+/// A response whose whole body is in memory.
 pub(crate) type Page = Response<Full<Bytes>>;
 
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
@@ -140,7 +140,7 @@ pub(crate) fn button_for(action: &str, text: &str, name: &str, csrf: &str) -> St
     )
 }
 
-/// What shows that a form is ours. The token is base64url.
+/// The field that proves that a form is ours. The token is base64url, so it needs no escaping.
 fn hidden(csrf: &str) -> String {
     format!("<input type=hidden name=csrf value={csrf}>")
 }
@@ -151,7 +151,7 @@ pub(crate) fn apology(status: StatusCode, title: &str, text: &str) -> Page {
     html(status, title, &body)
 }
 
-/// What people see where their session fails.
+/// What people see if their session fails.
 pub(crate) fn of_error(error: &Error) -> Page {
     match error.status() {
         StatusCode::SERVICE_UNAVAILABLE => unavailable(),
@@ -185,12 +185,12 @@ fn unavailable() -> Page {
     response
 }
 
-/// What people see of a fault of ours.
+/// What people see if the fault is ours.
 pub(crate) fn failed() -> Page {
     apology(
         StatusCode::INTERNAL_SERVER_ERROR,
         "That did not work",
-        "The fault is ours, and it is in the log.",
+        "The fault is ours, and the log has the cause.",
     )
 }
 
@@ -199,12 +199,12 @@ pub(crate) fn text(status: StatusCode, text: &str) -> Page {
     respond(status, "text/plain; charset=utf-8", text.to_owned())
 }
 
-/// JSON that is at hand.
+/// A page of JSON.
 pub(crate) fn json(body: Vec<u8>) -> Page {
     respond(StatusCode::OK, "application/json", body)
 }
 
-/// Go on there.
+/// Sends the browser to another page.
 pub(crate) fn see(place: &'static str) -> Page {
     let mut response = text(StatusCode::SEE_OTHER, "");
     let headers = response.headers_mut();
@@ -221,7 +221,8 @@ pub(crate) fn html(status: StatusCode, title: &str, body: &str) -> Page {
     respond(status, "text/html; charset=utf-8", page)
 }
 
-/// Every page is for one person, and most hold a CSRF token: none is to be kept.
+/// Makes a response. Every page is for one person, and most hold a CSRF token, so no cache may keep
+/// one.
 fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Page {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
@@ -233,7 +234,7 @@ fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Pa
     response
 }
 
-/// Text for an HTML page.
+/// Escapes a text for an HTML page.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

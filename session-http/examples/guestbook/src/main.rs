@@ -1,0 +1,70 @@
+//! A guestbook on a plain hyper server, HTTP/1 and HTTP/2: visits, entries and a name for each
+//! browser. This command shows its options:
+//!
+//! ```text
+//! cargo run -p guestbook -- --help
+//! ```
+//!
+//! With `--features redis`, `--store` takes every URL of `session_redis::Source`: one server, a
+//! Cluster or Sentinel, over TLS or not. With `--features mongo`, it takes every URI of the driver.
+//!
+//! A person who is signed in finds all their sessions at `/sessions`, as a page, or as JSON with
+//! `Accept: application/json`, and can end them there (`POST /sessions/ID/revoke`,
+//! `POST /sessions/revoke-others`). Every form holds a CSRF token in its field `csrf`; a program
+//! gets one from `GET /csrf`. A sign-in invalidates earlier tokens.
+//!
+//! These files are worth copying: `server.rs` (timeouts, a cap on connections), `form.rs` (bodies),
+//! `viewed.rs` (requests that nobody looks at) and `values.rs` (typed keys, and values that another
+//! version stored).
+
+mod device;
+mod failing;
+mod form;
+mod handler;
+mod options;
+mod page;
+mod refusal;
+mod server;
+mod sessions;
+mod stores;
+mod time;
+mod values;
+mod viewed;
+
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use tracing::Level;
+
+use options::Options;
+use refusal::BoxError;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("guestbook: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), BoxError> {
+    if env::args()
+        .skip(1)
+        .any(|option| ["--help", "-h"].contains(&option.as_str()))
+    {
+        return Ok(io::stdout().write_all(options::USAGE.as_bytes())?);
+    }
+    let level = env::var("RUST_LOG")
+        .ok()
+        .and_then(|level| level.parse().ok());
+    tracing_subscriber::fmt()
+        .with_max_level(level.unwrap_or(Level::INFO))
+        .init();
+    let options = Options::from_args(env::args().skip(1))?;
+    let layer = options.layer().await?;
+    server::serve(&options, layer).await
+}
