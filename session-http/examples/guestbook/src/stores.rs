@@ -44,27 +44,24 @@ async fn mongo(uri: &str) -> Opened {
 
 #[cfg(not(feature = "cookie"))]
 pub(crate) fn cookie(_: KeyRing) -> Result<SessionLayerBuilder, BoxError> {
-    Err(
-        "this guestbook was built without the cookie store; run this instead:\n\n    \
-         cargo run -p guestbook --features cookie -- --store cookie\n"
-            .into(),
-    )
+    Err(not_built("cookie", "cookie"))
 }
 
 #[cfg(not(feature = "redis"))]
 async fn redis(_: &str) -> Opened {
-    Err(
-        "this guestbook was built without Redis; run this instead:\n\n    \
-         cargo run -p guestbook --features redis -- --store redis://..\n"
-            .into(),
-    )
+    Err(not_built("redis", "redis://.."))
 }
 
 #[cfg(not(feature = "mongo"))]
 async fn mongo(_: &str) -> Opened {
-    Err(
-        "this guestbook was built without MongoDB; run this instead:\n\n    \
-         cargo run -p guestbook --features mongo -- --store mongodb://..\n"
-            .into(),
+    Err(not_built("mongo", "mongodb://.."))
+}
+
+#[cfg(not(all(feature = "cookie", feature = "redis", feature = "mongo")))]
+fn not_built(feature: &str, store: &str) -> BoxError {
+    format!(
+        "this guestbook was built without {feature}; run this instead:\n\n    \
+         cargo run -p guestbook --features {feature} -- --store {store}\n"
     )
+    .into()
 }
