@@ -10,10 +10,12 @@ static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// A fresh directory. Its path is short, since that of a socket must be.
 #[derive(Debug)]
-pub(super) struct TempDir(PathBuf);
+pub struct TempDir(PathBuf);
 
 impl TempDir {
-    pub(super) fn new() -> Self {
+    /// Makes one.
+    #[allow(clippy::new_without_default, reason = "each is another one")]
+    pub fn new() -> Self {
         loop {
             let number = MADE.fetch_add(1, Ordering::Relaxed);
             let path = temp_dir().join(format!("session-tests-{}-{number}", process::id()));
@@ -26,11 +28,13 @@ impl TempDir {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         &self.0
     }
 
-    pub(super) fn join(&self, name: &str) -> PathBuf {
+    /// The path of a file in it.
+    pub fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }

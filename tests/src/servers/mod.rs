@@ -40,6 +40,7 @@ mod wait;
 pub use builder::Builder;
 pub use cluster::{NODE_TIMEOUT, RedisCluster};
 pub use daemon::Daemon;
+pub use dir::TempDir;
 pub use engine::Engine;
 pub use mongod::{MongoServer, PATIENTLY};
 pub use mongod_builder::MongoBuilder;

@@ -35,7 +35,9 @@ impl PostgresServer {
         if is_root() {
             chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
         }
-        let made = as_other(&binary().with_file_name("initdb"))
+        let (program, args) = as_other(&binary().with_file_name("initdb"));
+        let made = Command::new(program)
+            .args(args)
             .args([
                 "--auth=trust",
                 "--username=postgres",
@@ -61,8 +63,8 @@ impl PostgresServer {
     /// ended first, and writes nothing more to its files.
     pub fn restart(&self) {
         self.daemon.quit();
-        let command = as_other(&binary());
-        let args = [
+        let (program, mut args) = as_other(&binary());
+        let own = [
             "-D",
             &self.dir().join("data").display().to_string(),
             "-p",
@@ -78,14 +80,10 @@ impl PostgresServer {
             "-c",
             "dynamic_shared_memory_type=mmap",
         ];
-        let args = command
-            .get_args()
-            .map(|arg| arg.to_string_lossy().into_owned())
-            .chain(args.map(str::to_owned))
-            .collect::<Vec<_>>();
+        args.extend(own.map(str::to_owned));
         let answers = || TcpStream::connect(self.address()).is_ok() && self.log_says_ready();
         self.daemon
-            .launch(Path::new(command.get_program()), &args, START, answers)
+            .launch(&program, &args, START, answers)
             .unwrap_or_else(|log| panic!("postgres did not start:\n{log}"));
     }
 
@@ -112,14 +110,13 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-/// Runs a program as somebody else than root.
-fn as_other(program: &Path) -> Command {
+/// How to run a program as somebody else than root: another program, and its first arguments.
+fn as_other(program: &Path) -> (PathBuf, Vec<String>) {
     if !is_root() {
-        return Command::new(program);
+        return (program.to_owned(), Vec::new());
     }
-    let mut command = Command::new("setpriv");
-    let id = NOBODY.to_string();
-    command.args([
+    let (id, path) = (NOBODY.to_string(), program.display().to_string());
+    let args = [
         "--reuid",
         &id,
         "--regid",
@@ -127,9 +124,9 @@ fn as_other(program: &Path) -> Command {
         "--clear-groups",
         "--pdeathsig",
         "KILL",
-    ]);
-    command.arg(program);
-    command
+        &path,
+    ];
+    ("setpriv".into(), args.map(str::to_owned).into())
 }
 
 fn binary() -> PathBuf {

@@ -1,12 +1,10 @@
 //! Databases, and what is really in them.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::{env, fs};
 
 use session_core::SessionId;
 use session_tests::PATIENCE;
-use session_tests::servers::PostgresServer;
+use session_tests::servers::{PostgresServer, TempDir};
 use sql_store::SqlStore;
 use sqlx::AnyPool;
 use tokio::runtime::Handle;
@@ -18,15 +16,9 @@ pub(crate) enum Site {
     Postgres(Box<PostgresServer>),
 }
 
-/// A directory that goes when its value does.
-pub(crate) struct TempDir(PathBuf);
-
 impl Site {
     pub(crate) fn sqlite() -> Self {
-        let name = SessionId::random().unwrap().encode();
-        let directory = env::temp_dir().join(format!("session-tests-{name}"));
-        fs::create_dir(&directory).unwrap();
-        Self::Sqlite(TempDir(directory))
+        Self::Sqlite(TempDir::new())
     }
 
     pub(crate) fn postgres() -> Self {
@@ -43,7 +35,10 @@ impl Site {
     fn url(&self) -> String {
         match self {
             Self::Sqlite(directory) => {
-                format!("sqlite:{}/sessions.db?mode=rwc", directory.0.display())
+                format!(
+                    "sqlite:{}?mode=rwc",
+                    directory.join("sessions.db").display()
+                )
             }
             Self::Postgres(server) => server.url(),
         }
@@ -90,12 +85,6 @@ impl Site {
                 answer
             })
         })
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
