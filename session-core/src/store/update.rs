@@ -203,6 +203,20 @@ impl Update {
     /// [`record`](Self::record) itself. A store can write it without loading the record first, in
     /// one statement that compares tag, [epoch](Self::epoch) and expiry. `None` if the update has
     /// to meet another [version](Self::expected_version) than the one that was loaded.
+    ///
+    /// ```
+    /// # use session_core::{Lifetime, SessionId, Timestamp};
+    /// use session_core::store::{Changes, Record, Update};
+    /// use std::sync::Arc;
+    ///
+    /// # let (id, now) = (SessionId::from_bytes([0; 16]), Timestamp::from_millis(0));
+    /// let loaded = Record::new(id, "__Host-id", Lifetime::default(), now).with_version(4);
+    /// let after = Arc::new(Changes::new().apply(&loaded));
+    /// let update = Update::new(after, Changes::new(), 0).with_base_tag(loaded.tag());
+    /// assert_eq!(update.base_tag(), loaded.tag());
+    /// assert_eq!(update.clone().with_expected_version(Some(4)).base_tag(), loaded.tag());
+    /// assert_eq!(update.with_expected_version(Some(5)).base_tag(), None);
+    /// ```
     pub fn base_tag(&self) -> Option<Tag> {
         self.base_tag.filter(|_| {
             let expected = self.expected_version();
