@@ -188,7 +188,7 @@ impl SessionGuard {
         }
     }
 
-    /// Ends the request without waiting, if nothing is to be written.
+    /// Finishes the request without waiting, if nothing is to be written.
     ///
     /// It then returns what the response must send to the client. Otherwise it does nothing and
     /// returns `None`: call [`finish`](Self::finish) then. So a transport needs no future for a
