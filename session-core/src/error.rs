@@ -173,6 +173,11 @@ pub enum SessionError {
          returns"
     )]
     Detached,
+    /// The session was not bound to a device
+    /// ([`bind_device_now`](crate::Session::bind_device_now)), for this reason. Nothing was
+    /// written.
+    #[error("the session was not bound to the device: {0}; let the client sign in again")]
+    NotBound(&'static str),
     /// The principal already has as many sessions as allowed
     /// ([`SessionManagerBuilder::max_sessions`](crate::SessionManagerBuilder::max_sessions)).
     /// Nobody was signed in.

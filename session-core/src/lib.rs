@@ -65,17 +65,17 @@ mod token;
 pub use error::SessionError;
 pub use record::SessionId;
 pub use request::SessionInfo;
-pub use session::{Entry, Session, TypedKey};
+pub use session::{BoundSession, Entry, Session, TypedKey};
 
 // What all sessions share, and its settings.
 pub use config_error::ConfigError;
 pub use crypto::{KeyError, KeyRing};
 pub use manager::{SessionManager, SessionManagerBuilder};
-pub use record::{Codec, Lifetime, Limits};
+pub use record::{Codec, DeviceKey, Lifetime, Limits};
 pub use settings::{OnCorrupt, OnMaxSessions, OnReuse, Timeouts};
 pub use store::memory::MemoryStore;
 pub use time::{Clock, ManualClock, Sleep, SystemClock, Timestamp};
-pub use token::Rotation;
+pub use token::{DeviceBinding, Rotation};
 
 // What transports take.
 pub use request::{FinishError, Outcome, SessionGuard};

@@ -8,7 +8,7 @@ use crate::error::SessionError;
 use crate::record::{Codec, Lifetime, Limit, LimitExceeded, Limits, Record, SessionId};
 use crate::store::RecordLocation;
 use crate::time::Timestamp;
-use crate::token::{Rotation, Secret};
+use crate::token::{DeviceBinding, Rotation, Secret};
 
 /// What every session of a manager goes by.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) timeouts: Timeouts,
     pub(crate) on_corrupt: OnCorrupt,
     pub(crate) on_reuse: OnReuse,
+    pub(crate) device_binding: DeviceBinding,
     /// How often the store is asked for a session that somebody watches.
     pub(crate) watch_interval: Duration,
     pub(crate) location: RecordLocation,

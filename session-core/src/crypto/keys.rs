@@ -275,6 +275,10 @@ pub enum Purpose {
     SealedAead,
     /// CSRF tokens.
     Csrf,
+    /// Proofs of a device.
+    DeviceProof,
+    /// What a device signs.
+    DeviceChallenge,
 }
 
 impl Purpose {
@@ -285,6 +289,8 @@ impl Purpose {
             Self::SealedMac => b"sealed-mac",
             Self::SealedAead => b"sealed-aead",
             Self::Csrf => b"csrf",
+            Self::DeviceProof => b"device-proof",
+            Self::DeviceChallenge => b"device-challenge",
         }
     }
 }

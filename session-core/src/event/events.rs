@@ -138,6 +138,44 @@ impl Events {
         });
     }
 
+    pub(crate) fn bound(&self, record: &Record, now: Timestamp) {
+        self.emit(EventKind::Bound, record, "", now, |suppressed| {
+            info!(target: TARGET, session = %record.id.short(), suppressed, "bound to a device");
+        });
+    }
+
+    /// A token opened a bound session, and no proof of the device came with it.
+    pub(crate) fn unproven(&self, record: &Record, served: bool, now: Timestamp) {
+        let reason = match served {
+            true => "the request is served",
+            false => "the request is answered as anonymous",
+        };
+        self.emit(EventKind::Unproven, record, reason, now, |suppressed| {
+            warn!(target: TARGET, session = %record.id.short(), served, suppressed,
+                "a token came without proof of the device that its session is bound to");
+        });
+    }
+
+    /// A device was to prove that it has its key, and did not.
+    pub(crate) fn device_refused(
+        &self,
+        id: Option<SessionId>,
+        reason: &'static str,
+        now: Timestamp,
+    ) {
+        let subject = Subject::new(id, None);
+        let kind = EventKind::Refused;
+        self.limited(kind, reason, now, |suppressed| {
+            let session = subject.short();
+            warn!(target: TARGET, ?session, reason, suppressed, "refused a proof of a device");
+        });
+        let details = Details {
+            refusal: Some(Refusal::DeviceProof),
+            ..Details::default()
+        };
+        self.observe_with(kind, subject, reason, details, now);
+    }
+
     pub(crate) fn rotated(&self, record: &Record, now: Timestamp) {
         debug!(target: TARGET, session = %record.id.short(), "rotated");
         self.observe(EventKind::Rotated, record, "", now);

@@ -22,8 +22,14 @@ pub enum EventKind {
     Rotated,
     /// A token came back after it was rotated away: somebody has a copy.
     Reused,
-    /// A token opened no session, or a principal had too many sessions to sign in again:
-    /// [`Event::refusal`] says which.
+    /// It was bound to a device ([`DeviceBinding`](crate::DeviceBinding)).
+    Bound,
+    /// A token opened it without proof of the device that it is bound to: its client has lost the
+    /// proof, or somebody has a copy of the token. [`Event::reason`] says whether the request was
+    /// served.
+    Unproven,
+    /// A token opened no session, a device proved nothing, or a principal had
+    /// too many sessions to sign in again: [`Event::refusal`] says which.
     Refused,
     /// The application ended it, in a request of the session itself.
     Destroyed,

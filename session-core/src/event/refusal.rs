@@ -42,6 +42,9 @@ pub enum Refusal {
     /// The principal has as many sessions as are allowed
     /// ([`OnMaxSessions::Refuse`](crate::OnMaxSessions::Refuse)), so the sign-in was refused.
     TooManySessions,
+    /// A device did not prove that it has its key, when a session was to be bound to it or to go
+    /// on. [`Event::reason`](crate::Event::reason) says what was wrong. The session is not changed.
+    DeviceProof,
 }
 
 impl Refusal {
@@ -60,6 +63,7 @@ impl Refusal {
             Self::Ended(_) => "ended",
             Self::Late => "late",
             Self::TooManySessions => "too_many_sessions",
+            Self::DeviceProof => "device_proof",
         }
     }
 
@@ -82,6 +86,7 @@ impl Refusal {
             }
             Self::Ambiguous => "one request holds tokens of several sessions",
             Self::TooManySessions => "more sessions than a principal may have",
+            Self::DeviceProof => "no proof of the device's key",
         }
     }
 }

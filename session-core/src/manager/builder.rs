@@ -13,7 +13,7 @@ use crate::record::{Codec, Lifetime, Limits};
 use crate::settings::{OnCorrupt, OnMaxSessions, OnReuse, SessionLimit, Settings, Timeouts};
 use crate::store::{Durability, RecordLocation, SessionStore};
 use crate::time::{Clock, SystemClock};
-use crate::token::{Rotation, Tokens};
+use crate::token::{DeviceBinding, DeviceProofs, Rotation, Tokens};
 
 /// The scope where none is given: the name of the default cookie, which is a literal in
 /// session-http too.
@@ -78,6 +78,7 @@ pub struct SessionManagerBuilder {
     on_corrupt: OnCorrupt,
     rotation: Rotation,
     on_reuse: OnReuse,
+    device_binding: DeviceBinding,
     session_limit: Option<SessionLimit>,
     watch_interval: Duration,
     audience: OptionalObserver,
@@ -98,6 +99,7 @@ impl SessionManagerBuilder {
             on_corrupt: OnCorrupt::default(),
             rotation: Rotation::off(),
             on_reuse: OnReuse::default(),
+            device_binding: DeviceBinding::off(),
             session_limit: None,
             watch_interval: Duration::from_secs(5),
             audience: OptionalObserver::default(),
@@ -185,6 +187,29 @@ impl SessionManagerBuilder {
     #[must_use]
     pub fn on_reuse(mut self, policy: OnReuse) -> Self {
         self.on_reuse = policy;
+        self
+    }
+
+    /// Sets whether sessions are bound to the device on which somebody signed in. Default:
+    /// [`DeviceBinding::off`].
+    ///
+    /// The manager does its part for any transport:
+    ///
+    /// - A [token](crate::ClientToken) that is sent with a sign-in comes with a
+    ///   [challenge](crate::ClientToken::device_challenge).
+    /// - [`Session::bind_device_now`] binds the session to a key that has signed the challenge.
+    /// - [`begin_with_proofs`](SessionManager::begin_with_proofs) takes the proofs of a request.
+    /// - [`bound_session`](SessionManager::bound_session) gives a client its next proof.
+    ///
+    /// The transport verifies signatures. `build` refuses this without [`keys`](Self::keys), with
+    /// which proofs are made, and over a sealed store, where a copy from before the binding would
+    /// stay valid.
+    ///
+    /// Versions of this library that do not know devices cannot read the record of a bound session.
+    /// So update all servers before you switch this on.
+    #[must_use]
+    pub fn bound(mut self, binding: DeviceBinding) -> Self {
+        self.device_binding = binding;
         self
     }
 
@@ -340,6 +365,18 @@ impl SessionManagerBuilder {
                  server",
             ));
         }
+        self.device_binding.check()?;
+        if self.device_binding.is_on() && sealed {
+            return Err(ConfigError::new(
+                "a sealed store cannot bind sessions to devices: what a client held before stays \
+                 valid, unbound, until it expires; use a store on the server",
+            ));
+        }
+        if self.device_binding.is_on() && self.keys.is_none() {
+            return Err(ConfigError::new(
+                "proofs of a device are made with the keys; set `keys` too",
+            ));
+        }
         if self.session_limit.is_some() && self.store.principals().is_none() {
             return Err(ConfigError::new(
                 "`max_sessions` over a store that cannot list the sessions of a principal; take \
@@ -382,6 +419,9 @@ impl SessionManagerBuilder {
             .as_ref()
             .map(|ring| ring.derive(Purpose::Csrf, &scope));
         let tokens = Tokens::new(self.keys.as_ref(), &scope);
+        let binding = self.device_binding;
+        let keys = self.keys.as_ref().filter(|_| binding.is_on());
+        let device_proofs = keys.map(|keys| DeviceProofs::new(keys, &scope, &binding));
         let events = Events::new(self.audience);
         SessionManager {
             shared: Arc::new(Shared {
@@ -397,11 +437,13 @@ impl SessionManagerBuilder {
                     timeouts: self.timeouts,
                     on_corrupt: self.on_corrupt,
                     on_reuse: self.on_reuse,
+                    device_binding: binding,
                     watch_interval: self.watch_interval,
                     location,
                     max_token: self.max_token.unwrap_or(4096 * pieces),
                 },
                 tokens,
+                device_proofs,
                 queues: Arc::default(),
                 csrf_keys: csrf_keys.unwrap_or_default(),
             }),

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::crypto::DerivedKey;
 use crate::event::Events;
 use crate::manager::{Queues, StoreCalls};
-use crate::record::Lifetime;
+use crate::record::{Lifetime, SessionId};
 use crate::settings::Settings;
 use crate::state::Stored;
 use crate::store::{RecordKey, SessionStore};
 use crate::time::Timestamp;
-use crate::token::Tokens;
+use crate::token::{ClientToken, DeviceBinding, DeviceProofs, Tokens};
 
 /// Opens sessions by the tokens that clients present, and commits them.
 ///
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) calls: StoreCalls,
     pub(crate) settings: Settings,
     pub(crate) tokens: Tokens,
+    /// There are some if sessions are bound to devices.
+    pub(crate) device_proofs: Option<DeviceProofs>,
     pub(crate) queues: Arc<Queues>,
     /// One for each of the keys, newest first; one of none where there is no ring.
     pub(crate) csrf_keys: Vec<DerivedKey>,
@@ -58,6 +61,11 @@ impl SessionManager {
     /// checks whether it can carry that many.
     pub fn max_token(&self) -> usize {
         self.shared.settings.max_token
+    }
+
+    /// Whether sessions are bound to devices.
+    pub fn device_binding(&self) -> DeviceBinding {
+        self.shared.settings.device_binding
     }
 
     /// The store.
@@ -98,8 +106,42 @@ impl SessionManager {
         self.shared.calls.events()
     }
 
+    /// Reports that a device did not prove that it has its key: an event has this reason.
+    ///
+    /// A transport calls it where it refuses what a device has signed, before any session is asked
+    /// for it. The session is that of the client, where it is known.
+    ///
+    /// ```
+    /// use session_core::{Event, MemoryStore, Refusal, SessionManager};
+    ///
+    /// let manager = SessionManager::builder(MemoryStore::new())
+    ///     .observer(|event: &Event<'_>| {
+    ///         assert_eq!(event.refusal, Some(Refusal::DeviceProof));
+    ///         assert_eq!(event.reason, "the signature is wrong");
+    ///     })
+    ///     .build()
+    ///     .unwrap();
+    /// manager.refuse_device(None, "the signature is wrong");
+    /// ```
+    pub fn refuse_device(&self, session: Option<SessionId>, reason: &'static str) {
+        self.events().device_refused(session, reason, self.now());
+    }
+
+    pub(crate) fn device_proofs(&self) -> Option<&DeviceProofs> {
+        self.shared.device_proofs.as_ref()
+    }
+
+    /// A session's token as it stands, for the client to keep for so long.
+    pub(crate) fn token(&self, stored: &Stored, max_age: Option<Duration>) -> Option<ClientToken> {
+        let token = ClientToken::new(self.sign(stored)?, max_age);
+        let proofs = self.device_proofs().filter(|_| stored.may_be_bound);
+        // Without random numbers there is none, and the session stays unbound.
+        let challenge = proofs.and_then(|by| by.challenge(&stored.record, self.now()).ok());
+        Some(token.with_device_challenge(challenge))
+    }
+
     /// The text of a session's token as it stands.
-    pub(crate) fn sign(&self, stored: &Stored) -> Option<String> {
+    fn sign(&self, stored: &Stored) -> Option<String> {
         match (&stored.key, stored.token.secret()) {
             (RecordKey::Sealed { token, .. }, _) => Some(token.to_string()),
             (RecordKey::Id(id), Some(secret)) => {

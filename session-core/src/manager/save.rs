@@ -233,11 +233,14 @@ impl<'m> Save<'m> {
             }
             Plan::Update(planned) => {
                 let written = (Arc::clone(planned.record()), planned.metadata.renewal());
-                let rotates = planned.rotates();
+                let (rotates, binds) = (planned.rotates(), planned.binds());
                 let settings = self.manager.settings();
                 self.cell.state().updated(planned, key, version, settings);
                 if rotates {
                     events.rotated(&written.0, now);
+                }
+                if binds {
+                    events.bound(&written.0, now);
                 }
                 written
             }

@@ -4,13 +4,14 @@
 //! written, no token rotated, a token that was rotated away would stay valid, and a sign-in would
 //! count as recent. So the next commit replaces such times by the present, once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::record::Record;
 use crate::time::Timestamp;
 
 /// The clocks of several machines differ by less than this.
-const SKEW: Duration = Duration::from_secs(300);
+pub(crate) const SKEW: Duration = Duration::from_secs(300);
 
 impl Record {
     /// Whether a clock that was ahead of `now` wrote it. Each write that moves a time moves the
@@ -26,5 +27,9 @@ impl Record {
         self.deadline = self.deadline.min(now + self.lifetime.absolute());
         self.authenticated = self.authenticated.map(|at| at.min(now));
         self.tokens.bring_back(now);
+        if let Some(device) = &mut self.device {
+            let device = Arc::make_mut(device);
+            device.since = device.since.min(now);
+        }
     }
 }

@@ -2,26 +2,66 @@
 //!
 //! | bytes | content |
 //! |---|---|
-//! | 1 | format: 1, or 2 if the client is owed its token (`Record::owed`) |
+//! | 1 | format: see [`Format`] |
 //! | .. | metadata: a postcard struct, fields in the order of [`StoredMetadata`] |
+//! | .. | device, if the format has one: a postcard struct, [`StoredDevice`] |
 //! | .. | values: a postcard sequence of (key, codec tag, bytes), sorted by key |
 //!
 //! Timestamps are milliseconds since the Unix epoch; durations are milliseconds. Golden files in
 //! `tests/golden` pin the format.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Codec, Lifetime, Record, SessionId, TokenHistory, Value, Values};
+use crate::record::{
+    Codec, Device, DeviceKey, Lifetime, Record, SessionId, TokenHistory, Value, Values,
+};
 use crate::time::Timestamp;
 
-const FORMAT: u8 = 1;
-/// The same, of a record whose client is owed its token. Others are written as before, so that
-/// older versions read them.
-const FORMAT_OWED: u8 = 2;
+/// What few records have is told by the format byte. Others are written as before, so that older
+/// versions read them.
+#[derive(Clone, Copy)]
+struct Format {
+    /// The client is owed its token (`Record::owed`).
+    owed: bool,
+    /// The session is bound to a device.
+    bound: bool,
+}
+
+const LAST_FORMAT: u8 = 4;
+
+impl Format {
+    fn of(record: &Record) -> Self {
+        Self {
+            owed: record.owed,
+            bound: record.device.is_some(),
+        }
+    }
+
+    fn byte(self) -> u8 {
+        match (self.bound, self.owed) {
+            (false, false) => 1,
+            (false, true) => 2,
+            (true, false) => 3,
+            (true, true) => LAST_FORMAT,
+        }
+    }
+
+    fn read(byte: u8) -> Result<Self, FormatError> {
+        let (bound, owed) = match byte {
+            1 => (false, false),
+            2 => (false, true),
+            3 => (true, false),
+            LAST_FORMAT => (true, true),
+            _ => return Err(FormatError::Version(byte)),
+        };
+        Ok(Self { owed, bound })
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct StoredMetadata<'a> {
@@ -45,6 +85,13 @@ struct StoredMetadata<'a> {
     tokens: TokenHistory,
 }
 
+#[derive(Serialize, Deserialize)]
+struct StoredDevice {
+    x: [u8; 32],
+    y: [u8; 32],
+    since: Timestamp,
+}
+
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -54,8 +101,8 @@ pub enum FormatError {
     Empty,
     /// The format is not one that this version reads.
     #[error(
-        "the record has format {0}, this version reads formats {FORMAT} and {FORMAT_OWED}; a \
-         newer version may have written it: update this one"
+        "the record has format {0}, this version reads formats 1 to {LAST_FORMAT}; a newer version \
+         may have written it: update this one"
     )]
     Version(u8),
     /// The bytes end too early, continue too long, or do not encode a record.
@@ -185,7 +232,7 @@ impl Record {
     }
 
     fn metadata_into(&self, bytes: &mut Vec<u8>) {
-        bytes.push(if self.owed { FORMAT_OWED } else { FORMAT });
+        bytes.push(Format::of(self).byte());
         let metadata = StoredMetadata {
             id: self.id,
             scope: &self.scope,
@@ -203,11 +250,42 @@ impl Record {
             csrf_seed: self.csrf_seed,
             tokens: self.tokens.clone(),
         };
-        // It cannot fail: postcard knows every length here, and a vector grows.
-        let written = postcard::to_extend(&metadata, std::mem::take(bytes));
-        debug_assert!(written.is_ok());
-        *bytes = written.unwrap_or_default();
+        extend(bytes, &metadata);
+        if let Some(device) = &self.device {
+            extend(bytes, &StoredDevice::of(device));
+        }
     }
+}
+
+impl StoredDevice {
+    fn of(device: &Device) -> Self {
+        let (mut x, mut y) = ([0; 32], [0; 32]);
+        let (first, second) = device.key.as_bytes().split_at(32);
+        x.copy_from_slice(first);
+        y.copy_from_slice(second);
+        Self {
+            x,
+            y,
+            since: device.since,
+        }
+    }
+
+    fn into_device(self) -> Device {
+        let mut key = [0; 64];
+        key[..32].copy_from_slice(&self.x);
+        key[32..].copy_from_slice(&self.y);
+        Device {
+            key: DeviceKey::from_bytes(key),
+            since: self.since,
+        }
+    }
+}
+
+/// Adds a struct. It cannot fail: postcard knows every length here, and a vector grows.
+fn extend<T: Serialize>(bytes: &mut Vec<u8>, part: &T) {
+    let written = postcard::to_extend(part, std::mem::take(bytes));
+    debug_assert!(written.is_ok());
+    *bytes = written.unwrap_or_default();
 }
 
 /// Versions and epochs count up from 1 and 0, and never come near this. Other languages cannot tell
@@ -223,14 +301,19 @@ fn counted(number: u64) -> Result<u64, FormatError> {
 
 fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
     let (&format, rest) = bytes.split_first().ok_or(FormatError::Empty)?;
-    let owed = match format {
-        FORMAT => false,
-        FORMAT_OWED => true,
-        _ => return Err(FormatError::Version(format)),
-    };
+    let Format { owed, bound } = Format::read(format)?;
     let damaged = FormatError::Damaged("metadata");
     let (metadata, rest) =
         postcard::take_from_bytes::<StoredMetadata<'_>>(rest).map_err(|_| damaged)?;
+    let (device, rest) = match bound {
+        false => (None, rest),
+        true => {
+            let damaged = FormatError::Damaged("device");
+            let read = postcard::take_from_bytes::<StoredDevice>(rest);
+            let (device, rest) = read.map_err(|_| damaged)?;
+            (Some(Arc::new(device.into_device())), rest)
+        }
+    };
     let idle = Duration::from_millis(metadata.idle);
     let lifetime =
         Lifetime::new(idle, Duration::from_millis(metadata.absolute)).map_err(|_| damaged)?;
@@ -252,6 +335,7 @@ fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
         },
         csrf_seed: metadata.csrf_seed,
         owed,
+        device,
         tokens: metadata.tokens,
         values: Values::default(),
         tag: None,

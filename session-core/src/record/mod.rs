@@ -11,6 +11,7 @@
 //! - `plain_text`: the short way of long texts
 //! - `format`, `limits`: the bytes of a record, and how large it may become
 //! - `tag`: what tells two contents of a record apart
+//! - `device`: the device that a session is bound to
 //! - `ended`, `remembered`, `clock_skew`: the mark of a session that has ended, what a late request
 //!   is judged by, and times from a clock that was ahead
 //!
@@ -33,13 +34,14 @@
 //!   its token when no response can carry it: on a 304, in a `save`, after the response. Such a
 //!   write sets `Record::owed`. The next commit that can send the token clears it, in one versioned
 //!   write that gives way as a rotation does. The format byte is the flag, so a record without it
-//!   has the bytes that older versions read.
+//!   has the bytes that older versions read. The same is true of the device.
 //! - **Limits bound what grows.** A session that was larger before the limits were lowered may stay
 //!   and shrink. Token hashes do not count, so a full session can still renew its token.
 
 mod arena;
 mod clock_skew;
 mod codec;
+mod device;
 mod ended;
 mod format;
 mod id;
@@ -57,7 +59,10 @@ mod value;
 mod values;
 
 pub(crate) use arena::Arena;
+pub(crate) use clock_skew::SKEW;
 pub use codec::{Codec, CodecFault};
+pub(crate) use device::Device;
+pub use device::DeviceKey;
 pub use ended::{EndReason, Ended};
 pub use format::FormatError;
 pub use id::{MalformedId, SessionId, ShortId};

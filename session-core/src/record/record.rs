@@ -1,11 +1,13 @@
 //! What a store keeps of a session.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytestring::ByteString;
 
 use crate::record::{
-    Lifetime, LimitExceeded, Limits, SessionId, Tag, TokenHash, TokenHistory, Value, Values,
+    Device, DeviceKey, Lifetime, LimitExceeded, Limits, SessionId, Tag, TokenHash, TokenHistory,
+    Value, Values,
 };
 use crate::time::Timestamp;
 
@@ -48,6 +50,8 @@ pub struct Record {
     /// The client has not been sent yet what a write has changed about its token: another
     /// `Max-Age`, or the signature of a newer key.
     pub(crate) owed: bool,
+    /// What only few sessions have takes no room in the others.
+    pub(crate) device: Option<Arc<Device>>,
     pub(crate) tokens: TokenHistory,
     pub(crate) values: Values,
     /// What tells this content from any other. None where a store did not keep it.
@@ -60,6 +64,7 @@ pub struct Record {
 /// What the metadata adds to the size of a record at most, besides the names in it.
 const METADATA_SIZE: usize = 160;
 const TOKEN_SIZE: usize = 80;
+const DEVICE_SIZE: usize = 80;
 
 impl Record {
     /// Makes a record without values, principal or tokens.
@@ -85,6 +90,7 @@ impl Record {
             lifetime,
             csrf_seed: [0; 16],
             owed: false,
+            device: None,
             tokens: TokenHistory::default(),
             values: Values::default(),
             tag: Some(Tag::draw()),
@@ -130,6 +136,23 @@ impl Record {
     pub fn with_principal(mut self, principal: impl Into<ByteString>) -> Self {
         self.principal = Some(principal.into());
         self.authenticated = Some(self.created);
+        self
+    }
+
+    /// Binds the session to a device.
+    ///
+    /// ```
+    /// use session_core::{DeviceKey, Lifetime, SessionId, Timestamp};
+    /// use session_core::store::Record;
+    ///
+    /// # let id = SessionId::from_bytes([0; 16]);
+    /// # let record = Record::new(id, "__Host-id", Lifetime::default(), Timestamp::from_millis(0));
+    /// let bound = record.with_device(DeviceKey::from_bytes([7; 64]), Timestamp::from_millis(5));
+    /// assert_eq!(bound.bound_at(), Some(Timestamp::from_millis(5)));
+    /// ```
+    #[must_use]
+    pub fn with_device(mut self, key: DeviceKey, since: Timestamp) -> Self {
+        self.device = Some(Arc::new(Device { key, since }));
         self
     }
 
@@ -244,6 +267,11 @@ impl Record {
         self.lifetime
     }
 
+    /// Since when the session is bound to a device; `None` if it is not.
+    pub fn bound_at(&self) -> Option<Timestamp> {
+        self.device.as_ref().map(|device| device.since)
+    }
+
     /// The hashes of its tokens, oldest first.
     pub(crate) fn tokens(&self) -> &[TokenHash] {
         self.tokens.as_slice()
@@ -255,7 +283,8 @@ impl Record {
     }
 
     /// The most bytes that [`encode`](Self::encode) can return:
-    /// [`limited_size`](Self::limited_size), plus 80 bytes for each token.
+    /// [`limited_size`](Self::limited_size), plus 80 bytes for each token, and 80 if the session is
+    /// bound to a device.
     ///
     /// ```
     /// use session_core::{Lifetime, SessionId, Timestamp};
@@ -267,12 +296,13 @@ impl Record {
     /// assert!(record.encode().len() <= record.size());
     /// ```
     pub fn size(&self) -> usize {
-        self.limited_size() + self.tokens().len() * TOKEN_SIZE
+        let device = self.device.as_ref().map_or(0, |_| DEVICE_SIZE);
+        self.limited_size() + self.tokens().len() * TOKEN_SIZE + device
     }
 
     /// The size that [`Limits::record_bytes`](crate::Limits::record_bytes) bounds: 160 bytes, plus
     /// the bytes of scope, principal and label, plus those of each entry: its key, its value and 9
-    /// more. Tokens do not count, so a full session can still renew its token.
+    /// more. Tokens and a device do not count, so a full session can still renew its token.
     pub fn limited_size(&self) -> usize {
         METADATA_SIZE
             + self.scope.len()
@@ -304,6 +334,7 @@ impl PartialEq for Record {
             lifetime,
             csrf_seed,
             owed,
+            device,
             tokens,
             values,
             tag: _,
@@ -322,6 +353,7 @@ impl PartialEq for Record {
             && *lifetime == other.lifetime
             && *csrf_seed == other.csrf_seed
             && *owed == other.owed
+            && *device == other.device
             && *tokens == other.tokens
             && *values == other.values
     }

@@ -72,7 +72,9 @@ impl SessionManager {
     fn close_with(&self, state: &mut State, phase: Phase, now: Timestamp) -> Directive {
         state.phase = phase;
         state.deletions.clear();
-        state.announcement(now, &self.settings().rotation, |stored| self.sign(stored))
+        state.announcement(now, &self.settings().rotation, |stored, max_age| {
+            self.token(stored, max_age)
+        })
     }
 }
 

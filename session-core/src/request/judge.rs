@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use crate::event::Refusal;
+use crate::event::{AfterReuse, Refusal};
 use crate::manager::SessionManager;
 use crate::record::{LATE, REMEMBERED, Record, Verdict};
 use crate::state::{Stored, TokenState};
@@ -12,24 +12,59 @@ use crate::store::{RecordKey, RecordLocation};
 use crate::time::Timestamp;
 use crate::token::Presented;
 
-/// When a request arrived, and when its tokens are judged.
+/// When a request arrived, when its tokens are judged, and what it has to prove its device with.
 #[derive(Clone, Copy)]
-pub(super) struct Arrival {
-    arrived: Timestamp,
+pub(super) struct Arrival<P> {
+    pub(super) arrived: Timestamp,
     pub(super) now: Timestamp,
+    pub(super) proofs: P,
 }
 
-impl Arrival {
-    pub(super) fn new(arrived: Timestamp, now: Timestamp) -> Self {
+impl<P: Proofs> Arrival<P> {
+    pub(super) fn new(arrived: Timestamp, now: Timestamp, proofs: P) -> Self {
         Self {
             arrived: arrived.min(now),
             now,
+            proofs,
         }
     }
 
     /// What the request may have missed is not remembered any more.
     fn is_late(self) -> bool {
         self.now.duration_since(self.arrived) >= LATE
+    }
+}
+
+/// What a request has to prove its device with. Nearly all requests have nothing, and their futures
+/// have no room for it.
+pub(super) trait Proofs: Copy {
+    /// The proofs; none if the request needs none.
+    fn given(&self) -> Option<&[&str]>;
+}
+
+/// It has none.
+#[derive(Clone, Copy)]
+pub(super) struct NoProofs;
+
+/// It needs none, because it asks for one.
+#[derive(Clone, Copy)]
+pub(super) struct NotNeeded;
+
+impl Proofs for &[&str] {
+    fn given(&self) -> Option<&[&str]> {
+        Some(self)
+    }
+}
+
+impl Proofs for NoProofs {
+    fn given(&self) -> Option<&[&str]> {
+        Some(&[])
+    }
+}
+
+impl Proofs for NotNeeded {
+    fn given(&self) -> Option<&[&str]> {
+        None
     }
 }
 
@@ -95,14 +130,14 @@ impl SessionManager {
     /// What has ended or was renewed since bars it, so that it cannot undo that. A request that
     /// comes to its session late may have missed more than is remembered: where nothing is known of
     /// its token, it is barred too.
-    pub(super) fn judge(
+    pub(super) fn judge<P: Proofs>(
         &self,
         key: RecordKey,
         presented: Option<Presented>,
         record: Option<Arc<Record>>,
-        arrival: Arrival,
+        arrival: Arrival<P>,
     ) -> Opens {
-        let Arrival { arrived, now } = arrival;
+        let Arrival { arrived, now, .. } = arrival;
         let events = self.events();
         let unknown = || {
             let (refusal, opens) = match arrival.is_late() {
@@ -150,6 +185,11 @@ impl SessionManager {
         let maintenance = match verdict {
             None => None,
             Some(Verdict::Accepted(maintenance)) => Some(maintenance),
+            // It ends nothing either: else a stolen token could sign the owner out.
+            Some(Verdict::Reused(_)) if self.lacks_proof(&record, &arrival) => {
+                events.reused(&record, AfterReuse::SessionStays, now);
+                return Opens::Barred;
+            }
             Some(Verdict::Reused(since)) => {
                 let barred = since.is_some_and(|since| arrived.duration_since(since) < REMEMBERED);
                 return Opens::Reused { record, barred };
@@ -163,6 +203,9 @@ impl SessionManager {
             Some(Verdict::Former) => return refused(Refusal::Retired, Opens::Nothing),
             Some(Verdict::Unknown) => return unknown(),
         };
+        if self.lacks_proof(&record, &arrival) {
+            return Opens::Barred;
+        }
         let token = match presented.zip(maintenance) {
             Some((presented, maintenance)) => TokenState::Presented {
                 secret: presented.secret,

@@ -18,6 +18,7 @@
 //!   `session-http/tests/futures.rs` keeps both small.
 
 mod commit;
+mod device;
 mod guard;
 mod judge;
 mod open;

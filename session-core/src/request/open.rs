@@ -9,7 +9,7 @@ use crate::event::Refusal;
 use crate::manager::SessionManager;
 use crate::record::Record;
 use crate::request::SessionGuard;
-use crate::request::judge::{Arrival, Opens};
+use crate::request::judge::{Arrival, NoProofs, Opens, Proofs};
 use crate::session::{Session, seed_of};
 use crate::settings::OnCorrupt;
 use crate::state::{Current, State, Stored};
@@ -17,7 +17,7 @@ use crate::store::RecordKey;
 use crate::time::Timestamp;
 
 /// At most this many tokens of one request that are ours by form and MAC are looked up.
-const MOST_TOKENS: usize = 4;
+pub(super) const MOST_TOKENS: usize = 4;
 
 /// What the tokens of a request open together.
 #[derive(Default)]
@@ -77,7 +77,8 @@ impl SessionManager {
     /// [timeout](crate::Timeouts::call).
     pub async fn begin(&self, tokens: &[&str]) -> Result<SessionGuard, SessionError> {
         let now = self.now();
-        self.begin_as_of(tokens, Arrival::new(now, now)).await
+        let arrival = Arrival::new(now, now, NoProofs);
+        self.begin_as_of(tokens, arrival).await
     }
 
     /// Begins a request that arrived earlier, for example because its body took a while.
@@ -123,14 +124,35 @@ impl SessionManager {
         tokens: &[&str],
         arrived: Timestamp,
     ) -> Result<SessionGuard, SessionError> {
-        let arrival = Arrival::new(arrived, self.now());
+        let arrival = Arrival::new(arrived, self.now(), NoProofs);
         self.begin_as_of(tokens, arrival).await
     }
 
-    async fn begin_as_of(
+    /// Begins a request that has proofs of its device beside its tokens.
+    ///
+    /// It does what [`begin_at`](Self::begin_at) does, for sessions that may be
+    /// [bound](crate::SessionManagerBuilder::bound) to a device. Up to four proofs are tried. A
+    /// bound session that is begun in any other way has no proof.
+    ///
+    /// [`Session::bind_device_now`] has an example.
+    ///
+    /// # Errors
+    ///
+    /// The same as `begin`.
+    pub async fn begin_with_proofs(
         &self,
         tokens: &[&str],
-        arrival: Arrival,
+        proofs: &[&str],
+        arrived: Timestamp,
+    ) -> Result<SessionGuard, SessionError> {
+        let arrival = Arrival::new(arrived, self.now(), proofs);
+        self.begin_as_of(tokens, arrival).await
+    }
+
+    async fn begin_as_of<P: Proofs>(
+        &self,
+        tokens: &[&str],
+        arrival: Arrival<P>,
     ) -> Result<SessionGuard, SessionError> {
         let sealed = tokens.iter().any(|token| self.may_be_sealed(token));
         let opened = match tokens {
@@ -148,7 +170,11 @@ impl SessionManager {
         Ok(SessionGuard::new(Session::new(self.clone(), state)))
     }
 
-    async fn open_one(&self, token: &str, arrival: &Arrival) -> Result<Opened, SessionError> {
+    async fn open_one<P: Proofs>(
+        &self,
+        token: &str,
+        arrival: &Arrival<P>,
+    ) -> Result<Opened, SessionError> {
         let Some((key, presented)) = self.read(token, arrival.now) else {
             return Ok(Opened::default());
         };
@@ -170,7 +196,11 @@ impl SessionManager {
         Ok(self.nothing_live(&[token], Current::barred_if(barred || ends)))
     }
 
-    async fn open_any(&self, tokens: &[&str], arrival: Arrival) -> Result<Opened, SessionError> {
+    async fn open_any<P: Proofs>(
+        &self,
+        tokens: &[&str],
+        arrival: Arrival<P>,
+    ) -> Result<Opened, SessionError> {
         let now = arrival.now;
         let mut live: Vec<Stored> = Vec::new();
         let mut reused: Vec<Arc<Record>> = Vec::new();
@@ -240,7 +270,7 @@ impl SessionManager {
     }
 
     /// What can be used of the store's answer to a load.
-    fn readable(
+    pub(super) fn readable(
         &self,
         key: &RecordKey,
         answer: Result<Option<Arc<Record>>, StoreError>,

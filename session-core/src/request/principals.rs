@@ -64,6 +64,12 @@ impl SessionInfo {
         self.record()?.authenticated
     }
 
+    /// Since when the session is bound to a device ([`DeviceBinding`](crate::DeviceBinding));
+    /// `None` if it is not.
+    pub fn bound_at(&self) -> Option<Timestamp> {
+        self.record()?.bound_at()
+    }
+
     /// The label from the application ([`Session::set_label`]), such as the name of a device.
     pub fn label(&self) -> Option<&str> {
         self.record()?.label()

@@ -16,6 +16,7 @@
 
 mod csrf;
 mod decoding;
+mod device;
 mod flash;
 mod lifecycle;
 mod session;
@@ -26,5 +27,6 @@ mod watching;
 
 pub(crate) use csrf::seed_of;
 use decoding::{OnUndecodable, decode, report};
+pub use device::BoundSession;
 pub use session::Session;
 pub use typed_key::{Entry, TypedKey};

@@ -20,6 +20,8 @@ pub(crate) struct MetadataEdits {
     pub(crate) after: Timestamp,
     pub(crate) lifetime: Option<Lifetime>,
     pub(crate) label: Option<ByteString>,
+    /// The session is bound to [`State::device`](crate::state::State::device).
+    pub(crate) binds: bool,
     /// The seed of the session that is to be stored, or renewed, where a CSRF token was asked for
     /// before. Without a new seed the forms that are out stay valid.
     pub(crate) csrf_seed: Option<[u8; 16]>,
@@ -35,7 +37,7 @@ pub(crate) struct Requested {
 impl MetadataEdits {
     /// Whether no handler asked for anything. What happens by itself sets none of it.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.renews() && self.lifetime.is_none() && self.label.is_none()
+        !self.renews() && self.lifetime.is_none() && self.label.is_none() && !self.binds
     }
 
     pub(crate) fn renews(&self) -> bool {
@@ -88,6 +90,7 @@ impl MetadataEdits {
             csrf_seed: self.csrf_seed,
             lifetime: self.lifetime,
             label: self.label.clone(),
+            binds: self.binds,
         }
     }
 
@@ -103,6 +106,7 @@ impl MetadataEdits {
         if self.label == done.label {
             self.label = None;
         }
+        self.binds &= !done.binds;
         if done.renews() {
             self.csrf_seed = None;
         }
@@ -135,6 +139,8 @@ impl MetadataEdits {
         if !self.renews() {
             return Ok(None);
         }
+        // A device is bound to the session of one sign-in.
+        record.device = None;
         let ending = settings.rotation.rules_for(record);
         record.tokens.retire(now, &ending);
         record.epoch = record.epoch.saturating_add(1);

@@ -30,6 +30,7 @@
 //!   cancelled. To send absolute values again would do no harm, but closures would be applied
 //!   twice. One rule is easier to trust.
 
+mod binding;
 mod cell;
 mod deletion;
 mod edits;
@@ -48,6 +49,7 @@ mod stored;
 mod values;
 mod watched;
 
+pub(crate) use binding::OTHER_DEVICE;
 pub(crate) use cell::{Cell, SaveTurn};
 pub(crate) use deletion::{DeletedBy, PendingDeletion};
 pub(crate) use edits::{Edits, Mark, OwnValues, Removal, Savepoint, UpdateFn};

@@ -1,6 +1,7 @@
 //! What the answer of the store makes of the state, and what the client is told in the end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event::Who;
 use crate::record::Record;
@@ -34,7 +35,10 @@ impl State {
         if !self.metadata.renews() {
             self.metadata.csrf_seed = None;
         }
-        self.current = Current::Stored(Stored::created(key, planned.record, planned.secret));
+        self.current = Current::Stored(Stored {
+            may_be_bound: planned.metadata.sign_in.is_some(),
+            ..Stored::created(key, planned.record, planned.secret)
+        });
         self.measure();
     }
 
@@ -76,6 +80,7 @@ impl State {
             }
             stored.key = key;
             let record = planned.update.into_record();
+            stored.may_be_bound |= planned.metadata.renews() && record.principal.is_some();
             stored.stale = record.version != version;
             match moves_tokens {
                 true => stored.replace(record, &settings.rotation),
@@ -143,21 +148,21 @@ impl State {
         }
     }
 
-    /// What the client is to be told of what has been written, once. `sign` makes a session's
+    /// What the client is to be told of what has been written, once. `token` makes a session's
     /// token.
     #[inline]
     pub(crate) fn announcement(
         &mut self,
         now: Timestamp,
         rotation: &Rotation,
-        sign: impl Fn(&Stored) -> Option<String>,
+        token: impl Fn(&Stored, Option<Duration>) -> Option<ClientToken>,
     ) -> Directive {
         let clear_client = std::mem::take(&mut self.clear_client);
         match self.stored_mut().filter(|stored| stored.is_announced()) {
             Some(stored) => {
                 stored.announce = Announce::No;
-                let max_age = rotation.max_age(&stored.record, now);
-                let token = sign(stored).map(|text| ClientToken::new(text, max_age));
+                let token = token(stored, rotation.max_age(&stored.record, now));
+                stored.may_be_bound = false;
                 token.map_or(Directive::Nothing, Directive::Hold)
             }
             None if clear_client => Directive::Forget,

@@ -230,6 +230,9 @@ impl State {
             record.bring_back(now);
         }
         let mut secret = metadata.apply(&mut record, now, settings)?;
+        if metadata.binds && !metadata.renews() {
+            self.bind_record(&mut record, now)?;
+        }
         record.owed = owed;
         if replaces && secret.is_none() {
             record.last_seen = record.last_seen.max(now);

@@ -72,6 +72,11 @@ impl PlannedUpdate {
         self.update.changes().metadata() == Metadata::Replaced
     }
 
+    /// Whether it binds the session to a device.
+    pub(crate) fn binds(&self) -> bool {
+        self.metadata.binds && !self.metadata.renews()
+    }
+
     /// Whether it puts a successor beside the token by the schedule.
     pub(crate) fn rotates(&self) -> bool {
         matches!(self.token, TokenChange::Replace(_)) && !self.metadata.renews()

@@ -2,7 +2,7 @@
 
 use crate::error::StoreError;
 use crate::event::Who;
-use crate::record::{Arena, Record, SessionId, Values};
+use crate::record::{Arena, DeviceKey, Record, SessionId, Values};
 use crate::state::{
     Current, DeletedBy, Edits, Flashes, Former, Guest, Mark, MetadataEdits, PendingDeletion,
     Requested, SaveKind, Size, Stored,
@@ -32,6 +32,8 @@ pub(crate) struct State {
     /// open again under other keys or settings: a handler that ends it has the client forget it.
     pub(crate) unopened: bool,
     pub(crate) arena: Arena,
+    /// The device that the next save binds the session to.
+    pub(crate) device: Option<Box<DeviceKey>>,
     /// The flash values of earlier requests, once this one has to do with any.
     pub(crate) flashes: Option<Flashes>,
     /// What was changed before somebody was signed in; none once anything was stored since.

@@ -49,6 +49,9 @@ pub(crate) struct Stored {
     /// Others wrote too when this was last saved: it has to be loaded before anything relies on its
     /// version.
     pub(crate) stale: bool,
+    /// Somebody has signed in or was renewed in this request: the client's device may be offered to
+    /// bind it.
+    pub(crate) may_be_bound: bool,
 }
 
 /// The client's token of a session.
@@ -108,6 +111,7 @@ impl Stored {
             announce: Announce::No,
             client_knows: true,
             stale: false,
+            may_be_bound: false,
         }
     }
 
@@ -120,6 +124,7 @@ impl Stored {
             announce: Announce::Written,
             client_knows: false,
             stale: false,
+            may_be_bound: false,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::record::{
 use crate::settings::{OnCorrupt, OnReuse, Settings, Timeouts};
 use crate::store::{Metadata, RecordKey, RecordLocation};
 use crate::time::Timestamp;
-use crate::token::{ClientToken, Directive, Rotation, Secret};
+use crate::token::{ClientToken, DeviceBinding, Directive, Rotation, Secret};
 
 mod signing_in;
 mod token_steps;
@@ -43,6 +43,7 @@ fn settings() -> Settings {
         timeouts: Timeouts::default(),
         on_corrupt: OnCorrupt::default(),
         on_reuse: OnReuse::default(),
+        device_binding: DeviceBinding::off(),
         watch_interval: SECOND,
         location: RecordLocation::Server,
         max_token: 4096,
@@ -602,7 +603,7 @@ fn nothing_is_owed_of_a_token_that_is_told_anyway() {
 
 #[test]
 fn what_the_client_is_told() {
-    let sign = |_: &Stored| Some("token".to_owned());
+    let sign = |_: &Stored, max_age| Some(ClientToken::new("token".to_owned(), max_age));
     let told = |state: &mut State| state.announcement(at(1_600), &Rotation::off(), sign);
     let hold = |max_age| Directive::Hold(ClientToken::new("token".to_owned(), max_age));
     let mut state = opened();
@@ -613,7 +614,7 @@ fn what_the_client_is_told() {
         assert_eq!(told(&mut state), Directive::Nothing, "it is told once");
     }
     announce(&mut state, Announce::Written);
-    let unsigned = state.announcement(at(1_600), &Rotation::off(), |_| None);
+    let unsigned = state.announcement(at(1_600), &Rotation::off(), |_, _| None);
     assert_eq!(unsigned, Directive::Nothing);
 
     let mut persistent = record();
@@ -927,6 +928,10 @@ fn intents_are_settled_one_by_one() {
         },
         MetadataEdits {
             label: all.label.clone(),
+            ..MetadataEdits::default()
+        },
+        MetadataEdits {
+            binds: true,
             ..MetadataEdits::default()
         },
     ] {

@@ -180,6 +180,7 @@ impl Changes {
                 false => record.values.with(&self.values),
             },
             tokens: record.tokens.clone(),
+            device: record.device.clone(),
             scope: record.scope.clone(),
             principal: record.principal.clone(),
             label: record.label.clone(),

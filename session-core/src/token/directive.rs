@@ -47,11 +47,21 @@ pub enum Directive {
 pub struct ClientToken {
     text: String,
     max_age: Option<Duration>,
+    device_challenge: Option<Box<str>>,
 }
 
 impl ClientToken {
     pub(crate) fn new(text: String, max_age: Option<Duration>) -> Self {
-        Self { text, max_age }
+        Self {
+            text,
+            max_age,
+            device_challenge: None,
+        }
+    }
+
+    pub(crate) fn with_device_challenge(mut self, challenge: Option<String>) -> Self {
+        self.device_challenge = challenge.map(String::into_boxed_str);
+        self
     }
 
     /// The token as text, in characters of base64url only.
@@ -65,6 +75,16 @@ impl ClientToken {
     /// second left, a `Max-Age` that is rounded down removes the cookie.
     pub const fn max_age(&self) -> Option<Duration> {
         self.max_age
+    }
+
+    /// What the client's device has to sign so that the session is bound to it; `None` if the
+    /// session cannot be bound now.
+    ///
+    /// There is one if sessions are [bound](crate::SessionManagerBuilder::bound), and this request
+    /// has signed a principal in or renewed a session that has one.
+    /// [`Session::bind_device_now`](crate::Session::bind_device_now) has an example.
+    pub fn device_challenge(&self) -> Option<&str> {
+        self.device_challenge.as_deref()
     }
 }
 

@@ -118,9 +118,26 @@ fn owed() -> Record {
     }
 }
 
+/// `full()`, bound to a device.
+fn bound() -> Record {
+    full().with_device(DeviceKey::from_bytes(counting(0x40)), at(1_700_000_001_000))
+}
+
 #[test]
 fn golden_files_hold_the_format_still() {
+    let bound_and_owed = Record {
+        owed: true,
+        ..bound()
+    };
     let cases = [
+        (
+            bound(),
+            include_str!("../../../tests/golden/record-v3-bound.hex"),
+        ),
+        (
+            bound_and_owed,
+            include_str!("../../../tests/golden/record-v4-bound-owed.hex"),
+        ),
         (
             owed(),
             include_str!("../../../tests/golden/record-v2-owed.hex"),
@@ -147,6 +164,25 @@ fn golden_files_hold_the_format_still() {
 
 fn parts(metadata: impl Into<Bytes>) -> Result<Record, FormatError> {
     Record::from_parts(metadata, 7, at(8), Values::default())
+}
+
+#[test]
+fn the_device_is_metadata_and_takes_what_its_estimate_says() {
+    let metadata = bound().encode_metadata();
+    assert_eq!(parts(metadata.clone()).unwrap().device, bound().device);
+    let added = metadata.len() - full().encode_metadata().len();
+    assert_eq!((added, bound().size() - full().size()), (70, 80));
+    assert_eq!(bound().limited_size(), full().limited_size());
+    for cut in 1..=added {
+        let cut = metadata[..metadata.len() - cut].to_vec();
+        assert_eq!(parts(cut), Err(FormatError::Damaged("device")));
+    }
+    let mut plain = metadata.clone();
+    plain[0] = 1;
+    assert_eq!(parts(plain), Err(FormatError::Damaged("end")));
+    let mut unknown = metadata;
+    unknown[0] = 5;
+    assert_eq!(parts(unknown), Err(FormatError::Version(5)));
 }
 
 #[test]
@@ -248,7 +284,7 @@ fn where_the_damage_is() {
 
 #[test]
 fn only_these_formats_are_read() {
-    for format in (0..=255).filter(|format| ![1, 2].contains(format)) {
+    for format in (0..=255).filter(|format| !(1..=4).contains(format)) {
         let mut bytes = full().encode();
         bytes[0] = format;
         assert_eq!(
@@ -445,7 +481,7 @@ fn texts_of_the_errors() {
     );
     assert_eq!(
         FormatError::Version(7).to_string(),
-        "the record has format 7, this version reads formats 1 and 2; a newer version may have \
+        "the record has format 7, this version reads formats 1 to 4; a newer version may have \
          written it: update this one"
     );
     assert_eq!(
@@ -521,7 +557,9 @@ fn arbitrary_record() -> impl Strategy<Value = Record> {
         any::<bool>(),
     );
     let tokens = collection::vec(arbitrary_token(), 0..5);
+    let device = option::of((collection::vec(any::<u8>(), 64), arbitrary_time()));
     (
+        device,
         names,
         times,
         numbers,
@@ -529,25 +567,31 @@ fn arbitrary_record() -> impl Strategy<Value = Record> {
         tokens,
         arbitrary_values(),
     )
-        .prop_map(|(names, times, numbers, lifetime, tokens, values)| Record {
-            tag: None,
-            hidden: 0,
-            id: SessionId::from_bytes(numbers.0),
-            scope: names.0.into(),
-            version: numbers.1,
-            epoch: numbers.2,
-            created: times.0,
-            last_seen: times.1,
-            deadline: times.2,
-            authenticated: times.3,
-            principal: names.1.map(ByteString::from),
-            label: names.2.map(ByteString::from),
-            lifetime,
-            csrf_seed: numbers.3,
-            owed: numbers.4,
-            tokens: tokens.into_iter().collect(),
-            values,
-        })
+        .prop_map(
+            |(device, names, times, numbers, lifetime, tokens, values)| Record {
+                tag: None,
+                device: device.map(|(key, since)| {
+                    let key = DeviceKey::from_bytes(key.try_into().unwrap());
+                    Arc::new(Device { key, since })
+                }),
+                hidden: 0,
+                id: SessionId::from_bytes(numbers.0),
+                scope: names.0.into(),
+                version: numbers.1,
+                epoch: numbers.2,
+                created: times.0,
+                last_seen: times.1,
+                deadline: times.2,
+                authenticated: times.3,
+                principal: names.1.map(ByteString::from),
+                label: names.2.map(ByteString::from),
+                lifetime,
+                csrf_seed: numbers.3,
+                owed: numbers.4,
+                tokens: tokens.into_iter().collect(),
+                values,
+            },
+        )
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::edit::Edit;
 use super::rng::Rng;
 use super::trial::{Check, Trial, ensure, failed};
-use crate::record::{Codec, Lifetime, Record, SessionId, TokenHash, Value};
+use crate::record::{Codec, DeviceKey, Lifetime, Record, SessionId, TokenHash, Value};
 use crate::store::Changes;
 use crate::time::Timestamp;
 
@@ -77,6 +77,11 @@ impl Trial {
             record = record.with_value(format!("value-{at}"), any_value(rng));
         }
         record.owed = rng.coin();
+        if rng.coin() {
+            let mut key = [0; 64];
+            key.copy_from_slice(&rng.bytes(64));
+            record = record.with_device(DeviceKey::from_bytes(key), seen);
+        }
         Ok(record)
     }
 }

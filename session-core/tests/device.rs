@@ -1,0 +1,266 @@
+//! Sessions that are bound to a device, without a transport.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_core::{
+    BoundSession, ClientToken, DeviceBinding, DeviceKey, Directive, KeyRing, ManualClock,
+    MemoryStore, Outcome, SessionError, SessionGuard, SessionManager, Timestamp,
+};
+
+const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn key(number: u8) -> DeviceKey {
+    DeviceKey::from_bytes([number; 64])
+}
+
+fn site(binding: DeviceBinding) -> (SessionManager, Arc<ManualClock>) {
+    over(Arc::new(MemoryStore::new()), binding)
+}
+
+fn over(store: Arc<MemoryStore>, binding: DeviceBinding) -> (SessionManager, Arc<ManualClock>) {
+    let clock = ManualClock::new(START);
+    let manager = SessionManager::builder(store)
+        .keys(KeyRing::new([7; 32]).unwrap())
+        .clock(clock.clone())
+        .bound(binding)
+        .build()
+        .unwrap();
+    (manager, clock)
+}
+
+async fn finish(guard: SessionGuard) -> ClientToken {
+    match guard.finish(Outcome::Success).await.unwrap() {
+        Directive::Hold(token) => token,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn sign_in(manager: &SessionManager, principal: &str) -> ClientToken {
+    let guard = manager.begin(&[]).await.unwrap();
+    guard.sign_in(principal).unwrap();
+    finish(guard).await
+}
+
+async fn bind(
+    manager: &SessionManager,
+    token: &ClientToken,
+    key: DeviceKey,
+) -> Result<BoundSession, SessionError> {
+    let guard = manager.begin(&[token.as_str()]).await.unwrap();
+    let challenge = token.device_challenge().unwrap();
+    guard.bind_device_now(key, challenge).await
+}
+
+async fn who(manager: &SessionManager, token: &ClientToken, proofs: &[&str]) -> Option<String> {
+    let now = manager.now();
+    let begun = manager
+        .begin_with_proofs(&[token.as_str()], proofs, now)
+        .await;
+    begun.unwrap().principal()
+}
+
+#[tokio::test]
+async fn only_what_signs_in_or_renews_is_offered() {
+    let (manager, _) = site(DeviceBinding::observe());
+    let guest = manager.begin(&[]).await.unwrap();
+    guest.insert("cart", 1).unwrap();
+    let guest = finish(guest).await;
+    assert_eq!(guest.device_challenge(), None);
+
+    let renewed = manager.begin(&[guest.as_str()]).await.unwrap();
+    renewed.renew().unwrap();
+    let renewed = finish(renewed).await;
+    assert_eq!(renewed.device_challenge(), None, "nobody is signed in");
+
+    let signed_in = manager.begin(&[renewed.as_str()]).await.unwrap();
+    signed_in.sign_in("ann").unwrap();
+    let signed_in = finish(signed_in).await;
+    assert_eq!(signed_in.device_challenge().unwrap().len(), 54);
+
+    let renewed = manager.begin(&[signed_in.as_str()]).await.unwrap();
+    renewed.renew().unwrap();
+    let renewed = finish(renewed).await;
+    assert!(renewed.device_challenge().is_some());
+    assert!(!format!("{renewed:?}").contains(renewed.device_challenge().unwrap()));
+
+    let (off, _) = site(DeviceBinding::off());
+    assert_eq!(sign_in(&off, "ann").await.device_challenge(), None);
+    let token = sign_in(&off, "ann").await;
+    let session = off.begin(&[token.as_str()]).await.unwrap();
+    let refused = session.bind_device_now(key(1), "x").await;
+    assert!(matches!(refused, Err(SessionError::NotBound(_))));
+    assert!(
+        off.bound_session(&[token.as_str()], off.now())
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_request_is_judged_by_the_time_at_which_it_arrived() {
+    let (manager, clock) = site(DeviceBinding::require());
+    let token = sign_in(&manager, "ann").await;
+    let before = manager.now();
+    clock.advance(MINUTE);
+    let bound = bind(&manager, &token, key(1)).await.unwrap();
+    let proof = bound.proof();
+
+    // An upload that began before the session was bound, and one whose proof ran out meanwhile.
+    clock.advance(20 * MINUTE);
+    let upload = manager.begin_at(&[token.as_str()], before).await.unwrap();
+    assert_eq!(upload.principal().as_deref(), Some("ann"));
+    let arrived = START + 11 * MINUTE;
+    for (arrived, expected) in [(arrived, Some("ann")), (arrived + MINUTE, None)] {
+        let begun = manager
+            .begin_with_proofs(&[token.as_str()], &[&proof], arrived)
+            .await;
+        assert_eq!(begun.unwrap().principal().as_deref(), expected);
+    }
+}
+
+/// Two requests bind the same session at once: the store decides.
+#[tokio::test]
+async fn of_two_devices_at_once_one_is_bound() {
+    let (manager, clock) = site(DeviceBinding::require());
+    let token = sign_in(&manager, "ann").await;
+    let challenge = token.device_challenge().unwrap();
+    let one = manager.begin(&[token.as_str()]).await.unwrap();
+    let two = manager.begin(&[token.as_str()]).await.unwrap();
+    two.insert("colour", "red").unwrap();
+    let same = manager.begin(&[token.as_str()]).await.unwrap();
+    let bound = one.bind_device_now(key(1), challenge).await.unwrap();
+    let refused = two.bind_device_now(key(2), challenge).await.unwrap_err();
+    assert!(matches!(
+        refused,
+        SessionError::NotBound("another device is bound to it")
+    ));
+    assert_eq!(
+        same.bind_device_now(key(1), challenge).await.unwrap().key(),
+        key(1)
+    );
+
+    // What else that request has to write is not lost with it.
+    two.finish(Outcome::Success).await.unwrap();
+    clock.advance(2 * MINUTE);
+    let begun = manager
+        .begin_with_proofs(&[token.as_str()], &[&bound.proof()], clock.now())
+        .await;
+    let begun = begun.unwrap();
+    assert_eq!(
+        begun.get::<String>("colour").unwrap().as_deref(),
+        Some("red")
+    );
+    assert_eq!(begun.bound_at(), Some(START));
+    let listed = manager.sessions_of("ann").await.unwrap();
+    assert_eq!(listed[0].bound_at(), Some(START));
+}
+
+#[tokio::test]
+async fn a_session_that_ends_or_is_renewed_meanwhile_is_not_bound() {
+    let (manager, _) = site(DeviceBinding::require());
+    for renews in [true, false] {
+        let token = sign_in(&manager, "ann").await;
+        let late = manager.begin(&[token.as_str()]).await.unwrap();
+        let other = manager.begin(&[token.as_str()]).await.unwrap();
+        match renews {
+            true => other.renew().unwrap(),
+            false => other.destroy().unwrap(),
+        }
+        other.finish(Outcome::Success).await.unwrap();
+        let bound = late
+            .bind_device_now(key(1), token.device_challenge().unwrap())
+            .await;
+        assert!(matches!(bound, Err(SessionError::Gone)), "{bound:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_signed_in_in_this_request_is_not_bound_yet() {
+    let (manager, _) = site(DeviceBinding::require());
+    let token = sign_in(&manager, "ann").await;
+    let challenge = token.device_challenge().unwrap();
+    let guard = manager.begin(&[token.as_str()]).await.unwrap();
+    guard.sign_in("ann").unwrap();
+    guard.bind_device_now(key(1), challenge).await.unwrap();
+    // The sign-in comes with the commit, and unbinds.
+    let renewed = finish(guard).await;
+    assert!(renewed.device_challenge().is_some());
+    assert_eq!(who(&manager, &renewed, &[]).await.as_deref(), Some("ann"));
+    let begun = manager.begin(&[renewed.as_str()]).await.unwrap();
+    assert_eq!(begun.bound_at(), None);
+}
+
+#[tokio::test]
+async fn proofs_and_challenges_are_for_one_session_scope_and_purpose() {
+    let store = Arc::new(MemoryStore::new());
+    let (manager, clock) = over(Arc::clone(&store), DeviceBinding::require());
+    let (ann, bob) = (
+        sign_in(&manager, "ann").await,
+        sign_in(&manager, "bob").await,
+    );
+    let of_ann = bind(&manager, &ann, key(1)).await.unwrap();
+    let of_bob = bind(&manager, &bob, key(1)).await.unwrap();
+    clock.advance(2 * MINUTE);
+    assert_eq!(
+        who(&manager, &ann, &[&of_ann.proof()]).await.as_deref(),
+        Some("ann")
+    );
+    assert_eq!(who(&manager, &ann, &[&of_bob.proof()]).await, None);
+    let challenge = of_ann.challenge().unwrap();
+    assert_eq!(who(&manager, &ann, &[&challenge]).await, None);
+    assert!(of_ann.accepts_challenge(&challenge));
+    assert!(!of_bob.accepts_challenge(&challenge));
+    assert!(!of_ann.accepts_challenge(&of_ann.proof()));
+    assert_ne!(
+        of_ann.challenge().unwrap(),
+        challenge,
+        "each one is another"
+    );
+    for at in 0..challenge.len() {
+        let changed = if &challenge[at..=at] == "A" { "B" } else { "A" };
+        let mut text = challenge.clone();
+        text.replace_range(at..=at, changed);
+        assert!(!of_ann.accepts_challenge(&text), "{at}");
+    }
+    assert!(!of_ann.accepts_challenge(&challenge[1..]) && !of_ann.accepts_challenge(""));
+    clock.advance(11 * MINUTE - Duration::from_millis(1));
+    assert!(of_ann.accepts_challenge(&challenge));
+    clock.advance(Duration::from_millis(1));
+    assert!(!of_ann.accepts_challenge(&challenge));
+    assert_ne!(of_ann.name(), of_bob.name());
+    assert!(!format!("{of_ann:?}").contains(&challenge));
+}
+
+#[tokio::test]
+async fn tokens_of_several_sessions_prove_nothing() {
+    let (manager, clock) = site(DeviceBinding::require());
+    let (ann, bob) = (
+        sign_in(&manager, "ann").await,
+        sign_in(&manager, "bob").await,
+    );
+    let bound = bind(&manager, &ann, key(1)).await.unwrap();
+    bind(&manager, &bob, key(2)).await.unwrap();
+    clock.advance(2 * MINUTE);
+    let now = manager.now();
+    let both = [ann.as_str(), bob.as_str()];
+    assert!(manager.bound_session(&both, now).await.unwrap().is_none());
+    let twice = [ann.as_str(), "planted", ann.as_str()];
+    let found = manager.bound_session(&twice, now).await.unwrap().unwrap();
+    assert_eq!((found.id(), found.key()), (bound.id(), key(1)));
+    assert!(manager.bound_session(&[], now).await.unwrap().is_none());
+
+    // Of two sessions only the one that is proved counts.
+    let begun = manager
+        .begin_with_proofs(&both, &[&bound.proof()], now)
+        .await
+        .unwrap();
+    assert_eq!(begun.principal().as_deref(), Some("ann"));
+}
