@@ -40,9 +40,11 @@
 //! gets the same events, with the target `session`. Events name sessions by the short hash of their
 //! id.
 //!
-//! # Feature
+//! # Features
 //!
-//! `conformance`: the suite that tests whether a store keeps the contract.
+//! - `conformance`: the suite that tests whether a store keeps the contract.
+//! - `sealed-values`: values that nobody can read in the store
+//!   ([`SessionManagerBuilder::seal_values`]).
 
 // On docs.rs what takes a feature says so.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -70,6 +72,8 @@ pub use session::{BoundSession, Entry, Session, TypedKey};
 // What all sessions share, and its settings.
 pub use config_error::ConfigError;
 pub use crypto::{KeyError, KeyRing};
+#[cfg(feature = "sealed-values")]
+pub use manager::ValueSealing;
 pub use manager::{SessionManager, SessionManagerBuilder};
 pub use record::{Codec, DeviceKey, Lifetime, Limits};
 pub use settings::{OnCorrupt, OnMaxSessions, OnReuse, Timeouts};

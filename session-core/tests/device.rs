@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use session_core::{
     BoundSession, ClientToken, DeviceBinding, DeviceKey, Directive, KeyRing, ManualClock,
-    MemoryStore, Outcome, SessionError, SessionGuard, SessionManager, Timestamp,
+    MemoryStore, OnMaxSessions, Outcome, SessionError, SessionGuard, SessionManager, Timestamp,
 };
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -96,12 +96,8 @@ async fn only_what_signs_in_or_renews_is_offered() {
     let session = off.begin(&[token.as_str()]).await.unwrap();
     let refused = session.bind_device_now(key(1), "x").await;
     assert!(matches!(refused, Err(SessionError::NotBound(_))));
-    assert!(
-        off.bound_session(&[token.as_str()], off.now())
-            .await
-            .unwrap()
-            .is_none()
-    );
+    let none = off.bound_session(&[token.as_str()], "", off.now()).await;
+    assert!(none.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -240,27 +236,131 @@ async fn proofs_and_challenges_are_for_one_session_scope_and_purpose() {
 }
 
 #[tokio::test]
-async fn tokens_of_several_sessions_prove_nothing() {
+async fn of_several_sessions_the_named_one_is_proved() {
     let (manager, clock) = site(DeviceBinding::require());
     let (ann, bob) = (
         sign_in(&manager, "ann").await,
         sign_in(&manager, "bob").await,
     );
     let bound = bind(&manager, &ann, key(1)).await.unwrap();
-    bind(&manager, &bob, key(2)).await.unwrap();
+    let other = bind(&manager, &bob, key(2)).await.unwrap();
     clock.advance(2 * MINUTE);
     let now = manager.now();
     let both = [ann.as_str(), bob.as_str()];
-    assert!(manager.bound_session(&both, now).await.unwrap().is_none());
-    let twice = [ann.as_str(), "planted", ann.as_str()];
-    let found = manager.bound_session(&twice, now).await.unwrap().unwrap();
-    assert_eq!((found.id(), found.key()), (bound.id(), key(1)));
-    assert!(manager.bound_session(&[], now).await.unwrap().is_none());
+    for of in [&bound, &other] {
+        let found = manager.bound_session(&both, &of.name(), now).await;
+        let found = found.unwrap().unwrap();
+        assert_eq!((found.id(), found.key()), (of.id(), of.key()));
+    }
+    for (tokens, name) in [
+        (&both[1..], bound.name()),
+        (&both, String::new()),
+        (&[], bound.name()),
+    ] {
+        let found = manager.bound_session(tokens, &name, now).await;
+        assert!(found.unwrap().is_none(), "{name}");
+    }
+    // Four tokens are looked up, and no more.
+    for (planted, is_found) in [(3, true), (4, false)] {
+        let mut tokens = vec![bob.as_str(); planted];
+        tokens.push(ann.as_str());
+        let found = manager.bound_session(&tokens, &bound.name(), now).await;
+        assert_eq!(found.unwrap().is_some(), is_found, "{planted}");
+    }
 
     // Of two sessions only the one that is proved counts.
     let begun = manager
         .begin_with_proofs(&both, &[&bound.proof()], now)
-        .await
+        .await;
+    assert_eq!(begun.unwrap().principal().as_deref(), Some("ann"));
+    // And four proofs are tried.
+    let proof = bound.proof();
+    for (planted, expected) in [(3, Some("ann")), (4, None)] {
+        let mut proofs = vec!["x"; planted];
+        proofs.push(&proof);
+        assert_eq!(who(&manager, &ann, &proofs).await.as_deref(), expected);
+    }
+}
+
+/// What is not known may be a passing fault, and the client must not give up its key for that.
+#[tokio::test]
+async fn a_client_that_asks_too_late_is_to_ask_again() {
+    let (manager, clock) = site(DeviceBinding::require());
+    let token = sign_in(&manager, "ann").await;
+    let bound = bind(&manager, &token, key(1)).await.unwrap();
+    let arrived = manager.now();
+    let guard = manager.begin(&[token.as_str()]).await.unwrap();
+    guard.destroy().unwrap();
+    guard.finish(Outcome::Success).await.unwrap();
+    let ask = async || {
+        manager
+            .bound_session(&[token.as_str()], &bound.name(), arrived)
+            .await
+    };
+    assert!(ask().await.unwrap().is_none());
+    clock.advance(10 * Duration::from_secs(1));
+    assert!(ask().await.unwrap_err().is_temporary());
+}
+
+#[tokio::test]
+async fn a_request_whose_response_has_left_binds_nothing() {
+    let (manager, _) = site(DeviceBinding::require());
+    let token = sign_in(&manager, "ann").await;
+    let guard = manager.begin(&[token.as_str()]).await.unwrap();
+    guard.finish(Outcome::Success).await.unwrap();
+    let challenge = token.device_challenge().unwrap();
+    let bound = guard.bind_device_now(key(1), challenge).await;
+    assert!(matches!(bound, Err(SessionError::Detached)), "{bound:?}");
+}
+
+/// Two clones of one session: the one is not told that the other's device was bound.
+#[tokio::test]
+async fn of_two_clones_each_hears_of_its_own_device() {
+    let (manager, _) = site(DeviceBinding::require());
+    let token = sign_in(&manager, "ann").await;
+    let challenge = token.device_challenge().unwrap();
+    let guard = manager.begin(&[token.as_str()]).await.unwrap();
+    let (one, two) = tokio::join!(
+        guard.bind_device_now(key(1), challenge),
+        guard.bind_device_now(key(2), challenge),
+    );
+    let keys = [one, two].map(|bound| bound.map(|bound| bound.key()));
+    let bound = guard.bind_device_now(key(1), challenge).await.is_ok();
+    match keys {
+        [Ok(first), Err(SessionError::NotBound(_))] => assert!(first == key(1) && bound),
+        [Err(SessionError::NotBound(_)), Ok(second)] => assert!(second == key(2) && !bound),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Who has lost the proof signs in again: the session that nobody can use any more ends.
+#[tokio::test]
+async fn a_sign_in_without_proof_ends_the_session_of_the_same_principal() {
+    let clock = ManualClock::new(START);
+    let manager = SessionManager::builder(MemoryStore::new())
+        .keys(KeyRing::new([7; 32]).unwrap())
+        .clock(clock.clone())
+        .bound(DeviceBinding::require())
+        .max_sessions(1, OnMaxSessions::Refuse)
+        .build()
         .unwrap();
-    assert_eq!(begun.principal().as_deref(), Some("ann"));
+    let lost = sign_in(&manager, "ann").await;
+    bind(&manager, &lost, key(1)).await.unwrap();
+    clock.advance(2 * MINUTE);
+    // As somebody else, it stays; and it does if a sign-in comes to nothing.
+    for (last, outcome) in [("bob", Outcome::Success), ("ann", Outcome::Failure)] {
+        let guard = manager.begin(&[lost.as_str()]).await.unwrap();
+        guard.sign_in("ann").unwrap();
+        guard.sign_in(last).unwrap();
+        guard.finish(outcome).await.unwrap();
+        assert_eq!(manager.sessions_of("ann").await.unwrap().len(), 1);
+    }
+    let former = manager.sessions_of("ann").await.unwrap()[0].id();
+    let guard = manager.begin(&[lost.as_str()]).await.unwrap();
+    guard.sign_in("ann").unwrap();
+    let found = finish(guard).await;
+    let sessions = manager.sessions_of("ann").await.unwrap();
+    assert_eq!(sessions.len(), 1);
+    assert_ne!(sessions[0].id(), former);
+    assert_eq!(who(&manager, &found, &[]).await.as_deref(), Some("ann"));
 }

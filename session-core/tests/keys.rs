@@ -7,11 +7,12 @@ use std::process::Command;
 use session_core::store::Purpose;
 use session_core::{KeyError, KeyRing};
 
-const ALL: [Purpose; 4] = [
+const ALL: [Purpose; 5] = [
     Purpose::Token,
     Purpose::SealedMac,
     Purpose::SealedAead,
     Purpose::Csrf,
+    Purpose::ValueAead,
 ];
 /// 32 bytes, in turn 0xfb, 0xff and 0xbe, whose base64 differs between the alphabets.
 const STANDARD: &str = "+/+++/+++/+++/+++/+++/+++/+++/+++/+++/+++/8=";
@@ -252,12 +253,14 @@ fn known_keys_are_derived() {
             "2ce4f979a0d42a113f95215b36311c83848f3383c01e605140aa7c8d2faf8dfa",
             "3013edbf4e049e565c3d8e12c613e369656692015e03779c1d187bc426887143",
             "e4bf8ab126dda5809989eca06e786831805d7dd9a1f3dbcaf05c4f0f9ecbb410",
+            "19162d666fda6ad93f0d4cb39ecd248bd87d8aa590fae97a10d4c0f6b9b2f6b2",
         ],
         [
             "c13acf633305349397fcf6cead288d97cc00245259fa075d29f5e6fdd2abc9bd",
             "d049b80869dab3eaab0bc9615c800fe54b8bb53720c74d6f6dbf2da1e51af808",
             "ec088f1931f247aaf76b63c58bfc9f21eb5ec7f746007fbf1dfe1af272f48cf5",
             "ac4ce6581814546ad56db6db197159bd40eaf233026a00809c9026b3178e5324",
+            "0ae3f68f654755e993a1f6eb2c4fde69e70e6d65ca9591c38439cabf805a772a",
         ],
     ];
     for (at, purpose) in ALL.into_iter().enumerate() {
@@ -296,7 +299,7 @@ fn each_use_has_a_key_of_its_own() {
     let all = seen.len();
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!((all, seen.len()), (24, 24));
+    assert_eq!((all, seen.len()), (30, 30));
 }
 
 #[test]
@@ -304,7 +307,13 @@ fn labels_never_change() {
     let labels = ALL.map(Purpose::label);
     assert_eq!(
         labels,
-        [&b"token"[..], b"sealed-mac", b"sealed-aead", b"csrf"]
+        [
+            &b"token"[..],
+            b"sealed-mac",
+            b"sealed-aead",
+            b"csrf",
+            b"value-aead"
+        ]
     );
 }
 

@@ -12,9 +12,9 @@ use session_core::store::{
     StoreError, Update, Updated,
 };
 use session_core::{
-    Clock, Directive, Ended, Event, EventKind, ManualClock, MemoryStore, OnMaxSessions, Outcome,
-    Session, SessionError, SessionGuard, SessionId, SessionManager, SessionManagerBuilder, Sleep,
-    Timestamp,
+    Clock, Directive, EndReason, Ended, Event, EventKind, ManualClock, MemoryStore, OnMaxSessions,
+    Outcome, Session, SessionError, SessionGuard, SessionId, SessionManager, SessionManagerBuilder,
+    Sleep, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -454,7 +454,7 @@ async fn activity_that_is_not_written_is_an_event_and_no_failure() {
 }
 
 fn ended(on: &Site) -> Ended {
-    Ended::new(session_core::EndReason::Revoked, on.manager.now())
+    Ended::new(EndReason::Revoked, on.manager.now())
 }
 
 #[tokio::test]
@@ -569,9 +569,10 @@ async fn a_token_is_sent_of_a_session_that_is_and_has_it() {
     assert_eq!(on.events(), [EventKind::Gone], "it has expired");
 
     let on = site();
-    let other = renewed(&on).await;
     let session = saved(&on).await;
-    *on.store.found.lock().unwrap() = Some(other);
+    // A mark is live for a minute, and of an epoch of its own.
+    let mark = Ended::new(EndReason::Revoked, on.clock.now()).mark(session.id().unwrap());
+    *on.store.found.lock().unwrap() = Some(Arc::new(mark));
     assert_eq!(
         session.finish(Outcome::Success).await.unwrap(),
         Directive::Nothing

@@ -279,6 +279,8 @@ pub enum Purpose {
     DeviceProof,
     /// What a device signs.
     DeviceChallenge,
+    /// The encryption of single values in a store on the server.
+    ValueAead,
 }
 
 impl Purpose {
@@ -291,6 +293,7 @@ impl Purpose {
             Self::Csrf => b"csrf",
             Self::DeviceProof => b"device-proof",
             Self::DeviceChallenge => b"device-challenge",
+            Self::ValueAead => b"value-aead",
         }
     }
 }

@@ -9,4 +9,6 @@ mod random;
 
 pub(crate) use base64url::decode_exact;
 pub use keys::{DerivedKey, KeyError, KeyRing, Purpose};
+#[cfg(feature = "sealed-values")]
+pub(crate) use random::fill_random;
 pub(crate) use random::{RandomFailed, random_bytes, random_bytes_of_three};

@@ -18,6 +18,11 @@ pub(crate) fn random_bytes_of_three() -> Result<[[u8; 16]; 3], RandomFailed> {
 /// Bytes from the operating system's random source.
 pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], RandomFailed> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| RandomFailed)?;
+    fill_random(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The same for as many bytes as there are, by one system call.
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), RandomFailed> {
+    getrandom::fill(bytes).map_err(|_| RandomFailed)
 }

@@ -8,6 +8,8 @@ use bytestring::ByteString;
 use crate::config_error::ConfigError;
 use crate::crypto::{KeyRing, Purpose};
 use crate::event::{Events, Observer, OptionalObserver};
+#[cfg(feature = "sealed-values")]
+use crate::manager::{Sealing, ValueSealing};
 use crate::manager::{SessionManager, Shared, StoreCalls};
 use crate::record::{Codec, Lifetime, Limits};
 use crate::settings::{OnCorrupt, OnMaxSessions, OnReuse, SessionLimit, Settings, Timeouts};
@@ -83,6 +85,8 @@ pub struct SessionManagerBuilder {
     watch_interval: Duration,
     audience: OptionalObserver,
     max_token: Option<usize>,
+    #[cfg(feature = "sealed-values")]
+    sealing: Option<ValueSealing>,
 }
 
 impl SessionManagerBuilder {
@@ -104,6 +108,8 @@ impl SessionManagerBuilder {
             watch_interval: Duration::from_secs(5),
             audience: OptionalObserver::default(),
             max_token: None,
+            #[cfg(feature = "sealed-values")]
+            sealing: None,
         }
     }
 
@@ -197,7 +203,8 @@ impl SessionManagerBuilder {
     ///
     /// - A [token](crate::ClientToken) that is sent with a sign-in comes with a
     ///   [challenge](crate::ClientToken::device_challenge).
-    /// - [`Session::bind_device_now`] binds the session to a key that has signed the challenge.
+    /// - [`Session::bind_device_now`](crate::Session::bind_device_now) binds the session to a key
+    ///   that has signed the challenge.
     /// - [`begin_with_proofs`](SessionManager::begin_with_proofs) takes the proofs of a request.
     /// - [`bound_session`](SessionManager::bound_session) gives a client its next proof.
     ///
@@ -205,8 +212,10 @@ impl SessionManagerBuilder {
     /// which proofs are made, and over a sealed store, where a copy from before the binding would
     /// stay valid.
     ///
-    /// Versions of this library that do not know devices cannot read the record of a bound session.
-    /// So update all servers before you switch this on.
+    /// - Every manager over the store needs this setting: one without it accepts the token alone.
+    /// - A session from before is bound at the next sign-in.
+    /// - Versions of this library that do not know devices cannot read the record of a bound
+    ///   session. So update all servers before you switch this on.
     #[must_use]
     pub fn bound(mut self, binding: DeviceBinding) -> Self {
         self.device_binding = binding;
@@ -281,6 +290,66 @@ impl SessionManagerBuilder {
     #[must_use]
     pub fn max_token(mut self, characters: usize) -> Self {
         self.max_token = Some(characters);
+        self
+    }
+
+    /// Sets the keys that seal values in the store. Default: values are stored as they are.
+    ///
+    /// Whoever reads the database then reads no value, and whoever writes to it can make none. Each
+    /// value is encrypted and authenticated (XChaCha20-Poly1305), and opens only in its session, in
+    /// this scope, under its key. The newest key seals, and all keys open. So to rotate, put a new
+    /// key in front and keep the old ones, as with [`keys`](Self::keys): nobody is signed out.
+    /// Losing all keys is losing all values.
+    ///
+    /// - **A new site sets [`ValueSealing::new(keys).sealed_only()`](ValueSealing::sealed_only)**
+    ///   from the first day, as the example does. Without it, values from before stay readable.
+    ///   They are sealed when they are next written, or when somebody signs in to their session.
+    ///   Until `sealed_only` is set, **somebody who can write to the database can put a plain value
+    ///   in the place of a sealed one**. Set it once all values from before are gone.
+    /// - **What a reader still sees**: the principal, the label, times, the scope, names of keys,
+    ///   hashes of tokens, and of each value its exact length and the id of its key. So whoever
+    ///   knows that a value is `true` or `false` sees which one it is. They also see what CSRF
+    ///   tokens are derived from: without [`keys`](Self::keys) they can make the CSRF tokens of a
+    ///   session.
+    /// - **Metadata is not authenticated.** Somebody who can write to the database can still change
+    ///   who is signed in, admit a token of their own to a session, remove a value, put back an
+    ///   older value of the same session and key, or bring back a whole session that has ended.
+    /// - A value that does not open is [`StoreError::Corrupt`](crate::store::StoreError::Corrupt),
+    ///   and [`on_corrupt`](Self::on_corrupt) says what happens then. A process without the keys
+    ///   can open none: [`writing_plain`](ValueSealing::writing_plain) says how to begin while
+    ///   older processes run. A session with such a value lets nobody in, so it is the first that
+    ///   [`max_sessions`](Self::max_sessions) ends.
+    /// - Sealing adds 46 bytes to each value, which count towards the [limits](Self::limits).
+    /// - A list of sessions opens their values, to find those that do not open.
+    ///
+    /// `build` refuses this over a sealed store, which seals whole sessions.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
+    /// use session_core::store::{RecordKey, SessionStore};
+    /// use session_core::{KeyRing, MemoryStore, Outcome, SessionManager, ValueSealing};
+    ///
+    /// let keys = KeyRing::generate().unwrap(); // a site keeps its keys: `KeyRing::from_env`
+    /// let manager = SessionManager::builder(MemoryStore::new())
+    ///     .seal_values(ValueSealing::new(keys).sealed_only())
+    ///     .build()
+    ///     .unwrap();
+    /// let session = manager.begin(&[]).await?;
+    /// session.insert("diagnosis", "acrophobia")?;
+    /// session.save().await?;
+    /// assert_eq!(session.get::<String>("diagnosis")?.as_deref(), Some("acrophobia"));
+    ///
+    /// let key = RecordKey::Id(session.id().unwrap());
+    /// let stored = manager.store().load(&key, session.created_at().unwrap()).await?.unwrap();
+    /// let value = stored.values().get("diagnosis").unwrap();
+    /// assert!(!value.bytes().windows(5).any(|part| part == b"phobi"));
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
+    /// ```
+    #[cfg(feature = "sealed-values")]
+    #[must_use]
+    pub fn seal_values(mut self, sealing: impl Into<ValueSealing>) -> Self {
+        self.sealing = Some(sealing.into());
         self
     }
 
@@ -404,6 +473,20 @@ impl SessionManagerBuilder {
                  the time; use some seconds",
             ));
         }
+        #[cfg(feature = "sealed-values")]
+        {
+            if sealed && self.sealing.is_some() {
+                return Err(ConfigError::new(
+                    "a sealed store seals whole sessions already; leave out `seal_values`",
+                ));
+            }
+            if self.codec == Codec::Sealed {
+                return Err(ConfigError::new(
+                    "`Codec::Sealed` marks what `seal_values` has sealed; choose `Codec::Json` or \
+                     `Codec::Postcard`, and set `seal_values` to have values sealed",
+                ));
+            }
+        }
         Ok(self.make())
     }
 
@@ -423,9 +506,18 @@ impl SessionManagerBuilder {
         let keys = self.keys.as_ref().filter(|_| binding.is_on());
         let device_proofs = keys.map(|keys| DeviceProofs::new(keys, &scope, &binding));
         let events = Events::new(self.audience);
+        let calls = StoreCalls::new(self.store, self.clock, &self.timeouts, events);
+        #[cfg(feature = "sealed-values")]
+        let sealing = Sealing::new(self.sealing.as_ref(), &scope);
+        #[cfg(feature = "sealed-values")]
+        let (sealing_overhead, most_overhead) = (sealing.overhead(), sealing.most_overhead());
+        #[cfg(feature = "sealed-values")]
+        let calls = calls.with_sealing(sealing);
+        #[cfg(not(feature = "sealed-values"))]
+        let (sealing_overhead, most_overhead) = (0, 0);
         SessionManager {
             shared: Arc::new(Shared {
-                calls: StoreCalls::new(self.store, self.clock, &self.timeouts, events),
+                calls,
                 settings: Settings {
                     fresh_metadata: Settings::fresh_metadata(&scope),
                     scope,
@@ -441,6 +533,8 @@ impl SessionManagerBuilder {
                     watch_interval: self.watch_interval,
                     location,
                     max_token: self.max_token.unwrap_or(4096 * pieces),
+                    sealing_overhead,
+                    most_overhead,
                 },
                 tokens,
                 device_proofs,

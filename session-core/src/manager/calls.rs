@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use crate::error::StoreError;
 use crate::event::{Events, Who};
+#[cfg(feature = "sealed-values")]
+use crate::manager::Sealing;
 use crate::manager::watches::Watches;
 use crate::record::{EndReason, Ended, Record, SessionId};
 use crate::settings::Timeouts;
@@ -30,6 +32,9 @@ pub(crate) struct StoreCalls {
     many: Duration,
     events: Events,
     watches: Watches,
+    /// What seals values on their way to the store, and opens them on their way back.
+    #[cfg(feature = "sealed-values")]
+    sealing: Sealing,
 }
 
 impl StoreCalls {
@@ -47,7 +52,15 @@ impl StoreCalls {
             many: timeouts.commit,
             events,
             watches: Watches::default(),
+            #[cfg(feature = "sealed-values")]
+            sealing: Sealing::default(),
         }
+    }
+
+    /// The same with values that are sealed in the store.
+    #[cfg(feature = "sealed-values")]
+    pub(crate) fn with_sealing(self, sealing: Sealing) -> Self {
+        Self { sealing, ..self }
     }
 
     pub(crate) fn store(&self) -> &dyn SessionStore {
@@ -71,13 +84,25 @@ impl StoreCalls {
         self.clock.now()
     }
 
-    /// The record of a key as the store has it, expired or not.
+    /// The record of a key as the store has it, expired or not. If it is not one of this key, or
+    /// its values do not open, it is [`Corrupt`](StoreError::Corrupt).
     pub(crate) fn load<'c>(
         &'c self,
         key: &'c RecordKey,
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Arc<Record>>, StoreError>> + 'c {
         self.bounded(Kind::Read, self.store().load(key, now))
+            .of(key)
+    }
+
+    /// The same for who needs no values: they are not opened.
+    pub(crate) fn look<'c>(
+        &'c self,
+        key: &'c RecordKey,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Arc<Record>>, StoreError>> + 'c {
+        self.bounded(Kind::Look, self.store().load(key, now))
+            .of(key)
     }
 
     pub(crate) fn create<'c>(
@@ -85,6 +110,11 @@ impl StoreCalls {
         record: &'c Arc<Record>,
         now: Timestamp,
     ) -> impl Future<Output = Result<RecordKey, StoreError>> + 'c {
+        #[cfg(feature = "sealed-values")]
+        if self.sealing.seals() {
+            let create = self.sealing.create(self.store(), record, now);
+            return self.bounded(Kind::Write, create);
+        }
         self.bounded(Kind::Write, self.store().create(record, now))
     }
 
@@ -94,7 +124,13 @@ impl StoreCalls {
         update: &'c Update,
         now: Timestamp,
     ) -> impl Future<Output = Result<Updated, StoreError>> + 'c {
+        #[cfg(feature = "sealed-values")]
+        if self.sealing.seals() {
+            let update = self.sealing.update(self.store(), key, update, now);
+            return self.bounded(Kind::Write, update).of(key);
+        }
         self.bounded(Kind::Write, self.store().update(key, update, now))
+            .of(key)
     }
 
     /// Ends a session. To do so twice does no harm.
@@ -119,6 +155,14 @@ impl StoreCalls {
         let call = index_of(self.store())?.list_of(principal, now);
         let mut sessions = self.bounded(Kind::ReadOfMany, call).await?;
         sessions.retain(|listed| listed.record().is_none_or(|record| record.is_live(now)));
+        #[cfg(feature = "sealed-values")]
+        for listed in &mut sessions {
+            // One that does not open lets nobody in.
+            let judged = listed.record().map(|record| self.sealing.judge(record));
+            if let Some(Err(error)) = judged {
+                *listed = Listed::unreadable(listed.id(), error);
+            }
+        }
         for listed in &sessions {
             if let Listed::Unreadable { id, error } = listed {
                 self.events.corrupt(Some(*id), Some(principal), error, now);
@@ -181,6 +225,7 @@ impl StoreCalls {
             kind,
             call,
             timer: Timer::default(),
+            key: None,
         }
     }
 }
@@ -196,6 +241,8 @@ impl fmt::Debug for StoreCalls {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Read,
+    /// It reads a record whose values nobody needs.
+    Look,
     Write,
     /// The end of a session that a handler asked for: its failure is an event of its own.
     Deletion,
@@ -214,18 +261,20 @@ struct Call<'c, F> {
     kind: Kind,
     call: F,
     timer: Timer,
+    /// That of the record in the answer.
+    key: Option<&'c RecordKey>,
 }
 
-impl<T, F: Future<Output = Result<T, StoreError>> + Unpin> Future for Call<'_, F> {
+impl<T: Answer, F: Future<Output = Result<T, StoreError>> + Unpin> Future for Call<'_, F> {
     type Output = Result<T, StoreError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let answer = match Pin::new(&mut this.call).poll(context) {
-            Poll::Ready(answer) => answer,
+            Poll::Ready(answer) => answer.and_then(|answer| answer.checked(this)),
             Poll::Pending => {
                 let limit = match this.kind {
-                    Kind::Read | Kind::Write | Kind::Deletion => this.calls.one,
+                    Kind::Read | Kind::Look | Kind::Write | Kind::Deletion => this.calls.one,
                     Kind::ReadOfMany | Kind::WriteOfMany => Some(this.calls.many),
                 };
                 let Some(limit) = limit else {
@@ -245,10 +294,31 @@ impl<T, F: Future<Output = Result<T, StoreError>> + Unpin> Future for Call<'_, F
     }
 }
 
-impl<F> Call<'_, F> {
+impl<'c, F> Call<'c, F> {
+    /// The same, of a call whose answer may have the record of this key.
+    fn of(mut self, key: &'c RecordKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// A record of the answer, if it is one of the key that was asked for, with opened values.
+    fn open(&self, record: Arc<Record>) -> Result<Arc<Record>, StoreError> {
+        let asked = self.key.and_then(RecordKey::id);
+        if asked.is_some_and(|id| id != record.id) {
+            let id = record.id.short();
+            let text = format!("the record is that of session {id}");
+            return Err(StoreError::corrupt(text));
+        }
+        #[cfg(feature = "sealed-values")]
+        if self.kind != Kind::Look {
+            return self.calls.sealing.open(record);
+        }
+        Ok(record)
+    }
+
     fn unanswered(&self) -> StoreError {
         match self.kind {
-            Kind::Read | Kind::ReadOfMany => StoreError::unavailable(DeadlinePassed),
+            Kind::Read | Kind::Look | Kind::ReadOfMany => StoreError::unavailable(DeadlinePassed),
             Kind::Write | Kind::Deletion | Kind::WriteOfMany => {
                 StoreError::outcome_unknown(DeadlinePassed)
             }
@@ -256,8 +326,41 @@ impl<F> Call<'_, F> {
     }
 
     fn note(&self, error: &StoreError) {
-        if self.kind != Kind::Deletion {
-            self.calls.events.store_failed(error, self.calls.now());
+        let (events, now) = (&self.calls.events, self.calls.now());
+        match (error, self.key) {
+            (StoreError::Corrupt(_), Some(key)) => events.corrupt(key.id(), None, error, now),
+            _ if self.kind == Kind::Deletion => {}
+            _ => events.store_failed(error, now),
+        }
+    }
+}
+
+/// What a store answers.
+trait Answer: Sized {
+    /// The same, if the record in it can be read, with its values opened.
+    fn checked<F>(self, _: &Call<'_, F>) -> Result<Self, StoreError> {
+        Ok(self)
+    }
+}
+
+impl Answer for () {}
+impl Answer for bool {}
+impl Answer for u64 {}
+impl Answer for RecordKey {}
+/// Nobody needs the values of listed sessions.
+impl Answer for Vec<Listed> {}
+
+impl Answer for Option<Arc<Record>> {
+    fn checked<F>(self, call: &Call<'_, F>) -> Result<Self, StoreError> {
+        self.map(|record| call.open(record)).transpose()
+    }
+}
+
+impl Answer for Updated {
+    fn checked<F>(self, call: &Call<'_, F>) -> Result<Self, StoreError> {
+        match self {
+            Self::Conflict { current } => current.checked(call).map(Self::conflict),
+            other => Ok(other),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::error::SessionError;
+use crate::error::{SessionError, StoreError};
 use crate::manager::SessionManager;
 use crate::state::{Basis, Cell, SaveKind, SaveTurn};
 use crate::store::RecordKey;
@@ -80,7 +80,14 @@ impl SessionManager {
         basis: Basis,
     ) -> Result<(), SessionError> {
         let now = self.now();
-        let found = self.calls().load(&key, now).await?;
+        let found = match self.calls().load(&key, now).await {
+            Err(error @ StoreError::Corrupt(_)) => {
+                // To ask again gets the same answer, and the client gets no token in any case.
+                cell.state().withdraw_token();
+                return Err(error.into());
+            }
+            found => found?,
+        };
         let is_there =
             found.is_some_and(|record| record.is_live(now) && record.epoch == basis.epoch);
         let gone = {

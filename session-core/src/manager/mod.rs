@@ -8,6 +8,15 @@
 //!   for stores that do not: for a call of one record it makes no timer if a store says that its
 //!   own deadline is no later (`SessionStore::call_timeout`). No call that answers at once gets
 //!   one.
+//! - **Values are sealed between the manager and the store** (`sealing`), so caches and stores that
+//!   move sessions keep what they are given, and need no keys. An opened record remembers what the
+//!   store has of it (`SealedForm`): an update seals only what it changes, and what it leaves alone
+//!   stays as it is, with its old key or without one. A renewal seals all values again, because a
+//!   sign-in moves the deadline by which plain values and old keys have to be gone. Values of
+//!   another scope are dropped and not opened, because such a record is refused later for its
+//!   scope.
+//! - **A damaged record is reported where it is read**, in `StoreCalls`, once for each call. So no
+//!   caller has to remember it.
 //! - **A revocation for reuse is an update to a mark.** The session was judged by a record that may
 //!   be old, and a `delete` would end whatever is there by now. A sign-in that was faster has an
 //!   epoch of its own and must stay. So the mark is written as metadata that replaces all, which
@@ -32,6 +41,8 @@ mod rebase;
 mod retry;
 mod reuse;
 mod save;
+#[cfg(feature = "sealed-values")]
+mod sealing;
 mod session_limit;
 mod sweep;
 mod watches;
@@ -43,4 +54,8 @@ pub use manager::SessionManager;
 pub(crate) use manager::Shared;
 pub(crate) use queue::{Queues, Turn};
 pub(crate) use retry::{Retry, UnknownOnDrop};
+#[cfg(feature = "sealed-values")]
+pub(crate) use sealing::Sealing;
+#[cfg(feature = "sealed-values")]
+pub use sealing::ValueSealing;
 pub(crate) use watches::Look;

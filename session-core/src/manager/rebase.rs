@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::SessionError;
+use crate::error::{SessionError, StoreError};
 use crate::event::Who;
 use crate::manager::SessionManager;
 use crate::manager::save::{Attempt, Save};
@@ -99,6 +99,15 @@ impl Save<'_> {
         let is_same =
             |record: &Arc<Record>| record.is_live(self.now) && record.epoch == basis.epoch;
         let fresh = fresh.filter(is_same);
+        // Nobody of this scope has written that, and its values are not ours to go on with.
+        if let Some(record) = &fresh
+            && record.scope != manager.settings().scope
+        {
+            let error = StoreError::corrupt("the record is of another scope");
+            let id = Some(record.id);
+            manager.events().corrupt(id, None, &error, self.now);
+            return Err(error.into());
+        }
         if fresh.is_none() {
             let mut state = self.cell.state();
             if state.is_current(basis.mark) && state.metadata.sign_in.is_none() {

@@ -92,7 +92,7 @@ impl Watcher {
         let (manager, key) = (self.manager.clone(), self.key.clone());
         Box::pin(async move {
             let now = manager.now();
-            (manager.calls().load(&key, now).await, now)
+            (manager.calls().look(&key, now).await, now)
         })
     }
 
@@ -107,14 +107,7 @@ impl Watcher {
                 self.watch.saw(record, at);
                 left.min(interval)
             }
-            Err(error) => {
-                if matches!(error, StoreError::Corrupt(_)) {
-                    self.manager
-                        .events()
-                        .corrupt(self.key.id(), None, &error, at);
-                }
-                interval
-            }
+            Err(_) => interval,
         }
     }
 

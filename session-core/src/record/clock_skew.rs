@@ -33,3 +33,21 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{DeviceKey, Lifetime, SessionId};
+
+    #[test]
+    fn a_device_is_not_bound_in_the_future() {
+        let [past, now, future] = [1, 2, 3].map(|day| Timestamp::from_millis(day * 86_400_000));
+        let id = SessionId::from_bytes([0; 16]);
+        for (since, expected) in [(past, past), (future, now)] {
+            let record = Record::new(id, "id", Lifetime::default(), past);
+            let mut record = record.with_device(DeviceKey::from_bytes([7; 64]), since);
+            record.bring_back(now);
+            assert_eq!(record.bound_at(), Some(expected));
+        }
+    }
+}

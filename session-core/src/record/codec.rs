@@ -80,14 +80,35 @@ pub enum Codec {
     /// Two maps with the same entries in another order are different values here, so inserting a
     /// `HashMap` again is a write. Use a `BTreeMap`.
     Postcard,
+    /// Not a codec to choose: it marks a value that a manager has sealed for its store
+    /// ([`seal_values`](crate::SessionManagerBuilder::seal_values)).
+    ///
+    /// A store keeps such a value as it keeps any other: its [`tag`](Self::tag) and its bytes. Only
+    /// a manager with the keys makes and opens one, so `build` refuses this codec, and encoding and
+    /// decoding with it fails. A program without the feature `sealed-values` does not know the tag,
+    /// and refuses the record as [corrupt](crate::store::StoreError::Corrupt).
+    #[cfg(feature = "sealed-values")]
+    Sealed,
 }
 
 impl Codec {
+    /// Whether it marks a sealed value.
+    #[cfg(feature = "sealed-values")]
+    pub(crate) const fn is_sealed(self) -> bool {
+        #[cfg(feature = "sealed-values")]
+        let is_sealed = matches!(self, Self::Sealed);
+        #[cfg(not(feature = "sealed-values"))]
+        let is_sealed = false;
+        is_sealed
+    }
+
     /// The number of this codec in a stored record.
     pub const fn tag(self) -> u8 {
         match self {
             Self::Json => 0,
             Self::Postcard => 1,
+            #[cfg(feature = "sealed-values")]
+            Self::Sealed => 2,
         }
     }
 
@@ -103,6 +124,8 @@ impl Codec {
         match tag {
             0 => Some(Self::Json),
             1 => Some(Self::Postcard),
+            #[cfg(feature = "sealed-values")]
+            2 => Some(Self::Sealed),
             _ => None,
         }
     }
@@ -139,6 +162,15 @@ impl CodecFault {
     /// Line and column in the JSON text, as `serde_json` counts them, where they are known.
     pub const fn position(&self) -> Option<(usize, usize)> {
         self.position
+    }
+
+    /// No manager hands a handler a sealed value, and no handler makes one.
+    #[cfg(feature = "sealed-values")]
+    pub(super) const fn sealed() -> Self {
+        Self::new(
+            Codec::Sealed,
+            "a sealed value, which only a manager makes and opens",
+        )
     }
 
     pub(super) fn json(fault: &serde_json::Error) -> Self {

@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 /// each, the one of x first.
 ///
 /// This crate compares it and derives proofs from it. It does not check signatures: the transport
-/// does that before it binds a session ([`Session::bind_device`](crate::Session::bind_device)).
+/// does that before it binds a session ([`Session::bind_device`](crate::Session::bind_device_now)).
 ///
 /// ```
 /// use session_core::DeviceKey;

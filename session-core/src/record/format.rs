@@ -18,7 +18,7 @@ use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{
-    Codec, Device, DeviceKey, Lifetime, Record, SessionId, TokenHistory, Value, Values,
+    Codec, Device, DeviceKey, Lifetime, Record, SealedForm, SessionId, TokenHistory, Value, Values,
 };
 use crate::time::Timestamp;
 
@@ -340,6 +340,7 @@ fn read_metadata(bytes: &Bytes) -> Result<(Record, &[u8]), FormatError> {
         values: Values::default(),
         tag: None,
         hidden: 0,
+        sealed_form: SealedForm::unknown(),
     };
     Ok((record, rest))
 }

@@ -9,6 +9,8 @@
 //! - `codec`, `lossless`, `same_json`, `round_trips`: how values are encoded, and what must not be
 //!   lost by it
 //! - `plain_text`: the short way of long texts
+//! - `sealed`, `sealed_form`: one value that the store cannot read, and what the store has of a
+//!   record that a manager has opened
 //! - `format`, `limits`: the bytes of a record, and how large it may become
 //! - `tag`: what tells two contents of a record apart
 //! - `device`: the device that a session is bound to
@@ -53,6 +55,9 @@ mod record;
 mod remembered;
 mod round_trips;
 mod same_json;
+#[cfg(feature = "sealed-values")]
+mod sealed;
+mod sealed_form;
 mod tag;
 mod token_history;
 mod value;
@@ -74,6 +79,9 @@ pub use record::Record;
 pub(crate) use remembered::{LATE, REMEMBERED};
 pub use round_trips::{RoundTripError, round_trips};
 pub(crate) use same_json::is_same_json;
+#[cfg(feature = "sealed-values")]
+pub(crate) use sealed::{SEALING_OVERHEAD, SealFault, ValueKeys};
+pub(crate) use sealed_form::SealedForm;
 pub use tag::{MalformedTag, Tag};
 pub(crate) use token_history::{
     EpochBits, TokenHash, TokenHistory, TokenMaintenance, TokenRules, Verdict,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use crate::record::{
-    Device, DeviceKey, Lifetime, LimitExceeded, Limits, SessionId, Tag, TokenHash, TokenHistory,
-    Value, Values,
+    Device, DeviceKey, Lifetime, LimitExceeded, Limits, SealedForm, SessionId, Tag, TokenHash,
+    TokenHistory, Value, Values,
 };
 use crate::time::Timestamp;
 
@@ -59,6 +59,8 @@ pub struct Record {
     /// Bytes that it may keep alive and does not show, at most: those of values that a base of it
     /// had. They may be in one buffer with others that it still has.
     pub(crate) hidden: usize,
+    /// What the store has of it, where the manager has opened its values.
+    pub(crate) sealed_form: SealedForm<Self>,
 }
 
 /// What the metadata adds to the size of a record at most, besides the names in it.
@@ -95,6 +97,7 @@ impl Record {
             values: Values::default(),
             tag: Some(Tag::draw()),
             hidden: 0,
+            sealed_form: SealedForm::unknown(),
         }
     }
 
@@ -339,6 +342,7 @@ impl PartialEq for Record {
             values,
             tag: _,
             hidden: _,
+            sealed_form: _,
         } = self;
         *id == other.id
             && *scope == other.scope

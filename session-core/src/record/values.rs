@@ -110,7 +110,7 @@ impl Values {
     }
 
     /// Merges base and overlay.
-    fn entries(&self) -> impl Iterator<Item = (&ByteString, &Value)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&ByteString, &Value)> {
         let mut base = self.base().iter().peekable();
         let mut overlay = self.overlay.iter().peekable();
         iter::from_fn(move || {

@@ -1,9 +1,6 @@
 //! Bound sessions: what a request proves, and how a client gets its next proof.
 
-use std::sync::Arc;
-
-use crate::error::SessionError;
-use crate::event::AfterReuse;
+use crate::error::{SessionError, StoreError};
 use crate::manager::SessionManager;
 use crate::record::Record;
 use crate::request::judge::{Arrival, NotNeeded, Opens, Proofs};
@@ -12,13 +9,15 @@ use crate::session::BoundSession;
 use crate::time::Timestamp;
 use crate::token::DeviceBinding;
 
+const TOO_LATE: &str = "the request arrived long ago, and nothing is known of its token any more";
+
 /// At most this many proofs of one request are tried.
 const MOST_PROOFS: usize = 4;
 
 impl SessionManager {
-    /// Whether a request is to be answered as anonymous, because the session that its token opens
-    /// is bound to a device and it has no proof of that device.
-    pub(super) fn lacks_proof<P: Proofs>(&self, record: &Record, arrival: &Arrival<P>) -> bool {
+    /// Whether a token opens a session that is bound to a device, and the request has no proof of
+    /// that device.
+    pub(super) fn is_unproven<P: Proofs>(&self, record: &Record, arrival: &Arrival<P>) -> bool {
         let (Some(proofs), Some(device)) = (self.device_proofs(), &record.device) else {
             return false;
         };
@@ -30,20 +29,15 @@ impl SessionManager {
             let mut given = given.iter().take(MOST_PROOFS);
             given.any(|text| proofs.is_proof(text, record, &device.key, at))
         };
-        if at.duration_since(device.since) < DeviceBinding::grace() || has_proof() {
-            return false;
-        }
-        let requires = self.device_binding().requires();
-        self.events().unproven(record, !requires, arrival.now);
-        requires
+        at.duration_since(device.since) >= DeviceBinding::grace() && !has_proof()
     }
 
     /// Opens a session for a client that needs another proof of its device.
     ///
-    /// It returns the session that the tokens open, if it is bound to a device. No proof is asked
-    /// for, so this shows nothing of the session and writes nothing. It costs one store call, as
-    /// [`begin`](Self::begin) does. A client that presents the tokens of several sessions gets
-    /// `None`.
+    /// It returns the session of this [name](BoundSession::name) that the tokens open. `None` means
+    /// that there is none, or none that is bound, and that the client can give up its key. No proof
+    /// is asked for, so this shows nothing of the session and writes nothing. It costs one store
+    /// call for each token, as [`begin`](Self::begin) does.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -61,9 +55,10 @@ impl SessionManager {
     /// # let Directive::Hold(token) = directive else { unreachable!() };
     /// # let session = manager.begin(&[token.as_str()]).await?;
     /// # let key = DeviceKey::from_bytes([7; 64]);
-    /// # session.bind_device_now(key, token.device_challenge().unwrap()).await?;
+    /// # let bound = session.bind_device_now(key, token.device_challenge().unwrap()).await?;
     /// let now = manager.now();
-    /// let bound = manager.bound_session(&[token.as_str()], now).await?.unwrap();
+    /// let name = bound.name(); // the client knows it
+    /// let bound = manager.bound_session(&[token.as_str()], &name, now).await?.unwrap();
     /// let challenge = bound.challenge()?; // the device signs it
     /// assert!(bound.accepts_challenge(&challenge) && !bound.accepts_challenge("another"));
     /// assert_eq!(bound.key(), key); // verify the signature with this key, then
@@ -73,38 +68,30 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// The same as `begin`.
+    /// [`SessionError::Store`] if the store fails, if a record cannot be read, whatever
+    /// [`OnCorrupt`](crate::OnCorrupt) says, or if nothing is known of the tokens of a request that
+    /// arrived long ago. Let the client try again then.
     pub async fn bound_session(
         &self,
         tokens: &[&str],
+        name: &str,
         arrived: Timestamp,
     ) -> Result<Option<BoundSession>, SessionError> {
         let arrival = Arrival::new(arrived, self.now(), NotNeeded);
-        let mut found: Vec<Arc<Record>> = Vec::new();
-        let ours = tokens
-            .iter()
-            .filter_map(|token| self.read(token, arrival.now));
+        let now = arrival.now;
+        let ours = tokens.iter().filter_map(|token| self.read(token, now));
         for (key, presented) in ours.take(MOST_TOKENS) {
-            let answer = self.calls().load(&key, arrival.now).await;
-            let record = self.readable(&key, answer, arrival.now)?;
-            match self.judge(key, presented, record, arrival) {
-                Opens::Session(stored) => {
-                    found.retain(|other| other.id != stored.record.id);
-                    found.push(stored.record);
-                }
-                Opens::Reused { record, .. } => {
-                    // A request that wants no more than a proof ends nothing.
-                    self.events()
-                        .reused(&record, AfterReuse::SessionStays, arrival.now);
-                }
-                Opens::Barred | Opens::Expired | Opens::Nothing => {}
+            let record = self.calls().load(&key, now).await?;
+            if let Opens::Session(stored) = self.judge(key, presented, record, arrival)
+                && let Some(bound) = BoundSession::new(self.clone(), stored.record)
+                && bound.name() == name
+            {
+                return Ok(Some(bound));
             }
         }
-        match found.len() {
-            1 => Ok(found
-                .pop()
-                .and_then(|record| BoundSession::new(self.clone(), record))),
-            _ => Ok(None),
+        match arrival.is_late() {
+            false => Ok(None),
+            true => Err(StoreError::unavailable(TOO_LATE).into()),
         }
     }
 }

@@ -30,7 +30,7 @@ impl<P: Proofs> Arrival<P> {
     }
 
     /// What the request may have missed is not remembered any more.
-    fn is_late(self) -> bool {
+    pub(super) fn is_late(self) -> bool {
         self.now.duration_since(self.arrived) >= LATE
     }
 }
@@ -71,6 +71,8 @@ impl Proofs for NotNeeded {
 /// What one token opens.
 pub(super) enum Opens {
     Session(Stored),
+    /// A session that is bound to a device, of which the request has no proof.
+    Unproven(Stored),
     /// Its session was renewed, rotated or ended a moment ago, or since the request arrived: the
     /// request is answered as anonymous, and stores nothing.
     Barred,
@@ -182,11 +184,13 @@ impl SessionManager {
                 false => Opens::Expired,
             };
         }
+        let requires = self.device_binding().requires();
         let maintenance = match verdict {
             None => None,
             Some(Verdict::Accepted(maintenance)) => Some(maintenance),
             // It ends nothing either: else a stolen token could sign the owner out.
-            Some(Verdict::Reused(_)) if self.lacks_proof(&record, &arrival) => {
+            Some(Verdict::Reused(_)) if requires && self.is_unproven(&record, &arrival) => {
+                events.unproven(&record, false, now);
                 events.reused(&record, AfterReuse::SessionStays, now);
                 return Opens::Barred;
             }
@@ -203,8 +207,9 @@ impl SessionManager {
             Some(Verdict::Former) => return refused(Refusal::Retired, Opens::Nothing),
             Some(Verdict::Unknown) => return unknown(),
         };
-        if self.lacks_proof(&record, &arrival) {
-            return Opens::Barred;
+        let is_unproven = self.is_unproven(&record, &arrival);
+        if is_unproven {
+            events.unproven(&record, !requires, now);
         }
         let token = match presented.zip(maintenance) {
             Some((presented, maintenance)) => TokenState::Presented {
@@ -214,7 +219,11 @@ impl SessionManager {
             },
             None => TokenState::Sealed,
         };
-        Opens::Session(Stored::opened(key, record, token))
+        let stored = Stored::opened(key, record, token);
+        match is_unproven && requires {
+            true => Opens::Unproven(stored),
+            false => Opens::Session(stored),
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use crate::request::judge::{Arrival, NoProofs, Opens, Proofs};
 use crate::session::{Session, seed_of};
 use crate::settings::OnCorrupt;
 use crate::state::{Current, State, Stored};
-use crate::store::RecordKey;
 use crate::time::Timestamp;
 
 /// At most this many tokens of one request that are ours by form and MAC are looked up.
@@ -27,6 +26,8 @@ struct Opened {
     form_seed: Option<[u8; 16]>,
     /// One of the sessions has expired.
     expired: bool,
+    /// A session that is bound to a device, without proof of that.
+    unproven: Option<Box<Stored>>,
 }
 
 impl Opened {
@@ -167,6 +168,7 @@ impl SessionManager {
         }
         state.unopened = sealed && state.stored().is_none() && !opened.expired;
         state.form_seed = opened.form_seed;
+        state.unproven = opened.unproven;
         Ok(SessionGuard::new(Session::new(self.clone(), state)))
     }
 
@@ -179,7 +181,7 @@ impl SessionManager {
             return Ok(Opened::default());
         };
         let answer = self.calls().load(&key, arrival.now).await;
-        let record = self.readable(&key, answer, arrival.now)?;
+        let record = self.readable(answer)?;
         let (record, barred) = match self.judge(key, presented, record, *arrival) {
             Opens::Session(stored) => return Ok(Opened::live(stored)),
             Opens::Expired => {
@@ -189,6 +191,12 @@ impl SessionManager {
                 });
             }
             Opens::Barred => return Ok(self.nothing_live(&[token], Current::barred())),
+            Opens::Unproven(stored) => {
+                return Ok(Opened {
+                    unproven: Some(Box::new(stored)),
+                    ..self.nothing_live(&[token], Current::barred())
+                });
+            }
             Opens::Nothing => return Ok(self.nothing_live(&[token], Current::New)),
             Opens::Reused { record, barred } => (record, barred),
         };
@@ -204,6 +212,7 @@ impl SessionManager {
         let now = arrival.now;
         let mut live: Vec<Stored> = Vec::new();
         let mut reused: Vec<Arc<Record>> = Vec::new();
+        let mut unproven = None;
         let mut ours: SmallVec<[&str; MOST_TOKENS]> = SmallVec::new();
         let (mut barred, mut expired) = (false, false);
         for (at, token) in tokens.iter().enumerate() {
@@ -219,7 +228,7 @@ impl SessionManager {
             }
             ours.push(token);
             let answer = self.calls().load(&key, now).await;
-            let record = self.readable(&key, answer, now)?;
+            let record = self.readable(answer)?;
             if record.is_none() && self.settings().is_sealed() {
                 // Only what opens was sealed by us. To find that out asks nobody, so others do not
                 // count.
@@ -235,6 +244,10 @@ impl SessionManager {
                     reused.push(record);
                 }
                 Opens::Barred => barred = true,
+                Opens::Unproven(stored) => {
+                    barred = true;
+                    unproven = Some(Box::new(stored));
+                }
                 Opens::Expired => expired = true,
                 Opens::Nothing => {}
             }
@@ -255,6 +268,7 @@ impl SessionManager {
             },
             None => Opened {
                 expired,
+                unproven,
                 ..self.nothing_live(&ours, Current::barred_if(barred))
             },
         })
@@ -266,25 +280,19 @@ impl SessionManager {
             form_seed: self.form_seed(tokens, &current),
             current,
             expired: false,
+            unproven: None,
         }
     }
 
     /// What can be used of the store's answer to a load.
     pub(super) fn readable(
         &self,
-        key: &RecordKey,
         answer: Result<Option<Arc<Record>>, StoreError>,
-        now: Timestamp,
     ) -> Result<Option<Arc<Record>>, SessionError> {
         let error = match answer {
-            Ok(Some(record)) if key.id().is_some_and(|id| id != record.id) => {
-                let id = record.id.short();
-                StoreError::corrupt(format!("the record is that of session {id}"))
-            }
             Err(error @ StoreError::Corrupt(_)) => error,
             answer => return Ok(answer?),
         };
-        self.events().corrupt(key.id(), None, &error, now);
         match self.settings().on_corrupt {
             OnCorrupt::StartEmpty => Ok(None),
             OnCorrupt::Refuse => Err(error.into()),

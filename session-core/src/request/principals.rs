@@ -265,7 +265,7 @@ impl SessionManager {
     /// [`SessionError::Store`] if the store failed.
     pub async fn why_ended(&self, id: SessionId) -> Result<Option<Ended>, SessionError> {
         let now = self.now();
-        let found = self.calls().load(&RecordKey::Id(id), now).await?;
+        let found = self.calls().look(&RecordKey::Id(id), now).await?;
         let ended = found.and_then(|record| record.ended());
         Ok(ended.filter(|ended| ended.concerns(now)))
     }

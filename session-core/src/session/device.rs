@@ -98,7 +98,7 @@ impl Session {
             }
         };
         if is_new {
-            let _withdrawn = Withdraw(self);
+            let _withdrawn = Withdraw(self, key);
             manager.save(&self.inner.cell, SaveKind::Save).await?;
         }
         let stored = self
@@ -106,7 +106,12 @@ impl Session {
             .stored()
             .map(|stored| Arc::clone(&stored.record));
         let bound = stored.and_then(|record| BoundSession::new(manager.clone(), record));
-        bound.ok_or(SessionError::Gone)
+        match bound {
+            // A clone of this session was faster.
+            Some(bound) if bound.key() != key => Err(SessionError::NotBound(OTHER_DEVICE)),
+            Some(bound) => Ok(bound),
+            None => Err(SessionError::Gone),
+        }
     }
 
     /// Since when the session is bound to a device; `None` if it is not.
@@ -116,11 +121,11 @@ impl Session {
 }
 
 /// What was not saved is not tried again by the commit.
-struct Withdraw<'s>(&'s Session);
+struct Withdraw<'s>(&'s Session, DeviceKey);
 
 impl Drop for Withdraw<'_> {
     fn drop(&mut self) {
-        self.0.state().withdraw_binding();
+        self.0.state().withdraw_binding(&self.1);
     }
 }
 

@@ -16,10 +16,12 @@ impl State {
         self.metadata.binds = true;
     }
 
-    /// What was not saved is not tried again.
-    pub(crate) fn withdraw_binding(&mut self) {
-        self.device = None;
-        self.metadata.binds = false;
+    /// What was not saved is not tried again. A clone may have asked for another device since.
+    pub(crate) fn withdraw_binding(&mut self, key: &DeviceKey) {
+        if self.device.as_deref() == Some(key) {
+            self.device = None;
+            self.metadata.binds = false;
+        }
     }
 
     /// Binds `record`. Of two devices at once, the one that is stored stays.

@@ -31,6 +31,7 @@ impl State {
             return self.abandon(key, &planned.record);
         }
         self.guest = None;
+        self.end_unproven(planned.metadata.sign_in.as_deref());
         self.acknowledge(&planned.savepoint, &planned.metadata, &planned.record);
         if !self.metadata.renews() {
             self.metadata.csrf_seed = None;
@@ -162,7 +163,6 @@ impl State {
             Some(stored) => {
                 stored.announce = Announce::No;
                 let token = token(stored, rotation.max_age(&stored.record, now));
-                stored.may_be_bound = false;
                 token.map_or(Directive::Nothing, Directive::Hold)
             }
             None if clear_client => Directive::Forget,

@@ -146,7 +146,7 @@ impl State {
         if let Some(secret) = &secret {
             record.tokens.issue(secret.hash(), record.epoch, now);
         }
-        settings.check_record(&record)?;
+        settings.check_new(record.limited_size(), record.values.len())?;
         Ok(Plan::Create(PlannedCreate {
             record: Arc::new(record),
             secret,
@@ -230,7 +230,7 @@ impl State {
             record.bring_back(now);
         }
         let mut secret = metadata.apply(&mut record, now, settings)?;
-        if metadata.binds && !metadata.renews() {
+        if metadata.binds {
             self.bind_record(&mut record, now)?;
         }
         record.owed = owed;
@@ -256,9 +256,8 @@ impl State {
         if old.is_live(now) && !record.is_live(now) {
             return Ok(Plan::End);
         }
-        if record.outgrows(old) {
-            settings.check_record(&record)?;
-        }
+        let after = |key: &str| record.values.get(key);
+        settings.check_change(record.limited_size(), record.values.len(), old, after)?;
         let computes = kind != SaveKind::Touch && self.edits.depends_on_stored();
         let meets_version = replaces || computes;
         // What has expired was kept alive by another request, or is gone.

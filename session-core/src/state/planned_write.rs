@@ -74,7 +74,7 @@ impl PlannedUpdate {
 
     /// Whether it binds the session to a device.
     pub(crate) fn binds(&self) -> bool {
-        self.metadata.binds && !self.metadata.renews()
+        self.metadata.binds
     }
 
     /// Whether it puts a successor beside the token by the schedule.

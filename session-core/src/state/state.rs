@@ -31,6 +31,9 @@ pub(crate) struct State {
     /// The client presented a sealed session that does not open. It holds the only copy, which may
     /// open again under other keys or settings: a handler that ends it has the client forget it.
     pub(crate) unopened: bool,
+    /// The session that the client's token opens, if it is bound to a device and the request has no
+    /// proof of that. It ends if its own principal signs in.
+    pub(crate) unproven: Option<Box<Stored>>,
     pub(crate) arena: Arena,
     /// The device that the next save binds the session to.
     pub(crate) device: Option<Box<DeviceKey>>,
@@ -176,6 +179,23 @@ impl State {
         }
     }
 
+    /// Whether a session of this principal takes the place of the one that its client cannot use
+    /// any more, because it has lost the proof of its device.
+    fn replaces_unproven(&self, principal: Option<&str>) -> bool {
+        let unproven = self.unproven.as_ref();
+        let own = unproven.and_then(|stored| stored.record.principal());
+        own.is_some() && own == principal
+    }
+
+    /// A session of this principal was created. What it takes the place of ends.
+    pub(super) fn end_unproven(&mut self, principal: Option<&str>) {
+        if self.replaces_unproven(principal)
+            && let Some(stored) = self.unproven.take()
+        {
+            self.deletions.push(stored.deletion(DeletedBy::SignIn));
+        }
+    }
+
     /// Turns to a new session. The old one is deleted.
     pub(super) fn leave(&mut self, by: DeletedBy) {
         // A barred request stays barred.
@@ -206,7 +226,11 @@ impl State {
     /// The sessions that end with this request: they take no place among those of a principal.
     pub(crate) fn ending(&self) -> Vec<SessionId> {
         let ending = self.deletions.iter().map(|deletion| deletion.who.id);
-        ending.collect()
+        let replaced = self.replaces_unproven(self.metadata.sign_in.as_deref());
+        let unproven = self.unproven.iter().filter(|_| replaced);
+        ending
+            .chain(unproven.map(|stored| stored.record.id))
+            .collect()
     }
 
     /// Takes note that a pending deletion was carried out.

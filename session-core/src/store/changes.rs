@@ -137,6 +137,47 @@ impl Changes {
         }
     }
 
+    /// The same changes with other forms of the values, which `form` makes of each key and value.
+    #[cfg(feature = "sealed-values")]
+    pub(crate) fn with_forms<E>(
+        &self,
+        mut form: impl FnMut(&str, &Value) -> Result<Value, E>,
+    ) -> Result<Self, E> {
+        let changed = |(key, value): &Change| {
+            let value = value.as_ref().map(|value| form(key, value)).transpose()?;
+            Ok((key.clone(), value))
+        };
+        Ok(Self {
+            values: self.values.iter().map(changed).collect::<Result<_, E>>()?,
+            ..*self
+        })
+    }
+
+    /// The same changes, which also set those of the `values` that `rewrites` says of their keys.
+    /// The values are those of a record after these changes.
+    #[cfg(feature = "sealed-values")]
+    pub(crate) fn and_rewrite(
+        &self,
+        values: &Values,
+        mut rewrites: impl FnMut(&str) -> bool,
+    ) -> Self {
+        let changes = |key: &ByteString| {
+            let found = self.values.binary_search_by(|(other, _)| other.cmp(key));
+            found.is_ok()
+        };
+        let mut all = self.values.clone();
+        for (key, value) in values.entries() {
+            if !changes(key) && rewrites(key) {
+                all.push((key.clone(), Some(value.clone())));
+            }
+        }
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Self {
+            values: all,
+            ..*self
+        }
+    }
+
     /// Whether every key that is not set here is removed.
     pub const fn is_clear(&self) -> bool {
         self.cleared
@@ -186,6 +227,7 @@ impl Changes {
             label: record.label.clone(),
             version: record.version.saturating_add(1),
             tag: Some(Tag::draw()),
+            sealed_form: record.sealed_form.after_changes(),
             ..*record
         };
         let set: usize = self

@@ -282,6 +282,19 @@ impl Update {
         })
     }
 
+    /// The same update with its values in another form.
+    #[cfg(feature = "sealed-values")]
+    pub(crate) const fn with_forms(&self, record: Arc<Record>, changes: Changes) -> Self {
+        Self {
+            record,
+            changes,
+            epoch: self.epoch,
+            base_tag: self.base_tag,
+            expected_version: self.expected_version,
+            limits: self.limits,
+        }
+    }
+
     /// The record by value.
     pub(crate) fn into_record(self) -> Arc<Record> {
         self.record

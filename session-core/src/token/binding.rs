@@ -25,8 +25,8 @@ const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
 ///
 /// These times are fixed:
 ///
-/// - For 60 s after a session was bound, its requests need no proof, because some of them were sent
-///   before the client had one.
+/// - For 60 s after a session was bound, and for as much longer as clocks of servers differ, its
+///   requests need no proof, because some of them were sent before the client had one.
 /// - A proof is accepted for 60 s longer than the client keeps it
 ///   ([`with_proof_age`](Self::with_proof_age)), and so is a challenge. Both are accepted for all
 ///   of this time, even if the client has got another one since: nothing is stored about them, so
@@ -79,7 +79,7 @@ impl DeviceBinding {
     ///
     /// Such a request stores nothing, ends nothing, and its response sends no token. A
     /// [`sign_in`](crate::Session::sign_in) in it begins a new session. The bound session stays as
-    /// it is.
+    /// it is, unless it is its own principal who signs in: then the new session takes its place.
     pub const fn require() -> Self {
         Self::with_policy(Policy::Require)
     }

@@ -152,6 +152,10 @@ pub(super) fn any_value(rng: &mut Rng) -> Value {
         "\"\\u00e9\\u0000 \u{2028} \u{1f980}\"",
         "{\"a\":1,\"a\":2}",
     ];
+    #[cfg(feature = "sealed-values")]
+    if rng.below(5) == 0 {
+        return Value::new(Codec::Sealed, rng.bytes(50));
+    }
     match rng.below(4) {
         0 => Value::new(Codec::Postcard, Vec::new()),
         1 => Value::new(Codec::Postcard, (0..=u8::MAX).collect::<Vec<_>>()),
