@@ -41,8 +41,8 @@ impl Error {
     /// Returns the HTTP status for this error.
     ///
     /// - 503: the same request may succeed later.
-    /// - 409: the principal has too many sessions to sign in once more, or a change was refused
-    ///   because another request came first.
+    /// - 409: the principal has too many sessions to sign in once more, a change was refused
+    ///   because another request came first, or the session was not bound to a device.
     /// - 501: the store does not support the operation.
     /// - 500: anything else.
     pub fn status(&self) -> StatusCode {
@@ -50,6 +50,7 @@ impl Error {
             Self::Session(error) if error.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Session(
                 session_core::SessionError::TooManySessions { .. }
+                | session_core::SessionError::NotBound(_)
                 | session_core::SessionError::Refused(_),
             ) => StatusCode::CONFLICT,
             Self::Session(session_core::SessionError::Store(StoreError::Unsupported(_))) => {

@@ -10,6 +10,7 @@
 //! - [`testing`]: tests of handlers, without a server.
 //! - [`stores`]: writing a store.
 //! - [`transports`]: sessions over something other than HTTP.
+//! - [`threats`]: threat by threat, what an attacker gains and which setting helps.
 //! - [`security`]: what standards require of sessions, and where each requirement is met.
 //! - [`operating`]: what to watch, how much space sessions take, how to change keys.
 
@@ -69,6 +70,9 @@ pub mod stores {}
 
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../docs/threats.md")]
+pub mod threats {}
 
 #[doc = include_str!("../docs/transports.md")]
 pub mod transports {}

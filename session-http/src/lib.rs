@@ -87,6 +87,8 @@
 //! | `redis-cluster`, `redis-sentinel`, `redis-tls` | Cluster, Sentinel and TLS | [`redis`] |
 //! | `mongo` | sessions in MongoDB | [`mongo`], [`guide::backends`] |
 //! | `mongo-dns` | URIs of `mongodb+srv` | [`mongo`] |
+//! | `device-binding` | sessions that are bound to the browser's device | [`device`] |
+//! | `sealed-values` | values that nobody can read in the store | [`guide::operating`] |
 //! | `testing` | tests without a server; for `dev-dependencies` | [`testing`], [`guide::testing`] |
 //!
 //! # Further reading
@@ -100,6 +102,8 @@
 // `.ci/imports` has the floors. A file imports from its own folder and from the floors below.
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "device-binding")]
+pub mod device;
 mod error;
 pub mod guide;
 pub mod layer;
@@ -122,6 +126,8 @@ pub use layer::session_layer::SessionLayer;
 pub use request::SessionExt;
 pub use transport::{CookieConfig, HeaderConfig, SameSite};
 
+#[cfg(feature = "sealed-values")]
+pub use session_core::ValueSealing;
 pub use session_core::{
     Codec, ConfigError, Event, EventKind, KeyRing, Lifetime, Limits, MemoryStore, Observer,
     OnMaxSessions, OnReuse, Rotation, Session, SessionError, SessionId, SessionManager, TypedKey,

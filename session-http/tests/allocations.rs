@@ -188,3 +188,22 @@ fn cookie_store() {
         budgets,
     );
 }
+
+/// One buffer for all values of a record, whatever their number.
+#[cfg(feature = "sealed-values")]
+#[test]
+fn sealed_values() {
+    let budgets = [
+        (Nothing, 4),
+        (Read, 18),
+        (Write, 30),
+        (Update, 32),
+        (Create, 37),
+    ];
+    for codec in [Codec::Json, Codec::Postcard] {
+        let builder = SessionLayer::builder(MemoryStore::new()).codec(codec);
+        let keys = KeyRing::new([1; 32]).unwrap();
+        let layer = builder.seal_values(keys).build().unwrap();
+        within_budget(&layer, &format!("memory, sealed, {codec:?}"), budgets);
+    }
+}

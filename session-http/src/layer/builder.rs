@@ -11,6 +11,8 @@ use crate::error::DefaultResponse;
 use crate::layer::session_layer::SessionLayer;
 use crate::request::{CommitPolicy, Shared};
 use crate::transport::{CookieConfig, HeaderConfig, Transports};
+#[cfg(feature = "device-binding")]
+use crate::transport::{DevicePaths, Devices};
 
 impl SessionLayer {
     /// Makes a layer over `store` with the default settings.
@@ -21,7 +23,16 @@ impl SessionLayer {
         let transports = Transports::new(None, None, store.location());
         let manager =
             SessionManager::for_transport(store, transports.name(), transports.max_token());
-        assemble(manager, transports, Arc::new(commit_by_default))
+        SessionLayer {
+            shared: Arc::new(Shared {
+                manager,
+                transports,
+                commit_if: Arc::new(commit_by_default),
+                #[cfg(feature = "device-binding")]
+                devices: None,
+            }),
+            on_error: DefaultResponse,
+        }
     }
 
     /// Returns a builder for a layer with settings of your own.
@@ -75,6 +86,8 @@ pub struct SessionLayerBuilder<M = SessionManagerBuilder> {
     cookie: Option<CookieConfig>,
     header: Option<HeaderConfig>,
     commit_if: CommitPolicy,
+    #[cfg(feature = "device-binding")]
+    device_paths: DevicePaths,
 }
 
 /// The settings of every layer: how tokens travel, and when a session is saved.
@@ -85,6 +98,8 @@ impl<M> SessionLayerBuilder<M> {
             cookie: None,
             header: None,
             commit_if: Arc::new(commit_by_default),
+            #[cfg(feature = "device-binding")]
+            device_paths: DevicePaths::default(),
         }
     }
 
@@ -153,6 +168,22 @@ impl<M> SessionLayerBuilder<M> {
         self.commit_if = Arc::new(policy);
         self
     }
+
+    /// Sets where browsers register their device, and where they prove it again, if sessions are
+    /// [bound](SessionLayerBuilder::bound). Default: `/dbsc/register` and `/dbsc/refresh`.
+    ///
+    /// Write the paths as a browser requests them, and outside of all mounts:
+    /// [`DeviceRoutes`](crate::device::DeviceRoutes) serves them, or routes of yours. Nested layers
+    /// that bind need paths of their own. `build` refuses what is no path, and one path for both.
+    #[cfg(feature = "device-binding")]
+    #[must_use]
+    pub fn device_paths(mut self, register: impl Into<String>, refresh: impl Into<String>) -> Self {
+        self.device_paths = DevicePaths {
+            register: register.into(),
+            refresh: refresh.into(),
+        };
+        self
+    }
 }
 
 /// A layer over sessions of its own.
@@ -168,7 +199,19 @@ impl SessionLayerBuilder {
         let (name, max_token) = (transports.name(), transports.max_token());
         let manager = self.manager.for_transport(name, max_token).build()?;
         transports.check_lifetime(manager.lifetime())?;
-        Ok(assemble(manager, transports, self.commit_if))
+        let shared = Shared {
+            #[cfg(feature = "device-binding")]
+            devices: devices(
+                &manager,
+                &transports,
+                self.device_paths,
+                HeaderAlone::Refused,
+            )?,
+            manager,
+            transports,
+            commit_if: self.commit_if,
+        };
+        assemble(shared)
     }
 }
 
@@ -209,22 +252,65 @@ impl SessionLayerBuilder<SessionManager> {
                 narrowest.name()
             )));
         }
-        Ok(assemble(self.manager, transports, self.commit_if))
+        let shared = Shared {
+            #[cfg(feature = "device-binding")]
+            devices: devices(
+                &self.manager,
+                &transports,
+                self.device_paths,
+                HeaderAlone::Allowed,
+            )?,
+            manager: self.manager,
+            transports,
+            commit_if: self.commit_if,
+        };
+        assemble(shared)
     }
 }
 
-fn assemble(
-    manager: SessionManager,
-    transports: Transports,
-    commit_if: CommitPolicy,
-) -> SessionLayer {
-    SessionLayer {
-        shared: Arc::new(Shared {
-            manager,
-            transports,
-            commit_if,
-        }),
+fn assemble(shared: Shared) -> Result<SessionLayer, ConfigError> {
+    #[cfg(not(feature = "device-binding"))]
+    if shared.manager.device_binding().is_on() {
+        return Err(ConfigError::new(
+            "the manager binds sessions to devices; enable the feature `device-binding` of \
+             session-http",
+        ));
+    }
+    Ok(SessionLayer {
+        shared: Arc::new(shared),
         on_error: DefaultResponse,
+    })
+}
+
+/// Whether a layer that has a header and no cookie may be over sessions that are bound to devices.
+#[cfg(feature = "device-binding")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HeaderAlone {
+    /// Nothing would ever be bound.
+    Refused,
+    /// Another layer binds the sessions of browsers. Those of this one stay unbound.
+    Allowed,
+}
+
+/// What a layer sends and reads besides tokens if its sessions are bound to devices.
+#[cfg(feature = "device-binding")]
+fn devices(
+    manager: &SessionManager,
+    transports: &Transports,
+    paths: DevicePaths,
+    header_alone: HeaderAlone,
+) -> Result<Option<Devices>, ConfigError> {
+    let binding = manager.device_binding();
+    if !binding.is_on() {
+        return Ok(None);
+    }
+    match transports {
+        Transports::Cookie(cookie) => Devices::new(binding, paths, cookie.config()).map(Some),
+        Transports::Header(_) if header_alone == HeaderAlone::Allowed => Ok(None),
+        Transports::Header(_) | Transports::Both { .. } => Err(ConfigError::new(
+            "sessions are bound to devices, and a device is proved by a cookie only; give the \
+             clients of a header a layer of their own, with `SessionLayer::over`",
+        )),
     }
 }
 

@@ -122,6 +122,8 @@ impl<H> SessionLayer<H> {
                 manager: self.shared.manager.clone(),
                 transports: self.shared.transports.clone(),
                 commit_if: Arc::new(|_, _| true),
+                #[cfg(feature = "device-binding")]
+                devices: self.shared.devices.clone(),
             }),
             on_error: DefaultResponse,
         }

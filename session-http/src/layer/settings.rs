@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "device-binding")]
+use session_core::DeviceBinding;
+#[cfg(feature = "sealed-values")]
+use session_core::ValueSealing;
 use session_core::{
     Clock, Codec, KeyRing, Lifetime, Limits, Observer, OnCorrupt, OnMaxSessions, OnReuse, Rotation,
     SessionManagerBuilder, Timeouts,
@@ -22,6 +26,44 @@ impl SessionLayerBuilder {
     #[must_use]
     pub fn keys(self, keys: KeyRing) -> Self {
         self.set(|manager| manager.keys(keys))
+    }
+
+    /// Sets the keys that seal values in the store. Default: values are stored as they are.
+    ///
+    /// Whoever reads the database then reads no value, and whoever writes to it can make none. Each
+    /// value opens only in its session, in this scope, under its key. The newest key seals, and all
+    /// keys open, so keys rotate without signing anybody out. Metadata (the principal, the label,
+    /// times, names of keys, sizes) stays readable, and is not authenticated.
+    ///
+    /// A new site sets [`ValueSealing::sealed_only`] from the first day, as the example does.
+    /// **Until it is set, somebody who can write to the database can put a plain value in the place
+    /// of a sealed one.** Without it, values from before stay readable. They are sealed when they
+    /// are next written, or when somebody signs in to their session.
+    ///
+    /// [The guide](crate::guide::operating) says how to begin and how to rotate, and
+    /// [`SessionManagerBuilder::seal_values`](session_core::SessionManagerBuilder::seal_values) has
+    /// the details.
+    ///
+    /// A cookie store seals whole sessions, so `build` refuses this over a cookie store.
+    ///
+    /// ```
+    /// use session_http::{KeyRing, MemoryStore, SessionLayer, ValueSealing};
+    ///
+    /// # let keys = || KeyRing::new([1; 32]).unwrap();
+    /// let sealing = ValueSealing::new(keys()).sealed_only(); // keys of `KeyRing::from_env`
+    /// let layer = SessionLayer::builder(MemoryStore::new()).seal_values(sealing).build();
+    /// assert!(layer.is_ok());
+    /// # #[cfg(feature = "cookie")] {
+    /// use session_http::cookie::CookieStore;
+    ///
+    /// let refused = SessionLayer::builder(CookieStore::encrypted(keys())).seal_values(keys());
+    /// assert!(refused.build().is_err());
+    /// # }
+    /// ```
+    #[cfg(feature = "sealed-values")]
+    #[must_use]
+    pub fn seal_values(self, sealing: impl Into<ValueSealing>) -> Self {
+        self.set(|manager| manager.seal_values(sealing))
     }
 
     /// Sets how long sessions live.
@@ -50,6 +92,35 @@ impl SessionLayerBuilder {
     #[must_use]
     pub fn on_reuse(self, policy: OnReuse) -> Self {
         self.set(|manager| manager.on_reuse(policy))
+    }
+
+    /// Sets whether sessions are bound to the device on which somebody signed in. Default:
+    /// [`DeviceBinding::off`].
+    ///
+    /// A copy of the cookie is then worth nothing on another device. This needs a browser that
+    /// knows Device Bound Session Credentials (W3C draft); any other one notices nothing. It also
+    /// needs [`keys`](Self::keys), HTTPS, and the two routes of [`crate::device`], which has an
+    /// example.
+    ///
+    /// `build` refuses it
+    ///
+    /// - without keys, and over a cookie store;
+    /// - with a [`header`](Self::header), because a device is proved by a cookie only;
+    /// - if the cookie is not `Secure`, or has a domain, a path or `Partitioned`.
+    ///
+    /// Before you require proofs, observe, and see that sessions are bound: the
+    /// [observer](Self::observer) gets an event [`Bound`](crate::EventKind::Bound) for each. If
+    /// nothing serves the two routes, no session is ever bound, and nobody is refused.
+    ///
+    /// - A browser registers after a sign-in. A session from before stays unbound until the next
+    ///   one, and so does one whose registration failed.
+    /// - Every layer over the store needs this setting: one without it accepts the cookie alone.
+    /// - Versions of this library that do not know devices cannot read the record of a bound
+    ///   session. So update all servers before you switch this on.
+    #[cfg(feature = "device-binding")]
+    #[must_use]
+    pub fn bound(self, binding: DeviceBinding) -> Self {
+        self.set(|manager| manager.bound(binding))
     }
 
     /// Sets how many live sessions a principal may have in this scope. Default: any number.

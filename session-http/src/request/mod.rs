@@ -24,4 +24,6 @@ mod load;
 mod slot;
 
 pub use self::ext::SessionExt;
+#[cfg(feature = "device-binding")]
+pub(crate) use self::slot::Lookup;
 pub(crate) use self::slot::{Announced, CommitPolicy, Install, RequestGuard, Shared, Slot};

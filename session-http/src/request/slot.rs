@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap, Request, Response, StatusCode};
+#[cfg(feature = "device-binding")]
+use session_core::BoundSession;
 use session_core::{Directive, SessionGuard, SessionManager, Timestamp};
 use smallvec::SmallVec;
 
 use crate::error::Error;
 use crate::request::load::{LoadResult, SharedLoad};
+#[cfg(feature = "device-binding")]
+use crate::transport::Devices;
 use crate::transport::{Carried, Transports};
 
 /// What all services of one layer share.
@@ -18,6 +22,28 @@ pub(crate) struct Shared {
     pub(crate) manager: SessionManager,
     pub(crate) transports: Transports,
     pub(crate) commit_if: CommitPolicy,
+    /// Where sessions are bound to devices.
+    #[cfg(feature = "device-binding")]
+    pub(crate) devices: Option<Devices>,
+}
+
+impl Shared {
+    /// A name by which the one layer could be taken for the other.
+    fn shared_name<'a>(&'a self, other: &'a Self) -> Option<&'a str> {
+        let name = self.transports.shared_name(&other.transports);
+        #[cfg(feature = "device-binding")]
+        let name = name.or_else(|| {
+            let (own, theirs) = (self.devices.as_ref(), other.devices.as_ref());
+            let is_a_proof = |name: &str, devices: Option<&Devices>| {
+                devices.is_some_and(|devices| devices.cookie_name() == name)
+            };
+            let [one, two] = [&self.transports, &other.transports].map(Transports::name);
+            own.and_then(|own| own.shared(theirs?))
+                .or(Some(one).filter(|one| is_a_proof(one, theirs)))
+                .or(Some(two).filter(|two| is_a_proof(two, own)))
+        });
+        name
+    }
 }
 
 /// Whether a response with this head means that its request succeeded.
@@ -81,8 +107,7 @@ impl Slot {
         };
         let shares = |other: &&Shared| other.manager.is_same(&layer.manager);
         let mut others = at_work().filter(|other| !shares(other));
-        if let Some(name) = others.find_map(|other| layer.transports.shared_name(&other.transports))
-        {
+        if let Some(name) = others.find_map(|other| layer.shared_name(other)) {
             return Install::Clash(name.to_owned());
         }
         if at_work().any(|other| shares(&other)) {
@@ -175,6 +200,10 @@ impl Slot {
         let Arrival { layer, carried, .. } = &self.arrival;
         let response = response.headers_mut();
         layer.transports.announce(directive, carried, response);
+        #[cfg(feature = "device-binding")]
+        if let Some(devices) = &layer.devices {
+            devices.announce(directive, &carried.headers, response);
+        }
     }
 }
 
@@ -183,8 +212,47 @@ impl Arrival {
         let Carried { by, headers } = &self.carried;
         let tokens = self.layer.transports.of(*by).tokens(headers);
         let texts: SmallVec<[&str; 1]> = tokens.iter().map(Cow::as_ref).collect();
+        #[cfg(feature = "device-binding")]
+        if let Some(devices) = &self.layer.devices {
+            // Boxed, so that the future of a layer without devices has no room for it.
+            let proofs = devices.proofs(headers);
+            let begun = self
+                .layer
+                .manager
+                .begin_with_proofs(&texts, &proofs, self.at);
+            return Box::pin(begun).await.map_err(Error::from);
+        }
         let begun = self.layer.manager.begin_at(&texts, self.at).await;
         begun.map_err(Error::from)
+    }
+}
+
+#[cfg(feature = "device-binding")]
+impl Slot {
+    /// Whether a layer is at work for the request.
+    pub(crate) fn is_there(extensions: &Extensions) -> bool {
+        extensions.get::<Innermost>().is_some()
+    }
+
+    /// The slot of the layer that binds sessions and has this path, or of the innermost one that
+    /// binds sessions.
+    pub(crate) fn find_binding(extensions: &Extensions, path: &str) -> Option<Arc<Self>> {
+        let Innermost(innermost) = extensions.get()?;
+        let devices = |slot: &Self| slot.is_active() && slot.layer().devices.is_some();
+        let serves = |slot: &Self| {
+            let devices = slot.layer().devices.as_ref();
+            slot.is_active() && devices.is_some_and(|devices| devices.serves(path))
+        };
+        let found = innermost.find_slot(serves);
+        found.or_else(|| innermost.find_slot(devices)).cloned()
+    }
+
+    /// The bound session of this name that the tokens of the request open, whatever it proves.
+    pub(crate) async fn bound_session(&self, name: &str) -> Result<Option<BoundSession>, Error> {
+        let Arrival { layer, carried, at } = &self.arrival;
+        let tokens = layer.transports.of(carried.by).tokens(&carried.headers);
+        let texts: SmallVec<[&str; 1]> = tokens.iter().map(Cow::as_ref).collect();
+        Ok(layer.manager.bound_session(&texts, name, *at).await?)
     }
 }
 

@@ -53,6 +53,11 @@ impl CookieTransport {
         }
     }
 
+    #[cfg(feature = "device-binding")]
+    pub(crate) const fn config(&self) -> &CookieConfig {
+        &self.config
+    }
+
     fn max_pieces(&self) -> usize {
         match self.content {
             Content::Token => 1,

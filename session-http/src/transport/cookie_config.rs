@@ -223,6 +223,41 @@ impl CookieConfig {
         })
     }
 
+    /// Why no cookie with a proof can stand beside this one.
+    #[cfg(feature = "device-binding")]
+    pub(super) fn fault_beside_proofs(&self) -> Option<&'static str> {
+        first_of([
+            (
+                !self.secure,
+                "is not `Secure`; browsers prove their device over HTTPS only",
+            ),
+            (
+                self.domain.is_some() || self.path != "/",
+                "has a `Domain` or a path, and a proof is for one host and all its paths; drop it",
+            ),
+            (
+                self.partitioned,
+                "is `Partitioned`, and no browser is known to prove its device then; drop it",
+            ),
+        ])
+    }
+
+    /// The cookie beside this one that carries proofs of a device. It always has the prefix
+    /// `__Host-`, so that no neighbouring host can set it.
+    #[cfg(feature = "device-binding")]
+    pub(super) fn for_proofs(&self) -> Self {
+        let own = |prefix| self.name.strip_prefix(prefix);
+        let name = own("__Host-Http-")
+            .or(own("__Host-"))
+            .or(own("__Http-"))
+            .or(own("__Secure-"));
+        Self {
+            name: format!("__Host-{}-bound", name.unwrap_or(&self.name)),
+            http_only: true,
+            ..self.clone()
+        }
+    }
+
     /// What follows name and value in each Set-Cookie that gives one.
     pub(super) fn attributes(&self) -> String {
         let mut text = self.dress("").build().to_string();

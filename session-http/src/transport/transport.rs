@@ -86,7 +86,7 @@ pub(super) fn as_text(bytes: &[u8]) -> &str {
 }
 
 /// The value of a header that carries a token. Logs do not show it.
-pub(super) fn sensitive(text: impl TryInto<HeaderValue>) -> Option<HeaderValue> {
+pub(crate) fn sensitive(text: impl TryInto<HeaderValue>) -> Option<HeaderValue> {
     let mut value = text.try_into().ok()?;
     value.set_sensitive(true);
     Some(value)

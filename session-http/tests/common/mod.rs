@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod device;
 mod jar;
 mod store;
 
@@ -19,6 +20,7 @@ use session_http::layer::{OnError, SessionLayerBuilder};
 use session_http::{SessionExt, SessionLayer};
 use tower::{ServiceExt, service_fn};
 
+pub(crate) use device::{Device, part};
 pub(crate) use jar::{Jar, text};
 pub(crate) use store::{Call, Calls, Fault, TestStore};
 
