@@ -38,8 +38,8 @@ start() {
     fi
     pid=$!
     pids+=("$pid")
-    await 'listening on http://' || exit 1
-    base=$(sed -nE 's/.*listening on (http:[^ ]*).*/\1/p' "$log")
+    await 'listening on http' || exit 1
+    base=$(sed -nE 's/.*listening on (https?:[^ ]*).*/\1/p' "$log")
 }
 
 # await TEXT: until the log has it.

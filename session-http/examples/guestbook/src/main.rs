@@ -7,6 +7,7 @@
 //!
 //! With `--features redis`, `--store` takes every URL of `session_redis::Source`: one server, a
 //! Cluster or Sentinel, over TLS or not. With `--features mongo`, it takes every URI of the driver.
+//! With `--features bind`, `--bind` binds each session to the browser that signed in.
 //!
 //! A person who is signed in finds all their sessions at `/sessions`, as a page, or as JSON with
 //! `Accept: application/json`, and can end them there (`POST /sessions/ID/revoke`,
@@ -28,6 +29,9 @@ mod server;
 mod sessions;
 mod stores;
 mod time;
+#[cfg(feature = "bind")]
+mod tls;
+mod transport;
 mod values;
 mod viewed;
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use session_core::store::Durability;
 use session_core::{KeyError, KeyRing, Limits, OnMaxSessions, OnReuse, Rotation};
 use session_http::SessionLayer;
+#[cfg(feature = "bind")]
+use session_http::device::DeviceBinding;
 use session_http::layer::SessionLayerBuilder;
 use tracing::warn;
 
@@ -25,6 +27,11 @@ A guestbook: visits, entries and a name for each browser.
                     token that is presented again revokes its session. (Over Redis,
                     which may forget a rotation, it is only logged. A cookie store
                     can neither rotate tokens nor list sessions.)
+  --bind            binds the session of a sign-in to the browser, so that a stolen cookie
+                    opens nothing elsewhere (build with --features bind). Browsers
+                    bind only over TLS: the server makes a certificate for localhost,
+                    and logs the hash of its public key. A browser that does not know
+                    bindings works as before.
   --connections N   how many connections may be open at once; 900 by default, which
                     suits a limit of 1,024 open files (ulimit -n)
   --help            prints this
@@ -44,6 +51,8 @@ pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
     /// How many connections may be open at once.
     pub(crate) connections: usize,
+    /// Whether sign-ins are bound to the browser, which takes TLS.
+    pub(crate) bind: bool,
     store: String,
     rotation: Rotation,
 }
@@ -53,14 +62,19 @@ impl Options {
         let mut options = Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
             connections: 900,
+            bind: false,
             store: "memory".to_owned(),
             rotation: Rotation::off(),
         };
         while let Some(flag) = args.next() {
+            if flag == "--bind" {
+                options.bind = true;
+                continue;
+            }
             if !["--listen", "--connections", "--store", "--rotate"].contains(&flag.as_str()) {
                 return Err(format!(
                     "{flag} is not an option; the options are --listen ADDR, --connections N, \
-                     --store NAME, --rotate SECONDS and --help"
+                     --store NAME, --rotate SECONDS, --bind and --help"
                 )
                 .into());
             }
@@ -104,7 +118,13 @@ impl Options {
 
     /// The layer over the store that was asked for.
     pub(crate) async fn layer(&self) -> Result<SessionLayer, BoxError> {
-        Ok(self.builder().await?.rotation(self.rotation).build()?)
+        let builder = self.builder().await?.rotation(self.rotation);
+        #[cfg(feature = "bind")]
+        let builder = match self.bind {
+            true => builder.bound(DeviceBinding::require()),
+            false => builder,
+        };
+        Ok(builder.build()?)
     }
 
     async fn builder(&self) -> Result<SessionLayerBuilder, BoxError> {
@@ -113,14 +133,16 @@ impl Options {
             Err(KeyError::NoVariable(_)) => None,
             Err(error) => return Err(format!("SESSION_KEYS: {error}").into()),
         };
-        if self.store == "cookie" {
-            let keys = match keys {
-                Some(keys) => keys,
-                None => {
-                    warn!("SESSION_KEYS is not set: the sessions end with this process");
-                    KeyRing::generate()?
-                }
-            };
+        let keys = match keys {
+            None if self.bind || self.store == "cookie" => {
+                warn!("SESSION_KEYS is not set: the sessions end with this process");
+                Some(KeyRing::generate()?)
+            }
+            keys => keys,
+        };
+        if self.store == "cookie"
+            && let Some(keys) = keys
+        {
             return stores::cookie(keys);
         }
         let store = stores::open(&self.store).await?;

@@ -20,6 +20,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use session_http::SessionLayer;
+#[cfg(feature = "bind")]
+use session_http::device::DeviceRoutes;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -27,6 +29,7 @@ use tracing::{debug, info, warn};
 
 use crate::options::Options;
 use crate::refusal::BoxError;
+use crate::transport::Transport;
 use crate::{handler, page};
 
 /// Request headers may have this many bytes, so that a browser with large cookies gets an answer.
@@ -45,14 +48,20 @@ const LONGEST_STOP: Duration = Duration::from_secs(10);
 
 /// Answers requests until the program is told to stop.
 pub(crate) async fn serve(options: &Options, sessions: SessionLayer) -> Result<(), BoxError> {
-    let service = sessions
-        .on_error(page::of_error)
-        .layer(service_fn(handler::handle));
+    let service = service_fn(handler::handle);
+    // Inside of the sessions: what a browser asks for to bind its session.
+    #[cfg(feature = "bind")]
+    let service = DeviceRoutes.layer(service);
+    let service = sessions.on_error(page::of_error).layer(service);
     let listen = options.listen;
+    let transport = match options.bind {
+        true => Transport::tls()?,
+        false => Transport::Tcp,
+    };
     let taken =
         |error| format!("cannot listen on {listen}: {error}; choose another address with --listen");
     let listener = TcpListener::bind(listen).await.map_err(taken)?;
-    info!("listening on http://{}", listener.local_addr()?);
+    info!("listening on {}", transport.url(listener.local_addr()?));
 
     let server = protocols();
     let connections = GracefulShutdown::new();
@@ -85,10 +94,17 @@ pub(crate) async fn serve(options: &Options, sessions: SessionLayer) -> Result<(
                 }
             })
         };
-        let connection = server.serve_connection(TokioIo::new(stream), counted);
-        #[cfg(feature = "http2")]
-        let connection = connection.into_owned();
-        let connection = connections.watch(connection);
+        let connection = {
+            let (transport, server) = (transport.clone(), server.clone());
+            let watcher = connections.watcher();
+            async move {
+                let stream = TokioIo::new(transport.open(stream).await?);
+                watcher
+                    .watch(server.serve_connection(stream, counted))
+                    .await?;
+                Ok::<_, BoxError>(())
+            }
+        };
         let patience = room.patience.clone();
         tokio::spawn(async move {
             tokio::select! {

@@ -21,6 +21,9 @@ struct Item {
     label: Option<String>,
     created: String,
     last_seen: String,
+    /// When it was bound to the device of the sign-in, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound: Option<String>,
     current: bool,
 }
 
@@ -34,6 +37,7 @@ impl Item {
             },
             created: time::rfc3339(info.created_at()),
             last_seen: time::rfc3339(info.last_seen()),
+            bound: info.bound_at().map(time::rfc3339),
             current: info.is(session),
         }
     }
@@ -155,9 +159,13 @@ fn table(principal: &str, items: &[Item], notice: Option<&str>, csrf: &str) -> P
         } else {
             ""
         };
+        let bound = match item.bound {
+            Some(_) => "<br><em>bound to its device</em>",
+            None => "",
+        };
         let _ = write!(
             body,
-            "<tr><td>{label}{this}<td>{}<td>{}<td>{}</tr>",
+            "<tr><td>{label}{this}{bound}<td>{}<td>{}<td>{}</tr>",
             moment(&item.created),
             moment(&item.last_seen),
             page::button_for(

@@ -1,11 +1,6 @@
-//! Chromium, headless, driven through chromedriver: what a browser makes of what we send.
-//!
-//! With SCREENSHOTS, a directory, each page is photographed.
+//! What a browser makes of what we send.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,177 +8,15 @@ use axum::Router;
 use axum::extract::Path;
 use axum::response::Html;
 use axum::routing::{any, get};
-use fantoccini::{Client, ClientBuilder, Locator};
-use serde_json::{Value, json};
+use fantoccini::Locator;
+use serde_json::Value;
 use session_http::axum::CurrentSession;
 use session_http::cookie::CookieStore;
 use session_http::{Error, KeyRing, Lifetime, MemoryStore, Rotation, SessionLayer};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 
+use crate::chromium::Browser;
 use crate::guestbook::Guestbook;
 use crate::server::listen;
-
-/// One profile of a browser, empty at first.
-struct Browser {
-    client: Client,
-    _driver: Child,
-    /// Where the driver is, and what it calls this session of ours.
-    driven: (u16, String),
-    profile: PathBuf,
-}
-
-impl Drop for Browser {
-    /// The driver ends the browser; without it, and be it after a panic, the browser would stay.
-    fn drop(&mut self) {
-        let (port, session) = &self.driven;
-        let ended = TcpStream::connect(("127.0.0.1", *port)).and_then(|mut driver| {
-            driver.set_read_timeout(Some(Duration::from_secs(10)))?;
-            write!(
-                driver,
-                "DELETE /session/{session} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-            )?;
-            driver.read(&mut [0; 256])
-        });
-        drop(ended);
-        let _ = std::fs::remove_dir_all(&self.profile);
-    }
-}
-
-impl Browser {
-    async fn start(name: &str) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("chromedriver is needed: Debian's package chromium-driver");
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port: u16 = loop {
-            let line = lines.next_line().await.unwrap().expect("it starts");
-            if let Some((_, port)) = line.split_once("successfully on port ") {
-                break port.trim_end_matches('.').parse().unwrap();
-            }
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let profile =
-            std::env::temp_dir().join(format!("browser-{name}-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&profile).unwrap();
-        let data = format!("--user-data-dir={}", profile.display());
-        let options = json!({ "args": [
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--window-size=900,700", data,
-        ]});
-        let capabilities = [("goog:chromeOptions".to_owned(), options)]
-            .into_iter()
-            .collect();
-        let connector = hyper_util::client::legacy::connect::HttpConnector::new();
-        let client = ClientBuilder::new(connector)
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}"))
-            .await
-            .unwrap();
-        let session = client.session_id().await.unwrap().unwrap();
-        Self {
-            client,
-            _driver: driver,
-            driven: (port, session),
-            profile,
-        }
-    }
-
-    async fn go(&self, at: SocketAddr, path: &str) {
-        // By name: only so is it a secure context whose cookies are of another site than those of
-        // 127.0.0.1.
-        let url = format!("http://localhost:{}{path}", at.port());
-        self.client.goto(&url).await.unwrap();
-    }
-
-    async fn text(&self, css: &str) -> String {
-        let element = self.client.wait().for_element(Locator::Css(css)).await;
-        element.unwrap().text().await.unwrap()
-    }
-
-    async fn fill(&self, form: &str, field: &str, value: &str) {
-        let css = format!("{form} input[name={field}]");
-        let input = self.client.find(Locator::Css(&css)).await.unwrap();
-        input.send_keys(value).await.unwrap();
-        self.press(&format!("{form} button")).await;
-    }
-
-    /// Clicks, and waits until another page is there.
-    async fn press(&self, css: &str) {
-        let page = self.client.find(Locator::Css("html")).await.unwrap();
-        self.client
-            .find(Locator::Css(css))
-            .await
-            .unwrap()
-            .click()
-            .await
-            .unwrap();
-        for _ in 0..500 {
-            if page.tag_name().await.is_err() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("{css} leads nowhere");
-    }
-
-    /// What the jar holds of this name.
-    async fn cookie(&self, name: &str) -> Option<fantoccini::cookies::Cookie<'static>> {
-        let all = self.client.get_all_cookies().await.unwrap();
-        all.into_iter().find(|cookie| cookie.name() == name)
-    }
-
-    async fn names(&self) -> Vec<String> {
-        let all = self.client.get_all_cookies().await.unwrap();
-        let mut names: Vec<_> = all.iter().map(|cookie| cookie.name().to_owned()).collect();
-        names.sort();
-        names
-    }
-
-    async fn script(&self, script: &str) -> Value {
-        self.client.execute(script, Vec::new()).await.unwrap()
-    }
-
-    /// Lets scripts of the test do what the policy of a page does not let its own do.
-    async fn bypass_policy(&self) {
-        let (port, session) = &self.driven;
-        let url = format!("http://127.0.0.1:{port}/session/{session}/goog/cdp/execute");
-        let command = json!({ "cmd": "Page.setBypassCSP", "params": { "enabled": true } });
-        let done = reqwest::Client::new().post(url).json(&command).send().await;
-        assert!(done.unwrap().status().is_success());
-    }
-
-    async fn sign_in(&self, at: SocketAddr, name: &str) {
-        self.go(at, "/").await;
-        self.fill("form[action='/sign-in']", "name", name).await;
-        assert_eq!(self.text("#who strong").await, name);
-    }
-
-    /// The rows of the page of all sessions.
-    async fn rows(&self) -> Vec<String> {
-        let rows = self
-            .client
-            .find_all(Locator::Css("#sessions tbody tr"))
-            .await;
-        let mut texts = Vec::new();
-        for row in rows.unwrap() {
-            texts.push(row.text().await.unwrap());
-        }
-        texts
-    }
-
-    async fn photograph(&self, name: &str) {
-        if let Some(dir) = std::env::var_os("SCREENSHOTS") {
-            let png = self.client.screenshot().await.unwrap();
-            std::fs::write(PathBuf::from(dir).join(format!("{name}.png")), png).unwrap();
-        }
-    }
-}
 
 #[tokio::test]
 async fn the_guestbook() {

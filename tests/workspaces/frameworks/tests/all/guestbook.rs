@@ -15,6 +15,9 @@ use crate::server::{client, http2, page};
 /// A server of the example, which ends with this value.
 pub(crate) struct Guestbook {
     pub(crate) address: SocketAddr,
+    /// With `--bind`, the hash of its certificate's public key.
+    #[cfg_attr(not(feature = "browser"), expect(dead_code))]
+    pub(crate) key: Option<String>,
     _child: Child,
 }
 
@@ -32,16 +35,24 @@ impl Guestbook {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut key = None;
         let address = loop {
             let line = lines.next_line().await.unwrap().expect("it listens");
+            if let Some((_, hash)) = line.split_once("certificate's public key is ") {
+                key = Some(hash.trim().to_owned());
+            }
             if let Some((_, address)) = line.split_once("listening on http://") {
                 break address.trim().parse().unwrap();
+            }
+            if let Some((_, port)) = line.split_once("listening on https://localhost:") {
+                break SocketAddr::from(([127, 0, 0, 1], port.trim().parse().unwrap()));
             }
         };
         // What it says later is read too, or the pipe would be full one day.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self {
             address,
+            key,
             _child: child,
         }
     }

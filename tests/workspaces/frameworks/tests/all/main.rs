@@ -5,6 +5,10 @@
 mod axum;
 #[cfg(feature = "browser")]
 mod browser;
+#[cfg(feature = "browser")]
+mod chromium;
+#[cfg(feature = "browser")]
+mod device_bound;
 mod guestbook;
 mod hyper;
 mod layers;
