@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use session_core::store::SessionStore;
-use session_core::{ManualClock, SessionManager, Timestamp};
+use session_core::{ManualClock, SessionManager, SessionManagerBuilder, Timestamp};
 
 use crate::Rng;
 
@@ -106,8 +106,17 @@ impl Sim {
 
     /// A manager by this clock.
     pub fn manager(&self, store: impl SessionStore) -> SessionManager {
+        self.manager_with(store, |builder| builder)
+    }
+
+    /// The same with other settings.
+    pub fn manager_with(
+        &self,
+        store: impl SessionStore,
+        set: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+    ) -> SessionManager {
         let builder = SessionManager::builder(store).clock(self.clock());
-        builder.build().unwrap()
+        set(builder).build().unwrap()
     }
 
     /// The numbers by which tasks are drawn; tests may take theirs from it too.

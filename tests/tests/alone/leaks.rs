@@ -435,6 +435,7 @@ fn no_public_type_shows_a_secret() {
         Purpose::SealedMac,
         Purpose::SealedAead,
         Purpose::Csrf,
+        Purpose::ValueAead,
     ] {
         let derived = keys().derive(purpose, "scope");
         derived

@@ -6,7 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use session_core::{MemoryStore, Outcome, SessionError, SessionManager, Timeouts};
+use session_core::{
+    KeyRing, MemoryStore, Outcome, SessionError, SessionManager, SessionManagerBuilder, Timeouts,
+    ValueSealing,
+};
 use session_tests::script::{Kinds, Numbers, draw, outcomes};
 use session_tests::sim::pause;
 use session_tests::{
@@ -16,12 +19,20 @@ use session_tests::{
 
 /// Requests of one session at once must leave what some order of them would have left.
 fn interleave(backend: Backend, seed: u64, kinds: Kinds) {
+    interleave_with(backend, seed, kinds, |builder, _| builder);
+}
+
+/// The same on two processes with settings of their own.
+fn interleave_with(
+    backend: Backend,
+    seed: u64,
+    kinds: Kinds,
+    set: impl Fn(SessionManagerBuilder, usize) -> SessionManagerBuilder,
+) {
     let mut sim = Sim::new(seed);
     let store = backend.yielding(seed);
-    let processes = [
-        sim.manager(Arc::clone(&store)),
-        sim.manager(Arc::clone(&store)),
-    ];
+    let processes =
+        [0, 1].map(|process| sim.manager_with(Arc::clone(&store), |builder| set(builder, process)));
     let count = 2 + sim.rng().below(3);
     let names: Vec<_> = (0..count).map(|who| format!("own{who}")).collect();
     let start: Numbers = names
@@ -75,6 +86,25 @@ fn a_clear_is_one_of_the_changes_in_any_interleaving() {
 fn changes_in_place_and_removals_by_a_closure_survive_in_any_interleaving() {
     for backend in Backend::SERVER {
         (0..1_500).for_each(|seed| interleave(backend, seed, Kinds::Changes));
+    }
+}
+
+/// In both processes, or in one while the other one still writes values as they are.
+#[test]
+fn sealed_values_survive_in_any_interleaving() {
+    let keys = || KeyRing::new([1; 32]).unwrap();
+    for backend in Backend::SERVER {
+        for seed in 0..100 {
+            for kinds in [Kinds::Plain, Kinds::Clears, Kinds::Changes] {
+                interleave_with(backend, seed, kinds, |builder, process| {
+                    let sealing = ValueSealing::new(keys());
+                    builder.seal_values(match (process, seed % 2) {
+                        (1, 1) => sealing.writing_plain(),
+                        _ => sealing,
+                    })
+                });
+            }
+        }
     }
 }
 

@@ -3,75 +3,23 @@
 //! S20, S21).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use session_core::store::{SessionStore, StoreError};
+use session_core::store::StoreError;
 use session_core::{
-    Clock, Directive, KeyRing, OnMaxSessions, OnReuse, Outcome, Rotation, SessionError,
-    SessionGuard, SessionManager, SessionManagerBuilder, Sleep, SystemClock, Timestamp,
+    Directive, OnMaxSessions, OnReuse, Outcome, Rotation, SessionError, SessionGuard,
+    SessionManager,
 };
-use session_mongo::MongoStore;
-use session_redis::RedisStore;
 use session_tests::servers::{Engine, MongoServer, RedisCluster, RedisServer};
-use session_tests::{PATIENCE, anonymous, open, patient_timeouts, sign_in, token_of};
+use session_tests::{anonymous, open, sign_in, token_of};
+
+use crate::site::{Site, mongo, redis};
 
 const TTL: Duration = Duration::from_secs(5);
 const OVERLAP: Duration = Duration::from_secs(10);
 
-/// The system's clock, some time ahead.
-#[derive(Clone, Debug, Default)]
-struct Ahead(Arc<AtomicU64>);
-
-impl Ahead {
-    fn advance(&self, by: Duration) {
-        self.0
-            .fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for Ahead {
-    fn now(&self) -> Timestamp {
-        SystemClock.now() + Duration::from_millis(self.0.load(Ordering::SeqCst))
-    }
-
-    fn sleep(&self, duration: Duration) -> Sleep {
-        SystemClock.sleep(duration)
-    }
-}
-
-/// Two processes over one store, with connections of their own and a clock that the test moves.
-struct Site {
-    name: &'static str,
-    stores: [Arc<dyn SessionStore>; 2],
-    clock: Ahead,
-}
-
 impl Site {
-    fn new(name: &'static str, stores: [Arc<dyn SessionStore>; 2]) -> Self {
-        let clock = Ahead::default();
-        Self {
-            name,
-            stores,
-            clock,
-        }
-    }
-
-    fn managers(
-        &self,
-        set: impl Fn(SessionManagerBuilder) -> SessionManagerBuilder,
-    ) -> [SessionManager; 2] {
-        [0, 1].map(|at| {
-            let builder = SessionManager::builder(Arc::clone(&self.stores[at]))
-                .clock(self.clock.clone())
-                .timeouts(patient_timeouts())
-                .keys(KeyRing::new([7; 32]).unwrap());
-            set(builder).build().unwrap()
-        })
-    }
-
     fn rotating(&self) -> [SessionManager; 2] {
         self.managers(|builder| {
             builder
@@ -79,22 +27,6 @@ impl Site {
                 .on_reuse(OnReuse::RevokeDespiteLostWrites)
         })
     }
-}
-
-async fn redis(url: String) -> [Arc<dyn SessionStore>; 2] {
-    let store = async || {
-        let builder = RedisStore::builder(&url).call_timeout(PATIENCE);
-        Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
-    };
-    [store().await, store().await]
-}
-
-async fn mongo(server: &MongoServer) -> [Arc<dyn SessionStore>; 2] {
-    let store = async || {
-        let builder = MongoStore::builder(server.patient_uri()).call_timeout(PATIENCE);
-        Arc::new(builder.connect().await.unwrap()) as Arc<dyn SessionStore>
-    };
-    [store().await, store().await]
 }
 
 async fn ids(manager: &SessionManager, name: &str) -> BTreeSet<String> {

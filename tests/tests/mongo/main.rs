@@ -17,3 +17,4 @@ mod indexes;
 mod load;
 mod marks;
 mod near;
+mod sealed;

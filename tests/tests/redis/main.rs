@@ -22,6 +22,7 @@ mod load;
 mod lost_writes;
 mod marks;
 mod near;
+mod sealed;
 mod sizes;
 mod spread;
 mod together;

@@ -3,6 +3,7 @@
 mod all;
 mod bench;
 mod cached;
+mod devices;
 mod packed;
 mod requests;
 

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 
 use libfuzzer_sys::fuzz_target;
 use session_cookie::{CookieStore, Sealing};
+use session_core::store::{Changes, Record, RecordKey, SessionStore, Update, Updated};
 use session_core::{KeyRing, Timestamp};
-use session_core::store::{Changes, RecordKey, Record, SessionStore, Update, Updated};
 
 const ALPHABET: &[u8; 66] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+";
 const SIGNED: &str = include_str!("../../../../session-cookie/tests/golden/signed.txt");
@@ -70,7 +70,11 @@ impl Setup {
         if let Some(record) = &loaded {
             assert_eq!(*record, self.record);
         }
-        let update = Update::new(Arc::clone(&self.record), Changes::new(), self.record.epoch());
+        let update = Update::new(
+            Arc::clone(&self.record),
+            Changes::new(),
+            self.record.epoch(),
+        );
         let updated = ready(store.update(&key, &update, self.now)).unwrap();
         assert_eq!(matches!(updated, Updated::Saved { .. }), loaded.is_some());
         loaded.is_some()

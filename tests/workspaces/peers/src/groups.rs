@@ -61,8 +61,10 @@ pub fn groups(options: &Options) -> Vec<Group> {
     let mut groups = Vec::new();
     for store in [
         "memory",
+        "memory sealed",
         "cookie",
         "redis",
+        "redis sealed",
         "redis packed",
         "redis missed",
         "redis packed missed",
@@ -72,9 +74,7 @@ pub fn groups(options: &Options) -> Vec<Group> {
         "mongo near",
     ] {
         let there = match store {
-            "redis" | "redis packed" | "redis missed" | "redis packed missed" | "redis near" => {
-                options.redis.is_some()
-            }
+            store if store.starts_with("redis") => options.redis.is_some(),
             "mongo near" => options.mongo_set.is_some(),
             "mongo" | "mongo majority" => options.mongo.is_some(),
             _ => true,
@@ -126,6 +126,13 @@ impl Group {
             ("memory", ..) => {
                 let peers = vec![tower_sessions::memory(tasks)?, axum_session::memory(tasks)?];
                 (ours::memory(tasks)?, peers)
+            }
+            // What it costs that values are sealed: the same without it is the peer.
+            ("memory sealed", ..) => (ours::memory_sealed(tasks)?, vec![ours::memory(tasks)?]),
+            ("redis sealed", Some(url), _) => {
+                redis::clear(url)?;
+                let peer = ours::redis(url, Layout::Fields, Cache::Default, tasks)?;
+                (ours::redis_sealed(url, tasks)?, vec![peer])
             }
             ("cookie", ..) => {
                 their_bare = Some(actix::bare()?);
@@ -238,7 +245,7 @@ impl Group {
         work: impl FnOnce(),
     ) -> Result<Option<u64>, BoxError> {
         Ok(match (self.store, &options.redis, &options.mongo) {
-            ("redis" | "redis packed" | "redis near", Some(url), _) => {
+            ("redis" | "redis packed" | "redis near" | "redis sealed", Some(url), _) => {
                 Some(redis::commands(url, work)?)
             }
             ("mongo" | "mongo majority", _, Some(uri)) => {

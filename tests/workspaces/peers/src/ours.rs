@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Request, Response};
-use session_core::store::NearCache;
+use session_core::store::{NearCache, SessionStore};
 use session_http::cookie::CookieStore;
 use session_http::manager::Timeouts;
 use session_http::mongo::MongoStore;
@@ -15,6 +15,7 @@ use crate::subject::{Job, Subject, Tower, service};
 use crate::{BoxError, User, next_visit, values};
 
 const NAME: &str = "ours";
+const SEALED: &str = "ours, sealed values";
 
 /// Of near caches.
 const LEASE: Duration = Duration::from_secs(1);
@@ -110,6 +111,22 @@ pub fn redis(
     subject(cache.name(), tasks, async || {
         Ok(SessionLayer::new(cache.redis(url, layout).await?))
     })
+}
+
+/// The same, with sealed values.
+pub fn redis_sealed(url: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    subject(SEALED, tasks, async || {
+        sealed(Cache::Default.redis(url, Layout::Fields).await?)
+    })
+}
+
+pub fn memory_sealed(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    subject(SEALED, tasks, async || sealed(MemoryStore::new()))
+}
+
+fn sealed(store: impl SessionStore) -> Result<SessionLayer, BoxError> {
+    let keys = KeyRing::new([1; 32])?;
+    Ok(SessionLayer::builder(store).seal_values(keys).build()?)
 }
 
 /// The same, for reads that find what another process has written.
