@@ -226,7 +226,7 @@ fn a_value_says_which_codec_wrote_it() {
         read(b"\x00\x01x").unwrap(),
         Value::new(Codec::Postcard, "x")
     );
-    for broken in [&b"\x00"[..], b"\x00\x02x", b"\x00\xff"] {
+    for broken in [&b"\x00"[..], b"\x00\x03x", b"\x00\xff"] {
         assert!(
             matches!(read(broken), Err(StoreError::Corrupt(_))),
             "{broken:?}"
