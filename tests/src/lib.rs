@@ -13,6 +13,7 @@
 //! - [`load`]: readers and writers that never rest, while the servers below them fail.
 //! - [`MigratingSite`]: nodes that move sessions from one store to another.
 //! - [`script`]: requests as lists of operations, with what they come to one after the other.
+//! - [`sealed`]: what is asked of sealed values on each server.
 //! - [`servers`]: real servers as child processes. [`Proxy`]: what happens to them on the way
 //!   there.
 //! - [`feed`]: a server that tells nodes with caches what has changed, over a network that
@@ -43,6 +44,7 @@ mod proxy;
 mod replace;
 mod rng;
 pub mod script;
+pub mod sealed;
 pub mod servers;
 pub mod sim;
 mod stage;

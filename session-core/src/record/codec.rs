@@ -95,11 +95,7 @@ impl Codec {
     /// Whether it marks a sealed value.
     #[cfg(feature = "sealed-values")]
     pub(crate) const fn is_sealed(self) -> bool {
-        #[cfg(feature = "sealed-values")]
-        let is_sealed = matches!(self, Self::Sealed);
-        #[cfg(not(feature = "sealed-values"))]
-        let is_sealed = false;
-        is_sealed
+        matches!(self, Self::Sealed)
     }
 
     /// The number of this codec in a stored record.

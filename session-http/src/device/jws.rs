@@ -187,7 +187,7 @@ impl<'a> Proof<'a> {
 
 /// Removes the quotes of a structured field's string, which the drafts ask for and Chromium 156
 /// does not send. Nothing in a JWS has to be escaped.
-fn unquoted(value: &[u8]) -> &[u8] {
+pub(super) fn unquoted(value: &[u8]) -> &[u8] {
     let inner = value
         .strip_prefix(b"\"")
         .and_then(|rest| rest.strip_suffix(b"\""));

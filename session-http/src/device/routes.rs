@@ -156,7 +156,7 @@ impl Asked {
         Ok(Some(Self {
             slot,
             proofs: headers.get_all(PROOF).iter().cloned().collect(),
-            name: headers.get(NAME).and_then(unquoted).unwrap_or_default(),
+            name: headers.get(NAME).and_then(text).unwrap_or_default(),
             origin: origin(headers),
         }))
     }
@@ -238,13 +238,10 @@ fn empty(status: StatusCode) -> Response<String> {
     response
 }
 
-/// The drafts ask for a quoted string, and Chromium 156 sends none.
-fn unquoted(value: &HeaderValue) -> Option<String> {
-    let text = value.to_str().ok()?;
-    let inner = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    Some(inner.unwrap_or(text).to_owned())
+/// The text of a header, in quotes or not.
+fn text(value: &HeaderValue) -> Option<String> {
+    let text = str::from_utf8(jws::unquoted(value.as_bytes())).ok()?;
+    Some(text.to_owned())
 }
 
 /// The origin of the page as the browser sees it, which a proxy may hide from the `Host` header. A

@@ -3,20 +3,16 @@
 
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Client, Collection};
-use session_core::store::StoreError;
 use session_core::{
-    EndReason, KeyRing, OnCorrupt, OnMaxSessions, Outcome, Session, SessionError, SessionId,
-    SessionManager, SessionManagerBuilder, ValueSealing,
+    OnCorrupt, OnMaxSessions, Session, SessionId, SessionManager, SessionManagerBuilder,
+    ValueSealing,
 };
 use session_mongo::MongoStore;
+use session_tests::sealed::{
+    SECRET, change, count_and_end, filled, is_refused, ring, write_at_once,
+};
 use session_tests::servers::MongoServer;
-use session_tests::{PATIENCE, anonymous, open, patient_timeouts, token_of};
-
-const SECRET: &str = "a secret of Ann";
-
-fn ring(byte: u8) -> KeyRing {
-    KeyRing::new([byte; 32]).unwrap()
-}
+use session_tests::{PATIENCE, open, patient_timeouts};
 
 async fn builder(server: &MongoServer) -> SessionManagerBuilder {
     let store = MongoStore::builder(server.patient_uri()).call_timeout(PATIENCE);
@@ -32,20 +28,6 @@ async fn site(server: &MongoServer, sealing: impl Into<ValueSealing>) -> Session
 async fn documents(server: &MongoServer) -> Collection<Document> {
     let client = Client::with_uri_str(server.patient_uri()).await.unwrap();
     client.database("sessions").collection("sessions")
-}
-
-async fn filled(manager: &SessionManager, fill: impl FnOnce(&Session)) -> (String, SessionId) {
-    let session = anonymous(manager).await;
-    fill(session.session());
-    let token = token_of(&session.finish(Outcome::Success).await.unwrap());
-    (token, session.id().unwrap())
-}
-
-async fn change(manager: &SessionManager, token: &str, change: impl FnOnce(&Session)) {
-    let session = open(manager, token).await;
-    assert!(!session.is_new());
-    change(session.session());
-    session.finish(Outcome::Success).await.unwrap();
 }
 
 /// What the server has of a session.
@@ -71,13 +53,6 @@ async fn put(documents: &Collection<Document>, id: SessionId, key: &str, value: 
     let by_id = doc! { "_id": id.encode() };
     let done = documents.update_one(by_id, set).await.unwrap();
     assert_eq!(done.matched_count, 1);
-}
-
-async fn is_refused(manager: &SessionManager, token: &str) -> bool {
-    match manager.begin(&[token]).await {
-        Err(error) => matches!(error, SessionError::Store(StoreError::Corrupt(_))),
-        Ok(_) => false,
-    }
 }
 
 #[tokio::test]
@@ -190,26 +165,7 @@ async fn writers_at_once_lose_nothing() {
     let server = MongoServer::start();
     let documents = documents(&server).await;
     let managers = [site(&server, ring(1)).await, site(&server, ring(1)).await];
-    let (token, id) = filled(&managers[0], |session| session.insert("n", 0).unwrap()).await;
-    let tasks: Vec<_> = (0..40)
-        .map(|who| {
-            let (manager, token) = (managers[who % 2].clone(), token.clone());
-            tokio::spawn(async move {
-                let session = open(&manager, &token).await;
-                session.insert(&format!("own {who}"), "secret").unwrap();
-                session
-                    .update("n", |n: Option<u64>| n.unwrap() + 1)
-                    .unwrap();
-                session.finish(Outcome::Success).await.unwrap();
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
-    let session = open(&managers[0], &token).await;
-    assert_eq!(session.get("n").unwrap(), Some(40));
-    assert_eq!(session.len(), 41);
+    let id = write_at_once(&managers).await;
     assert!(!holds(&document(&documents, id).await, "secret"));
 }
 
@@ -222,16 +178,5 @@ async fn sessions_are_counted_and_ended() {
         .seal_values(ValueSealing::new(ring(1)).sealed_only())
         .build()
         .unwrap();
-    let fill = |session: &Session| {
-        session.sign_in("ann").unwrap();
-        session.insert("a", SECRET).unwrap();
-    };
-    let (token, first) = filled(&manager, fill).await;
-    let (_, second) = filled(&manager, fill).await;
-    let listed = manager.sessions_of("ann").await.unwrap();
-    assert!(listed.len() == 1 && listed[0].is_readable() && listed[0].id() == second);
-    assert!(open(&manager, &token).await.is_new());
-    let ended = manager.why_ended(first).await.unwrap().unwrap();
-    assert_eq!(ended.reason, EndReason::TooMany);
-    assert_eq!(manager.sign_out_everywhere("ann").await.unwrap(), 1);
+    count_and_end(&manager).await;
 }

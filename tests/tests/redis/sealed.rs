@@ -3,23 +3,21 @@
 
 use std::time::Duration;
 
-use session_core::store::{NearCache, StoreError};
+use session_core::store::NearCache;
 use session_core::{
-    EndReason, KeyRing, OnCorrupt, OnMaxSessions, Outcome, Session, SessionError, SessionId,
-    SessionManager, SessionManagerBuilder, ValueSealing,
+    OnCorrupt, OnMaxSessions, Session, SessionId, SessionManager, SessionManagerBuilder,
+    ValueSealing,
 };
 use session_redis::{Layout, RedisStore, RedisStoreBuilder};
+use session_tests::sealed::{
+    SECRET, change, count_and_end, filled, is_refused, ring, write_at_once,
+};
 use session_tests::servers::{Engine, RedisServer, Reply};
-use session_tests::{anonymous, open, patient_timeouts, token_of};
+use session_tests::{open, patient_timeouts};
 
 use crate::connect;
 
 const LAYOUTS: [Layout; 2] = [Layout::Fields, Layout::Packed];
-const SECRET: &str = "a secret of Ann";
-
-fn ring(byte: u8) -> KeyRing {
-    KeyRing::new([byte; 32]).unwrap()
-}
 
 async fn builder(store: RedisStoreBuilder) -> SessionManagerBuilder {
     SessionManager::builder(connect(store).await)
@@ -34,21 +32,6 @@ async fn site(
 ) -> SessionManager {
     let builder = builder(RedisStore::builder(server.url()).layout(layout)).await;
     builder.seal_values(sealing).build().unwrap()
-}
-
-/// A new session that is filled; its token and its id.
-async fn filled(manager: &SessionManager, fill: impl FnOnce(&Session)) -> (String, SessionId) {
-    let session = anonymous(manager).await;
-    fill(session.session());
-    let token = token_of(&session.finish(Outcome::Success).await.unwrap());
-    (token, session.id().unwrap())
-}
-
-async fn change(manager: &SessionManager, token: &str, change: impl FnOnce(&Session)) {
-    let session = open(manager, token).await;
-    assert!(!session.is_new());
-    change(session.session());
-    session.finish(Outcome::Success).await.unwrap();
 }
 
 fn key(id: SessionId) -> String {
@@ -85,13 +68,6 @@ fn copy(server: &RedisServer, from: (SessionId, &str), to: (SessionId, &str)) {
     let (one, other) = (format!(".{}", from.1), format!(".{}", to.1));
     let reply = server.command(&["EVAL", script, "2", &keys[0], &keys[1], &one, &other]);
     assert!(!reply.is_error(), "{reply:?}");
-}
-
-async fn is_refused(manager: &SessionManager, token: &str) -> bool {
-    match manager.begin(&[token]).await {
-        Err(error) => matches!(error, SessionError::Store(StoreError::Corrupt(_))),
-        Ok(_) => false,
-    }
 }
 
 #[tokio::test]
@@ -218,26 +194,7 @@ async fn writers_at_once_lose_nothing() {
             sealed(store()).await,
             sealed(store().near_cache(near)).await,
         ];
-        let (token, id) = filled(&managers[0], |session| session.insert("n", 0).unwrap()).await;
-        let tasks: Vec<_> = (0..40)
-            .map(|who| {
-                let (manager, token) = (managers[who % 2].clone(), token.clone());
-                tokio::spawn(async move {
-                    let session = open(&manager, &token).await;
-                    session.insert(&format!("own {who}"), "secret").unwrap();
-                    session
-                        .update("n", |n: Option<u64>| n.unwrap() + 1)
-                        .unwrap();
-                    session.finish(Outcome::Success).await.unwrap();
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
-        let session = open(&managers[0], &token).await;
-        assert_eq!(session.get("n").unwrap(), Some(40), "{layout:?}");
-        assert_eq!(session.len(), 41);
+        let id = write_at_once(&managers).await;
         assert!(!holds(&raw(&server, id), "secret"));
     }
 }
@@ -252,17 +209,6 @@ async fn sessions_are_counted_and_ended() {
             .seal_values(ValueSealing::new(ring(1)).sealed_only())
             .build()
             .unwrap();
-        let fill = |session: &Session| {
-            session.sign_in("ann").unwrap();
-            session.insert("a", SECRET).unwrap();
-        };
-        let (token, first) = filled(&manager, fill).await;
-        let (_, second) = filled(&manager, fill).await;
-        let listed = manager.sessions_of("ann").await.unwrap();
-        assert!(listed.len() == 1 && listed[0].is_readable() && listed[0].id() == second);
-        assert!(open(&manager, &token).await.is_new());
-        let ended = manager.why_ended(first).await.unwrap().unwrap();
-        assert_eq!(ended.reason, EndReason::TooMany);
-        assert_eq!(manager.sign_out_everywhere("ann").await.unwrap(), 1);
+        count_and_end(&manager).await;
     }
 }
