@@ -221,7 +221,7 @@ impl Sealing {
                 let after = changes.apply(base);
                 (changes, after.values, after.hidden)
             }
-            // Nothing is stored yet that has a value.
+            // Nothing that is stored stays: these are the first values, or a mark takes its place.
             None => {
                 let values = self.sealed_values(record)?;
                 let form = |key: &str, _: &Value| {
