@@ -32,6 +32,12 @@ pub enum Error {
          different names"
     )]
     TwoManagers(String),
+    /// Two layers around one service bind sessions to devices. Each browser would have to refresh
+    /// the proof of the one before it may ask for that of the other.
+    #[error(
+        "two session layers around one service bind sessions to devices; let one of them do so"
+    )]
+    TwoBindings,
     /// The session could not be loaded, changed or saved.
     #[error(transparent)]
     Session(#[from] session_core::SessionError),

@@ -136,7 +136,7 @@ class Browser:
         """What a browser posts for a device: no body."""
         if proof is not None:
             headers["secure_session_response"] = proof
-        return self.ask("POST", path, origin=base, sec_fetch_site="same-origin", **headers)
+        return self.ask("POST", path, sec_fetch_site="same-origin", **headers)
 
     def copy(self, *names):
         """A thief who has these cookies."""
@@ -191,7 +191,7 @@ name, refresh = told["session_identifier"], told["refresh_url"]
 same(
     "of the whole site",
     told["scope"],
-    {"origin": base, "include_site": False, "scope_specification": []},
+    {"include_site": False, "scope_specification": []},
 )
 [credential] = told["credentials"]
 same("the cookie is named", (credential["type"], credential["name"]), ("cookie", BOUND))

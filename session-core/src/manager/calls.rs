@@ -105,6 +105,20 @@ impl StoreCalls {
             .of(key)
     }
 
+    /// A record that a [`look`](Self::look) has found, with opened values.
+    pub(crate) fn opened(
+        &self,
+        key: &RecordKey,
+        record: Arc<Record>,
+    ) -> Result<Arc<Record>, StoreError> {
+        #[cfg(feature = "sealed-values")]
+        let record = self.sealing.open(record).inspect_err(|error| {
+            self.events.corrupt(key.id(), None, error, self.now());
+        })?;
+        let _ = key;
+        Ok(record)
+    }
+
     pub(crate) fn create<'c>(
         &'c self,
         record: &'c Arc<Record>,
@@ -158,7 +172,9 @@ impl StoreCalls {
         #[cfg(feature = "sealed-values")]
         for listed in &mut sessions {
             // One that does not open lets nobody in.
-            let judged = listed.record().map(|record| self.sealing.judge(record));
+            let judged = listed
+                .record()
+                .map(|record| self.sealing.check_opens(record));
             if let Some(Err(error)) = judged {
                 *listed = Listed::unreadable(listed.id(), error);
             }

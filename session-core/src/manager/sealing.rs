@@ -6,12 +6,15 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytestring::ByteString;
 
 use crate::crypto::KeyRing;
 use crate::error::StoreError;
-use crate::record::{Record, SEALING_OVERHEAD, SealFault, SealedForm, Value, ValueKeys, Values};
+use crate::record::{
+    Record, SEALING_OVERHEAD, SealFault, SealedForm, SealerId, Value, ValueKeys, Values,
+};
 use crate::store::{Changes, RecordKey, SessionStore, Update, Updated};
 use crate::time::Timestamp;
 
@@ -114,6 +117,9 @@ impl From<KeyRing> for ValueSealing {
     }
 }
 
+/// How many there were in this process.
+static SEALERS: AtomicU64 = AtomicU64::new(0);
+
 /// What seals and opens the values of a manager.
 #[derive(Default)]
 pub(crate) struct Sealing {
@@ -122,6 +128,8 @@ pub(crate) struct Sealing {
 }
 
 struct Sealer {
+    /// What it has opened is kept for nobody else.
+    id: SealerId,
     keys: ValueKeys,
     plain: PlainValues,
 }
@@ -131,6 +139,7 @@ impl Sealing {
         Self {
             scope: scope.clone(),
             sealer: settings.map(|settings| Sealer {
+                id: SealerId(SEALERS.fetch_add(1, Ordering::Relaxed)),
                 keys: ValueKeys::new(&settings.keys, scope),
                 plain: settings.plain,
             }),
@@ -183,8 +192,10 @@ impl Sealing {
 
     fn sealed(&self, record: &Record) -> Result<Arc<Record>, SealFault> {
         let values = self.sealed_values(record)?;
+        self.keep(record, &values);
         let sealed = Arc::new(Record {
             values,
+            sealed_form: SealedForm::unknown(),
             ..record.clone()
         });
         record.sealed_form.write(&sealed);
@@ -216,7 +227,7 @@ impl Sealing {
             Some(base) => {
                 let changes = match record.epoch == update.epoch() {
                     true => self.sealed_changes(record, update.changes())?,
-                    false => self.sealed_changes(record, &self.renewed(update, base))?,
+                    false => self.sealed_changes(record, &self.changes_of_renewal(update, base))?,
                 };
                 let after = changes.apply(base);
                 (changes, after.values, after.hidden)
@@ -232,6 +243,7 @@ impl Sealing {
                 (changes, values, record.hidden)
             }
         };
+        self.keep(record, &values);
         let sealed = Arc::new(Record {
             values,
             hidden,
@@ -242,30 +254,44 @@ impl Sealing {
         Ok(update.with_forms(sealed, changes))
     }
 
-    /// The changes of a renewal, which write all values again. A sign-in moves the deadline of its
-    /// session. So without this a value that nobody changes would outlive all deadlines in the form
-    /// in which it was once written: plain, or sealed with a key that is to be removed.
+    /// The changes of a renewal, which also write the values that are not sealed with the newest
+    /// key. A sign-in moves the deadline of its session. So without this a value that nobody
+    /// changes would outlive all deadlines in the form in which it was once written: plain, or
+    /// sealed with a key that is to be removed.
     ///
     /// Such an update meets the version that it was planned for, so it overwrites nobody. A plain
     /// value that has no room for a seal stays as it is.
-    fn renewed(&self, update: &Update, base: &Record) -> Changes {
+    fn changes_of_renewal(&self, update: &Update, base: &Record) -> Changes {
         let record = update.record();
-        let was_sealed = |key: &str| {
-            let value = base.values.get(key);
-            value.is_some_and(|value| value.codec().is_sealed())
-        };
-        if self.to_seal_with().is_none() {
+        let stored = |key: &str| base.values.get(key);
+        let was_sealed = |key: &str| stored(key).is_some_and(|value| value.codec().is_sealed());
+        let Some(keys) = self.to_seal_with() else {
             return update.changes().and_rewrite(&record.values, was_sealed);
-        }
+        };
         let size = record.limited_size() + record.values.len() * SEALING_OVERHEAD;
         let excess = size.saturating_sub(update.limits().record_bytes());
-        let mut stay = excess.div_ceil(SEALING_OVERHEAD);
+        let mut plain_left = excess.div_ceil(SEALING_OVERHEAD);
         let rewrites = |key: &str| {
-            let stays = stay > 0 && !was_sealed(key);
-            stay -= usize::from(stays);
-            !stays
+            if stored(key).is_some_and(|value| keys.is_of_newest(value)) {
+                return false;
+            }
+            let is_left = plain_left > 0 && !was_sealed(key);
+            plain_left -= usize::from(is_left);
+            !is_left
         };
         update.changes().and_rewrite(&record.values, rewrites)
+    }
+
+    /// Keeps the values of a record with what the store gets of them, so that nobody has to open
+    /// it.
+    fn keep(&self, record: &Record, sealed: &Values) {
+        let mut codecs = sealed.iter().map(|(_, value)| value.codec());
+        if let Some(sealer) = &self.sealer
+            && codecs.any(|codec| codec.is_sealed())
+        {
+            let values = record.values.clone();
+            sealed.opened().keep(sealer.id, record.id, values);
+        }
     }
 
     fn sealed_changes(&self, record: &Record, changes: &Changes) -> Result<Changes, SealFault> {
@@ -292,15 +318,26 @@ impl Sealing {
         Ok(match self.opened(&record).map_err(StoreError::corrupt)? {
             None => record,
             Some(values) => Arc::new(Record {
-                values,
+                values: self.kept(&record, values),
                 sealed_form: SealedForm::of_same(Arc::clone(&record)),
                 ..(*record).clone()
             }),
         })
     }
 
-    /// Whether the values of a record open, if it is of this scope.
-    pub(super) fn judge(&self, record: &Record) -> Result<(), StoreError> {
+    /// Keeps opened values with the sealed ones, for the next request that the store answers with
+    /// this record.
+    fn kept(&self, record: &Record, values: Values) -> Values {
+        if let Some(sealer) = &self.sealer {
+            let opened = record.values.opened();
+            opened.keep(sealer.id, record.id, values.clone());
+        }
+        values
+    }
+
+    /// Checks that the values of a record open, if it is of this scope. Nothing is kept of them:
+    /// a list may be long, and nobody reads the values.
+    pub(super) fn check_opens(&self, record: &Record) -> Result<(), StoreError> {
         match record.scope == self.scope {
             true => self.opened(record).map(drop).map_err(StoreError::corrupt),
             false => Ok(()),
@@ -320,9 +357,144 @@ impl Sealing {
                 false => Ok(None),
             };
         };
+        // This one has judged them before, by the same rules.
+        if let Some(values) = record.values.opened().get(sealer.id, record.id) {
+            return Ok(Some(values));
+        }
         if sealer.plain == PlainValues::Refused && !sealed.all(|is_sealed| is_sealed) {
             return Err(SealFault::Plain);
         }
         sealer.keys.open(record.id, &record.values).map(Some)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests {
+    use super::*;
+    use crate::record::{Codec, Lifetime, SessionId};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+    fn sealing(settings: &ValueSealing) -> Sealing {
+        Sealing::new(Some(settings), &ByteString::from_static("id"))
+    }
+
+    fn ring(first: u8) -> KeyRing {
+        KeyRing::new([first; 32]).unwrap()
+    }
+
+    fn value(text: &str) -> Value {
+        Codec::Json.encode(text).unwrap()
+    }
+
+    fn record() -> Record {
+        let id = SessionId::from_bytes([7; 16]);
+        let record = Record::new(id, "id", Lifetime::default(), NOW);
+        record
+            .with_value("a", value("one"))
+            .with_value("b", value("two"))
+    }
+
+    /// As a store hands it out: nothing but its bytes.
+    fn stored(record: &Record) -> Arc<Record> {
+        Arc::new(Record::decode(record.encode()).unwrap())
+    }
+
+    /// Where the opened bytes of a value are.
+    fn place(opened: &Record) -> *const u8 {
+        opened.values.get("a").unwrap().bytes().as_ptr()
+    }
+
+    #[test]
+    fn values_are_opened_once_for_each_manager() {
+        let settings = ValueSealing::new(ring(1));
+        let one = sealing(&settings);
+        let stored = stored(&one.sealed(&record()).unwrap());
+        let first = one.open(Arc::clone(&stored)).unwrap();
+        let again = one.open(Arc::clone(&stored)).unwrap();
+        assert_eq!(first.values, record().values);
+        assert_eq!(place(&first), place(&again));
+        // A touch has the same values, and a change has not.
+        let touch = Changes::new().apply(&stored);
+        assert_eq!(place(&one.open(Arc::new(touch)).unwrap()), place(&first));
+        let changed = Changes::new().remove("b").apply(&stored);
+        assert_ne!(place(&one.open(Arc::new(changed)).unwrap()), place(&first));
+        let other = sealing(&settings).open(Arc::clone(&stored)).unwrap();
+        assert_ne!(place(&other), place(&first));
+        assert_eq!(other.values, first.values);
+    }
+
+    #[test]
+    fn what_one_manager_has_opened_is_refused_by_a_stricter_one() {
+        let lenient = sealing(&ValueSealing::new(ring(1)));
+        let sealed = lenient.sealed(&record()).unwrap();
+        let mixed = Arc::new(Changes::new().set("a", value("plain")).apply(&sealed));
+        assert!(lenient.open(Arc::clone(&mixed)).is_ok());
+        for other in [
+            ValueSealing::new(ring(1)).sealed_only(),
+            ValueSealing::new(ring(2)),
+        ] {
+            assert!(sealing(&other).open(Arc::clone(&mixed)).is_err());
+        }
+        let keyless = Sealing::new(None, &ByteString::from_static("id"));
+        assert!(keyless.open(Arc::clone(&mixed)).is_err());
+        // The same values under another id are not those of that session.
+        let mut moved = (*mixed).clone();
+        moved.id = SessionId::from_bytes([8; 16]);
+        assert!(lenient.open(Arc::new(moved)).is_err());
+    }
+
+    #[test]
+    fn what_is_written_need_not_be_opened() {
+        let one = sealing(&ValueSealing::new(ring(1)));
+        let record = record();
+        let sealed = one.sealed(&record).unwrap();
+        let opened = one.open(Arc::clone(&sealed)).unwrap();
+        assert_eq!(place(&opened), place(&record));
+
+        let changes = Changes::new().set("b", value("three"));
+        let after = Arc::new(changes.apply(&opened));
+        let update = Update::new(Arc::clone(&after), changes, opened.epoch);
+        let written = one.sealed_update(&update).unwrap();
+        let opened = one.open(Arc::clone(written.record())).unwrap();
+        assert_eq!(
+            (place(&opened), &opened.values),
+            (place(&after), &after.values)
+        );
+        let shown = format!("{:?}{:?}", written.record(), written.record().values);
+        assert!(!shown.contains("three"));
+        let bytes = written.record().encode();
+        assert!(!bytes.windows(5).any(|part| part == b"three"));
+    }
+
+    /// The stored bytes of `a` after a renewal that changes nothing of it.
+    fn renewed(sealing: &Sealing, base: &Arc<Record>) -> Vec<u8> {
+        let opened = sealing.open(Arc::clone(base)).unwrap();
+        let mut after = Changes::new().apply(&opened);
+        after.epoch += 1;
+        let changes = Changes::new().with_metadata(crate::store::Metadata::Replaced);
+        let update = Update::new(Arc::new(after), changes, opened.epoch);
+        let written = sealing.sealed_update(&update).unwrap();
+        written.record().values.get("a").unwrap().bytes().to_vec()
+    }
+
+    #[test]
+    fn a_renewal_writes_what_is_not_of_the_newest_key() {
+        let one = sealing(&ValueSealing::new(ring(1)));
+        let base = stored(&one.sealed(&record()).unwrap());
+        let bytes = base.values.get("a").unwrap().bytes().to_vec();
+        assert_eq!(renewed(&one, &base), bytes);
+        let newer = ring(2).with_older([1; 32]).unwrap();
+        let newer = sealing(&ValueSealing::new(newer));
+        let after = renewed(&newer, &base);
+        assert_ne!(after[1..5], bytes[1..5], "it is of another key");
+        let plain = stored(&record());
+        assert_ne!(
+            renewed(&one, &plain),
+            plain.values.get("a").unwrap().bytes()
+        );
+        let ending = sealing(&ValueSealing::new(ring(1)).writing_plain());
+        assert_eq!(renewed(&ending, &base), value("one").bytes());
     }
 }

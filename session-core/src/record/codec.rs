@@ -93,7 +93,6 @@ pub enum Codec {
 
 impl Codec {
     /// Whether it marks a sealed value.
-    #[cfg(feature = "sealed-values")]
     pub(crate) const fn is_sealed(self) -> bool {
         matches!(self, Self::Sealed)
     }

@@ -16,7 +16,7 @@ const FIRST: u64 = 1 << 46;
 
 /// Why a session ended.
 ///
-/// The store keeps the first six, in the [mark](Ended::mark) that the session leaves. Only
+/// The store keeps the first seven, in the [mark](Ended::mark) that the session leaves. Only
 /// [`Session::ended`](crate::Session::ended) returns the others, and no mark has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -36,6 +36,9 @@ pub enum EndReason {
     /// It has not ended: its record has moved to another store
     /// ([`MigratingStore`](crate::store::MigratingStore)). The mark expires at once.
     Moved,
+    /// Its own principal signed in anew, because the client had no proof of the device that the
+    /// session was bound to ([`DeviceBinding`](crate::DeviceBinding)).
+    Unproven,
     /// Another request renewed its token, by a sign-in or by
     /// [`Session::renew`](crate::Session::renew). The session continues, but handles that were
     /// opened before the renewal cannot use it. Never in a mark.
@@ -49,13 +52,14 @@ pub enum EndReason {
 
 impl EndReason {
     /// Those that marks have. Their positions in this list are stored: a new reason comes last.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Destroyed,
         Self::Exchanged,
         Self::Revoked,
         Self::TooMany,
         Self::Reused,
         Self::Moved,
+        Self::Unproven,
     ];
 
     pub(crate) const fn text(self) -> &'static str {
@@ -67,6 +71,10 @@ impl EndReason {
             }
             Self::Revoked => "its session was revoked; the request is answered as anonymous",
             Self::Moved => "its session has moved; the request is answered as anonymous",
+            Self::Unproven => {
+                "its principal signed in anew without proof of the device; the request is answered \
+                 as anonymous"
+            }
             Self::TooMany => {
                 "its principal had too many sessions, and it was revoked; the request is answered \
                  as anonymous"

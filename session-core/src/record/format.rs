@@ -22,8 +22,8 @@ use crate::record::{
 };
 use crate::time::Timestamp;
 
-/// What few records have is told by the format byte. Others are written as before, so that older
-/// versions read them.
+/// The format byte says which optional parts a record has. A record without them is written as
+/// before, so older versions can read it.
 #[derive(Clone, Copy)]
 struct Format {
     /// The client is owed its token (`Record::owed`).

@@ -50,6 +50,7 @@ mod id;
 mod lifetime;
 mod limits;
 mod lossless;
+mod opened_form;
 mod plain_text;
 mod record;
 mod remembered;
@@ -74,6 +75,9 @@ pub use id::{MalformedId, SessionId, ShortId};
 pub use lifetime::Lifetime;
 pub use limits::{Limit, LimitExceeded, Limits};
 pub(crate) use lossless::{LossReason, lossless};
+pub(crate) use opened_form::OpenedForm;
+#[cfg(feature = "sealed-values")]
+pub(crate) use opened_form::SealerId;
 pub(crate) use plain_text::BytesAsText;
 pub use record::Record;
 pub(crate) use remembered::{LATE, REMEMBERED};

@@ -142,6 +142,17 @@ impl ValueKeys {
         Ok(())
     }
 
+    /// Whether the newest key has sealed this value. If several keys have its id, nobody can tell.
+    pub(crate) fn is_of_newest(&self, value: &Value) -> bool {
+        let Some((newest, older)) = self.keys.split_first() else {
+            return false;
+        };
+        let is_unique = older.iter().all(|key| key.id != newest.id);
+        let bytes = value.bytes();
+        let head = bytes.first() == Some(&FORMAT) && bytes.get(1..=KEY_ID) == Some(&newest.id);
+        value.codec().is_sealed() && is_unique && head
+    }
+
     /// Opens the values of one session, and leaves those that are not sealed as they are. The
     /// opened ones share one allocation.
     pub(crate) fn open(&self, id: SessionId, values: &Values) -> Result<Values, SealFault> {

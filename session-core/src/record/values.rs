@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use crate::record::Value;
+use crate::record::{OpenedForm, Value};
 
 /// The values of a [`Record`](crate::store::Record): sorted by key, each encoded, and cheap to
 /// share.
@@ -39,6 +39,12 @@ pub struct Values {
     bytes: usize,
     /// Bytes of those entries of the base that the overlay hides.
     hidden: usize,
+    /// If they are sealed, what was opened of them.
+    #[cfg_attr(
+        not(feature = "sealed-values"),
+        expect(dead_code, reason = "it is empty")
+    )]
+    opened: OpenedForm<Self>,
 }
 
 type Entry = (ByteString, Value);
@@ -131,12 +137,16 @@ impl Values {
 
     /// The same with these changes.
     pub(crate) fn with(&self, changes: &[Change]) -> Self {
+        if changes.is_empty() {
+            return self.clone();
+        }
         let mut overlay = Vec::with_capacity(self.overlay.len() + changes.len());
         overlay.extend_from_slice(&self.overlay);
         let base = self.base.clone();
         let mut after = Self {
             base,
             overlay,
+            opened: OpenedForm::default(),
             ..*self
         };
         for (key, value) in changes {
@@ -190,6 +200,12 @@ impl Values {
                 .map(|(key, value)| (key.clone(), value.clone())),
         );
         Self::from_sorted(entries)
+    }
+
+    /// What was opened of them, if they are sealed.
+    #[cfg(feature = "sealed-values")]
+    pub(crate) const fn opened(&self) -> &OpenedForm<Self> {
+        &self.opened
     }
 
     /// What the entries add to the size of a record, at most.

@@ -9,6 +9,7 @@ use crate::session::BoundSession;
 use crate::time::Timestamp;
 use crate::token::DeviceBinding;
 
+const TOO_MANY: &str = "the request has more tokens than are tried";
 const TOO_LATE: &str = "the request arrived long ago, and nothing is known of its token any more";
 
 /// At most this many proofs of one request are tried.
@@ -34,10 +35,10 @@ impl SessionManager {
 
     /// Opens a session for a client that needs another proof of its device.
     ///
-    /// It returns the session of this [name](BoundSession::name) that the tokens open. `None` means
-    /// that there is none, or none that is bound, and that the client can give up its key. No proof
-    /// is asked for, so this shows nothing of the session and writes nothing. It costs one store
-    /// call for each token, as [`begin`](Self::begin) does.
+    /// It returns the session of this [name](BoundSession::name) that the tokens open. `None`: no
+    /// token opens a bound session of this name, and the client should discard its key. No proof is
+    /// asked for, so this shows nothing of the session and writes nothing. It costs one store call
+    /// for each token, as [`begin`](Self::begin) does.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -69,8 +70,8 @@ impl SessionManager {
     /// # Errors
     ///
     /// [`SessionError::Store`] if the store fails, if a record cannot be read, whatever
-    /// [`OnCorrupt`](crate::OnCorrupt) says, or if nothing is known of the tokens of a request that
-    /// arrived long ago. Let the client try again then.
+    /// [`OnCorrupt`](crate::OnCorrupt) says, if there are more tokens than are tried, or if nothing
+    /// is known of the tokens of a request that arrived long ago. Let the client try again then.
     pub async fn bound_session(
         &self,
         tokens: &[&str],
@@ -79,9 +80,19 @@ impl SessionManager {
     ) -> Result<Option<BoundSession>, SessionError> {
         let arrival = Arrival::new(arrived, self.now(), NotNeeded);
         let now = arrival.now;
-        let ours = tokens.iter().filter_map(|token| self.read(token, now));
-        for (key, presented) in ours.take(MOST_TOKENS) {
-            let record = self.calls().load(&key, now).await?;
+        let mut tried: Vec<&str> = Vec::new();
+        for token in tokens {
+            if tried.contains(token) {
+                continue;
+            }
+            let Some((key, presented)) = self.read(token, now) else {
+                continue;
+            };
+            if tried.len() == MOST_TOKENS {
+                return Err(StoreError::unavailable(TOO_MANY).into());
+            }
+            tried.push(token);
+            let record = self.calls().look(&key, now).await?;
             if let Opens::Session(stored) = self.judge(key, presented, record, arrival)
                 && let Some(bound) = BoundSession::new(self.clone(), stored.record)
                 && bound.name() == name

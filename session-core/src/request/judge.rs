@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use crate::event::{AfterReuse, Refusal};
+use crate::event::{AfterReuse, Refusal, Who};
 use crate::manager::SessionManager;
 use crate::record::{LATE, REMEMBERED, Record, Verdict};
-use crate::state::{Stored, TokenState};
+use crate::state::{DeletedBy, PendingDeletion, Stored, TokenState};
 use crate::store::{RecordKey, RecordLocation};
 use crate::time::Timestamp;
 use crate::token::Presented;
@@ -71,8 +71,9 @@ impl Proofs for NotNeeded {
 /// What one token opens.
 pub(super) enum Opens {
     Session(Stored),
-    /// A session that is bound to a device, of which the request has no proof.
-    Unproven(Stored),
+    /// A session that is bound to a device, of which the request has no proof: it ends if its own
+    /// principal signs in.
+    Unproven(PendingDeletion),
     /// Its session was renewed, rotated or ended a moment ago, or since the request arrived: the
     /// request is answered as anonymous, and stores nothing.
     Barred,
@@ -192,7 +193,7 @@ impl SessionManager {
             Some(Verdict::Reused(_)) if requires && self.is_unproven(&record, &arrival) => {
                 events.unproven(&record, false, now);
                 events.reused(&record, AfterReuse::SessionStays, now);
-                return Opens::Barred;
+                return unproven(key, &record);
             }
             Some(Verdict::Reused(since)) => {
                 let barred = since.is_some_and(|since| arrived.duration_since(since) < REMEMBERED);
@@ -207,9 +208,11 @@ impl SessionManager {
             Some(Verdict::Former) => return refused(Refusal::Retired, Opens::Nothing),
             Some(Verdict::Unknown) => return unknown(),
         };
-        let is_unproven = self.is_unproven(&record, &arrival);
-        if is_unproven {
+        if self.is_unproven(&record, &arrival) {
             events.unproven(&record, !requires, now);
+            if requires {
+                return unproven(key, &record);
+            }
         }
         let token = match presented.zip(maintenance) {
             Some((presented, maintenance)) => TokenState::Presented {
@@ -219,12 +222,17 @@ impl SessionManager {
             },
             None => TokenState::Sealed,
         };
-        let stored = Stored::opened(key, record, token);
-        match is_unproven && requires {
-            true => Opens::Unproven(stored),
-            false => Opens::Session(stored),
-        }
+        Opens::Session(Stored::opened(key, record, token))
     }
+}
+
+fn unproven(key: RecordKey, record: &Record) -> Opens {
+    Opens::Unproven(PendingDeletion {
+        key,
+        who: Who::of(record),
+        client_knows: true,
+        by: DeletedBy::SignInAnew,
+    })
 }
 
 /// Looks at all characters, without leaving off at one that is wrong: so the compiler takes many at

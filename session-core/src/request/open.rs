@@ -12,7 +12,7 @@ use crate::request::SessionGuard;
 use crate::request::judge::{Arrival, NoProofs, Opens, Proofs};
 use crate::session::{Session, seed_of};
 use crate::settings::OnCorrupt;
-use crate::state::{Current, State, Stored};
+use crate::state::{Current, PendingDeletion, State, Stored};
 use crate::time::Timestamp;
 
 /// At most this many tokens of one request that are ours by form and MAC are looked up.
@@ -27,7 +27,7 @@ struct Opened {
     /// One of the sessions has expired.
     expired: bool,
     /// A session that is bound to a device, without proof of that.
-    unproven: Option<Box<Stored>>,
+    unproven: Option<Box<PendingDeletion>>,
 }
 
 impl Opened {
@@ -180,10 +180,15 @@ impl SessionManager {
         let Some((key, presented)) = self.read(token, arrival.now) else {
             return Ok(Opened::default());
         };
-        let answer = self.calls().load(&key, arrival.now).await;
+        let answer = self.calls().look(&key, arrival.now).await;
         let record = self.readable(answer)?;
         let (record, barred) = match self.judge(key, presented, record, *arrival) {
-            Opens::Session(stored) => return Ok(Opened::live(stored)),
+            Opens::Session(stored) => {
+                return Ok(match self.with_values(stored)? {
+                    Some(stored) => Opened::live(stored),
+                    None => self.nothing_live(&[token], Current::New),
+                });
+            }
             Opens::Expired => {
                 return Ok(Opened {
                     expired: true,
@@ -191,9 +196,9 @@ impl SessionManager {
                 });
             }
             Opens::Barred => return Ok(self.nothing_live(&[token], Current::barred())),
-            Opens::Unproven(stored) => {
+            Opens::Unproven(session) => {
                 return Ok(Opened {
-                    unproven: Some(Box::new(stored)),
+                    unproven: Some(Box::new(session)),
                     ..self.nothing_live(&[token], Current::barred())
                 });
             }
@@ -227,7 +232,7 @@ impl SessionManager {
                 break;
             }
             ours.push(token);
-            let answer = self.calls().load(&key, now).await;
+            let answer = self.calls().look(&key, now).await;
             let record = self.readable(answer)?;
             if record.is_none() && self.settings().is_sealed() {
                 // Only what opens was sealed by us. To find that out asks nobody, so others do not
@@ -235,7 +240,11 @@ impl SessionManager {
                 ours.pop();
             }
             match self.judge(key, presented, record, arrival) {
-                Opens::Session(stored) => add(&mut live, stored),
+                Opens::Session(stored) => {
+                    if let Some(stored) = self.with_values(stored)? {
+                        add(&mut live, stored);
+                    }
+                }
                 Opens::Reused {
                     record,
                     barred: bars,
@@ -244,9 +253,9 @@ impl SessionManager {
                     reused.push(record);
                 }
                 Opens::Barred => barred = true,
-                Opens::Unproven(stored) => {
+                Opens::Unproven(session) => {
                     barred = true;
-                    unproven = Some(Box::new(stored));
+                    unproven = Some(Box::new(session));
                 }
                 Opens::Expired => expired = true,
                 Opens::Nothing => {}
@@ -282,6 +291,14 @@ impl SessionManager {
             expired: false,
             unproven: None,
         }
+    }
+
+    /// The session with opened values, once its token was judged: a token that opens nothing learns
+    /// nothing of them, and is judged even if they do not open.
+    fn with_values(&self, stored: Stored) -> Result<Option<Stored>, SessionError> {
+        let opened = self.calls().opened(&stored.key, Arc::clone(&stored.record));
+        let record = self.readable(opened.map(Some))?;
+        Ok(record.map(|record| Stored { record, ..stored }))
     }
 
     /// What can be used of the store's answer to a load.

@@ -120,7 +120,7 @@ impl Session {
     }
 }
 
-/// What was not saved is not tried again by the commit.
+/// Withdraws a binding whose save failed, so that the commit does not try it again.
 struct Withdraw<'s>(&'s Session, DeviceKey);
 
 impl Drop for Withdraw<'_> {

@@ -16,7 +16,7 @@ impl State {
         self.metadata.binds = true;
     }
 
-    /// What was not saved is not tried again. A clone may have asked for another device since.
+    /// Withdraws a binding whose save failed. A clone may have asked for another device since.
     pub(crate) fn withdraw_binding(&mut self, key: &DeviceKey) {
         if self.device.as_deref() == Some(key) {
             self.device = None;

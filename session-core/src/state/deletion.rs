@@ -23,12 +23,16 @@ pub(crate) enum DeletedBy {
     /// Another principal has signed in. It is deleted with the commit only, so that whoever signs
     /// in keeps the old session until the new one is there.
     SignIn,
+    /// Its own principal has signed in anew, because the client has lost the proof of its device.
+    /// It is deleted with the commit only too.
+    SignInAnew,
 }
 
 impl PendingDeletion {
     pub(crate) const fn reason(&self) -> EndReason {
         match self.by {
             DeletedBy::SignIn => EndReason::Exchanged,
+            DeletedBy::SignInAnew => EndReason::Unproven,
             DeletedBy::Handler => EndReason::Destroyed,
         }
     }

@@ -51,6 +51,7 @@ impl Plan {
 }
 
 const KEEPING_TOKEN: &str = "the response cannot carry a new token";
+const UNPROVEN: &str = "its session is bound to a device, and the request has no proof of that";
 const BARRED: &str = "its token was renewed, or it ended, since this request was sent";
 
 impl State {
@@ -70,6 +71,7 @@ impl State {
                 let waits = kind == SaveKind::Save && self.metadata.sign_in.is_some();
                 return Ok(match waits || !self.has_edits() {
                     true => Plan::Nothing,
+                    false if self.unproven.is_some() => Plan::Withhold(UNPROVEN),
                     false => Plan::Withhold(BARRED),
                 });
             }

@@ -33,7 +33,7 @@ pub(crate) struct State {
     pub(crate) unopened: bool,
     /// The session that the client's token opens, if it is bound to a device and the request has no
     /// proof of that. It ends if its own principal signs in.
-    pub(crate) unproven: Option<Box<Stored>>,
+    pub(crate) unproven: Option<Box<PendingDeletion>>,
     pub(crate) arena: Arena,
     /// The device that the next save binds the session to.
     pub(crate) device: Option<Box<DeviceKey>>,
@@ -183,16 +183,16 @@ impl State {
     /// any more, because it has lost the proof of its device.
     fn replaces_unproven(&self, principal: Option<&str>) -> bool {
         let unproven = self.unproven.as_ref();
-        let own = unproven.and_then(|stored| stored.record.principal());
+        let own = unproven.and_then(|session| session.who.principal.as_deref());
         own.is_some() && own == principal
     }
 
     /// A session of this principal was created. What it takes the place of ends.
     pub(super) fn end_unproven(&mut self, principal: Option<&str>) {
         if self.replaces_unproven(principal)
-            && let Some(stored) = self.unproven.take()
+            && let Some(session) = self.unproven.take()
         {
-            self.deletions.push(stored.deletion(DeletedBy::SignIn));
+            self.deletions.push(*session);
         }
     }
 
@@ -229,7 +229,7 @@ impl State {
         let replaced = self.replaces_unproven(self.metadata.sign_in.as_deref());
         let unproven = self.unproven.iter().filter(|_| replaced);
         ending
-            .chain(unproven.map(|stored| stored.record.id))
+            .chain(unproven.map(|session| session.who.id))
             .collect()
     }
 

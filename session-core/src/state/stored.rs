@@ -16,7 +16,8 @@ pub(crate) enum Current {
     #[default]
     New,
     /// The request is anonymous and mute: it stores nothing and its response sends no token, unless
-    /// somebody signs in. Either its session ended or was renewed meanwhile, or its tokens open
+    /// somebody signs in. Either its session ended or was renewed meanwhile, or it is bound to a
+    /// device and the request has no proof of that, or its tokens open
     /// several sessions: these, which end if somebody signs in or out.
     Barred(Vec<Stored>),
     /// The session is stored: it was loaded, or saved in this request.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config_error::ConfigError;
 
-/// How long before and after a change the former state counts too.
+/// How long the state before a change is still accepted after it.
 ///
 /// A page that follows a sign-in can be requested before the browser has the first proof, and two
 /// requests of one browser can overtake each other at a refresh.
@@ -19,7 +19,8 @@ const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
 ///
 /// A bound session has the public key of a key pair that does not leave the device. The client
 /// signs a challenge with it from time to time, and gets a short-lived *proof* for that, which it
-/// presents with each request beside its token. A copy of the token alone is then worth nothing.
+/// presents with each request beside its token. If proofs are [required](Self::require), a copy of
+/// the token alone is worth nothing.
 /// `session-http` does this with browsers that know Device Bound Session Credentials (W3C draft).
 /// The session of any other client stays unbound, and works as before.
 ///
@@ -94,9 +95,9 @@ impl DeviceBinding {
     /// Sets how long a client keeps a proof. Default: 10 minutes. Then it has to sign another
     /// challenge.
     ///
-    /// This is how long a thief can use a token that was stolen together with a proof. Chromium
-    /// refreshes a cookie that lasts less than 2 minutes beside nearly every request. `build`
-    /// refuses less than a second, and more than 400 days.
+    /// For this long, and 60 s more, a thief can use a token that was stolen together with a proof.
+    /// Chromium refreshes a cookie that lasts less than 2 minutes beside nearly every request.
+    /// `build` refuses less than a second, and more than 400 days.
     ///
     /// ```
     /// use session_core::DeviceBinding;

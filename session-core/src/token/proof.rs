@@ -27,7 +27,7 @@ use crate::token::DeviceBinding;
 
 /// Makes and checks proofs and challenges in one scope.
 pub(crate) struct DeviceProofs {
-    /// Newest first, and so are the others.
+    /// One for each key of the ring, newest first. So are the challenges.
     proofs: Vec<Hmac<Sha256>>,
     challenges: Vec<Hmac<Sha256>>,
     accepted_for: Duration,
@@ -119,7 +119,8 @@ impl fmt::Debug for DeviceProofs {
     }
 }
 
-/// The MAC by the newest key. There is always one; a text without would not be accepted.
+/// The MAC by the newest key. `build` requires keys, so there is always one. Without any,
+/// [`verifies`] accepts nothing.
 fn first(macs: &[Hmac<Sha256>], record: &Record, parts: &[&[u8]]) -> [u8; 16] {
     macs.first()
         .map_or([0; 16], |mac| of_parts(mac, record, parts))

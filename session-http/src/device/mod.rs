@@ -3,8 +3,8 @@
 //!
 //! The browser keeps a private key that it cannot give away, and proves from time to time that it
 //! still has it. For each proof it gets a short-lived cookie, `__Host-id-bound`, beside the session
-//! cookie. The session cookie, its rotation and everything else about sessions stay as they are. A
-//! browser without this ability, and one that is not asked, notices nothing.
+//! cookie. The session cookie, its rotation and everything else about sessions stay as they are.
+//! Other browsers ignore it.
 //!
 //! ```
 //! # #[cfg(feature = "hyper")] {
@@ -39,10 +39,10 @@
 //! 2. The browser makes a key pair, and posts its public key and the signed challenge to
 //!    `/dbsc/register` ([`register`]). The key is stored with the session, and the response gives
 //!    the first proof cookie.
-//! 3. When that cookie is over, after [`with_proof_age`](DeviceBinding::with_proof_age), the
-//!    browser
-//!    holds its requests and posts a signed challenge to `/dbsc/refresh` ([`refresh`]). That costs
-//!    one load of the session and no write. Then its requests go on, with the new cookie.
+//! 3. When that cookie expires, after [`with_proof_age`](DeviceBinding::with_proof_age), the
+//!    browser holds its requests and posts a signed challenge to `/dbsc/refresh` ([`refresh`]).
+//!    That costs one load of the session and no write. Then its requests go on, with the new
+//!    cookie.
 //! 4. A request of a bound session without a proof leaves an event. With
 //!    [`DeviceBinding::require`] it is answered as anonymous.
 //!
@@ -53,9 +53,22 @@
 //!
 //! [`DeviceRoutes`] serves both paths, in front of any service whose body can be made of a
 //! `String`. For others, call [`register`] and [`refresh`] from routes of your own. Either way, put
-//! them inside of the [`SessionLayer`](crate::SessionLayer), and let nothing answer in their place,
-//! such as a redirect to a sign-in page or a check of CSRF tokens. A browser signs up to 6
-//! challenges of a site in 9 minutes, so do not let proofs be over much sooner than the default.
+//! them inside of the [`SessionLayer`](crate::SessionLayer). In axum, the last layer is the
+//! outermost: `.layer(DeviceRoutes).layer(sessions)`.
+//!
+//! Let nothing answer in their place: no redirect to a sign-in page, no CSRF check, no rate limit.
+//! After a redirect or a 4xx, Chromium discards its key for good. It signs at most 6 challenges of
+//! a site in 9 minutes, so do not set a much shorter
+//! [`with_proof_age`](DeviceBinding::with_proof_age).
+//!
+//! # Links from other sites
+//!
+//! If somebody follows a link from another site after their proof has expired, Chromium asks for
+//! the page without proving the device first. With `require`, that page is anonymous. Their next
+//! page is not, because a page of your own site leads to it. So a page for which the session
+//! matters can load itself once more. And
+//! [`refresh_initiators`](crate::layer::SessionLayerBuilder::refresh_initiators) names the sites
+//! whose links have to work, such as those of an OpenID provider.
 
 // | file | one idea |
 // |---|---|

@@ -1,9 +1,9 @@
-//! What a browser is answered that registers its device, or proves it again.
+//! Answers to a browser that registers its device, or proves it again.
 
 use std::future::Future;
 use std::sync::Arc;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, SET_COOKIE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use session_core::{BoundSession, DeviceKey, SessionError, SessionId};
 use smallvec::SmallVec;
@@ -13,11 +13,10 @@ use crate::error::Error;
 use crate::request::{Lookup, Slot};
 use crate::transport::{Devices, sensitive};
 
-const PROOF: HeaderName = HeaderName::from_static("secure-session-response");
+const SIGNED: HeaderName = HeaderName::from_static("secure-session-response");
 const CHALLENGE: HeaderName = HeaderName::from_static("secure-session-challenge");
 const NAME: HeaderName = HeaderName::from_static("sec-secure-session-id");
 
-const NO_ORIGIN: &str = "the request has no `Origin` of HTTPS";
 const NO_BINDING: &str = "no such session is bound";
 const OLD_CHALLENGE: &str = "the challenge is not its own or too old";
 
@@ -28,10 +27,10 @@ const OLD_CHALLENGE: &str = "the challenge is not its own or too old";
 /// first proof cookie. Otherwise the session stays as it is, the response is empty, and an event
 /// says what was wrong ([`Refusal::DeviceProof`](session_core::Refusal::DeviceProof)):
 ///
-/// - 400: what was signed has not the right form, the signature is wrong, or the request has no
-///   `Origin` of HTTPS, which browsers send.
-/// - 403: there is no session, the challenge is not its own or too old, or it is bound already.
-/// - 405: the method is not `POST`.
+/// - 400: the signed text is malformed, or the signature is wrong.
+/// - 403: there is no session, the challenge is not its own or too old, it is bound already, or
+///   sessions are not bound here.
+/// - 405: the method is not `POST`. This leaves no event.
 ///
 /// Call it from a route inside of the [`SessionLayer`](crate::SessionLayer), with the request as it
 /// arrived. The body is not read. In axum:
@@ -57,27 +56,28 @@ const OLD_CHALLENGE: &str = "the challenge is not its own or too old";
 ///
 /// # Errors
 ///
-/// [`Error::MissingLayer`] if the request went through no layer that binds sessions, and
-/// [`Error::Session`] if the session could not be loaded or saved. Answer with a 5xx, which a
-/// browser takes for a passing fault.
+/// [`Error::MissingLayer`] if the request went through no layer, and [`Error::Session`] if the
+/// session could not be loaded or saved. Answer with a 5xx, which a browser takes for a passing
+/// fault.
 pub fn register<B>(
     request: &Request<B>,
 ) -> impl Future<Output = Result<Response<String>, Error>> + Send + use<B> {
     let asked = Asked::of(request);
     async move {
-        let Some(asked) = asked? else {
-            return Ok(wrong_method());
+        let asked = match asked? {
+            Asked::Binding(asked) => asked,
+            Asked::NotBound => return Ok(empty(StatusCode::FORBIDDEN)),
+            Asked::WrongMethod => return Ok(wrong_method()),
         };
-        let (values, devices) = (asked.proofs(), asked.devices()?);
-        let (registration, origin) = match (jws::registration(&values), &asked.origin) {
-            (Ok(registration), Some(origin)) => (registration, origin),
-            (Err(fault), _) => return Ok(asked.refused(None, fault.reason())),
-            (Ok(_), None) => return Ok(asked.refused(None, NO_ORIGIN)),
+        let (values, devices) = (asked.signed(), asked.devices()?);
+        let registration = match jws::registration(&values) {
+            Ok(registration) => registration,
+            Err(fault) => return Ok(asked.refused(None, fault.reason())),
         };
         let session = Lookup::Found(Arc::clone(&asked.slot)).session().await?;
         let key = DeviceKey::from_bytes(registration.key);
         match session.bind_device_now(key, &registration.challenge).await {
-            Ok(bound) => good(devices, origin, &bound),
+            Ok(bound) => good(devices, &bound),
             Err(SessionError::NotBound(_) | SessionError::Gone) => Ok(empty(StatusCode::FORBIDDEN)),
             Err(error) => Err(error.into()),
         }
@@ -91,10 +91,12 @@ pub fn register<B>(
 /// - 200: the device has signed a challenge. The response gives a proof cookie, and the challenge
 ///   for the next time.
 /// - 403 with a challenge: the browser has signed none yet, or one that is too old. It tries again.
-/// - 400: what was signed has not the right form, or the signature is wrong.
-/// - 401: there is no such session, it is not bound, or not by this registration. The browser
-///   stops.
+/// - 400: the signed text is malformed, or the signature is wrong.
+/// - 401: there is no such session, it is not bound, or not by this registration.
 /// - 405: the method is not `POST`.
+///
+/// After a redirect, and after every 4xx but a 403 with a challenge, Chromium discards its key for
+/// good, and the session cannot be proved any more. After a 5xx it tries again.
 ///
 /// What a device has signed and is refused leaves an event, with the reason.
 ///
@@ -108,10 +110,12 @@ pub fn refresh<B>(
 ) -> impl Future<Output = Result<Response<String>, Error>> + Send + use<B> {
     let asked = Asked::of(request);
     async move {
-        let Some(asked) = asked? else {
-            return Ok(wrong_method());
+        let asked = match asked? {
+            Asked::Binding(asked) => asked,
+            Asked::NotBound => return Ok(empty(StatusCode::UNAUTHORIZED)),
+            Asked::WrongMethod => return Ok(wrong_method()),
         };
-        let (values, devices) = (asked.proofs(), asked.devices()?);
+        let (values, devices) = (asked.signed(), asked.devices()?);
         let Some(bound) = asked.slot.bound_session(&asked.name).await? else {
             if !values.is_empty() {
                 asked.refuse(None, NO_BINDING);
@@ -121,11 +125,8 @@ pub fn refresh<B>(
         if values.is_empty() {
             return challenge(&bound);
         }
-        let Some(origin) = &asked.origin else {
-            return Ok(asked.refused(Some(bound.id()), NO_ORIGIN));
-        };
         match jws::refresh(&values, bound.key().as_bytes()) {
-            Ok(signed) if bound.accepts_challenge(&signed) => good(devices, origin, &bound),
+            Ok(signed) if bound.accepts_challenge(&signed) => good(devices, &bound),
             Ok(_) => {
                 asked.refuse(Some(bound.id()), OLD_CHALLENGE);
                 challenge(&bound)
@@ -136,33 +137,45 @@ pub fn refresh<B>(
 }
 
 /// What a browser has asked for, without the request: that need not be `Sync`.
-struct Asked {
+enum Asked {
+    Binding(AskedOf),
+    /// The layer does not bind sessions.
+    NotBound,
+    WrongMethod,
+}
+
+/// What it has asked a layer for that binds sessions.
+struct AskedOf {
     slot: Arc<Slot>,
-    proofs: SmallVec<[HeaderValue; 1]>,
+    /// The values of the header that holds what the device has signed.
+    signed: SmallVec<[HeaderValue; 1]>,
     /// What the browser knows the binding by.
     name: String,
-    origin: Option<String>,
 }
 
 impl Asked {
-    /// `None` if the method is the wrong one.
-    fn of<B>(request: &Request<B>) -> Result<Option<Self>, Error> {
-        let slot = Slot::find_binding(request.extensions(), request.uri().path());
-        let slot = slot.ok_or(Error::MissingLayer)?;
+    fn of<B>(request: &Request<B>) -> Result<Self, Error> {
+        let Some(slot) = Slot::find_binding(request.extensions()) else {
+            return match Slot::is_there(request.extensions()) {
+                true => Ok(Self::NotBound),
+                false => Err(Error::MissingLayer),
+            };
+        };
         if request.method() != Method::POST {
-            return Ok(None);
+            return Ok(Self::WrongMethod);
         }
         let headers = request.headers();
-        Ok(Some(Self {
+        Ok(Self::Binding(AskedOf {
             slot,
-            proofs: headers.get_all(PROOF).iter().cloned().collect(),
+            signed: headers.get_all(SIGNED).iter().cloned().collect(),
             name: headers.get(NAME).and_then(text).unwrap_or_default(),
-            origin: origin(headers),
         }))
     }
+}
 
-    fn proofs(&self) -> SmallVec<[&[u8]; 1]> {
-        self.proofs.iter().map(HeaderValue::as_bytes).collect()
+impl AskedOf {
+    fn signed(&self) -> SmallVec<[&[u8]; 1]> {
+        self.signed.iter().map(HeaderValue::as_bytes).collect()
     }
 
     fn devices(&self) -> Result<&Devices, Error> {
@@ -182,9 +195,9 @@ impl Asked {
 }
 
 /// The response to a device that has proved its key.
-fn good(devices: &Devices, origin: &str, bound: &BoundSession) -> Result<Response<String>, Error> {
+fn good(devices: &Devices, bound: &BoundSession) -> Result<Response<String>, Error> {
     let mut response = empty(StatusCode::OK);
-    *response.body_mut() = description(devices, origin, &bound.name());
+    *response.body_mut() = description(devices, &bound.name());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(cookie) = devices.set_cookie(&bound.proof()) {
@@ -194,14 +207,23 @@ fn good(devices: &Devices, origin: &str, bound: &BoundSession) -> Result<Respons
     Ok(response)
 }
 
-/// What the browser is told of the binding. Nothing in it needs to be escaped: the origin and the
-/// names have no quotes, and paths with quotes are refused when the layer is built.
-fn description(devices: &Devices, origin: &str, name: &str) -> String {
-    let (path, cookie) = (&devices.paths().refresh, devices.cookie_name());
+/// What the browser is told of the binding. Its scope is the origin of this request, as the browser
+/// sees it, because none is given. Nothing needs to be escaped: the name has no quotes, and paths
+/// and hosts with quotes are refused when the layer is built.
+fn description(devices: &Devices, name: &str) -> String {
+    let (path, cookie) = (&devices.routing().refresh, devices.cookie_name());
     let attributes = devices.attributes();
+    let initiators = &devices.routing().initiators;
+    let initiators = match initiators.is_empty() {
+        true => String::new(),
+        false => format!(
+            "\"allowed_refresh_initiators\":[\"{}\"],",
+            initiators.join("\",\"")
+        ),
+    };
     format!(
-        "{{\"session_identifier\":\"{name}\",\"refresh_url\":\"{path}\",\
-         \"scope\":{{\"origin\":\"{origin}\",\"include_site\":false,\"scope_specification\":[]}},\
+        "{{\"session_identifier\":\"{name}\",\"refresh_url\":\"{path}\",{initiators}\
+         \"scope\":{{\"include_site\":false,\"scope_specification\":[]}},\
          \"credentials\":[{{\"type\":\"cookie\",\"name\":\"{cookie}\",\
          \"attributes\":\"{attributes}\"}}]}}"
     )
@@ -242,13 +264,4 @@ fn empty(status: StatusCode) -> Response<String> {
 fn text(value: &HeaderValue) -> Option<String> {
     let text = str::from_utf8(jws::unquoted(value.as_bytes())).ok()?;
     Some(text.to_owned())
-}
-
-/// The origin of the page as the browser sees it, which a proxy may hide from the `Host` header. A
-/// client can only mislead itself by it.
-fn origin(headers: &HeaderMap) -> Option<String> {
-    let origin = headers.get(ORIGIN)?.to_str().ok()?;
-    let host = origin.strip_prefix("https://")?;
-    let is_of_hosts = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte);
-    (!host.is_empty() && host.bytes().all(is_of_hosts)).then(|| origin.to_owned())
 }

@@ -82,8 +82,8 @@ enum Route {
 }
 
 fn route<B>(request: &Request<B>) -> Option<Route> {
-    let slot = Slot::find_binding(request.extensions(), request.uri().path())?;
-    let paths = slot.layer().devices.as_ref()?.paths();
+    let slot = Slot::find_binding(request.extensions())?;
+    let paths = slot.layer().devices.as_ref()?.routing();
     match request.uri().path() {
         path if path == paths.register => Some(Route::Register),
         path if path == paths.refresh => Some(Route::Refresh),

@@ -12,7 +12,7 @@ use crate::layer::session_layer::SessionLayer;
 use crate::request::{CommitPolicy, Shared};
 use crate::transport::{CookieConfig, HeaderConfig, Transports};
 #[cfg(feature = "device-binding")]
-use crate::transport::{DevicePaths, Devices};
+use crate::transport::{DeviceRouting, Devices};
 
 impl SessionLayer {
     /// Makes a layer over `store` with the default settings.
@@ -87,7 +87,7 @@ pub struct SessionLayerBuilder<M = SessionManagerBuilder> {
     header: Option<HeaderConfig>,
     commit_if: CommitPolicy,
     #[cfg(feature = "device-binding")]
-    device_paths: DevicePaths,
+    device_routing: DeviceRouting,
 }
 
 /// The settings of every layer: how tokens travel, and when a session is saved.
@@ -99,7 +99,7 @@ impl<M> SessionLayerBuilder<M> {
             header: None,
             commit_if: Arc::new(commit_by_default),
             #[cfg(feature = "device-binding")]
-            device_paths: DevicePaths::default(),
+            device_routing: DeviceRouting::default(),
         }
     }
 
@@ -178,10 +178,26 @@ impl<M> SessionLayerBuilder<M> {
     #[cfg(feature = "device-binding")]
     #[must_use]
     pub fn device_paths(mut self, register: impl Into<String>, refresh: impl Into<String>) -> Self {
-        self.device_paths = DevicePaths {
-            register: register.into(),
-            refresh: refresh.into(),
-        };
+        self.device_routing.register = register.into();
+        self.device_routing.refresh = refresh.into();
+        self
+    }
+
+    /// Sets from which other sites a link to this one lets the browser prove its device again, if
+    /// sessions are [bound](SessionLayerBuilder::bound). Default: none.
+    ///
+    /// If somebody follows a link from another site after their proof has expired, the browser does
+    /// not prove the device first, because that site could measure how long the request takes. With
+    /// `require` the page is then anonymous. List the hosts whose links have to work, such as those
+    /// of an OpenID provider: `login.example` or `*.example.com`. `build` refuses what can be no
+    /// host. Only newer browsers know this list.
+    #[cfg(feature = "device-binding")]
+    #[must_use]
+    pub fn refresh_initiators(
+        mut self,
+        hosts: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.device_routing.initiators = hosts.into_iter().map(Into::into).collect();
         self
     }
 }
@@ -204,7 +220,7 @@ impl SessionLayerBuilder {
             devices: devices(
                 &manager,
                 &transports,
-                self.device_paths,
+                self.device_routing,
                 HeaderAlone::Refused,
             )?,
             manager,
@@ -257,7 +273,7 @@ impl SessionLayerBuilder<SessionManager> {
             devices: devices(
                 &self.manager,
                 &transports,
-                self.device_paths,
+                self.device_routing,
                 HeaderAlone::Allowed,
             )?,
             manager: self.manager,
@@ -297,7 +313,7 @@ enum HeaderAlone {
 fn devices(
     manager: &SessionManager,
     transports: &Transports,
-    paths: DevicePaths,
+    routing: DeviceRouting,
     header_alone: HeaderAlone,
 ) -> Result<Option<Devices>, ConfigError> {
     let binding = manager.device_binding();
@@ -305,7 +321,7 @@ fn devices(
         return Ok(None);
     }
     match transports {
-        Transports::Cookie(cookie) => Devices::new(binding, paths, cookie.config()).map(Some),
+        Transports::Cookie(cookie) => Devices::new(binding, routing, cookie.config()).map(Some),
         Transports::Header(_) if header_alone == HeaderAlone::Allowed => Ok(None),
         Transports::Header(_) | Transports::Both { .. } => Err(ConfigError::new(
             "sessions are bound to devices, and a device is proved by a cookie only; give the \

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 
-use crate::error::{DefaultResponse, Error, OnError};
+use crate::error::{DefaultResponse, OnError};
 use crate::layer::ResponseFuture;
 use crate::layer::session_layer::SessionLayer;
 use crate::request::{Install, Slot};
@@ -58,7 +58,7 @@ impl<H> SessionLayer<H> {
         match Slot::install(&self.shared, &mut request) {
             Install::Done(slot) => ResponseFuture::new(inner(request), Some(slot), on_error),
             Install::AlreadyThere => ResponseFuture::new(inner(request), None, on_error),
-            Install::Clash(name) => ResponseFuture::refused(Error::TwoManagers(name), on_error),
+            Install::Clash(error) => ResponseFuture::refused(error, on_error),
         }
     }
 }

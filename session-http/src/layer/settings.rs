@@ -97,10 +97,10 @@ impl SessionLayerBuilder {
     /// Sets whether sessions are bound to the device on which somebody signed in. Default:
     /// [`DeviceBinding::off`].
     ///
-    /// A copy of the cookie is then worth nothing on another device. This needs a browser that
-    /// knows Device Bound Session Credentials (W3C draft); any other one notices nothing. It also
-    /// needs [`keys`](Self::keys), HTTPS, and the two routes of [`crate::device`], which has an
-    /// example.
+    /// With [`require`](DeviceBinding::require), a copy of the cookie opens nothing without the
+    /// browser's key. This needs a browser that knows Device Bound Session Credentials (W3C draft);
+    /// any other one ignores it. It also needs [`keys`](Self::keys), HTTPS, and the two routes of
+    /// [`crate::device`], which has an example.
     ///
     /// `build` refuses it
     ///

@@ -28,21 +28,23 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// A name by which the one layer could be taken for the other.
-    fn shared_name<'a>(&'a self, other: &'a Self) -> Option<&'a str> {
+    /// Why a request cannot have sessions of both layers.
+    fn clash(&self, other: &Self) -> Option<Error> {
         let name = self.transports.shared_name(&other.transports);
         #[cfg(feature = "device-binding")]
-        let name = name.or_else(|| {
+        let name = {
             let (own, theirs) = (self.devices.as_ref(), other.devices.as_ref());
-            let is_a_proof = |name: &str, devices: Option<&Devices>| {
-                devices.is_some_and(|devices| devices.cookie_name() == name)
+            if own.is_some() && theirs.is_some() {
+                return Some(Error::TwoBindings);
+            }
+            let is_proof = |name: &&str, devices: Option<&Devices>| {
+                devices.is_some_and(|devices| devices.cookie_name() == *name)
             };
             let [one, two] = [&self.transports, &other.transports].map(Transports::name);
-            own.and_then(|own| own.shared(theirs?))
-                .or(Some(one).filter(|one| is_a_proof(one, theirs)))
-                .or(Some(two).filter(|two| is_a_proof(two, own)))
-        });
-        name
+            name.or(Some(one).filter(|one| is_proof(one, theirs)))
+                .or(Some(two).filter(|two| is_proof(two, own)))
+        };
+        name.map(|name| Error::TwoManagers(name.to_owned()))
     }
 }
 
@@ -84,8 +86,8 @@ pub(crate) enum Install {
     Done(Arc<Slot>),
     /// A layer over the same manager is at work further out.
     AlreadyThere,
-    /// A layer over another manager has this name too.
-    Clash(String),
+    /// A layer over another manager cannot be told from this one.
+    Clash(Error),
 }
 
 impl Slot {
@@ -107,8 +109,8 @@ impl Slot {
         };
         let shares = |other: &&Shared| other.manager.is_same(&layer.manager);
         let mut others = at_work().filter(|other| !shares(other));
-        if let Some(name) = others.find_map(|other| layer.shared_name(other)) {
-            return Install::Clash(name.to_owned());
+        if let Some(error) = others.find_map(|other| layer.clash(other)) {
+            return Install::Clash(error);
         }
         if at_work().any(|other| shares(&other)) {
             return Install::AlreadyThere;
@@ -234,17 +236,11 @@ impl Slot {
         extensions.get::<Innermost>().is_some()
     }
 
-    /// The slot of the layer that binds sessions and has this path, or of the innermost one that
-    /// binds sessions.
-    pub(crate) fn find_binding(extensions: &Extensions, path: &str) -> Option<Arc<Self>> {
+    /// The slot of the layer that binds sessions to devices.
+    pub(crate) fn find_binding(extensions: &Extensions) -> Option<Arc<Self>> {
         let Innermost(innermost) = extensions.get()?;
-        let devices = |slot: &Self| slot.is_active() && slot.layer().devices.is_some();
-        let serves = |slot: &Self| {
-            let devices = slot.layer().devices.as_ref();
-            slot.is_active() && devices.is_some_and(|devices| devices.serves(path))
-        };
-        let found = innermost.find_slot(serves);
-        found.or_else(|| innermost.find_slot(devices)).cloned()
+        let binds = |slot: &Self| slot.is_active() && slot.layer().devices.is_some();
+        innermost.find_slot(binds).cloned()
     }
 
     /// The bound session of this name that the tokens of the request open, whatever it proves.

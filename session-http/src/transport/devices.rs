@@ -1,8 +1,8 @@
 //! The cookie that proves a device, beside the one that carries the token (W3C draft, Device Bound
 //! Session Credentials).
 //!
-//! The browser is told of it by a header of the response that signs somebody in. It then asks for
-//! the cookie at one path, and for the next one at another, whenever the last one is over.
+//! The response that signs somebody in offers it in a header. The browser then fetches the cookie
+//! from one path, and each later one from another.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use session_core::{ConfigError, DeviceBinding, Directive};
@@ -10,23 +10,26 @@ use smallvec::SmallVec;
 
 use crate::transport::cookie_config::CookieConfig;
 use crate::transport::grammar::{pieces, set_cookie};
-use crate::transport::place::{fault_of_path, first_of};
+use crate::transport::place::{fault_of_domain, fault_of_path, first_of};
 use crate::transport::transport::{as_text, sensitive};
 
 const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registration");
 
-/// Where browsers register a device, and where they prove it again.
+/// Where browsers register a device, where they prove it again, and which links lead to that.
 #[derive(Clone, Debug)]
-pub(crate) struct DevicePaths {
+pub(crate) struct DeviceRouting {
     pub(crate) register: String,
     pub(crate) refresh: String,
+    /// Hosts of other sites whose links here let the browser prove its device.
+    pub(crate) initiators: Vec<String>,
 }
 
-impl Default for DevicePaths {
+impl Default for DeviceRouting {
     fn default() -> Self {
         Self {
             register: "/dbsc/register".to_owned(),
             refresh: "/dbsc/refresh".to_owned(),
+            initiators: Vec::new(),
         }
     }
 }
@@ -35,7 +38,7 @@ impl Default for DevicePaths {
 #[derive(Clone, Debug)]
 pub(crate) struct Devices {
     binding: DeviceBinding,
-    paths: DevicePaths,
+    routing: DeviceRouting,
     /// The cookie that carries a proof.
     cookie: CookieConfig,
     attributes: String,
@@ -45,7 +48,7 @@ impl Devices {
     /// `session` is the cookie that carries the token.
     pub(crate) fn new(
         binding: DeviceBinding,
-        paths: DevicePaths,
+        routing: DeviceRouting,
         session: &CookieConfig,
     ) -> Result<Self, ConfigError> {
         if let Some(fault) = session.fault_beside_proofs() {
@@ -54,7 +57,7 @@ impl Devices {
                 "sessions are bound to devices, and the cookie {name:?} {fault}"
             )));
         }
-        if let Some(fault) = paths.fault() {
+        if let Some(fault) = routing.fault() {
             return Err(ConfigError::new(format!(
                 "sessions are bound to devices, and {fault}"
             )));
@@ -63,39 +66,18 @@ impl Devices {
         Ok(Self {
             attributes: cookie.attributes(),
             binding,
-            paths,
+            routing,
             cookie,
         })
     }
 
-    pub(crate) const fn paths(&self) -> &DevicePaths {
-        &self.paths
+    pub(crate) const fn routing(&self) -> &DeviceRouting {
+        &self.routing
     }
 
     /// The name of the cookie that carries a proof.
     pub(crate) fn cookie_name(&self) -> &str {
         self.cookie.name()
-    }
-
-    /// A name or a path that the other layer uses too.
-    pub(crate) fn shared<'a>(&'a self, other: &Self) -> Option<&'a str> {
-        let theirs = [
-            &*other.paths.register,
-            &other.paths.refresh,
-            other.cookie_name(),
-        ];
-        let mut own = [
-            &*self.paths.register,
-            &self.paths.refresh,
-            self.cookie_name(),
-        ]
-        .into_iter();
-        own.find(|own| theirs.contains(own))
-    }
-
-    /// Whether a request for this path is for it.
-    pub(crate) fn serves(&self, path: &str) -> bool {
-        path == self.paths.register || path == self.paths.refresh
     }
 
     /// Its attributes, without `Max-Age`: `Path=/; ..`.
@@ -116,8 +98,8 @@ impl Devices {
         whole.map(|(_, value)| as_text(value)).take(MOST).collect()
     }
 
-    /// Puts into a response what a commit has for the device. `presented` are the Cookie headers of
-    /// the request.
+    /// Adds what a commit sends to the device: an offer to register, or the removal of the proof
+    /// cookie. `presented` are the Cookie headers of the request.
     pub(crate) fn announce(
         &self,
         directive: &Directive,
@@ -129,11 +111,10 @@ impl Devices {
                 let Some(challenge) = token.device_challenge() else {
                     return;
                 };
-                let path = &self.paths.register;
+                let path = &self.routing.register;
                 let offer = format!("(ES256);path=\"{path}\";challenge=\"{challenge}\"");
                 if let Some(offer) = sensitive(offer) {
-                    // A layer further in may have offered its own.
-                    response.append(REGISTRATION, offer);
+                    response.insert(REGISTRATION, offer);
                 }
             }
             Directive::Forget if !self.proofs(presented).is_empty() => {
@@ -149,7 +130,7 @@ impl Devices {
 /// At most this many proofs of one request are handed on.
 const MOST: usize = 4;
 
-impl DevicePaths {
+impl DeviceRouting {
     fn fault(&self) -> Option<&'static str> {
         let [register, refresh] = [&self.register, &self.refresh].map(|path| fault_of_path(path));
         first_of([
@@ -161,6 +142,17 @@ impl DevicePaths {
                 self.register == self.refresh,
                 "both paths of `device_paths` are the same; give each its own",
             ),
+            (
+                !self.initiators.iter().all(|host| is_host(host)),
+                "a host of `refresh_initiators` can be none; write `example.com` or \
+                 `*.example.com`",
+            ),
         ])
     }
+}
+
+/// Whether a site can have this host, or hosts below it.
+fn is_host(pattern: &str) -> bool {
+    let host = pattern.strip_prefix("*.").unwrap_or(pattern);
+    !host.starts_with('.') && fault_of_domain(host).is_none()
 }

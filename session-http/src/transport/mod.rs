@@ -26,7 +26,7 @@ mod transports;
 use self::cookie::CookieTransport;
 pub use self::cookie_config::{CookieConfig, SameSite};
 #[cfg(feature = "device-binding")]
-pub(crate) use self::devices::{DevicePaths, Devices};
+pub(crate) use self::devices::{DeviceRouting, Devices};
 pub use self::header::HeaderConfig;
 #[cfg(feature = "device-binding")]
 pub(crate) use self::transport::sensitive;

@@ -1,5 +1,5 @@
-//! Sessions that are bound to a device, by two processes: bound at the one and proved at the other,
-//! while the token rotates.
+//! Sessions that are bound to a device, by two managers with connections of their own: bound by the
+//! one and proved by the other, while the token rotates.
 
 use std::time::Duration;
 

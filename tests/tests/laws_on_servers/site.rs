@@ -1,4 +1,4 @@
-//! Two processes over one store, on a clock that the test moves.
+//! Two managers over one store, with connections of their own, on a clock that the test moves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -81,7 +81,15 @@ impl Known {
 
     fn bytes(&self) -> usize {
         self.record().map_or(STUB, |record| {
-            ENTRY + VALUE * record.values().len() + record.size() + record.hidden
+            let values = record.values();
+            let kept = VALUE * values.len() + record.size() + record.hidden;
+            // What a manager opens of sealed values is kept with them, and is no longer than they.
+            let sealed = values.iter().any(|(_, value)| value.codec().is_sealed());
+            let opened = match sealed {
+                true => VALUE * values.len() + values.size() + record.hidden,
+                false => 0,
+            };
+            ENTRY + kept + opened
         })
     }
 }

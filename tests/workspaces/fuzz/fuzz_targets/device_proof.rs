@@ -104,7 +104,6 @@ fuzz_target!(|input: &[u8]| {
     let request = Request::builder()
         .method(Method::POST)
         .uri(PATHS[side])
-        .header("origin", "https://shop.example")
         .header("cookie", cookie)
         .header("sec-secure-session-id", name)
         .header("secure-session-response", proof)
