@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytestring::ByteString;
 
 use crate::error::SessionError;
-use crate::record::{Codec, Lifetime, Limit, LimitExceeded, Limits, Record, SessionId, Value};
+use crate::record::{Codec, Lifetime, Limit, LimitExceeded, Limits, Record, SessionId};
 use crate::store::RecordLocation;
 use crate::time::Timestamp;
 use crate::token::{DeviceBinding, Rotation, Secret};
@@ -30,10 +30,6 @@ pub(crate) struct Settings {
     pub(crate) max_token: usize,
     /// What the metadata of a new session takes at most.
     pub(crate) fresh_metadata: usize,
-    /// Bytes by which sealing makes a value longer that is written.
-    pub(crate) sealing_overhead: usize,
-    /// Bytes by which sealing has made any value longer, at most.
-    pub(crate) most_overhead: usize,
 }
 
 impl Settings {
@@ -54,50 +50,11 @@ impl Settings {
         Record::new(id, scope.clone(), Lifetime::default(), Timestamp::default()).limited_size()
     }
 
-    /// Whether a new record of this size may be stored.
-    pub(crate) fn check_new(&self, bytes: usize, keys: usize) -> Result<(), LimitExceeded> {
-        self.check(bytes + keys * self.sealing_overhead, keys)
+    pub(crate) fn check_record(&self, record: &Record) -> Result<(), LimitExceeded> {
+        self.check(record.limited_size(), record.values.len())
     }
 
-    /// Whether a record of this size may be stored in the place of `old`. What was stored under
-    /// other limits may stay, change and shrink. `after` is what the record has under a key.
-    pub(crate) fn check_change<'v>(
-        &self,
-        bytes: usize,
-        keys: usize,
-        old: &Record,
-        after: impl Fn(&str) -> Option<&'v Value>,
-    ) -> Result<(), LimitExceeded> {
-        let checked = self.check(bytes + keys * self.most_overhead, keys);
-        if checked.is_ok() {
-            return checked;
-        }
-        let (bytes, before) = match old.sealed_form.same() {
-            Some(stored) => {
-                // What does not change stays as long as the store has it.
-                let mut size = bytes + keys * self.sealing_overhead;
-                for (key, value) in stored.values.iter() {
-                    let opened = old.values.get(key);
-                    if let Some(opened) = opened.filter(|opened| after(key) == Some(opened)) {
-                        let overhead = value.bytes().len() - opened.bytes().len();
-                        size = size + overhead - self.sealing_overhead;
-                    }
-                }
-                (size, stored.limited_size())
-            }
-            None => {
-                let sealed = |bytes, keys| bytes + keys * self.sealing_overhead;
-                let before = sealed(old.limited_size(), old.values.len());
-                (sealed(bytes, keys), before)
-            }
-        };
-        match bytes > before || keys > old.values.len() {
-            true => self.check(bytes, keys),
-            false => Ok(()),
-        }
-    }
-
-    /// Whether the store may hold a record of this size and number of keys.
+    /// Whether a session may have this size and number of keys, before its values are sealed.
     pub(crate) fn check(&self, bytes: usize, keys: usize) -> Result<(), LimitExceeded> {
         self.limits.check(bytes, keys)?;
         if let RecordLocation::Client { overhead, .. } = self.location {

@@ -295,9 +295,10 @@ impl SessionManagerBuilder {
 
     /// Sets the keys that seal values in the store. Default: values are stored as they are.
     ///
-    /// Whoever reads the database then reads no value, and whoever writes to it can make none. Each
-    /// value is encrypted and authenticated (XChaCha20-Poly1305), and opens only in its session, in
-    /// this scope, under its key. The newest key seals, and all keys open. So to rotate, put a new
+    /// Whoever reads the database then reads no value. With
+    /// [`sealed_only`](ValueSealing::sealed_only), whoever writes to it can make none. Each value
+    /// is encrypted and authenticated (XChaCha20-Poly1305), and opens only in its session, in this
+    /// scope, under its name. The newest key seals, and all keys open. So to rotate, put a new
     /// key in front and keep the old ones, as with [`keys`](Self::keys): nobody is signed out.
     /// Losing all keys is losing all values.
     ///
@@ -317,9 +318,13 @@ impl SessionManagerBuilder {
     /// - A value that does not open is [`StoreError::Corrupt`](crate::store::StoreError::Corrupt),
     ///   and [`on_corrupt`](Self::on_corrupt) says what happens then. A process without the keys
     ///   can open none: [`writing_plain`](ValueSealing::writing_plain) says how to begin while
-    ///   older processes run. A session with such a value lets nobody in, so it is the first that
-    ///   [`max_sessions`](Self::max_sessions) ends.
-    /// - Sealing adds 46 bytes to each value, which count towards the [limits](Self::limits).
+    ///   older processes run.
+    /// - A session with a value that was changed lets nobody in, so it is the first that
+    ///   [`max_sessions`](Self::max_sessions) ends. So is one with a plain value, if `sealed_only`
+    ///   refuses it. One that was sealed with a key that this process does not have keeps its
+    ///   place, because another process may have the key.
+    /// - Sealing adds 46 bytes to each value in the store. The [limits](Self::limits) are those of
+    ///   values before they are sealed.
     /// - A list of sessions opens their values, to find those that do not open.
     ///
     /// `build` refuses this over a sealed store, which seals whole sessions.
@@ -474,18 +479,16 @@ impl SessionManagerBuilder {
             ));
         }
         #[cfg(feature = "sealed-values")]
-        {
-            if sealed && self.sealing.is_some() {
-                return Err(ConfigError::new(
-                    "a sealed store seals whole sessions already; leave out `seal_values`",
-                ));
-            }
-            if self.codec == Codec::Sealed {
-                return Err(ConfigError::new(
-                    "`Codec::Sealed` marks what `seal_values` has sealed; choose `Codec::Json` or \
-                     `Codec::Postcard`, and set `seal_values` to have values sealed",
-                ));
-            }
+        if sealed && self.sealing.is_some() {
+            return Err(ConfigError::new(
+                "a sealed store seals whole sessions already; leave out `seal_values`",
+            ));
+        }
+        if self.codec.is_sealed() {
+            return Err(ConfigError::new(
+                "`Codec::Sealed` marks what `seal_values` has sealed; choose `Codec::Json` or \
+                 `Codec::Postcard`, and set `seal_values` to have values sealed",
+            ));
         }
         Ok(self.make())
     }
@@ -508,13 +511,7 @@ impl SessionManagerBuilder {
         let events = Events::new(self.audience);
         let calls = StoreCalls::new(self.store, self.clock, &self.timeouts, events);
         #[cfg(feature = "sealed-values")]
-        let sealing = Sealing::new(self.sealing.as_ref(), &scope);
-        #[cfg(feature = "sealed-values")]
-        let (sealing_overhead, most_overhead) = (sealing.overhead(), sealing.most_overhead());
-        #[cfg(feature = "sealed-values")]
-        let calls = calls.with_sealing(sealing);
-        #[cfg(not(feature = "sealed-values"))]
-        let (sealing_overhead, most_overhead) = (0, 0);
+        let calls = calls.with_sealing(Sealing::new(self.sealing.as_ref(), &scope));
         SessionManager {
             shared: Arc::new(Shared {
                 calls,
@@ -533,8 +530,6 @@ impl SessionManagerBuilder {
                     watch_interval: self.watch_interval,
                     location,
                     max_token: self.max_token.unwrap_or(4096 * pieces),
-                    sealing_overhead,
-                    most_overhead,
                 },
                 tokens,
                 device_proofs,

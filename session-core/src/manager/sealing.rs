@@ -13,7 +13,7 @@ use bytestring::ByteString;
 use crate::crypto::KeyRing;
 use crate::error::StoreError;
 use crate::record::{
-    Record, SEALING_OVERHEAD, SealFault, SealedForm, SealerId, Value, ValueKeys, Values,
+    Limits, Record, SEALING_OVERHEAD, SealFault, SealedForm, SealerId, Value, ValueKeys, Values,
 };
 use crate::store::{Changes, RecordKey, SessionStore, Update, Updated};
 use crate::time::Timestamp;
@@ -146,16 +146,6 @@ impl Sealing {
         }
     }
 
-    /// Bytes by which a value that is written is longer in the store.
-    pub(super) fn overhead(&self) -> usize {
-        self.to_seal_with().map_or(0, |_| SEALING_OVERHEAD)
-    }
-
-    /// Bytes by which any value is longer in the store, at most.
-    pub(super) fn most_overhead(&self) -> usize {
-        self.sealer.as_ref().map_or(0, |_| SEALING_OVERHEAD)
-    }
-
     /// Whether there are keys. If not, values are passed on as they are.
     pub(super) const fn seals(&self) -> bool {
         self.sealer.is_some()
@@ -198,7 +188,7 @@ impl Sealing {
             sealed_form: SealedForm::unknown(),
             ..record.clone()
         });
-        record.sealed_form.write(&sealed);
+        record.sealed_form.set_own(&sealed);
         Ok(sealed)
     }
 
@@ -250,8 +240,9 @@ impl Sealing {
             sealed_form: SealedForm::unknown(),
             ..record.clone()
         });
-        record.sealed_form.write(&sealed);
-        Ok(update.with_forms(sealed, changes))
+        record.sealed_form.set_own(&sealed);
+        let limits = with_room_for_seals(update.limits(), record);
+        Ok(update.with_forms(sealed, changes).with_limits(limits))
     }
 
     /// The changes of a renewal, which also write the values that are not sealed with the newest
@@ -259,25 +250,13 @@ impl Sealing {
     /// changes would outlive all deadlines in the form in which it was once written: plain, or
     /// sealed with a key that is to be removed.
     ///
-    /// Such an update meets the version that it was planned for, so it overwrites nobody. A plain
-    /// value that has no room for a seal stays as it is.
+    /// Such an update meets the version that it was planned for, so it overwrites nobody.
     fn changes_of_renewal(&self, update: &Update, base: &Record) -> Changes {
         let record = update.record();
         let stored = |key: &str| base.values.get(key);
-        let was_sealed = |key: &str| stored(key).is_some_and(|value| value.codec().is_sealed());
-        let Some(keys) = self.to_seal_with() else {
-            return update.changes().and_rewrite(&record.values, was_sealed);
-        };
-        let size = record.limited_size() + record.values.len() * SEALING_OVERHEAD;
-        let excess = size.saturating_sub(update.limits().record_bytes());
-        let mut plain_left = excess.div_ceil(SEALING_OVERHEAD);
-        let rewrites = |key: &str| {
-            if stored(key).is_some_and(|value| keys.is_of_newest(value)) {
-                return false;
-            }
-            let is_left = plain_left > 0 && !was_sealed(key);
-            plain_left -= usize::from(is_left);
-            !is_left
+        let rewrites = |key: &str| match self.to_seal_with() {
+            Some(keys) => !stored(key).is_some_and(|value| keys.is_of_newest(value)),
+            None => stored(key).is_some_and(|value| value.codec().is_sealed()),
         };
         update.changes().and_rewrite(&record.values, rewrites)
     }
@@ -319,7 +298,7 @@ impl Sealing {
             None => record,
             Some(values) => Arc::new(Record {
                 values: self.kept(&record, values),
-                sealed_form: SealedForm::of_same(Arc::clone(&record)),
+                sealed_form: SealedForm::loaded(Arc::clone(&record)),
                 ..(*record).clone()
             }),
         })
@@ -335,12 +314,16 @@ impl Sealing {
         values
     }
 
-    /// Checks that the values of a record open, if it is of this scope. Nothing is kept of them:
-    /// a list may be long, and nobody reads the values.
+    /// Checks that a record of this scope can let somebody in: here, or in a process that has other
+    /// keys or a newer version. Nothing is kept of its values: a list may be long, and nobody reads
+    /// them.
     pub(super) fn check_opens(&self, record: &Record) -> Result<(), StoreError> {
-        match record.scope == self.scope {
-            true => self.opened(record).map(drop).map_err(StoreError::corrupt),
-            false => Ok(()),
+        if record.scope != self.scope {
+            return Ok(());
+        }
+        match self.opened(record) {
+            Err(fault) if fault.is_of_the_value() => Err(StoreError::corrupt(fault)),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
@@ -366,6 +349,16 @@ impl Sealing {
         }
         sealer.keys.open(record.id, &record.values).map(Some)
     }
+}
+
+/// The limits as the store gets them. A handler knows nothing of seals, and the session has judged
+/// the record without them. So they have room beside what it may hold, and beside what it holds
+/// from before limits were lowered.
+fn with_room_for_seals(limits: &Limits, record: &Record) -> Limits {
+    let keys = limits.keys().max(record.values.len());
+    let bytes = limits.record_bytes().max(record.limited_size());
+    let bytes = bytes.saturating_add(keys.saturating_mul(SEALING_OVERHEAD));
+    limits.with_record_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -85,9 +85,8 @@ pub enum Codec {
     ///
     /// A store keeps such a value as it keeps any other: its [`tag`](Self::tag) and its bytes. Only
     /// a manager with the keys makes and opens one, so `build` refuses this codec, and encoding and
-    /// decoding with it fails. A program without the feature `sealed-values` does not know the tag,
-    /// and refuses the record as [corrupt](crate::store::StoreError::Corrupt).
-    #[cfg(feature = "sealed-values")]
+    /// decoding with it fails. A program without the feature `sealed-values` leaves such values as
+    /// they are, and cannot read them.
     Sealed,
 }
 
@@ -102,7 +101,6 @@ impl Codec {
         match self {
             Self::Json => 0,
             Self::Postcard => 1,
-            #[cfg(feature = "sealed-values")]
             Self::Sealed => 2,
         }
     }
@@ -119,7 +117,6 @@ impl Codec {
         match tag {
             0 => Some(Self::Json),
             1 => Some(Self::Postcard),
-            #[cfg(feature = "sealed-values")]
             2 => Some(Self::Sealed),
             _ => None,
         }
@@ -159,12 +156,11 @@ impl CodecFault {
         self.position
     }
 
-    /// No manager hands a handler a sealed value, and no handler makes one.
-    #[cfg(feature = "sealed-values")]
+    /// No handler makes a sealed value, and no manager that can open one hands it out.
     pub(super) const fn sealed() -> Self {
         Self::new(
             Codec::Sealed,
-            "a sealed value, which only a manager makes and opens",
+            "a sealed value, which only a manager with `seal_values` makes and opens",
         )
     }
 

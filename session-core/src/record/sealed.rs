@@ -46,8 +46,8 @@ pub(crate) enum SealFault {
     )]
     UnknownKey,
     #[error(
-        "a sealed value does not open: it was changed, or it was sealed for another key, session \
-         or scope"
+        "a sealed value does not open: it was changed, or it was sealed under another name, or for \
+         another session or scope"
     )]
     Forged,
     #[error(
@@ -66,6 +66,16 @@ pub(crate) enum SealFault {
          again, and look at the machine if it stays so"
     )]
     NotSealed,
+}
+
+impl SealFault {
+    /// Whether the value opens nowhere, whatever keys and version a process has.
+    pub(crate) const fn is_of_the_value(self) -> bool {
+        match self {
+            Self::Forged | Self::Plain => true,
+            Self::Format | Self::UnknownKey | Self::Codec | Self::NoKeys | Self::NotSealed => false,
+        }
+    }
 }
 
 /// The keys for the values of one scope.

@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 pub(crate) struct SealedForm<R> {
     /// Of this record itself, once it is written. Whoever wrote a record keeps it only if the
     /// store has saved it, so what is here is not read before.
-    same: OnceLock<Arc<R>>,
+    own: OnceLock<Arc<R>>,
     /// Of the record that changes were applied to.
     base: Option<Arc<R>>,
 }
@@ -25,14 +25,14 @@ pub(crate) struct SealedForm<R> {
 impl<R> SealedForm<R> {
     pub(crate) const fn unknown() -> Self {
         Self {
-            same: OnceLock::new(),
+            own: OnceLock::new(),
             base: None,
         }
     }
 
-    pub(crate) fn of_same(record: Arc<R>) -> Self {
+    pub(crate) fn loaded(record: Arc<R>) -> Self {
         Self {
-            same: OnceLock::from(record),
+            own: OnceLock::from(record),
             base: None,
         }
     }
@@ -40,18 +40,14 @@ impl<R> SealedForm<R> {
     /// That of the record after changes.
     pub(crate) fn after_changes(&self) -> Self {
         Self {
-            same: OnceLock::new(),
-            base: self.same.get().cloned(),
+            own: OnceLock::new(),
+            base: self.own.get().cloned(),
         }
     }
 
     /// Takes note of what is written in the place of this record.
-    pub(crate) fn write(&self, record: &Arc<R>) {
-        self.same.get_or_init(|| Arc::clone(record));
-    }
-
-    pub(crate) fn same(&self) -> Option<&R> {
-        self.same.get().map(|record| &**record)
+    pub(crate) fn set_own(&self, record: &Arc<R>) {
+        self.own.get_or_init(|| Arc::clone(record));
     }
 
     pub(crate) fn base(&self) -> Option<&R> {
@@ -72,9 +68,5 @@ impl<R> SealedForm<R> {
 
     pub(crate) const fn after_changes(&self) -> Self {
         Self::unknown()
-    }
-
-    pub(crate) const fn same(&self) -> Option<&R> {
-        None
     }
 }

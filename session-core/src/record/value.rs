@@ -90,7 +90,6 @@ impl Value {
                 Err(_) => serde_json::from_slice(bytes),
             },
             Content::Other(Codec::Postcard, bytes) => return from_postcard(bytes),
-            #[cfg(feature = "sealed-values")]
             Content::Other(Codec::Sealed, _) => return Err(CodecFault::sealed()),
         };
         decoded.map_err(|fault| CodecFault::json(&fault))
@@ -144,7 +143,6 @@ impl Codec {
             Self::Postcard => postcard::to_io(&checked, bytes)
                 .map(drop)
                 .map_err(|_| "a value that postcard cannot express"),
-            #[cfg(feature = "sealed-values")]
             Self::Sealed => return Err(CodecFault::sealed()),
         };
         written.map_err(|category| CodecFault::new(self, reason.get().unwrap_or(category)))

@@ -148,7 +148,7 @@ impl State {
         if let Some(secret) = &secret {
             record.tokens.issue(secret.hash(), record.epoch, now);
         }
-        settings.check_new(record.limited_size(), record.values.len())?;
+        settings.check_record(&record)?;
         Ok(Plan::Create(PlannedCreate {
             record: Arc::new(record),
             secret,
@@ -258,8 +258,9 @@ impl State {
         if old.is_live(now) && !record.is_live(now) {
             return Ok(Plan::End);
         }
-        let after = |key: &str| record.values.get(key);
-        settings.check_change(record.limited_size(), record.values.len(), old, after)?;
+        if record.outgrows(old) {
+            settings.check_record(&record)?;
+        }
         let computes = kind != SaveKind::Touch && self.edits.depends_on_stored();
         let meets_version = replaces || computes;
         // What has expired was kept alive by another request, or is gone.

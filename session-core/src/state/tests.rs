@@ -47,8 +47,6 @@ fn settings() -> Settings {
         watch_interval: SECOND,
         location: RecordLocation::Server,
         max_token: 4096,
-        sealing_overhead: 0,
-        most_overhead: 0,
     }
 }
 

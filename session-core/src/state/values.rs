@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use crate::record::{LimitExceeded, Value};
+use crate::record::{LimitExceeded, Record, Value};
 use crate::settings::Settings;
 use crate::state::{
     Flashes, MetadataEdits, Size, State, UpdateFn, is_list, with_message, without_shown,
@@ -38,7 +38,7 @@ impl State {
             return Ok(());
         }
         let size = self.size.without(&key, there).with(&key, &value);
-        self.check(size, Some(&key), settings)?;
+        self.check(size, settings)?;
         self.size = size;
         self.edits.set(key, Some(value));
         Ok(())
@@ -107,7 +107,7 @@ impl State {
         settings: &Settings,
     ) -> Result<(), LimitExceeded> {
         let before = std::mem::replace(&mut self.metadata, metadata);
-        let checked = self.check(self.size, None, settings);
+        let checked = self.check(self.size, settings);
         if checked.is_err() {
             self.metadata = before;
         }
@@ -126,24 +126,18 @@ impl State {
         settings: &Settings,
     ) -> Result<Size, LimitExceeded> {
         let size = self.size.without(key, self.view(key)).with(key, value);
-        self.check(size, Some(key), settings)?;
+        self.check(size, settings)?;
         Ok(size)
     }
 
     /// Whether entries of this size and number may be stored: what was stored under other limits
-    /// may stay, change and shrink. `changed` is the key that is about to change.
-    fn check(
-        &self,
-        size: Size,
-        changed: Option<&str>,
-        settings: &Settings,
-    ) -> Result<(), LimitExceeded> {
+    /// may stay, change and shrink.
+    fn check(&self, size: Size, settings: &Settings) -> Result<(), LimitExceeded> {
         let bytes = size.bytes + self.metadata_size(settings);
-        // Whatever the store has of the key that changes, it does not stay.
-        let after = |key: &str| self.view(key).filter(|_| changed != Some(key));
+        let outgrows = |old: &Record| bytes > old.limited_size() || size.count > old.values.len();
         match self.record() {
-            Some(old) => settings.check_change(bytes, size.count, old, after),
-            None => settings.check_new(bytes, size.count),
+            Some(record) if !outgrows(record) => Ok(()),
+            _ => settings.check(bytes, size.count),
         }
     }
 

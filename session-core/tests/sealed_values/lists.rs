@@ -48,7 +48,15 @@ impl Site {
 
     /// Changes the sealed value of a session, which then does not open.
     async fn damage(&self, id: SessionId) {
-        put(&self.store, id, "a", Value::new(Codec::Sealed, "?")).await;
+        let bytes = raw(&self.store, id)
+            .await
+            .values()
+            .get("a")
+            .unwrap()
+            .bytes()
+            .to_vec();
+        let changed = Value::new(Codec::Sealed, bytes[..bytes.len() - 1].to_vec());
+        put(&self.store, id, "a", changed).await;
     }
 
     /// The sessions of ann that can be read, and those that cannot.
@@ -105,6 +113,41 @@ async fn a_session_that_does_not_open_is_listed_as_unreadable_and_can_be_ended()
     site.damage(dead).await;
     site.clock.advance(Lifetime::default().idle());
     assert_eq!(site.listed().await, (vec![], vec![]));
+}
+
+/// While keys rotate, not every process has all of them. One that lacks a key ends nobody's session
+/// before its time.
+#[tokio::test]
+async fn a_session_of_a_key_that_is_missing_here_keeps_its_place() {
+    for sealing in [
+        ValueSealing::new(ring(2)),
+        ValueSealing::new(ring(2)).sealed_only(),
+    ] {
+        let site = site(None);
+        let first = site.sign_in().await.unwrap();
+        let (second, token) = {
+            site.clock.advance(Duration::from_secs(1));
+            filled(&site.manager, |session| {
+                session.sign_in("ann").unwrap();
+                session.insert("a", "1").unwrap();
+            })
+            .await
+        };
+        site.clock.advance(Duration::from_secs(1));
+        let other = SessionManager::builder(Arc::clone(&site.store))
+            .clock(site.clock.clone())
+            .max_sessions(2, OnMaxSessions::RevokeOldest)
+            .seal_values(sealing)
+            .build()
+            .unwrap();
+        let listed = other.sessions_of("ann").await.unwrap();
+        assert!(listed.iter().all(session_core::SessionInfo::is_readable));
+        let (third, _) = filled(&other, |session| session.sign_in("ann").unwrap()).await;
+        let (kept, unreadable) = site.listed().await;
+        assert_eq!((kept, unreadable), (vec![third, second], vec![]));
+        assert_ne!(first, second);
+        assert_eq!(read(&site.manager, &token, "a").await.unwrap(), "1");
+    }
 }
 
 /// A store that several applications share: each judges its own.

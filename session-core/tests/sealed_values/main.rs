@@ -639,7 +639,7 @@ mod keys {
         let fault = Codec::Sealed.encode(&1).unwrap_err();
         assert_eq!(
             fault.category(),
-            "a sealed value, which only a manager makes and opens"
+            "a sealed value, which only a manager with `seal_values` makes and opens"
         );
         assert_eq!(
             Value::new(Codec::Sealed, "1").decode::<u8>().unwrap_err(),
@@ -847,58 +847,5 @@ mod laws {
             read(&sealing(&new, ring(1)), &token, "a").await.unwrap(),
             "1"
         );
-    }
-}
-
-mod limits {
-    use super::*;
-
-    /// The largest value that an insert accepts is the largest that the store does.
-    #[tokio::test]
-    async fn an_insert_that_fits_does_not_fail_in_the_store() {
-        let limits = Limits::default().with_record_bytes(1_000).with_keys(4);
-        let store = Arc::new(MemoryStore::new());
-        let manager = builder(&store).limits(limits).seal_values(ring(1));
-        let manager = manager.build().unwrap();
-        for keys in 1..=4 {
-            let session = manager.begin(&[]).await.unwrap();
-            for key in ["a", "b", "c"].iter().take(keys - 1) {
-                session.insert(key, 1).unwrap();
-            }
-            let largest = (0..1_000)
-                .rev()
-                .find(|length| session.insert("d", "x".repeat(*length)).is_ok());
-            let largest = largest.unwrap();
-            let handle = Session::clone(&session);
-            session.finish(Outcome::Success).await.unwrap();
-            let record = raw(&store, handle.id().unwrap()).await;
-            assert_eq!(record.limited_size(), 1_000, "{keys}");
-            assert_eq!(largest, 1_000 - 160 - 9 - (keys - 1) * 57 - 58, "{keys}");
-        }
-    }
-
-    /// What was stored before sealing began may stay and shrink; it grows by what sealing adds.
-    #[tokio::test]
-    async fn a_full_session_from_before_says_at_the_insert_that_it_is_full() {
-        let limits = Limits::default().with_record_bytes(1_000);
-        let store = Arc::new(MemoryStore::new());
-        let before = builder(&store).limits(limits).build().unwrap();
-        let full = "x".repeat(1_000 - 160 - 9 - 12 - "label".len());
-        let (id, token) = filled(&before, |session| session.insert("a", &full).unwrap()).await;
-        assert_eq!(raw(&store, id).await.limited_size(), 995);
-
-        let manager = builder(&store).limits(limits).seal_values(ring(1));
-        let manager = manager.build().unwrap();
-        change(&manager, &token, |session| {
-            session.set_label("label").unwrap();
-        })
-        .await;
-        let session = manager.begin(&[&token]).await.unwrap();
-        let same_length = "y".repeat(full.len());
-        let refused = session.insert("a", &same_length).unwrap_err();
-        assert!(matches!(refused, SessionError::Limit(_)));
-        session.insert("a", &same_length[OVERHEAD..]).unwrap();
-        session.finish(Outcome::Success).await.unwrap();
-        assert_eq!(raw(&store, id).await.limited_size(), 1_000);
     }
 }

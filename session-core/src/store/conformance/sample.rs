@@ -152,7 +152,6 @@ pub(super) fn any_value(rng: &mut Rng) -> Value {
         "\"\\u00e9\\u0000 \u{2028} \u{1f980}\"",
         "{\"a\":1,\"a\":2}",
     ];
-    #[cfg(feature = "sealed-values")]
     if rng.below(5) == 0 {
         return Value::new(Codec::Sealed, rng.bytes(50));
     }
