@@ -619,10 +619,10 @@ async fn a_registration_that_is_not_in_order_stores_nothing() {
         (device.refresh(&challenge), "a registration brings no key"),
         (
             good.replacen('.', "..", 1),
-            "the proof is not three parts of base64url",
+            "the JWS is not three parts of base64url",
         ),
-        ("x".repeat(100_000), "the proof is too long"),
-        (String::new(), "the proof is not three parts of base64url"),
+        ("x".repeat(100_000), "the JWS is too long"),
+        (String::new(), "the JWS is not three parts of base64url"),
     ] {
         assert_eq!(owner.posts_registration(&site, &jws).await, 400, "{reason}");
         assert_eq!(site.events(), [refused(reason)]);
@@ -691,7 +691,7 @@ async fn a_refresh_that_is_not_in_order_proves_nothing() {
             400,
             "a refresh brings a key",
         ),
-        ("x".repeat(100_000), 400, "the proof is too long"),
+        ("x".repeat(100_000), 400, "the JWS is too long"),
         ("e30.e30.e30".to_owned(), 400, "the algorithm is not ES256"),
         (
             device.refresh(other.challenge.as_ref().unwrap()),

@@ -156,8 +156,8 @@ impl Events {
         });
     }
 
-    /// A device was to prove that it has its key, and did not.
-    pub(crate) fn device_refused(
+    /// A device was to sign a challenge, and did not.
+    pub(crate) fn challenge_refused(
         &self,
         id: Option<SessionId>,
         reason: &'static str,
@@ -167,10 +167,10 @@ impl Events {
         let kind = EventKind::Refused;
         self.limited(kind, reason, now, |suppressed| {
             let session = subject.short();
-            warn!(target: TARGET, ?session, reason, suppressed, "refused a proof of a device");
+            warn!(target: TARGET, ?session, reason, suppressed, "refused a signed challenge of a device");
         });
         let details = Details {
-            refusal: Some(Refusal::DeviceProof),
+            refusal: Some(Refusal::SignedChallenge),
             ..Details::default()
         };
         self.observe_with(kind, subject, reason, details, now);

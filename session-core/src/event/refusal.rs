@@ -42,9 +42,9 @@ pub enum Refusal {
     /// The principal has as many sessions as are allowed
     /// ([`OnMaxSessions::Refuse`](crate::OnMaxSessions::Refuse)), so the sign-in was refused.
     TooManySessions,
-    /// A device did not prove that it has its key, when a session was to be bound to it or to go
+    /// A device did not sign a challenge with its key, when a session was to be bound to it or to go
     /// on. [`Event::reason`](crate::Event::reason) says what was wrong. The session is not changed.
-    DeviceProof,
+    SignedChallenge,
 }
 
 impl Refusal {
@@ -63,7 +63,7 @@ impl Refusal {
             Self::Ended(_) => "ended",
             Self::Late => "late",
             Self::TooManySessions => "too_many_sessions",
-            Self::DeviceProof => "device_proof",
+            Self::SignedChallenge => "signed_challenge",
         }
     }
 
@@ -86,7 +86,7 @@ impl Refusal {
             }
             Self::Ambiguous => "one request holds tokens of several sessions",
             Self::TooManySessions => "more sessions than a principal may have",
-            Self::DeviceProof => "no proof of the device's key",
+            Self::SignedChallenge => "no challenge signed with the key of the device",
         }
     }
 }

@@ -106,7 +106,7 @@ impl SessionManager {
         self.shared.calls.events()
     }
 
-    /// Reports that a device did not prove that it has its key: an event has this reason.
+    /// Reports that a device did not sign a challenge as it should: an event has this reason.
     ///
     /// A transport calls it where it refuses what a device has signed, before any session is asked
     /// for it. The session is that of the client, where it is known.
@@ -116,15 +116,15 @@ impl SessionManager {
     ///
     /// let manager = SessionManager::builder(MemoryStore::new())
     ///     .observer(|event: &Event<'_>| {
-    ///         assert_eq!(event.refusal, Some(Refusal::DeviceProof));
+    ///         assert_eq!(event.refusal, Some(Refusal::SignedChallenge));
     ///         assert_eq!(event.reason, "the signature is wrong");
     ///     })
     ///     .build()
     ///     .unwrap();
-    /// manager.refuse_device(None, "the signature is wrong");
+    /// manager.report_refused_challenge(None, "the signature is wrong");
     /// ```
-    pub fn refuse_device(&self, session: Option<SessionId>, reason: &'static str) {
-        self.events().device_refused(session, reason, self.now());
+    pub fn report_refused_challenge(&self, session: Option<SessionId>, reason: &'static str) {
+        self.events().challenge_refused(session, reason, self.now());
     }
 
     pub(crate) fn device_proofs(&self) -> Option<&DeviceProofs> {

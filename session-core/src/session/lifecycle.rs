@@ -81,7 +81,7 @@ impl Session {
         self.state().record()?.authenticated
     }
 
-    /// Binds the session to a principal who has just authenticated, such as `user:42`.
+    /// Signs in a principal who has just authenticated, such as `user:42`.
     ///
     /// The commit renews the token, so all former tokens are invalid at once. It also restarts both
     /// timeouts and notes the time of authentication. A guest's session keeps its values.

@@ -1,21 +1,21 @@
-//! The proof of a browser that it has a key: a JWS (RFC 7515) of the type `dbsc+jwt`, which comes
-//! in the header `Secure-Session-Response`.
+//! A challenge that a browser has signed with its key: a JWS (RFC 7515) of the type `dbsc+jwt`, in
+//! the header `Secure-Session-Response`.
 //!
 //! These functions check what can be checked without a session: the form, and the signature. They
 //! return the challenge that was signed. Whether the challenge was issued for this session, and is
 //! still valid, is for the caller to check, and so is whose key a registration brings.
 //!
-//! - **One algorithm**, ES256. A proof that names another one is refused, so a client cannot choose
-//!   how its proof is checked.
+//! - **One algorithm**, ES256. A JWS that names another one is refused, so a client cannot choose
+//!   how it is checked.
 //! - **One spelling.** The base64url has neither padding nor spare bits, the JSON has each name
-//!   once, and a signature has 64 bytes. If one character is changed, the proof is refused.
+//!   once, and a signature has 64 bytes. If one character is changed, the JWS is refused.
 //! - **One key.** A refresh is checked with the key of the registration, and must not bring one.
 //!   References to keys elsewhere (`jku`, `x5u`, `kid`) are ignored.
 //! - **The payload is parsed last**, once the signature is known to be right. Its other members
 //!   are ignored: older drafts of the protocol send `aud`, `iat`, `key` and `sub`.
 //!
 //! A signature whose `s` is in the upper half of its range is accepted, as in every JWS. So anybody
-//! can make a second valid signature out of one, and a proof must not serve as an identifier.
+//! can make a second valid signature out of one, and a JWS must not serve as an identifier.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -37,10 +37,10 @@ pub(super) struct Registration {
     pub(super) challenge: String,
 }
 
-/// Why the values of the header are no proof. Its text has nothing of what was sent.
+/// Why the values of the header are no signed challenge. Its text has nothing of what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.reason())]
-pub(crate) enum ProofFault {
+pub(crate) enum JwsFault {
     NoValue,
     SeveralValues,
     TooLong,
@@ -63,14 +63,14 @@ pub(crate) enum ProofFault {
     ChallengeLength,
 }
 
-impl ProofFault {
+impl JwsFault {
     /// The reason, for an event.
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Self::NoValue => "there is no proof",
-            Self::SeveralValues => "there are several proofs",
-            Self::TooLong => "the proof is too long",
-            Self::Form => "the proof is not three parts of base64url",
+            Self::NoValue => "there is no signed challenge",
+            Self::SeveralValues => "there are several signed challenges",
+            Self::TooLong => "the JWS is too long",
+            Self::Form => "the JWS is not three parts of base64url",
             Self::Header => "the header is not an object of JSON",
             Self::Algorithm => "the algorithm is not ES256",
             Self::Type => "the type is not dbsc+jwt",
@@ -91,34 +91,34 @@ impl ProofFault {
     }
 }
 
-/// Checks a registration: a proof that is signed with the key that it brings.
+/// Checks a registration: a challenge that is signed with the key that comes with it.
 ///
 /// `values` are all values of the header `Secure-Session-Response`.
-pub(super) fn registration(values: &[&[u8]]) -> Result<Registration, ProofFault> {
-    let proof = Proof::parse(values)?;
-    let key = match proof.header.get("jwk") {
+pub(super) fn registration(values: &[&[u8]]) -> Result<Registration, JwsFault> {
+    let jws = Jws::parse(values)?;
+    let key = match jws.header.get("jwk") {
         Some(Json::Object(jwk)) => coordinates(jwk)?,
-        Some(_) => return Err(ProofFault::KeyType),
-        None => return Err(ProofFault::NoKey),
+        Some(_) => return Err(JwsFault::KeyType),
+        None => return Err(JwsFault::NoKey),
     };
-    let challenge = proof.challenge(&key)?;
+    let challenge = jws.challenge(&key)?;
     Ok(Registration { key, challenge })
 }
 
-/// Checks a refresh: a proof that is signed with the key of the registration. Returns the challenge
-/// that was signed.
+/// Checks a refresh: a challenge that is signed with the key of the registration. Returns the
+/// challenge.
 ///
 /// `values` are all values of the header `Secure-Session-Response`.
-pub(super) fn refresh(values: &[&[u8]], key: &[u8; 64]) -> Result<String, ProofFault> {
-    let proof = Proof::parse(values)?;
-    if proof.header.contains_key("jwk") {
-        return Err(ProofFault::KeyInRefresh);
+pub(super) fn refresh(values: &[&[u8]], key: &[u8; 64]) -> Result<String, JwsFault> {
+    let jws = Jws::parse(values)?;
+    if jws.header.contains_key("jwk") {
+        return Err(JwsFault::KeyInRefresh);
     }
-    proof.challenge(key)
+    jws.challenge(key)
 }
 
-/// A proof of the right form, whose signature was not checked yet.
-struct Proof<'a> {
+/// A JWS of the right form, whose signature was not checked yet.
+struct Jws<'a> {
     header: Members,
     /// The first two parts as they were sent, which is what the signature is of.
     signed: &'a str,
@@ -126,36 +126,36 @@ struct Proof<'a> {
     signature: [u8; 64],
 }
 
-impl<'a> Proof<'a> {
-    fn parse(values: &[&'a [u8]]) -> Result<Self, ProofFault> {
+impl<'a> Jws<'a> {
+    fn parse(values: &[&'a [u8]]) -> Result<Self, JwsFault> {
         let value = match *values {
             [value] => value,
-            [] => return Err(ProofFault::NoValue),
-            _ => return Err(ProofFault::SeveralValues),
+            [] => return Err(JwsFault::NoValue),
+            _ => return Err(JwsFault::SeveralValues),
         };
         if value.len() > MAX_LENGTH {
-            return Err(ProofFault::TooLong);
+            return Err(JwsFault::TooLong);
         }
-        let jws = str::from_utf8(unquoted(value)).map_err(|_| ProofFault::Form)?;
-        let (signed, signature) = jws.rsplit_once('.').ok_or(ProofFault::Form)?;
-        let (header, payload) = signed.split_once('.').ok_or(ProofFault::Form)?;
+        let jws = str::from_utf8(unquoted(value)).map_err(|_| JwsFault::Form)?;
+        let (signed, signature) = jws.rsplit_once('.').ok_or(JwsFault::Form)?;
+        let (header, payload) = signed.split_once('.').ok_or(JwsFault::Form)?;
         // A further dot is not of the alphabet.
         let [header, payload, signature] = [decode(header)?, decode(payload)?, decode(signature)?];
 
-        let header = json::object(&header).ok_or(ProofFault::Header)?;
+        let header = json::object(&header).ok_or(JwsFault::Header)?;
         if !has(&header, "alg", "ES256") {
-            return Err(ProofFault::Algorithm);
+            return Err(JwsFault::Algorithm);
         }
         if !has(&header, "typ", "dbsc+jwt") {
-            return Err(ProofFault::Type);
+            return Err(JwsFault::Type);
         }
         // It lists what a recipient must understand, and no extension is understood here.
         if header.contains_key("crit") {
-            return Err(ProofFault::Critical);
+            return Err(JwsFault::Critical);
         }
         let signature = signature
             .try_into()
-            .map_err(|_| ProofFault::SignatureLength)?;
+            .map_err(|_| JwsFault::SignatureLength)?;
         Ok(Self {
             header,
             signed,
@@ -165,21 +165,21 @@ impl<'a> Proof<'a> {
     }
 
     /// Returns the challenge if this key has signed it.
-    fn challenge(&self, key: &[u8; 64]) -> Result<String, ProofFault> {
+    fn challenge(&self, key: &[u8; 64]) -> Result<String, JwsFault> {
         // It is checked here that the point is on the curve.
         let key = VerifyingKey::from_sec1_point(&Sec1Point::from_untagged_bytes(key.into()))
-            .map_err(|_| ProofFault::Point)?;
+            .map_err(|_| JwsFault::Point)?;
         let signature =
-            Signature::from_slice(&self.signature).map_err(|_| ProofFault::SignatureRange)?;
+            Signature::from_slice(&self.signature).map_err(|_| JwsFault::SignatureRange)?;
         key.verify(self.signed.as_bytes(), &signature)
-            .map_err(|_| ProofFault::Signature)?;
+            .map_err(|_| JwsFault::Signature)?;
 
-        let mut payload = json::object(&self.payload).ok_or(ProofFault::Payload)?;
+        let mut payload = json::object(&self.payload).ok_or(JwsFault::Payload)?;
         let Some(Json::Text(challenge)) = payload.remove("jti") else {
-            return Err(ProofFault::NoChallenge);
+            return Err(JwsFault::NoChallenge);
         };
         if challenge.is_empty() || challenge.len() > MAX_CHALLENGE {
-            return Err(ProofFault::ChallengeLength);
+            return Err(JwsFault::ChallengeLength);
         }
         Ok(challenge)
     }
@@ -195,10 +195,10 @@ pub(super) fn unquoted(value: &[u8]) -> &[u8] {
 }
 
 /// Decodes base64url without padding, in the one spelling that these bytes have.
-fn decode(part: &str) -> Result<Vec<u8>, ProofFault> {
+fn decode(part: &str) -> Result<Vec<u8>, JwsFault> {
     BASE64_URL_SAFE_NO_PAD
         .decode(part)
-        .map_err(|_| ProofFault::Form)
+        .map_err(|_| JwsFault::Form)
 }
 
 fn has(members: &Members, name: &str, text: &str) -> bool {
@@ -206,23 +206,23 @@ fn has(members: &Members, name: &str, text: &str) -> bool {
 }
 
 /// Takes the coordinates out of a public key (RFC 7517, and RFC 7518 in section 6.2).
-fn coordinates(jwk: &Members) -> Result<[u8; 64], ProofFault> {
+fn coordinates(jwk: &Members) -> Result<[u8; 64], JwsFault> {
     if !has(jwk, "kty", "EC") || !has(jwk, "crv", "P-256") {
-        return Err(ProofFault::KeyType);
+        return Err(JwsFault::KeyType);
     }
     // A private key that is sent around is not kept in a device.
     if jwk.contains_key("d") {
-        return Err(ProofFault::PrivateKey);
+        return Err(JwsFault::PrivateKey);
     }
     let mut key = [0; 64];
     let (x, y) = key.split_at_mut(32);
     for (name, place) in [("x", x), ("y", y)] {
         let Some(Json::Text(text)) = jwk.get(name) else {
-            return Err(ProofFault::Coordinates);
+            return Err(JwsFault::Coordinates);
         };
         match decode(text) {
             Ok(bytes) if bytes.len() == place.len() => place.copy_from_slice(&bytes),
-            Ok(_) | Err(_) => return Err(ProofFault::Coordinates),
+            Ok(_) | Err(_) => return Err(JwsFault::Coordinates),
         }
     }
     Ok(key)

@@ -2,9 +2,10 @@
 //! Session Credentials, W3C draft). Feature `device-binding`.
 //!
 //! The browser keeps a private key that it cannot give away, and proves from time to time that it
-//! still has it. For each proof it gets a short-lived cookie, `__Host-id-bound`, beside the session
-//! cookie. The session cookie, its rotation and everything else about sessions stay as they are.
-//! Other browsers ignore it.
+//! still has it: it signs a challenge. For that it gets a short-lived cookie, `__Host-id-bound`,
+//! beside the session cookie. This second cookie is the proof that a request needs. The session
+//! cookie, its rotation and everything else about sessions stay as they are. Other browsers ignore
+//! it.
 //!
 //! ```
 //! # #[cfg(feature = "hyper")] {

@@ -25,7 +25,7 @@ const OLD_CHALLENGE: &str = "the challenge is not its own or too old";
 /// The browser presents its session, a new public key, and a challenge that is signed with it. If
 /// all of this is in order, the session is bound and saved at once, and the response gives the
 /// first proof cookie. Otherwise the session stays as it is, the response is empty, and an event
-/// says what was wrong ([`Refusal::DeviceProof`](session_core::Refusal::DeviceProof)):
+/// says what was wrong ([`Refusal::SignedChallenge`](session_core::Refusal::SignedChallenge)):
 ///
 /// - 400: the signed text is malformed, or the signature is wrong.
 /// - 403: there is no session, the challenge is not its own or too old, it is bound already, or
@@ -184,7 +184,7 @@ impl AskedOf {
     }
 
     fn refuse(&self, session: Option<SessionId>, reason: &'static str) {
-        self.slot.layer().manager.refuse_device(session, reason);
+        self.slot.layer().manager.report_refused_challenge(session, reason);
     }
 
     /// The response to what is not in order, whatever the session is.

@@ -71,29 +71,29 @@ fn signed(header: &str, payload: &str) -> String {
     with_signature(header, payload, signature_of(header, payload).to_bytes())
 }
 
-fn register(jws: impl AsRef<[u8]>) -> Result<([u8; 64], String), ProofFault> {
+fn register(jws: impl AsRef<[u8]>) -> Result<([u8; 64], String), JwsFault> {
     registration(&[jws.as_ref()]).map(|found| (found.key, found.challenge))
 }
 
-fn renew(jws: impl AsRef<[u8]>) -> Result<String, ProofFault> {
+fn renew(jws: impl AsRef<[u8]>) -> Result<String, JwsFault> {
     refresh(&[jws.as_ref()], &STORED)
 }
 
 /// Checks that a registration with this header and the right signature fails like this.
 #[track_caller]
-fn header_fails(header: &str, fault: ProofFault) {
+fn header_fails(header: &str, fault: JwsFault) {
     assert_eq!(register(signed(header, PAYLOAD)), Err(fault), "{header}");
 }
 
 /// Checks that a registration which brings this key fails like this, although all else is right.
 #[track_caller]
-fn key_fails(jwk: &str, fault: ProofFault) {
+fn key_fails(jwk: &str, fault: JwsFault) {
     header_fails(&bringing(jwk), fault);
 }
 
 /// Checks that a registration and a refresh with this payload and the right signature fail.
 #[track_caller]
-fn payload_fails(payload: &str, fault: ProofFault) {
+fn payload_fails(payload: &str, fault: JwsFault) {
     assert_eq!(
         register(signed(&bringing(&jwk()), payload)),
         Err(fault),
@@ -143,7 +143,7 @@ fn a_fault_says_why_and_shows_nothing() {
     let fault = renew("secret.secret.secret").unwrap_err();
     assert_eq!(
         fault.to_string(),
-        "the proof is not three parts of base64url"
+        "the JWS is not three parts of base64url"
     );
     assert_eq!(fault.to_string(), fault.reason());
     assert_eq!(format!("{fault:?}"), "Form");

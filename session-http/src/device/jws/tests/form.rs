@@ -23,7 +23,7 @@ fn any_other_framing_is_refused() {
         "\"\"".to_owned(),
         String::new(),
     ] {
-        assert_eq!(renew(&value), Err(ProofFault::Form), "{value}");
+        assert_eq!(renew(&value), Err(JwsFault::Form), "{value}");
     }
 }
 
@@ -31,11 +31,11 @@ fn any_other_framing_is_refused() {
 fn one_value_is_needed_and_no_more() {
     let jws = A_REGISTRATION.as_bytes();
     let two = [jws, jws];
-    assert_eq!(registration(&two).err(), Some(ProofFault::SeveralValues));
-    assert_eq!(registration(&[]).err(), Some(ProofFault::NoValue));
+    assert_eq!(registration(&two).err(), Some(JwsFault::SeveralValues));
+    assert_eq!(registration(&[]).err(), Some(JwsFault::NoValue));
     let two = [A_REFRESH.as_bytes(), b""];
-    assert_eq!(refresh(&two, &STORED), Err(ProofFault::SeveralValues));
-    assert_eq!(refresh(&[], &STORED), Err(ProofFault::NoValue));
+    assert_eq!(refresh(&two, &STORED), Err(JwsFault::SeveralValues));
+    assert_eq!(refresh(&[], &STORED), Err(JwsFault::NoValue));
 }
 
 #[test]
@@ -51,9 +51,9 @@ fn the_length_is_limited_before_anything_else() {
     let most = (MAX_LENGTH - padded(0).len()) / 4 * 3;
     assert!((MAX_LENGTH - 4..=MAX_LENGTH).contains(&padded(most).len()));
     assert_eq!(renew(padded(most)), Ok(CHALLENGE.to_owned()));
-    assert_eq!(renew(padded(most + 4)), Err(ProofFault::TooLong));
-    assert_eq!(renew(vec![b'!'; MAX_LENGTH]), Err(ProofFault::Form));
-    assert_eq!(renew(vec![b'!'; MAX_LENGTH + 1]), Err(ProofFault::TooLong));
+    assert_eq!(renew(padded(most + 4)), Err(JwsFault::TooLong));
+    assert_eq!(renew(vec![b'!'; MAX_LENGTH]), Err(JwsFault::Form));
+    assert_eq!(renew(vec![b'!'; MAX_LENGTH + 1]), Err(JwsFault::TooLong));
 }
 
 #[test]
@@ -70,19 +70,19 @@ fn there_are_three_parts() {
         format!("{jws}.{signature}"),
         format!("{header}..{payload}.{signature}"),
     ] {
-        assert_eq!(renew(&value), Err(ProofFault::Form), "{value}");
+        assert_eq!(renew(&value), Err(JwsFault::Form), "{value}");
     }
     assert_eq!(
         renew(format!(".{payload}.{signature}")),
-        Err(ProofFault::Header)
+        Err(JwsFault::Header)
     );
     assert_eq!(
         renew(format!("{header}.{payload}.")),
-        Err(ProofFault::SignatureLength)
+        Err(JwsFault::SignatureLength)
     );
     assert_eq!(
         renew(format!("{header}..{signature}")),
-        Err(ProofFault::Signature)
+        Err(JwsFault::Signature)
     );
 }
 
@@ -121,7 +121,7 @@ fn base64url_has_one_spelling() {
         (header.clone(), format!("{payload}\u{e9}")),
     ] {
         let jws = resigned(&header, &payload);
-        assert_eq!(renew(&jws), Err(ProofFault::Form), "{jws}");
+        assert_eq!(renew(&jws), Err(JwsFault::Form), "{jws}");
     }
     for signature in [
         spare(&signature),
@@ -129,7 +129,7 @@ fn base64url_has_one_spelling() {
         format!("{signature}=="),
     ] {
         let jws = format!("{header}.{payload}.{signature}");
-        assert_eq!(renew(&jws), Err(ProofFault::Form), "{jws}");
+        assert_eq!(renew(&jws), Err(JwsFault::Form), "{jws}");
     }
-    assert_eq!(renew(b"\xff.\xff.\xff"), Err(ProofFault::Form));
+    assert_eq!(renew(b"\xff.\xff.\xff"), Err(JwsFault::Form));
 }

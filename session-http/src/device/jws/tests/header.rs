@@ -23,25 +23,25 @@ fn the_header_is_one_object_with_each_name_once() {
         r#"{"alg":"ES256","typ":"dbsc+jwt","more":[{"a":1,"a":2}]}"#,
         r#"{"alg":"ES256","typ":"dbsc+jwt","more":"\ud800"}"#,
     ] {
-        header_fails(header, ProofFault::Header);
+        header_fails(header, JwsFault::Header);
         assert_eq!(
             renew(signed(header, PAYLOAD)),
-            Err(ProofFault::Header),
+            Err(JwsFault::Header),
             "{header}"
         );
     }
     let key = jwk();
     header_fails(
         &bringing(&format!(r#"{key},"jwk":{key}"#)),
-        ProofFault::Header,
+        JwsFault::Header,
     );
     header_fails(
         &bringing(&key.replace('{', r#"{"x":"","#)),
-        ProofFault::Header,
+        JwsFault::Header,
     );
     // As deep as a stranger likes, within the length.
-    header_fails(&"[".repeat(2000), ProofFault::Header);
-    header_fails(&r#"{"a":"#.repeat(500), ProofFault::Header);
+    header_fails(&"[".repeat(2000), JwsFault::Header);
+    header_fails(&r#"{"a":"#.repeat(500), JwsFault::Header);
     // Bytes that are no UTF-8, in a member that nobody looks at.
     let header = [
         br#"{"alg":"ES256","typ":"dbsc+jwt","more":""#,
@@ -52,7 +52,7 @@ fn the_header_is_one_object_with_each_name_once() {
     let message = format!("{}.{}", base64url(header), base64url(PAYLOAD));
     let signature: Signature = SIGNING_KEY.sign(message.as_bytes());
     let jws = format!("{message}.{}", base64url(signature.to_bytes()));
-    assert_eq!(renew(jws), Err(ProofFault::Header));
+    assert_eq!(renew(jws), Err(JwsFault::Header));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn headers(from: &str, to: &str) -> [String; 2] {
 }
 
 #[track_caller]
-fn both_fail(from: &str, to: &str, fault: ProofFault) {
+fn both_fail(from: &str, to: &str, fault: JwsFault) {
     let [registering, refreshing] = headers(from, to);
     assert_eq!(
         register(signed(&registering, PAYLOAD)),
@@ -104,13 +104,13 @@ fn the_algorithm_is_es256() {
         "none", "None", "", "HS256", "RS256", "ES384", "ES512", "ES256K", "EdDSA",
     ];
     for name in algorithms.into_iter().chain(["es256", "ES256 ", "ES25"]) {
-        both_fail("ES256", name, ProofFault::Algorithm);
+        both_fail("ES256", name, JwsFault::Algorithm);
     }
     for value in ["null", "256", "true", r#"["ES256"]"#, r#"{"ES256":1}"#] {
-        both_fail("\"ES256\"", value, ProofFault::Algorithm);
+        both_fail("\"ES256\"", value, JwsFault::Algorithm);
     }
-    both_fail("\"alg\":\"ES256\",", "", ProofFault::Algorithm);
-    both_fail("\"alg\"", "\"Alg\"", ProofFault::Algorithm);
+    both_fail("\"alg\":\"ES256\",", "", JwsFault::Algorithm);
+    both_fail("\"alg\"", "\"Alg\"", JwsFault::Algorithm);
 }
 
 /// Nothing is signed, or it is authenticated with what everybody knows.
@@ -119,11 +119,11 @@ fn a_client_cannot_choose_how_it_is_checked() {
     let [_, unsigned] = headers("ES256", "none");
     assert_eq!(
         renew(with_signature(&unsigned, PAYLOAD, "")),
-        Err(ProofFault::Algorithm)
+        Err(JwsFault::Algorithm)
     );
     assert_eq!(
         renew(with_signature(REFRESH, PAYLOAD, "")),
-        Err(ProofFault::SignatureLength)
+        Err(JwsFault::SignatureLength)
     );
 }
 
@@ -138,12 +138,12 @@ fn the_type_is_that_of_a_proof() {
         "dpop+jwt",
         "dbsc+aik",
     ] {
-        both_fail("dbsc+jwt", name, ProofFault::Type);
+        both_fail("dbsc+jwt", name, JwsFault::Type);
     }
     for value in ["null", "1", r#"["dbsc+jwt"]"#] {
-        both_fail("\"dbsc+jwt\"", value, ProofFault::Type);
+        both_fail("\"dbsc+jwt\"", value, JwsFault::Type);
     }
-    both_fail(",\"typ\":\"dbsc+jwt\"", "", ProofFault::Type);
+    both_fail(",\"typ\":\"dbsc+jwt\"", "", JwsFault::Type);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_critical_extension_is_refused() {
         both_fail(
             "{",
             &format!(r#"{{"crit":{value},"b64":false,"#),
-            ProofFault::Critical,
+            JwsFault::Critical,
         );
     }
 }

@@ -4,15 +4,15 @@ use super::*;
 
 #[test]
 fn a_key_comes_with_a_registration_and_only_with_it() {
-    header_fails(REFRESH, ProofFault::NoKey);
-    assert_eq!(renew(&*A_REGISTRATION), Err(ProofFault::KeyInRefresh));
+    header_fails(REFRESH, JwsFault::NoKey);
+    assert_eq!(renew(&*A_REGISTRATION), Err(JwsFault::KeyInRefresh));
     for value in ["null", "{}", "[]", r#""""#] {
         let refreshing = signed(&bringing(value), PAYLOAD);
-        assert_eq!(renew(&refreshing), Err(ProofFault::KeyInRefresh), "{value}");
+        assert_eq!(renew(&refreshing), Err(JwsFault::KeyInRefresh), "{value}");
     }
     // A key in the payload, as in an older draft, is no key.
     let payload = format!(r#"{{"jti":"a-challenge","key":{}}}"#, jwk());
-    assert_eq!(register(signed(REFRESH, &payload)), Err(ProofFault::NoKey));
+    assert_eq!(register(signed(REFRESH, &payload)), Err(JwsFault::NoKey));
 }
 
 #[test]
@@ -30,16 +30,16 @@ fn the_key_is_of_p256() {
         ("\"P-256\"", "256"),
         ("\"crv\":\"P-256\",", ""),
     ] {
-        key_fails(&jwk().replacen(from, to, 1), ProofFault::KeyType);
+        key_fails(&jwk().replacen(from, to, 1), JwsFault::KeyType);
     }
     for other in ["null", "[]", "1", "\"key\"", "{}"] {
-        key_fails(other, ProofFault::KeyType);
+        key_fails(other, JwsFault::KeyType);
     }
     key_fails(
         r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#,
-        ProofFault::KeyType,
+        JwsFault::KeyType,
     );
-    key_fails(r#"{"kty":"oct","k":"AQAB"}"#, ProofFault::KeyType);
+    key_fails(r#"{"kty":"oct","k":"AQAB"}"#, JwsFault::KeyType);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_private_key_is_refused() {
     ] {
         key_fails(
             &jwk().replacen('{', &format!("{{\"d\":{d},"), 1),
-            ProofFault::PrivateKey,
+            JwsFault::PrivateKey,
         );
     }
 }
@@ -74,37 +74,37 @@ fn a_coordinate_has_32_bytes() {
     let key = *STORED;
     let (x, y) = key.split_at(32);
     let longer = |part: &[u8]| [&[0], part].concat();
-    key_fails(&jwk_of(&x[..31], y), ProofFault::Coordinates);
-    key_fails(&jwk_of(x, &y[..31]), ProofFault::Coordinates);
-    key_fails(&jwk_of(longer(x), y), ProofFault::Coordinates);
-    key_fails(&jwk_of(x, longer(y)), ProofFault::Coordinates);
-    key_fails(&jwk_of(key, ""), ProofFault::Coordinates);
-    key_fails(&jwk_of("", key), ProofFault::Coordinates);
+    key_fails(&jwk_of(&x[..31], y), JwsFault::Coordinates);
+    key_fails(&jwk_of(x, &y[..31]), JwsFault::Coordinates);
+    key_fails(&jwk_of(longer(x), y), JwsFault::Coordinates);
+    key_fails(&jwk_of(x, longer(y)), JwsFault::Coordinates);
+    key_fails(&jwk_of(key, ""), JwsFault::Coordinates);
+    key_fails(&jwk_of("", key), JwsFault::Coordinates);
     key_fails(
         &jwk_of([[4].as_slice(), &key].concat(), y),
-        ProofFault::Coordinates,
+        JwsFault::Coordinates,
     );
     for name in ["x", "y"] {
         let from = format!("\"{name}\":\"");
         key_fails(
             &jwk().replacen(&from, "\"z\":\"", 1),
-            ProofFault::Coordinates,
+            JwsFault::Coordinates,
         );
         for other in ["=", "+", " "] {
             let key = jwk().replacen(&from, &format!("{from}{other}"), 1);
-            key_fails(&key, ProofFault::Coordinates);
+            key_fails(&key, JwsFault::Coordinates);
         }
         let number = jwk().replacen(&from, &format!("\"{name}\":1,\"z\":\""), 1);
-        key_fails(&number, ProofFault::Coordinates);
+        key_fails(&number, JwsFault::Coordinates);
     }
     // The last of 43 characters has two spare bits.
     let text = base64url(x);
     let (rest, last) = text.split_at(42);
     let spare = format!("{rest}{}", char::from(last.as_bytes()[0] + 1));
-    key_fails(&jwk().replace(&text, &spare), ProofFault::Coordinates);
+    key_fails(&jwk().replace(&text, &spare), JwsFault::Coordinates);
     key_fails(
         &jwk().replace(&text, &format!("{text}=")),
-        ProofFault::Coordinates,
+        JwsFault::Coordinates,
     );
 }
 
@@ -120,13 +120,13 @@ fn the_key_is_a_point_of_the_curve() {
     let (x, y) = key.split_at(32);
     let mut beside = y.to_vec();
     beside[31] ^= 1;
-    key_fails(&jwk_of(x, beside), ProofFault::Point);
-    key_fails(&jwk_of(y, x), ProofFault::Point);
-    key_fails(&jwk_of([0; 32], [0; 32]), ProofFault::Point);
-    key_fails(&jwk_of([0xff; 32], [0xff; 32]), ProofFault::Point);
+    key_fails(&jwk_of(x, beside), JwsFault::Point);
+    key_fails(&jwk_of(y, x), JwsFault::Point);
+    key_fails(&jwk_of([0; 32], [0; 32]), JwsFault::Point);
+    key_fails(&jwk_of([0xff; 32], [0xff; 32]), JwsFault::Point);
     // A point of the curve, and the same one with a coordinate that is not reduced.
-    key_fails(&jwk_of([0; 32], ROOT_OF_B), ProofFault::Signature);
-    key_fails(&jwk_of(PRIME, ROOT_OF_B), ProofFault::Point);
+    key_fails(&jwk_of([0; 32], ROOT_OF_B), JwsFault::Signature);
+    key_fails(&jwk_of(PRIME, ROOT_OF_B), JwsFault::Point);
     // A stored key that was damaged.
     let damaged = [key[..63].to_vec(), vec![key[63] ^ 1]]
         .concat()
@@ -134,10 +134,10 @@ fn the_key_is_a_point_of_the_curve() {
         .unwrap();
     assert_eq!(
         refresh(&[A_REFRESH.as_bytes()], &damaged),
-        Err(ProofFault::Point)
+        Err(JwsFault::Point)
     );
     assert_eq!(
         refresh(&[A_REFRESH.as_bytes()], &[0; 64]),
-        Err(ProofFault::Point)
+        Err(JwsFault::Point)
     );
 }

@@ -7,7 +7,7 @@ fn the_payload_is_looked_at_once_its_signature_is_right() {
     let signature = signature_of(REFRESH, PAYLOAD).to_bytes();
     for payload in ["", "null", "{}", r#"{"jti":""}"#] {
         let jws = with_signature(REFRESH, payload, signature);
-        assert_eq!(renew(jws), Err(ProofFault::Signature));
+        assert_eq!(renew(jws), Err(JwsFault::Signature));
     }
 }
 
@@ -25,7 +25,7 @@ fn the_payload_is_one_object_with_each_name_once() {
         r#"{"jti":"a-challenge","key":{"x":1,"x":2}}"#,
         r#"{"jti":"\ud800"}"#,
     ] {
-        payload_fails(payload, ProofFault::Payload);
+        payload_fails(payload, JwsFault::Payload);
     }
 }
 
@@ -41,15 +41,15 @@ fn the_challenge_is_a_text() {
         r#"{"jti":["a-challenge"]}"#,
         r#"{"jti":{"jti":"a-challenge"}}"#,
     ] {
-        payload_fails(payload, ProofFault::NoChallenge);
+        payload_fails(payload, JwsFault::NoChallenge);
     }
 }
 
 #[test]
 fn the_challenge_is_neither_empty_nor_too_long() {
     let payload = |n| format!(r#"{{"jti":"{}"}}"#, "c".repeat(n));
-    payload_fails(&payload(0), ProofFault::ChallengeLength);
-    payload_fails(&payload(MAX_CHALLENGE + 1), ProofFault::ChallengeLength);
+    payload_fails(&payload(0), JwsFault::ChallengeLength);
+    payload_fails(&payload(MAX_CHALLENGE + 1), JwsFault::ChallengeLength);
     for n in [1, MAX_CHALLENGE] {
         assert_eq!(renew(signed(REFRESH, &payload(n))), Ok("c".repeat(n)));
     }

@@ -22,7 +22,7 @@ fn a_signature_has_64_bytes() {
             } else {
                 renew(jws).err()
             };
-            assert_eq!(found, Some(ProofFault::SignatureLength));
+            assert_eq!(found, Some(JwsFault::SignatureLength));
         }
     }
 }
@@ -38,14 +38,14 @@ fn the_numbers_of_a_signature_are_in_their_range() {
             [number, number].concat(),
         ] {
             let jws = with_signature(REFRESH, PAYLOAD, other);
-            assert_eq!(renew(jws), Err(ProofFault::SignatureRange));
+            assert_eq!(renew(jws), Err(JwsFault::SignatureRange));
         }
     }
     // One less is in the range, and wrong.
     let mut most = ORDER;
     most[31] -= 1;
     let jws = with_signature(REFRESH, PAYLOAD, [most, most].concat());
-    assert_eq!(renew(jws), Err(ProofFault::Signature));
+    assert_eq!(renew(jws), Err(JwsFault::Signature));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn the_signature_is_by_this_key_and_over_these_parts() {
     let message = format!("{}.{}", base64url(REFRESH), base64url(PAYLOAD));
     let by_other: Signature = other.sign(message.as_bytes());
     let jws = with_signature(REFRESH, PAYLOAD, by_other.to_bytes());
-    assert_eq!(renew(&jws), Err(ProofFault::Signature));
+    assert_eq!(renew(&jws), Err(JwsFault::Signature));
     assert_eq!(
         refresh(&[jws.as_bytes()], &public_part(&other)),
         Ok(CHALLENGE.to_owned())
@@ -80,7 +80,7 @@ fn the_signature_is_by_this_key_and_over_these_parts() {
     let message = format!("{}.{}", base64url(&header), base64url(PAYLOAD));
     let by_other: Signature = other.sign(message.as_bytes());
     let jws = with_signature(&header, PAYLOAD, by_other.to_bytes());
-    assert_eq!(register(jws), Err(ProofFault::Signature));
+    assert_eq!(register(jws), Err(JwsFault::Signature));
 
     for (header, payload) in [
         (REFRESH, r#"{"jti":"b-challenge"}"#),
@@ -88,12 +88,12 @@ fn the_signature_is_by_this_key_and_over_these_parts() {
         (r#"{"typ":"dbsc+jwt","alg":"ES256"}"#, PAYLOAD),
     ] {
         let jws = with_signature(header, payload, signature_of(REFRESH, PAYLOAD).to_bytes());
-        assert_eq!(renew(jws), Err(ProofFault::Signature));
+        assert_eq!(renew(jws), Err(JwsFault::Signature));
     }
     let swapped: Vec<_> = signature_of(REFRESH, PAYLOAD).to_bytes().to_vec();
     let swapped = [&swapped[32..], &swapped[..32]].concat();
     assert_eq!(
         renew(with_signature(REFRESH, PAYLOAD, swapped)),
-        Err(ProofFault::Signature)
+        Err(JwsFault::Signature)
     );
 }

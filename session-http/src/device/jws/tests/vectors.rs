@@ -112,7 +112,7 @@ fn key_of(x: &str, y: &str) -> [u8; 64] {
 }
 
 /// Checks a signature over a text that is no JWS: what fails is that there is no challenge in it.
-fn check_bare(text: &str, signature: &str, key: &[u8; 64]) -> Option<ProofFault> {
+fn check_bare(text: &str, signature: &str, key: &[u8; 64]) -> Option<JwsFault> {
     let proof = Proof {
         header: Members::new(),
         signed: text,
@@ -130,7 +130,7 @@ fn published_registrations() {
         assert_eq!(challenge, published.challenge);
         assert_eq!(
             refresh(&[published.jws.as_bytes()], &key),
-            Err(ProofFault::KeyInRefresh),
+            Err(JwsFault::KeyInRefresh),
             "the toolkit asks for this; Argon accepts it",
         );
     }
@@ -143,11 +143,11 @@ fn a_published_refresh() {
         refresh(&[TOOLKIT_REFRESH.as_bytes()], &key),
         Ok(TOOLKIT.challenge.to_owned())
     );
-    assert_eq!(register(TOOLKIT_REFRESH).err(), Some(ProofFault::NoKey));
+    assert_eq!(register(TOOLKIT_REFRESH).err(), Some(JwsFault::NoKey));
     let other = key_of(PHP.x, PHP.y);
     assert_eq!(
         refresh(&[TOOLKIT_REFRESH.as_bytes()], &other),
-        Err(ProofFault::Signature)
+        Err(JwsFault::Signature)
     );
 }
 
@@ -161,7 +161,7 @@ fn a_published_forgery() {
         base64url(r#"{"jti":"forged"}"#),
         parts[2]
     );
-    assert_eq!(register(forged).err(), Some(ProofFault::Signature));
+    assert_eq!(register(forged).err(), Some(JwsFault::Signature));
 }
 
 /// The other vectors of dbsc-toolkit are for its own protocol, where a script signs a text which is
@@ -195,19 +195,19 @@ fn published_signatures_for_other_uses() {
     ] {
         assert_eq!(
             check_bare(text, signature, &key),
-            Some(ProofFault::NoChallenge),
+            Some(JwsFault::NoChallenge),
             "{text}"
         );
         let other = format!("{text}.");
         assert_eq!(
             check_bare(&other, signature, &key),
-            Some(ProofFault::Signature),
+            Some(JwsFault::Signature),
             "{text}"
         );
         let jws = format!("{}.{}.{signature}", base64url(REFRESH), base64url(PAYLOAD));
         assert_eq!(
             refresh(&[jws.as_bytes()], &key),
-            Err(ProofFault::Signature),
+            Err(JwsFault::Signature),
             "{text}"
         );
     }
@@ -217,7 +217,7 @@ fn published_signatures_for_other_uses() {
         WUGpqei11d0poMUVCSVFFeVdYQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJkcG9wLWp0aS1wb3AtMDAwMSIsImh\
         0bSI6IkdFVCIsImh0dSI6Imh0dHBzOi8vYXBpLmV4YW1wbGUuY29tL3Jlc291cmNlIiwiaWF0IjoxNzAwMDAwMDAw\
         fQ.OTZidwE0Qw-Gjmy8h9-iXx4EGgyrG43siVi8ZLN_PEqpO11hQhl70ppt-9zO7b61-wrn8xun40ZRrjFSqUNzGw";
-    assert_eq!(register(dpop).err(), Some(ProofFault::Type));
+    assert_eq!(register(dpop).err(), Some(JwsFault::Type));
     let key = key_of(
         "Vz9U8cvWj3uS99m0wUVHpy_E3YC9J_FR5f58sAvtV88",
         "w6igtfi0CD66jENtoacKu91VPjjz-uwJh1EBIQEyWXA",
@@ -225,7 +225,7 @@ fn published_signatures_for_other_uses() {
     let (text, signature) = dpop.rsplit_once('.').unwrap();
     assert_eq!(
         check_bare(text, signature, &key),
-        Some(ProofFault::NoChallenge)
+        Some(JwsFault::NoChallenge)
     );
 }
 
@@ -243,10 +243,10 @@ fn a_published_proof_of_an_older_draft() {
         "K-ZHs7qj5FkCdhHzz84QsCad8QpVsIw5HEgaBFhxCwM",
         "pju-XUBt3wMxsFPQuoDTsVr58HtDsfg95d-ujaqLFkM",
     );
-    assert_eq!(register(jws).err(), Some(ProofFault::SignatureLength));
+    assert_eq!(register(jws).err(), Some(JwsFault::SignatureLength));
     assert_eq!(
         refresh(&[jws.as_bytes()], &key),
-        Err(ProofFault::SignatureLength)
+        Err(JwsFault::SignatureLength)
     );
 
     let (text, der) = jws.rsplit_once('.').unwrap();
@@ -254,7 +254,7 @@ fn a_published_proof_of_an_older_draft() {
         .unwrap()
         .to_bytes();
     let jws = format!("{text}.{}", base64url(raw));
-    assert_eq!(register(&jws).err(), Some(ProofFault::NoKey));
+    assert_eq!(register(&jws).err(), Some(JwsFault::NoKey));
     assert_eq!(refresh(&[jws.as_bytes()], &key), Ok("cv".to_owned()));
 }
 
@@ -274,7 +274,7 @@ fn the_form_of_chromiums_signatures() {
         base64url(Signature::from_der(&der).unwrap().to_bytes()),
         raw
     );
-    assert_eq!(renew(format!("abc.efg.{raw}")), Err(ProofFault::Header));
+    assert_eq!(renew(format!("abc.efg.{raw}")), Err(JwsFault::Header));
 }
 
 /// RFC 7515, appendices A.1 (HS256), A.3 (ES256, without a type) and A.5 (none).
@@ -286,10 +286,10 @@ fn the_examples_of_rfc_7515() {
         "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{payload}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWF\
             OEjXk"
     );
-    assert_eq!(renew(hs256), Err(ProofFault::Algorithm));
+    assert_eq!(renew(hs256), Err(JwsFault::Algorithm));
     assert_eq!(
         renew(format!("eyJhbGciOiJub25lIn0.{payload}.")),
-        Err(ProofFault::Algorithm)
+        Err(JwsFault::Algorithm)
     );
 
     let key = key_of(
@@ -300,14 +300,14 @@ fn the_examples_of_rfc_7515() {
     let signature =
         "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
     let jws = format!("{text}.{signature}");
-    assert_eq!(refresh(&[jws.as_bytes()], &key), Err(ProofFault::Type));
+    assert_eq!(refresh(&[jws.as_bytes()], &key), Err(JwsFault::Type));
     assert_eq!(
         check_bare(&text, signature, &key),
-        Some(ProofFault::NoChallenge)
+        Some(JwsFault::NoChallenge)
     );
     assert_eq!(
         check_bare(&text[1..], signature, &key),
-        Some(ProofFault::Signature)
+        Some(JwsFault::Signature)
     );
 }
 
@@ -319,9 +319,9 @@ fn the_keys_of_rfc_7517() {
     let public = format!(r#""kty":"EC","crv":"P-256","x":"{x}","y":"{y}""#);
     key_fails(
         &format!(r#"{{{public},"use":"enc","kid":"1"}}"#),
-        ProofFault::Signature,
+        JwsFault::Signature,
     );
     let d = "870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE";
     let private = format!(r#"{{{public},"d":"{d}","use":"enc","kid":"1"}}"#);
-    key_fails(&private, ProofFault::PrivateKey);
+    key_fails(&private, JwsFault::PrivateKey);
 }
