@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use session_core::{
     BoundSession, ClientToken, DeviceBinding, DeviceKey, Directive, EndReason, KeyRing,
-    ManualClock, MemoryStore, OnMaxSessions, Outcome, SessionError, SessionGuard, SessionManager,
-    Timestamp,
+    ManualClock, MemoryStore, OnMaxSessions, Outcome, Rotation, SessionError, SessionGuard,
+    SessionManager, Timestamp,
 };
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -366,6 +366,10 @@ async fn a_sign_in_without_proof_ends_the_session_of_the_same_principal() {
         guard.finish(outcome).await.unwrap();
         assert_eq!(manager.sessions_of("ann").await.unwrap().len(), 1);
     }
+    // To sign out takes a proof.
+    let guard = manager.begin(&[lost.as_str()]).await.unwrap();
+    guard.destroy().unwrap();
+    guard.finish(Outcome::Success).await.unwrap();
     let former = manager.sessions_of("ann").await.unwrap()[0].id();
     let guard = manager.begin(&[lost.as_str()]).await.unwrap();
     guard.sign_in("ann").unwrap();
@@ -376,4 +380,112 @@ async fn a_sign_in_without_proof_ends_the_session_of_the_same_principal() {
     let ended = manager.why_ended(former).await.unwrap().unwrap();
     assert_eq!(ended.reason, EndReason::Unproven);
     assert_eq!(who(&manager, &found, &[]).await.as_deref(), Some("ann"));
+}
+
+/// While its owner has no proof, the token of a neighbour must not take the place of the session.
+/// Nobody can plant a proof, so a session that is proved is the client's own.
+#[tokio::test]
+async fn a_planted_token_does_not_win_over_a_session_without_proof() {
+    let (manager, clock) = site(DeviceBinding::require());
+    let own = sign_in(&manager, "ann").await;
+    let bound = bind(&manager, &own, key(1)).await.unwrap();
+    clock.advance(2 * MINUTE);
+    let planted = sign_in(&manager, "mallory").await;
+    for both in [
+        [own.as_str(), planted.as_str()],
+        [planted.as_str(), own.as_str()],
+    ] {
+        let now = manager.now();
+        let guard = manager.begin_with_proofs(&both, &[], now).await.unwrap();
+        assert_eq!(guard.principal(), None);
+        guard.insert("note", "of ann").unwrap();
+        let answer = guard.finish(Outcome::Success).await.unwrap();
+        assert_eq!(answer, Directive::Nothing);
+        // With its proof the planted one counts as another live session, as ever.
+        let proofs = [bound.proof()];
+        let proofs = proofs.each_ref().map(String::as_str);
+        let begun = manager.begin_with_proofs(&both, &proofs, now).await;
+        assert_eq!(begun.unwrap().principal(), None);
+    }
+    // A session of the neighbour that is bound too, and in its grace, is no better.
+    bind(&manager, &planted, key(2)).await.unwrap();
+    let both = [own.as_str(), planted.as_str()];
+    let guard = manager.begin_with_proofs(&both, &[], manager.now()).await;
+    let guard = guard.unwrap();
+    assert_eq!(guard.principal(), None);
+    // Who signs in there ends both.
+    guard.sign_in("ann").unwrap();
+    let found = finish(guard).await;
+    assert_eq!(who(&manager, &found, &[]).await.as_deref(), Some("ann"));
+    assert_eq!(manager.sessions_of("ann").await.unwrap().len(), 1);
+    assert_eq!(manager.sessions_of("mallory").await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn of_several_sessions_without_proof_those_of_the_principal_end() {
+    let (manager, clock) = site(DeviceBinding::require());
+    let mut tokens = Vec::new();
+    for (number, principal) in [(1, "ann"), (2, "bob"), (3, "ann")] {
+        let token = sign_in(&manager, principal).await;
+        bind(&manager, &token, key(number)).await.unwrap();
+        tokens.push(token);
+    }
+    clock.advance(2 * MINUTE);
+    let all: Vec<_> = tokens.iter().map(ClientToken::as_str).collect();
+    let guard = manager.begin(&all).await.unwrap();
+    guard.sign_in("ann").unwrap();
+    finish(guard).await;
+    assert_eq!(manager.sessions_of("ann").await.unwrap().len(), 1);
+    assert_eq!(manager.sessions_of("bob").await.unwrap().len(), 1);
+}
+
+/// A refresh may be overtaken by requests that rotate the token. Its client has the newer token,
+/// and must not give up its key.
+#[tokio::test]
+async fn a_refresh_whose_token_was_rotated_away_is_to_be_tried_again() {
+    for every in [Duration::from_secs(1), Duration::from_secs(5)] {
+        let clock = ManualClock::new(START);
+        let manager = SessionManager::builder(MemoryStore::new())
+            .keys(KeyRing::new([7; 32]).unwrap())
+            .clock(clock.clone())
+            .rotation(Rotation::every(every))
+            .bound(DeviceBinding::require())
+            .build()
+            .unwrap();
+        let first = sign_in(&manager, "ann").await;
+        let bound = bind(&manager, &first, key(1)).await.unwrap();
+        let mut tokens = vec![first];
+        for _ in 0..8 {
+            clock.advance(every + Duration::from_millis(1));
+            let newest = tokens.last().unwrap().as_str().to_owned();
+            let proof = bound.proof();
+            let now = manager.now();
+            let guard = manager.begin_with_proofs(&[&newest], &[&proof], now).await;
+            match guard.unwrap().finish(Outcome::Success).await.unwrap() {
+                Directive::Hold(token) => tokens.push(token),
+                Directive::Nothing => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(tokens.len() > 4, "{}", tokens.len());
+        let mut again = 0;
+        for token in &tokens {
+            let asked = manager
+                .bound_session(&[token.as_str()], &bound.name(), manager.now())
+                .await;
+            match asked {
+                Ok(found) => assert_eq!(found.unwrap().id(), bound.id()),
+                Err(error) => {
+                    assert!(error.is_temporary(), "{error:?}");
+                    again += 1;
+                }
+            }
+            // Another binding is none of this session's, whatever its token.
+            let other = manager
+                .bound_session(&[token.as_str()], "another", manager.now())
+                .await;
+            assert!(other.unwrap().is_none());
+        }
+        assert!(again > 0);
+    }
 }

@@ -242,6 +242,32 @@ async fn unreadable_records_refuse_no_sign_in() {
     assert_eq!(site.ids().await, [five, four]);
 }
 
+/// Without the feature a program cannot open a sealed value, so it does not write beside it either.
+#[cfg(not(feature = "sealed-values"))]
+#[tokio::test]
+async fn a_session_with_sealed_values_is_not_used() {
+    use session_core::Codec;
+    use session_core::store::{Changes, Value};
+
+    let store = Arc::new(MemoryStore::new());
+    let manager = SessionManager::new(Arc::clone(&store));
+    let session = manager.begin(&[]).await.unwrap();
+    session.sign_in("ann").unwrap();
+    let directive = session.finish(Outcome::Success).await.unwrap();
+    let session_core::Directive::Hold(token) = directive else {
+        unreachable!()
+    };
+    let (key, now) = (session.id().unwrap().into(), manager.now());
+    let old = store.load(&key, now).await.unwrap().unwrap();
+    let changes = Changes::new().set("a", Value::new(Codec::Sealed, "?"));
+    let update = Update::new(Arc::new(changes.apply(&old)), changes, old.epoch());
+    store.update(&key, &update, now).await.unwrap();
+
+    assert!(manager.begin(&[token.as_str()]).await.unwrap().is_new());
+    let sessions = manager.sessions_of("ann").await.unwrap();
+    assert!(sessions[0].is_readable());
+}
+
 #[tokio::test]
 async fn a_store_that_migrates_lists_what_either_store_cannot_read() {
     let (old, new) = (Arc::new(Damaged::default()), Arc::new(Damaged::default()));

@@ -12,10 +12,16 @@ use crate::event::{Events, Who};
 #[cfg(feature = "sealed-values")]
 use crate::manager::Sealing;
 use crate::manager::watches::Watches;
+#[cfg(not(feature = "sealed-values"))]
+use crate::record::Value;
 use crate::record::{EndReason, Ended, Record, SessionId};
 use crate::settings::Timeouts;
 use crate::store::{Listed, RecordKey, SessionStore, Update, Updated, index_of};
 use crate::time::{Clock, Elapsed, Timer, Timestamp, within};
+
+#[cfg(not(feature = "sealed-values"))]
+const SEALED: &str = "a value is sealed, and this program cannot open it; add the feature \
+                      `sealed-values`, and set `seal_values`";
 
 /// The store, and the only holder of it: whoever calls it has to come here, so no call goes
 /// without a deadline, and none fails without an event.
@@ -111,12 +117,26 @@ impl StoreCalls {
         key: &RecordKey,
         record: Arc<Record>,
     ) -> Result<Arc<Record>, StoreError> {
-        #[cfg(feature = "sealed-values")]
-        let record = self.sealing.open(record).inspect_err(|error| {
+        self.with_values(record).inspect_err(|error| {
             self.events.corrupt(key.id(), None, error, self.now());
-        })?;
-        let _ = key;
-        Ok(record)
+        })
+    }
+
+    #[cfg(feature = "sealed-values")]
+    fn with_values(&self, record: Arc<Record>) -> Result<Arc<Record>, StoreError> {
+        self.sealing.open(record)
+    }
+
+    /// A program that cannot open sealed values does not use their session: it would write plain
+    /// values in their place.
+    #[cfg(not(feature = "sealed-values"))]
+    fn with_values(&self, record: Arc<Record>) -> Result<Arc<Record>, StoreError> {
+        let is_sealed = |(_, value): (&str, &Value)| value.codec().is_sealed();
+        let any_sealed = record.values.iter().any(is_sealed);
+        match any_sealed {
+            true => Err(StoreError::corrupt(SEALED)),
+            false => Ok(record),
+        }
     }
 
     pub(crate) fn create<'c>(
@@ -144,6 +164,18 @@ impl StoreCalls {
             return self.bounded(Kind::Write, update).of(key);
         }
         self.bounded(Kind::Write, self.store().update(key, update, now))
+            .of(key)
+    }
+
+    /// Puts a mark in the place of a record. Nobody needs values for that: those of the record that
+    /// it meets instead are not opened.
+    pub(crate) fn mark<'c>(
+        &'c self,
+        key: &'c RecordKey,
+        update: &'c Update,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Updated, StoreError>> + 'c {
+        self.bounded(Kind::Mark, self.store().update(key, update, now))
             .of(key)
     }
 
@@ -260,6 +292,8 @@ enum Kind {
     /// It reads a record whose values nobody needs.
     Look,
     Write,
+    /// It puts a mark in the place of a record whose values nobody needs.
+    Mark,
     /// The end of a session that a handler asked for: its failure is an event of its own.
     Deletion,
     ReadOfMany,
@@ -290,7 +324,9 @@ impl<T: Answer, F: Future<Output = Result<T, StoreError>> + Unpin> Future for Ca
             Poll::Ready(answer) => answer.and_then(|answer| answer.checked(this)),
             Poll::Pending => {
                 let limit = match this.kind {
-                    Kind::Read | Kind::Look | Kind::Write | Kind::Deletion => this.calls.one,
+                    Kind::Read | Kind::Look | Kind::Write | Kind::Mark | Kind::Deletion => {
+                        this.calls.one
+                    }
                     Kind::ReadOfMany | Kind::WriteOfMany => Some(this.calls.many),
                 };
                 let Some(limit) = limit else {
@@ -325,17 +361,16 @@ impl<'c, F> Call<'c, F> {
             let text = format!("the record is that of session {id}");
             return Err(StoreError::corrupt(text));
         }
-        #[cfg(feature = "sealed-values")]
-        if self.kind != Kind::Look {
-            return self.calls.sealing.open(record);
+        match self.kind {
+            Kind::Look | Kind::Mark => Ok(record),
+            _ => self.calls.with_values(record),
         }
-        Ok(record)
     }
 
     fn unanswered(&self) -> StoreError {
         match self.kind {
             Kind::Read | Kind::Look | Kind::ReadOfMany => StoreError::unavailable(DeadlinePassed),
-            Kind::Write | Kind::Deletion | Kind::WriteOfMany => {
+            Kind::Write | Kind::Mark | Kind::Deletion | Kind::WriteOfMany => {
                 StoreError::outcome_unknown(DeadlinePassed)
             }
         }

@@ -52,7 +52,7 @@ impl SessionManager {
                 .with_base_tag(current.tag)
                 .with_expected_version(current.version);
             let key = RecordKey::Id(record.id);
-            let updated = self.calls().update(&key, &update, now).await?;
+            let updated = self.calls().mark(&key, &update, now).await?;
             let fresh = match updated {
                 Updated::Saved { .. } => {
                     self.calls().watches().changed(&key);
@@ -62,7 +62,7 @@ impl SessionManager {
                 Updated::Conflict {
                     current: Some(fresh),
                 } => Some(fresh),
-                Updated::Conflict { current: None } => self.calls().load(&key, now).await?,
+                Updated::Conflict { current: None } => self.calls().look(&key, now).await?,
             };
             match fresh {
                 Some(fresh) if fresh.epoch == record.epoch => current = fresh,

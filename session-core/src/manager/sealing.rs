@@ -13,7 +13,8 @@ use bytestring::ByteString;
 use crate::crypto::KeyRing;
 use crate::error::StoreError;
 use crate::record::{
-    Limits, Record, SEALING_OVERHEAD, SealFault, SealedForm, SealerId, Value, ValueKeys, Values,
+    Codec, Record, SEALING_OVERHEAD, SealFault, SealedForm, SealerId, SessionId, Value, ValueKeys,
+    Values,
 };
 use crate::store::{Changes, RecordKey, SessionStore, Update, Updated};
 use crate::time::Timestamp;
@@ -182,7 +183,7 @@ impl Sealing {
 
     fn sealed(&self, record: &Record) -> Result<Arc<Record>, SealFault> {
         let values = self.sealed_values(record)?;
-        self.keep(record, &values);
+        self.keep(record.id, &values, &record.values);
         let sealed = Arc::new(Record {
             values,
             sealed_form: SealedForm::unknown(),
@@ -233,7 +234,7 @@ impl Sealing {
                 (changes, values, record.hidden)
             }
         };
-        self.keep(record, &values);
+        self.keep(record.id, &values, &record.values);
         let sealed = Arc::new(Record {
             values,
             hidden,
@@ -241,8 +242,20 @@ impl Sealing {
             ..record.clone()
         });
         record.sealed_form.set_own(&sealed);
-        let limits = with_room_for_seals(update.limits(), record);
-        Ok(update.with_forms(sealed, changes).with_limits(limits))
+        // A handler knows nothing of seals, and the session has judged the record without them. So
+        // they have room beside what it may hold, or beside what it holds from before limits were
+        // lowered. Such a record meets its version: with what others wrote it would only grow.
+        let limits = update.limits();
+        let (bytes, limit) = (record.limited_size(), limits.record_bytes());
+        let expected = match bytes > limit {
+            true => Some(update.base_version()),
+            false => update.expected_version(),
+        };
+        let keys = limits.keys().max(record.values.len());
+        let room = keys.saturating_mul(SEALING_OVERHEAD);
+        let limits = limits.with_record_bytes(bytes.max(limit).saturating_add(room));
+        let sealed = update.with_forms(sealed, changes).with_limits(limits);
+        Ok(sealed.with_expected_version(expected))
     }
 
     /// The changes of a renewal, which also write the values that are not sealed with the newest
@@ -261,15 +274,14 @@ impl Sealing {
         update.changes().and_rewrite(&record.values, rewrites)
     }
 
-    /// Keeps the values of a record with what the store gets of them, so that nobody has to open
-    /// it.
-    fn keep(&self, record: &Record, sealed: &Values) {
+    /// Keeps opened values with the sealed ones, for the next request that the store answers with
+    /// these.
+    fn keep(&self, id: SessionId, sealed: &Values, opened: &Values) {
         let mut codecs = sealed.iter().map(|(_, value)| value.codec());
         if let Some(sealer) = &self.sealer
-            && codecs.any(|codec| codec.is_sealed())
+            && codecs.any(Codec::is_sealed)
         {
-            let values = record.values.clone();
-            sealed.opened().keep(sealer.id, record.id, values);
+            sealed.opened().keep(sealer.id, id, opened.clone());
         }
     }
 
@@ -296,22 +308,15 @@ impl Sealing {
         }
         Ok(match self.opened(&record).map_err(StoreError::corrupt)? {
             None => record,
-            Some(values) => Arc::new(Record {
-                values: self.kept(&record, values),
-                sealed_form: SealedForm::loaded(Arc::clone(&record)),
-                ..(*record).clone()
-            }),
+            Some(values) => {
+                self.keep(record.id, &record.values, &values);
+                Arc::new(Record {
+                    values,
+                    sealed_form: SealedForm::loaded(Arc::clone(&record)),
+                    ..(*record).clone()
+                })
+            }
         })
-    }
-
-    /// Keeps opened values with the sealed ones, for the next request that the store answers with
-    /// this record.
-    fn kept(&self, record: &Record, values: Values) -> Values {
-        if let Some(sealer) = &self.sealer {
-            let opened = record.values.opened();
-            opened.keep(sealer.id, record.id, values.clone());
-        }
-        values
     }
 
     /// Checks that a record of this scope can let somebody in: here, or in a process that has other
@@ -344,28 +349,24 @@ impl Sealing {
         if let Some(values) = record.values.opened().get(sealer.id, record.id) {
             return Ok(Some(values));
         }
-        if sealer.plain == PlainValues::Refused && !sealed.all(|is_sealed| is_sealed) {
-            return Err(SealFault::Plain);
+        if sealer.plain == PlainValues::Refused {
+            return match sealed.all(|is_sealed| is_sealed) {
+                true => sealer.keys.open(record.id, &record.values).map(Some),
+                false => Err(SealFault::Plain),
+            };
         }
-        sealer.keys.open(record.id, &record.values).map(Some)
+        match sealed.any(|is_sealed| is_sealed) {
+            true => sealer.keys.open(record.id, &record.values).map(Some),
+            false => Ok(Some(record.values.clone())),
+        }
     }
-}
-
-/// The limits as the store gets them. A handler knows nothing of seals, and the session has judged
-/// the record without them. So they have room beside what it may hold, and beside what it holds
-/// from before limits were lowered.
-fn with_room_for_seals(limits: &Limits, record: &Record) -> Limits {
-    let keys = limits.keys().max(record.values.len());
-    let bytes = limits.record_bytes().max(record.limited_size());
-    let bytes = bytes.saturating_add(keys.saturating_mul(SEALING_OVERHEAD));
-    limits.with_record_bytes(bytes)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "these are tests")]
 mod tests {
     use super::*;
-    use crate::record::{Codec, Lifetime, SessionId};
+    use crate::record::{Lifetime, Limits};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
 
@@ -459,6 +460,21 @@ mod tests {
         assert!(!shown.contains("three"));
         let bytes = written.record().encode();
         assert!(!bytes.windows(5).any(|part| part == b"three"));
+    }
+
+    /// A store may check what it writes, whatever version it meets.
+    #[test]
+    fn a_store_has_room_for_what_a_session_holds_from_before() {
+        let one = sealing(&ValueSealing::new(ring(1)));
+        let old = Limits::default().with_record_bytes(100).with_keys(1);
+        let base = one.open(stored(&record())).unwrap();
+        let changes = Changes::new().set("a", value("two")).set("b", value("one"));
+        let after = Arc::new(changes.apply(&base));
+        let update = Update::new(after, changes, base.epoch).with_limits(old);
+        let written = one.sealed_update(&update).unwrap();
+        let limits = written.limits();
+        assert_eq!(limits.record_bytes(), written.record().limited_size());
+        assert_eq!(written.expected_version(), Some(base.version));
     }
 
     /// The stored bytes of `a` after a renewal that changes nothing of it.

@@ -85,8 +85,8 @@ pub enum Codec {
     ///
     /// A store keeps such a value as it keeps any other: its [`tag`](Self::tag) and its bytes. Only
     /// a manager with the keys makes and opens one, so `build` refuses this codec, and encoding and
-    /// decoding with it fails. A program without the feature `sealed-values` leaves such values as
-    /// they are, and cannot read them.
+    /// decoding with it fails. To a program without the feature `sealed-values`, a session that has
+    /// such a value is [corrupt](crate::store::StoreError::Corrupt).
     Sealed,
 }
 

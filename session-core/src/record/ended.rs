@@ -24,7 +24,8 @@ pub enum EndReason {
     /// Its own client ended it, as a sign-out does: [`Session::destroy`](crate::Session::destroy).
     #[default]
     Destroyed,
-    /// Another principal signed in, with a new session in its place.
+    /// Somebody signed in, with a new session in its place: another principal, or its own, if its
+    /// values could not be read.
     Exchanged,
     /// Its owner, or the application, ended it from elsewhere, as
     /// [`SessionManager::sign_out_everywhere`](crate::SessionManager::sign_out_everywhere) does.
@@ -66,8 +67,7 @@ impl EndReason {
         match self {
             Self::Destroyed => "its session was destroyed; the request is answered as anonymous",
             Self::Exchanged => {
-                "another principal signed in in place of its session; the request is answered as \
-                 anonymous"
+                "somebody signed in in place of its session; the request is answered as anonymous"
             }
             Self::Revoked => "its session was revoked; the request is answered as anonymous",
             Self::Moved => "its session has moved; the request is answered as anonymous",

@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 use crate::token::DeviceBinding;
 
 const TOO_MANY: &str = "the request has more tokens than are tried";
+const ROTATED: &str = "the token was rotated away meanwhile, and the client has a newer one";
 const TOO_LATE: &str = "the request arrived long ago, and nothing is known of its token any more";
 
 /// At most this many proofs of one request are tried.
@@ -19,24 +20,29 @@ impl SessionManager {
     /// Whether a token opens a session that is bound to a device, and the request has no proof of
     /// that device.
     pub(super) fn is_unproven<P: Proofs>(&self, record: &Record, arrival: &Arrival<P>) -> bool {
+        let (Some(_), Some(device)) = (self.device_proofs(), &record.device) else {
+            return false;
+        };
+        let age = arrival.arrived.duration_since(device.since);
+        age >= DeviceBinding::grace()
+            && arrival.proofs.given().is_some()
+            && !self.has_proof(record, arrival)
+    }
+
+    /// Whether the request has a proof of the device that a session is bound to.
+    pub(super) fn has_proof<P: Proofs>(&self, record: &Record, arrival: &Arrival<P>) -> bool {
         let (Some(proofs), Some(device)) = (self.device_proofs(), &record.device) else {
             return false;
         };
-        let Some(given) = arrival.proofs.given() else {
-            return false;
-        };
-        let at = arrival.arrived;
-        let has_proof = || {
-            let mut given = given.iter().take(MOST_PROOFS);
-            given.any(|text| proofs.is_proof(text, record, &device.key, at))
-        };
-        at.duration_since(device.since) >= DeviceBinding::grace() && !has_proof()
+        let given = arrival.proofs.given().unwrap_or_default();
+        let mut tried = given.iter().take(MOST_PROOFS);
+        tried.any(|text| proofs.is_proof(text, record, &device.key, arrival.arrived))
     }
 
     /// Opens a session for a client that needs another proof of its device.
     ///
     /// It returns the session of this [name](BoundSession::name) that the tokens open. `None`: no
-    /// token opens a bound session of this name, and the client should discard its key. No proof is
+    /// token is one of a bound session of this name, and the client should discard its key. No proof is
     /// asked for, so this shows nothing of the session and writes nothing. It costs one store call
     /// for each token, as [`begin`](Self::begin) does.
     ///
@@ -70,8 +76,10 @@ impl SessionManager {
     /// # Errors
     ///
     /// [`SessionError::Store`] if the store fails, if a record cannot be read, whatever
-    /// [`OnCorrupt`](crate::OnCorrupt) says, if there are more tokens than are tried, or if nothing
-    /// is known of the tokens of a request that arrived long ago. Let the client try again then.
+    /// [`OnCorrupt`](crate::OnCorrupt) says, if the token was rotated away meanwhile, if there are
+    /// more tokens than are tried, or if nothing is known of the tokens of a request that arrived
+    /// long ago. Let the client try again then. Values are not opened, so it does not matter whether
+    /// they can be read.
     pub async fn bound_session(
         &self,
         tokens: &[&str],
@@ -81,6 +89,7 @@ impl SessionManager {
         let arrival = Arrival::new(arrived, self.now(), NotNeeded);
         let now = arrival.now;
         let mut tried: Vec<&str> = Vec::new();
+        let mut passing = arrival.is_late().then_some(TOO_LATE);
         for token in tokens {
             if tried.contains(token) {
                 continue;
@@ -93,16 +102,18 @@ impl SessionManager {
             }
             tried.push(token);
             let record = self.calls().look(&key, now).await?;
-            if let Opens::Session(stored) = self.judge(key, presented, record, arrival)
-                && let Some(bound) = BoundSession::new(self.clone(), stored.record)
-                && bound.name() == name
-            {
-                return Ok(Some(bound));
+            let bound = record.clone();
+            let bound = bound.and_then(|record| BoundSession::new(self.clone(), record));
+            let named = bound.filter(|bound| bound.name() == name);
+            match (self.judge(key, presented, record, arrival), named) {
+                (Opens::Session(_), Some(bound)) => return Ok(Some(bound)),
+                (Opens::Barred | Opens::Reused { .. }, Some(_)) => passing = Some(ROTATED),
+                _ => {}
             }
         }
-        match arrival.is_late() {
-            false => Ok(None),
-            true => Err(StoreError::unavailable(TOO_LATE).into()),
+        match passing {
+            None => Ok(None),
+            Some(reason) => Err(StoreError::unavailable(reason).into()),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::request::SessionGuard;
 use crate::request::judge::{Arrival, NoProofs, Opens, Proofs};
 use crate::session::{Session, seed_of};
 use crate::settings::OnCorrupt;
-use crate::state::{Current, PendingDeletion, State, Stored};
+use crate::state::{Current, DeletedBy, PendingDeletion, State, Stored};
 use crate::time::Timestamp;
 
 /// At most this many tokens of one request that are ours by form and MAC are looked up.
@@ -26,8 +26,8 @@ struct Opened {
     form_seed: Option<[u8; 16]>,
     /// One of the sessions has expired.
     expired: bool,
-    /// A session that is bound to a device, without proof of that.
-    unproven: Option<Box<PendingDeletion>>,
+    /// Sessions that the client has a good token of, and cannot use.
+    lost: Vec<PendingDeletion>,
 }
 
 impl Opened {
@@ -168,7 +168,7 @@ impl SessionManager {
         }
         state.unopened = sealed && state.stored().is_none() && !opened.expired;
         state.form_seed = opened.form_seed;
-        state.unproven = opened.unproven;
+        state.lost = opened.lost;
         Ok(SessionGuard::new(Session::new(self.clone(), state)))
     }
 
@@ -185,8 +185,11 @@ impl SessionManager {
         let (record, barred) = match self.judge(key, presented, record, *arrival) {
             Opens::Session(stored) => {
                 return Ok(match self.with_values(stored)? {
-                    Some(stored) => Opened::live(stored),
-                    None => self.nothing_live(&[token], Current::New),
+                    Ok(stored) => Opened::live(stored),
+                    Err(unreadable) => Opened {
+                        lost: vec![unreadable],
+                        ..self.nothing_live(&[token], Current::New)
+                    },
                 });
             }
             Opens::Expired => {
@@ -198,7 +201,7 @@ impl SessionManager {
             Opens::Barred => return Ok(self.nothing_live(&[token], Current::barred())),
             Opens::Unproven(session) => {
                 return Ok(Opened {
-                    unproven: Some(Box::new(session)),
+                    lost: vec![session],
                     ..self.nothing_live(&[token], Current::barred())
                 });
             }
@@ -217,9 +220,9 @@ impl SessionManager {
         let now = arrival.now;
         let mut live: Vec<Stored> = Vec::new();
         let mut reused: Vec<Arc<Record>> = Vec::new();
-        let mut unproven = None;
+        let mut lost = Vec::new();
         let mut ours: SmallVec<[&str; MOST_TOKENS]> = SmallVec::new();
-        let (mut barred, mut expired) = (false, false);
+        let (mut accepted, mut barred, mut expired) = (false, false, false);
         for (at, token) in tokens.iter().enumerate() {
             if tokens[..at].contains(token) {
                 continue;
@@ -241,8 +244,10 @@ impl SessionManager {
             }
             match self.judge(key, presented, record, arrival) {
                 Opens::Session(stored) => {
-                    if let Some(stored) = self.with_values(stored)? {
-                        add(&mut live, stored);
+                    accepted = true;
+                    match self.with_values(stored)? {
+                        Ok(stored) => add(&mut live, stored),
+                        Err(unreadable) => lost.push(unreadable),
                     }
                 }
                 Opens::Reused {
@@ -255,31 +260,39 @@ impl SessionManager {
                 Opens::Barred => barred = true,
                 Opens::Unproven(session) => {
                     barred = true;
-                    unproven = Some(Box::new(session));
+                    lost.push(session);
                 }
                 Opens::Expired => expired = true,
                 Opens::Nothing => {}
             }
         }
-        if live.is_empty() {
+        if !accepted {
             for record in &reused {
                 barred |= self.reused(record, now).await?;
             }
         }
-        if live.len() > 1 {
+        // Beside a session without proof, one that needs none may be a planted one. Nobody can plant
+        // a proof.
+        let is_own = |stored: &Stored| {
+            let mut unproven = lost.iter().filter(|session| session.is_unproven());
+            unproven.all(|session| session.who.id == stored.record.id)
+                || self.has_proof(&stored.record, &arrival)
+        };
+        if live.len() > 1 || !live.iter().all(is_own) {
             self.events().refused(Refusal::Ambiguous, now);
-            return Ok(self.nothing_live(&ours, Current::Barred(live)));
+            return Ok(Opened {
+                lost,
+                ..self.nothing_live(&ours, Current::Barred(live))
+            });
         }
-        Ok(match live.pop() {
-            Some(stored) => Opened {
-                expired,
-                ..Opened::live(stored)
-            },
-            None => Opened {
-                expired,
-                unproven,
-                ..self.nothing_live(&ours, Current::barred_if(barred))
-            },
+        let opened = match live.pop() {
+            Some(stored) => Opened::live(stored),
+            None => self.nothing_live(&ours, Current::barred_if(barred)),
+        };
+        Ok(Opened {
+            expired,
+            lost,
+            ..opened
         })
     }
 
@@ -289,16 +302,19 @@ impl SessionManager {
             form_seed: self.form_seed(tokens, &current),
             current,
             expired: false,
-            unproven: None,
+            lost: Vec::new(),
         }
     }
 
     /// The session with opened values, once its token was judged: a token that opens nothing learns
-    /// nothing of them, and is judged even if they do not open.
-    fn with_values(&self, stored: Stored) -> Result<Option<Stored>, SessionError> {
+    /// nothing of them, and is judged even if they do not open. Such a session is lost to its
+    /// client: it ends if its own principal signs in, or signs out.
+    fn with_values(&self, stored: Stored) -> Result<Result<Stored, PendingDeletion>, SessionError> {
         let opened = self.calls().opened(&stored.key, Arc::clone(&stored.record));
-        let record = self.readable(opened.map(Some))?;
-        Ok(record.map(|record| Stored { record, ..stored }))
+        Ok(match self.readable(opened.map(Some))? {
+            Some(record) => Ok(Stored { record, ..stored }),
+            None => Err(stored.deletion(DeletedBy::SignIn)),
+        })
     }
 
     /// What can be used of the store's answer to a load.

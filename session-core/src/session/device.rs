@@ -68,7 +68,9 @@ impl Session {
     ) -> Result<BoundSession, SessionError> {
         let bound = self.try_bind(key, challenge).await;
         if let Err(SessionError::NotBound(reason)) = &bound {
-            self.inner.manager.report_refused_challenge(self.id(), reason);
+            self.inner
+                .manager
+                .report_refused_challenge(self.id(), reason);
         }
         bound
     }

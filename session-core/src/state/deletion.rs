@@ -20,8 +20,9 @@ pub(crate) struct PendingDeletion {
 pub(crate) enum DeletedBy {
     /// The handler's word: any save deletes it, and so does an abort.
     Handler,
-    /// Another principal has signed in. It is deleted with the commit only, so that whoever signs
-    /// in keeps the old session until the new one is there.
+    /// Another principal has signed in, or its own, because its values cannot be read. It is
+    /// deleted with the commit only, so that whoever signs in keeps the old session until the new
+    /// one is there.
     SignIn,
     /// Its own principal has signed in anew, because the client has lost the proof of its device.
     /// It is deleted with the commit only too.
@@ -35,6 +36,16 @@ impl PendingDeletion {
             DeletedBy::SignInAnew => EndReason::Unproven,
             DeletedBy::Handler => EndReason::Destroyed,
         }
+    }
+
+    /// Whether it is a session of which the client has no proof.
+    pub(crate) fn is_unproven(&self) -> bool {
+        self.by == DeletedBy::SignInAnew
+    }
+
+    /// Whether it is a session of this principal, and not a guest's.
+    pub(crate) fn is_of(&self, principal: Option<&str>) -> bool {
+        principal.is_some() && self.who.principal.as_deref() == principal
     }
 
     /// Whether a save of this kind deletes it.

@@ -31,7 +31,7 @@ impl State {
             return self.abandon(key, &planned.record);
         }
         self.guest = None;
-        self.end_unproven(planned.metadata.sign_in.as_deref());
+        self.end_lost(planned.metadata.sign_in.as_deref());
         self.acknowledge(&planned.savepoint, &planned.metadata, &planned.record);
         if !self.metadata.renews() {
             self.metadata.csrf_seed = None;

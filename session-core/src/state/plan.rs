@@ -8,8 +8,8 @@ use crate::event::{Renewal, Who};
 use crate::record::{Record, SessionId};
 use crate::settings::Settings;
 use crate::state::{
-    Basis, Current, Due, MetadataEdits, Phase, PlannedCreate, PlannedReload, PlannedUpdate,
-    SaveKind, Savepoint, State, Stored, TokenChange, TokenState,
+    Basis, Current, Due, MetadataEdits, PendingDeletion, Phase, PlannedCreate, PlannedReload,
+    PlannedUpdate, SaveKind, Savepoint, State, Stored, TokenChange, TokenState,
 };
 use crate::store::{Changes, Metadata, Update};
 use crate::time::Timestamp;
@@ -71,7 +71,9 @@ impl State {
                 let waits = kind == SaveKind::Save && self.metadata.sign_in.is_some();
                 return Ok(match waits || !self.has_edits() {
                     true => Plan::Nothing,
-                    false if self.unproven.is_some() => Plan::Withhold(UNPROVEN),
+                    false if self.lost.iter().any(PendingDeletion::is_unproven) => {
+                        Plan::Withhold(UNPROVEN)
+                    }
                     false => Plan::Withhold(BARRED),
                 });
             }

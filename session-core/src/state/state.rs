@@ -31,9 +31,10 @@ pub(crate) struct State {
     /// The client presented a sealed session that does not open. It holds the only copy, which may
     /// open again under other keys or settings: a handler that ends it has the client forget it.
     pub(crate) unopened: bool,
-    /// The session that the client's token opens, if it is bound to a device and the request has no
-    /// proof of that. It ends if its own principal signs in.
-    pub(crate) unproven: Option<Box<PendingDeletion>>,
+    /// Sessions that the client has a good token of, and cannot use: they are bound to a device of
+    /// which the request has no proof, or their values cannot be read. They end if their own
+    /// principal signs in.
+    pub(crate) lost: Vec<PendingDeletion>,
     pub(crate) arena: Arena,
     /// The device that the next save binds the session to.
     pub(crate) device: Option<Box<DeviceKey>>,
@@ -164,6 +165,9 @@ impl State {
         self.clear_client |= self.unopened && !self.is_barred();
         self.leave(DeletedBy::Handler);
         self.end_rivals();
+        // A token without proof ends nothing.
+        let unreadable = self.lost.extract_if(.., |lost| !lost.is_unproven());
+        self.deletions.extend(unreadable);
         for deletion in &mut self.deletions {
             deletion.by = DeletedBy::Handler;
         }
@@ -179,21 +183,10 @@ impl State {
         }
     }
 
-    /// Whether a session of this principal takes the place of the one that its client cannot use
-    /// any more, because it has lost the proof of its device.
-    fn replaces_unproven(&self, principal: Option<&str>) -> bool {
-        let unproven = self.unproven.as_ref();
-        let own = unproven.and_then(|session| session.who.principal.as_deref());
-        own.is_some() && own == principal
-    }
-
-    /// A session of this principal was created. What it takes the place of ends.
-    pub(super) fn end_unproven(&mut self, principal: Option<&str>) {
-        if self.replaces_unproven(principal)
-            && let Some(session) = self.unproven.take()
-        {
-            self.deletions.push(*session);
-        }
+    /// A session of this principal was created. Those that it takes the place of end.
+    pub(super) fn end_lost(&mut self, principal: Option<&str>) {
+        let replaced = self.lost.extract_if(.., |lost| lost.is_of(principal));
+        self.deletions.extend(replaced);
     }
 
     /// Turns to a new session. The old one is deleted.
@@ -226,11 +219,9 @@ impl State {
     /// The sessions that end with this request: they take no place among those of a principal.
     pub(crate) fn ending(&self) -> Vec<SessionId> {
         let ending = self.deletions.iter().map(|deletion| deletion.who.id);
-        let replaced = self.replaces_unproven(self.metadata.sign_in.as_deref());
-        let unproven = self.unproven.iter().filter(|_| replaced);
-        ending
-            .chain(unproven.map(|session| session.who.id))
-            .collect()
+        let principal = self.metadata.sign_in.as_deref();
+        let lost = self.lost.iter().filter(|lost| lost.is_of(principal));
+        ending.chain(lost.map(|lost| lost.who.id)).collect()
     }
 
     /// Takes note that a pending deletion was carried out.

@@ -20,6 +20,7 @@ mod lists;
 mod meetings;
 mod renewals;
 mod saves;
+mod unopened;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
 const OVERHEAD: usize = 46;

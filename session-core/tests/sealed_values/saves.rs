@@ -242,6 +242,29 @@ mod limits {
         assert!(raw(&store, id).await.limited_size() <= LIMIT + 4 * OVERHEAD);
     }
 
+    /// Two requests change a full session, each by as much as it had. What they write is longer by
+    /// its seals, and is merged all the same.
+    #[tokio::test]
+    async fn a_merge_has_room_for_seals() {
+        let limits = Limits::default().with_record_bytes(LIMIT).with_keys(4);
+        let (store, [plain, manager, _]) = site(limits);
+        let (id, token) = filled(&plain, |session| {
+            for key in &KEYS[1..] {
+                session.insert(key, 1).unwrap();
+            }
+            fill_up(session, "a");
+        })
+        .await;
+        let one = manager.begin(&[&token]).await.unwrap();
+        let two = manager.begin(&[&token]).await.unwrap();
+        one.insert("b", 2).unwrap();
+        two.insert("c", 2).unwrap();
+        for session in [one, two] {
+            session.finish(Outcome::Success).await.unwrap();
+        }
+        assert_eq!(raw(&store, id).await.limited_size(), LIMIT + 2 * OVERHEAD);
+    }
+
     /// Two requests that fit alone and not together: the store refuses the merge, so a session
     /// outgrows its limit by no more than its seals.
     #[tokio::test]
@@ -258,5 +281,34 @@ mod limits {
         let too_large = matches!(refused.error, SessionError::Store(StoreError::TooLarge(_)));
         assert!(too_large, "{refused:?}");
         assert!(raw(&store, id).await.limited_size() <= LIMIT + 4 * OVERHEAD);
+    }
+
+    /// What is over the limit, because the limits were lowered, does not grow by requests that each
+    /// keep its size.
+    #[tokio::test]
+    async fn requests_that_swap_values_at_once_do_not_let_a_session_grow() {
+        let limits = Limits::default().with_record_bytes(LIMIT).with_keys(8);
+        let (store, [_, manager, _]) = site(limits);
+        let (id, token) = filled(&manager, |session| {
+            session.insert("a", "x".repeat(200)).unwrap();
+            fill_up(session, "b");
+        })
+        .await;
+        for round in 0..20 {
+            let record = raw(&store, id).await;
+            let first = record.values().iter().find(|(key, _)| *key != "b");
+            let first = first.map_or("none".to_owned(), |(key, _)| key.to_owned());
+            let one = manager.begin(&[&token]).await.unwrap();
+            let two = manager.begin(&[&token]).await.unwrap();
+            for (session, key) in [(&one, format!("k{round}")), (&two, format!("l{round}"))] {
+                session.remove(&first);
+                let _ = session.insert(&key, "x".repeat(150));
+            }
+            for session in [one, two] {
+                drop(session.finish(Outcome::Success).await);
+            }
+            let size = raw(&store, id).await.limited_size();
+            assert!(size <= LIMIT + 8 * OVERHEAD, "{size} in round {round}");
+        }
     }
 }

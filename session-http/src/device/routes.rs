@@ -184,7 +184,10 @@ impl AskedOf {
     }
 
     fn refuse(&self, session: Option<SessionId>, reason: &'static str) {
-        self.slot.layer().manager.report_refused_challenge(session, reason);
+        self.slot
+            .layer()
+            .manager
+            .report_refused_challenge(session, reason);
     }
 
     /// The response to what is not in order, whatever the session is.

@@ -141,10 +141,7 @@ fn a_proof_in_quotes_is_the_same_proof() {
 #[test]
 fn a_fault_says_why_and_shows_nothing() {
     let fault = renew("secret.secret.secret").unwrap_err();
-    assert_eq!(
-        fault.to_string(),
-        "the JWS is not three parts of base64url"
-    );
+    assert_eq!(fault.to_string(), "the JWS is not three parts of base64url");
     assert_eq!(fault.to_string(), fault.reason());
     assert_eq!(format!("{fault:?}"), "Form");
     assert!(std::error::Error::source(&fault).is_none());

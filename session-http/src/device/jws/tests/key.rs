@@ -35,10 +35,7 @@ fn the_key_is_of_p256() {
     for other in ["null", "[]", "1", "\"key\"", "{}"] {
         key_fails(other, JwsFault::KeyType);
     }
-    key_fails(
-        r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#,
-        JwsFault::KeyType,
-    );
+    key_fails(r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#, JwsFault::KeyType);
     key_fails(r#"{"kty":"oct","k":"AQAB"}"#, JwsFault::KeyType);
 }
 
@@ -86,10 +83,7 @@ fn a_coordinate_has_32_bytes() {
     );
     for name in ["x", "y"] {
         let from = format!("\"{name}\":\"");
-        key_fails(
-            &jwk().replacen(&from, "\"z\":\"", 1),
-            JwsFault::Coordinates,
-        );
+        key_fails(&jwk().replacen(&from, "\"z\":\"", 1), JwsFault::Coordinates);
         for other in ["=", "+", " "] {
             let key = jwk().replacen(&from, &format!("{from}{other}"), 1);
             key_fails(&key, JwsFault::Coordinates);

@@ -113,7 +113,7 @@ fn key_of(x: &str, y: &str) -> [u8; 64] {
 
 /// Checks a signature over a text that is no JWS: what fails is that there is no challenge in it.
 fn check_bare(text: &str, signature: &str, key: &[u8; 64]) -> Option<JwsFault> {
-    let proof = Proof {
+    let proof = Jws {
         header: Members::new(),
         signed: text,
         payload: b"{}".to_vec(),
