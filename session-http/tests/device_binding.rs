@@ -388,10 +388,12 @@ async fn of_two_layers_around_a_service_one_binds() {
     }
     // The routes are for the one that binds.
     let other = named("__Host-shop", DeviceBinding::off());
-    for service in [ann.layer.layer(other.layer(DeviceRoutes.layer(app)))] {
-        let request = Browser::new(1).posts("/dbsc/refresh").body(()).unwrap();
-        assert_eq!(service.oneshot(request).await.unwrap().status(), 401);
-    }
+    let request = || Browser::new(1).posts("/dbsc/refresh").body(()).unwrap();
+    let routes = DeviceRoutes.layer(app);
+    let inside = ann.layer.layer(other.layer(routes.clone()));
+    let outside = other.layer(ann.layer.layer(routes));
+    assert_eq!(inside.oneshot(request()).await.unwrap().status(), 401);
+    assert_eq!(outside.oneshot(request()).await.unwrap().status(), 401);
 }
 
 #[tokio::test]
@@ -717,7 +719,7 @@ async fn a_refresh_that_is_not_in_order_proves_nothing() {
             ..stale.clone()
         };
         assert_eq!(browser.refresh(&site).await, 401);
-        assert_eq!(site.events(), [refused("no such session is bound")]);
+        assert!(site.events().is_empty());
     }
     let name = format!("\"{}\"", stale.name.as_ref().unwrap());
     let mut quoting = Browser {
@@ -775,8 +777,8 @@ async fn a_rotated_token_without_proof_ends_nothing() {
     assert_eq!(thief.visit(&site, "/").await, "");
     assert_eq!(site.events(), [unproven(false)]);
     assert_eq!(owner.visit(&site, "/").await, "ann");
-    // At the refresh neither.
-    assert_eq!(thief.posts_refresh(&site, None).await, 401);
+    // At the refresh neither: it could be the owner's own, overtaken by others.
+    assert_eq!(thief.posts_refresh(&site, None).await, 503);
     assert_eq!(owner.visit(&site, "/").await, "ann");
     site.forget();
     // With the proof it is theft, and is treated as such.
@@ -892,10 +894,38 @@ async fn settings_that_cannot_work_are_refused() {
         ("register", "/refresh", "none that a browser requests"),
         ("/register", "", "none that a browser requests"),
         ("/a\"b", "/refresh", "none that a browser requests"),
+        (
+            "//other.example/register",
+            "/refresh",
+            "none that a browser requests",
+        ),
+        ("/register", "/a%2Fb", "none that a browser requests"),
         ("/same", "/same", "are the same"),
     ] {
         let text = text(builder().device_paths(register, refresh));
         assert!(text.contains(expected), "{register} {refresh}: {text}");
+    }
+    for host in [
+        "",
+        "*",
+        "*.",
+        ".a.example",
+        "*.*.a.example",
+        "a\"b",
+        "a\\b",
+        "https://a.example",
+        "a.example:443",
+        "Login.example",
+        "*.10.0.0.7",
+    ] {
+        let text = text(builder().refresh_initiators(["good.example", host]));
+        assert!(text.contains("can be none"), "{host}: {text}");
+    }
+    for host in ["a.example", "*.a.example", "localhost", "10.0.0.7"] {
+        assert!(
+            builder().refresh_initiators([host]).build().is_ok(),
+            "{host}"
+        );
     }
     for age in [
         Duration::ZERO,

@@ -22,9 +22,9 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 
 /// Secret keys, newest first. The first one signs and seals; all of them verify and open.
 ///
-/// To rotate, put a new key in front, and keep the old ones until everything that they signed has
-/// expired. Clones share the keys. The keys are wiped when the last clone is dropped, and `Debug`
-/// shows nothing of them.
+/// To rotate, put a new key behind the current one on every node. When all have it, put it in
+/// front, and keep the old ones until everything that they signed has expired. Clones share the
+/// keys. The keys are wiped when the last clone is dropped, and `Debug` shows nothing of them.
 ///
 /// Each use has its own key, which HKDF-SHA-256 (RFC 5869) derives from the purpose and the scope.
 /// So one ring can serve tokens, cookies and several scopes.

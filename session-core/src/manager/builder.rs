@@ -239,7 +239,8 @@ impl SessionManagerBuilder {
     /// [`sign_out_everywhere`](SessionManager::sign_out_everywhere) revokes it.
     ///
     /// A session whose record cannot be read counts as well. It is the first to be ended, whatever
-    /// its scope, and no sign-in is refused because of it.
+    /// its scope, and no sign-in is refused because of it. One whose values cannot be read in this
+    /// process, because it lacks a key of `seal_values`, counts as any other.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -298,9 +299,9 @@ impl SessionManagerBuilder {
     /// Whoever reads the database then reads no value. With
     /// [`sealed_only`](ValueSealing::sealed_only), whoever writes to it can make none. Each value
     /// is encrypted and authenticated (XChaCha20-Poly1305), and opens only in its session, in this
-    /// scope, under its name. The newest key seals, and all keys open. So to rotate, put a new
-    /// key in front and keep the old ones, as with [`keys`](Self::keys): nobody is signed out.
-    /// Losing all keys is losing all values.
+    /// scope, under its name. The newest key seals, and all keys open. To rotate, put a new key
+    /// behind the current one in every process, then in front: so none meets a value that it cannot
+    /// open, and nobody is signed out. Losing all keys is losing all values.
     ///
     /// - **A new site sets [`ValueSealing::new(keys).sealed_only()`](ValueSealing::sealed_only)**
     ///   from the first day, as the example does. Without it, values from before stay readable.

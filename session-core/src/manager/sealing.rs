@@ -289,7 +289,7 @@ impl Sealing {
         let Some(keys) = self.to_seal_with() else {
             return Ok(changes.clone());
         };
-        let mut sealed = keys.seal(record.id, || changes.sets())?.into_iter();
+        let mut sealed = keys.seal(record.id, || changes.sets())?;
         changes.with_forms(|_, _| sealed.next().ok_or(SealFault::NotSealed))
     }
 

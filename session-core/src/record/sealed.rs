@@ -102,12 +102,17 @@ impl ValueKeys {
         }
     }
 
-    /// Seals the values of one session, each for its key. They share one allocation.
-    pub(crate) fn seal<'v, I: Iterator<Item = (&'v str, &'v Value)>>(
+    /// Seals the values of one session, each for its key. They share one allocation, and come in
+    /// the order of the entries.
+    pub(crate) fn seal<'v, I, F>(
         &self,
         id: SessionId,
-        entries: impl Fn() -> I,
-    ) -> Result<Vec<Value>, SealFault> {
+        entries: F,
+    ) -> Result<impl Iterator<Item = Value> + use<'v, I, F>, SealFault>
+    where
+        I: Iterator<Item = (&'v str, &'v Value)>,
+        F: Fn() -> I,
+    {
         let lengths = entries().map(|(_, value)| sealed_length(value));
         let (count, length) = lengths.fold((0, 0), |(n, sum), length| (n + 1, sum + length));
         let mut nonces: SmallVec<[[u8; NONCE]; 8]> = SmallVec::from_elem([0; NONCE], count);
@@ -118,12 +123,10 @@ impl ValueKeys {
             self.seal_into(place.of(key), value, nonce, &mut buffer)?;
         }
         let mut rest = Bytes::from(buffer);
-        let mut sealed = Vec::with_capacity(count);
-        for (_, value) in entries() {
+        Ok(entries().map(move |(_, value)| {
             let bytes = rest.split_to(sealed_length(value));
-            sealed.push(Value::new(Codec::Sealed, bytes));
-        }
-        Ok(sealed)
+            Value::new(Codec::Sealed, bytes)
+        }))
     }
 
     /// Writes the sealed form of a value to the end of `buffer`.

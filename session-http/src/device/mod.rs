@@ -55,21 +55,32 @@
 //! [`DeviceRoutes`] serves both paths, in front of any service whose body can be made of a
 //! `String`. For others, call [`register`] and [`refresh`] from routes of your own. Either way, put
 //! them inside of the [`SessionLayer`](crate::SessionLayer). In axum, the last layer is the
-//! outermost: `.layer(DeviceRoutes).layer(sessions)`.
+//! outermost: `.layer(DeviceRoutes).layer(sessions)`. A router that strips a prefix, as axum's
+//! `nest` does, hides the paths from `DeviceRoutes` inside of it: put both layers outside of it, or
+//! use routes of your own.
+//!
+//! One layer of an origin binds: a browser waits with all requests of the origin for all its
+//! proofs. If two nested layers bind, all their requests are answered with a 500.
 //!
 //! Let nothing answer in their place: no redirect to a sign-in page, no CSRF check, no rate limit.
 //! After a redirect or a 4xx, Chromium discards its key for good. It signs at most 6 challenges of
 //! a site in 9 minutes, so do not set a much shorter
 //! [`with_proof_age`](DeviceBinding::with_proof_age).
 //!
-//! # Links from other sites
+//! # Requests from other origins
 //!
-//! If somebody follows a link from another site after their proof has expired, Chromium asks for
-//! the page without proving the device first. With `require`, that page is anonymous. Their next
-//! page is not, because a page of your own site leads to it. So a page for which the session
-//! matters can load itself once more. And
-//! [`refresh_initiators`](crate::layer::SessionLayerBuilder::refresh_initiators) names the sites
-//! whose links have to work, such as those of an OpenID provider.
+//! Chromium proves a device before a request of a page of this origin, and before one that a person
+//! makes in the address bar. A page of another origin, such as another subdomain, can link here,
+//! send a form, or fetch. If the proof has expired by then, Chromium sends that request without
+//! proving the device first, and with `require` it is anonymous.
+//!
+//! - [`refresh_initiators`](crate::layer::SessionLayerBuilder::refresh_initiators) names the hosts
+//!   whose requests have to work, such as those of an OpenID provider, or of your own pages that
+//!   fetch from here.
+//! - The next page is not anonymous, because it is one of this origin that leads to it. So let an
+//!   anonymous page load itself once more by a script, before it shows a form: a form that was made
+//!   for nobody does not pass [`verify_csrf`](crate::Session::verify_csrf) once the device is
+//!   proved. A redirect does not help, because it counts as a request of the other origin too.
 
 // | file | one idea |
 // |---|---|

@@ -17,20 +17,21 @@ const SIGNED: HeaderName = HeaderName::from_static("secure-session-response");
 const CHALLENGE: HeaderName = HeaderName::from_static("secure-session-challenge");
 const NAME: HeaderName = HeaderName::from_static("sec-secure-session-id");
 
-const NO_BINDING: &str = "no such session is bound";
 const OLD_CHALLENGE: &str = "the challenge is not its own or too old";
 
 /// Answers a browser that registers its device: `POST /dbsc/register`.
 ///
 /// The browser presents its session, a new public key, and a challenge that is signed with it. If
 /// all of this is in order, the session is bound and saved at once, and the response gives the
-/// first proof cookie. Otherwise the session stays as it is, the response is empty, and an event
-/// says what was wrong ([`Refusal::SignedChallenge`](session_core::Refusal::SignedChallenge)):
+/// first proof cookie. Otherwise the session stays as it is, and the response is empty:
 ///
 /// - 400: the signed text is malformed, or the signature is wrong.
 /// - 403: there is no session, the challenge is not its own or too old, it is bound already, or
 ///   sessions are not bound here.
-/// - 405: the method is not `POST`. This leaves no event.
+/// - 405: the method is not `POST`.
+///
+/// An event says what is wrong with a signature, a challenge or a session
+/// ([`Refusal::SignedChallenge`](session_core::Refusal::SignedChallenge)).
 ///
 /// Call it from a route inside of the [`SessionLayer`](crate::SessionLayer), with the request as it
 /// arrived. The body is not read. In axum:
@@ -92,13 +93,15 @@ pub fn register<B>(
 ///   for the next time.
 /// - 403 with a challenge: the browser has signed none yet, or one that is too old. It tries again.
 /// - 400: the signed text is malformed, or the signature is wrong.
-/// - 401: there is no such session, it is not bound, or not by this registration.
+/// - 401: there is no such session, it is not bound, or not by this registration. If its token was
+///   rotated away while this request was under way, the answer is a 5xx.
 /// - 405: the method is not `POST`.
 ///
 /// After a redirect, and after every 4xx but a 403 with a challenge, Chromium discards its key for
 /// good, and the session cannot be proved any more. After a 5xx it tries again.
 ///
-/// What a device has signed and is refused leaves an event, with the reason.
+/// If a bound session refuses what its device has signed, an event says why. A 401 leaves none: it
+/// is how a browser learns that its session has ended.
 ///
 /// Call it as [`register`], which has an example.
 ///
@@ -116,10 +119,8 @@ pub fn refresh<B>(
             Asked::WrongMethod => return Ok(wrong_method()),
         };
         let (values, devices) = (asked.signed(), asked.devices()?);
+        // A browser learns in this way that its session has ended, so it is no event.
         let Some(bound) = asked.slot.bound_session(&asked.name).await? else {
-            if !values.is_empty() {
-                asked.refuse(None, NO_BINDING);
-            }
             return Ok(empty(StatusCode::UNAUTHORIZED));
         };
         if values.is_empty() {

@@ -172,9 +172,13 @@ impl<M> SessionLayerBuilder<M> {
     /// Sets where browsers register their device, and where they prove it again, if sessions are
     /// [bound](SessionLayerBuilder::bound). Default: `/dbsc/register` and `/dbsc/refresh`.
     ///
-    /// Write the paths as a browser requests them, and outside of all mounts:
-    /// [`DeviceRoutes`](crate::device::DeviceRoutes) serves them, or routes of yours. Nested layers
-    /// that bind need paths of their own. `build` refuses what is no path, and one path for both.
+    /// Write the paths as a browser requests them, with the prefix under which a router mounts
+    /// them. [`DeviceRoutes`](crate::device::DeviceRoutes) serves them, or routes of yours. A
+    /// router that strips a prefix needs routes of yours, because `DeviceRoutes` sees only what is
+    /// left. [`over`](SessionLayer::over) does not take these paths from the first layer: set them
+    /// again.
+    ///
+    /// `build` refuses what is no path, what is percent-encoded, and one path for both.
     #[cfg(feature = "device-binding")]
     #[must_use]
     pub fn device_paths(mut self, register: impl Into<String>, refresh: impl Into<String>) -> Self {
@@ -183,14 +187,18 @@ impl<M> SessionLayerBuilder<M> {
         self
     }
 
-    /// Sets from which other sites a link to this one lets the browser prove its device again, if
-    /// sessions are [bound](SessionLayerBuilder::bound). Default: none.
+    /// Sets whose requests let the browser prove its device again, besides those of this origin, if
+    /// sessions are [bound](SessionLayerBuilder::bound). Default: nobody's.
     ///
-    /// If somebody follows a link from another site after their proof has expired, the browser does
-    /// not prove the device first, because that site could measure how long the request takes. With
-    /// `require` the page is then anonymous. List the hosts whose links have to work, such as those
-    /// of an OpenID provider: `login.example` or `*.example.com`. `build` refuses what can be no
-    /// host. Only newer browsers know this list.
+    /// A page of another origin, such as another subdomain or port, can link to this one, send a
+    /// form to it, or fetch from it. If the proof has expired by then, Chromium does not prove the
+    /// device first, because that origin could measure how long the request takes. With `require`
+    /// the request is then anonymous. List the hosts whose requests have to work, in lower case:
+    /// `login.example`, or `*.example.com` for all hosts below it, without itself. Such hosts are
+    /// those of an OpenID provider, and those of pages of yours that fetch from this one. `build`
+    /// refuses what can be no host. Only newer browsers know this list.
+    ///
+    /// [`over`](SessionLayer::over) does not take this list from the first layer: set it again.
     #[cfg(feature = "device-binding")]
     #[must_use]
     pub fn refresh_initiators(

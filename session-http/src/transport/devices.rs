@@ -15,12 +15,12 @@ use crate::transport::transport::{as_text, sensitive};
 
 const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registration");
 
-/// Where browsers register a device, where they prove it again, and which links lead to that.
+/// Where browsers register a device, where they prove it again, and from where that may be caused.
 #[derive(Clone, Debug)]
 pub(crate) struct DeviceRouting {
     pub(crate) register: String,
     pub(crate) refresh: String,
-    /// Hosts of other sites whose links here let the browser prove its device.
+    /// Hosts of other origins whose requests to this one let the browser prove its device.
     pub(crate) initiators: Vec<String>,
 }
 
@@ -132,10 +132,10 @@ const MOST: usize = 4;
 
 impl DeviceRouting {
     fn fault(&self) -> Option<&'static str> {
-        let [register, refresh] = [&self.register, &self.refresh].map(|path| fault_of_path(path));
+        let are_paths = is_path(&self.register) && is_path(&self.refresh);
         first_of([
             (
-                register.or(refresh).is_some(),
+                !are_paths,
                 "a path of `device_paths` is none that a browser requests; write `/a/path`",
             ),
             (
@@ -145,14 +145,29 @@ impl DeviceRouting {
             (
                 !self.initiators.iter().all(|host| is_host(host)),
                 "a host of `refresh_initiators` can be none; write `example.com` or \
-                 `*.example.com`",
+                 `*.example.com`, in lower case",
             ),
         ])
     }
 }
 
-/// Whether a site can have this host, or hosts below it.
+/// Whether browsers request this path of the same host. Two slashes at the front begin a host, and
+/// Chromium decodes what is percent-encoded before it requests it.
+fn is_path(path: &str) -> bool {
+    fault_of_path(path).is_none() && !path.starts_with("//") && !path.contains('%')
+}
+
+/// Whether a site can have this host, or hosts below it. Chromium compares it as it is written, and
+/// there is nothing below an address.
 fn is_host(pattern: &str) -> bool {
-    let host = pattern.strip_prefix("*.").unwrap_or(pattern);
-    !host.starts_with('.') && fault_of_domain(host).is_none()
+    let (host, below) = match pattern.strip_prefix("*.") {
+        Some(host) => (host, true),
+        None => (pattern, false),
+    };
+    let is_lower = !host.bytes().any(|byte| byte.is_ascii_uppercase());
+    let is_address = host
+        .bytes()
+        .last()
+        .is_some_and(|byte| byte.is_ascii_digit());
+    is_lower && !host.starts_with('.') && fault_of_domain(host).is_none() && !(below && is_address)
 }
