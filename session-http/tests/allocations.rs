@@ -195,9 +195,9 @@ fn cookie_store() {
 fn sealed_values() {
     let budgets = [
         (Nothing, 4),
-        (Read, 18),
-        (Write, 30),
-        (Update, 32),
+        (Read, 14),
+        (Write, 29),
+        (Update, 31),
         (Create, 37),
     ];
     for codec in [Codec::Json, Codec::Postcard] {

@@ -72,6 +72,9 @@ class Answer:
             name, value = line.split(";")[0].split("=", 1)
             self.cookies[name] = "" if "Max-Age=0" in line else value
 
+    def offer(self):
+        return self.headers["secure-session-registration"] or ""
+
     def challenge(self):
         """What `Secure-Session-Challenge` says: the challenge, and whose it is."""
         header = self.headers["secure-session-challenge"] or ""
@@ -118,7 +121,10 @@ class Browser:
             if not value:
                 del self.cookies[name]
         with open(secrets, "a") as file:
-            for secret in [*self.cookies.values(), answer.challenge()[0]]:
+            sent = headers.get("secure-session-response")
+            offered = re.search(r'challenge="([^"]+)"', answer.offer())
+            offered = offered and offered[1]
+            for secret in [*self.cookies.values(), answer.challenge()[0], offered, sent]:
                 if secret:
                     print(secret, file=file)
         return answer
@@ -149,7 +155,7 @@ same("the log names the certificate's key", Browser.connect()[1], key_hash)
 # Signing in, and the offer.
 answer = ada.send("/sign-in", name="Ada")
 same("a sign-in", answer.status, 303)
-offer = answer.headers["secure-session-registration"] or ""
+offer = answer.offer()
 found = re.fullmatch(r'\(ES256\);path="([^"]+)";challenge="([^"]+)"', offer)
 same("offers a registration", bool(found), True)
 if not found:

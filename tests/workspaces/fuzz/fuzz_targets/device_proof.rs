@@ -1,10 +1,10 @@
-//! Nothing in the place of a device's proof makes its routes panic, and they accept the genuine
-//! proof only.
+//! Nothing in the place of what a device has signed makes its routes panic, and they accept only
+//! what it has signed for them.
 //!
 //! The first byte, modulo 2: the browser registers, or proves its device again. The second, modulo
-//! 3: the rest is the proof; or it edits the genuine one, three bytes a step (what to do, where,
-//! with which character); or it is a header and a payload, with a line break between them, which
-//! the device signs.
+//! 3: the rest is the JWS; or it edits the genuine one, three bytes a step (what to do, where, with
+//! which character); or it is a header and a payload, with a line break between them, which the
+//! device signs. In these a `$` stands for the key or for the challenge that was issued.
 #![no_main]
 
 use std::future::Future;
@@ -29,8 +29,19 @@ const PATHS: [&str; 2] = ["/dbsc/register", "/dbsc/refresh"];
 struct Site {
     layer: SessionLayer,
     device: SigningKey,
-    /// For each of the two: the cookie, the name of the binding, and the genuine proof.
-    sides: [(String, String, String); 2],
+    /// The public key, as a JWK.
+    jwk: String,
+    /// For registering, and for proving again.
+    sides: [Side; 2],
+}
+
+struct Side {
+    cookie: String,
+    /// What the browser knows the binding by.
+    name: String,
+    challenge: String,
+    /// What a browser sends.
+    genuine: String,
 }
 
 static SITE: LazyLock<Site> = LazyLock::new(|| {
@@ -63,18 +74,30 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
             if !bound {
                 let header = format!("{{\"alg\":\"ES256\",\"typ\":\"dbsc+jwt\",\"jwk\":{jwk}}}");
                 let payload = format!("{{\"jti\":\"{challenge}\"}}");
-                return (cookie, String::new(), sign(&device, &header, &payload));
+                return Side {
+                    cookie,
+                    name: String::new(),
+                    challenge: challenge.to_owned(),
+                    genuine: sign(&device, &header, &payload),
+                };
             }
             let guard = manager.begin(&[token.as_str()]).await.unwrap();
             let bound = guard.bind_device_now(key, challenge).await.unwrap();
-            let payload = format!("{{\"jti\":\"{}\"}}", bound.challenge().unwrap());
+            let challenge = bound.challenge().unwrap();
+            let payload = format!("{{\"jti\":\"{challenge}\"}}");
             let header = "{\"alg\":\"ES256\",\"typ\":\"dbsc+jwt\"}";
-            (cookie, bound.name(), sign(&device, header, &payload))
+            Side {
+                cookie,
+                name: bound.name(),
+                challenge,
+                genuine: sign(&device, header, &payload),
+            }
         })
     });
     Site {
         layer,
         device,
+        jwk,
         sides,
     }
 });
@@ -83,30 +106,35 @@ fuzz_target!(|input: &[u8]| {
     let [side, mode, rest @ ..] = input else {
         return;
     };
-    let side = usize::from(side % 2);
-    let (cookie, name, genuine) = &SITE.sides[side];
-    let proof = match mode % 3 {
+    let path = PATHS[usize::from(side % 2)];
+    let side = &SITE.sides[usize::from(side % 2)];
+    let genuine = &side.genuine;
+    let mut meant = None;
+    let jws = match mode % 3 {
         0 => rest.to_vec(),
         1 => edited(genuine.as_bytes(), rest),
         _ => {
             let at = rest.iter().position(|byte| *byte == b'\n');
             let (header, payload) = rest.split_at(at.unwrap_or(rest.len()));
-            let payload = payload.get(1..).unwrap_or_default();
-            sign(&SITE.device, header, payload).into_bytes()
+            let header = filled_in(header, &SITE.jwk);
+            let payload = filled_in(payload.get(1..).unwrap_or_default(), &side.challenge);
+            let jws = sign(&SITE.device, &header, &payload).into_bytes();
+            meant = Some((header, payload));
+            jws
         }
     };
     let is_genuine = [genuine.clone(), format!("\"{genuine}\"")]
         .iter()
-        .any(|text| text.as_bytes() == proof);
-    let Ok(proof) = HeaderValue::from_bytes(&proof) else {
+        .any(|text| text.as_bytes() == jws);
+    let Ok(jws) = HeaderValue::from_bytes(&jws) else {
         return;
     };
     let request = Request::builder()
         .method(Method::POST)
-        .uri(PATHS[side])
-        .header("cookie", cookie)
-        .header("sec-secure-session-id", name)
-        .header("secure-session-response", proof)
+        .uri(path)
+        .header("cookie", &side.cookie)
+        .header("sec-secure-session-id", &side.name)
+        .header("secure-session-response", jws)
         .body(())
         .unwrap();
     let service = DeviceRoutes.layer(Inner);
@@ -114,7 +142,19 @@ fuzz_target!(|input: &[u8]| {
     let status = response.status().as_u16();
     let proved = response.headers().contains_key(SET_COOKIE);
     assert_eq!(status == 200, proved, "{status}");
-    assert_eq!(proved, is_genuine, "{status}");
+    match meant {
+        None => assert_eq!(proved, is_genuine, "{status}"),
+        // Another parser reads the same in what was accepted.
+        Some((header, payload)) if proved => {
+            let [header, payload] = [header, payload]
+                .map(|json| serde_json::from_slice::<serde_json::Value>(&json).unwrap());
+            assert_eq!(header["alg"], "ES256");
+            assert_eq!(header["typ"], "dbsc+jwt");
+            assert_eq!(header.get("jwk").is_some(), path == PATHS[0]);
+            assert_eq!(payload["jti"], side.challenge.as_str());
+        }
+        Some(_) => {}
+    }
     assert!([200, 400, 403].contains(&status), "{status}");
 });
 
@@ -133,6 +173,12 @@ impl Service<Request<()>> for Inner {
     fn call(&mut self, _: Request<()>) -> Self::Future {
         Box::pin(async { panic!("this is for the routes") })
     }
+}
+
+/// The same with a text in the place of each `$`.
+fn filled_in(template: &[u8], text: &str) -> Vec<u8> {
+    let parts: Vec<_> = template.split(|byte| *byte == b'$').collect();
+    parts.join(text.as_bytes())
 }
 
 fn part(bytes: impl AsRef<[u8]>) -> String {

@@ -35,12 +35,13 @@ impl Time {
     }
 }
 
-/// The site, and its time.
-pub(crate) fn app() -> (Router, Time) {
+/// The site, and its time. Requests of pages from the `initiators` let a browser prove its device.
+pub(crate) fn app(initiators: &[&str]) -> (Router, Time) {
     let clock = ManualClock::new(SystemTime::now().into());
     let sessions = SessionLayer::builder(MemoryStore::new())
         .keys(KeyRing::generate().unwrap())
         .bound(DeviceBinding::require())
+        .refresh_initiators(initiators.iter().copied())
         .clock(Arc::clone(&clock))
         .build()
         .unwrap();
@@ -79,4 +80,14 @@ fn page(principal: &str) -> String {
          <form method=post action=/sign-in><button>in</button></form>\
          <form method=post action=/sign-out><button>out</button></form>"
     )
+}
+
+/// A site of another origin, which links to the first one.
+pub(crate) fn neighbour(to: &str) -> Router {
+    let page = format!(
+        "<!doctype html><title>Neighbour</title><link rel=icon href=data:,>\
+         <a id=link href=\"{to}\">link</a>\
+         <form method=post action=\"{to}sign-out\"><button>form</button></form>"
+    );
+    Router::new().route("/", get(async || Html(page)))
 }

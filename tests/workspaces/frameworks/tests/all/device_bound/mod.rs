@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::chromium::Browser;
 use crate::guestbook::Guestbook;
-use app::{Time, app};
+use app::{Time, app, neighbour};
 use site::{BOUND, Entry, SESSION, Site, trust};
 
 /// Debian's Chromium binds sessions only with both features; the second makes keys without a TPM.
@@ -22,10 +22,11 @@ const BINDS: &str = "--enable-features=DeviceBoundSessions:RefreshQuota/false,\
 const REGISTERED: &str = "POST /dbsc/register 200";
 const REFUSED: &str = "POST /dbsc/refresh 403";
 const REFRESHED: &str = "POST /dbsc/refresh 200";
+const PAGE: &str = "GET / 200";
 
 /// The site of one test, and its time.
 async fn site() -> (Site, Time) {
-    let (app, time) = app();
+    let (app, time) = app(&[]);
     (Site::start(app).await, time)
 }
 
@@ -111,6 +112,10 @@ impl<'a> Visitor<'a> {
         assert_eq!(self.browser.names().await, [SESSION]);
         value
     }
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
 fn shorts(log: &[Entry]) -> Vec<String> {
@@ -210,6 +215,63 @@ async fn a_copy_of_the_session_cookie_opens_nothing() {
         ada.expire().await;
         assert_eq!(ada.who().await, "Ada");
         assert_eq!(thief.who().await, "nobody");
+    })
+    .await;
+}
+
+/// A page of another origin must not learn by the time that an answer takes whether somebody is
+/// signed in here. So the browser proves the device only for those that the site lists.
+#[tokio::test]
+async fn a_link_of_another_origin_proves_the_device_if_the_site_says_so() {
+    repeat(async || {
+        for listed in [false, true] {
+            let initiators: &[&str] = if listed { &["localhost"] } else { &[] };
+            let (app, time) = app(initiators);
+            let site = Site::start(app).await;
+            let other = Site::start(neighbour(&site.url("/"))).await;
+            let flags = [BINDS.to_owned(), site.trust_with(&other)];
+            let browser = Browser::start_with("neighbour", &flags).await;
+            let ada = Visitor {
+                site: &site,
+                browser,
+            };
+            ada.sign_in_bound(&time).await;
+            ada.expire().await;
+            let client = &ada.browser.client;
+            client.goto(&other.url("/")).await.unwrap();
+            let from = site.asked();
+            ada.browser.press("#link").await;
+            let seen = ada.browser.text("#who").await;
+            let log = shorts(&site.log(from));
+            match listed {
+                true => assert_eq!((&*seen, log), ("Ada", strings(&[REFRESHED, PAGE]))),
+                false => {
+                    assert_eq!((&*seen, log), ("nobody", strings(&[PAGE])));
+                    // The cookies stay, and the page may load itself.
+                    assert_eq!(ada.browser.names().await, [SESSION]);
+                    client
+                        .execute("location.replace('/')", vec![])
+                        .await
+                        .unwrap();
+                    ada.bound().await;
+                    until("the page is hers", async || {
+                        (ada.browser.text("#who").await == "Ada").then_some(())
+                    })
+                    .await;
+                    let log = shorts(&site.log(from + 1));
+                    assert_eq!(log, [REFRESHED, PAGE]);
+                    // A form of that page signs nobody out. Where it leads is not proved either.
+                    ada.expire().await;
+                    client.goto(&other.url("/")).await.unwrap();
+                    let from = site.asked();
+                    ada.browser.press("form button").await;
+                    assert_eq!(ada.browser.text("#who").await, "nobody");
+                    let log = shorts(&site.log(from));
+                    assert_eq!(log, ["POST /sign-out 303", PAGE]);
+                    assert_eq!(ada.who().await, "Ada");
+                }
+            }
+        }
     })
     .await;
 }

@@ -153,6 +153,11 @@ impl Site {
         trust(&self.key)
     }
 
+    /// The same for this server and another one.
+    pub(crate) fn trust_with(&self, other: &Self) -> String {
+        trust(&format!("{},{}", self.key, other.key))
+    }
+
     /// What was asked since the `from`th request.
     pub(crate) fn log(&self, from: usize) -> Vec<Entry> {
         self.log.lock().unwrap()[from..].to_vec()
