@@ -1,156 +1,24 @@
-"""A browser that binds its session to a device, written without the library.
+"""Drives the guestbook as a browser that binds its session to a device.
 
 Arguments: the guestbook's address, the hash of its certificate's public key, and a file that gets
 what no log may have. Prints "ok .." or "not ok .." for each check.
 """
 
-import base64
-import hashlib
-import http.client
+import itertools
 import json
 import re
-import ssl
 import sys
 import time
-from urllib.parse import urlencode, urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from device import BOUND, SESSION, Browser, Device, Server, end, same
 
-SESSION, BOUND = "__Host-id", "__Host-id-bound"
 # A session that was just bound needs no proof for a minute.
 GRACE = 60
 
 base, key_hash, secrets = sys.argv[1:]
-good = True
-
-
-def same(name, actual, expected):
-    global good
-    if actual == expected:
-        print(f"ok bound: {name}")
-    else:
-        print(f"not ok bound: {name}: got {actual!r}, expected {expected!r}")
-        good = False
-
-
-def base64url(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-class Device:
-    """A key, and what it signs."""
-
-    def __init__(self):
-        self.key = ec.generate_private_key(ec.SECP256R1())
-
-    def jwk(self):
-        point = self.key.public_key().public_numbers()
-        x, y = (base64url(number.to_bytes(32, "big")) for number in (point.x, point.y))
-        return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
-
-    def sign(self, challenge, **header):
-        header = {"typ": "dbsc+jwt", "alg": "ES256", **header}
-        parts = (json.dumps(part).encode() for part in (header, {"jti": challenge}))
-        text = ".".join(map(base64url, parts))
-        r, s = decode_dss_signature(self.key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
-        return text + "." + base64url(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
-
-    def registers(self, challenge):
-        return self.sign(challenge, jwk=self.jwk())
-
-
-class Answer:
-    def __init__(self, response):
-        self.status, self.headers = response.status, response.headers
-        self.body = response.read()
-        # What is set, by name; an empty value for a cookie that is removed.
-        self.cookies = {}
-        for line in self.headers.get_all("set-cookie", []):
-            name, value = line.split(";")[0].split("=", 1)
-            self.cookies[name] = "" if "Max-Age=0" in line else value
-
-    def offer(self):
-        return self.headers["secure-session-registration"] or ""
-
-    def challenge(self):
-        """What `Secure-Session-Challenge` says: the challenge, and whose it is."""
-        header = self.headers["secure-session-challenge"] or ""
-        found = re.fullmatch(r'"([^"]+)";id="([^"]+)"', header)
-        return found.groups() if found else (None, None)
-
-
-class Browser:
-    """Cookies, and trust in one certificate."""
-
-    def __init__(self, cookies=()):
-        self.cookies = dict(cookies)
-
-    @staticmethod
-    def connect():
-        """A connection, and the hash of the server's key."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        # The certificate is known by its key.
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        address = urlsplit(base)
-        link = http.client.HTTPSConnection(
-            address.hostname, address.port, context=context, timeout=20
-        )
-        link.connect()
-        certificate = x509.load_der_x509_certificate(link.sock.getpeercert(True))
-        key = certificate.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        return link, base64.b64encode(hashlib.sha256(key).digest()).decode()
-
-    def ask(self, method, path, body=None, **headers):
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        if self.cookies:
-            headers["cookie"] = "; ".join(f"{name}={it}" for name, it in self.cookies.items())
-        # The server closes those that wait for long.
-        link, hash = self.connect()
-        if hash != key_hash:
-            sys.exit("this is another server")
-        link.request(method, path, body, headers)
-        answer = Answer(link.getresponse())
-        link.close()
-        for name, value in answer.cookies.items():
-            self.cookies[name] = value
-            if not value:
-                del self.cookies[name]
-        with open(secrets, "a") as file:
-            sent = headers.get("secure-session-response")
-            offered = re.search(r'challenge="([^"]+)"', answer.offer())
-            offered = offered and offered[1]
-            for secret in [*self.cookies.values(), answer.challenge()[0], offered, sent]:
-                if secret:
-                    print(secret, file=file)
-        return answer
-
-    def who(self):
-        return json.loads(self.ask("GET", "/session.json").body)["principal"]
-
-    def send(self, path, **fields):
-        """A form, as from a page that was just opened."""
-        fields["csrf"] = self.ask("GET", "/csrf").body.decode()
-        form = {"content_type": "application/x-www-form-urlencoded"}
-        return self.ask("POST", path, urlencode(fields), **form)
-
-    def post(self, path, proof=None, **headers):
-        """What a browser posts for a device: no body."""
-        if proof is not None:
-            headers["secure_session_response"] = proof
-        return self.ask("POST", path, sec_fetch_site="same-origin", **headers)
-
-    def copy(self, *names):
-        """A thief who has these cookies."""
-        return Browser({name: self.cookies[name] for name in names})
-
-
-ada, device = Browser(), Device()
-same("the log names the certificate's key", Browser.connect()[1], key_hash)
+server = Server(base, key_hash)
+ada, device = Browser(itertools.cycle([server]), secrets), Device()
+same("the log names the certificate's key", server.connect()[1], key_hash)
 
 # Signing in, and the offer.
 answer = ada.send("/sign-in", name="Ada")
@@ -163,7 +31,7 @@ if not found:
 register, challenge = found.groups()
 same("and sets one cookie", list(answer.cookies), [SESSION])
 same("she is signed in", ada.who(), "user:Ada")
-other = Browser()
+other = ada.holding()
 other.send("/sign-in", name="Bob")
 
 # What is no registration.
@@ -177,7 +45,7 @@ for what, browser, proof, status in [
     ("another algorithm", ada, device.sign(challenge, jwk=device.jwk(), alg="none"), 400),
     ("another challenge", ada, device.registers("A" * 54), 403),
     ("the challenge of another session", other, device.registers(challenge), 403),
-    ("no session", Browser(), device.registers(challenge), 403),
+    ("no session", ada.holding(), device.registers(challenge), 403),
 ]:
     answer = browser.post(register, proof)
     same(f"{what} is refused", (answer.status, answer.cookies), (status, {}))
@@ -236,7 +104,7 @@ for what, browser, proof, headers, status in [
     ("another challenge", thief, device.sign("A" * 54), whose, 403),
     ("another name", thief, device.sign(challenge), {"sec_secure_session_id": "x"}, 401),
     ("no name", thief, device.sign(challenge), {}, 401),
-    ("no session", Browser(), device.sign(challenge), whose, 401),
+    ("no session", ada.holding(), device.sign(challenge), whose, 401),
     ("a session that is not bound", other, device.sign(challenge), whose, 401),
 ]:
     answer = browser.post(refresh, proof, **headers)
@@ -253,9 +121,9 @@ same("and keeps its cookie", answer.cookies, {})
 same("as is the bound cookie alone", ada.copy(BOUND).who(), None)
 other.cookies[BOUND] = ada.cookies[BOUND]
 same("which says nothing in another session", other.who(), "user:Bob")
-mixed = Browser({SESSION: ada.cookies[SESSION], BOUND: "A" * 32})
+mixed = ada.holding({SESSION: ada.cookies[SESSION], BOUND: "A" * 32})
 same("a forged one is worth nothing", mixed.who(), None)
-same("the former one is good", Browser({**ada.cookies, BOUND: before}).who(), "user:Ada")
+same("the former one is good", ada.holding({**ada.cookies, BOUND: before}).who(), "user:Ada")
 same("and she is signed in", ada.who(), "user:Ada")
 same("a browser without a device too", other.who(), "user:Bob")
 del ada.cookies[BOUND]
@@ -269,7 +137,7 @@ proof = ada.cookies[BOUND]
 held = dict(ada.cookies)
 answer = ada.send("/sign-out")
 same("a sign-out removes both cookies", answer.cookies, {SESSION: "", BOUND: ""})
-same("which open nothing", Browser(held).who(), None)
-answer = Browser(held).post(refresh, device.sign(challenge), **whose)
+same("which open nothing", ada.holding(held).who(), None)
+answer = ada.holding(held).post(refresh, device.sign(challenge), **whose)
 same("and are not refreshed", (answer.status, answer.cookies), (401, {}))
-sys.exit(not good)
+end()

@@ -167,7 +167,8 @@ impl Events {
         let kind = EventKind::Refused;
         self.limited(kind, reason, now, |suppressed| {
             let session = subject.short();
-            warn!(target: TARGET, ?session, reason, suppressed, "refused a signed challenge of a device");
+            warn!(target: TARGET, ?session, reason, suppressed,
+                "refused a signed challenge of a device");
         });
         let details = Details {
             refusal: Some(Refusal::SignedChallenge),

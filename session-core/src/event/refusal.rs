@@ -42,8 +42,9 @@ pub enum Refusal {
     /// The principal has as many sessions as are allowed
     /// ([`OnMaxSessions::Refuse`](crate::OnMaxSessions::Refuse)), so the sign-in was refused.
     TooManySessions,
-    /// A device did not sign a challenge with its key, when a session was to be bound to it or to go
-    /// on. [`Event::reason`](crate::Event::reason) says what was wrong. The session is not changed.
+    /// A device did not sign a challenge with its key, when a session was to be bound to it or to
+    /// go on. [`Event::reason`](crate::Event::reason) says what was wrong. The session is not
+    /// changed.
     SignedChallenge,
 }
 

@@ -11,10 +11,10 @@
 //! - **Values are sealed between the manager and the store** (`sealing`), so caches and stores that
 //!   move sessions keep what they are given, and need no keys. An opened record remembers what the
 //!   store has of it (`SealedForm`): an update seals only what it changes, and what it leaves alone
-//!   stays as it is, with its old key or without one. A renewal seals all values again, because a
-//!   sign-in moves the deadline by which plain values and old keys have to be gone. Values of
-//!   another scope are dropped and not opened, because such a record is refused later for its
-//!   scope.
+//!   stays as it is, with its old key or without one. A renewal seals what is not of the newest
+//!   key, because a sign-in moves the deadline by which plain values and old keys have to be gone.
+//!   The limits are those of opened values: the store gets room for seals. Values of another scope
+//!   are dropped and not opened, because such a record is refused later for its scope.
 //! - **A damaged record is reported where it is read**, in `StoreCalls`, once for each call. So no
 //!   caller has to remember it.
 //! - **A revocation for reuse is an update to a mark.** The session was judged by a record that may
@@ -32,6 +32,7 @@
 //!   watcher happened before that look. Nothing falls between the two, and nobody takes a lock
 //!   where nobody watches.
 
+mod build;
 mod builder;
 mod calls;
 mod finishing;
@@ -45,6 +46,8 @@ mod save;
 mod sealing;
 mod session_limit;
 mod sweep;
+#[cfg(feature = "sealed-values")]
+mod value_sealing;
 mod watches;
 mod watching;
 
@@ -57,5 +60,7 @@ pub(crate) use retry::{Retry, UnknownOnDrop};
 #[cfg(feature = "sealed-values")]
 pub(crate) use sealing::Sealing;
 #[cfg(feature = "sealed-values")]
-pub use sealing::ValueSealing;
+pub(crate) use value_sealing::PlainValues;
+#[cfg(feature = "sealed-values")]
+pub use value_sealing::ValueSealing;
 pub(crate) use watches::Look;

@@ -42,9 +42,9 @@ impl SessionManager {
     /// Opens a session for a client that needs another proof of its device.
     ///
     /// It returns the session of this [name](BoundSession::name) that the tokens open. `None`: no
-    /// token is one of a bound session of this name, and the client should discard its key. No proof is
-    /// asked for, so this shows nothing of the session and writes nothing. It costs one store call
-    /// for each token, as [`begin`](Self::begin) does.
+    /// token is one of a bound session of this name, and the client should discard its key. No
+    /// proof is asked for, so this shows nothing of the session and writes nothing. It costs one
+    /// store call for each token, as [`begin`](Self::begin) does.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -78,8 +78,8 @@ impl SessionManager {
     /// [`SessionError::Store`] if the store fails, if a record cannot be read, whatever
     /// [`OnCorrupt`](crate::OnCorrupt) says, if the token was rotated away meanwhile, if there are
     /// more tokens than are tried, or if nothing is known of the tokens of a request that arrived
-    /// long ago. Let the client try again then. Values are not opened, so it does not matter whether
-    /// they can be read.
+    /// long ago. Let the client try again then. Values are not opened, so it does not matter
+    /// whether they can be read.
     pub async fn bound_session(
         &self,
         tokens: &[&str],

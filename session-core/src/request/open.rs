@@ -271,8 +271,8 @@ impl SessionManager {
                 barred |= self.reused(record, now).await?;
             }
         }
-        // Beside a session without proof, one that needs none may be a planted one. Nobody can plant
-        // a proof.
+        // Beside a session without proof, one that needs none may be planted. Nobody can plant a
+        // proof.
         let is_own = |stored: &Stored| {
             let mut unproven = lost.iter().filter(|session| session.is_unproven());
             unproven.all(|session| session.who.id == stored.record.id)

@@ -77,8 +77,8 @@ impl Session {
     /// - A request without a session, if its client presents no token, or a token other than the
     ///   one to which the form was bound.
     /// - A request whose token a sign-in has just replaced, such as the second of a double click.
-    /// - A request with a proof of its device ([`DeviceBinding`](crate::DeviceBinding)), if the form
-    ///   was made for one that had none.
+    /// - A request with a proof of its device ([`DeviceBinding`](crate::DeviceBinding)), if the
+    ///   form was made for one that had none.
     #[must_use = "a request whose token is wrong has to be refused"]
     pub fn verify_csrf(&self, token: &str) -> bool {
         let Some(masked) = decode_exact::<32>(token.as_bytes()) else {

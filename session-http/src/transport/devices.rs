@@ -95,7 +95,7 @@ impl Devices {
     pub(crate) fn proofs<'a>(&self, headers: &'a [HeaderValue]) -> SmallVec<[&'a str; 1]> {
         let all = pieces(headers.iter(), self.cookie.name());
         let whole = all.filter(|(number, _)| *number == 0);
-        whole.map(|(_, value)| as_text(value)).take(MOST).collect()
+        whole.map(|(_, value)| as_text(value)).collect()
     }
 
     /// Adds what a commit sends to the device: an offer to register, or the removal of the proof
@@ -126,9 +126,6 @@ impl Devices {
         }
     }
 }
-
-/// At most this many proofs of one request are handed on.
-const MOST: usize = 4;
 
 impl DeviceRouting {
     fn fault(&self) -> Option<&'static str> {
