@@ -59,13 +59,13 @@
 //! `nest` does, hides the paths from `DeviceRoutes` inside of it: put both layers outside of it, or
 //! use routes of your own.
 //!
-//! One layer of an origin binds: a browser waits with all requests of the origin for all its
-//! proofs. If two nested layers bind, all their requests are answered with a 500.
-//!
 //! Let nothing answer in their place: no redirect to a sign-in page, no CSRF check, no rate limit.
 //! After a redirect or a 4xx, Chromium discards its key for good. It signs at most 6 challenges of
 //! a site in 9 minutes, so do not set a much shorter
 //! [`with_proof_age`](DeviceBinding::with_proof_age).
+//!
+//! One layer of an origin binds: a browser waits with all requests of the origin for all its
+//! proofs. If two nested layers bind, all their requests are answered with a 500.
 //!
 //! # Requests from other origins
 //!

@@ -9,7 +9,10 @@ use session_core::store::{
     ByteString, CachedStore, Changes, Record, RecordKey, RecordLocation, SessionStore, StoreError,
     Update, Updated, Value, async_trait,
 };
-use session_core::{Codec, Ended, Lifetime, Outcome, SessionId, SessionManager, Timestamp};
+use session_core::{
+    Codec, Ended, KeyRing, Lifetime, Outcome, SessionId, SessionManager, SessionManagerBuilder,
+    Timestamp,
+};
 
 use crate::ran_alone;
 
@@ -170,18 +173,13 @@ fn a_million_sessions_pass_through_a_cache_and_it_stays_within_its_bound() {
     heap("many values", many, pass(5_000));
     heap("one buffer", of_one_buffer, pass(2_000));
 
+    let builder = |cached: &Cached| SessionManager::builder(Arc::clone(cached));
     heap("own writes", plain, |cached| {
-        let manager = SessionManager::builder(Arc::clone(cached)).build().unwrap();
-        for n in 0..30_000_u64 {
-            let session = now(manager.begin(&[])).unwrap();
-            for key in 0..n % 12 {
-                session
-                    .insert(&format!("k{key}"), "x".repeat(key as usize * 3))
-                    .unwrap();
-            }
-            session.sign_in("user:4711").unwrap();
-            now(session.finish(Outcome::Success)).unwrap();
-        }
+        own_writes(builder(cached));
+    });
+    // What a manager opens of them is kept too.
+    heap("own writes, sealed", plain, |cached| {
+        own_writes(builder(cached).seal_values(KeyRing::new([1; 32]).unwrap()));
     });
     left("what is left of a buffer", of_one_buffer, |cached| {
         for n in 0..2_000 {
@@ -214,6 +212,21 @@ fn a_million_sessions_pass_through_a_cache_and_it_stays_within_its_bound() {
             write(cached, n, &writes);
         }
     });
+}
+
+/// Writes sessions as handlers do.
+fn own_writes(builder: SessionManagerBuilder) {
+    let manager = builder.build().unwrap();
+    for n in 0..30_000_u64 {
+        let session = now(manager.begin(&[])).unwrap();
+        for key in 0..n % 12 {
+            session
+                .insert(&format!("k{key}"), "x".repeat(key as usize * 3))
+                .unwrap();
+        }
+        session.sign_in("user:4711").unwrap();
+        now(session.finish(Outcome::Success)).unwrap();
+    }
 }
 
 /// Writes a session, each time from what is cached.
