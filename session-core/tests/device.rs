@@ -407,6 +407,18 @@ async fn a_planted_token_does_not_win_over_a_session_without_proof() {
         let begun = manager.begin_with_proofs(&both, &proofs, now).await;
         assert_eq!(begun.unwrap().principal(), None);
     }
+    // To sign out ends the planted one, and the client keeps the token of the other.
+    let other = sign_in(&manager, "mallory").await;
+    let both = [own.as_str(), other.as_str()];
+    let guard = manager.begin(&both).await.unwrap();
+    guard.destroy().unwrap();
+    let answer = guard.finish(Outcome::Success).await.unwrap();
+    assert_eq!(answer, Directive::Nothing);
+    assert!(manager.begin(&[other.as_str()]).await.unwrap().is_new());
+    let proofs = [bound.proof()];
+    let proofs = proofs.each_ref().map(String::as_str);
+    assert_eq!(who(&manager, &own, &proofs).await.as_deref(), Some("ann"));
+
     // A session of the neighbour that is bound too, and in its grace, is no better.
     bind(&manager, &planted, key(2)).await.unwrap();
     let both = [own.as_str(), planted.as_str()];
@@ -437,6 +449,25 @@ async fn of_several_sessions_without_proof_those_of_the_principal_end() {
     finish(guard).await;
     assert_eq!(manager.sessions_of("ann").await.unwrap().len(), 1);
     assert_eq!(manager.sessions_of("bob").await.unwrap().len(), 1);
+
+    // The same if it is not a new session that she signs in to.
+    let (manager, clock) = site(DeviceBinding::require());
+    let one = sign_in(&manager, "ann").await;
+    let two = sign_in(&manager, "ann").await;
+    let bound = bind(&manager, &one, key(1)).await.unwrap();
+    bind(&manager, &two, key(2)).await.unwrap();
+    clock.advance(2 * MINUTE);
+    let (both, now) = ([one.as_str(), two.as_str()], manager.now());
+    let guard = manager
+        .begin_with_proofs(&both, &[&bound.proof()], now)
+        .await;
+    let guard = guard.unwrap();
+    assert_eq!(guard.principal().as_deref(), Some("ann"));
+    guard.sign_in("ann").unwrap();
+    finish(guard).await;
+    let left = manager.sessions_of("ann").await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].id(), bound.id());
 }
 
 /// A refresh may be overtaken by requests that rotate the token. Its client has the newer token,

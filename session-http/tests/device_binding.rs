@@ -339,17 +339,18 @@ async fn a_stolen_cookie_stores_nothing_and_ends_nothing() {
 /// Of two tokens of one name the neighbour's is one: it cannot end the owner's binding.
 #[tokio::test]
 async fn a_planted_session_does_not_keep_a_device_from_its_proof() {
-    let site = Site::with(DeviceBinding::require(), |builder| {
-        builder.cookie(CookieConfig::new("id"))
-    });
+    let site = Site::new(DeviceBinding::require());
     let mut owner = Browser::new(1);
     owner.visit(&site, "/sign-in").await;
     assert_eq!(owner.register(&site).await, 200);
     let mut neighbour = Browser::new(2);
     neighbour.visit(&site, "/sign-in-as-bob").await;
-    let tokens = format!("{}; id={}", neighbour.cookies["id"], owner.cookies["id"]);
+    let tokens = format!(
+        "{}; {NAME}={}",
+        neighbour.cookies[NAME], owner.cookies[NAME]
+    );
     let mut both = owner.clone();
-    both.cookies.insert("id".to_owned(), tokens);
+    both.cookies.insert(NAME.to_owned(), tokens);
     assert_eq!(both.refresh(&site).await, 200);
 }
 
@@ -870,12 +871,15 @@ async fn settings_that_cannot_work_are_refused() {
     let text = |builder: SessionLayerBuilder| builder.build().unwrap_err().to_string();
     assert!(text(builder()).contains("set `keys` too"));
     let builder = || builder().keys(keys());
-    let cookie = || CookieConfig::new("id");
+    let cookie = CookieConfig::new;
     for (cookie, expected) in [
-        (cookie().secure(false), "is not `Secure`"),
-        (cookie().domain("example.com"), "has a `Domain` or a path"),
-        (cookie().path("/shop"), "has a `Domain` or a path"),
-        (cookie().partitioned(true), "is `Partitioned`"),
+        (cookie("id"), "has no prefix `__Host-`"),
+        (cookie("__Secure-id"), "has no prefix `__Host-`"),
+        (cookie("__Http-id"), "has no prefix `__Host-`"),
+        (cookie("__Host-id").secure(false), "demands `Secure`"),
+        (cookie("__Host-id").domain("example.com"), "no `Domain`"),
+        (cookie("__Host-id").path("/shop"), "demands `Path=/`"),
+        (cookie("__Host-id").partitioned(true), "is `Partitioned`"),
     ] {
         assert!(
             text(builder().cookie(cookie)).contains(expected),
@@ -940,13 +944,7 @@ async fn settings_that_cannot_work_are_refused() {
     let sealed = session_http::cookie::CookieStore::signed(keys());
     let sealed = SessionLayer::builder(sealed).bound(DeviceBinding::observe());
     assert!(text(sealed).contains("a sealed store cannot bind sessions"));
-    for name in [
-        "__Host-shop",
-        "__Secure-shop",
-        "shop",
-        "__Host-Http-shop",
-        "__Http-shop",
-    ] {
+    for name in ["__Host-shop", "__Host-Http-shop"] {
         let site = Site::with(DeviceBinding::require(), |builder| {
             builder.cookie(CookieConfig::new(name).http_only(name.contains("Http")))
         });
@@ -999,11 +997,11 @@ async fn a_bound_session_is_nobody_s_by_a_header() {
     })
     .await;
     // A layer of another cookie over the same sessions asks for a proof by its own name.
-    let cookie = CookieConfig::new("__Secure-shop");
+    let cookie = CookieConfig::new("__Host-shop");
     let pages = over().cookie(cookie).build().unwrap();
     for (proof, expected) in [(PROOF, None), ("__Host-shop-bound", Some("ann".to_owned()))] {
         let token = &owner.cookies[NAME];
-        let cookies = format!("__Secure-shop={token}; {proof}={}", owner.cookies[PROOF]);
+        let cookies = format!("__Host-shop={token}; {proof}={}", owner.cookies[PROOF]);
         visit(&pages, with_header("cookie", cookies), |session| {
             assert_eq!(session.principal(), expected);
         })

@@ -234,8 +234,9 @@ impl SessionManagerBuilder {
     /// [`sign_out_everywhere`](SessionManager::sign_out_everywhere) revokes it.
     ///
     /// A session whose record cannot be read counts as well. It is the first to be ended, whatever
-    /// its scope, and no sign-in is refused because of it. One whose values cannot be read in this
-    /// process, because it lacks a key of `seal_values`, counts as any other.
+    /// its scope, and no sign-in is refused because of it. No sign-in is refused because of a
+    /// session whose values cannot be read in this process for want of a key of `seal_values`
+    /// either.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -317,10 +318,10 @@ impl SessionManagerBuilder {
     ///   [`destroy`](crate::Session::destroy). A process without the keys
     ///   can open none: [`writing_plain`](ValueSealing::writing_plain) says how to begin while
     ///   older processes run.
-    /// - A session with a value that was changed lets nobody in, so it is the first that
+    /// - A session with a value that its key does not open lets nobody in, so it is the first that
     ///   [`max_sessions`](Self::max_sessions) ends. So is one with a plain value, if `sealed_only`
-    ///   refuses it. One that was sealed with a key that this process does not have keeps its
-    ///   place, because another process may have the key.
+    ///   refuses it. One that was sealed with a key that this process does not have is ended no
+    ///   sooner than others, because another process may have the key.
     /// - Sealing adds 46 bytes to each value in the store. The [limits](Self::limits) are those of
     ///   values before they are sealed.
     /// - A list of sessions opens their values, to find those that do not open.

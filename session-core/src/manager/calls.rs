@@ -12,8 +12,6 @@ use crate::event::{Events, Who};
 #[cfg(feature = "sealed-values")]
 use crate::manager::Sealing;
 use crate::manager::watches::Watches;
-#[cfg(not(feature = "sealed-values"))]
-use crate::record::Value;
 use crate::record::{EndReason, Ended, Record, SessionId};
 use crate::settings::Timeouts;
 use crate::store::{Listed, RecordKey, SessionStore, Update, Updated, index_of};
@@ -131,9 +129,7 @@ impl StoreCalls {
     /// values in their place.
     #[cfg(not(feature = "sealed-values"))]
     fn with_values(&self, record: Arc<Record>) -> Result<Arc<Record>, StoreError> {
-        let is_sealed = |(_, value): (&str, &Value)| value.codec().is_sealed();
-        let any_sealed = record.values.iter().any(is_sealed);
-        match any_sealed {
+        match has_sealed(&record) {
             true => Err(StoreError::corrupt(SEALED)),
             false => Ok(record),
         }
@@ -219,6 +215,14 @@ impl StoreCalls {
         Ok(sessions)
     }
 
+    /// Whether a record that was [listed](Self::list_of) lets somebody in, in this process.
+    pub(crate) fn lets_in(&self, record: &Record) -> bool {
+        #[cfg(feature = "sealed-values")]
+        return self.sealing.opens(record);
+        #[cfg(not(feature = "sealed-values"))]
+        !has_sealed(record)
+    }
+
     /// Ends one session of a principal; whether there was such a one. `text` is the event's.
     pub(crate) async fn delete_one_of(
         &self,
@@ -276,6 +280,12 @@ impl StoreCalls {
             key: None,
         }
     }
+}
+
+#[cfg(not(feature = "sealed-values"))]
+fn has_sealed(record: &Record) -> bool {
+    let mut values = record.values.iter();
+    values.any(|(_, value)| value.codec().is_sealed())
 }
 
 impl fmt::Debug for StoreCalls {

@@ -233,6 +233,11 @@ impl Sealing {
         }
     }
 
+    /// Whether the values of a record of this scope open here.
+    pub(super) fn opens(&self, record: &Record) -> bool {
+        self.opened(record).is_ok()
+    }
+
     /// The opened values of a record of this scope; none if they are not sealed, as they all are
     /// without keys.
     fn opened(&self, record: &Record) -> Result<Option<Values>, SealFault> {

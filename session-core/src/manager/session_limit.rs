@@ -1,9 +1,11 @@
 //! How many sessions a principal may have.
 
+use std::sync::Arc;
+
 use crate::error::SessionError;
 use crate::event::Who;
 use crate::manager::SessionManager;
-use crate::record::{EndReason, SessionId};
+use crate::record::{EndReason, Record, SessionId};
 use crate::settings::{OnMaxSessions, SessionLimit};
 use crate::state::Cell;
 use crate::store::Listed;
@@ -16,7 +18,8 @@ const REASON: &str = "more sessions than a principal may have";
 /// seen, whatever the clocks of the servers say.
 ///
 /// A session whose record cannot be read counts, since it may be one. It lets nobody in, so it is
-/// the first to end, and refuses no sign-in.
+/// the first to end, and refuses no sign-in. One whose values can be read elsewhere only, where
+/// there is another key, refuses no sign-in either, and ends no sooner than others.
 impl SessionManager {
     /// Before a sign-in: refuses it where there is no room, and notes what it has to follow.
     pub(crate) async fn make_room(
@@ -31,7 +34,7 @@ impl SessionManager {
             };
             (principal, state.id(), state.ending())
         };
-        let mut others = self.in_order(&principal).await?;
+        let mut others = self.in_order(&principal, limit.beyond).await?;
         others.retain(|listed| Some(listed.id()) != own);
         let readable = others.iter().filter(|listed| listed.record().is_some());
         let staying = readable.filter(|listed| !ending.contains(&listed.id()));
@@ -85,7 +88,7 @@ impl SessionManager {
         own: SessionId,
         ending: &[SessionId],
     ) -> Result<bool, SessionError> {
-        let mut sessions = self.in_order(principal).await?;
+        let mut sessions = self.in_order(principal, limit.beyond).await?;
         sessions.retain(|listed| !ending.contains(&listed.id()));
         let surplus = sessions.len().saturating_sub(limit.most);
         let unreadable = sessions.partition_point(|listed| listed.record().is_none());
@@ -107,15 +110,19 @@ impl SessionManager {
         Ok(ends)
     }
 
-    /// The live sessions of a principal in this scope: those that cannot be read, of whatever scope
-    /// they are, then the others, the one that signed in first at the front.
-    async fn in_order(&self, principal: &str) -> Result<Vec<Listed>, SessionError> {
+    /// The live sessions of a principal in this scope that count: those that cannot be read, of
+    /// whatever scope they are, then the others, the one that signed in first at the front.
+    async fn in_order(
+        &self,
+        principal: &str,
+        beyond: OnMaxSessions,
+    ) -> Result<Vec<Listed>, SessionError> {
         let mut sessions = self.calls().list_of(principal).await?;
-        sessions.retain(|listed| {
-            listed
-                .record()
-                .is_none_or(|record| record.scope() == self.scope())
-        });
+        let counts = |record: &Arc<Record>| {
+            let refuses = beyond == OnMaxSessions::Refuse;
+            record.scope() == self.scope() && (!refuses || self.calls().lets_in(record))
+        };
+        sessions.retain(|listed| listed.record().is_none_or(counts));
         // `None` comes first.
         sessions.sort_unstable_by_key(|listed| {
             let authenticated = listed.record().map(|record| record.authenticated);

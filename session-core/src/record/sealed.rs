@@ -69,7 +69,8 @@ pub(crate) enum SealFault {
 }
 
 impl SealFault {
-    /// Whether the value opens nowhere, whatever keys and version a process has.
+    /// Whether it is the value's fault. Otherwise a process with other keys, or of a newer version,
+    /// may open it.
     pub(crate) const fn is_of_the_value(self) -> bool {
         match self {
             Self::Forged | Self::Plain => true,

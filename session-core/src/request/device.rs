@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 use crate::token::DeviceBinding;
 
 const TOO_MANY: &str = "the request has more tokens than are tried";
-const ROTATED: &str = "the token was rotated away meanwhile, and the client has a newer one";
+const ROTATED: &str = "the token was rotated away, and the client may have a newer one";
 const TOO_LATE: &str = "the request arrived long ago, and nothing is known of its token any more";
 
 /// At most this many proofs of one request are tried.
@@ -76,7 +76,7 @@ impl SessionManager {
     /// # Errors
     ///
     /// [`SessionError::Store`] if the store fails, if a record cannot be read, whatever
-    /// [`OnCorrupt`](crate::OnCorrupt) says, if the token was rotated away meanwhile, if there are
+    /// [`OnCorrupt`](crate::OnCorrupt) says, if the token was rotated away, if there are
     /// more tokens than are tried, or if nothing is known of the tokens of a request that arrived
     /// long ago. Let the client try again then. Values are not opened, so it does not matter
     /// whether they can be read.

@@ -271,11 +271,11 @@ impl SessionManager {
                 barred |= self.reused(record, now).await?;
             }
         }
-        // Beside a session without proof, one that needs none may be planted. Nobody can plant a
-        // proof.
+        // Beside a session that the client has a good token of and cannot use, another one may be
+        // planted. Nobody can plant a proof.
         let is_own = |stored: &Stored| {
-            let mut unproven = lost.iter().filter(|session| session.is_unproven());
-            unproven.all(|session| session.who.id == stored.record.id)
+            let mut lost = lost.iter();
+            lost.all(|session| session.who.id == stored.record.id)
                 || self.has_proof(&stored.record, &arrival)
         };
         if live.len() > 1 || !live.iter().all(is_own) {

@@ -67,6 +67,7 @@ impl State {
         if !planned.is_maintenance() {
             self.guest = None;
         }
+        self.end_lost(planned.metadata.sign_in.as_deref());
         self.acknowledge(&planned.savepoint, &planned.metadata, planned.record());
         if let Some(stored) = self.stored_mut() {
             let moves_tokens = planned.moves_tokens();

@@ -227,7 +227,9 @@ impl State {
     /// Takes note that a pending deletion was carried out.
     pub(crate) fn deleted(&mut self, done: &PendingDeletion) {
         self.deletions.retain(|other| other.key != done.key);
-        self.clear_client |= done.client_knows;
+        // The client keeps the token of a session that is not its to end.
+        let keeps = self.lost.iter().any(PendingDeletion::is_unproven);
+        self.clear_client |= done.client_knows && !keeps;
         self.former = Some(Former::deleted(done));
     }
 }

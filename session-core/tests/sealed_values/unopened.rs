@@ -60,6 +60,47 @@ async fn its_principal_signs_in_anew_in_its_place() {
     assert_eq!(ended.reason, EndReason::Exchanged);
 }
 
+/// Nor where they had not.
+#[tokio::test]
+async fn it_refuses_no_sign_in() {
+    let site = site(|builder| builder.max_sessions(1, OnMaxSessions::Refuse));
+    let (old, token) = ann(&site).await;
+    for _ in 0..2 {
+        let (new, _) = filled(&site.away, |session| session.sign_in("ann").unwrap()).await;
+        assert!(site.away.end("ann", new).await.unwrap());
+    }
+    // Who can read it counts it.
+    let session = site.home.begin(&[]).await.unwrap();
+    session.sign_in("ann").unwrap();
+    let refused = session.finish(Outcome::Success).await.unwrap_err();
+    assert!(matches!(
+        refused.error,
+        SessionError::TooManySessions { .. }
+    ));
+    assert_eq!(read(&site.home, &token, "a").await.unwrap(), "1");
+    assert!(site.home.end("ann", old).await.unwrap());
+}
+
+/// Where it cannot be used, a token that a neighbour has planted must not take its place.
+#[tokio::test]
+async fn a_planted_token_does_not_win_over_it() {
+    let site = site(|builder| builder);
+    let (_, own) = ann(&site).await;
+    let (_, planted) = filled(&site.away, |session| session.sign_in("mallory").unwrap()).await;
+    for both in [[&*own, &*planted], [&*planted, &*own]] {
+        let session = site.away.begin(&both).await.unwrap();
+        assert_eq!(session.principal(), None);
+        session.insert("note", "of ann").unwrap();
+        let answer = session.finish(Outcome::Success).await.unwrap();
+        assert_eq!(answer, Directive::Nothing);
+    }
+    let session = site.away.begin(&[&own, &planted]).await.unwrap();
+    session.sign_in("ann").unwrap();
+    session.finish(Outcome::Success).await.unwrap();
+    assert_eq!(site.away.sessions_of("ann").await.unwrap().len(), 1);
+    assert_eq!(site.away.sessions_of("mallory").await.unwrap().len(), 0);
+}
+
 #[tokio::test]
 async fn its_client_signs_out() {
     let site = site(|builder| builder);

@@ -94,7 +94,7 @@ pub fn register<B>(
 /// - 403 with a challenge: the browser has signed none yet, or one that is too old. It tries again.
 /// - 400: the signed text is malformed, or the signature is wrong.
 /// - 401: there is no such session, it is not bound, or not by this registration. If its token was
-///   rotated away while this request was under way, the answer is a 5xx.
+///   rotated away, the answer is a 5xx, because the browser may have a newer one.
 /// - 405: the method is not `POST`.
 ///
 /// After a redirect, and after every 4xx but a 403 with a challenge, Chromium discards its key for

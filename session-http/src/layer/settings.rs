@@ -106,7 +106,8 @@ impl SessionLayerBuilder {
     ///
     /// - without keys, and over a cookie store;
     /// - with a [`header`](Self::header), because a device is proved by a cookie only;
-    /// - if the cookie is not `Secure`, or has a domain, a path or `Partitioned`.
+    /// - if the cookie is `Partitioned`, or its name does not begin with `__Host-`: a neighbouring
+    ///   host could plant another session beside it.
     ///
     /// Before you require proofs, observe, and see that sessions are bound: the
     /// [observer](Self::observer) gets an event [`Bound`](crate::EventKind::Bound) for each. If

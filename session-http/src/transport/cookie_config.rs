@@ -228,12 +228,9 @@ impl CookieConfig {
     pub(super) fn fault_beside_proofs(&self) -> Option<&'static str> {
         first_of([
             (
-                !self.secure,
-                "is not `Secure`; browsers prove their device over HTTPS only",
-            ),
-            (
-                self.domain.is_some() || self.path != "/",
-                "has a `Domain` or a path, and a proof is for one host and all its paths; drop it",
+                !self.name.starts_with("__Host-"),
+                "has no prefix `__Host-`, so a neighbouring host could plant another session \
+                 beside it; give it a name like `__Host-id`",
             ),
             (
                 self.partitioned,
@@ -242,15 +239,11 @@ impl CookieConfig {
         ])
     }
 
-    /// The cookie beside this one that carries proofs of a device. It always has the prefix
-    /// `__Host-`, so that no neighbouring host can set it.
+    /// The cookie beside this one that carries proofs of a device.
     #[cfg(feature = "device-binding")]
     pub(super) fn for_proofs(&self) -> Self {
         let own = |prefix| self.name.strip_prefix(prefix);
-        let name = own("__Host-Http-")
-            .or(own("__Host-"))
-            .or(own("__Http-"))
-            .or(own("__Secure-"));
+        let name = own("__Host-Http-").or(own("__Host-"));
         Self {
             name: format!("__Host-{}-bound", name.unwrap_or(&self.name)),
             http_only: true,
