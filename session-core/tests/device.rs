@@ -463,6 +463,17 @@ async fn of_several_sessions_without_proof_those_of_the_principal_end() {
         .await;
     let guard = guard.unwrap();
     assert_eq!(guard.principal().as_deref(), Some("ann"));
+    // A sign-out of the one that is proved leaves the other, and the client forgets its token.
+    let (third, now) = (sign_in(&manager, "ann").await, manager.now());
+    let proved = bind(&manager, &third, key(3)).await.unwrap();
+    let tokens = [third.as_str(), two.as_str()];
+    let proof = proved.proof();
+    let other = manager.begin_with_proofs(&tokens, &[&proof], now).await;
+    let other = other.unwrap();
+    other.destroy().unwrap();
+    let answer = other.finish(Outcome::Success).await.unwrap();
+    assert_eq!(answer, Directive::Forget);
+
     guard.sign_in("ann").unwrap();
     finish(guard).await;
     let left = manager.sessions_of("ann").await.unwrap();

@@ -225,9 +225,11 @@ impl SessionManagerBuilder {
     /// `sign_in(..)`, only the new session counts.
     ///
     /// While sign-ins are in flight, the limit can be exceeded briefly. Once they have all
-    /// returned, and the store has answered them, the limit holds exactly. Each sign-in costs two
-    /// additional listings of sessions. `build` refuses a limit over a store without an [index of
-    /// principals](SessionStore::principals).
+    /// returned, and the store has answered them, the limit holds exactly. With
+    /// `OnMaxSessions::Refuse`, a process counts only sessions whose values it can open, so
+    /// processes with different keys of `seal_values` can exceed it together. Each sign-in costs
+    /// two additional listings of sessions. `build` refuses a limit over a store without an [index
+    /// of principals](SessionStore::principals).
     ///
     /// A sign-in that is cancelled half-way (by a timeout around the service) can leave a session
     /// that counts towards the limit although no client has its token. It expires, or

@@ -1,11 +1,9 @@
 //! How many sessions a principal may have.
 
-use std::sync::Arc;
-
 use crate::error::SessionError;
 use crate::event::Who;
 use crate::manager::SessionManager;
-use crate::record::{EndReason, Record, SessionId};
+use crate::record::{EndReason, SessionId};
 use crate::settings::{OnMaxSessions, SessionLimit};
 use crate::state::Cell;
 use crate::store::Listed;
@@ -34,11 +32,16 @@ impl SessionManager {
             };
             (principal, state.id(), state.ending())
         };
-        let mut others = self.in_order(&principal, limit.beyond).await?;
+        let mut others = self.in_order(&principal).await?;
         others.retain(|listed| Some(listed.id()) != own);
-        let readable = others.iter().filter(|listed| listed.record().is_some());
-        let staying = readable.filter(|listed| !ending.contains(&listed.id()));
-        if limit.beyond == OnMaxSessions::Refuse && staying.count() >= limit.most {
+        let stays = |listed: &&Listed| {
+            let record = listed.record();
+            !ending.contains(&listed.id())
+                && record.is_some_and(|record| self.calls().lets_in(record))
+        };
+        if limit.beyond == OnMaxSessions::Refuse
+            && others.iter().filter(stays).count() >= limit.most
+        {
             self.events().sign_in_refused(own, &principal, self.now());
             return Err(SessionError::TooManySessions { most: limit.most });
         }
@@ -88,8 +91,11 @@ impl SessionManager {
         own: SessionId,
         ending: &[SessionId],
     ) -> Result<bool, SessionError> {
-        let mut sessions = self.in_order(principal, limit.beyond).await?;
+        let mut sessions = self.in_order(principal).await?;
         sessions.retain(|listed| !ending.contains(&listed.id()));
+        if limit.beyond == OnMaxSessions::Refuse {
+            sessions.retain(|listed| listed.record().is_none_or(|it| self.calls().lets_in(it)));
+        }
         let surplus = sessions.len().saturating_sub(limit.most);
         let unreadable = sessions.partition_point(|listed| listed.record().is_none());
         let first = match limit.beyond {
@@ -110,19 +116,15 @@ impl SessionManager {
         Ok(ends)
     }
 
-    /// The live sessions of a principal in this scope that count: those that cannot be read, of
-    /// whatever scope they are, then the others, the one that signed in first at the front.
-    async fn in_order(
-        &self,
-        principal: &str,
-        beyond: OnMaxSessions,
-    ) -> Result<Vec<Listed>, SessionError> {
+    /// The live sessions of a principal in this scope: those that cannot be read, of whatever scope
+    /// they are, then the others, the one that signed in first at the front.
+    async fn in_order(&self, principal: &str) -> Result<Vec<Listed>, SessionError> {
         let mut sessions = self.calls().list_of(principal).await?;
-        let counts = |record: &Arc<Record>| {
-            let refuses = beyond == OnMaxSessions::Refuse;
-            record.scope() == self.scope() && (!refuses || self.calls().lets_in(record))
-        };
-        sessions.retain(|listed| listed.record().is_none_or(counts));
+        sessions.retain(|listed| {
+            listed
+                .record()
+                .is_none_or(|record| record.scope() == self.scope())
+        });
         // `None` comes first.
         sessions.sort_unstable_by_key(|listed| {
             let authenticated = listed.record().map(|record| record.authenticated);

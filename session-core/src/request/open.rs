@@ -51,9 +51,11 @@ impl SessionManager {
     ///
     /// If there are several tokens, up to four with the right form and MAC are tried. If they open
     /// different live sessions, the request is anonymous and stores nothing, because a neighbouring
-    /// site may have planted one of them. A [`sign_in`](Session::sign_in) or a
-    /// [`destroy`](Session::destroy) in such a request ends all these sessions, so that the client
-    /// can start again.
+    /// site may have planted one of them. So is a request with a token of a session that it cannot
+    /// use (its values do not open, or the request has no proof of its device) beside a live one. A
+    /// [`sign_in`](Session::sign_in) or a [`destroy`](Session::destroy) in such a request ends all
+    /// these sessions, so that the client can start again. Only a session without proof stays,
+    /// unless its own principal signs in.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -271,13 +273,11 @@ impl SessionManager {
                 barred |= self.reused(record, now).await?;
             }
         }
+        // Another token may have opened it meanwhile.
+        lost.retain(|lost| live.iter().all(|stored| stored.record.id != lost.who.id));
         // Beside a session that the client has a good token of and cannot use, another one may be
         // planted. Nobody can plant a proof.
-        let is_own = |stored: &Stored| {
-            let mut lost = lost.iter();
-            lost.all(|session| session.who.id == stored.record.id)
-                || self.has_proof(&stored.record, &arrival)
-        };
+        let is_own = |stored: &Stored| lost.is_empty() || self.has_proof(&stored.record, &arrival);
         if live.len() > 1 || !live.iter().all(is_own) {
             self.events().refused(Refusal::Ambiguous, now);
             return Ok(Opened {

@@ -176,10 +176,14 @@ impl State {
     /// Where the client's tokens open several sessions, all of them end: with the commit, unless
     /// the handler says so.
     pub(crate) fn end_rivals(&mut self) {
-        if let Current::Barred(rivals) = &mut self.current {
+        if let Current::Barred(rivals) = &mut self.current
+            && !rivals.is_empty()
+        {
             let rivals = rivals.drain(..);
             let deletions = rivals.map(|rival| rival.deletion(DeletedBy::SignIn));
             self.deletions.extend(deletions);
+            let unreadable = self.lost.extract_if(.., |lost| !lost.is_unproven());
+            self.deletions.extend(unreadable);
         }
     }
 
@@ -228,7 +232,7 @@ impl State {
     pub(crate) fn deleted(&mut self, done: &PendingDeletion) {
         self.deletions.retain(|other| other.key != done.key);
         // The client keeps the token of a session that is not its to end.
-        let keeps = self.lost.iter().any(PendingDeletion::is_unproven);
+        let keeps = self.is_barred() && self.lost.iter().any(PendingDeletion::is_unproven);
         self.clear_client |= done.client_knows && !keeps;
         self.former = Some(Former::deleted(done));
     }

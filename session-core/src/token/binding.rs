@@ -78,7 +78,7 @@ impl DeviceBinding {
     /// Sessions are bound. A request without proof of the device is answered as anonymous, and
     /// leaves an event.
     ///
-    /// Such a request stores nothing, ends nothing, and its response sends no token. A
+    /// Such a request stores nothing, does not end the session, and its response sends no token. A
     /// [`sign_in`](crate::Session::sign_in) in it begins a new session. The bound session stays as
     /// it is, unless it is its own principal who signs in: then the new session takes its place.
     pub const fn require() -> Self {

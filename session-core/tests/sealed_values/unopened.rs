@@ -2,6 +2,8 @@
 
 use super::*;
 
+const EVERY: Duration = Duration::from_secs(5);
+
 struct Site {
     store: Arc<MemoryStore>,
     clock: Arc<ManualClock>,
@@ -35,6 +37,19 @@ async fn ann(site: &Site) -> (SessionId, String) {
         session.insert("a", "1").unwrap();
     })
     .await
+}
+
+/// The token of a session after some rotations, by which `first` was rotated away.
+async fn rotate(site: &Site, first: &str) -> String {
+    let mut newest = first.to_owned();
+    for _ in 0..6 {
+        site.clock.advance(EVERY + Duration::from_millis(1));
+        let session = site.home.begin(&[&newest]).await.unwrap();
+        if let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() {
+            newest = token.as_str().to_owned();
+        }
+    }
+    newest
 }
 
 /// After a key was removed, nobody is locked out of signing in where they had signed in before.
@@ -94,6 +109,15 @@ async fn a_planted_token_does_not_win_over_it() {
         let answer = session.finish(Outcome::Success).await.unwrap();
         assert_eq!(answer, Directive::Nothing);
     }
+    // Whoever signs in ends both, be it somebody else.
+    let (_, own_too) = ann(&site).await;
+    let (_, planted_too) = filled(&site.away, |session| session.sign_in("mallory").unwrap()).await;
+    let session = site.away.begin(&[&own_too, &planted_too]).await.unwrap();
+    session.sign_in("carol").unwrap();
+    session.finish(Outcome::Success).await.unwrap();
+    for token in [&own_too, &planted_too] {
+        assert!(site.home.begin(&[token]).await.unwrap().is_new());
+    }
     let session = site.away.begin(&[&own, &planted]).await.unwrap();
     session.sign_in("ann").unwrap();
     session.finish(Outcome::Success).await.unwrap();
@@ -118,21 +142,13 @@ async fn its_client_signs_out() {
 /// values open or not.
 #[tokio::test]
 async fn its_good_token_shows_that_an_old_one_is_no_theft() {
-    let every = Duration::from_secs(5);
     let site = site(|builder| {
         builder
-            .rotation(Rotation::every(every))
+            .rotation(Rotation::every(EVERY))
             .on_reuse(session_core::OnReuse::Revoke)
     });
     let (_, first) = ann(&site).await;
-    let mut newest = first.clone();
-    for _ in 0..6 {
-        site.clock.advance(every + Duration::from_millis(1));
-        let session = site.home.begin(&[&newest]).await.unwrap();
-        if let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() {
-            newest = token.as_str().to_owned();
-        }
-    }
+    let newest = rotate(&site, &first).await;
     assert_ne!(first, newest);
     for both in [[&*first, &*newest], [&*newest, &*first]] {
         assert!(site.away.begin(&both).await.unwrap().is_new());
@@ -199,17 +215,9 @@ impl SessionStore for Busy {
 #[tokio::test]
 async fn it_ends_by_a_stolen_token_whatever_others_write_meanwhile() {
     for tells in [true, false] {
-        let every = Duration::from_secs(5);
-        let site = site(|builder| builder.rotation(Rotation::every(every)));
+        let site = site(|builder| builder.rotation(Rotation::every(EVERY)));
         let (id, first) = ann(&site).await;
-        let mut newest = first.clone();
-        for _ in 0..6 {
-            site.clock.advance(every + Duration::from_millis(1));
-            let session = site.home.begin(&[&newest]).await.unwrap();
-            if let Directive::Hold(token) = session.finish(Outcome::Success).await.unwrap() {
-                newest = token.as_str().to_owned();
-            }
-        }
+        rotate(&site, &first).await;
         let busy = Arc::new(Busy {
             inner: Arc::clone(&site.store),
             tells,
@@ -218,7 +226,7 @@ async fn it_ends_by_a_stolen_token_whatever_others_write_meanwhile() {
         let away = SessionManager::builder(Arc::clone(&busy))
             .clock(site.clock.clone())
             .keys(ring(9))
-            .rotation(Rotation::every(every))
+            .rotation(Rotation::every(EVERY))
             .on_reuse(session_core::OnReuse::RevokeDespiteLostWrites)
             .seal_values(ring(2))
             .build()

@@ -129,9 +129,11 @@ impl SessionLayerBuilder {
     /// `beyond` says what happens to a sign-in beyond that number.
     ///
     /// While sign-ins are in flight, the limit can be exceeded briefly. Once they have all
-    /// returned, and the store has answered them, the limit holds exactly. Each sign-in costs two
-    /// additional listings of sessions. `build` refuses a limit over a store without an [index of
-    /// principals](session_core::store::SessionStore::principals), such as a cookie store.
+    /// returned, and the store has answered them, the limit holds exactly. With
+    /// `OnMaxSessions::Refuse`, a process counts only sessions whose values it can open, so
+    /// processes with different keys of `seal_values` can exceed it together. Each sign-in costs
+    /// two additional listings of sessions. `build` refuses a limit over a store without an [index
+    /// of principals](session_core::store::SessionStore::principals), such as a cookie store.
     ///
     /// With [`OnMaxSessions::Refuse`], the handler's `sign_in` succeeds and the commit fails. The
     /// client gets a 409 with an empty body, unless
