@@ -129,7 +129,7 @@ impl StoreCalls {
     /// values in their place.
     #[cfg(not(feature = "sealed-values"))]
     fn with_values(&self, record: Arc<Record>) -> Result<Arc<Record>, StoreError> {
-        match has_sealed(&record) {
+        match record.values.any_sealed() {
             true => Err(StoreError::corrupt(SEALED)),
             false => Ok(record),
         }
@@ -220,7 +220,7 @@ impl StoreCalls {
         #[cfg(feature = "sealed-values")]
         return self.sealing.opens(record);
         #[cfg(not(feature = "sealed-values"))]
-        !has_sealed(record)
+        !record.values.any_sealed()
     }
 
     /// Ends one session of a principal; whether there was such a one. `text` is the event's.
@@ -280,12 +280,6 @@ impl StoreCalls {
             key: None,
         }
     }
-}
-
-#[cfg(not(feature = "sealed-values"))]
-fn has_sealed(record: &Record) -> bool {
-    let mut values = record.values.iter();
-    values.any(|(_, value)| value.codec().is_sealed())
 }
 
 impl fmt::Debug for StoreCalls {

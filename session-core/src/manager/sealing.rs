@@ -13,8 +13,7 @@ use bytestring::ByteString;
 use crate::error::StoreError;
 use crate::manager::{PlainValues, ValueSealing};
 use crate::record::{
-    Codec, Record, SEALING_OVERHEAD, SealFault, SealedForm, SealerId, SessionId, Value, ValueKeys,
-    Values,
+    Record, SEALING_OVERHEAD, SealFault, SealedForm, SealerId, SessionId, Value, ValueKeys, Values,
 };
 use crate::store::{Changes, RecordKey, SessionStore, Update, Updated};
 use crate::time::Timestamp;
@@ -178,9 +177,8 @@ impl Sealing {
     /// Keeps opened values with the sealed ones, for the next request that the store answers with
     /// these.
     fn keep(&self, id: SessionId, sealed: &Values, opened: &Values) {
-        let mut codecs = sealed.iter().map(|(_, value)| value.codec());
         if let Some(sealer) = &self.sealer
-            && codecs.any(Codec::is_sealed)
+            && sealed.any_sealed()
         {
             sealed.opened().keep(sealer.id, id, opened.clone());
         }
@@ -241,29 +239,24 @@ impl Sealing {
     /// The opened values of a record of this scope; none if they are not sealed, as they all are
     /// without keys.
     fn opened(&self, record: &Record) -> Result<Option<Values>, SealFault> {
-        let mut sealed = record
-            .values
-            .iter()
-            .map(|(_, value)| value.codec().is_sealed());
+        let values = &record.values;
         let Some(sealer) = &self.sealer else {
-            return match sealed.any(|is_sealed| is_sealed) {
+            return match values.any_sealed() {
                 true => Err(SealFault::NoKeys),
                 false => Ok(None),
             };
         };
         // This one has judged them before, by the same rules.
-        if let Some(values) = record.values.opened().get(sealer.id, record.id) {
-            return Ok(Some(values));
+        if let Some(opened) = values.opened().get(sealer.id, record.id) {
+            return Ok(Some(opened));
         }
-        if sealer.plain == PlainValues::Refused {
-            return match sealed.all(|is_sealed| is_sealed) {
-                true => sealer.keys.open(record.id, &record.values).map(Some),
-                false => Err(SealFault::Plain),
-            };
+        let is_plain = |(_, value): (&str, &Value)| !value.codec().is_sealed();
+        if sealer.plain == PlainValues::Refused && values.iter().any(is_plain) {
+            return Err(SealFault::Plain);
         }
-        match sealed.any(|is_sealed| is_sealed) {
-            true => sealer.keys.open(record.id, &record.values).map(Some),
-            false => Ok(Some(record.values.clone())),
+        match values.any_sealed() {
+            true => sealer.keys.open(record.id, values).map(Some),
+            false => Ok(Some(values.clone())),
         }
     }
 }
@@ -273,7 +266,7 @@ impl Sealing {
 mod tests {
     use super::*;
     use crate::crypto::KeyRing;
-    use crate::record::{Lifetime, Limits};
+    use crate::record::{Codec, Lifetime, Limits};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
 

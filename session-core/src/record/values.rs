@@ -202,6 +202,11 @@ impl Values {
         Self::from_sorted(entries)
     }
 
+    /// Whether there is a sealed one among them.
+    pub(crate) fn any_sealed(&self) -> bool {
+        self.iter().any(|(_, value)| value.codec().is_sealed())
+    }
+
     /// What was opened of them, if they are sealed.
     #[cfg(feature = "sealed-values")]
     pub(crate) const fn opened(&self) -> &OpenedForm<Self> {

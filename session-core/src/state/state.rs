@@ -165,9 +165,7 @@ impl State {
         self.clear_client |= self.unopened && !self.is_barred();
         self.leave(DeletedBy::Handler);
         self.end_rivals();
-        // A token without proof ends nothing.
-        let unreadable = self.lost.extract_if(.., |lost| !lost.is_unproven());
-        self.deletions.extend(unreadable);
+        self.end_unreadable();
         for deletion in &mut self.deletions {
             deletion.by = DeletedBy::Handler;
         }
@@ -182,9 +180,14 @@ impl State {
             let rivals = rivals.drain(..);
             let deletions = rivals.map(|rival| rival.deletion(DeletedBy::SignIn));
             self.deletions.extend(deletions);
-            let unreadable = self.lost.extract_if(.., |lost| !lost.is_unproven());
-            self.deletions.extend(unreadable);
+            self.end_unreadable();
         }
+    }
+
+    /// Ends the sessions whose values cannot be read. A token without proof ends nothing.
+    fn end_unreadable(&mut self) {
+        let unreadable = self.lost.extract_if(.., |lost| !lost.is_unproven());
+        self.deletions.extend(unreadable);
     }
 
     /// A session of this principal was created. Those that it takes the place of end.

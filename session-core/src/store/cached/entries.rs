@@ -84,8 +84,7 @@ impl Known {
             let values = record.values();
             let kept = VALUE * values.len() + record.size() + record.hidden;
             // What a manager opens of sealed values is kept with them, and is no longer than they.
-            let sealed = values.iter().any(|(_, value)| value.codec().is_sealed());
-            let opened = match sealed {
+            let opened = match values.any_sealed() {
                 true => VALUE * values.len() + values.size() + record.hidden,
                 false => 0,
             };

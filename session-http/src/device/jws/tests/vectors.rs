@@ -113,13 +113,13 @@ fn key_of(x: &str, y: &str) -> [u8; 64] {
 
 /// Checks a signature over a text that is no JWS: what fails is that there is no challenge in it.
 fn check_bare(text: &str, signature: &str, key: &[u8; 64]) -> Option<JwsFault> {
-    let proof = Jws {
+    let jws = Jws {
         header: Members::new(),
         signed: text,
         payload: b"{}".to_vec(),
         signature: bytes(signature),
     };
-    proof.challenge(key).err()
+    jws.challenge(key).err()
 }
 
 #[test]
