@@ -86,6 +86,9 @@ pub use request::{FinishError, Outcome, SessionGuard};
 pub use token::{ClientToken, Directive};
 
 // What happens to sessions.
+#[cfg(feature = "metrics")]
+pub use event::MetricsObserver;
+pub use event::{Commit, CommitResult, Opened, StoreCall, StoreOperation, StoreOutcome};
 pub use event::{Event, EventKind, Observer, Refusal};
 pub use record::{EndReason, Ended, ShortId};
 

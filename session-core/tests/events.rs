@@ -35,7 +35,7 @@ fn note(seen: &Seen, event: &Event<'_>) {
         event.principal.map(str::to_owned),
         event.reason.to_owned(),
         event.count,
-        event.session.map(|id| id.to_string()),
+        event.session().map(|id| id.to_string()),
     ));
 }
 

@@ -26,7 +26,7 @@ fn stage() -> (SessionManager, Seen) {
     let manager = SessionManager::builder(MemoryStore::new())
         .observer(move |event: &Event<'_>| {
             if event.kind == EventKind::Undecodable {
-                let note = (event.reason.to_owned(), event.session.is_some());
+                let note = (event.reason.to_owned(), event.session().is_some());
                 notes.lock().unwrap().push(note);
             }
         })

@@ -124,7 +124,7 @@ fn site(most: usize, beyond: OnMaxSessions) -> Site {
         .clock(Arc::clone(&clock))
         .max_sessions(most, beyond)
         .observer(move |event: &Event<'_>| {
-            let session = event.session.map(|id| id.to_string());
+            let session = event.session().map(|id| id.to_string());
             let principal = event.principal.map(str::to_owned);
             events
                 .lock()

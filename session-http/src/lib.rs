@@ -126,6 +126,8 @@ pub use layer::session_layer::SessionLayer;
 pub use request::SessionExt;
 pub use transport::{CookieConfig, HeaderConfig, SameSite};
 
+#[cfg(feature = "metrics")]
+pub use session_core::MetricsObserver;
 #[cfg(feature = "sealed-values")]
 pub use session_core::ValueSealing;
 pub use session_core::{

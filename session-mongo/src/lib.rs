@@ -26,6 +26,8 @@ mod inspect;
 mod known_time;
 mod loads;
 mod mark;
+#[cfg(feature = "metrics")]
+mod meters;
 mod near;
 mod probe;
 mod sessions;

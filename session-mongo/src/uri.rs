@@ -40,6 +40,10 @@ pub(crate) async fn client(uri: &str, deadline: Duration) -> Result<Client, Conf
     options
         .server_selection_timeout
         .get_or_insert(server_wait(deadline));
+    #[cfg(feature = "metrics")]
+    options
+        .cmap_event_handler
+        .get_or_insert_with(crate::meters::handler);
     Client::with_options(options).map_err(|_| {
         ConfigError::new(
             "the settings in the MongoDB URI cannot be used: a certificate file that cannot be \

@@ -8,20 +8,20 @@ use tracing::{debug, info, trace, warn};
 
 use crate::error::{SessionError, StoreError};
 use crate::event::{
-    AfterReuse, Event, EventKind, OptionalObserver, RecentIds, Refusal, Renewal, Subject,
-    Throttles, Undecodable, Who,
+    AfterReuse, Commit, Event, EventKind, Observers, Opened, RecentIds, Refusal, Renewal,
+    StoreCall, Subject, Throttles, Undecodable, Who,
 };
 use crate::record::{Record, SessionId};
 use crate::time::Timestamp;
 
 const TARGET: &str = "session";
 
-/// Sends every event to the observer and, limited, to the log. A client, or a store that is down,
+/// Sends every event to the observers and, limited, to the log. A client, or a store that is down,
 /// can cause as many events of `INFO` and above as it likes. So the log gets a few lines a minute
 /// of each kind and reason, and the number of those that were suppressed.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    observer: OptionalObserver,
+    observers: Observers,
     expired: Mutex<RecentIds>,
     throttles: Throttles,
 }
@@ -45,15 +45,15 @@ impl Default for Details {
 }
 
 impl Events {
-    pub(crate) fn new(observer: OptionalObserver) -> Self {
+    pub(crate) fn new(observers: Observers) -> Self {
         Self {
-            observer,
+            observers,
             ..Self::default()
         }
     }
 
     /// Calls `log` with the number of lines that were suppressed, unless this one has to be, and
-    /// notifies the observer.
+    /// notifies the observers.
     fn emit<'a>(
         &self,
         kind: EventKind,
@@ -96,17 +96,35 @@ impl Events {
         details: Details,
         now: Timestamp,
     ) {
-        // The event is made only if somebody listens, because the short form of an id is a hash.
-        self.observer.notify(|| Event {
-            kind,
-            session: subject.short(),
-            principal: subject.principal,
-            reason,
-            refusal: details.refusal,
-            count: details.count,
-            waited: details.waited,
-            at: now,
+        self.observers.notify(|observer| {
+            observer.observe(&Event {
+                kind,
+                id: subject.session,
+                principal: subject.principal,
+                reason,
+                refusal: details.refusal,
+                count: details.count,
+                waited: details.waited,
+                at: now,
+            });
         });
+    }
+
+    /// Whether anybody is notified.
+    pub(crate) const fn is_observed(&self) -> bool {
+        !self.observers.is_empty()
+    }
+
+    pub(crate) fn opened(&self, opened: Opened) {
+        self.observers.notify(|observer| observer.opened(opened));
+    }
+
+    pub(crate) fn store_call(&self, call: &StoreCall) {
+        self.observers.notify(|observer| observer.store_call(call));
+    }
+
+    pub(crate) fn committed(&self, commit: Commit) {
+        self.observers.notify(|observer| observer.committed(commit));
     }
 
     pub(crate) fn loaded(&self, record: &Record, now: Timestamp) {

@@ -1,93 +1,15 @@
-//! The events that an application can observe, and how it does.
+//! Who is notified of events, and how.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::event::Refusal;
-use crate::record::ShortId;
-use crate::time::Timestamp;
-
-/// What has happened to a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EventKind {
-    /// It was stored for the first time.
-    Created,
-    /// A token opened it.
-    Loaded,
-    /// Its token was renewed, by a sign-in or another change of privilege.
-    Renewed,
-    /// Its token was rotated on [schedule](crate::Rotation).
-    Rotated,
-    /// A token came back after it was rotated away: somebody has a copy.
-    Reused,
-    /// It was bound to a device ([`DeviceBinding`](crate::DeviceBinding)).
-    Bound,
-    /// A token opened it without proof of the device that it is bound to: its client has lost the
-    /// proof, or somebody has a copy of the token. [`Event::reason`] says whether the request was
-    /// served.
-    Unproven,
-    /// A token opened no session, a device proved nothing, or a principal had
-    /// too many sessions to sign in again: [`Event::refusal`] says which.
-    Refused,
-    /// The application ended it, in a request of the session itself.
-    Destroyed,
-    /// A token was presented after its session had expired. Each process reports that once.
-    Expired,
-    /// It was ended from elsewhere: its owner signed it out, its principal had too many sessions,
-    /// or a token was reused. If several sessions ended in one step, there is one event, without a
-    /// session.
-    Revoked,
-    /// Another request changed it first. The commit tries again, or leaves a rotation to the other
-    /// request.
-    Conflict,
-    /// A commit gave up with [`SessionError::Contended`](crate::SessionError::Contended), because
-    /// other requests kept writing to the session. [`Event::count`] says how many attempts it made,
-    /// [`Event::waited`] for how long.
-    Contended,
-    /// It ended, or was renewed, while a request was changing it. The changes of that request were
-    /// dropped.
-    Gone,
-    /// Changes were not saved.
-    Unsaved,
-    /// The store failed.
-    StoreFailed,
-    /// Its record cannot be read.
-    Corrupt,
-    /// A value is not of the type that was asked for. It reads as absent, because its key was made
-    /// with [`or_discard`](crate::TypedKey::or_discard). [`Event::reason`] is the name of that key.
-    Undecodable,
-}
-
-/// Something that happened to a session.
-///
-/// It contains no token, no value and no complete id. It does not contain the name of a key either,
-/// except for [`EventKind::Undecodable`].
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Event<'a> {
-    /// What has happened.
-    pub kind: EventKind,
-    /// The short hash of the session's id, if it is known.
-    pub session: Option<ShortId>,
-    /// Who was signed in.
-    pub principal: Option<&'a str>,
-    /// Why or how it happened, in a few words for people. Do not match on it.
-    pub reason: &'a str,
-    /// Why a token or a sign-in was refused, for [`EventKind::Refused`].
-    pub refusal: Option<Refusal>,
-    /// The number of sessions: 1, or more if several sessions of a principal ended in one step. For
-    /// [`EventKind::Contended`], the number of attempts to write that failed.
-    pub count: u64,
-    /// How long a commit waited before it gave up, for [`EventKind::Contended`]; zero for all other
-    /// kinds.
-    pub waited: Duration,
-    /// When it was noticed.
-    pub at: Timestamp,
-}
+use crate::event::{Commit, Event, Opened, StoreCall};
 
 /// Receives each [`Event`], for example to count events or to keep an audit trail.
+///
+/// The other methods are for figures: what each request opened, each store call, each commit. By
+/// default they do nothing. `MetricsObserver` (feature `metrics`) is an observer that counts
+/// everything.
 ///
 /// It is called in the middle of requests, outside of all locks. It must be quick, and must neither
 /// block nor panic. It receives every event: a client can cause as many `Refused` events as it
@@ -123,6 +45,53 @@ pub struct Event<'a> {
 pub trait Observer: Send + Sync + 'static {
     /// Receives an event.
     fn observe(&self, event: &Event<'_>);
+
+    /// Receives what the tokens of a request opened.
+    fn opened(&self, opened: Opened) {
+        let _ = opened;
+    }
+
+    /// Receives a store call that is over, with its outcome and how long it took.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    /// # .block_on(async {
+    /// use session_core::{Event, MemoryStore, Observer, SessionManager};
+    /// use session_core::{Outcome, StoreCall, StoreOperation};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// /// Counts the bytes that are written.
+    /// struct Written(Arc<AtomicUsize>);
+    ///
+    /// impl Observer for Written {
+    ///     fn observe(&self, _: &Event<'_>) {}
+    ///
+    ///     fn store_call(&self, call: &StoreCall) {
+    ///         assert_eq!(call.operation, StoreOperation::Create);
+    ///         self.0.fetch_add(call.bytes, Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// let written = Arc::new(AtomicUsize::new(0));
+    /// let manager = SessionManager::builder(MemoryStore::new())
+    ///     .observer(Written(Arc::clone(&written)))
+    ///     .build()
+    ///     .unwrap();
+    /// let session = manager.begin(&[]).await?;
+    /// session.insert("colour", "blue")?;
+    /// session.finish(Outcome::Success).await?;
+    /// assert!(written.load(Ordering::Relaxed) > 100);
+    /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
+    /// ```
+    fn store_call(&self, call: &StoreCall) {
+        let _ = call;
+    }
+
+    /// Receives a commit that is over, or a handler's own save.
+    fn committed(&self, commit: Commit) {
+        let _ = commit;
+    }
 }
 
 impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
@@ -131,26 +100,36 @@ impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
     }
 }
 
-/// The observer of a manager, if it has one.
+/// The observers of a manager.
 #[derive(Clone, Default)]
-pub(crate) struct OptionalObserver(pub(crate) Option<Arc<dyn Observer>>);
+pub(crate) struct Observers(Vec<Arc<dyn Observer>>);
 
-impl OptionalObserver {
-    /// Makes the event and sends it, if there is an observer.
+impl Observers {
+    pub(crate) fn add(&mut self, observer: impl Observer) {
+        self.0.push(Arc::new(observer));
+    }
+
+    /// Whether there is none.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Has each of them receive something.
     ///
-    /// There is none while the thread panics. Some events happen while a request that panicked is
-    /// dropped, and an observer that panics then would abort the process.
-    pub(super) fn notify<'a>(&self, event: impl FnOnce() -> Event<'a>) {
-        if let Some(observer) = &self.0
-            && !std::thread::panicking()
-        {
-            observer.observe(&event());
+    /// They receive nothing while the thread panics. Some events happen while a request that
+    /// panicked is dropped, and an observer that panics then would abort the process.
+    pub(super) fn notify(&self, receive: impl Fn(&dyn Observer)) {
+        if self.is_empty() || std::thread::panicking() {
+            return;
+        }
+        for observer in &self.0 {
+            receive(&**observer);
         }
     }
 }
 
-impl fmt::Debug for OptionalObserver {
+impl fmt::Debug for Observers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "one" } else { "none" })
+        write!(f, "{}", self.0.len())
     }
 }

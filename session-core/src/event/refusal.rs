@@ -49,6 +49,23 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// All of them, and one of those that have a reason.
+    #[cfg(feature = "metrics")]
+    pub(super) const ALL: [Self; 12] = [
+        Self::Malformed,
+        Self::Unknown,
+        Self::OtherScope,
+        Self::TooManyTokens,
+        Self::Renewed,
+        Self::Superseded,
+        Self::Retired,
+        Self::Ambiguous,
+        Self::Ended(EndReason::Destroyed),
+        Self::Late,
+        Self::TooManySessions,
+        Self::SignedChallenge,
+    ];
+
     /// A short name in snake case that stays the same, for the label of a counter. For
     /// [`Ended`](Self::Ended) it is `ended`, whatever the reason.
     pub const fn label(self) -> &'static str {

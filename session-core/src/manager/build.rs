@@ -145,7 +145,7 @@ impl SessionManagerBuilder {
         let binding = self.device_binding;
         let keys = self.keys.as_ref().filter(|_| binding.is_on());
         let device_proofs = keys.map(|keys| DeviceProofs::new(keys, &scope, &binding));
-        let events = Events::new(self.audience);
+        let events = Events::new(self.observers);
         let calls = StoreCalls::new(self.store, self.clock, &self.timeouts, events);
         #[cfg(feature = "sealed-values")]
         let calls = calls.with_sealing(Sealing::new(self.sealing.as_ref(), &scope));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytestring::ByteString;
 
 use crate::crypto::KeyRing;
-use crate::event::{Observer, OptionalObserver};
+use crate::event::{Observer, Observers};
 use crate::manager::SessionManager;
 #[cfg(feature = "sealed-values")]
 use crate::manager::ValueSealing;
@@ -78,7 +78,7 @@ pub struct SessionManagerBuilder {
     pub(super) device_binding: DeviceBinding,
     pub(super) session_limit: Option<SessionLimit>,
     pub(super) watch_interval: Duration,
-    pub(super) audience: OptionalObserver,
+    pub(super) observers: Observers,
     pub(super) max_token: Option<usize>,
     #[cfg(feature = "sealed-values")]
     pub(super) sealing: Option<ValueSealing>,
@@ -101,7 +101,7 @@ impl SessionManagerBuilder {
             device_binding: DeviceBinding::off(),
             session_limit: None,
             watch_interval: Duration::from_secs(5),
-            audience: OptionalObserver::default(),
+            observers: Observers::default(),
             max_token: None,
             #[cfg(feature = "sealed-values")]
             sealing: None,
@@ -274,11 +274,11 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Sets the observer that is notified of each event. Default: none. The log is written in any
+    /// Adds an observer, which is notified of each event. Default: none. The log is written in any
     /// case.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.audience = OptionalObserver(Some(Arc::new(observer)));
+        self.observers.add(observer);
         self
     }
 

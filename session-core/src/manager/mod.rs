@@ -34,6 +34,7 @@
 
 mod build;
 mod builder;
+mod call;
 mod calls;
 mod finishing;
 mod manager;

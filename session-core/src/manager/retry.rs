@@ -61,6 +61,8 @@ pub(crate) struct Retry {
     /// How many attempts were in vain.
     pub(crate) count: u32,
     pub(crate) draws: u32,
+    /// How many writes were sent to the store.
+    pub(crate) attempts: u32,
     /// Few commits need one.
     turn: Option<Box<OwnTurn>>,
 }
@@ -79,6 +81,7 @@ impl Retry {
             since: now,
             count: 0,
             draws: 0,
+            attempts: 0,
             turn: None,
         }
     }

@@ -1,9 +1,10 @@
 //! From a plan to one atomic write, and round again on a conflict.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::error::{SessionError, StoreError};
-use crate::event::Who;
+use crate::event::{Commit, CommitResult, Who};
 use crate::manager::{Retry, SessionManager, UnknownOnDrop};
 use crate::settings::SessionLimit;
 use crate::state::{Cell, Phase, Plan, PlannedCreate, PlannedUpdate, SaveKind};
@@ -33,6 +34,16 @@ pub(super) enum Attempt {
     Again,
     /// Somebody else has done it, or the next request will.
     Unneeded,
+}
+
+/// What is next after an attempt to write.
+enum Step<'m> {
+    Again,
+    Over(CommitResult),
+    /// Somebody has signed in: whether there are too many sessions now is to be looked at.
+    SignedIn(Pin<Box<dyn Future<Output = Result<(), SessionError>> + Send + 'm>>),
+    /// It failed, and the response is sent all the same.
+    MayFail,
 }
 
 /// Whether a save that has nothing to write asks the store for the session.
@@ -67,82 +78,128 @@ impl SessionManager {
 }
 
 impl<'m> Save<'m> {
-    async fn run(
+    fn run(
         manager: &'m SessionManager,
         cell: &'m Cell,
         kind: SaveKind,
-    ) -> Result<(), SessionError> {
-        {
-            let mut state = cell.state();
-            state.begin_save();
-            if let Some(unknown) = &state.unknown {
-                return Err(unknown.clone().into());
-            }
-        }
-        if let Some(limit) = manager.limit_of(kind) {
-            Box::pin(manager.make_room(cell, limit)).await?;
-        }
+    ) -> impl Future<Output = Result<(), SessionError>> + 'm {
         let now = manager.now();
-        let retry = Retry::new(now);
         let mut save = Self {
             manager,
             cell,
             kind,
             now,
-            retry,
+            retry: Retry::new(now),
         };
+        async move {
+            let saved = save.carry_out().await;
+            save.report(saved)
+        }
+    }
+
+    async fn carry_out(&mut self) -> Result<CommitResult, SessionError> {
+        {
+            let mut state = self.cell.state();
+            state.begin_save();
+            if let Some(unknown) = &state.unknown {
+                return Err(unknown.clone().into());
+            }
+        }
+        if let Some(limit) = self.manager.limit_of(self.kind) {
+            Box::pin(self.manager.make_room(self.cell, limit)).await?;
+            self.now = self.manager.now();
+            self.retry = Retry::new(self.now);
+        }
         let mut look = Look::NotYet;
-        loop {
+        let result = loop {
             // Here and not where it is found out: the future would have room for a plan across it.
             if look == Look::Due {
                 look = Look::Done;
-                Box::pin(save.look_again()).await?;
-                save.now = manager.now();
+                Box::pin(self.look_again()).await?;
+                self.now = self.manager.now();
             }
             // Who signs in as another keeps the old session until the new one is there.
-            if manager.delete_pending(cell, SaveKind::Save).await? {
-                save.now = manager.now();
+            if self
+                .manager
+                .delete_pending(self.cell, SaveKind::Save)
+                .await?
+            {
+                self.now = self.manager.now();
             }
-            let plan = cell.state().plan(save.now, save.kind, manager.settings())?;
+            let plan = self
+                .cell
+                .state()
+                .plan(self.now, self.kind, self.manager.settings())?;
             // By reference: taken apart, the future would have room for two plans.
             let written = match &plan {
-                Plan::Nothing if look == Look::NotYet && save.outlived_its_response() => {
+                Plan::Nothing if look == Look::NotYet && self.outlived_its_response() => {
                     look = Look::Due;
                     continue;
                 }
-                Plan::Nothing => return Ok(()),
-                Plan::Withhold(reason) => return save.withhold(reason),
+                Plan::Nothing => return Ok(CommitResult::Unneeded),
+                Plan::Withhold(reason) => return self.withhold(reason),
                 Plan::End => {
-                    cell.state().destroy();
+                    self.cell.state().destroy();
                     continue;
                 }
-                Plan::Create(planned) => save.create(planned).await,
-                Plan::Update(planned) => save.update(planned).await,
-                Plan::Reload(planned) => Box::pin(save.reload(planned)).await,
+                Plan::Create(planned) => self.create(planned).await,
+                Plan::Update(planned) => self.update(planned).await,
+                Plan::Reload(planned) => Box::pin(self.reload(planned)).await,
             };
-            match written {
-                Ok(Attempt::Wrote(key, version)) => {
-                    let counted = save.counted(&plan);
-                    save.acknowledge(plan, key, version);
-                    if let Some((limit, who)) = counted {
-                        Box::pin(manager.keep_to_limit(cell, limit, &who)).await?;
-                    }
-                    break;
+            let step = self.came_of(plan, written)?;
+            match step {
+                Step::Again => {}
+                Step::Over(result) => break result,
+                Step::SignedIn(limited) => {
+                    limited.await?;
+                    break CommitResult::Written;
                 }
-                Ok(Attempt::Unneeded) => break,
-                Ok(Attempt::Again) => {}
-                Err(error) if plan.may_fail(save.kind) && !matches!(error, SessionError::Gone) => {
-                    let who = cell.state().unwritten();
-                    if let Some(who) = who {
-                        manager.events().unwritten(&who, &error, save.now);
-                    }
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
+                Step::MayFail => return Ok(CommitResult::Failed),
             }
-            save.now = manager.now();
+            self.now = self.manager.now();
+        };
+        self.manager.delete_pending(self.cell, self.kind).await?;
+        Ok(result)
+    }
+
+    /// Takes note of what came of a plan, and says what is next.
+    fn came_of(
+        &self,
+        plan: Plan,
+        written: Result<Attempt, SessionError>,
+    ) -> Result<Step<'m>, SessionError> {
+        match written {
+            Ok(Attempt::Wrote(key, version)) => {
+                let counted = self.counted(&plan);
+                self.acknowledge(plan, key, version);
+                let Some((limit, who)) = counted else {
+                    return Ok(Step::Over(CommitResult::Written));
+                };
+                let (manager, cell) = (self.manager, self.cell);
+                Ok(Step::SignedIn(Box::pin(async move {
+                    manager.keep_to_limit(cell, limit, &who).await
+                })))
+            }
+            Ok(Attempt::Unneeded) => Ok(Step::Over(CommitResult::Unneeded)),
+            Ok(Attempt::Again) => Ok(Step::Again),
+            Err(error) if plan.may_fail(self.kind) && !matches!(error, SessionError::Gone) => {
+                let who = self.cell.state().unwritten();
+                if let Some(who) = who {
+                    self.manager.events().unwritten(&who, &error, self.now);
+                }
+                Ok(Step::MayFail)
+            }
+            Err(error) => Err(error),
         }
-        manager.delete_pending(cell, save.kind).await.map(drop)
+    }
+
+    /// Tells observers how it ended.
+    fn report(&self, saved: Result<CommitResult, SessionError>) -> Result<(), SessionError> {
+        self.manager.events().committed(Commit {
+            result: *saved.as_ref().unwrap_or(&CommitResult::Failed),
+            attempts: self.retry.attempts,
+        });
+        saved.map(drop)
     }
 
     /// Whether a handler saves after the response has left. If there is nothing to write, nobody
@@ -152,7 +209,7 @@ impl<'m> Save<'m> {
     }
 
     /// What may not be stored is dropped at a commit, and an error to an explicit save.
-    fn withhold(&self, reason: &'static str) -> Result<(), SessionError> {
+    fn withhold(&self, reason: &'static str) -> Result<CommitResult, SessionError> {
         if self.kind == SaveKind::Save {
             return Err(SessionError::Gone);
         }
@@ -163,11 +220,12 @@ impl<'m> Save<'m> {
             state.who()
         };
         self.manager.events().unsaved(who.as_ref(), reason, now);
-        Ok(())
+        Ok(CommitResult::Dropped)
     }
 
     /// One attempt to create; if the id was taken another one should be drawn.
     async fn create(&mut self, planned: &PlannedCreate) -> Result<Attempt, SessionError> {
+        self.retry.attempts += 1;
         let unknown = UnknownOnDrop::new(self.cell);
         let call = self.manager.calls().create(&planned.record, self.now);
         match unknown.resolve(call.await) {
@@ -196,6 +254,7 @@ impl<'m> Save<'m> {
         {
             return Box::pin(self.line_up(planned)).await;
         }
+        self.retry.attempts += 1;
         let unknown = match planned.is_maintenance() {
             false => UnknownOnDrop::new(self.cell),
             // Twice is the same as once. Whether it was written shows once the session is loaded.

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::error::SessionError;
+use crate::event::{LiveSpan, Spanned, commit_span, record_session};
 use crate::session::Session;
 use crate::state::{Phase, SaveKind};
 use crate::token::Directive;
@@ -171,6 +172,18 @@ impl SessionGuard {
     ///
     /// With [`Outcome::Failure`] it returns no error. If the store fails then, an event reports it.
     pub async fn finish(&self, outcome: Outcome) -> Result<Directive, FinishError> {
+        let finished = self.finish_in_span(outcome);
+        Spanned::new(self.commit_span(outcome), finished, |span, finished| {
+            span.record("result", finished.as_ref().map_or("failed", |_| "done"));
+        })
+        .await
+    }
+
+    fn commit_span(&self, outcome: Outcome) -> LiveSpan {
+        commit_span(outcome.label()).inspect(|span| record_session(span, self.session.id()))
+    }
+
+    async fn finish_in_span(&self, outcome: Outcome) -> Result<Directive, FinishError> {
         let manager = self.manager();
         let cell = &self.session.inner.cell;
         let failed = match outcome.commit() {
@@ -227,6 +240,14 @@ impl SessionGuard {
 }
 
 impl Outcome {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::SuccessWithoutToken => "success_without_token",
+            Self::Failure => "failure",
+        }
+    }
+
     /// The commit that a request with this outcome ends with, if any.
     const fn commit(self) -> Option<SaveKind> {
         match self {

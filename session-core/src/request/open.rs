@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::error::{SessionError, StoreError};
-use crate::event::Refusal;
+use crate::event::{Opened, Refusal, Spanned, open_span, record_session};
 use crate::manager::SessionManager;
 use crate::record::Record;
 use crate::request::SessionGuard;
@@ -20,7 +20,7 @@ pub(super) const MOST_TOKENS: usize = 4;
 
 /// What the tokens of a request open together.
 #[derive(Default)]
-struct Opened {
+struct Opening {
     current: Current,
     /// What CSRF tokens are derived from where nothing is live.
     form_seed: Option<[u8; 16]>,
@@ -30,7 +30,7 @@ struct Opened {
     lost: Vec<PendingDeletion>,
 }
 
-impl Opened {
+impl Opening {
     fn live(stored: Stored) -> Self {
         Self {
             current: Current::Stored(stored),
@@ -152,73 +152,99 @@ impl SessionManager {
         self.begin_as_of(tokens, arrival).await
     }
 
-    async fn begin_as_of<P: Proofs>(
+    fn begin_as_of<P: Proofs>(
         &self,
         tokens: &[&str],
         arrival: Arrival<P>,
-    ) -> Result<SessionGuard, SessionError> {
-        let sealed = tokens.iter().any(|token| self.may_be_sealed(token));
-        let opened = match tokens {
-            [] => Opened::default(),
-            [token] => self.open_one(token, &arrival).await?,
-            // They come from planted cookies: handlers' futures need no room for that.
-            _ => Box::pin(self.open_any(tokens, arrival)).await?,
-        };
-        let mut state = State::opened(opened.current);
-        if let Some(record) = state.record() {
-            self.events().loaded(record, arrival.now);
-        }
-        state.unopened = sealed && state.stored().is_none() && !opened.expired;
-        state.form_seed = opened.form_seed;
-        state.lost = opened.lost;
-        Ok(SessionGuard::new(Session::new(self.clone(), state)))
+    ) -> impl Future<Output = Result<SessionGuard, SessionError>> {
+        let begun = self.begin_in_span(tokens, arrival);
+        Spanned::new(open_span(tokens.len()), begun, |span, begun| {
+            let result = match begun {
+                Ok(guard) => {
+                    let id = guard.session().id();
+                    record_session(span, id);
+                    id.map_or("none", |_| "session")
+                }
+                Err(_) => "failed",
+            };
+            span.record("result", result);
+        })
     }
 
-    async fn open_one<P: Proofs>(
+    /// Not an `async fn`, nor is the next one: its future would hold its arguments twice.
+    fn begin_in_span<P: Proofs>(
+        &self,
+        tokens: &[&str],
+        arrival: Arrival<P>,
+    ) -> impl Future<Output = Result<SessionGuard, SessionError>> {
+        async move {
+            let sealed = tokens.iter().any(|token| self.may_be_sealed(token));
+            let opened = match tokens {
+                [] => Ok(Opening::default()),
+                [token] => self.open_one(token, &arrival).await,
+                // They come from planted cookies: handlers' futures need no room for that.
+                _ => Box::pin(self.open_any(tokens, arrival)).await,
+            };
+            self.events().opened(report(tokens, &opened));
+            let opened = opened?;
+            let mut state = State::opened(opened.current);
+            if let Some(record) = state.record() {
+                self.events().loaded(record, arrival.now);
+            }
+            state.unopened = sealed && state.stored().is_none() && !opened.expired;
+            state.form_seed = opened.form_seed;
+            state.lost = opened.lost;
+            Ok(SessionGuard::new(Session::new(self.clone(), state)))
+        }
+    }
+
+    fn open_one<P: Proofs>(
         &self,
         token: &str,
         arrival: &Arrival<P>,
-    ) -> Result<Opened, SessionError> {
-        let Some((key, presented)) = self.read(token, arrival.now) else {
-            return Ok(Opened::default());
-        };
-        let answer = self.calls().look(&key, arrival.now).await;
-        let record = self.readable(answer)?;
-        let (record, barred) = match self.judge(key, presented, record, *arrival) {
-            Opens::Session(stored) => {
-                return Ok(match self.with_values(stored)? {
-                    Ok(stored) => Opened::live(stored),
-                    Err(unreadable) => Opened {
-                        lost: vec![unreadable],
-                        ..self.nothing_live(&[token], Current::New)
-                    },
-                });
-            }
-            Opens::Expired => {
-                return Ok(Opened {
-                    expired: true,
-                    ..Opened::default()
-                });
-            }
-            Opens::Barred => return Ok(self.nothing_live(&[token], Current::barred())),
-            Opens::Unproven(session) => {
-                return Ok(Opened {
-                    lost: vec![session],
-                    ..self.nothing_live(&[token], Current::barred())
-                });
-            }
-            Opens::Nothing => return Ok(self.nothing_live(&[token], Current::New)),
-            Opens::Reused { record, barred } => (record, barred),
-        };
-        let ends = Box::pin(self.reused(&record, arrival.now)).await?;
-        Ok(self.nothing_live(&[token], Current::barred_if(barred || ends)))
+    ) -> impl Future<Output = Result<Opening, SessionError>> {
+        async move {
+            let Some((key, presented)) = self.read(token, arrival.now) else {
+                return Ok(Opening::default());
+            };
+            let answer = self.calls().look(&key, arrival.now).await;
+            let record = self.readable(answer)?;
+            let (record, barred) = match self.judge(key, presented, record, *arrival) {
+                Opens::Session(stored) => {
+                    return Ok(match self.with_values(stored)? {
+                        Ok(stored) => Opening::live(stored),
+                        Err(unreadable) => Opening {
+                            lost: vec![unreadable],
+                            ..self.nothing_live(&[token], Current::New)
+                        },
+                    });
+                }
+                Opens::Expired => {
+                    return Ok(Opening {
+                        expired: true,
+                        ..Opening::default()
+                    });
+                }
+                Opens::Barred => return Ok(self.nothing_live(&[token], Current::barred())),
+                Opens::Unproven(session) => {
+                    return Ok(Opening {
+                        lost: vec![session],
+                        ..self.nothing_live(&[token], Current::barred())
+                    });
+                }
+                Opens::Nothing => return Ok(self.nothing_live(&[token], Current::New)),
+                Opens::Reused { record, barred } => (record, barred),
+            };
+            let ends = Box::pin(self.reused(&record, arrival.now)).await?;
+            Ok(self.nothing_live(&[token], Current::barred_if(barred || ends)))
+        }
     }
 
     async fn open_any<P: Proofs>(
         &self,
         tokens: &[&str],
         arrival: Arrival<P>,
-    ) -> Result<Opened, SessionError> {
+    ) -> Result<Opening, SessionError> {
         let now = arrival.now;
         let mut live: Vec<Stored> = Vec::new();
         let mut reused: Vec<Arc<Record>> = Vec::new();
@@ -280,16 +306,16 @@ impl SessionManager {
         let is_own = |stored: &Stored| lost.is_empty() || self.has_proof(&stored.record, &arrival);
         if live.len() > 1 || !live.iter().all(is_own) {
             self.events().refused(Refusal::Ambiguous, now);
-            return Ok(Opened {
+            return Ok(Opening {
                 lost,
                 ..self.nothing_live(&ours, Current::Barred(live))
             });
         }
         let opened = match live.pop() {
-            Some(stored) => Opened::live(stored),
+            Some(stored) => Opening::live(stored),
             None => self.nothing_live(&ours, Current::barred_if(barred)),
         };
-        Ok(Opened {
+        Ok(Opening {
             expired,
             lost,
             ..opened
@@ -297,8 +323,8 @@ impl SessionManager {
     }
 
     /// What these tokens open, where none opens a live session.
-    fn nothing_live(&self, tokens: &[&str], current: Current) -> Opened {
-        Opened {
+    fn nothing_live(&self, tokens: &[&str], current: Current) -> Opening {
+        Opening {
             form_seed: self.form_seed(tokens, &current),
             current,
             expired: false,
@@ -337,6 +363,21 @@ impl SessionManager {
     fn form_seed(&self, tokens: &[&str], current: &Current) -> Option<[u8; 16]> {
         let ours = matches!(current, Current::Barred(_)) || !self.settings().is_sealed();
         (ours && !tokens.is_empty()).then(|| seed_of(tokens))
+    }
+}
+
+/// What observers are told of an opening.
+fn report(tokens: &[&str], opening: &Result<Opening, SessionError>) -> Opened {
+    match opening {
+        Err(_) => Opened::Failed,
+        Ok(_) if tokens.is_empty() => Opened::NoToken,
+        Ok(Opening {
+            current: Current::Stored(_),
+            ..
+        }) => Opened::Session,
+        Ok(opening) if !opening.lost.is_empty() => Opened::Unusable,
+        Ok(opening) if opening.expired => Opened::Expired,
+        Ok(_) => Opened::Refused,
     }
 }
 

@@ -1,15 +1,17 @@
 //! Sessions in the memory of this process.
 
+mod count;
 mod index;
 mod shard;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::count::Count;
 use self::index::IdsByPrincipal;
 use self::shard::{SWEEP_AFTER, Shard};
 use crate::error::StoreError;
@@ -61,7 +63,7 @@ const NEVER: u64 = u64::MAX;
 pub struct MemoryStore {
     shards: Vec<Mutex<Shard>>,
     principals: IdsByPrincipal,
-    count: AtomicUsize,
+    count: Count,
     capacity: usize,
     /// When a full store was last swept, in milliseconds.
     full_sweep: AtomicU64,
@@ -99,7 +101,7 @@ impl MemoryStore {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             principals: IdsByPrincipal::default(),
-            count: AtomicUsize::new(0),
+            count: Count::default(),
             capacity,
             full_sweep: AtomicU64::new(NEVER),
         }
@@ -122,7 +124,7 @@ impl MemoryStore {
     /// # Ok::<_, session_core::SessionError>(()) }).unwrap();
     /// ```
     pub fn len(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.count.get()
     }
 
     /// Whether there is no record.
@@ -134,15 +136,6 @@ impl MemoryStore {
 
     fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
         lock(&self.shards[usize::from(id.as_bytes()[0]) % SHARDS])
-    }
-
-    /// Counts one more record, unless the store is full.
-    fn reserve(&self) -> bool {
-        self.count
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                (count < self.capacity).then_some(count + 1)
-            })
-            .is_ok()
     }
 
     /// Ends a session: puts a mark in the place of its record.
@@ -159,7 +152,7 @@ impl MemoryStore {
         let Some(record) = shard.records.remove(&id) else {
             return false;
         };
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.count.remove();
         self.principals.remove(&record);
         true
     }
@@ -250,9 +243,9 @@ impl SessionStore for MemoryStore {
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
-        if !self.reserve() {
+        if !self.count.add(self.capacity) {
             self.sweep_full(now);
-            if !self.reserve() {
+            if !self.count.add(self.capacity) {
                 return Err(StoreError::Full {
                     capacity: self.capacity,
                 });
@@ -264,7 +257,7 @@ impl SessionStore for MemoryStore {
             None => shard.ended(record.id, now).is_some(),
         };
         if taken {
-            self.count.fetch_sub(1, Ordering::Relaxed);
+            self.count.remove();
             return Err(StoreError::IdTaken);
         }
         self.evict(&mut shard, record.id);

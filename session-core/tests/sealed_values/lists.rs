@@ -19,7 +19,7 @@ fn site(limit: Option<(usize, OnMaxSessions)>) -> Site {
     let builder = SessionManager::builder(Arc::clone(&store))
         .clock(clock.clone())
         .observer(move |event: &Event<'_>| {
-            let session = event.session.map(|id| id.to_string());
+            let session = event.session().map(|id| id.to_string());
             notes.lock().unwrap().push((event.kind, session));
         })
         .seal_values(ring(1));

@@ -18,7 +18,7 @@ async fn site() -> Site {
     let notes = Arc::clone(&seen);
     let manager = builder(&store)
         .observer(move |event: &Event<'_>| {
-            let session = event.session.map(|id| id.to_string());
+            let session = event.session().map(|id| id.to_string());
             notes.lock().unwrap().push((event.kind, session));
         })
         .seal_values(ring(1))

@@ -155,7 +155,7 @@ impl SessionLayerBuilder {
         self.set(|manager| manager.watch_interval(interval))
     }
 
-    /// Sets the observer that is notified of each event. Default: none. The log is written in any
+    /// Adds an observer, which is notified of each event. Default: none. The log is written in any
     /// case.
     #[must_use]
     pub fn observer(self, observer: impl Observer) -> Self {

@@ -90,6 +90,7 @@ mod fault;
 mod jitter;
 mod key;
 mod link;
+mod meters;
 mod near;
 mod reconnect;
 mod redacted;

@@ -12,6 +12,7 @@ use super::common::{Common, Peer};
 use super::connection::{Connection, Hooks, Topology};
 use super::fault::Reason;
 use super::jitter::jitter;
+use super::meters;
 use super::near::keep_asking;
 use super::redacted::RedactedError;
 use super::state::{Installed, State};
@@ -292,6 +293,7 @@ impl ConnectTask {
             let Err(failure) = self.connect().await else {
                 return;
             };
+            meters::cannot_connect();
             pause = match failure.is_lasting() {
                 true => LONG_PAUSE,
                 false => (pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE),
@@ -348,6 +350,7 @@ impl ConnectTask {
             Installed::Superseded => Ok(()),
             Installed::Outdated(why) => Err(why),
             Installed::Yes { down_since } => {
+                meters::connected();
                 // If the runtime has ended, nobody asks.
                 let _ = in_use.send(());
                 shared.common.begin_others();

@@ -137,7 +137,7 @@ fn contended(store: Arc<FaultStore<MemoryStore>>, clock: impl Clock) -> (Session
         .clock(clock)
         .observer(move |event: &Event<'_>| match event.kind {
             EventKind::Contended => {
-                assert!(event.session.is_some());
+                assert!(event.session().is_some());
                 notes.lock().unwrap().push((event.count, event.waited));
             }
             _ => assert_eq!(event.waited, Duration::ZERO),

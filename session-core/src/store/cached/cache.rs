@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::entries::{Entries, Identity, Known};
 use super::lease::Term;
-use super::stats::CacheStats;
+use super::stats::{CacheStats, Had, Meters};
 use crate::record::{Record, SessionId};
 use crate::store::lock::lock;
 use crate::time::{Clock, Timestamp};
@@ -19,6 +19,7 @@ pub(super) struct Cache {
     capacity: usize,
     lease: Option<Duration>,
     terms: AtomicU64,
+    meters: Meters,
 }
 
 #[derive(Default)]
@@ -52,6 +53,7 @@ impl Cache {
             capacity,
             lease,
             terms: AtomicU64::new(0),
+            meters: Meters::default(),
         }
     }
 
@@ -83,7 +85,8 @@ impl Cache {
         };
         match leased {
             true => {
-                stats.leased += 1;
+                stats.count(Had::Leased);
+                self.meters.count(Had::Leased);
                 Found::Leased(record)
             }
             false => Found::Unconfirmed(record, ticket),
@@ -94,7 +97,8 @@ impl Cache {
     /// changes it from now on will be told.
     pub(super) fn unchanged(&self, record: &Arc<Record>, asked: Ticket) {
         let mut part = self.part(record.id);
-        part.stats.unchanged += 1;
+        part.stats.count(Had::Unchanged);
+        self.meters.count(Had::Unchanged);
         let capacity = self.capacity / PARTS;
         let before = part
             .entries
@@ -113,11 +117,13 @@ impl Cache {
             (Some(known), Some(record)) => known.is_of(record),
             _ => false,
         };
-        match known {
-            None => stats.absent += 1,
-            Some(_) if is_same => stats.unchanged += 1,
-            Some(_) => stats.changed += 1,
-        }
+        let had = match known {
+            None => Had::Nothing,
+            Some(_) if is_same => Had::Unchanged,
+            Some(_) => Had::Changed,
+        };
+        stats.count(had);
+        self.meters.count(had);
         if entries.is_newer(id, asked.seq) {
             return;
         }

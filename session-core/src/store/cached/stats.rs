@@ -1,5 +1,11 @@
 //! What a cache has done.
 
+#[cfg(feature = "metrics")]
+use std::sync::OnceLock;
+
+#[cfg(feature = "metrics")]
+use metrics::{Counter, counter, describe_counter};
+
 /// What a cache has done, and what it holds. Each load counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,4 +23,47 @@ pub struct CacheStats {
     pub records: usize,
     /// About how many bytes they take.
     pub bytes: usize,
+}
+
+/// What a load has found in the cache.
+#[derive(Clone, Copy)]
+pub(super) enum Had {
+    Leased,
+    Unchanged,
+    Changed,
+    Nothing,
+}
+
+impl CacheStats {
+    pub(super) fn count(&mut self, had: Had) {
+        let count = match had {
+            Had::Leased => &mut self.leased,
+            Had::Unchanged => &mut self.unchanged,
+            Had::Changed => &mut self.changed,
+            Had::Nothing => &mut self.absent,
+        };
+        *count += 1;
+    }
+}
+
+/// The same numbers for a recorder of metrics, if this program has the feature `metrics`.
+#[derive(Default)]
+pub(super) struct Meters {
+    #[cfg(feature = "metrics")]
+    loads: OnceLock<[Counter; 4]>,
+}
+
+impl Meters {
+    #[cfg(feature = "metrics")]
+    pub(super) fn count(&self, had: Had) {
+        const LOADS: &str = "session_cache_loads_total";
+        let loads = self.loads.get_or_init(|| {
+            describe_counter!(LOADS, "Loads of a cache, by what it had");
+            ["leased", "unchanged", "changed", "absent"].map(|had| counter!(LOADS, "result" => had))
+        });
+        loads[had as usize].increment(1);
+    }
+
+    #[cfg(not(feature = "metrics"))]
+    pub(super) fn count(&self, _: Had) {}
 }

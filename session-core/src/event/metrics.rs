@@ -1,0 +1,198 @@
+//! An observer that counts, for the facade `metrics`.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+
+use crate::event::{
+    Commit, CommitResult, Event, EventKind, Observer, Opened, Refusal, StoreCall, StoreOperation,
+    StoreOutcome,
+};
+
+const EVENTS: &str = "session_events_total";
+const REFUSALS: &str = "session_refusals_total";
+const OPENED: &str = "session_opened_total";
+const COMMITS: &str = "session_commits_total";
+const ATTEMPTS: &str = "session_commit_attempts_total";
+const WRITTEN: &str = "session_written_bytes_total";
+const CALLS: &str = "session_store_calls_total";
+const SECONDS: &str = "session_store_call_seconds";
+
+/// Counts everything that an [`Observer`] receives, for the recorder of the crate `metrics`.
+///
+/// It takes the feature `metrics`. The recorder is that of your exporter, for example
+/// `metrics-exporter-prometheus`. Install it before the first request: the handles of the counters
+/// are taken then, and are kept.
+///
+/// | metric | labels | what it counts |
+/// |---|---|---|
+/// | `session_events_total` | `kind` ([`EventKind::label`]) | sessions that something happened to |
+/// | `session_refusals_total` | `reason` ([`Refusal::label`](crate::Refusal::label)) | refused tokens and sign-ins |
+/// | `session_opened_total` | `result` ([`Opened::label`]) | requests that asked for their session |
+/// | `session_commits_total` | `result` ([`CommitResult::label`]) | commits, and saves of handlers |
+/// | `session_commit_attempts_total` | | writes that they sent to the store |
+/// | `session_written_bytes_total` | | bytes of the records in these writes |
+/// | `session_store_calls_total` | `operation`, `outcome` ([`StoreOperation::label`], [`StoreOutcome::label`]) | calls of the store |
+/// | `session_store_call_seconds` | `operation`, `outcome` | a histogram of how long they took |
+///
+/// The feature adds three more, which need no observer:
+///
+/// | metric | labels | what it is |
+/// |---|---|---|
+/// | `session_cache_loads_total` | `result` | loads of a [cache](crate::store::CachedStore), by what it had |
+/// | `session_connections_total` | `store` | connections that a store has made, the first ones too |
+/// | `session_memory_records` | | a gauge of the records in memory stores |
+///
+/// No label has an id, a principal or a text, so the number of time series is bounded: some 150. A
+/// store that waits for nothing, as [`MemoryStore`](crate::MemoryStore) does, has no histogram. There
+/// is no gauge of the sessions in a database: it would drift, because others create and end them
+/// too.
+///
+/// ```
+/// use session_core::{MemoryStore, MetricsObserver, SessionManager};
+///
+/// // First: PrometheusBuilder::new().install()?;
+/// let manager = SessionManager::builder(MemoryStore::new())
+///     .observer(MetricsObserver::new())
+///     .build()
+///     .unwrap();
+/// ```
+#[derive(Default)]
+pub struct MetricsObserver {
+    meters: OnceLock<Box<Meters>>,
+}
+
+/// The handles of all metrics. To look one up takes as long as a load from memory.
+struct Meters {
+    events: [Counter; EventKind::ALL.len()],
+    refusals: [(&'static str, Counter); Refusal::ALL.len()],
+    opened: [Counter; Opened::ALL.len()],
+    commits: [Counter; CommitResult::ALL.len()],
+    attempts: Counter,
+    written: Counter,
+    /// Made when a call first ends so: most pairs never occur.
+    calls: [[OnceLock<CallMeters>; StoreOutcome::COUNT]; StoreOperation::COUNT],
+}
+
+struct CallMeters {
+    count: Counter,
+    seconds: OnceLock<Histogram>,
+}
+
+impl MetricsObserver {
+    /// An observer for the recorder that is installed when something first happens.
+    ///
+    /// [`MetricsObserver`] has an example.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn meters(&self) -> &Meters {
+        self.meters.get_or_init(|| {
+            describe();
+            Box::new(Meters::new())
+        })
+    }
+}
+
+impl Meters {
+    fn new() -> Self {
+        Self {
+            events: EventKind::ALL.map(|kind| counter!(EVENTS, "kind" => kind.label())),
+            refusals: Refusal::ALL.map(|refusal| {
+                let reason = refusal.label();
+                (reason, counter!(REFUSALS, "reason" => reason))
+            }),
+            opened: Opened::ALL.map(|opened| counter!(OPENED, "result" => opened.label())),
+            commits: CommitResult::ALL.map(|result| counter!(COMMITS, "result" => result.label())),
+            attempts: counter!(ATTEMPTS),
+            written: counter!(WRITTEN),
+            calls: Default::default(),
+        }
+    }
+}
+
+impl Observer for MetricsObserver {
+    fn observe(&self, event: &Event<'_>) {
+        // For `Contended` the count is that of attempts.
+        let sessions = match event.kind {
+            EventKind::Revoked => event.count,
+            _ => 1,
+        };
+        let meters = self.meters();
+        meters.events[event.kind as usize].increment(sessions);
+        let reason = event.refusal.map(Refusal::label);
+        let refused = meters
+            .refusals
+            .iter()
+            .find(|(label, _)| Some(*label) == reason);
+        if let Some((_, count)) = refused {
+            count.increment(1);
+        }
+    }
+
+    fn opened(&self, opened: Opened) {
+        self.meters().opened[opened as usize].increment(1);
+    }
+
+    fn store_call(&self, call: &StoreCall) {
+        let meters = self.meters();
+        let (operation, outcome) = (call.operation, call.outcome);
+        let labels = [
+            ("operation", operation.label()),
+            ("outcome", outcome.label()),
+        ];
+        let of_pair = &meters.calls[operation as usize][outcome as usize];
+        let of_pair = of_pair.get_or_init(|| CallMeters {
+            count: counter!(CALLS, &labels),
+            seconds: OnceLock::new(),
+        });
+        of_pair.count.increment(1);
+        if let Some(elapsed) = call.elapsed {
+            let seconds = of_pair.seconds.get_or_init(|| histogram!(SECONDS, &labels));
+            seconds.record(elapsed);
+        }
+        if call.bytes > 0 {
+            meters.written.increment(call.bytes as u64);
+        }
+    }
+
+    fn committed(&self, commit: Commit) {
+        let meters = self.meters();
+        meters.commits[commit.result as usize].increment(1);
+        if commit.attempts > 0 {
+            meters.attempts.increment(commit.attempts.into());
+        }
+    }
+}
+
+fn describe() {
+    describe_counter!(
+        EVENTS,
+        "What has happened to sessions, by the kind of event"
+    );
+    describe_counter!(REFUSALS, "Refused tokens and sign-ins, by reason");
+    describe_counter!(
+        OPENED,
+        "Requests that asked for their session, by what their tokens opened"
+    );
+    describe_counter!(COMMITS, "Commits and saves, by how they ended");
+    describe_counter!(
+        ATTEMPTS,
+        "Writes that commits and saves have sent to the store"
+    );
+    describe_counter!(
+        WRITTEN,
+        Unit::Bytes,
+        "Sizes of the records that were to be written"
+    );
+    describe_counter!(CALLS, "Calls of the store, by operation and outcome");
+    describe_histogram!(SECONDS, Unit::Seconds, "How long calls of the store took");
+}
+
+impl fmt::Debug for MetricsObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsObserver").finish_non_exhaustive()
+    }
+}
