@@ -376,7 +376,10 @@ fn log() -> &'static Page {
     &LOG
 }
 
-const EVENTS: [&str; 17] = [
+const EVENTS: [&str; 20] = [
+    "session.open",
+    "session.commit",
+    "session.store",
     "created",
     "renewed",
     "destroyed",

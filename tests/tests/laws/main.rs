@@ -11,6 +11,7 @@
 mod cached;
 mod clones;
 mod fairness;
+mod figures;
 mod guard;
 mod law_01_messages;
 mod law_01_no_lost_update;

@@ -62,9 +62,11 @@ pub fn groups(options: &Options) -> Vec<Group> {
     for store in [
         "memory",
         "memory sealed",
+        "memory metered",
         "cookie",
         "redis",
         "redis sealed",
+        "redis metered",
         "redis packed",
         "redis missed",
         "redis packed missed",
@@ -133,6 +135,13 @@ impl Group {
                 redis::clear(url)?;
                 let peer = ours::redis(url, Layout::Fields, Cache::Default, tasks)?;
                 (ours::redis_sealed(url, tasks)?, vec![peer])
+            }
+            // What it costs to count everything.
+            ("memory metered", ..) => (ours::memory_metered(tasks)?, vec![ours::memory(tasks)?]),
+            ("redis metered", Some(url), _) => {
+                redis::clear(url)?;
+                let peer = ours::redis(url, Layout::Fields, Cache::Default, tasks)?;
+                (ours::redis_metered(url, tasks)?, vec![peer])
             }
             ("cookie", ..) => {
                 their_bare = Some(actix::bare()?);
@@ -245,7 +254,11 @@ impl Group {
         work: impl FnOnce(),
     ) -> Result<Option<u64>, BoxError> {
         Ok(match (self.store, &options.redis, &options.mongo) {
-            ("redis" | "redis packed" | "redis near" | "redis sealed", Some(url), _) => {
+            (
+                "redis" | "redis packed" | "redis near" | "redis sealed" | "redis metered",
+                Some(url),
+                _,
+            ) => {
                 Some(redis::commands(url, work)?)
             }
             ("mongo" | "mongo majority", _, Some(uri)) => {

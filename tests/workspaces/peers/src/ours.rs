@@ -1,14 +1,16 @@
 //! Our layer.
 
+use std::sync::Once;
 use std::time::Duration;
 
 use http::{Request, Response};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use session_core::store::{NearCache, SessionStore};
 use session_http::cookie::CookieStore;
 use session_http::manager::Timeouts;
 use session_http::mongo::MongoStore;
 use session_http::redis::{Layout, RedisStore};
-use session_http::{Codec, KeyRing, MemoryStore, SessionExt, SessionLayer};
+use session_http::{Codec, KeyRing, MemoryStore, MetricsObserver, SessionExt, SessionLayer};
 
 use crate::missed::{Missed, Role};
 use crate::subject::{Job, Subject, Tower, service};
@@ -16,6 +18,7 @@ use crate::{BoxError, User, next_visit, values};
 
 const NAME: &str = "ours";
 const SEALED: &str = "ours, sealed values";
+const METERED: &str = "ours, with metrics";
 
 /// Of near caches.
 const LEASE: Duration = Duration::from_secs(1);
@@ -127,6 +130,28 @@ pub fn memory_sealed(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
 fn sealed(store: impl SessionStore) -> Result<SessionLayer, BoxError> {
     let keys = KeyRing::new([1; 32])?;
     Ok(SessionLayer::builder(store).seal_values(keys).build()?)
+}
+
+/// The same, with everything counted for Prometheus.
+pub fn redis_metered(url: &str, tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    subject(METERED, tasks, async || {
+        metered(Cache::Default.redis(url, Layout::Fields).await?)
+    })
+}
+
+pub fn memory_metered(tasks: usize) -> Result<Box<dyn Subject>, BoxError> {
+    subject(METERED, tasks, async || metered(MemoryStore::new()))
+}
+
+fn metered(store: impl SessionStore) -> Result<SessionLayer, BoxError> {
+    static RECORDER: Once = Once::new();
+    RECORDER.call_once(|| {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        // There is no other.
+        let _ = metrics::set_global_recorder(recorder);
+    });
+    let observer = MetricsObserver::new();
+    Ok(SessionLayer::builder(store).observer(observer).build()?)
 }
 
 /// The same, for reads that find what another process has written.
