@@ -40,6 +40,12 @@
 //! gets the same events, with the target `session`. Events name sessions by the short hash of their
 //! id.
 //!
+//! An observer also receives figures: what each request [opened](Observer::opened), each
+//! [call of the store](Observer::store_call) and each [commit](Observer::committed).
+//! `MetricsObserver` (feature `metrics`) counts them for the facade `metrics`. Three spans of
+//! `tracing`, at level `DEBUG`, show where a request spends its time: `session.open`,
+//! `session.commit` and `session.store`.
+//!
 //! # Features
 //!
 //! - `conformance`: the suite that tests whether a store keeps the contract.

@@ -27,27 +27,33 @@ const SECONDS: &str = "session_store_call_seconds";
 ///
 /// | metric | labels | what it counts |
 /// |---|---|---|
-/// | `session_events_total` | `kind` ([`EventKind::label`]) | sessions that something happened to |
-/// | `session_refusals_total` | `reason` ([`Refusal::label`](crate::Refusal::label)) | refused tokens and sign-ins |
-/// | `session_opened_total` | `result` ([`Opened::label`]) | requests that asked for their session |
-/// | `session_commits_total` | `result` ([`CommitResult::label`]) | commits, and saves of handlers |
+/// | `session_events_total` | `kind` | sessions that something happened to |
+/// | `session_refusals_total` | `reason` | refused tokens and sign-ins |
+/// | `session_opened_total` | `result` | requests that asked for their session |
+/// | `session_commits_total` | `result` | commits, and saves of handlers |
 /// | `session_commit_attempts_total` | | writes that they sent to the store |
 /// | `session_written_bytes_total` | | bytes of the records in these writes |
-/// | `session_store_calls_total` | `operation`, `outcome` ([`StoreOperation::label`], [`StoreOutcome::label`]) | calls of the store |
+/// | `session_store_calls_total` | `operation`, `outcome` | calls of the store |
 /// | `session_store_call_seconds` | `operation`, `outcome` | a histogram of how long they took |
 ///
-/// The feature adds three more, which need no observer:
+/// The values of the labels are what [`EventKind::label`], [`Refusal::label`], [`Opened::label`],
+/// [`CommitResult::label`], [`StoreOperation::label`] and [`StoreOutcome::label`] return.
+///
+/// Stores of a program with this feature count some more, without an observer:
 ///
 /// | metric | labels | what it is |
 /// |---|---|---|
-/// | `session_cache_loads_total` | `result` | loads of a [cache](crate::store::CachedStore), by what it had |
-/// | `session_connections_total` | `store` | connections that a store has made, the first ones too |
+/// | `session_cache_loads_total` | `result` | loads of [caches], by what they had |
+/// | `session_connections_total` | `store` | connections to servers, the first ones too |
+/// | `session_connection_failures_total` | `store` | attempts to connect that failed |
 /// | `session_memory_records` | | a gauge of the records in memory stores |
 ///
-/// No label has an id, a principal or a text, so the number of time series is bounded: some 150. A
-/// store that waits for nothing, as [`MemoryStore`](crate::MemoryStore) does, has no histogram. There
-/// is no gauge of the sessions in a database: it would drift, because others create and end them
-/// too.
+/// [caches]: crate::store::CachedStore
+///
+/// No label has an id, a principal or a text, so the number of time series is bounded: at most 150
+/// and the buckets of the histogram. A store that waits for nothing has no histogram
+/// ([`StoreCall::elapsed`]). There is no gauge of the sessions in a database: it would drift,
+/// because others create and end them too.
 ///
 /// ```
 /// use session_core::{MemoryStore, MetricsObserver, SessionManager};

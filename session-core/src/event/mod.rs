@@ -2,9 +2,9 @@
 //!
 //! `events` has one method for each event, which is called wherever it happens. So the kind, the
 //! level, the fields and the texts of an event stand in one place. `event`, `report` and `observer`
-//! are the public part, `who` and `refusal` are what events are about, `throttle` and `recent` bound
-//! how often they are reported. `spans` is what a subscriber of `tracing` is told of work that takes
-//! time, and `metrics` what a recorder of metrics is.
+//! are the public part, `who` and `refusal` are what events are about, `throttle` and `recent`
+//! bound how often they are reported. `spans` is what a subscriber of `tracing` is told of work
+//! that takes time, and `metrics` what a recorder of metrics is told.
 //!
 //! # Decisions
 //!
@@ -13,6 +13,12 @@
 //! - **Observers get every event, the log a bounded number.** A client or a broken store can
 //!   cause any number of them. So the log gets at most 60 lines a minute of each kind and reason,
 //!   and forged tokens cannot suppress other lines.
+//! - **An observer computes what it needs.** The short hash of an id is a method of the event, and
+//!   handles of metrics are taken once. So to count everything costs a read from memory little.
+//! - **A store that waits for nothing is not timed**: two looks at a clock are a noticeable part of
+//!   such a call.
+//! - **A span costs a pointer where nobody listens.** Futures that every request holds have no room
+//!   for a `Span`, so one that is enabled is on the heap.
 //! - **Each process reports an expiry once**, though a client can present the token for ever.
 
 mod cause;

@@ -7,11 +7,6 @@
 //! | `session.open` | the tokens of a request open its session | `tokens` (how many), `result` |
 //! | `session.commit` | a request is finished, and written | `session`, `outcome`, `result` |
 //! | `session.store` | one call of the store | `operation`, `session`, `outcome` |
-//!
-//! # Decisions
-//!
-//! - **A span costs a pointer where nobody listens.** Futures that every request holds have no room
-//!   for a `Span`, so one that is enabled is on the heap.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
