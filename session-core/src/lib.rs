@@ -94,7 +94,7 @@ pub use token::{ClientToken, Directive};
 // What happens to sessions.
 #[cfg(feature = "metrics")]
 pub use event::MetricsObserver;
-pub use event::{Commit, CommitResult, Opened, StoreCall, StoreOperation, StoreOutcome};
+pub use event::{Commit, CommitOutcome, Opened, Opening, StoreCall, StoreOperation, StoreOutcome};
 pub use event::{Event, EventKind, Observer, Refusal};
 pub use record::{EndReason, Ended, ShortId};
 

@@ -89,7 +89,7 @@ fn what_happens_is_counted() {
     assert!((300..3_000).contains(&bytes), "{bytes}");
     let expected = at([
         ("session_commit_attempts_total", 3),
-        ("session_commits_total result=written", 3),
+        ("session_commits_total outcome=written", 3),
         ("session_events_total kind=created", 2),
         ("session_events_total kind=loaded", 1),
         ("session_events_total kind=refused", 2),

@@ -12,14 +12,14 @@
 //! - [`StoreError`], [`LimitExceeded`] with its [`Limit`], [`CodecFault`] and [`KeyError`] give the
 //!   details of errors. [`round_trips`] checks in a test that a codec gives back the values of a
 //!   type unchanged.
-//! - [`StoreCall`], [`Opened`] and [`Commit`] are the figures that an
+//! - [`StoreCall`], [`Opening`] and [`Commit`] are the figures that an
 //!   [`Observer`](crate::Observer) receives.
 //! - [`Entry`] is what [`Session::at`](crate::Session::at) returns.
 
 pub use session_core::store::{SessionStore, StoreError};
 pub use session_core::{
-    ClientToken, Clock, CodecFault, Commit, CommitResult, Directive, EndReason, Ended, Entry,
-    FinishError, KeyError, Limit, LimitExceeded, ManualClock, OnCorrupt, Opened, Outcome, Refusal,
-    RoundTripError, SessionGuard, SessionInfo, SessionManagerBuilder, ShortId, Sleep, StoreCall,
-    StoreOperation, StoreOutcome, SystemClock, Timeouts, Timestamp, round_trips,
+    ClientToken, Clock, CodecFault, Commit, CommitOutcome, Directive, EndReason, Ended, Entry,
+    FinishError, KeyError, Limit, LimitExceeded, ManualClock, OnCorrupt, Opened, Opening, Outcome,
+    Refusal, RoundTripError, SessionGuard, SessionInfo, SessionManagerBuilder, ShortId, Sleep,
+    StoreCall, StoreOperation, StoreOutcome, SystemClock, Timeouts, Timestamp, round_trips,
 };

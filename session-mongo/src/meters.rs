@@ -1,17 +1,22 @@
 //! What a recorder of metrics is told of connections.
 
+use metrics::{counter, describe_counter};
 use mongodb::event::EventHandler;
 use mongodb::event::cmap::{CmapEvent, ConnectionClosedReason};
 
-/// Counts the connections that the driver makes, and those that fail.
+const MADE: &str = "session_connections_total";
+const FAILED: &str = "session_connection_failures_total";
+
+/// Counts the connections that the driver makes, and those that it cannot make or that break.
 pub(crate) fn handler() -> EventHandler<CmapEvent> {
     EventHandler::callback(|event| match event {
         CmapEvent::ConnectionReady(_) => {
-            metrics::counter!("session_connections_total", "store" => "mongodb").increment(1);
+            describe_counter!(MADE, "Connections to the servers of a store");
+            counter!(MADE, "store" => "mongodb").increment(1);
         }
         CmapEvent::ConnectionClosed(closed) if closed.reason == ConnectionClosedReason::Error => {
-            metrics::counter!("session_connection_failures_total", "store" => "mongodb")
-                .increment(1);
+            describe_counter!(FAILED, "Failures to connect to the servers of a store");
+            counter!(FAILED, "store" => "mongodb").increment(1);
         }
         _ => {}
     })

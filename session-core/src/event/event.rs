@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::event::Refusal;
+use crate::event::labels::labels;
 use crate::record::{SessionId, ShortId};
 use crate::time::Timestamp;
 
@@ -91,30 +92,7 @@ impl Event<'_> {
     }
 }
 
-impl EventKind {
-    /// All of them.
-    #[cfg(feature = "metrics")]
-    pub(super) const ALL: [Self; 18] = [
-        Self::Created,
-        Self::Loaded,
-        Self::Renewed,
-        Self::Rotated,
-        Self::Reused,
-        Self::Bound,
-        Self::Unproven,
-        Self::Refused,
-        Self::Destroyed,
-        Self::Expired,
-        Self::Revoked,
-        Self::Conflict,
-        Self::Contended,
-        Self::Gone,
-        Self::Unsaved,
-        Self::StoreFailed,
-        Self::Corrupt,
-        Self::Undecodable,
-    ];
-
+labels! {
     /// A short name in snake case that stays the same, for the label of a counter.
     ///
     /// ```
@@ -122,26 +100,24 @@ impl EventKind {
     ///
     /// assert_eq!(EventKind::StoreFailed.label(), "store_failed");
     /// ```
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Loaded => "loaded",
-            Self::Renewed => "renewed",
-            Self::Rotated => "rotated",
-            Self::Reused => "reused",
-            Self::Bound => "bound",
-            Self::Unproven => "unproven",
-            Self::Refused => "refused",
-            Self::Destroyed => "destroyed",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::Conflict => "conflict",
-            Self::Contended => "contended",
-            Self::Gone => "gone",
-            Self::Unsaved => "unsaved",
-            Self::StoreFailed => "store_failed",
-            Self::Corrupt => "corrupt",
-            Self::Undecodable => "undecodable",
-        }
+    EventKind {
+        Created => "created",
+        Loaded => "loaded",
+        Renewed => "renewed",
+        Rotated => "rotated",
+        Reused => "reused",
+        Bound => "bound",
+        Unproven => "unproven",
+        Refused => "refused",
+        Destroyed => "destroyed",
+        Expired => "expired",
+        Revoked => "revoked",
+        Conflict => "conflict",
+        Contended => "contended",
+        Gone => "gone",
+        Unsaved => "unsaved",
+        StoreFailed => "store_failed",
+        Corrupt => "corrupt",
+        Undecodable => "undecodable",
     }
 }

@@ -8,7 +8,7 @@ use tracing::{debug, info, trace, warn};
 
 use crate::error::{SessionError, StoreError};
 use crate::event::{
-    AfterReuse, Commit, Event, EventKind, Observers, Opened, RecentIds, Refusal, Renewal,
+    AfterReuse, Commit, Event, EventKind, Observers, Opening, RecentIds, Refusal, Renewal,
     StoreCall, Subject, Throttles, Undecodable, Who,
 };
 use crate::record::{Record, SessionId};
@@ -115,15 +115,15 @@ impl Events {
         !self.observers.is_empty()
     }
 
-    pub(crate) fn opened(&self, opened: Opened) {
-        self.observers.notify(|observer| observer.opened(opened));
+    pub(crate) fn opened(&self, opening: &Opening) {
+        self.observers.notify(|observer| observer.opened(opening));
     }
 
     pub(crate) fn store_call(&self, call: &StoreCall) {
         self.observers.notify(|observer| observer.store_call(call));
     }
 
-    pub(crate) fn committed(&self, commit: Commit) {
+    pub(crate) fn committed(&self, commit: &Commit) {
         self.observers.notify(|observer| observer.committed(commit));
     }
 

@@ -5,10 +5,19 @@ use std::sync::OnceLock;
 
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
+use crate::event::labels::places;
 use crate::event::{
-    Commit, CommitResult, Event, EventKind, Observer, Opened, Refusal, StoreCall, StoreOperation,
-    StoreOutcome,
+    Commit, CommitOutcome, Event, EventKind, Observer, Opened, Opening, Refusal, StoreCall,
+    StoreOperation, StoreOutcome,
 };
+
+places!(
+    EventKind,
+    Opened,
+    CommitOutcome,
+    StoreOperation,
+    StoreOutcome
+);
 
 const EVENTS: &str = "session_events_total";
 const REFUSALS: &str = "session_refusals_total";
@@ -22,22 +31,24 @@ const SECONDS: &str = "session_store_call_seconds";
 /// Counts everything that an [`Observer`] receives, for the recorder of the crate `metrics`.
 ///
 /// It takes the feature `metrics`. The recorder is that of your exporter, for example
-/// `metrics-exporter-prometheus`. Install it before the first request: the handles of the counters
-/// are taken then, and are kept.
+/// `metrics-exporter-prometheus`. Its version has to be one for `metrics` 0.24. Install it before the
+/// first request and before stores connect: the handles of the counters are taken when something is
+/// first counted, and are kept. So do not let the exporter remove metrics that are idle: what is
+/// counted by a kept handle would not come back.
 ///
 /// | metric | labels | what it counts |
 /// |---|---|---|
 /// | `session_events_total` | `kind` | sessions that something happened to |
 /// | `session_refusals_total` | `reason` | refused tokens and sign-ins |
 /// | `session_opened_total` | `result` | requests that asked for their session |
-/// | `session_commits_total` | `result` | commits, and saves of handlers |
+/// | `session_commits_total` | `outcome` | commits, and saves and touches of handlers |
 /// | `session_commit_attempts_total` | | writes that they sent to the store |
-/// | `session_written_bytes_total` | | bytes of the records in these writes |
+/// | `session_written_bytes_total` | | sizes of the records that calls were to write |
 /// | `session_store_calls_total` | `operation`, `outcome` | calls of the store |
 /// | `session_store_call_seconds` | `operation`, `outcome` | a histogram of how long they took |
 ///
 /// The values of the labels are what [`EventKind::label`], [`Refusal::label`], [`Opened::label`],
-/// [`CommitResult::label`], [`StoreOperation::label`] and [`StoreOutcome::label`] return.
+/// [`CommitOutcome::label`], [`StoreOperation::label`] and [`StoreOutcome::label`] return.
 ///
 /// Stores of a program with this feature count some more, without an observer:
 ///
@@ -48,12 +59,16 @@ const SECONDS: &str = "session_store_call_seconds";
 /// | `session_connection_failures_total` | `store` | attempts to connect that failed |
 /// | `session_memory_records` | | a gauge of the records in memory stores |
 ///
+/// A connection to a Redis Cluster counts once, whatever the driver connects to behind it. With
+/// MongoDB, only clients that the store makes from a URI are counted, and a connection that breaks
+/// is a failure too.
+///
 /// [caches]: crate::store::CachedStore
 ///
 /// No label has an id, a principal or a text, so the number of time series is bounded: at most 150
 /// and the buckets of the histogram. A store that waits for nothing has no histogram
 /// ([`StoreCall::elapsed`]). There is no gauge of the sessions in a database: it would drift,
-/// because others create and end them too.
+/// because others create and end them too. The figures of several managers are added up.
 ///
 /// ```
 /// use session_core::{MemoryStore, MetricsObserver, SessionManager};
@@ -74,11 +89,11 @@ struct Meters {
     events: [Counter; EventKind::ALL.len()],
     refusals: [(&'static str, Counter); Refusal::ALL.len()],
     opened: [Counter; Opened::ALL.len()],
-    commits: [Counter; CommitResult::ALL.len()],
+    commits: [Counter; CommitOutcome::ALL.len()],
     attempts: Counter,
     written: Counter,
     /// Made when a call first ends so: most pairs never occur.
-    calls: [[OnceLock<CallMeters>; StoreOutcome::COUNT]; StoreOperation::COUNT],
+    calls: [[OnceLock<CallMeters>; StoreOutcome::ALL.len()]; StoreOperation::ALL.len()],
 }
 
 struct CallMeters {
@@ -111,7 +126,7 @@ impl Meters {
                 (reason, counter!(REFUSALS, "reason" => reason))
             }),
             opened: Opened::ALL.map(|opened| counter!(OPENED, "result" => opened.label())),
-            commits: CommitResult::ALL.map(|result| counter!(COMMITS, "result" => result.label())),
+            commits: CommitOutcome::ALL.map(|how| counter!(COMMITS, "outcome" => how.label())),
             attempts: counter!(ATTEMPTS),
             written: counter!(WRITTEN),
             calls: Default::default(),
@@ -138,8 +153,8 @@ impl Observer for MetricsObserver {
         }
     }
 
-    fn opened(&self, opened: Opened) {
-        self.meters().opened[opened as usize].increment(1);
+    fn opened(&self, opening: &Opening) {
+        self.meters().opened[opening.result as usize].increment(1);
     }
 
     fn store_call(&self, call: &StoreCall) {
@@ -164,9 +179,9 @@ impl Observer for MetricsObserver {
         }
     }
 
-    fn committed(&self, commit: Commit) {
+    fn committed(&self, commit: &Commit) {
         let meters = self.meters();
-        meters.commits[commit.result as usize].increment(1);
+        meters.commits[commit.outcome as usize].increment(1);
         if commit.attempts > 0 {
             meters.attempts.increment(commit.attempts.into());
         }

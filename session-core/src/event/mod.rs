@@ -24,6 +24,7 @@
 mod cause;
 mod event;
 mod events;
+mod labels;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod observer;
@@ -43,7 +44,7 @@ pub use observer::Observer;
 pub(crate) use observer::Observers;
 pub(crate) use recent::RecentIds;
 pub use refusal::Refusal;
-pub use report::{Commit, CommitResult, Opened, StoreCall, StoreOperation, StoreOutcome};
+pub use report::{Commit, CommitOutcome, Opened, Opening, StoreCall, StoreOperation, StoreOutcome};
 pub(crate) use spans::{LiveSpan, Spanned, commit_span, open_span, record_session, store_span};
 pub(crate) use throttle::Throttles;
 use who::Subject;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::event::{Commit, Event, Opened, StoreCall};
+use crate::event::{Commit, Event, Opening, StoreCall};
 
 /// Receives each [`Event`], for example to count events or to keep an audit trail.
 ///
@@ -47,8 +47,8 @@ pub trait Observer: Send + Sync + 'static {
     fn observe(&self, event: &Event<'_>);
 
     /// Receives what the tokens of a request opened.
-    fn opened(&self, opened: Opened) {
-        let _ = opened;
+    fn opened(&self, opening: &Opening) {
+        let _ = opening;
     }
 
     /// Receives a store call that is over, with its outcome and how long it took.
@@ -89,7 +89,7 @@ pub trait Observer: Send + Sync + 'static {
     }
 
     /// Receives a commit that is over, or a handler's own save.
-    fn committed(&self, commit: Commit) {
+    fn committed(&self, commit: &Commit) {
         let _ = commit;
     }
 }

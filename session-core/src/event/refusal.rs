@@ -1,5 +1,6 @@
 //! Why a request or a sign-in was refused.
 
+use crate::event::labels::labels;
 use crate::record::EndReason;
 
 /// Why a token opened no session, or why a sign-in was refused.
@@ -48,43 +49,26 @@ pub enum Refusal {
     SignedChallenge,
 }
 
-impl Refusal {
-    /// All of them, and one of those that have a reason.
-    #[cfg(feature = "metrics")]
-    pub(super) const ALL: [Self; 12] = [
-        Self::Malformed,
-        Self::Unknown,
-        Self::OtherScope,
-        Self::TooManyTokens,
-        Self::Renewed,
-        Self::Superseded,
-        Self::Retired,
-        Self::Ambiguous,
-        Self::Ended(EndReason::Destroyed),
-        Self::Late,
-        Self::TooManySessions,
-        Self::SignedChallenge,
-    ];
-
+labels! {
     /// A short name in snake case that stays the same, for the label of a counter. For
     /// [`Ended`](Self::Ended) it is `ended`, whatever the reason.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::Unknown => "unknown",
-            Self::OtherScope => "other_scope",
-            Self::TooManyTokens => "too_many_tokens",
-            Self::Renewed => "renewed",
-            Self::Superseded => "superseded",
-            Self::Retired => "retired",
-            Self::Ambiguous => "ambiguous",
-            Self::Ended(_) => "ended",
-            Self::Late => "late",
-            Self::TooManySessions => "too_many_sessions",
-            Self::SignedChallenge => "signed_challenge",
-        }
+    Refusal {
+        Malformed => "malformed",
+        Unknown => "unknown",
+        OtherScope => "other_scope",
+        TooManyTokens => "too_many_tokens",
+        Renewed => "renewed",
+        Superseded => "superseded",
+        Retired => "retired",
+        Ambiguous => "ambiguous",
+        Ended(EndReason::Destroyed) => "ended",
+        Late => "late",
+        TooManySessions => "too_many_sessions",
+        SignedChallenge => "signed_challenge",
     }
+}
 
+impl Refusal {
     /// What the log and [`Event::reason`](crate::Event::reason) say.
     pub(super) const fn text(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::StoreError;
+use crate::event::labels::labels;
 
 /// What a store was asked to do: the methods of
 /// [`SessionStore`](crate::store::SessionStore) and
@@ -28,11 +29,7 @@ pub enum StoreOperation {
     DeleteExpired,
 }
 
-impl StoreOperation {
-    /// How many there are.
-    #[cfg(feature = "metrics")]
-    pub(super) const COUNT: usize = Self::DeleteExpired as usize + 1;
-
+labels! {
     /// The name of the method, for the label of a counter.
     ///
     /// ```
@@ -40,17 +37,15 @@ impl StoreOperation {
     ///
     /// assert_eq!(StoreOperation::ListOf.label(), "list_of");
     /// ```
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Load => "load",
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Delete => "delete",
-            Self::ListOf => "list_of",
-            Self::DeleteOneOf => "delete_one_of",
-            Self::DeleteAllOf => "delete_all_of",
-            Self::DeleteExpired => "delete_expired",
-        }
+    StoreOperation {
+        Load => "load",
+        Create => "create",
+        Update => "update",
+        Delete => "delete",
+        ListOf => "list_of",
+        DeleteOneOf => "delete_one_of",
+        DeleteAllOf => "delete_all_of",
+        DeleteExpired => "delete_expired",
     }
 }
 
@@ -86,10 +81,6 @@ pub enum StoreOutcome {
 }
 
 impl StoreOutcome {
-    /// How many there are.
-    #[cfg(feature = "metrics")]
-    pub(super) const COUNT: usize = Self::Cancelled as usize + 1;
-
     pub(crate) const fn of_error(error: &StoreError) -> Self {
         match error {
             StoreError::IdTaken => Self::IdTaken,
@@ -101,7 +92,9 @@ impl StoreOutcome {
             StoreError::Unsupported(_) => Self::Unsupported,
         }
     }
+}
 
+labels! {
     /// A short name in snake case that stays the same, for the label of a counter.
     ///
     /// ```
@@ -109,21 +102,19 @@ impl StoreOutcome {
     ///
     /// assert_eq!(StoreOutcome::OutcomeUnknown.label(), "outcome_unknown");
     /// ```
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Absent => "absent",
-            Self::Conflict => "conflict",
-            Self::Gone => "gone",
-            Self::IdTaken => "id_taken",
-            Self::Corrupt => "corrupt",
-            Self::Unavailable => "unavailable",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::Full => "full",
-            Self::TooLarge => "too_large",
-            Self::Unsupported => "unsupported",
-            Self::Cancelled => "cancelled",
-        }
+    StoreOutcome {
+        Done => "done",
+        Absent => "absent",
+        Conflict => "conflict",
+        Gone => "gone",
+        IdTaken => "id_taken",
+        Corrupt => "corrupt",
+        Unavailable => "unavailable",
+        OutcomeUnknown => "outcome_unknown",
+        Full => "full",
+        TooLarge => "too_large",
+        Unsupported => "unsupported",
+        Cancelled => "cancelled",
     }
 }
 
@@ -145,9 +136,25 @@ pub struct StoreCall {
     pub bytes: usize,
 }
 
-/// What a request's tokens opened: what [`Observer::opened`](crate::Observer::opened) receives.
+/// A request that has opened its session, or found that it has none: what
+/// [`Observer::opened`](crate::Observer::opened) receives.
 ///
-/// A request that does not ask for its session opens nothing, and is not reported.
+/// A request that does not ask for its session opens nothing, and is not reported. Nor is one that
+/// is cancelled first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opening {
+    /// What its tokens opened.
+    pub result: Opened,
+}
+
+impl Opening {
+    pub(crate) const fn new(result: Opened) -> Self {
+        Self { result }
+    }
+}
+
+/// What the tokens of a request opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Opened {
@@ -157,7 +164,8 @@ pub enum Opened {
     NoToken,
     /// The session of its token has expired.
     Expired,
-    /// Its tokens were refused: an event says [why](crate::Refusal).
+    /// None of its tokens opens a session. An event says why: `Refused`, `Reused`, or `Expired` if
+    /// the session expired while the request was under way.
     Refused,
     /// The client has a good token, but the session cannot be used: the request has no proof of the
     /// device, or the values do not open.
@@ -167,18 +175,7 @@ pub enum Opened {
     Failed,
 }
 
-impl Opened {
-    /// All of them.
-    #[cfg(feature = "metrics")]
-    pub(super) const ALL: [Self; 6] = [
-        Self::Session,
-        Self::NoToken,
-        Self::Expired,
-        Self::Refused,
-        Self::Unusable,
-        Self::Failed,
-    ];
-
+labels! {
     /// A short name in snake case that stays the same, for the label of a counter.
     ///
     /// ```
@@ -186,65 +183,61 @@ impl Opened {
     ///
     /// assert_eq!(Opened::NoToken.label(), "no_token");
     /// ```
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Session => "session",
-            Self::NoToken => "no_token",
-            Self::Expired => "expired",
-            Self::Refused => "refused",
-            Self::Unusable => "unusable",
-            Self::Failed => "failed",
-        }
+    Opened {
+        Session => "session",
+        NoToken => "no_token",
+        Expired => "expired",
+        Refused => "refused",
+        Unusable => "unusable",
+        Failed => "failed",
     }
 }
 
 /// How a commit ended, or a handler's own save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum CommitResult {
-    /// The session was written.
+pub enum CommitOutcome {
+    /// The session was written, or ended.
     Written,
     /// There was nothing to write, or another request has written it.
     Unneeded,
-    /// What was changed was dropped, because no response can carry a token of the session. An event
-    /// says so.
+    /// What was changed may not be stored, and was dropped. An event says why.
     Dropped,
-    /// Nothing was written, or nobody knows whether it was. Of activity and rotations only an
-    /// event is left; otherwise the request fails.
+    /// The session has ended, or was renewed, since the request opened it: what was changed was
+    /// dropped. The request goes on, except for a handler that saves.
+    Gone,
+    /// It failed. What was written before that stays. If only activity or a rotation failed, the
+    /// request goes on, and an event says so.
     Failed,
 }
 
-impl CommitResult {
-    /// All of them.
-    #[cfg(feature = "metrics")]
-    pub(super) const ALL: [Self; 4] = [Self::Written, Self::Unneeded, Self::Dropped, Self::Failed];
-
+labels! {
     /// A short name in snake case that stays the same, for the label of a counter.
     ///
     /// ```
-    /// use session_core::CommitResult;
+    /// use session_core::CommitOutcome;
     ///
-    /// assert_eq!(CommitResult::Written.label(), "written");
+    /// assert_eq!(CommitOutcome::Written.label(), "written");
     /// ```
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Written => "written",
-            Self::Unneeded => "unneeded",
-            Self::Dropped => "dropped",
-            Self::Failed => "failed",
-        }
+    CommitOutcome {
+        Written => "written",
+        Unneeded => "unneeded",
+        Dropped => "dropped",
+        Gone => "gone",
+        Failed => "failed",
     }
 }
 
-/// A commit that is over, or a handler's own save: what
+/// A commit that is over, or a handler's own save or touch: what
 /// [`Observer::committed`](crate::Observer::committed) receives.
 ///
-/// A request that had nothing to write ends without a commit, and is not reported.
+/// A request that had nothing to write usually ends without a commit, and is not reported. Nor is a
+/// commit that was cancelled or did not get its turn, nor what fails after the session was saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Commit {
     /// How it ended.
-    pub result: CommitResult,
+    pub outcome: CommitOutcome,
     /// How many writes it sent to the store: 1, or more after a
     /// [conflict](crate::EventKind::Conflict). 0 if it did not come to that.
     pub attempts: u32,

@@ -4,9 +4,12 @@
 //!
 //! | span | what it covers | fields |
 //! |---|---|---|
-//! | `session.open` | the tokens of a request open its session | `tokens` (how many), `result` |
+//! | `session.open` | a request opens its session | `tokens` (how many), `session`, `result` |
 //! | `session.commit` | a request is finished, and written | `session`, `outcome`, `result` |
-//! | `session.store` | one call of the store | `operation`, `session`, `outcome` |
+//! | `session.store` | a call of the store, but for sweeps | `operation`, `session`, `outcome` |
+//!
+//! `session` is the short hash of an id. What is cancelled has no `result` and no `outcome`, but for
+//! the `outcome` of `session.commit`, which is that of the handler.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -59,9 +62,10 @@ pub(crate) fn record_session(span: &Span, id: Option<SessionId>) {
 pin_project! {
     /// A future in a span, if somebody listens. Its output is recorded.
     pub(crate) struct Spanned<F, R> {
-        span: LiveSpan,
         #[pin]
         future: F,
+        // After the future, so that what it logs when it is dropped comes before the span ends.
+        span: LiveSpan,
         record: R,
     }
 }
@@ -69,8 +73,8 @@ pin_project! {
 impl<F: Future, R: Fn(&Span, &F::Output)> Spanned<F, R> {
     pub(crate) const fn new(span: LiveSpan, future: F, record: R) -> Self {
         Self {
-            span,
             future,
+            span,
             record,
         }
     }

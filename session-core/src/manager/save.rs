@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::error::{SessionError, StoreError};
-use crate::event::{Commit, CommitResult, Who};
+use crate::event::{Commit, CommitOutcome, Who};
 use crate::manager::{Retry, SessionManager, UnknownOnDrop};
 use crate::settings::SessionLimit;
 use crate::state::{Cell, Phase, Plan, PlannedCreate, PlannedUpdate, SaveKind};
@@ -39,7 +39,7 @@ pub(super) enum Attempt {
 /// What is next after an attempt to write.
 enum Step<'m> {
     Again,
-    Over(CommitResult),
+    Over(CommitOutcome),
     /// Somebody has signed in: whether there are too many sessions now is to be looked at.
     SignedIn(Pin<Box<dyn Future<Output = Result<(), SessionError>> + Send + 'm>>),
     /// It failed, and the response is sent all the same.
@@ -97,7 +97,7 @@ impl<'m> Save<'m> {
         }
     }
 
-    async fn carry_out(&mut self) -> Result<CommitResult, SessionError> {
+    async fn carry_out(&mut self) -> Result<CommitOutcome, SessionError> {
         {
             let mut state = self.cell.state();
             state.begin_save();
@@ -111,7 +111,8 @@ impl<'m> Save<'m> {
             self.retry = Retry::new(self.now);
         }
         let mut look = Look::NotYet;
-        let result = loop {
+        let mut unchanged = CommitOutcome::Unneeded;
+        let outcome = loop {
             // Here and not where it is found out: the future would have room for a plan across it.
             if look == Look::Due {
                 look = Look::Done;
@@ -125,6 +126,7 @@ impl<'m> Save<'m> {
                 .await?
             {
                 self.now = self.manager.now();
+                unchanged = CommitOutcome::Written;
             }
             let plan = self
                 .cell
@@ -136,7 +138,7 @@ impl<'m> Save<'m> {
                     look = Look::Due;
                     continue;
                 }
-                Plan::Nothing => return Ok(CommitResult::Unneeded),
+                Plan::Nothing => return Ok(unchanged),
                 Plan::Withhold(reason) => return self.withhold(reason),
                 Plan::End => {
                     self.cell.state().destroy();
@@ -149,17 +151,17 @@ impl<'m> Save<'m> {
             let step = self.came_of(plan, written)?;
             match step {
                 Step::Again => {}
-                Step::Over(result) => break result,
+                Step::Over(outcome) => break outcome,
                 Step::SignedIn(limited) => {
                     limited.await?;
-                    break CommitResult::Written;
+                    break CommitOutcome::Written;
                 }
-                Step::MayFail => return Ok(CommitResult::Failed),
+                Step::MayFail => return Ok(CommitOutcome::Failed),
             }
             self.now = self.manager.now();
         };
         self.manager.delete_pending(self.cell, self.kind).await?;
-        Ok(result)
+        Ok(outcome)
     }
 
     /// Takes note of what came of a plan, and says what is next.
@@ -173,14 +175,14 @@ impl<'m> Save<'m> {
                 let counted = self.counted(&plan);
                 self.acknowledge(plan, key, version);
                 let Some((limit, who)) = counted else {
-                    return Ok(Step::Over(CommitResult::Written));
+                    return Ok(Step::Over(CommitOutcome::Written));
                 };
                 let (manager, cell) = (self.manager, self.cell);
                 Ok(Step::SignedIn(Box::pin(async move {
                     manager.keep_to_limit(cell, limit, &who).await
                 })))
             }
-            Ok(Attempt::Unneeded) => Ok(Step::Over(CommitResult::Unneeded)),
+            Ok(Attempt::Unneeded) => Ok(Step::Over(CommitOutcome::Unneeded)),
             Ok(Attempt::Again) => Ok(Step::Again),
             Err(error) if plan.may_fail(self.kind) && !matches!(error, SessionError::Gone) => {
                 let who = self.cell.state().unwritten();
@@ -194,9 +196,14 @@ impl<'m> Save<'m> {
     }
 
     /// Tells observers how it ended.
-    fn report(&self, saved: Result<CommitResult, SessionError>) -> Result<(), SessionError> {
-        self.manager.events().committed(Commit {
-            result: *saved.as_ref().unwrap_or(&CommitResult::Failed),
+    fn report(&self, saved: Result<CommitOutcome, SessionError>) -> Result<(), SessionError> {
+        let outcome = match &saved {
+            Ok(outcome) => *outcome,
+            Err(SessionError::Gone) => CommitOutcome::Gone,
+            Err(_) => CommitOutcome::Failed,
+        };
+        self.manager.events().committed(&Commit {
+            outcome,
             attempts: self.retry.attempts,
         });
         saved.map(drop)
@@ -209,7 +216,7 @@ impl<'m> Save<'m> {
     }
 
     /// What may not be stored is dropped at a commit, and an error to an explicit save.
-    fn withhold(&self, reason: &'static str) -> Result<CommitResult, SessionError> {
+    fn withhold(&self, reason: &'static str) -> Result<CommitOutcome, SessionError> {
         if self.kind == SaveKind::Save {
             return Err(SessionError::Gone);
         }
@@ -220,7 +227,7 @@ impl<'m> Save<'m> {
             state.who()
         };
         self.manager.events().unsaved(who.as_ref(), reason, now);
-        Ok(CommitResult::Dropped)
+        Ok(CommitOutcome::Dropped)
     }
 
     /// One attempt to create; if the id was taken another one should be drawn.

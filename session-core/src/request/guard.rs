@@ -172,15 +172,25 @@ impl SessionGuard {
     ///
     /// With [`Outcome::Failure`] it returns no error. If the store fails then, an event reports it.
     pub async fn finish(&self, outcome: Outcome) -> Result<Directive, FinishError> {
+        let (span, is_new) = self.commit_span(outcome);
         let finished = self.finish_in_span(outcome);
-        Spanned::new(self.commit_span(outcome), finished, |span, finished| {
+        Spanned::new(span, finished, |span, finished| {
+            if is_new {
+                record_session(span, self.session.id());
+            }
             span.record("result", finished.as_ref().map_or("failed", |_| "done"));
         })
         .await
     }
 
-    fn commit_span(&self, outcome: Outcome) -> LiveSpan {
-        commit_span(outcome.label()).inspect(|span| record_session(span, self.session.id()))
+    /// The span, and whether its session has no id yet.
+    fn commit_span(&self, outcome: Outcome) -> (LiveSpan, bool) {
+        let span = commit_span(outcome.label());
+        let id = span.as_ref().and_then(|_| self.session.id());
+        if let Some(span) = &span {
+            record_session(span, id);
+        }
+        (span, id.is_none())
     }
 
     async fn finish_in_span(&self, outcome: Outcome) -> Result<Directive, FinishError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::error::{SessionError, StoreError};
-use crate::event::{Opened, Refusal, Spanned, open_span, record_session};
+use crate::event::{Opened, Opening, Refusal, Spanned, open_span, record_session};
 use crate::manager::SessionManager;
 use crate::record::Record;
 use crate::request::SessionGuard;
@@ -20,7 +20,7 @@ pub(super) const MOST_TOKENS: usize = 4;
 
 /// What the tokens of a request open together.
 #[derive(Default)]
-struct Opening {
+struct Found {
     current: Current,
     /// What CSRF tokens are derived from where nothing is live.
     form_seed: Option<[u8; 16]>,
@@ -30,7 +30,7 @@ struct Opening {
     lost: Vec<PendingDeletion>,
 }
 
-impl Opening {
+impl Found {
     fn live(stored: Stored) -> Self {
         Self {
             current: Current::Stored(stored),
@@ -171,7 +171,10 @@ impl SessionManager {
         })
     }
 
-    /// Not an `async fn`, nor is the next one: its future would hold its arguments twice.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the future of an `async fn` would hold its arguments twice"
+    )]
     fn begin_in_span<P: Proofs>(
         &self,
         tokens: &[&str],
@@ -180,12 +183,12 @@ impl SessionManager {
         async move {
             let sealed = tokens.iter().any(|token| self.may_be_sealed(token));
             let opened = match tokens {
-                [] => Ok(Opening::default()),
+                [] => Ok(Found::default()),
                 [token] => self.open_one(token, &arrival).await,
                 // They come from planted cookies: handlers' futures need no room for that.
                 _ => Box::pin(self.open_any(tokens, arrival)).await,
             };
-            self.events().opened(report(tokens, &opened));
+            self.events().opened(&Opening::new(report(tokens, &opened)));
             let opened = opened?;
             let mut state = State::opened(opened.current);
             if let Some(record) = state.record() {
@@ -198,36 +201,40 @@ impl SessionManager {
         }
     }
 
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the future of an `async fn` would hold its arguments twice"
+    )]
     fn open_one<P: Proofs>(
         &self,
         token: &str,
         arrival: &Arrival<P>,
-    ) -> impl Future<Output = Result<Opening, SessionError>> {
+    ) -> impl Future<Output = Result<Found, SessionError>> {
         async move {
             let Some((key, presented)) = self.read(token, arrival.now) else {
-                return Ok(Opening::default());
+                return Ok(Found::default());
             };
             let answer = self.calls().look(&key, arrival.now).await;
             let record = self.readable(answer)?;
             let (record, barred) = match self.judge(key, presented, record, *arrival) {
                 Opens::Session(stored) => {
                     return Ok(match self.with_values(stored)? {
-                        Ok(stored) => Opening::live(stored),
-                        Err(unreadable) => Opening {
+                        Ok(stored) => Found::live(stored),
+                        Err(unreadable) => Found {
                             lost: vec![unreadable],
                             ..self.nothing_live(&[token], Current::New)
                         },
                     });
                 }
                 Opens::Expired => {
-                    return Ok(Opening {
+                    return Ok(Found {
                         expired: true,
-                        ..Opening::default()
+                        ..Found::default()
                     });
                 }
                 Opens::Barred => return Ok(self.nothing_live(&[token], Current::barred())),
                 Opens::Unproven(session) => {
-                    return Ok(Opening {
+                    return Ok(Found {
                         lost: vec![session],
                         ..self.nothing_live(&[token], Current::barred())
                     });
@@ -244,7 +251,7 @@ impl SessionManager {
         &self,
         tokens: &[&str],
         arrival: Arrival<P>,
-    ) -> Result<Opening, SessionError> {
+    ) -> Result<Found, SessionError> {
         let now = arrival.now;
         let mut live: Vec<Stored> = Vec::new();
         let mut reused: Vec<Arc<Record>> = Vec::new();
@@ -306,16 +313,16 @@ impl SessionManager {
         let is_own = |stored: &Stored| lost.is_empty() || self.has_proof(&stored.record, &arrival);
         if live.len() > 1 || !live.iter().all(is_own) {
             self.events().refused(Refusal::Ambiguous, now);
-            return Ok(Opening {
+            return Ok(Found {
                 lost,
                 ..self.nothing_live(&ours, Current::Barred(live))
             });
         }
         let opened = match live.pop() {
-            Some(stored) => Opening::live(stored),
+            Some(stored) => Found::live(stored),
             None => self.nothing_live(&ours, Current::barred_if(barred)),
         };
-        Ok(Opening {
+        Ok(Found {
             expired,
             lost,
             ..opened
@@ -323,8 +330,8 @@ impl SessionManager {
     }
 
     /// What these tokens open, where none opens a live session.
-    fn nothing_live(&self, tokens: &[&str], current: Current) -> Opening {
-        Opening {
+    fn nothing_live(&self, tokens: &[&str], current: Current) -> Found {
+        Found {
             form_seed: self.form_seed(tokens, &current),
             current,
             expired: false,
@@ -367,16 +374,16 @@ impl SessionManager {
 }
 
 /// What observers are told of an opening.
-fn report(tokens: &[&str], opening: &Result<Opening, SessionError>) -> Opened {
-    match opening {
+fn report(tokens: &[&str], found: &Result<Found, SessionError>) -> Opened {
+    match found {
         Err(_) => Opened::Failed,
         Ok(_) if tokens.is_empty() => Opened::NoToken,
-        Ok(Opening {
+        Ok(Found {
             current: Current::Stored(_),
             ..
         }) => Opened::Session,
-        Ok(opening) if !opening.lost.is_empty() => Opened::Unusable,
-        Ok(opening) if opening.expired => Opened::Expired,
+        Ok(found) if !found.lost.is_empty() => Opened::Unusable,
+        Ok(found) if found.expired => Opened::Expired,
         Ok(_) => Opened::Refused,
     }
 }

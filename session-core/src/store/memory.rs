@@ -159,6 +159,7 @@ impl MemoryStore {
 
     /// Ends a session if it is of this principal.
     fn end_theirs(&self, principal: &str, id: SessionId, ended: Ended) -> bool {
+        let _shows = self.count.shows();
         let mut shard = self.shard(id);
         let record = shard.records.get(&id);
         let theirs = record.is_some_and(|record| record.principal() == Some(principal));
@@ -180,6 +181,7 @@ impl MemoryStore {
     }
 
     fn sweep_all(&self, now: Timestamp) -> u64 {
+        let _shows = self.count.shows();
         self.shards
             .iter()
             .map(|shard| self.sweep(&mut lock(shard), now))
@@ -243,6 +245,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn create(&self, record: &Arc<Record>, now: Timestamp) -> Result<RecordKey, StoreError> {
+        let _shows = self.count.shows();
         if !self.count.add(self.capacity) {
             self.sweep_full(now);
             if !self.count.add(self.capacity) {
@@ -279,6 +282,7 @@ impl SessionStore for MemoryStore {
         let Some(id) = key.id() else {
             return Ok(Updated::Gone);
         };
+        let _shows = self.count.shows();
         let mut shard = self.shard(id);
         let Some(current) = shard.records.get_mut(&id) else {
             return Ok(Updated::Gone);
@@ -300,6 +304,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
+        let _shows = self.count.shows();
         if let Some(id) = key.id() {
             self.end(&mut self.shard(id), id, ended);
         }

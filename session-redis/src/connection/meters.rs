@@ -3,11 +3,19 @@
 /// There is a connection, the first one or another one.
 pub(super) fn connected() {
     #[cfg(feature = "metrics")]
-    metrics::counter!("session_connections_total", "store" => "redis").increment(1);
+    {
+        const NAME: &str = "session_connections_total";
+        metrics::describe_counter!(NAME, "Connections to the servers of a store");
+        metrics::counter!(NAME, "store" => "redis").increment(1);
+    }
 }
 
 /// An attempt to connect has failed.
 pub(super) fn cannot_connect() {
     #[cfg(feature = "metrics")]
-    metrics::counter!("session_connection_failures_total", "store" => "redis").increment(1);
+    {
+        const NAME: &str = "session_connection_failures_total";
+        metrics::describe_counter!(NAME, "Failures to connect to the servers of a store");
+        metrics::counter!(NAME, "store" => "redis").increment(1);
+    }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use session_core::store::SessionStore;
 use session_core::{
-    Commit, CommitResult, Event, EventKind, KeyRing, MemoryStore, Observer, Opened, Outcome,
-    Rotation, SessionManager, StoreCall, StoreOperation, StoreOutcome,
+    Commit, CommitOutcome, Event, EventKind, KeyRing, MemoryStore, Observer, Opened, Opening,
+    Outcome, Rotation, SessionManager, StoreCall, StoreOperation, StoreOutcome,
 };
 use session_tests::{Call, Fault, FaultStore, Sim, SlowStore, create, open, sign_in};
 
@@ -24,7 +24,7 @@ struct Lists {
     events: Vec<EventKind>,
     opened: Vec<Opened>,
     calls: Vec<StoreCall>,
-    commits: Vec<(CommitResult, u32)>,
+    commits: Vec<(CommitOutcome, u32)>,
 }
 
 impl Observer for Received {
@@ -32,16 +32,16 @@ impl Observer for Received {
         self.0.lock().unwrap().events.push(event.kind);
     }
 
-    fn opened(&self, opened: Opened) {
-        self.0.lock().unwrap().opened.push(opened);
+    fn opened(&self, opening: &Opening) {
+        self.0.lock().unwrap().opened.push(opening.result);
     }
 
     fn store_call(&self, call: &StoreCall) {
         self.0.lock().unwrap().calls.push(*call);
     }
 
-    fn committed(&self, commit: Commit) {
-        let commit = (commit.result, commit.attempts);
+    fn committed(&self, commit: &Commit) {
+        let commit = (commit.outcome, commit.attempts);
         self.0.lock().unwrap().commits.push(commit);
     }
 }
@@ -222,10 +222,10 @@ fn a_commit_has_its_result_and_its_attempts() {
     let (manager, received) = stage(&sim, Arc::clone(&store));
     let token = sim.block_on(create(&manager, [("n", 1)]));
     received.take();
-    for (fault, result, attempts) in [
-        (Fault::None, CommitResult::Written, 1),
-        (Fault::Conflict, CommitResult::Written, 2),
-        (Fault::Unavailable, CommitResult::Failed, 1),
+    for (fault, outcome, attempts) in [
+        (Fault::None, CommitOutcome::Written, 1),
+        (Fault::Conflict, CommitOutcome::Written, 2),
+        (Fault::Unavailable, CommitOutcome::Failed, 1),
     ] {
         store.plan(Call::Update, fault);
         sim.block_on(async {
@@ -235,7 +235,7 @@ fn a_commit_has_its_result_and_its_attempts() {
                 .unwrap();
             drop(session.finish(Outcome::Success).await);
         });
-        assert_eq!(received.take().commits, [(result, attempts)], "{fault:?}");
+        assert_eq!(received.take().commits, [(outcome, attempts)], "{fault:?}");
     }
     sim.block_on(async {
         // Only read: it ends without a commit if the transport asks first.
@@ -244,7 +244,7 @@ fn a_commit_has_its_result_and_its_attempts() {
         assert_eq!(received.take().commits, []);
         let session = open(&manager, &token).await;
         session.finish(Outcome::Success).await.unwrap();
-        assert_eq!(received.take().commits, [(CommitResult::Unneeded, 0)]);
+        assert_eq!(received.take().commits, [(CommitOutcome::Unneeded, 0)]);
         let session = open(&manager, &token).await;
         session.insert("n", 5).unwrap();
         session.finish(Outcome::Failure).await.unwrap();
@@ -253,11 +253,19 @@ fn a_commit_has_its_result_and_its_attempts() {
             [],
             "a failed request commits nothing"
         );
+        let session = open(&manager, &token).await;
+        let gone = open(&manager, &token).await;
+        session.destroy().unwrap();
+        session.finish(Outcome::Success).await.unwrap();
+        assert_eq!(received.take().commits, [(CommitOutcome::Written, 0)]);
+        gone.insert("n", 6).unwrap();
+        gone.finish(Outcome::Success).await.unwrap();
+        assert_eq!(received.take().commits, [(CommitOutcome::Gone, 1)]);
         // No response carries its token.
         let session = manager.begin(&[]).await.unwrap();
         session.insert("n", 1).unwrap();
         session.finish(Outcome::SuccessWithoutToken).await.unwrap();
-        assert_eq!(received.take().commits, [(CommitResult::Dropped, 0)]);
+        assert_eq!(received.take().commits, [(CommitOutcome::Dropped, 0)]);
     });
 }
 
@@ -296,7 +304,7 @@ fn a_manager_has_as_many_observers_as_are_added() {
     for received in [first, second] {
         let lists = received.take();
         assert_eq!(lists.events, [EventKind::Created]);
-        assert_eq!(lists.commits, [(CommitResult::Written, 1)]);
+        assert_eq!(lists.commits, [(CommitOutcome::Written, 1)]);
         assert_eq!((lists.opened.len(), lists.calls.len()), (1, 1));
     }
 }

@@ -86,6 +86,7 @@ impl Cache {
         match leased {
             true => {
                 stats.count(Had::Leased);
+                drop(part);
                 self.meters.count(Had::Leased);
                 Found::Leased(record)
             }
@@ -98,13 +99,13 @@ impl Cache {
     pub(super) fn unchanged(&self, record: &Arc<Record>, asked: Ticket) {
         let mut part = self.part(record.id);
         part.stats.count(Had::Unchanged);
-        self.meters.count(Had::Unchanged);
         let capacity = self.capacity / PARTS;
         let before = part
             .entries
             .confirm(record, asked.seq, asked.term, capacity);
         drop(part);
         drop(before);
+        self.meters.count(Had::Unchanged);
     }
 
     /// The store has answered with this record, or with none.
@@ -123,8 +124,9 @@ impl Cache {
             Some(_) => Had::Changed,
         };
         stats.count(had);
-        self.meters.count(had);
         if entries.is_newer(id, asked.seq) {
+            drop(part);
+            self.meters.count(had);
             return;
         }
         let before = match record {
@@ -141,6 +143,7 @@ impl Cache {
         };
         drop(part);
         drop(before);
+        self.meters.count(had);
     }
 
     /// This process has written the session, and it has this content now, if that is known.

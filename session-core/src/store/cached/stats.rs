@@ -46,7 +46,8 @@ impl CacheStats {
     }
 }
 
-/// The same numbers for a recorder of metrics, if this program has the feature `metrics`.
+/// The same numbers for a recorder of metrics, if this program has the feature `metrics`. The
+/// recorder is the application's code, so it is never called under a lock.
 #[derive(Default)]
 pub(super) struct Meters {
     #[cfg(feature = "metrics")]

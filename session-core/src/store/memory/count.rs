@@ -12,8 +12,21 @@ use metrics::{Gauge, describe_gauge, gauge};
 #[derive(Default)]
 pub(super) struct Count {
     records: AtomicUsize,
+    /// What the gauge has of them.
+    #[cfg(feature = "metrics")]
+    shown: AtomicUsize,
     #[cfg(feature = "metrics")]
     gauge: OnceLock<Gauge>,
+}
+
+/// Brings the gauge up to date when it is dropped. The gauge is the application's code, so that
+/// must not be under a lock: this is made before the lock is taken.
+pub(super) struct Shows<'c> {
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(dead_code, reason = "there is no gauge")
+    )]
+    count: &'c Count,
 }
 
 impl Count {
@@ -23,41 +36,52 @@ impl Count {
 
     /// Counts one more record, unless there are as many as may be.
     pub(super) fn add(&self, capacity: usize) -> bool {
-        let added = self
-            .records
+        self.records
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
                 (count < capacity).then_some(count + 1)
             })
-            .is_ok();
-        #[cfg(feature = "metrics")]
-        if added {
-            self.gauge().increment(1);
-        }
-        added
+            .is_ok()
     }
 
     /// Counts one less.
     pub(super) fn remove(&self) {
         self.records.fetch_sub(1, Ordering::Relaxed);
-        #[cfg(feature = "metrics")]
-        self.gauge().decrement(1);
     }
 
+    pub(super) const fn shows(&self) -> Shows<'_> {
+        Shows { count: self }
+    }
+
+    /// Has the gauge show this many. Each call adds the difference to the one before, so that they
+    /// add up whatever their order.
     #[cfg(feature = "metrics")]
-    fn gauge(&self) -> &Gauge {
+    fn show(&self, records: usize) {
         const RECORDS: &str = "session_memory_records";
-        self.gauge.get_or_init(|| {
+        let before = self.shown.swap(records, Ordering::Relaxed);
+        if before == records {
+            return;
+        }
+        let gauge = self.gauge.get_or_init(|| {
             describe_gauge!(RECORDS, "Records in the memory stores of this process");
             gauge!(RECORDS)
-        })
+        });
+        match records > before {
+            true => gauge.increment((records - before) as f64),
+            false => gauge.decrement((before - records) as f64),
+        }
+    }
+}
+
+#[cfg(feature = "metrics")]
+impl Drop for Shows<'_> {
+    fn drop(&mut self) {
+        self.count.show(self.count.get());
     }
 }
 
 #[cfg(feature = "metrics")]
 impl Drop for Count {
     fn drop(&mut self) {
-        if let Some(gauge) = self.gauge.get() {
-            gauge.decrement(*self.records.get_mut() as f64);
-        }
+        self.show(0);
     }
 }
