@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Durability, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated, SessionStore,
-    StoreError, Update, Updated,
+    Durability, PrincipalIndex, Record, RecordKey, RecordLocation, RecordScan, Revalidated,
+    SessionStore, StoreError, Update, Updated,
 };
 use session_core::{ConfigError, Ended, KeyRing, Limit, LimitExceeded, Timestamp};
 
@@ -284,6 +284,11 @@ impl SessionStore for CookieStore {
 
     /// None: only clients hold the sessions.
     fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        None
+    }
+
+    /// None, for the same reason.
+    fn scan(&self) -> Option<&dyn RecordScan> {
         None
     }
 

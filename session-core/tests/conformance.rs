@@ -154,8 +154,32 @@ fn a_store_without_an_index_passes_what_needs_none() {
         "delete_all_of",
         "delete_one_of",
         "principal_changes",
+        "scan_index",
+        "mend_index",
         "delete_all_of_race",
         "delete_one_of_race",
+    ];
+    assert_eq!(left_out, BTreeSet::from(all));
+}
+
+#[test]
+fn a_store_without_a_scan_passes_what_needs_none() {
+    let report = block_on(Suite::new(|| async { MapStore::unscanned() }).run());
+    assert!(report.is_success(), "{report}");
+    let left_out: BTreeSet<_> = report
+        .outcomes()
+        .filter(|(_, outcome)| {
+            let reason = "the store has no scan";
+            matches!(outcome, CaseOutcome::LeftOut(text) if text == reason)
+        })
+        .map(|(case, _)| case.name())
+        .collect();
+    let all = [
+        "scan_records",
+        "scan_cursor",
+        "scan_index",
+        "mend_index",
+        "scan_race",
     ];
     assert_eq!(left_out, BTreeSet::from(all));
 }

@@ -1,12 +1,14 @@
 //! The memory store: its bound, its sweeping, its index. The contract is the suite's.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use session_core::store::{
-    Changes, Metadata, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore, StoreError,
-    Update, Updated, Value,
+    Changes, Listed, Metadata, PrincipalIndex, Record, RecordKey, RecordLocation, RecordScan,
+    ScanCursor, SessionStore, StoreError, Update, Updated, Value,
 };
 use session_core::{Codec, EndReason, Ended, Lifetime, MemoryStore, SessionId, Timestamp};
 
@@ -435,5 +437,62 @@ async fn pointers_forward_everything() {
             .await
             .unwrap();
         assert_eq!(store.delete_expired(at(10_000)).await.unwrap(), 1);
+    }
+}
+
+/// Reads the whole store in pages, while others write, with each cursor printed and parsed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_finds_ten_thousand_sessions_beside_writers() {
+    const KEPT: u32 = 10_000;
+    let store: Arc<MemoryStore> = Arc::default();
+    let name = |n: u32| format!("user:{}", n % 700);
+    let numbered = |n: u32, kept: bool| {
+        let mut bytes = [u8::from(kept); 16];
+        // Spread over all shards.
+        bytes[..4].copy_from_slice(&n.wrapping_mul(0x9e37_79b9).to_le_bytes());
+        SessionId::from_bytes(bytes)
+    };
+    for n in 0..KEPT {
+        let record = of_principal(numbered(n, true), &name(n));
+        store.create(&record, at(0)).await.unwrap();
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = tokio::spawn({
+        let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
+        async move {
+            let mut written = 0;
+            while !stop.load(Ordering::Relaxed) || written < 1_000 {
+                let record = of_principal(numbered(written % 5_000, false), &name(written));
+                if let Ok(key) = store.create(&record, at(0)).await {
+                    store.delete(&key, Ended::default()).await.unwrap();
+                }
+                written += 1;
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let (mut found, mut entries) = (HashSet::new(), HashSet::new());
+    let mut from: Option<ScanCursor> = None;
+    loop {
+        let page = store.scan_records(from.as_ref(), 97).await.unwrap();
+        assert!(page.sessions.len() <= 97);
+        found.extend(page.sessions.iter().map(Listed::id));
+        let Some(next) = page.next else { break };
+        from = Some(next.to_string().parse().unwrap());
+    }
+    from = None;
+    loop {
+        let page = store.scan_index(from.as_ref(), 97).await.unwrap();
+        assert!(page.entries.len() <= 97);
+        entries.extend(page.entries);
+        let Some(next) = page.next else { break };
+        from = Some(next.to_string().parse().unwrap());
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.await.unwrap();
+    for n in 0..KEPT {
+        let id = numbered(n, true);
+        assert!(found.contains(&id), "{n}");
+        assert!(entries.contains(&(name(n).into(), id)), "{n}");
     }
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use mongodb::options::Acknowledgment;
 use session_core::store::{
-    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated,
-    SessionStore, StoreError, Update, Updated, async_trait,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, RecordScan, Revalidated,
+    ScanCursor, ScanPage, SessionStore, StoreError, Update, Updated, async_trait,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
 use crate::detach::within;
 use crate::fault::Reason;
+use crate::scan::Place;
 use crate::sessions::{PRIMARY, Sessions};
 
 /// Sessions in MongoDB. Each operation asks the server.
@@ -137,6 +138,10 @@ impl SessionStore for DirectStore {
         Some(self)
     }
 
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        Some(self)
+    }
+
     /// The server expires sessions by itself, once a minute. This is for a collection that has no
     /// TTL index.
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -170,5 +175,19 @@ impl PrincipalIndex for DirectStore {
     ) -> Result<u64, StoreError> {
         let deletion = self.sessions().delete_all(principal.into(), except, ended);
         Ok(self.call(Access::Write, deletion).await?.count())
+    }
+}
+
+/// The server keeps the index itself, so there is nothing to mend.
+#[async_trait]
+impl RecordScan for DirectStore {
+    async fn scan_records(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<ScanPage, StoreError> {
+        let from = from.map_or(Ok(Place::default()), Place::read)?;
+        self.call(Access::Read, self.sessions().page(from, most))
+            .await
     }
 }

@@ -30,6 +30,7 @@ mod mark;
 mod meters;
 mod near;
 mod probe;
+mod scan;
 mod sessions;
 mod settings;
 mod shared_updates;

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use session_core::store::{CacheStats, CachedStore, PrincipalIndex, SessionStore, forward_store};
+use session_core::store::{
+    CacheStats, CachedStore, PrincipalIndex, RecordScan, SessionStore, forward_store,
+};
 
 use crate::direct::DirectStore;
 use crate::error::ConnectError;
@@ -91,4 +93,9 @@ impl SessionStore for MongoStore {
 #[deny(clippy::missing_trait_methods)]
 impl PrincipalIndex for MongoStore {
     forward_store!(PrincipalIndex, |store| &*store.cached);
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl RecordScan for MongoStore {
+    forward_store!(RecordScan, |store| store.cached.inner());
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::store::{
-    Durability, Invalidations, Listed, PrincipalIndex, Record, RecordKey, RecordLocation,
-    Revalidated, SessionStore, StoreError, Update, Updated, async_trait,
+    Durability, IndexMend, IndexPage, Invalidations, Listed, PrincipalIndex, Record, RecordKey,
+    RecordLocation, RecordScan, Revalidated, ScanCursor, ScanPage, SessionStore, StoreError,
+    Update, Updated, async_trait,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
@@ -15,6 +16,7 @@ use crate::connection::{Fault, Link};
 use crate::error::ConnectError;
 use crate::index::Index;
 use crate::layout::{KeyNames, Layout};
+use crate::scan::Scan;
 
 /// Sessions in Redis or Valkey. Each operation asks the server.
 pub(crate) struct DirectStore {
@@ -175,6 +177,10 @@ impl SessionStore for DirectStore {
         Some(self)
     }
 
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        Some(self)
+    }
+
     /// The server expires sessions by itself.
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
         let _ = now;
@@ -217,6 +223,38 @@ impl PrincipalIndex for DirectStore {
         let until = self.commands.until();
         Index::of(principal, &self.commands, until)
             .delete_all(except, ended)
+            .await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl RecordScan for DirectStore {
+    async fn scan_records(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<ScanPage, StoreError> {
+        Scan(&self.commands).sessions(from, most).await
+    }
+
+    async fn scan_index(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<IndexPage, StoreError> {
+        Scan(&self.commands).entries(from, most).await
+    }
+
+    async fn mend_index(
+        &self,
+        principal: &str,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<IndexMend, StoreError> {
+        let until = self.commands.until();
+        Index::of(principal, &self.commands, until)
+            .mend(id, now)
             .await
     }
 }

@@ -13,6 +13,7 @@ mod direct;
 mod error;
 mod index;
 mod layout;
+mod scan;
 mod store;
 
 pub use builder::RedisStoreBuilder;

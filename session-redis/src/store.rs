@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use session_core::store::{CacheStats, CachedStore, PrincipalIndex, SessionStore, forward_store};
+use session_core::store::{
+    CacheStats, CachedStore, PrincipalIndex, RecordScan, SessionStore, forward_store,
+};
 
 use crate::direct::DirectStore;
 
@@ -57,6 +59,11 @@ impl SessionStore for RedisStore {
 #[deny(clippy::missing_trait_methods)]
 impl PrincipalIndex for RedisStore {
     forward_store!(PrincipalIndex, |store| &*store.cached);
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl RecordScan for RedisStore {
+    forward_store!(RecordScan, |store| store.cached.inner());
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, RecordScan, Revalidated,
     SessionStore, StoreError, Update, Updated, index_of,
 };
 use session_core::{Ended, SessionId, Timestamp};
@@ -128,6 +128,11 @@ impl<S: SessionStore, H: Hook> SessionStore for Around<S, H> {
 
     fn principals(&self) -> Option<&dyn PrincipalIndex> {
         self.inner.principals().map(|_| self as _)
+    }
+
+    /// That of the inner store: no test has something happen around a scan.
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        self.inner.scan()
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

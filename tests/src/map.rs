@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, RecordScan, Revalidated,
     SessionStore, StoreError, Tag, Update, Updated,
 };
 use session_core::{Ended, SessionId, Timestamp};
@@ -202,6 +202,10 @@ impl<E: Entry> SessionStore for MapStore<E> {
 
     fn principals(&self) -> Option<&dyn PrincipalIndex> {
         Some(self)
+    }
+
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        None
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::{Backend, YieldStore, sim};
 use session_core::store::{
     Durability, Listed, MigratingStore, PrincipalIndex, Record, RecordKey, RecordLocation,
-    Revalidated, SessionStore, StoreError, Update, Updated, async_trait,
+    RecordScan, Revalidated, SessionStore, StoreError, Update, Updated, async_trait,
 };
 use session_core::{Ended, SessionId, Timestamp};
 
@@ -150,6 +150,10 @@ impl SessionStore for MigratingSite {
 
     fn principals(&self) -> Option<&dyn PrincipalIndex> {
         Some(self)
+    }
+
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        None
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

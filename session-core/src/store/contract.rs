@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::error::StoreError;
 use crate::record::{Ended, Record};
-use crate::store::{PrincipalIndex, RecordKey, Revalidated, Update, Updated};
+use crate::store::{PrincipalIndex, RecordKey, RecordScan, Revalidated, Update, Updated};
 use crate::time::Timestamp;
 
 /// Where the record is kept.
@@ -144,6 +144,18 @@ pub enum Durability {
 ///   `delete_all_of` and `delete_one_of` end it like any other. So one damaged record prevents no
 ///   sign-in, no list of sessions and no sign-out. (Only the store's own tests can damage a
 ///   record.)
+/// - **Scanning**: where the store has a [scan](RecordScan), its pages together return every
+///   session that is stored during the whole scan, at least once, each as `load` returns it. A
+///   session that begins or ends meanwhile may be returned or not, and so may a mark
+///   (`scan_records`, `scan_race`).
+/// - **Cursors**: a cursor continues the scan, also after it was printed and parsed. One that this
+///   store cannot have made is an error (`scan_cursor`).
+/// - **Scanning the index**: a store that keeps an index apart from its records returns the entry
+///   of every session of a principal, in the same way. Any other store returns no entry at all
+///   (`scan_index`).
+/// - **Mending**: where index and session agree, `mend_index` does nothing and says so. It ends no
+///   session, and no session leaves the list of its principal (`mend_index`). An entry whose
+///   session is about to be created stays. (Only the store's own tests can damage an index.)
 /// - **Sweeping**: `delete_expired` removes only expired records, is safe to run anywhere at any
 ///   time, and returns their number (`delete_expired`). It does not remove a record that an update
 ///   has kept alive meanwhile (`sweep_race`).
@@ -262,6 +274,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// The scan by which tools read this whole store. By default there is none.
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        None
+    }
+
     /// Removes the records and marks that have expired by `now`, and returns how many it removed.
     ///
     /// It is for a store whose engine does not do that by itself. By default it does nothing.
@@ -299,4 +316,33 @@ pub fn index_of(store: &(impl SessionStore + ?Sized)) -> Result<&dyn PrincipalIn
         }
     };
     store.principals().ok_or(StoreError::Unsupported(missing))
+}
+
+/// The scan of a store, or the error to return if there is none.
+///
+/// ```
+/// use session_core::MemoryStore;
+/// use session_core::store::{RecordScan, scan_of};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let store = MemoryStore::new();
+/// let page = scan_of(&store)?.scan_records(None, 100).await?;
+/// assert!(page.sessions.is_empty());
+/// # Ok::<_, session_core::store::StoreError>(()) }).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// [`StoreError::Unsupported`] if the store has none. The text says what to do.
+pub fn scan_of(store: &(impl SessionStore + ?Sized)) -> Result<&dyn RecordScan, StoreError> {
+    let missing = match store.location() {
+        RecordLocation::Client { .. } => {
+            "reading all sessions, since only clients hold them; use a store on the server"
+        }
+        RecordLocation::Server => {
+            "reading all sessions; scan each of its inner stores by itself, or implement \
+             `RecordScan` for the store and return it from `SessionStore::scan`"
+        }
+    };
+    store.scan().ok_or(StoreError::Unsupported(missing))
 }

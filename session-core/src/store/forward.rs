@@ -6,9 +6,9 @@ use crate::store::SessionStore;
 
 /// Writes the methods of a store that only passes its calls to another store.
 ///
-/// Call it inside an `impl` of [`SessionStore`] or [`PrincipalIndex`]. It takes the name of that
-/// trait, and an expression that borrows the inner store from the outer one. It writes all methods
-/// of the trait, so the `impl` contains nothing else.
+/// Call it inside an `impl` of [`SessionStore`], [`PrincipalIndex`] or [`RecordScan`]. It takes the
+/// name of that trait, and an expression that borrows the inner store from the outer one. It writes
+/// all methods of the trait, so the `impl` contains nothing else.
 ///
 /// Use it for a type of your own around a store: to keep the inner type out of your public items,
 /// or to give a store more methods. It does three things that are easy to miss by hand:
@@ -17,8 +17,8 @@ use crate::store::SessionStore;
 ///   A wrapper that leaves out [`durability`](SessionStore::durability) or
 ///   [`revalidate`](SessionStore::revalidate) compiles, and then the default answers in place of
 ///   the inner store.
-/// - It returns the inner store's index from [`principals`](SessionStore::principals), if there is
-///   one.
+/// - It returns the inner store's index from [`principals`](SessionStore::principals), and its scan
+///   from [`scan`](SessionStore::scan), if there is one.
 /// - Its methods return the future of the inner store as it is. A method that is written with
 ///   [`async_trait`](crate::store::async_trait) allocates a second future around it.
 ///
@@ -85,6 +85,7 @@ use crate::store::SessionStore;
 /// ```
 ///
 /// [`PrincipalIndex`]: crate::store::PrincipalIndex
+/// [`RecordScan`]: crate::store::RecordScan
 // Exported macros are at the root of their crate. The documentation shows it in `store` instead.
 #[doc(hidden)]
 #[macro_export]
@@ -137,6 +138,11 @@ macro_rules! forward_store {
             $crate::store::SessionStore::principals($inner)
         }
 
+        fn scan(&self) -> ::std::option::Option<&dyn $crate::store::RecordScan> {
+            let $store = self;
+            $crate::store::SessionStore::scan($inner)
+        }
+
         $crate::forward_store!(@call |$store| $inner, SessionStore::delete_expired<>(
             now: $crate::Timestamp,
         ) -> u64);
@@ -158,6 +164,23 @@ macro_rules! forward_store {
             except: ::std::option::Option<$crate::SessionId>,
             ended: $crate::Ended,
         ) -> u64);
+    };
+    (RecordScan, |$store:ident| $inner:expr $(,)?) => {
+        $crate::forward_store!(@call |$store| $inner, RecordScan::scan_records<'c>(
+            from: ::std::option::Option<&'c $crate::store::ScanCursor>,
+            most: usize,
+        ) -> $crate::store::ScanPage);
+
+        $crate::forward_store!(@call |$store| $inner, RecordScan::scan_index<'c>(
+            from: ::std::option::Option<&'c $crate::store::ScanCursor>,
+            most: usize,
+        ) -> $crate::store::IndexPage);
+
+        $crate::forward_store!(@call |$store| $inner, RecordScan::mend_index<'p>(
+            principal: &'p str,
+            id: $crate::SessionId,
+            now: $crate::Timestamp,
+        ) -> $crate::store::IndexMend);
     };
     // One method, with the signature that `async_trait` gives it in the trait.
     (@call |$store:ident| $inner:expr, $trait:ident::$call:ident<$($life:lifetime),*>(

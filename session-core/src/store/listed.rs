@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::record::{Record, SessionId};
 
 /// One of the sessions that an [index](crate::store::PrincipalIndex::list_of) finds for a
-/// principal.
+/// principal, or that a [scan](crate::store::RecordScan::scan_records) finds in a store.
 ///
 /// A store whose records are always readable wraps each one: `records.map(Listed::from)`.
 ///
@@ -29,9 +29,9 @@ use crate::record::{Record, SessionId};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Listed {
-    /// A live record.
+    /// A record. An index returns live ones; a scan also returns expired ones and marks.
     Record(Arc<Record>),
-    /// A record of the principal that cannot be read. It may have expired. Made by
+    /// A record that cannot be read. It may have expired. Made by
     /// [`unreadable`](Self::unreadable).
     #[non_exhaustive]
     Unreadable {

@@ -2,6 +2,7 @@
 
 mod count;
 mod index;
+mod scan;
 mod shard;
 
 use std::fmt;
@@ -18,8 +19,8 @@ use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
 use crate::store::lock::lock;
 use crate::store::{
-    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, Revalidated, SessionStore,
-    Update, Updated,
+    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, RecordScan, Revalidated,
+    SessionStore, Update, Updated,
 };
 use crate::time::Timestamp;
 
@@ -67,6 +68,10 @@ pub struct MemoryStore {
     capacity: usize,
     /// When a full store was last swept, in milliseconds.
     full_sweep: AtomicU64,
+}
+
+fn shard_of(id: SessionId) -> usize {
+    usize::from(id.as_bytes()[0]) % SHARDS
 }
 
 impl Default for MemoryStore {
@@ -135,7 +140,7 @@ impl MemoryStore {
     }
 
     fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[usize::from(id.as_bytes()[0]) % SHARDS])
+        lock(&self.shards[shard_of(id)])
     }
 
     /// Ends a session: puts a mark in the place of its record.
@@ -312,6 +317,10 @@ impl SessionStore for MemoryStore {
     }
 
     fn principals(&self) -> Option<&dyn PrincipalIndex> {
+        Some(self)
+    }
+
+    fn scan(&self) -> Option<&dyn RecordScan> {
         Some(self)
     }
 

@@ -10,6 +10,8 @@
 //!   states about itself.
 //! - [`PrincipalIndex`] is the optional part of the contract: listing and ending the sessions of a
 //!   principal.
+//! - [`RecordScan`] is another optional part, for the tools of operators: reading a whole store in
+//!   pages, and mending its index.
 //! - [`RecordKey`], [`Record`], [`Update`] and [`Changes`] are the arguments of its methods;
 //!   [`Updated`], [`Listed`] and [`StoreError`] are the results.
 //! - [`Value`] and [`Values`] are what a record holds, each value encoded.
@@ -39,6 +41,11 @@
 // - **The index of principals is a trait of its own**, so that the compiler sees to it that a store
 //   has all three methods or none, and the builder sees which. A default method for each would let
 //   a wrapper forward two of them and forget the third.
+// - **The scan is a trait of its own too**, and no request needs it. Only a store that keeps an
+//   index apart from its records has something to mend. So both methods about the index have a
+//   default.
+// - **A cursor is bytes that the store alone understands**, and not a position: a server moves what
+//   it keeps while it is read. Its text ends with a check, because people copy it.
 // - **There is no conditional delete** (by owner, epoch or version). By owner it would be
 //   `delete_one_of` with another name. By epoch it would save the rounds in which the manager ends
 //   a session whose token was reused. `MigratingStore` would keep its rounds, because a session
@@ -57,7 +64,9 @@ mod lock;
 pub(crate) mod memory;
 mod migrating;
 mod principal_index;
+mod record_scan;
 mod revalidated;
+mod scan_cursor;
 mod update;
 mod updated;
 
@@ -69,13 +78,15 @@ pub use crate::error::{Cause, StoreError};
 pub use crate::record::{FormatError, MalformedTag, Record, Tag, Value, Values};
 pub use cached::{CacheStats, CachedStore, ChangeFeed, Invalidations, NearCache};
 pub use changes::{Changes, Metadata};
-pub use contract::{Durability, RecordLocation, SessionStore, index_of};
+pub use contract::{Durability, RecordLocation, SessionStore, index_of, scan_of};
 #[doc(inline)]
 pub use forward::forward_store;
 pub use key::RecordKey;
 pub use listed::Listed;
 pub use migrating::MigratingStore;
 pub use principal_index::PrincipalIndex;
+pub use record_scan::{IndexMend, IndexPage, RecordScan, ScanPage};
 pub use revalidated::Revalidated;
+pub use scan_cursor::{MalformedCursor, ScanCursor};
 pub use update::Update;
 pub use updated::Updated;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Changes, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated, SessionStore,
-    StoreError, Tag, Update, Updated,
+    Changes, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, RecordScan, Revalidated,
+    SessionStore, StoreError, Tag, Update, Updated,
 };
 use session_core::{EndReason, Ended, SessionId, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
@@ -25,6 +25,7 @@ pub(crate) struct MapStore {
     pub(super) fault: Option<Fault>,
     pub(super) only_replaces: bool,
     lists_nothing: bool,
+    scans_nothing: bool,
     records: Mutex<Records>,
     /// What some of the faults remember.
     pub(super) former: Plain<HashMap<String, Arc<Record>>>,
@@ -52,6 +53,14 @@ impl MapStore {
     pub(crate) fn unindexed() -> Self {
         Self {
             lists_nothing: true,
+            ..Self::default()
+        }
+    }
+
+    /// Without a fault, and without a scan.
+    pub(crate) fn unscanned() -> Self {
+        Self {
+            scans_nothing: true,
             ..Self::default()
         }
     }
@@ -89,7 +98,7 @@ impl MapStore {
         }
     }
 
-    async fn lock(&self) -> MutexGuard<'_, Records> {
+    pub(super) async fn lock(&self) -> MutexGuard<'_, Records> {
         turn().await;
         if self.has(Fault::LeaksItsLock) {
             while self.locked.swap(true, Ordering::Acquire) {
@@ -111,7 +120,7 @@ impl MapStore {
     }
 
     /// Puts the mark in the place of a record; whether there was one that had not ended.
-    fn end(&self, records: &mut Records, id: SessionId, ended: Ended) -> bool {
+    pub(super) fn end(&self, records: &mut Records, id: SessionId, ended: Ended) -> bool {
         let name = self.name(id);
         let mark = match self.fault {
             Some(Fault::LeavesNoMark) => return records.remove(&name).is_some(),
@@ -336,6 +345,10 @@ impl SessionStore for MapStore {
 
     fn principals(&self) -> Option<&dyn PrincipalIndex> {
         (!self.lists_nothing).then_some(self)
+    }
+
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        (!self.scans_nothing).then_some(self)
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod map;
 pub(crate) mod remote;
+mod scan;
 pub(crate) mod sealed;
 mod twist;
 
@@ -128,6 +129,26 @@ pub(crate) enum Fault {
     EndGivesWay,
     /// Goes by the principal that a record had before.
     IndexesCreations,
+    /// Leaves out of a scan what has expired.
+    ScansLive,
+    /// Passes over a session between two pages.
+    ScanSkipsBetweenPages,
+    /// Reads the newest first, and goes on behind as many as it has returned.
+    ScansByPosition,
+    /// Returns from a scan a session that was deleted, in place of its mark.
+    ScansFormer,
+    /// Begins again at any cursor that it does not understand.
+    TrustsCursors,
+    /// Panics at a cursor that it does not understand.
+    PanicsOnCursors,
+    /// Leaves the second entry of each principal out of a scan of the index.
+    ScansFirstEntries,
+    /// Returns from a scan of the index every session as everybody's.
+    ScansForeignEntries,
+    /// Ends what it is to mend the index for, if it is not that principal's.
+    MendsByEnding,
+    /// Says that it has mended what agreed.
+    MendsInSpeech,
     /// Sweeps what expires within the hour.
     SweepsEarly,
     /// Says that it has swept nothing.
@@ -245,6 +266,16 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
         Fault::IndexesCreations,
         &["principal_changes", "delete_one_of_race"],
     ),
+    (Fault::ScansLive, &["scan_records"]),
+    (Fault::ScanSkipsBetweenPages, &["scan_records", "scan_race"]),
+    (Fault::ScansByPosition, &["scan_race"]),
+    (Fault::ScansFormer, &["scan_records"]),
+    (Fault::TrustsCursors, &["scan_cursor"]),
+    (Fault::PanicsOnCursors, &["scan_cursor"]),
+    (Fault::ScansFirstEntries, &["scan_index"]),
+    (Fault::ScansForeignEntries, &["scan_index"]),
+    (Fault::MendsByEnding, &["mend_index"]),
+    (Fault::MendsInSpeech, &["mend_index"]),
     (Fault::SweepsEarly, &["delete_expired"]),
     (Fault::SweepsInSilence, &["delete_expired"]),
     (Fault::CreateChecksThenActs, &["create_race"]),

@@ -10,8 +10,8 @@ use std::thread::{self, Thread};
 
 use async_trait::async_trait;
 use session_core::store::{
-    Listed, PrincipalIndex, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated,
+    IndexMend, IndexPage, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, RecordScan,
+    ScanCursor, ScanPage, SessionStore, StoreError, Update, Updated,
 };
 use session_core::{Ended, MemoryStore, SessionId, Timestamp};
 use tokio::sync::oneshot;
@@ -88,6 +88,10 @@ impl SessionStore for RemoteStore {
         Some(self)
     }
 
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        Some(self)
+    }
+
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.ask(move |store| block_on(store.delete_expired(now)))
             .await
@@ -121,6 +125,40 @@ impl PrincipalIndex for RemoteStore {
     ) -> Result<u64, StoreError> {
         let principal = principal.to_owned();
         self.ask(move |store| block_on(store.delete_all_of(&principal, except, ended)))
+            .await
+    }
+}
+
+#[async_trait]
+impl RecordScan for RemoteStore {
+    async fn scan_records(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<ScanPage, StoreError> {
+        let from = from.cloned();
+        self.ask(move |store| block_on(store.scan_records(from.as_ref(), most)))
+            .await
+    }
+
+    async fn scan_index(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<IndexPage, StoreError> {
+        let from = from.cloned();
+        self.ask(move |store| block_on(store.scan_index(from.as_ref(), most)))
+            .await
+    }
+
+    async fn mend_index(
+        &self,
+        principal: &str,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<IndexMend, StoreError> {
+        let principal = principal.to_owned();
+        self.ask(move |store| block_on(store.mend_index(&principal, id, now)))
             .await
     }
 }

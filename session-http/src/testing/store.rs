@@ -7,8 +7,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use session_core::store::{
-    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated,
-    SessionStore, StoreError, Update, Updated, async_trait, index_of,
+    Durability, IndexMend, IndexPage, Listed, PrincipalIndex, Record, RecordKey, RecordLocation,
+    RecordScan, Revalidated, ScanCursor, ScanPage, SessionStore, StoreError, Update, Updated,
+    async_trait, index_of, scan_of,
 };
 use session_core::{Ended, MemoryStore, SessionId, Timestamp};
 
@@ -242,6 +243,10 @@ impl SessionStore for TestStore {
         self.inner.principals().map(|_| self as _)
     }
 
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        self.inner.scan().map(|_| self as _)
+    }
+
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.write(self.inner.delete_expired(now)).await
     }
@@ -271,6 +276,38 @@ impl PrincipalIndex for TestStore {
         ended: Ended,
     ) -> Result<u64, StoreError> {
         self.write(index_of(&self.inner)?.delete_all_of(principal, except, ended))
+            .await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl RecordScan for TestStore {
+    async fn scan_records(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<ScanPage, StoreError> {
+        self.read(scan_of(&self.inner)?.scan_records(from, most))
+            .await
+    }
+
+    async fn scan_index(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<IndexPage, StoreError> {
+        self.read(scan_of(&self.inner)?.scan_index(from, most))
+            .await
+    }
+
+    async fn mend_index(
+        &self,
+        principal: &str,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<IndexMend, StoreError> {
+        self.write(scan_of(&self.inner)?.mend_index(principal, id, now))
             .await
     }
 }

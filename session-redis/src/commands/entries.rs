@@ -6,7 +6,7 @@ use session_core::{SessionId, Timestamp};
 use tokio::time::{Duration, Instant};
 
 use super::commands::{Commands, millis};
-use super::script::{CONFIRM, HEAL, INDEX};
+use super::script::{ADOPT, CONFIRM, HEAL, INDEX};
 use crate::connection::Fault;
 use crate::layout::unexpected;
 
@@ -144,10 +144,38 @@ impl Commands {
         id: SessionId,
         until: Instant,
     ) -> Result<bool, StoreError> {
+        let score = self.entry_score(principal, id, until).await?;
+        Ok(score.is_some())
+    }
+
+    /// The score of an entry, if it is there.
+    pub(crate) async fn entry_score(
+        &self,
+        principal: &str,
+        id: SessionId,
+        until: Instant,
+    ) -> Result<Option<f64>, StoreError> {
         let mut command = self.on_index("ZSCORE", principal);
         command.arg(id.encode());
         let score = self.send(&command, until).await;
-        Ok(score.map_err(Fault::into_read_error)? != Reply::Nil)
+        let score = score.map_err(Fault::into_read_error)?;
+        FromRedisValue::from_redis_value(score).map_err(|_| unexpected())
+    }
+
+    /// Adds an entry that is missing, with a mark for its score. Returns whether it was missing.
+    pub(crate) async fn adopt_entry(
+        &self,
+        principal: &str,
+        id: SessionId,
+        mark: i64,
+        (deadline, now): (Timestamp, Timestamp),
+        until: Instant,
+    ) -> Result<bool, Fault> {
+        let mut call = ADOPT.on(&self.names.index(principal), 5, 96);
+        call.arg(id.encode()).arg(mark).arg(deadline.as_millis());
+        call.arg(now.as_millis()).arg(millis(GRACE));
+        let added = ADOPT.run(&self.link, &call, until).await?;
+        Ok(added == Reply::Int(1))
     }
 
     /// A number of entries from this rank on, in the order of scores, then of names.
@@ -184,7 +212,7 @@ impl Commands {
         FromRedisValue::from_redis_value(reply).map_err(|_| unexpected())
     }
 
-    fn on_index(&self, command: &str, principal: &str) -> Cmd {
+    pub(super) fn on_index(&self, command: &str, principal: &str) -> Cmd {
         let mut command = cmd(command);
         command.arg(self.names.index(principal));
         command

@@ -29,6 +29,7 @@
 mod commands;
 mod entries;
 mod revalidate;
+mod scan;
 mod script;
 mod session;
 mod together;
@@ -36,5 +37,6 @@ mod update;
 
 pub(crate) use self::commands::Commands;
 pub(crate) use self::entries::{Entry, Growth, RawEntry, Repair, session_entries};
-pub(crate) use self::session::Deletion;
+pub(crate) use self::scan::{Names, Range};
+pub(crate) use self::session::{Deletion, Standing};
 pub(crate) use self::update::UpdateOutcome;

@@ -26,9 +26,13 @@ pub(super) static DELETE: LazyLock<Script> = script!(Idempotent, "look", "delete
 pub(super) static OWNER: LazyLock<Script> = script!(Idempotent, "look", "owner");
 pub(super) static SETTLE: LazyLock<Script> = script!(Idempotent, "look", "settle");
 pub(super) static UPDATE: LazyLock<Script> = script!(AtMostOnce, "plain", "update");
+pub(super) static STAND: LazyLock<Script> = script!(Idempotent, "look", "stand");
 pub(super) static INDEX: LazyLock<Script> = script!(Idempotent, "index");
 pub(super) static CONFIRM: LazyLock<Script> = script!(Idempotent, "confirm");
 pub(super) static HEAL: LazyLock<Script> = script!(Idempotent, "heal");
+pub(super) static ADOPT: LazyLock<Script> = script!(Idempotent, "adopt");
+pub(super) static SCAN: LazyLock<Script> = script!(Idempotent, "scan");
+pub(super) static SLOTS: LazyLock<Script> = script!(Idempotent, "slots");
 
 /// A script over one key, or over many of one server. It is called by its hash, and sent whole to a
 /// server that does not know it.
@@ -53,6 +57,13 @@ impl Script {
     pub(super) fn on(&self, key: &KeyName<'_>, arguments: usize, size: usize) -> Cmd {
         let mut call = Cmd::with_capacity(4 + arguments, 48 + self.hash.len() + key.len() + size);
         call.arg("EVALSHA").arg(&self.hash).arg(1).arg(key);
+        call
+    }
+
+    /// The same without a key, on the server that has this name: its first argument.
+    pub(super) fn at(&self, name: &KeyName<'_>, arguments: usize, size: usize) -> Cmd {
+        let mut call = Cmd::with_capacity(4 + arguments, 48 + self.hash.len() + name.len() + size);
+        call.arg("EVALSHA").arg(&self.hash).arg(0).arg(name);
         call
     }
 

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use redis::{Cmd, Value as Reply};
+use redis::{Cmd, FromRedisValue, Value as Reply};
 use session_core::store::{Record, StoreError};
 use session_core::{Ended, SessionId, Timestamp};
 use tokio::time::{Duration, Instant};
 
 use super::commands::{Commands, GRACE, millis, ttl};
-use super::script::{CREATE, DELETE, OWNER, READ, SETTLE};
+use super::script::{CREATE, DELETE, OWNER, READ, SETTLE, STAND};
 use crate::connection::Fault;
-use crate::layout::{put_optional, put_principal, read_record};
+use crate::layout::{put_optional, put_principal, read_record, unexpected};
 
 /// What a deletion found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,16 @@ pub(crate) enum Deletion {
     OfAnother,
     /// Something that names no principal. It is still there.
     Unowned,
+}
+
+/// How a session stands, for who mends an index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) principal: Option<String>,
+    pub(crate) on_probation: bool,
+    /// Neither of an absent one, nor of one that cannot be read.
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) deadline: Option<Timestamp>,
 }
 
 impl Commands {
@@ -113,6 +123,35 @@ impl Commands {
         call.arg(self.layout.hint());
         let owner = OWNER.run(&self.link, &call, until).await;
         owner.map(text).map_err(Fault::into_read_error)
+    }
+
+    /// What the index of a principal has to agree with.
+    pub(crate) async fn standing(
+        &self,
+        id: SessionId,
+        until: Instant,
+    ) -> Result<Standing, StoreError> {
+        let mut call = STAND.on(&self.names.session(id), 1, 8);
+        call.arg(self.layout.hint());
+        let reply = STAND.run(&self.link, &call, until).await;
+        let Reply::Array(parts) = reply.map_err(Fault::into_read_error)? else {
+            return Err(unexpected());
+        };
+        let mut parts = parts.into_iter();
+        let Some(principal) = parts.next() else {
+            return Ok(Standing::default());
+        };
+        let on_probation = parts.next() == Some(Reply::Int(1));
+        let mut time = || {
+            let millis = Option::<u64>::from_redis_value(parts.next()?).ok()?;
+            millis.map(Timestamp::from_millis)
+        };
+        Ok(Standing {
+            principal: text(principal),
+            on_probation,
+            expires: time(),
+            deadline: time(),
+        })
     }
 
     /// Takes a session off the probation that began with this version. Returns whether the session

@@ -54,6 +54,11 @@
 //! index longer looks at up to 16 old entries ([`tidy`]). So an index stays short without a job,
 //! and without a write to it when a session is used.
 //!
+//! # Mending ([`mend`])
+//!
+//! A tool that has found an index and a session that do not agree has one of the two mended. The
+//! head of that file says how this keeps both promises.
+//!
 //! # Damaged sessions
 //!
 //! If a record cannot be read and names no principal, it belongs to the index that has its entry.
@@ -62,6 +67,7 @@
 
 mod index;
 mod list;
+mod mend;
 mod pages;
 mod revoke;
 mod score;

@@ -85,7 +85,7 @@ impl Index {
         repaired.map(drop).map_err(Fault::into_read_error)
     }
 
-    async fn is_theirs(&self, id: SessionId) -> Result<bool, StoreError> {
+    pub(super) async fn is_theirs(&self, id: SessionId) -> Result<bool, StoreError> {
         match self.commands.owner(id, self.until).await? {
             Some(owner) => Ok(*owner == *self.principal),
             // As a rule it is not there. One that is damaged names no principal.

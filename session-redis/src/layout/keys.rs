@@ -20,12 +20,21 @@ impl KeyNames {
         }
     }
 
+    /// Any name of this store.
+    pub(crate) fn with<'a>(&'a self, rest: &'a str) -> KeyName<'a> {
+        KeyName {
+            prefix: &self.prefix,
+            kind: "",
+            rest: Rest::Text(rest),
+        }
+    }
+
     /// No id has a colon, so no session has this name.
     pub(crate) fn index<'a>(&'a self, principal: &'a str) -> KeyName<'a> {
         KeyName {
             prefix: &self.prefix,
             kind: "principal:",
-            rest: Rest::Principal(principal),
+            rest: Rest::Text(principal),
         }
     }
 }
@@ -40,7 +49,7 @@ pub(crate) struct KeyName<'a> {
 enum Rest<'a> {
     /// The letters of an id. They are not on the heap, since each call has a key.
     Id([u8; 22]),
-    Principal(&'a str),
+    Text(&'a str),
 }
 
 impl Rest<'_> {
@@ -53,7 +62,7 @@ impl Rest<'_> {
     fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Id(letters) => letters,
-            Self::Principal(principal) => principal.as_bytes(),
+            Self::Text(text) => text.as_bytes(),
         }
     }
 }

@@ -23,6 +23,7 @@ mod keys;
 mod layout;
 mod numbers;
 mod packed;
+mod slot;
 
 pub(crate) use self::arguments::{put_optional, put_principal};
 pub(crate) use self::content::{Content, put_tag};
@@ -32,3 +33,4 @@ pub(crate) use self::keys::{KeyName, KeyNames};
 pub use self::layout::Layout;
 pub(crate) use self::layout::read_record;
 pub(crate) use self::packed::{is_still, put_beginning};
+pub(crate) use self::slot::{SLOTS, name_in, only_slot, slot_of};

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use session_core::store::{
-    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, Revalidated,
+    Durability, Listed, PrincipalIndex, Record, RecordKey, RecordLocation, RecordScan, Revalidated,
     SessionStore, StoreError, Update, Updated, index_of,
 };
 use session_core::{Clock, Ended, ManualClock, SessionId, Timestamp};
@@ -155,6 +155,11 @@ impl<S: SessionStore> SessionStore for Link<S> {
 
     fn principals(&self) -> Option<&dyn PrincipalIndex> {
         self.0.server.store().principals().map(|_| self as _)
+    }
+
+    /// None: what the server tells of is changes, and a scan makes none.
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        None
     }
 
     async fn delete_expired(&self, at: Timestamp) -> Result<u64, StoreError> {

@@ -13,8 +13,9 @@ use session_tests::{create, open};
 
 use crate::patient;
 
-/// What the store sends, and what its scripts call, where sessions are hashes.
-const COMMANDS: [&str; 17] = [
+/// What the store sends, and what its scripts call, where sessions are hashes. `info`, `scan` and
+/// `zscan` are for the tools of operators alone.
+const COMMANDS: [&str; 20] = [
     "eval",
     "evalsha",
     "exists",
@@ -24,31 +25,37 @@ const COMMANDS: [&str; 17] = [
     "hkeys",
     "hmget",
     "hset",
+    "info",
     "pexpire",
     "pttl",
+    "scan",
     "unlink",
     "zadd",
     "zrange",
     "zrem",
     "zremrangebyscore",
+    "zscan",
     "zscore",
 ];
 /// The same where they are packed.
-const PACKED: [&str; 15] = [
+const PACKED: [&str; 18] = [
     "eval",
     "evalsha",
     "exists",
     "get",
     "getrange",
+    "info",
     "mget",
     "pexpire",
     "pttl",
+    "scan",
     "set",
     "unlink",
     "zadd",
     "zrange",
     "zrem",
     "zremrangebyscore",
+    "zscan",
     "zscore",
 ];
 /// In a Cluster besides: its map, and a sign of life of each node.
@@ -111,6 +118,8 @@ async fn these_permissions_are_enough() {
         set_user(&server, "shop", &rules(&COMMANDS, KEYS));
         keeps_the_contract(&engine.to_string(), &server.url()).await;
         set_user(&server, "shop", &rules(&PACKED, KEYS));
+        // A scan reads sessions of the other layout too, which takes its commands.
+        server.command(&["FLUSHALL"]);
         layout_keeps_the_contract(&engine.to_string(), &server.url(), Layout::Packed).await;
     }
 }

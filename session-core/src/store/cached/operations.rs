@@ -13,8 +13,8 @@ use super::entries::Identity;
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
 use crate::store::{
-    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, Revalidated, SessionStore,
-    Update, Updated, index_of,
+    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, RecordScan, Revalidated,
+    SessionStore, Update, Updated, index_of,
 };
 use crate::time::Timestamp;
 
@@ -210,6 +210,11 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     fn principals(&self) -> Option<&dyn PrincipalIndex> {
         self.store.principals().map(|_| self as _)
+    }
+
+    /// That of the inner store. Nothing of a scan is cached, and mending changes no session.
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        self.store.scan()
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

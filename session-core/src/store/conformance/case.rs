@@ -5,8 +5,8 @@ use std::fmt;
 use super::schedule::Task;
 use super::trial::{Check, Trial};
 use super::{
-    cancelled, contested, ending, keeping, principals, racing, reading, revalidating, vanishing,
-    writing,
+    cancelled, contested, ending, keeping, principals, racing, reading, revalidating, scanning,
+    vanishing, writing,
 };
 
 /// One case of the suite: a sentence of the contract, shown or refuted.
@@ -25,6 +25,10 @@ pub(super) enum Needs {
     Server,
     /// One that keeps the records itself, and lists those of a principal.
     Index,
+    /// One that keeps the records itself, and reads them all in pages.
+    Scan,
+    /// One that can do both.
+    IndexAndScan,
 }
 
 impl Case {
@@ -145,6 +149,14 @@ cases! {
          whether it was.",
     Index principals::principal_changes
         "`list_of`, `delete_all_of` and `delete_one_of` follow a record whose principal changes.",
+    Scan scanning::scan_records
+        "`scan_records` returns all that is stored in pages, each session as it was written.",
+    Scan scanning::scan_cursor
+        "A cursor can be printed and parsed, and one that the store cannot have made is refused.",
+    IndexAndScan scanning::scan_index
+        "`scan_index` returns the entry of each session of a principal, or no entries at all.",
+    IndexAndScan scanning::mend_index
+        "`mend_index` does nothing where index and session agree, and ends no session.",
     AnyStore ending::delete_expired
         "`delete_expired` removes only expired records, and returns their number.",
     Server racing::create_race
@@ -165,6 +177,8 @@ cases! {
     Index contested::delete_one_of_race
         "A record that `delete_one_of` says it ended stays ended; one that it says was not \
          theirs belongs to another principal.",
+    Scan scanning::scan_race
+        "While others come and go, `scan_records` returns every session that is there throughout.",
     Server vanishing::sweep_race
         "A record that a touch has kept alive is not swept.",
     Server cancelled::cancelled

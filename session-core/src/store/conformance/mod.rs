@@ -41,7 +41,8 @@
 //! records by its own clock keeps what the suite needs, unless that clock is off by hours.
 //!
 //! If a store has no [index of principals](crate::store::SessionStore::principals), the cases about
-//! it are left out, and the report says so. A store that merges and a store that only replaces
+//! it are left out, and the report says so. The same holds for a store without a
+//! [scan](crate::store::SessionStore::scan). A store that merges and a store that only replaces
 //! ([`Update::base_version`](crate::store::Update::base_version), else `Conflict`) both pass. A
 //! sealed store ([`RecordLocation::Client`](crate::store::RecordLocation::Client)) cannot remember
 //! what was written or deleted. For such a store, all cases that need this are left out, and
@@ -73,7 +74,7 @@
 //!
 //! # What it cannot show
 //!
-//! The suite knows a store by its trait alone. Three sentences of the contract need your own tests:
+//! The suite knows a store by its trait alone. Some sentences of the contract need your own tests:
 //!
 //! - **Unreadable**: with the engine's own client, write bytes under an id that are no record: half
 //!   of a record, none at all, or a format byte of 255. `load` is
@@ -81,6 +82,8 @@
 //!   record belonged to a principal, `list_of` returns it as
 //!   [`Listed::Unreadable`](crate::store::Listed::Unreadable) alongside the others, and
 //!   `delete_one_of` and `delete_all_of` end it.
+//! - **Mending**: if the store keeps an index apart from its records, remove an entry, and add one
+//!   that names no session. `mend_index` mends both, and removes no entry of a sign-in under way.
 //! - **Timeouts**: connect the store to a [`HangingServer`]. Each call ends within the store's own
 //!   timeout. A read fails as [`Unavailable`](crate::store::StoreError::Unavailable), and so does a
 //!   write that could not be sent.
@@ -103,6 +106,7 @@ mod racing;
 mod reading;
 mod report;
 mod revalidating;
+mod scanning;
 mod vanishing;
 mod writing;
 

@@ -140,12 +140,21 @@ where
             let store = Box::new((self.factory)().await);
             let trial =
                 trial.get_or_init(|| Trial::new(store, case.name(), seed, self.rounds, now));
+            let needs_index = matches!(case.needs, Needs::Index | Needs::IndexAndScan);
+            let needs_scan = matches!(case.needs, Needs::Scan | Needs::IndexAndScan);
             let left_out = match case.needs {
-                Needs::Server | Needs::Index if trial.is_sealed() => "the client keeps the record",
-                Needs::Index if !trial.has_index() => "the store has no index of principals",
-                Needs::AnyStore | Needs::Server | Needs::Index => return (case.run)(trial).await,
+                Needs::AnyStore => None,
+                _ if trial.is_sealed() => Some("the client keeps the record"),
+                _ if needs_index && !trial.has_index() => {
+                    Some("the store has no index of principals")
+                }
+                _ if needs_scan && !trial.has_scan() => Some("the store has no scan"),
+                _ => None,
             };
-            Err(Stop::LeftOut(left_out.into()))
+            match left_out {
+                Some(reason) => Err(Stop::LeftOut(reason.into())),
+                None => (case.run)(trial).await,
+            }
         };
         let explain = |reason: &str| match trial.get() {
             Some(trial) => CaseOutcome::Failed(trial.explain(reason)),

@@ -10,7 +10,8 @@ use super::rng::Rng;
 use crate::error::StoreError;
 use crate::record::{EndReason, Ended, Record, SessionId};
 use crate::store::{
-    Listed, RecordKey, RecordLocation, Revalidated, SessionStore, Updated, index_of,
+    IndexMend, IndexPage, Listed, RecordKey, RecordLocation, Revalidated, ScanCursor, ScanPage,
+    SessionStore, Updated, index_of, scan_of,
 };
 use crate::time::Timestamp;
 
@@ -82,6 +83,10 @@ impl Trial {
 
     pub(super) fn has_index(&self) -> bool {
         self.store.principals().is_some()
+    }
+
+    pub(super) fn has_scan(&self) -> bool {
+        self.store.scan().is_some()
     }
 
     /// The random choices of a case that has one round.
@@ -294,6 +299,64 @@ impl Trial {
             .await
     }
 
+    pub(super) async fn scan_records(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Check<ScanPage> {
+        succeeded("scan_records", self.try_scan_records(from, most).await)
+    }
+
+    pub(super) async fn try_scan_records(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<ScanPage, StoreError> {
+        let call = format!(
+            "scan_records {most}{}",
+            from.map_or("", |_| " from a cursor")
+        );
+        let page = scan_of(&*self.store)?.scan_records(from, most);
+        let answer = |page: &ScanPage| in_page(page.sessions.len(), page.next.as_ref());
+        self.logged(call, self.now, page, answer).await
+    }
+
+    pub(super) async fn scan_index(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Check<IndexPage> {
+        succeeded("scan_index", self.try_scan_index(from, most).await)
+    }
+
+    pub(super) async fn try_scan_index(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<IndexPage, StoreError> {
+        let call = format!("scan_index {most}{}", from.map_or("", |_| " from a cursor"));
+        let page = scan_of(&*self.store)?.scan_index(from, most);
+        let answer = |page: &IndexPage| in_page(page.entries.len(), page.next.as_ref());
+        self.logged(call, self.now, page, answer).await
+    }
+
+    pub(super) async fn mend_index(
+        &self,
+        principal: &str,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Check<IndexMend> {
+        let call = format!("mend_index {principal:?} {id:?}");
+        let mended = match scan_of(&*self.store) {
+            Ok(scan) => scan.mend_index(principal, id, now),
+            Err(error) => return succeeded("mend_index", Err(error)),
+        };
+        let mended = self
+            .logged(call, now, mended, |mended| format!("{mended:?}"))
+            .await;
+        succeeded("mend_index", mended)
+    }
+
     pub(super) async fn delete_expired(&self, now: Timestamp) -> Check<u64> {
         let call = "delete_expired".into();
         let removed = self.store.delete_expired(now);
@@ -358,6 +421,11 @@ impl Trial {
 /// Nothing here panics while it holds a lock, so poison means nothing.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A page of a scan, in words.
+fn in_page(count: usize, next: Option<&ScanCursor>) -> String {
+    format!("{count}{}", next.map_or(", the last page", |_| ""))
 }
 
 /// A record that a store returned, in words.

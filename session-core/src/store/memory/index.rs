@@ -1,6 +1,6 @@
 //! The ids of each principal's sessions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use bytestring::ByteString;
@@ -8,9 +8,10 @@ use bytestring::ByteString;
 use crate::record::{Record, SessionId};
 use crate::store::lock::lock;
 
-/// Its lock is taken after that of a shard, never before.
+/// In order, so that it can be read in pages. Its lock is taken after that of a shard, never
+/// before.
 #[derive(Default)]
-pub(super) struct IdsByPrincipal(pub(super) Mutex<HashMap<ByteString, HashSet<SessionId>>>);
+pub(super) struct IdsByPrincipal(pub(super) Mutex<BTreeMap<ByteString, BTreeSet<SessionId>>>);
 
 impl IdsByPrincipal {
     pub(super) fn add(&self, record: &Record) {

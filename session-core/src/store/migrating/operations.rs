@@ -13,8 +13,8 @@ use super::{Location, MOST_ROUNDS, MOST_VERSIONED_ROUNDS, MigratingStore};
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
 use crate::store::{
-    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, Revalidated, SessionStore,
-    Update, Updated, index_of,
+    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, RecordScan, Revalidated,
+    SessionStore, Update, Updated, index_of,
 };
 use crate::time::Timestamp;
 
@@ -141,6 +141,12 @@ impl<N: SessionStore, O: SessionStore> SessionStore for MigratingStore<N, O> {
             .principals()
             .and(self.old.principals())
             .map(|_| self as _)
+    }
+
+    /// None. What the two stores hold of a session on its way are places and frozen records, and
+    /// only together do they say where it is. A tool scans each of the two stores by itself.
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        None
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

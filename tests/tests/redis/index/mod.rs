@@ -28,6 +28,7 @@ mod held;
 mod many;
 mod names;
 mod racing;
+mod scan;
 pub(crate) mod site;
 mod stale;
 mod steps;

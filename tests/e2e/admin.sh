@@ -1,0 +1,203 @@
+#!/usr/bin/env bash
+# The operator's tool, on stores that servers of the guestbook example use. The arguments are the
+# tool and the URI of a MongoDB. It starts a Redis and a Redis Cluster of its own: it counts what is
+# there, and other scripts would be in the way.
+set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+tool=$1 mongo=$2
+
+# admin NAME CODE ARGUMENT...: what the tool says of the store in $store. Nobody is there to answer.
+admin() {
+    said=$("$tool" "$store" "${options[@]}" --json "${@:3}" 2>"$work/errors" </dev/null)
+    is "$label: $1" "$?" "$2"
+}
+
+# number NAME FIELD EXPECTED: a number in the last line that the tool said.
+number() {
+    is "$label: $1" "$(tail -1 <<<"$said" | sed -nE "s/.*\"$2\":([0-9]+).*/\1/p")" "$3"
+}
+
+named() { sed -nE "s/.*\"$1\":\"([^\"]{22})\".*/\1/p" <<<"$said"; }
+
+# people: three browsers of Ada and Bob, and one of nobody.
+people() {
+    local name
+    for name in ada.1 ada.2 bob nobody; do
+        client "$people.$name"
+        ask / >/dev/null
+        case $name in
+        ada.*) post /sign-in 'name=Ada' >/dev/null ;;
+        bob) post /sign-in 'name=Bob' >/dev/null ;;
+        esac
+    done
+}
+
+# answers NAME NUMBER [BROWSER...]: how many of these browsers are signed in.
+answers() {
+    local name count=0 browsers=("${@:3}")
+    [ "$#" -gt 2 ] || browsers=(ada.1 ada.2 bob)
+    for name in "${browsers[@]}"; do
+        jar=$work/jar.$people.$name
+        if ask / | grep -q '<strong>'; then count=$((count + 1)); fi
+    done
+    is "$label: $1" "$count" "$2"
+}
+
+# reading: what every store has to say of these people.
+reading() {
+    admin 'count' 0 count
+    number 'all are live' live 4
+    number 'nothing is damaged' unreadable 0
+    admin 'list' 0 list user:Ada
+    is "$label: two sessions are listed" "$(wc -l <<<"$said")" 2
+    ada=$(named id | head -1)
+    admin 'list of Bob' 0 list user:Bob
+    bob=$(named id)
+    admin 'show' 0 show "$ada"
+    has "$label: it shows whose session it is" "$said" '"principal":"user:Ada"'
+    lacks "$label: it shows no values" "$said" '"values"'
+    admin 'show values' 0 show "$ada" --values
+    has "$label: it shows values" "$said" '"values":{'
+    admin 'a session that is not there' 1 show AAAAAAAAAAAAAAAAAAAAAA
+    admin 'an id that is none' 2 show AAAA
+    admin 'check' 0 check
+    is "$label: check finds nothing" "$(wc -l <<<"$said")" 1
+}
+
+# ending: what every store does to them.
+ending() {
+    admin 'it does not end without consent' 2 end "$ada"
+    has "$label: and says what to do" "$(cat "$work/errors")" '--yes'
+    answers 'nobody was signed out' "$1"
+    admin 'end' 0 end "$ada" --yes
+    admin 'end again' 1 end "$ada" --yes
+    answers 'one was signed out' "$(($1 - 1))"
+    admin 'end all without consent' 2 end-all user:Ada
+    admin 'end all' 0 end-all user:Ada --yes
+    number 'the other one has ended' ended 1
+    answers 'both were signed out' "$(($1 - 2))"
+    admin 'sweep' 0 sweep
+    admin 'count' 0 count
+    admin 'check' 0 check
+}
+
+# repairing: damages one session of each kind by redis-cli, and has it mended.
+repairing() {
+    local stray=Q0000000000000000000AA
+    redis ZREM session:principal:user:Ada "$ada" >/dev/null
+    redis ZADD session:principal:user:Ada 4000000000000 "$stray" >/dev/null
+    if [ "${options[*]}" = '--layout packed' ]; then
+        redis SET "session:$bob" 'no session' >/dev/null
+    else
+        redis HSET "session:$bob" m damaged >/dev/null
+    fi
+    admin 'check finds damage' 3 check
+    is "$label: the session without an entry" "$(named without_entry)" "$ada"
+    is "$label: the entry without a session" "$(named without_session)" "$stray"
+    is "$label: the session that cannot be read" "$(named unreadable)" "$bob"
+    admin 'count' 0 count
+    number 'one cannot be read' unreadable 1
+    admin 'list' 0 list user:Ada
+    is "$label: one session is not listed" "$(wc -l <<<"$said")" 1
+    admin 'repair leaves what cannot be read' 3 check --repair
+    number 'the index is mended' without_entry_left 0
+    number 'the entry waits' waiting 1
+    # The server of the guestbook may have a copy of Bob's session, from before the damage.
+    answers 'who can be read is signed in' 2 ada.1 ada.2
+    admin 'list' 0 list user:Ada
+    is "$label: both sessions are listed again" "$(wc -l <<<"$said")" 2
+    admin 'unreadable sessions end with consent alone' 2 check --repair --end-unreadable
+    admin 'repair of all' 0 check --repair --end-unreadable --yes
+    admin 'nothing is damaged any more' 0 check
+    number 'no session is unreadable' unreadable_left 0
+    answers 'all others are signed in' 2
+}
+
+# leftovers NUMBER: a minute later so many entries are removed.
+leftovers() {
+    admin 'entries are removed' 0 check --repair
+    number 'those without a session' mended "$1"
+    admin 'and is gone' 0 check
+    is "$label: check finds nothing" "$(wc -l <<<"$said")" 1
+}
+
+# serve NAME: a guestbook on the store.
+serve() {
+    people=$1
+    start '' --store "$store"
+}
+
+# One server, and both layouts: the packed sessions are copies.
+"$REDIS_SERVER" --port 0 --unixsocket "$work/redis.sock" --save '' --dir "$work" \
+    >"$work/redis.log" &
+pids+=("$!")
+for _ in $(seq 100); do [ -S "$work/redis.sock" ] || sleep 0.05; done
+store=unix://$work/redis.sock options=() label='Redis'
+packed="unix://$work/redis.sock?db=1"
+redis() { "$REDIS_CLI" -s "$work/redis.sock" "$@"; }
+serve one
+people
+reading
+admin 'copy to packed sessions' 0 copy "$packed" --target-layout packed
+number 'all are copied' sessions 4
+admin 'copy again' 0 copy "$packed" --target-layout packed
+number 'nothing is copied twice' already_there 4
+number 'nothing more is copied' sessions 0
+admin 'no copy to itself' 2 copy "$store"
+repairing
+
+store=$packed options=(--layout packed) label='packed'
+redis() { "$REDIS_CLI" -s "$work/redis.sock" -n 1 "$@"; }
+start '' --store "$store"
+reading
+answers 'all copies are signed in' 3
+repairing
+sleep 62
+# Nothing says whose a packed session was that is damaged, so its entry was left too.
+leftovers 2
+ending 2
+
+store=unix://$work/redis.sock options=() label='Redis'
+redis() { "$REDIS_CLI" -s "$work/redis.sock" "$@"; }
+start '' --store "$store"
+leftovers 1
+admin 'list' 0 list user:Ada
+ada=$(named id | head -1)
+ending 2
+
+# A Cluster.
+ports=() nodes=()
+for n in 1 2 3; do
+    port=$((20000 + (RANDOM % 8000) * 3 + n))
+    ports+=("$port") nodes+=("127.0.0.1:$port")
+    mkdir "$work/node.$n"
+    "$REDIS_SERVER" --port "$port" --bind 127.0.0.1 --cluster-enabled yes --save '' \
+        --cluster-port "$((port + 24000 > 65000 ? port - 10000 : port + 24000))" \
+        --dir "$work/node.$n" >"$work/node.$n/log" &
+    pids+=("$!")
+done
+for port in "${ports[@]}"; do
+    for _ in $(seq 100); do "$REDIS_CLI" -p "$port" PING >/dev/null 2>&1 || sleep 0.05; done
+done
+"$REDIS_CLI" --cluster create "${nodes[@]}" --cluster-yes >"$work/create" 2>&1
+for _ in $(seq 200); do
+    "$REDIS_CLI" -p "${ports[0]}" CLUSTER INFO | grep -q cluster_state:ok && break
+    sleep 0.1
+done
+store=redis-cluster://$(IFS=,; echo "${nodes[*]}") options=() label='Cluster'
+redis() { "$REDIS_CLI" -c -p "${ports[0]}" "$@"; }
+serve cluster
+people
+reading
+repairing
+ending 2
+
+# MongoDB keeps its index itself.
+store=$mongo options=() label='MongoDB'
+serve mongo
+people
+reading
+ending 3
+
+exit "$((bad > 0))"
