@@ -12,6 +12,7 @@
 //! - [`MongoReplicaSet`]: three of them, which fail over.
 //! - [`PostgresServer`]: one Postgres server.
 //! - [`plain_redis`], [`plain_mongo`]: the server that the user named, or one of ours.
+//! - [`Port`]: one that stays free for a server, whichever it is.
 //! - [`Reply`]: what a server answers to the tests themselves.
 //! - [`wait_until`]: the only way in which anything here waits.
 
@@ -46,6 +47,7 @@ pub use mongod::{MongoServer, PATIENTLY};
 pub use mongod_builder::MongoBuilder;
 pub use plain::{Plain, plain_redis};
 pub use plain_mongo::{PlainMongo, plain_mongo};
+pub use port::Port;
 pub use postgres::PostgresServer;
 pub use replica_set::MongoReplicaSet;
 pub use resp::Reply;
@@ -53,5 +55,3 @@ pub use sentinel::RedisSentinel;
 pub use server::RedisServer;
 pub use tls::TlsFiles;
 pub use wait::wait_until;
-
-pub(crate) use port::Port;

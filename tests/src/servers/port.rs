@@ -16,13 +16,14 @@ const BUS: u16 = 10_000;
 /// A TCP port and the one of its cluster bus, on loopback. Nobody listens there yet; UDP sockets of
 /// the same numbers tell other tests, also those of other processes, that both are taken.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     _reserved: [UdpSocket; 2],
 }
 
 impl Port {
-    pub(crate) fn reserve() -> Self {
+    /// One that nobody uses.
+    pub fn reserve() -> Self {
         (0..COUNT)
             .find_map(|_| Self::of(next()))
             .unwrap_or_else(|| panic!("no free port"))
@@ -38,7 +39,8 @@ impl Port {
         })
     }
 
-    pub(crate) const fn number(&self) -> u16 {
+    /// Its number.
+    pub const fn number(&self) -> u16 {
         self.number
     }
 }

@@ -1,0 +1,100 @@
+//! Signing out: what a visitor checks before and after it.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::BoxError;
+use crate::browser::{Answer, read_with};
+use crate::ledger::Finding;
+use crate::visitor::Visitor;
+use crate::world::{OldCookie, World};
+
+const AGAIN: Duration = Duration::from_millis(400);
+/// So many cookies of each former session are kept to be tried.
+const KEPT: usize = 3;
+
+/// Reads everything, compares, signs out, and tries the old cookie.
+pub(crate) async fn leave(visitor: &mut Visitor) -> Result<(), BoxError> {
+    visitor.finish_upload().await;
+    let page = visitor.read().await;
+    if !visitor.is_mine(&page) {
+        visitor.judge_loss(&page).await?;
+        return Ok(());
+    }
+    let disturbances = &visitor.world.disturbances;
+    let findings = visitor
+        .ledger
+        .compare(&page, |at| disturbances.may_lose(at));
+    visitor.world.count(|tally| tally.compared += 1);
+    for finding in findings {
+        count(&visitor.world, &visitor.name, &finding);
+    }
+    sign_out(visitor).await
+}
+
+async fn sign_out(visitor: &mut Visitor) -> Result<(), BoxError> {
+    if let Some(socket) = &visitor.socket {
+        socket.leaving();
+    }
+    let mut first = true;
+    while !matches!(visitor.browser.post("/sign-out", "").await, Answer::Done(_)) {
+        first = false;
+        sleep(AGAIN).await;
+    }
+    let signed_out = Instant::now();
+    visitor.world.count(|tally| tally.sign_outs += 1);
+    let held = visitor.browser.held();
+    for (cookie, _) in held.iter().rev().take(KEPT) {
+        let old = OldCookie {
+            cookie: cookie.clone(),
+            signed_out,
+        };
+        try_old(&visitor.world, &visitor.bare, &old).await;
+        visitor.world.seen().old_cookies.push(old);
+    }
+    if let Some(socket) = visitor.socket.take() {
+        socket.left().await;
+    }
+    if first && visitor.browser.cookie().is_some() {
+        visitor.world.count(|tally| tally.cookies_kept += 1);
+        visitor.world.note("a sign-out left the cookie");
+    }
+    // If an answer was lost, the browser still has the old cookie, and for a minute the site stores
+    // nothing for it (law 13).
+    if !first {
+        visitor.new_browser()?;
+    }
+    Ok(())
+}
+
+/// Nobody may be signed in by a cookie from before the sign-out.
+pub(crate) async fn try_old(world: &World, client: &reqwest::Client, old: &OldCookie) {
+    let Answer::Done(page) = read_with(world, client, &old.cookie).await else {
+        return;
+    };
+    world.count(|tally| tally.old_cookies += 1);
+    if page.who.is_none() && page.numbers.is_empty() && page.cart.is_empty() {
+        return;
+    }
+    let by_fail_over = world.disturbances.may_lose(old.signed_out);
+    world.note(&format!(
+        "a cookie opened its session {:?} after the sign-out; by a fail-over: {by_fail_over}",
+        old.signed_out.elapsed()
+    ));
+    world.count(|tally| match by_fail_over {
+        true => tally.old_cookies_open_by_fail_over += 1,
+        false => tally.old_cookies_open += 1,
+    });
+}
+
+fn count(world: &World, name: &str, finding: &Finding) {
+    world.note(&format!("{name}: {finding:?}"));
+    world.count(|tally| match finding {
+        Finding::Lost(_) => tally.lost += 1,
+        Finding::LostByFailOver(_) => tally.lost_by_fail_over += 1,
+        Finding::CameBack(_) => tally.came_back += 1,
+        Finding::NotWritten(_) => tally.not_written += 1,
+        Finding::Twice(_) => tally.twice += 1,
+    });
+}

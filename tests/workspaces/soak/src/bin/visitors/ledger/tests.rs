@@ -1,0 +1,75 @@
+use super::*;
+
+const NEVER: fn(Instant) -> bool = |_| false;
+const ALWAYS: fn(Instant) -> bool = |_| true;
+
+fn page(number: Option<u64>, cart: &[u64]) -> Page {
+    Page {
+        numbers: number
+            .map(|number| ("k".to_owned(), number))
+            .into_iter()
+            .collect(),
+        cart: cart.to_vec(),
+        ..Page::default()
+    }
+}
+
+fn ledger(writes: &[(u64, Known)]) -> Ledger {
+    let mut ledger = Ledger::default();
+    for (number, known) in writes {
+        ledger.note("k", *number, *known);
+    }
+    ledger
+}
+
+#[test]
+fn what_was_acknowledged_is_there() {
+    use Known::{Acknowledged, Refused, Unknown};
+    let one = ledger(&[(1, Acknowledged)]);
+    assert_eq!(one.compare(&page(Some(1), &[]), NEVER), []);
+    let missing = one.compare(&page(None, &[]), NEVER);
+    assert!(matches!(missing[..], [Finding::Lost(_)]), "{missing:?}");
+    let missing = one.compare(&page(None, &[]), ALWAYS);
+    assert!(matches!(missing[..], [Finding::LostByFailOver(_)]));
+
+    let older = ledger(&[(1, Acknowledged), (2, Refused), (3, Acknowledged)]);
+    let missing = older.compare(&page(Some(1), &[]), NEVER);
+    assert!(matches!(missing[..], [Finding::Lost(_)]));
+    let refused = older.compare(&page(Some(2), &[]), NEVER);
+    assert!(matches!(refused[..], [Finding::NotWritten(_)]));
+    let foreign = older.compare(&page(Some(9), &[]), NEVER);
+    assert!(matches!(foreign[..], [Finding::NotWritten(_)]));
+
+    let unsure = ledger(&[(1, Acknowledged), (2, Unknown)]);
+    for number in [1, 2] {
+        assert_eq!(unsure.compare(&page(Some(number), &[]), NEVER), []);
+    }
+    let later = ledger(&[(2, Unknown), (3, Acknowledged)]);
+    let back = later.compare(&page(Some(2), &[]), NEVER);
+    assert!(matches!(back[..], [Finding::CameBack(_)]), "{back:?}");
+    assert!(!later.is_settled("k") && later.is_settled("other"));
+}
+
+#[test]
+fn what_is_doubted_may_be_missing() {
+    let mut one = ledger(&[(1, Known::Acknowledged)]);
+    one.note_item(2, Known::Acknowledged);
+    assert_eq!(one.compare(&page(None, &[]), NEVER).len(), 2);
+    one.doubt_all();
+    assert_eq!(one.compare(&page(None, &[]), NEVER), []);
+}
+
+#[test]
+fn each_item_is_in_the_cart_once() {
+    let mut cart = Ledger::default();
+    cart.note_item(1, Known::Acknowledged);
+    cart.note_item(2, Known::Unknown);
+    assert_eq!(cart.compare(&page(None, &[2, 1]), NEVER), []);
+    assert_eq!(cart.compare(&page(None, &[1]), NEVER), []);
+    let twice = cart.compare(&page(None, &[1, 2, 2]), NEVER);
+    assert!(matches!(twice[..], [Finding::Twice(_)]));
+    let lost = cart.compare(&page(None, &[2]), NEVER);
+    assert!(matches!(lost[..], [Finding::Lost(_)]));
+    let foreign = cart.compare(&page(None, &[1, 5]), NEVER);
+    assert!(matches!(foreign[..], [Finding::NotWritten(_)]));
+}

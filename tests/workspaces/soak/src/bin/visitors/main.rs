@@ -1,0 +1,137 @@
+//! The visitors of the soak, and everything that the site runs on.
+//!
+//! The program starts a store of several nodes, three servers of the site and a balancer. It sends
+//! visitors to the balancer, and disturbs the site by a timetable. Each visitor keeps a ledger of
+//! what the site acknowledged, and compares it with what the site has. `tests/soak` runs this.
+
+#![allow(clippy::cast_precision_loss, reason = "figures of a report")]
+
+mod alarms;
+mod browser;
+mod disturbances;
+mod fleet;
+mod leaving;
+mod ledger;
+mod memory;
+mod options;
+mod process;
+mod report;
+mod socket;
+mod starved;
+mod store;
+mod timetable;
+mod upload;
+mod visitor;
+mod world;
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::iter;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, timeout_at};
+
+use crate::alarms::Alarms;
+use crate::disturbances::Disturbances;
+use crate::fleet::Fleet;
+use crate::options::Options;
+use crate::report::{Ending, Report};
+use crate::store::Store;
+use crate::visitor::Visitor;
+use crate::world::World;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// How long visitors may take to leave: an upload takes 20 s, and a socket 8 s to close.
+const LEAVE: Duration = Duration::from_secs(60);
+/// So many old cookies are tried at once.
+const AT_ONCE: usize = 16;
+
+fn main() -> Result<ExitCode, BoxError> {
+    let options = Options::from_args(std::env::args().skip(1))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    match runtime.block_on(soak(&options))? {
+        true => Ok(ExitCode::SUCCESS),
+        false => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Says whether every law held.
+async fn soak(options: &Options) -> Result<bool, BoxError> {
+    let kind = options.store;
+    let store = Arc::new(spawn_blocking(move || Store::start(kind)).await?);
+    let report_file = options.report.clone();
+    let logs = report_file.as_deref().map_or_else(
+        || PathBuf::from("soak-logs"),
+        |file| file.with_extension("logs"),
+    );
+    let mut fleet = Fleet::start(store.url(), options.seed, &logs).await?;
+    let world = World::new(fleet.base(), options.seed, Disturbances::of(kind));
+    let world = Arc::new(world);
+
+    let samples = Arc::new(Mutex::default());
+    let watching = tokio::spawn(memory::watch(fleet.running(), Arc::clone(&samples)));
+    let starving = tokio::spawn(starved::watch(Arc::clone(&world)));
+    let visitors: Vec<_> = (0..options.visitors)
+        .map(|number| Ok(tokio::spawn(Visitor::new(&world, number)?.live())))
+        .collect::<Result<_, BoxError>>()?;
+    let disturbed = timetable::run(&world, &mut fleet, &store, kind, options.lasts).await;
+    world.over.send_replace(true);
+    let visitors_that_failed = wait_for(visitors, &world).await;
+    try_old_cookies(&world).await?;
+    watching.abort();
+    starving.abort();
+    let servers_ended_gently = fleet.stop().await?;
+    // The servers of the store end with this value, and that takes its time.
+    spawn_blocking(move || drop(store)).await?;
+    if let Err(error) = &disturbed {
+        world.note(&format!("the timetable broke off: {error}"));
+    }
+    let ending = Ending {
+        timetable_was_kept: disturbed.is_ok(),
+        alarms: Alarms::in_logs(&logs, world.disturbances.first_loss()),
+        servers_ended_gently,
+        visitors_that_failed,
+    };
+    let samples = samples.lock().unwrap_or_else(PoisonError::into_inner);
+    let report = Report::of(options, &world, &samples, ending);
+    if let Some(file) = report_file {
+        fs::write(file, serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(report.print())
+}
+
+/// Returns how many visitors failed, or did not leave in time.
+async fn wait_for(visitors: Vec<JoinHandle<Result<(), BoxError>>>, world: &World) -> usize {
+    let limit = Instant::now() + LEAVE;
+    let mut failed = 0;
+    for (number, visitor) in visitors.into_iter().enumerate() {
+        let end = match timeout_at(limit, visitor).await {
+            Ok(Ok(Ok(()))) => continue,
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "did not leave in time".to_owned(),
+        };
+        world.note(&format!("visitor-{number}: {end}"));
+        failed += 1;
+    }
+    failed
+}
+
+/// Tries all cookies of former sessions once more.
+async fn try_old_cookies(world: &Arc<World>) -> Result<(), BoxError> {
+    let client = browser::bare_client()?;
+    let old = std::mem::take(&mut world.seen().old_cookies);
+    iter(old)
+        .for_each_concurrent(AT_ONCE, |old| {
+            let (world, client) = (Arc::clone(world), client.clone());
+            async move { leaving::try_old(&world, &client, &old).await }
+        })
+        .await;
+    Ok(())
+}
