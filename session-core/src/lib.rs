@@ -49,6 +49,7 @@
 //! # Features
 //!
 //! - `conformance`: the suite that tests whether a store keeps the contract.
+//! - `metrics`: figures for a recorder of the crate `metrics` (`MetricsObserver`).
 //! - `sealed-values`: values that nobody can read in the store
 //!   ([`SessionManagerBuilder::seal_values`]).
 

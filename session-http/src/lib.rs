@@ -88,6 +88,7 @@
 //! | `mongo` | sessions in MongoDB | [`mongo`], [`guide::backends`] |
 //! | `mongo-dns` | URIs of `mongodb+srv` | [`mongo`] |
 //! | `device-binding` | sessions that are bound to the browser's device | [`device`] |
+//! | `metrics` | figures for Prometheus, OpenTelemetry and others | [`guide::operating`] |
 //! | `sealed-values` | values that nobody can read in the store | [`guide::operating`] |
 //! | `testing` | tests without a server; for `dev-dependencies` | [`testing`], [`guide::testing`] |
 //!
