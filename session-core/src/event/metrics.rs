@@ -31,10 +31,10 @@ const SECONDS: &str = "session_store_call_seconds";
 /// Counts everything that an [`Observer`] receives, for the recorder of the crate `metrics`.
 ///
 /// It takes the feature `metrics`. The recorder is that of your exporter, for example
-/// `metrics-exporter-prometheus`. Its version has to be one for `metrics` 0.24. Install it before the
-/// first request and before stores connect: the handles of the counters are taken when something is
-/// first counted, and are kept. So do not let the exporter remove metrics that are idle: what is
-/// counted by a kept handle would not come back.
+/// `metrics-exporter-prometheus`, in a version for `metrics` 0.24. Install it before the first
+/// request and before stores connect: the handles of the counters are taken when something is first
+/// counted, and are kept. So do not let the exporter remove metrics that are idle: what is counted
+/// by a kept handle would not come back.
 ///
 /// | metric | labels | what it counts |
 /// |---|---|---|

@@ -8,8 +8,8 @@
 //! | `session.commit` | a request is finished, and written | `session`, `outcome`, `result` |
 //! | `session.store` | a call of the store, but for sweeps | `operation`, `session`, `outcome` |
 //!
-//! `session` is the short hash of an id. What is cancelled has no `result` and no `outcome`, but for
-//! the `outcome` of `session.commit`, which is that of the handler.
+//! `session` is the short hash of an id. What is cancelled has no `result`, and a call of the store
+//! that is cancelled has no `outcome`. The `outcome` of `session.commit` is that of the handler.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

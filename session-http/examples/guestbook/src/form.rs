@@ -31,12 +31,28 @@ impl Form {
     /// Reads the form of a request, and loads its session. A form is refused unless it holds a CSRF
     /// token of that session, so that no other site can make a browser send one.
     pub(crate) async fn read(request: Request<Incoming>) -> Result<(Session, Self), Refusal> {
-        let urlencoded = is_urlencoded(request.headers());
-        let (head, body) = request.into_parts();
         // Read the body first: it may take long, and a session that was loaded before it would be
         // old by then. The layer judges the request by the time at which its head arrived, so a
         // token that was valid at that time is still accepted. A body that is refused costs no
         // store command.
+        let (head, form) = Self::receive(request).await?;
+        let session = head.session().await?;
+        match form.only("csrf") {
+            Some(token) if session.verify_csrf(&token) => Ok((session, form)),
+            _ => Err(page::apology(
+                StatusCode::FORBIDDEN,
+                "This page is out of date",
+                "You signed in or out since it was opened, or it is not from this site. Reload it \
+                 and try again.",
+            )
+            .into()),
+        }
+    }
+
+    /// Reads the form of a request, which may come from anywhere.
+    pub(crate) async fn receive(request: Request<Incoming>) -> Result<(Parts, Self), Refusal> {
+        let urlencoded = is_urlencoded(request.headers());
+        let (head, body) = request.into_parts();
         let whole = Limited::new(body, LARGEST_BODY).collect();
         let body = tokio::select! {
             body = whole => match body {
@@ -57,17 +73,7 @@ impl Form {
         if !urlencoded {
             return refuse(StatusCode::BAD_REQUEST, "This is not a form.");
         }
-        let (session, form) = (head.session().await?, Self(body));
-        match form.only("csrf") {
-            Some(token) if session.verify_csrf(&token) => Ok((session, form)),
-            _ => Err(page::apology(
-                StatusCode::FORBIDDEN,
-                "This page is out of date",
-                "You signed in or out since it was opened, or it is not from this site. Reload it \
-                 and try again.",
-            )
-            .into()),
-        }
+        Ok((head, Self(body)))
     }
 
     /// The text of the only field of this name, `longest` bytes at most.

@@ -8,6 +8,7 @@ use session_core::Session;
 use session_http::SessionExt;
 use tracing::warn;
 
+use crate::admin::AdminRoutes;
 use crate::form::{Form, LONGEST_FIELD};
 use crate::page::{self, Page};
 use crate::refusal::Refusal;
@@ -36,8 +37,15 @@ struct Summary {
 
 /// Answers a request. hyper cuts the connection on an `Err`, except if the session could not be
 /// loaded: then the layer answers. So this returns an `Err` only in that case.
-pub(crate) async fn handle(request: Request<Incoming>) -> Result<Page, session_http::Error> {
-    match route(request).await {
+pub(crate) async fn handle(
+    request: Request<Incoming>,
+    admin: Option<&AdminRoutes>,
+) -> Result<Page, session_http::Error> {
+    let answer = match admin {
+        Some(admin) if AdminRoutes::has(request.uri().path()) => admin.answer(request).await,
+        _ => route(request).await,
+    };
+    match answer {
         Ok(page) => Ok(page),
         Err(Refusal::Page(page)) => Ok(*page),
         Err(Refusal::Unloaded(error)) => Err(error),
@@ -104,7 +112,7 @@ fn id_to_revoke(path: &str) -> Option<&str> {
 }
 
 /// Answers a request whose method this address does not accept.
-fn only(methods: &'static str) -> Result<Page, Refusal> {
+pub(crate) fn only(methods: &'static str) -> Result<Page, Refusal> {
     let mut page = page::apology(
         StatusCode::METHOD_NOT_ALLOWED,
         "Not this way",

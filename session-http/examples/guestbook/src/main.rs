@@ -14,10 +14,16 @@
 //! `POST /sessions/revoke-others`). Every form holds a CSRF token in its field `csrf`; a program
 //! gets one from `GET /csrf`. A sign-in invalidates earlier tokens.
 //!
+//! If the environment variable `GUESTBOOK_ADMIN_PASSWORD` is set and not empty, `/admin` is a live
+//! page for whoever runs the site: what happened to sessions in the last 15 minutes, how long the
+//! store took, and the last sign-ins, each of which can be ended. A browser asks for the password;
+//! any name goes with it.
+//!
 //! These files are worth copying: `server.rs` (timeouts, a cap on connections), `form.rs` (bodies),
 //! `viewed.rs` (requests that nobody looks at) and `values.rs` (typed keys, and values that another
-//! version stored).
+//! version stored). `admin/` is a whole to copy: an observer, and the page that shows what it saw.
 
+mod admin;
 mod device;
 mod failing;
 mod form;
@@ -41,6 +47,7 @@ use std::process::ExitCode;
 
 use tracing::Level;
 
+use admin::Admin;
 use options::Options;
 use refusal::BoxError;
 
@@ -69,6 +76,7 @@ async fn run() -> Result<(), BoxError> {
         .with_max_level(level.unwrap_or(Level::INFO))
         .init();
     let options = Options::from_args(env::args().skip(1))?;
-    let layer = options.layer().await?;
-    server::serve(&options, layer).await
+    let admin = Admin::from_env()?;
+    let layer = options.layer(admin.as_ref().map(Admin::recorder)).await?;
+    server::serve(&options, layer, admin).await
 }

@@ -11,6 +11,7 @@ use session_http::device::DeviceBinding;
 use session_http::layer::SessionLayerBuilder;
 use tracing::warn;
 
+use crate::admin::Recorder;
 use crate::refusal::BoxError;
 use crate::stores;
 
@@ -37,7 +38,8 @@ A guestbook: visits, entries and a name for each browser.
   --help            prints this
 
 SESSION_KEYS signs tokens, or seals cookies: base64, newest first, separated by commas;
-`openssl rand -base64 32` makes one. RUST_LOG (error to trace) sets how much is logged.
+`openssl rand -base64 32` makes one. GUESTBOOK_ADMIN_PASSWORD opens a live page for operators
+at /admin; without it there is none. RUST_LOG (error to trace) sets how much is logged.
 ";
 
 /// How many bytes a session may have. A hundred entries fit, even if each letter is escaped.
@@ -116,9 +118,13 @@ impl Options {
         Ok(options)
     }
 
-    /// The layer over the store that was asked for.
-    pub(crate) async fn layer(&self) -> Result<SessionLayer, BoxError> {
+    /// The layer over the store that was asked for, and what watches it.
+    pub(crate) async fn layer(&self, observer: Option<Recorder>) -> Result<SessionLayer, BoxError> {
         let builder = self.builder().await?.rotation(self.rotation);
+        let builder = match observer {
+            Some(observer) => builder.observer(observer),
+            None => builder,
+        };
         #[cfg(feature = "bind")]
         let builder = match self.bind {
             true => builder.bound(DeviceBinding::require()),

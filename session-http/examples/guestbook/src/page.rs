@@ -223,7 +223,7 @@ pub(crate) fn html(status: StatusCode, title: &str, body: &str) -> Page {
 
 /// Makes a response. Every page is for one person, and most hold a CSRF token, so no cache may keep
 /// one.
-fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Page {
+pub(crate) fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Page {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();

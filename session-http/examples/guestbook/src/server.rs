@@ -27,6 +27,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use crate::admin::Admin;
 use crate::options::Options;
 use crate::refusal::BoxError;
 use crate::transport::Transport;
@@ -47,8 +48,16 @@ const MINUTE: Duration = Duration::from_secs(60);
 const LONGEST_STOP: Duration = Duration::from_secs(10);
 
 /// Answers requests until the program is told to stop.
-pub(crate) async fn serve(options: &Options, sessions: SessionLayer) -> Result<(), BoxError> {
-    let service = service_fn(handler::handle);
+pub(crate) async fn serve(
+    options: &Options,
+    sessions: SessionLayer,
+    admin: Option<Admin>,
+) -> Result<(), BoxError> {
+    let admin = admin.map(|admin| admin.routes(sessions.manager().clone()));
+    let service = service_fn(move |request| {
+        let admin = admin.clone();
+        async move { handler::handle(request, admin.as_ref()).await }
+    });
     // Inside of the sessions: what a browser asks for to bind its session.
     #[cfg(feature = "bind")]
     let service = DeviceRoutes.layer(service);

@@ -12,6 +12,13 @@ pub(crate) fn rfc3339(at: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// `13:37:00`.
+pub(crate) fn clock(at: Timestamp) -> String {
+    let seconds = at.as_millis() / 1000;
+    let (hour, minute, second) = (seconds % DAY / 3600, seconds % 3600 / 60, seconds % 60);
+    format!("{hour:02}:{minute:02}:{second:02}")
+}
+
 /// The date that is `days` days after 1970-01-01. The years here begin in March, so a leap day is
 /// the last day of its year.
 fn date(days: u64) -> (u64, u64, u64) {
