@@ -159,9 +159,26 @@ fn the_gauge_is_that_of_the_stores_that_are_left() {
     assert_eq!(metrics.get("session_memory_records"), Some(&1));
 }
 
+/// So a rise of the first count is seen.
 #[test]
-fn a_recorder_that_comes_before_the_first_request_is_in_time() {
-    let manager = manager(MemoryStore::new());
-    let metrics = counted(async || drop(sign_in(&manager).await));
-    assert_eq!(metrics.get("session_events_total kind=created"), Some(&1));
+fn counters_begin_at_zero() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let observer = metrics::with_local_recorder(&recorder, MetricsObserver::new);
+    let names = snapshotter.snapshot().into_vec();
+    let counts = names
+        .iter()
+        .filter(|(key, ..)| key.key().name() == "session_events_total");
+    assert_eq!(counts.count(), 18);
+    // It keeps to the recorder that was there.
+    let manager = SessionManager::builder(MemoryStore::new())
+        .observer(observer)
+        .build()
+        .unwrap();
+    let elsewhere = counted(async || drop(sign_in(&manager).await));
+    assert_eq!(elsewhere.get("session_events_total kind=created"), None);
+    assert_eq!(
+        taken(&snapshotter).get("session_events_total kind=created"),
+        Some(&1)
+    );
 }

@@ -31,10 +31,10 @@ const SECONDS: &str = "session_store_call_seconds";
 /// Counts everything that an [`Observer`] receives, for the recorder of the crate `metrics`.
 ///
 /// It takes the feature `metrics`. The recorder is that of your exporter, for example
-/// `metrics-exporter-prometheus`, in a version for `metrics` 0.24. Install it before the first
-/// request and before stores connect: the handles of the counters are taken when something is first
-/// counted, and are kept. So do not let the exporter remove metrics that are idle: what is counted
-/// by a kept handle would not come back.
+/// `metrics-exporter-prometheus`, in a version for `metrics` 0.24. Install it first: an observer
+/// takes the handles of its counters when it is made, so that they appear at zero, and stores take
+/// theirs when they first count. The handles are kept. So do not let the exporter remove metrics
+/// that are idle: what is counted by a kept handle would not come back.
 ///
 /// | metric | labels | what it counts |
 /// |---|---|---|
@@ -79,9 +79,8 @@ const SECONDS: &str = "session_store_call_seconds";
 ///     .build()
 ///     .unwrap();
 /// ```
-#[derive(Default)]
 pub struct MetricsObserver {
-    meters: OnceLock<Box<Meters>>,
+    meters: Box<Meters>,
 }
 
 /// The handles of all metrics. To look one up takes as long as a load from memory.
@@ -102,18 +101,20 @@ struct CallMeters {
 }
 
 impl MetricsObserver {
-    /// An observer for the recorder that is installed when something first happens.
+    /// An observer for the recorder that is installed now.
     ///
     /// [`MetricsObserver`] has an example.
     pub fn new() -> Self {
-        Self::default()
+        describe();
+        Self {
+            meters: Box::new(Meters::new()),
+        }
     }
+}
 
-    fn meters(&self) -> &Meters {
-        self.meters.get_or_init(|| {
-            describe();
-            Box::new(Meters::new())
-        })
+impl Default for MetricsObserver {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -141,7 +142,7 @@ impl Observer for MetricsObserver {
             EventKind::Revoked => event.count,
             _ => 1,
         };
-        let meters = self.meters();
+        let meters = &*self.meters;
         meters.events[event.kind as usize].increment(sessions);
         let reason = event.refusal.map(Refusal::label);
         let refused = meters
@@ -154,11 +155,11 @@ impl Observer for MetricsObserver {
     }
 
     fn opened(&self, opening: &Opening) {
-        self.meters().opened[opening.result as usize].increment(1);
+        self.meters.opened[opening.result as usize].increment(1);
     }
 
     fn store_call(&self, call: &StoreCall) {
-        let meters = self.meters();
+        let meters = &*self.meters;
         let (operation, outcome) = (call.operation, call.outcome);
         let labels = [
             ("operation", operation.label()),
@@ -180,7 +181,7 @@ impl Observer for MetricsObserver {
     }
 
     fn committed(&self, commit: &Commit) {
-        let meters = self.meters();
+        let meters = &*self.meters;
         meters.commits[commit.outcome as usize].increment(1);
         if commit.attempts > 0 {
             meters.attempts.increment(commit.attempts.into());
