@@ -185,7 +185,7 @@ impl Tally {
 }
 
 /// Adds to the count of one of the `known` things.
-fn add<T: PartialEq>(known: &[T], counts: &mut [u32], thing: T, more: u32) {
+fn add<T: Copy + PartialEq>(known: &[T], counts: &mut [u32], thing: T, more: u32) {
     let counts = known.iter().zip(counts);
     for (_, count) in counts.filter(|(known, _)| **known == thing) {
         *count = count.saturating_add(more);

@@ -44,11 +44,14 @@ async fn sign_out(visitor: &mut Visitor) -> Result<(), BoxError> {
     }
     let signed_out = Instant::now();
     visitor.world.count(|tally| tally.sign_outs += 1);
+    let may_be_lost =
+        visitor.browser.may_be_lost() || visitor.world.disturbances.may_lose(signed_out);
     let held = visitor.browser.held();
     for (cookie, _) in held.iter().rev().take(KEPT) {
         let old = OldCookie {
             cookie: cookie.clone(),
             signed_out,
+            may_be_lost,
         };
         try_old(&visitor.world, &visitor.bare, &old).await;
         visitor.world.seen().old_cookies.push(old);
@@ -77,7 +80,7 @@ pub(crate) async fn try_old(world: &World, client: &reqwest::Client, old: &OldCo
     if page.who.is_none() && page.numbers.is_empty() && page.cart.is_empty() {
         return;
     }
-    let by_fail_over = world.disturbances.may_lose(old.signed_out);
+    let by_fail_over = old.may_be_lost;
     world.note(&format!(
         "a cookie opened its session {:?} after the sign-out; by a fail-over: {by_fail_over}",
         old.signed_out.elapsed()

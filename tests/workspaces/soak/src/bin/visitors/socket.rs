@@ -191,7 +191,9 @@ fn count(browser: &Browser, end: &End, visit: Visit) -> bool {
             world.note(&format!("a socket was cut: {how}"));
             false
         }
-        (End::Left, Visit::Ended(at)) if world.disturbances.may_lose(at) => {
+        (End::Left, Visit::Ended(at))
+            if world.disturbances.may_lose(at) || browser.may_be_lost() =>
+        {
             world.count(|tally| tally.sockets_outlived_by_fail_over += 1);
             true
         }

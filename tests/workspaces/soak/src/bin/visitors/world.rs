@@ -60,6 +60,9 @@ pub(crate) struct Tally {
 pub(crate) struct OldCookie {
     pub(crate) cookie: String,
     pub(crate) signed_out: Instant,
+    /// The store may have lost the sign-out, or before it a rotation. In that case the site does
+    /// not know the token that signs out, and the session of the token before lives on.
+    pub(crate) may_be_lost: bool,
 }
 
 #[derive(Debug, Default)]
