@@ -87,7 +87,7 @@ async fn sessions(store: &str, keys: &str) -> Result<SessionLayer, Box<dyn Error
 fn note(event: &Event<'_>) {
     match event.kind {
         EventKind::Reused | EventKind::Corrupt | EventKind::Gone | EventKind::Refused => {
-            let (kind, session, reason) = (event.kind, event.session, event.reason);
+            let (kind, session, reason) = (event.kind, event.session(), event.reason);
             let at = event.at.as_millis();
             tracing::warn!(target: "soak", ?kind, ?session, at, reason);
         }
