@@ -181,9 +181,12 @@ for port in "${ports[@]}"; do
     for _ in $(seq 100); do "$REDIS_CLI" -p "$port" PING >/dev/null 2>&1 || sleep 0.05; done
 done
 "$REDIS_CLI" --cluster create "${nodes[@]}" --cluster-yes >"$work/create" 2>&1
-for _ in $(seq 200); do
-    "$REDIS_CLI" -p "${ports[0]}" CLUSTER INFO | grep -q cluster_state:ok && break
-    sleep 0.1
+# Each node learns by itself that there are all, and a client may ask any of them.
+for port in "${ports[@]}"; do
+    for _ in $(seq 200); do
+        "$REDIS_CLI" -p "$port" CLUSTER INFO | grep -q cluster_state:ok && break
+        sleep 0.1
+    done
 done
 store=redis-cluster://$(IFS=,; echo "${nodes[*]}") options=() label='Cluster'
 redis() { "$REDIS_CLI" -c -p "${ports[0]}" "$@"; }
