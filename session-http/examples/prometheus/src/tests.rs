@@ -84,7 +84,7 @@ async fn serves_what_happened() {
         (r#"session_events_total{kind="refused"}"#, 1.0),
         (r#"session_events_total{kind="store_failed"}"#, 3.0),
         (r#"session_events_total{kind="reused"}"#, 0.0),
-        (r#"session_commits_total{outcome="written"}"#, 5.0),
+        (r#"session_commits_total{outcome="written"}"#, 6.0), // signing out is one
         (r#"session_commits_total{outcome="failed"}"#, 2.0),
         ("session_commit_attempts_total", 7.0),
         (
