@@ -269,6 +269,37 @@ fn a_commit_has_its_result_and_its_attempts() {
     });
 }
 
+/// A request that only reads rotates the token if that is due, and does not fail for want of it.
+#[test]
+fn a_rotation_that_does_not_come_about_is_a_commit_too() {
+    let mut sim = Sim::new(1);
+    let store = FaultStore::new(MemoryStore::new());
+    let received = Received::default();
+    let manager = SessionManager::builder(Arc::clone(&store))
+        .clock(sim.clock())
+        .keys(KeyRing::new([7; 32]).unwrap())
+        .rotation(Rotation::hourly())
+        .observer(received.clone())
+        .build()
+        .unwrap();
+    let token = sim.block_on(create(&manager, [("n", 1)]));
+    sim.clock().advance(Duration::from_secs(3_601));
+    received.take();
+    for (fault, outcome) in [
+        (Fault::Unavailable, CommitOutcome::Failed),
+        // Somebody else wrote, and has rotated or leaves it to the next request.
+        (Fault::Conflict, CommitOutcome::Unneeded),
+        (Fault::None, CommitOutcome::Written),
+    ] {
+        store.plan(Call::Update, fault);
+        sim.block_on(async {
+            let session = open(&manager, &token).await;
+            session.finish(Outcome::Success).await.unwrap();
+        });
+        assert_eq!(received.take().commits, [(outcome, 1)], "{fault:?}");
+    }
+}
+
 #[test]
 fn the_bytes_of_a_write_are_those_of_its_record() {
     let mut sim = Sim::new(1);
