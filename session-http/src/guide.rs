@@ -13,9 +13,13 @@
 //! - [`threats`]: threat by threat, what an attacker gains and which setting helps.
 //! - [`security`]: what standards require of sessions, and where each requirement is met.
 //! - [`operating`]: what to watch, how much space sessions take, how to change keys.
+//! - [`capacity`]: how many Redis or MongoDB nodes a number of sessions takes.
 
 #[doc = include_str!("../docs/backends.md")]
 pub mod backends {}
+
+#[doc = include_str!("../docs/capacity.md")]
+pub mod capacity {}
 
 #[doc = include_str!("../docs/handlers.md")]
 pub mod handlers {}
