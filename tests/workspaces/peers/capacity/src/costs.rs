@@ -1,5 +1,5 @@
 //! The figures of one run, written by
-//! `tests/bench capacity 7000 10000 100000`.
+//! `tests/bench capacity 10000 100000 300000`.
 
 use crate::cost::{Costs, Mongo, MongoSpace, Redis, RedisMemory, Request, Requests};
 
@@ -7,14 +7,6 @@ use crate::cost::{Costs, Mongo, MongoSpace, Redis, RedisMemory, Request, Request
 pub const COSTS: Costs = Costs {
     packed: Redis {
         memory: &[
-            RedisMemory {
-                sessions: 7000,
-                keys: 14000,
-                expires: 14000,
-                used: 10723016,
-                dataset: 7720808,
-                rss: 22040576,
-            },
             RedisMemory {
                 sessions: 10000,
                 keys: 20000,
@@ -30,6 +22,14 @@ pub const COSTS: Costs = Costs {
                 used: 126299400,
                 dataset: 104484840,
                 rss: 138833920,
+            },
+            RedisMemory {
+                sessions: 300000,
+                keys: 600000,
+                expires: 600000,
+                used: 378925496,
+                dataset: 312528024,
+                rss: 394031104,
             },
         ],
         requests: Requests {
@@ -73,14 +73,6 @@ pub const COSTS: Costs = Costs {
     fields: Redis {
         memory: &[
             RedisMemory {
-                sessions: 7000,
-                keys: 14000,
-                expires: 14000,
-                used: 16257816,
-                dataset: 13255544,
-                rss: 27926528,
-            },
-            RedisMemory {
                 sessions: 10000,
                 keys: 20000,
                 expires: 20000,
@@ -95,6 +87,14 @@ pub const COSTS: Costs = Costs {
                 used: 205475944,
                 dataset: 183661608,
                 rss: 221102080,
+            },
+            RedisMemory {
+                sessions: 300000,
+                keys: 600000,
+                expires: 600000,
+                used: 616548744,
+                dataset: 550151496,
+                rss: 645459968,
             },
         ],
         requests: Requests {
@@ -138,14 +138,6 @@ pub const COSTS: Costs = Costs {
     mongo: Mongo {
         space: &[
             MongoSpace {
-                sessions: 7000,
-                data: 7102780,
-                storage: 1634304,
-                indexes: 737280,
-                cache_made: 10896738,
-                cache_read: 8770556,
-            },
-            MongoSpace {
                 sessions: 10000,
                 data: 10147780,
                 storage: 2334720,
@@ -160,6 +152,14 @@ pub const COSTS: Costs = Costs {
                 indexes: 14479360,
                 cache_made: 85210062,
                 cache_read: 126142169,
+            },
+            MongoSpace {
+                sessions: 300000,
+                data: 305477780,
+                storage: 71372800,
+                indexes: 48508928,
+                cache_made: 224045084,
+                cache_read: 379578245,
             },
         ],
         requests: Requests {
