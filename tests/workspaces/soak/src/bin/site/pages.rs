@@ -1,17 +1,23 @@
 //! The pages, and what each does with the session.
 
-use axum::Json;
+use std::time::Duration;
+
 use axum::body::to_bytes;
 use axum::extract::{Query, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use session_http::axum::CurrentSession;
 use session_http::{Error, Session, SessionExt};
 use session_soak::{ON_PURPOSE, Page};
+use tokio::time::sleep;
+
+use crate::dropped::Watched;
 
 const CART: &str = "cart";
 const LARGEST_BODY: usize = 1 << 20;
+const WORK: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Person {
@@ -27,6 +33,9 @@ pub(super) struct Item {
 pub(super) struct Put {
     key: String,
     number: u64,
+    /// Whether the page works for a moment before it answers.
+    #[serde(default)]
+    waits: bool,
 }
 
 /// When an upload asks for its session.
@@ -91,8 +100,16 @@ pub(super) async fn add(session: CurrentSession, item: Query<Item>) -> Result<Js
 }
 
 /// Stores a number under its key.
-pub(super) async fn put(session: CurrentSession, put: Query<Put>) -> Result<Json<Page>, Error> {
+pub(super) async fn put(
+    Extension(watched): Extension<Watched>,
+    session: CurrentSession,
+    put: Query<Put>,
+) -> Result<Json<Page>, Error> {
     session.insert(&put.key, put.number)?;
+    watched.changed();
+    if put.waits {
+        sleep(WORK).await;
+    }
     Ok(Json(said(&session)))
 }
 

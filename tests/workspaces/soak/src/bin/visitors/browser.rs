@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use reqwest::cookie::{CookieStore, Jar};
 use reqwest::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
-use reqwest::{Body, Client, Method, Url};
+use reqwest::{Body, Client, Method, StatusCode, Url};
 use session_soak::{ON_PURPOSE, Page};
 
 use crate::BoxError;
-use crate::world::{Request, World};
+use crate::disturbances::{Cause, Fault, Write};
+use crate::slot::session_in;
+use crate::world::{Request, Tally, Visit, World};
 
 /// Longer than any upload.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,12 +34,20 @@ pub(crate) struct Browser {
     base: Url,
     client: Client,
     jar: Arc<Jar>,
-    /// Each cookie that it has held, and since when.
-    held: Mutex<Vec<(String, Instant)>>,
+    visit: Mutex<Current>,
+}
+
+/// The visit that it is used for, the cookies that it was sent in it, the newest last, and the
+/// writes without which its session is another one.
+#[derive(Debug, Default)]
+struct Current {
+    visit: Visit,
+    cookies: Vec<String>,
+    writes: Vec<Write>,
 }
 
 impl Browser {
-    pub(crate) fn new(world: Arc<World>) -> Result<Self, BoxError> {
+    pub(crate) fn new(world: Arc<World>, visit: Visit) -> Result<Self, BoxError> {
         let jar = Arc::new(Jar::default());
         let client = builder().cookie_provider(Arc::clone(&jar)).build()?;
         Ok(Self {
@@ -45,7 +55,10 @@ impl Browser {
             world,
             client,
             jar,
-            held: Mutex::default(),
+            visit: Mutex::new(Current {
+                visit,
+                ..Current::default()
+            }),
         })
     }
 
@@ -55,20 +68,43 @@ impl Browser {
         cookies.to_str().ok().map(str::to_owned)
     }
 
-    /// The cookies that it has held, the newest last.
-    pub(crate) fn held(&self) -> Vec<(String, Instant)> {
-        self.lock_held().clone()
+    /// The cookies that it was sent in this visit, the newest last.
+    pub(crate) fn held(&self) -> Vec<String> {
+        self.current().cookies.clone()
     }
 
-    /// Whether one of its cookies came when the store may have lost what it acknowledged.
-    pub(crate) fn may_be_lost(&self) -> bool {
-        let held = self.lock_held();
-        let mut since = held.iter().map(|(_, since)| *since);
-        since.any(|since| self.world.disturbances.may_lose(since))
+    pub(crate) fn visit(&self) -> Visit {
+        self.current().visit
     }
 
-    pub(crate) fn forget_held(&self) {
-        self.lock_held().clear();
+    /// The creation of its session, sign-ins, rotations and the sign-out.
+    pub(crate) fn writes(&self) -> Arc<[Write]> {
+        self.current().writes.as_slice().into()
+    }
+
+    /// Whether the store may have lost one of them. It can turn out later: a primary may still be
+    /// alive that has not replicated everything.
+    pub(crate) fn lost_a_write(&self) -> bool {
+        self.world.disturbances.may_lose_any(&self.current().writes)
+    }
+
+    /// The site has acknowledged the sign-out.
+    pub(crate) fn note_sign_out(&self, began: Instant) {
+        let mut current = self.current();
+        if let Some(session) = current.cookies.last().and_then(|cookie| session_in(cookie)) {
+            let at = Instant::now();
+            let write = Write { session, began, at };
+            current.writes.push(write);
+            drop(current);
+            self.world.seen().writes.push(write);
+        }
+    }
+
+    pub(crate) fn begin_visit(&self, visit: Visit) {
+        *self.current() = Current {
+            visit,
+            ..Current::default()
+        };
     }
 
     pub(crate) async fn get(&self, page: &'static str) -> Answer {
@@ -94,58 +130,70 @@ impl Browser {
         }
         let began = Instant::now();
         let response = request.send().await;
-        self.note_cookie();
-        let (status, answer) = match response {
-            Ok(response) => answer(response).await,
-            Err(error) => {
-                if self
-                    .world
-                    .disturbances
-                    .between(began, Instant::now())
-                    .is_none()
-                {
-                    self.world.note(&format!("{page} was cut: {error:?}"));
-                }
-                (None, Answer::Unknown)
-            }
-        };
-        note(&self.world, page, began, status, &answer);
-        answer
+        if let Ok(response) = &response {
+            self.note_cookies(response.headers(), began);
+        }
+        let received = receive(response).await;
+        let cause = note(&self.world, page, began, &received, || self.lost_a_write());
+        if cause == Some(Cause::LostWrite) {
+            let count = |tally: &mut Tally| tally.refused_by_fail_over += 1;
+            self.world.excuse(self.visit(), count);
+        }
+        if let Answer::Done(page) | Answer::OnPurpose(page) = &received.answer {
+            self.world.inspect(page, self.visit().visitor);
+        }
+        received.answer
     }
 
-    /// Takes the cookies of an answer that came another way.
-    pub(crate) fn take_cookies(&self, headers: &HeaderMap) {
+    /// Takes the cookies of an answer that came another way, to a request that began then.
+    pub(crate) fn take_cookies(&self, headers: &HeaderMap, began: Instant) {
         let mut cookies = headers.get_all(SET_COOKIE).iter();
         self.jar.set_cookies(&mut cookies, &self.base);
-        self.note_cookie();
+        self.note_cookies(headers, began);
     }
 
-    fn note_cookie(&self) {
-        let Some(cookie) = self.cookie() else { return };
-        let mut held = self.lock_held();
-        if held.last().is_none_or(|(last, _)| *last != cookie) {
-            held.push((cookie, Instant::now()));
+    fn note_cookies(&self, headers: &HeaderMap, began: Instant) {
+        let at = Instant::now();
+        for cookie in headers.get_all(SET_COOKIE) {
+            let Some(cookie) = cookie.to_str().ok().and_then(|text| text.split(';').next()) else {
+                continue;
+            };
+            let Some(session) = session_in(cookie) else {
+                continue;
+            };
+            let write = Write { session, began, at };
+            self.world.seen().writes.push(write);
+            let mut current = self.current();
+            current.cookies.push(cookie.to_owned());
+            current.writes.push(write);
         }
     }
 
-    fn lock_held(&self) -> MutexGuard<'_, Vec<(String, Instant)>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.visit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads the page with a cookie from somewhere, and keeps none.
-pub(crate) async fn read_with(world: &World, client: &Client, cookie: &str) -> Answer {
+/// Reads the page with a cookie from a visit, and keeps none.
+pub(crate) async fn read_with(
+    world: &World,
+    client: &Client,
+    cookie: &str,
+    visit: Visit,
+) -> Answer {
     let began = Instant::now();
     let request = client.get(format!("{}/page", world.base));
     let Ok(value) = HeaderValue::from_str(cookie) else {
         return Answer::Refused;
     };
-    let (status, answer) = match request.header(COOKIE, value).send().await {
-        Ok(response) => answer(response).await,
-        Err(_) => (None, Answer::Unknown),
-    };
-    note(world, "/page with an old cookie", began, status, &answer);
-    answer
+    let received = receive(request.header(COOKIE, value).send().await).await;
+    note(world, "/page with an old cookie", began, &received, || {
+        false
+    });
+    if let Answer::Done(page) = &received.answer {
+        world.inspect(page, visit.visitor);
+    }
+    received.answer
 }
 
 /// A client without a jar.
@@ -157,33 +205,93 @@ fn builder() -> reqwest::ClientBuilder {
     Client::builder().no_proxy().timeout(PATIENCE)
 }
 
-async fn answer(response: reqwest::Response) -> (Option<u16>, Answer) {
-    let status = response.status();
-    let on_purpose = response.headers().contains_key(ON_PURPOSE);
-    let page = response.json::<Page>().await;
-    let answer = match page {
-        Ok(page) if status.is_success() => Answer::Done(page),
-        Ok(page) if on_purpose => Answer::OnPurpose(page),
-        _ if status.is_client_error() => Answer::Refused,
-        _ => Answer::Unknown,
-    };
-    (Some(status.as_u16()), answer)
+struct Received {
+    status: Option<u16>,
+    answer: Answer,
+    fault: Option<Fault>,
+    /// Why there is no answer.
+    error: Option<reqwest::Error>,
 }
 
-fn note(world: &World, page: &'static str, began: Instant, status: Option<u16>, answer: &Answer) {
+async fn receive(response: reqwest::Result<reqwest::Response>) -> Received {
+    match read(response).await {
+        Ok((status, answer)) => Received {
+            status: Some(status.as_u16()),
+            fault: fault(&answer, status),
+            answer,
+            error: None,
+        },
+        Err(error) => Received {
+            status: None,
+            answer: Answer::Unknown,
+            fault: Some(match error.is_timeout() {
+                true => Fault::TimedOut,
+                false => Fault::Broken,
+            }),
+            error: Some(error),
+        },
+    }
+}
+
+async fn read(
+    response: reqwest::Result<reqwest::Response>,
+) -> reqwest::Result<(StatusCode, Answer)> {
+    let response = response?;
+    let status = response.status();
+    let on_purpose = response.headers().contains_key(ON_PURPOSE);
+    let answer = if status.is_success() {
+        Answer::Done(response.json().await?)
+    } else if on_purpose {
+        Answer::OnPurpose(response.json().await?)
+    } else if status.is_client_error() {
+        Answer::Refused
+    } else {
+        Answer::Unknown
+    };
+    Ok((status, answer))
+}
+
+fn fault(answer: &Answer, status: StatusCode) -> Option<Fault> {
+    match answer {
+        Answer::Done(_) | Answer::OnPurpose(_) => None,
+        Answer::Refused => Some(Fault::Refused),
+        Answer::Unknown => Some(fault_of(status.as_u16())),
+    }
+}
+
+/// The fault that an answer with a 4xx or a 5xx is.
+pub(crate) const fn fault_of(status: u16) -> Fault {
+    match status {
+        400..500 => Fault::Refused,
+        503 | 504 => Fault::TimedOut,
+        _ => Fault::Broken,
+    }
+}
+
+fn note(
+    world: &World,
+    page: &'static str,
+    began: Instant,
+    received: &Received,
+    lost_a_write: impl Fn() -> bool,
+) -> Option<Cause> {
     let now = Instant::now();
-    let is_fault = matches!(answer, Answer::Unknown | Answer::Refused);
-    let fault = is_fault.then(|| world.disturbances.between(began, now));
-    if fault == Some(None) {
+    let cause = |fault| {
+        let lost = fault == Fault::Refused && lost_a_write();
+        world.disturbances.cause(fault, began, now, lost)
+    };
+    let fault = received.fault.map(cause);
+    if fault == Some(Cause::Unexplained) {
+        let (status, error) = (received.status, &received.error);
         world.note(&format!(
-            "{page} failed with {status:?} outside of disturbances"
+            "{page} failed with {status:?} outside of disturbances: {error:?}"
         ));
     }
-    let took = now - began;
     world.seen().requests.push(Request {
         page,
-        status,
-        took,
+        status: received.status,
+        took: now - began,
         fault,
     });
+    fault
 }

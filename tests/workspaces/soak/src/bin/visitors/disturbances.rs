@@ -1,21 +1,22 @@
-//! What was done to the site, and when.
+//! What was done to the site, and what that excuses.
 
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::options::Kind;
+use session_http::SessionId;
 
+use crate::options::Kind;
+use crate::slot::slot_of;
+
+pub(crate) const RESTART: &str = "rolling restart";
+pub(crate) const KEYS: &str = "rotation of keys";
+pub(crate) const KILLED_SERVER: &str = "a server killed";
 /// Disturbances that visitors should not notice.
-pub(crate) const GENTLE: [&str; 2] = ["rolling restart", "rotation of keys"];
-/// What faults are put down to if a process of ours waited for a processor.
-pub(crate) const STARVED: &str = "a busy machine";
+pub(crate) const GENTLE: [&str; 2] = [RESTART, KEYS];
 
 /// Faults so long after a disturbance still belong to it.
 const AFTERMATH: Duration = Duration::from_secs(2);
-/// Writes that Redis acknowledged so long before a primary dies may be lost, and a little later
-/// too, because an answer takes its time to be read.
-const UNSURE: Duration = Duration::from_secs(3);
-const READ: Duration = Duration::from_secs(1);
 
 /// One disturbance. While it lasts, it has no end.
 #[derive(Clone, Debug)]
@@ -31,11 +32,70 @@ impl Disturbance {
     }
 }
 
+/// What a fail-over of Redis may lose: writes to these slots that their primary acknowledged after
+/// its replica was last known to have everything, and before it died.
+#[derive(Clone, Debug)]
+pub(crate) struct Loss {
+    pub(crate) confirmed: Instant,
+    pub(crate) dead: Instant,
+    pub(crate) slots: Vec<RangeInclusive<u16>>,
+}
+
+/// A write of a session, by a request that began and was answered at these times.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Write {
+    pub(crate) session: SessionId,
+    pub(crate) began: Instant,
+    pub(crate) at: Instant,
+}
+
+impl Loss {
+    /// Whether a request that lasted from `began` to `acked` may have written at such a time.
+    fn may_have(&self, session: SessionId, began: Instant, acked: Instant) -> bool {
+        let slot = slot_of(session);
+        let meets = began <= self.dead && acked >= self.confirmed;
+        meets && self.slots.iter().any(|slots| slots.contains(&slot))
+    }
+}
+
+/// How a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A 4xx. Here no request deserves one, except for one whose session is lost.
+    Refused,
+    /// A 503 or 504, or no answer at all in a minute.
+    TimedOut,
+    /// Another 5xx, or a cut connection.
+    Broken,
+}
+
+/// What a fault is put down to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Disturbance(&'static str),
+    /// The machine was busy: this process was held up at that time itself.
+    HeldUp,
+    /// The store had lost a write of this visitor.
+    LostWrite,
+    Unexplained,
+}
+
+impl Cause {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Disturbance(what) => what,
+            Self::HeldUp => "a busy machine",
+            Self::LostWrite => "a lost write of the visitor",
+            Self::Unexplained => "no disturbance",
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Known {
     all: Vec<Disturbance>,
-    losing: Vec<(Instant, Instant)>,
-    starved: Vec<(Instant, Instant)>,
+    losses: Vec<Loss>,
+    held_up: Vec<(Instant, Instant)>,
 }
 
 #[derive(Debug)]
@@ -69,52 +129,83 @@ impl Disturbances {
         }
     }
 
-    /// A primary that failed at this time loses its place. Redis replicates asynchronously, so it
-    /// may lose what it has just acknowledged. MongoDB loses nothing that a majority has.
-    pub(crate) fn primary_is_lost(&self, failed: Instant) {
+    /// A primary of Redis has died, which replicates asynchronously. MongoDB loses nothing that a
+    /// majority has, so nothing excuses a loss there.
+    pub(crate) fn lost(&self, loss: Loss) {
         if self.store == Kind::Redis {
-            let until = Instant::now() + READ;
-            self.known().losing.push((failed - UNSURE, until));
+            self.known().losses.push(loss);
         }
     }
 
-    /// A process of ours waited for a processor in this time.
-    pub(crate) fn starved(&self, from: Instant, to: Instant) {
-        self.known().starved.push((from, to));
+    /// This process was held up in this time.
+    pub(crate) fn held_up(&self, from: Instant, to: Instant) {
+        self.known().held_up.push((from, to));
     }
 
-    /// In how many intervals that was so.
-    pub(crate) fn starvations(&self) -> usize {
-        self.known().starved.len()
-    }
-
-    /// When the store first may have lost what it acknowledged.
-    pub(crate) fn first_loss(&self) -> Option<Instant> {
+    /// How often that was so, and how long it was altogether.
+    pub(crate) fn lags(&self) -> (usize, Duration) {
         let known = self.known();
-        known.losing.first().map(|(from, _)| *from)
+        let all = known.held_up.iter().map(|(from, to)| *to - *from).sum();
+        (known.held_up.len(), all)
     }
 
-    /// What disturbed the site between these times, if anything did: the last of several. Where
-    /// servers restart in turn, nothing may fail, unless a process had no processor.
-    pub(crate) fn between(&self, from: Instant, to: Instant) -> Option<&'static str> {
+    /// What a fault between these times is put down to. `lost_write` says whether the store may
+    /// have lost a write of this visitor.
+    pub(crate) fn cause(
+        &self,
+        fault: Fault,
+        from: Instant,
+        to: Instant,
+        lost_write: bool,
+    ) -> Cause {
+        if fault == Fault::Refused {
+            return match lost_write {
+                true => Cause::LostWrite,
+                false => Cause::Unexplained,
+            };
+        }
         let known = self.known();
-        let mut meeting = known.all.iter().rev().filter(|one| one.meets(from, to));
-        let act = meeting.next().map(|one| one.what);
-        let starved = |(begin, end): &(Instant, Instant)| *begin <= to && from <= *end + AFTERMATH;
-        match act {
-            Some(act) if !GENTLE.contains(&act) => Some(act),
-            _ if known.starved.iter().any(starved) => Some(STARVED),
-            act => act,
+        let meeting = |gentle: bool| {
+            let meets = |one: &&Disturbance| one.meets(from, to);
+            let mut all = known.all.iter().rev().filter(meets);
+            all.find(|one| GENTLE.contains(&one.what) == gentle)
+        };
+        let mut held_up = known.held_up.iter();
+        if let Some(act) = meeting(false) {
+            Cause::Disturbance(act.what)
+        } else if fault == Fault::TimedOut && held_up.any(|(a, b)| *a <= to && from <= *b) {
+            Cause::HeldUp
+        } else if let Some(act) = meeting(true) {
+            Cause::Disturbance(act.what)
+        } else {
+            Cause::Unexplained
         }
     }
 
-    /// Whether the store may have lost what it acknowledged at this time.
-    pub(crate) fn may_lose(&self, at: Instant) -> bool {
+    /// Whether something between these times may have kept the site from its work.
+    pub(crate) fn is_disturbed(&self, from: Instant, to: Instant) -> bool {
         let known = self.known();
-        known
-            .losing
-            .iter()
-            .any(|(from, to)| (*from..=*to).contains(&at))
+        let mut hard = known.all.iter().filter(|one| !GENTLE.contains(&one.what));
+        hard.any(|one| one.meets(from, to))
+    }
+
+    /// Whether a server of the site was killed at this time.
+    pub(crate) fn server_was_killed(&self, at: Instant) -> bool {
+        let known = self.known();
+        let mut killed = known.all.iter().filter(|one| one.what == KILLED_SERVER);
+        killed.any(|one| one.meets(at, at))
+    }
+
+    /// Whether the store may have lost what a request for this session wrote.
+    pub(crate) fn may_lose(&self, session: SessionId, began: Instant, acked: Instant) -> bool {
+        let known = self.known();
+        let mut losses = known.losses.iter();
+        losses.any(|loss| loss.may_have(session, began, acked))
+    }
+
+    pub(crate) fn may_lose_any(&self, writes: &[Write]) -> bool {
+        let mut writes = writes.iter();
+        writes.any(|write| self.may_lose(write.session, write.began, write.at))
     }
 
     pub(crate) fn all(&self) -> Vec<Disturbance> {
@@ -125,3 +216,6 @@ impl Disturbances {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

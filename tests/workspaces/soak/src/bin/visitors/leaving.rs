@@ -1,5 +1,6 @@
 //! Signing out: what a visitor checks before and after it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -8,7 +9,7 @@ use crate::BoxError;
 use crate::browser::{Answer, read_with};
 use crate::ledger::Finding;
 use crate::visitor::Visitor;
-use crate::world::{OldCookie, World};
+use crate::world::{OldCookie, Visit, World};
 
 const AGAIN: Duration = Duration::from_millis(400);
 /// So many cookies of each former session are kept to be tried.
@@ -23,12 +24,13 @@ pub(crate) async fn leave(visitor: &mut Visitor) -> Result<(), BoxError> {
         return Ok(());
     }
     let disturbances = &visitor.world.disturbances;
-    let findings = visitor
-        .ledger
-        .compare(&page, |at| disturbances.may_lose(at));
+    let session = page.session.as_deref().and_then(|id| id.parse().ok());
+    let findings = visitor.ledger.compare(&page, |began, at| {
+        session.is_some_and(|session| disturbances.may_lose(session, began, at))
+    });
     visitor.world.count(|tally| tally.compared += 1);
     for finding in findings {
-        count(&visitor.world, &visitor.name, &finding);
+        count(&visitor.world, visitor.browser.visit(), &finding);
     }
     sign_out(visitor).await
 }
@@ -38,20 +40,23 @@ async fn sign_out(visitor: &mut Visitor) -> Result<(), BoxError> {
         socket.leaving();
     }
     let mut first = true;
+    let mut began = Instant::now();
     while !matches!(visitor.browser.post("/sign-out", "").await, Answer::Done(_)) {
         first = false;
         sleep(AGAIN).await;
+        began = Instant::now();
     }
     let signed_out = Instant::now();
     visitor.world.count(|tally| tally.sign_outs += 1);
-    let may_be_lost =
-        visitor.browser.may_be_lost() || visitor.world.disturbances.may_lose(signed_out);
-    let held = visitor.browser.held();
-    for (cookie, _) in held.iter().rev().take(KEPT) {
+    visitor.browser.note_sign_out(began);
+    let visit = visitor.browser.visit();
+    let (held, writes) = (visitor.browser.held(), visitor.browser.writes());
+    for cookie in held.iter().rev().take(KEPT) {
         let old = OldCookie {
+            visit,
             cookie: cookie.clone(),
             signed_out,
-            may_be_lost,
+            writes: Arc::clone(&writes),
         };
         try_old(&visitor.world, &visitor.bare, &old).await;
         visitor.world.seen().old_cookies.push(old);
@@ -73,29 +78,33 @@ async fn sign_out(visitor: &mut Visitor) -> Result<(), BoxError> {
 
 /// Nobody may be signed in by a cookie from before the sign-out.
 pub(crate) async fn try_old(world: &World, client: &reqwest::Client, old: &OldCookie) {
-    let Answer::Done(page) = read_with(world, client, &old.cookie).await else {
+    let Answer::Done(page) = read_with(world, client, &old.cookie, old.visit).await else {
         return;
     };
     world.count(|tally| tally.old_cookies += 1);
     if page.who.is_none() && page.numbers.is_empty() && page.cart.is_empty() {
         return;
     }
-    let by_fail_over = old.may_be_lost;
+    let by_fail_over = world.disturbances.may_lose_any(&old.writes);
     world.note(&format!(
         "a cookie opened its session {:?} after the sign-out; by a fail-over: {by_fail_over}",
         old.signed_out.elapsed()
     ));
-    world.count(|tally| match by_fail_over {
-        true => tally.old_cookies_open_by_fail_over += 1,
-        false => tally.old_cookies_open += 1,
-    });
+    match by_fail_over {
+        true => world.excuse(old.visit, |tally| tally.old_cookies_open_by_fail_over += 1),
+        false => world.count(|tally| tally.old_cookies_open += 1),
+    }
 }
 
-fn count(world: &World, name: &str, finding: &Finding) {
-    world.note(&format!("{name}: {finding:?}"));
+fn count(world: &World, visit: Visit, finding: &Finding) {
+    world.note(&format!("visitor-{}: {finding:?}", visit.visitor));
+    if let Finding::LostByFailOver(_) = finding {
+        world.excuse(visit, |tally| tally.lost_by_fail_over += 1);
+        return;
+    }
     world.count(|tally| match finding {
+        Finding::LostByFailOver(_) => {}
         Finding::Lost(_) => tally.lost += 1,
-        Finding::LostByFailOver(_) => tally.lost_by_fail_over += 1,
         Finding::CameBack(_) => tally.came_back += 1,
         Finding::NotWritten(_) => tally.not_written += 1,
         Finding::Twice(_) => tally.twice += 1,

@@ -2,9 +2,12 @@
 //!
 //! A write is *acknowledged* if the site answered it with a success. It is *refused* if the site's
 //! answer says that nothing was stored. Otherwise, after a 503 or a cut connection, its outcome is
-//! *unknown*: it may be there or not. Numbers grow, so under each key a later write has a larger
-//! number. A number whose outcome is unknown must not appear under or after a later one that was
-//! acknowledged; for that, a key with an unknown write is left alone until it can no longer arrive.
+//! *unknown*: it may be there or not.
+//!
+//! Nobody writes a number that was written before. Numbers of a visitor grow, so under each key a
+//! later write has a larger number. A number whose outcome is unknown must not appear under or
+//! after a later one that was acknowledged; for that, a key with an unknown write is left alone
+//! until it can no longer arrive.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -25,6 +28,8 @@ pub(crate) enum Known {
 #[derive(Clone, Copy, Debug)]
 struct Write {
     known: Known,
+    /// When its request was sent, and when it was answered.
+    began: Instant,
     at: Instant,
 }
 
@@ -52,15 +57,16 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn note(&mut self, key: &str, number: u64, known: Known) {
+    /// A request that began at this time, and is over, was to store a number.
+    pub(crate) fn note(&mut self, key: &str, number: u64, known: Known, began: Instant) {
         let at = Instant::now();
         let writes = self.keys.entry(key.to_owned()).or_default();
-        writes.insert(number, Write { known, at });
+        writes.insert(number, Write { known, began, at });
     }
 
-    pub(crate) fn note_item(&mut self, item: u64, known: Known) {
+    pub(crate) fn note_item(&mut self, item: u64, known: Known, began: Instant) {
         let at = Instant::now();
-        self.cart.insert(item, Write { known, at });
+        self.cart.insert(item, Write { known, began, at });
     }
 
     /// The client may hold another session now: what was acknowledged may be there or not.
@@ -84,8 +90,13 @@ impl Ledger {
     }
 
     /// Compares with what a page has read, while no write but those of unknown outcome is under
-    /// way. `may_lose` says whether the store may have lost what it acknowledged at a time.
-    pub(crate) fn compare(&self, page: &Page, may_lose: impl Fn(Instant) -> bool) -> Vec<Finding> {
+    /// way. `may_lose` says whether the store may have lost what a request wrote, which began and
+    /// was acknowledged at these times.
+    pub(crate) fn compare(
+        &self,
+        page: &Page,
+        may_lose: impl Fn(Instant, Instant) -> bool,
+    ) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (key, writes) in &self.keys {
             let found = page.numbers.get(key).copied();
@@ -103,7 +114,7 @@ impl Ledger {
     fn compare_cart(
         &self,
         page: &Page,
-        may_lose: &impl Fn(Instant) -> bool,
+        may_lose: &impl Fn(Instant, Instant) -> bool,
         findings: &mut Vec<Finding>,
     ) {
         let mut counts = BTreeMap::<u64, usize>::new();
@@ -122,7 +133,7 @@ impl Ledger {
         for (item, write) in &self.cart {
             if write.known == Known::Acknowledged && !counts.contains_key(item) {
                 let text = format!("item {item} of the cart");
-                findings.push(lost(text, may_lose(write.at)));
+                findings.push(lost(text, may_lose(write.began, write.at)));
             }
         }
     }
@@ -132,7 +143,7 @@ fn compare_key(
     key: &str,
     writes: &Writes,
     found: Option<u64>,
-    may_lose: &impl Fn(Instant) -> bool,
+    may_lose: &impl Fn(Instant, Instant) -> bool,
     findings: &mut Vec<Finding>,
 ) {
     let mut found_known = None;
@@ -149,7 +160,9 @@ fn compare_key(
         .range(later)
         .filter(|(_, write)| write.known == Known::Acknowledged)
         .collect();
-    let explained = missing.iter().all(|(_, write)| may_lose(write.at));
+    let explained = missing
+        .iter()
+        .all(|(_, write)| may_lose(write.began, write.at));
     if found_known == Some(Known::Unknown) && !missing.is_empty() && !explained {
         findings.push(Finding::CameBack(format!(
             "{found:?} under {key}, and not {missing:?}"
@@ -158,7 +171,7 @@ fn compare_key(
     }
     for (number, write) in missing {
         let text = format!("{number} under {key}, which has {found:?}");
-        findings.push(lost(text, may_lose(write.at)));
+        findings.push(lost(text, may_lose(write.began, write.at)));
     }
 }
 

@@ -6,18 +6,19 @@
 
 #![allow(clippy::cast_precision_loss, reason = "figures of a report")]
 
-mod alarms;
 mod browser;
 mod disturbances;
 mod fleet;
+mod lag;
 mod leaving;
 mod ledger;
+mod logs;
 mod memory;
 mod options;
 mod process;
 mod report;
+mod slot;
 mod socket;
-mod starved;
 mod store;
 mod timetable;
 mod upload;
@@ -36,9 +37,8 @@ use futures_util::stream::iter;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 
-use crate::alarms::Alarms;
-use crate::disturbances::Disturbances;
 use crate::fleet::Fleet;
+use crate::logs::Logged;
 use crate::options::Options;
 use crate::report::{Ending, Report};
 use crate::store::Store;
@@ -71,12 +71,13 @@ async fn soak(options: &Options) -> Result<bool, BoxError> {
         |file| file.with_extension("logs"),
     );
     let mut fleet = Fleet::start(store.url(), options.seed, &logs).await?;
-    let world = World::new(fleet.base(), options.seed, Disturbances::of(kind));
-    let world = Arc::new(world);
+    let world = Arc::new(World::new(fleet.base(), options));
 
     let samples = Arc::new(Mutex::default());
-    let watching = tokio::spawn(memory::watch(fleet.running(), Arc::clone(&samples)));
-    let starving = tokio::spawn(starved::watch(Arc::clone(&world)));
+    let watch = memory::watch(fleet.running(), Arc::clone(&samples), options.lasts);
+    let watching = tokio::spawn(watch);
+    let watched = Arc::downgrade(&world);
+    std::thread::spawn(move || lag::watch(&watched));
     let visitors: Vec<_> = (0..options.visitors)
         .map(|number| Ok(tokio::spawn(Visitor::new(&world, number)?.live())))
         .collect::<Result<_, BoxError>>()?;
@@ -85,7 +86,6 @@ async fn soak(options: &Options) -> Result<bool, BoxError> {
     let visitors_that_failed = wait_for(visitors, &world).await;
     try_old_cookies(&world).await?;
     watching.abort();
-    starving.abort();
     let servers_ended_gently = fleet.stop().await?;
     // The servers of the store end with this value, and that takes its time.
     spawn_blocking(move || drop(store)).await?;
@@ -94,7 +94,7 @@ async fn soak(options: &Options) -> Result<bool, BoxError> {
     }
     let ending = Ending {
         timetable_was_kept: disturbed.is_ok(),
-        alarms: Alarms::in_logs(&logs, world.disturbances.first_loss()),
+        logged: Logged::in_logs(&logs, &world.sessions_with_a_loss()),
         servers_ended_gently,
         visitors_that_failed,
     };

@@ -3,45 +3,62 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::fleet::Running;
 
-const EACH: Duration = Duration::from_secs(10);
+/// A long run looks each minute, and a short one more often.
+const MOST: Duration = Duration::from_secs(60);
+const LEAST: Duration = Duration::from_secs(5);
+/// A short run has so many samples.
+const PARTS: u32 = 30;
+/// By then a server has its connections and its cache.
+const WARM: Duration = Duration::from_secs(120);
 
-/// What each process had, in KiB, every 10 s.
-pub(crate) type Samples = BTreeMap<String, Vec<u64>>;
+/// What each process had, in KiB, and when, since the run began.
+pub(crate) type Samples = BTreeMap<String, Vec<(Duration, u64)>>;
 
-/// What a process had at first, mostly, and at last.
+/// What a process had at first, after its warm-up, mostly, at last and at most.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Figures {
     pub(crate) samples: usize,
     pub(crate) first_kib: u64,
+    /// `None` if it did not run for so long.
+    pub(crate) warm_kib: Option<u64>,
     pub(crate) median_kib: u64,
     pub(crate) last_kib: u64,
+    pub(crate) greatest_kib: u64,
     pub(crate) growth_kib: i64,
 }
 
 impl Figures {
-    pub(crate) fn of(samples: &[u64]) -> Option<Self> {
-        let (first, last) = (*samples.first()?, *samples.last()?);
-        let mut sorted = samples.to_vec();
+    pub(crate) fn of(samples: &[(Duration, u64)]) -> Option<Self> {
+        let ((begin, first), (_, last)) = (*samples.first()?, *samples.last()?);
+        let warm = samples.iter().find(|(at, _)| *at >= begin + WARM);
+        let mut sorted: Vec<_> = samples.iter().map(|(_, kib)| *kib).collect();
         sorted.sort_unstable();
         Some(Self {
             samples: samples.len(),
             first_kib: first,
+            warm_kib: warm.map(|(_, kib)| *kib),
             median_kib: sorted[sorted.len() / 2],
             last_kib: last,
+            greatest_kib: *sorted.last()?,
             growth_kib: i64::try_from(last).ok()? - i64::try_from(first).ok()?,
         })
     }
 }
 
 /// Looks at the servers until it is dropped.
-pub(crate) async fn watch(running: Arc<Mutex<Vec<Running>>>, samples: Arc<Mutex<Samples>>) {
+pub(crate) async fn watch(
+    running: Arc<Mutex<Vec<Running>>>,
+    samples: Arc<Mutex<Samples>>,
+    lasts: Duration,
+) {
+    let (each, began) = (interval(lasts), Instant::now());
     loop {
         let now = running
             .lock()
@@ -50,11 +67,16 @@ pub(crate) async fn watch(running: Arc<Mutex<Vec<Running>>>, samples: Arc<Mutex<
         for server in now {
             if let Some(kib) = resident(server.pid) {
                 let mut samples = samples.lock().unwrap_or_else(PoisonError::into_inner);
-                samples.entry(server.name).or_default().push(kib);
+                let of_server = samples.entry(server.name).or_default();
+                of_server.push((began.elapsed(), kib));
             }
         }
-        sleep(EACH).await;
+        sleep(each).await;
     }
+}
+
+fn interval(lasts: Duration) -> Duration {
+    (lasts / PARTS).clamp(LEAST, MOST)
 }
 
 fn resident(pid: u32) -> Option<u64> {
@@ -63,4 +85,31 @@ fn resident(pid: u32) -> Option<u64> {
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_is_looked_at_each_minute() {
+        let minutes = |minutes: u64| interval(Duration::from_secs(60 * minutes));
+        assert_eq!(minutes(60), MOST);
+        assert_eq!(minutes(10), Duration::from_secs(20));
+        assert_eq!(minutes(1), LEAST);
+    }
+
+    #[test]
+    fn a_row_is_summed_up() {
+        let sample = |(minute, kib): (u64, u64)| (Duration::from_secs(60 * minute), kib);
+        let row = [(1, 10), (2, 30), (3, 25), (4, 20)].map(sample);
+        let all = Figures::of(&row).unwrap();
+        assert_eq!(
+            (all.first_kib, all.warm_kib, all.last_kib),
+            (10, Some(25), 20)
+        );
+        assert_eq!((all.greatest_kib, all.growth_kib), (30, 10));
+        assert_eq!(Figures::of(&row[..2]).unwrap().warm_kib, None);
+        assert!(Figures::of(&[]).is_none());
+    }
 }

@@ -5,36 +5,49 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::alarms::Alarms;
-use crate::disturbances::GENTLE;
+use crate::disturbances::Cause;
+use crate::logs::Logged;
 use crate::memory::{Figures, Samples};
 use crate::options::Options;
 use crate::world::{Request, Seen, Tally, World};
 
-/// What a server may grow by in one run. A cache of records alone has 16 MiB.
-const MOST_GROWTH_KIB: i64 = 64 * 1024;
+mod checks;
+mod print;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     store: String,
     visitors: usize,
+    pace: f64,
     seed: u64,
     seconds: f64,
     disturbances: Vec<Disturbed>,
+    injected: BTreeMap<&'static str, usize>,
     requests: usize,
     by_status: BTreeMap<String, usize>,
     latency: BTreeMap<String, Latency>,
+    /// The page of the longest request of all but uploads, and how long that took in milliseconds.
+    longest: Option<(&'static str, f64)>,
     faults: usize,
     faults_in: BTreeMap<String, usize>,
     faults_outside_of_disturbances: usize,
+    faults_of_a_busy_machine: usize,
     tally: Tally,
+    /// Visits with something that a lost write of their own excuses.
+    excused_visits: usize,
     memory: BTreeMap<String, Figures>,
+    /// The samples of each server: seconds since the run began, and KiB.
+    memory_over_time: BTreeMap<String, Vec<(u64, u64)>>,
     timetable_was_kept: bool,
     servers_ended_gently: bool,
     visitors_that_failed: usize,
     false_alarms_of_theft: u64,
-    alarms_of_theft_by_fail_over: u64,
-    half_seconds_without_processor: usize,
+    alarms_of_theft_by_lost_rotation: u64,
+    corrupt: u64,
+    panics: u64,
+    sessions_dropped_before_commit: u64,
+    lags_of_this_process: usize,
+    seconds_of_lag: f64,
     notes: Vec<String>,
 }
 
@@ -77,7 +90,7 @@ impl Latency {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ending {
     pub(crate) timetable_was_kept: bool,
-    pub(crate) alarms: Alarms,
+    pub(crate) logged: Logged,
     pub(crate) servers_ended_gently: bool,
     pub(crate) visitors_that_failed: usize,
 }
@@ -90,15 +103,21 @@ impl Report {
         let requests = &seen.requests;
         let mut faults_in = BTreeMap::new();
         for fault in requests.iter().filter_map(|request| request.fault) {
-            let what = fault.unwrap_or("no disturbance").to_owned();
-            *faults_in.entry(what).or_default() += 1;
+            *faults_in.entry(fault.name().to_owned()).or_default() += 1;
         }
-        let figures = |(name, samples): (&String, &Vec<u64>)| {
+        let mut injected = BTreeMap::new();
+        for one in &disturbances {
+            *injected.entry(one.what).or_default() += 1;
+        }
+        let faults_by = |cause: Cause| *faults_in.get(cause.name()).unwrap_or(&0);
+        let (lags, lag) = world.disturbances.lags();
+        let figures = |(name, samples): (&String, &Vec<(Duration, u64)>)| {
             Figures::of(samples).map(|figures| (name.clone(), figures))
         };
         Self {
             store: format!("{:?}", options.store),
             visitors: options.visitors,
+            pace: options.pace,
             seed: options.seed,
             seconds: world.began.elapsed().as_secs_f64(),
             disturbances: disturbances
@@ -109,145 +128,44 @@ impl Report {
                     to_seconds: one.to.map_or(f64::NAN, seconds),
                 })
                 .collect(),
+            injected,
             requests: requests.len(),
             by_status: by_status(requests),
             latency: latencies(requests),
+            longest: longest(requests),
             faults: faults_in.values().sum(),
-            faults_outside_of_disturbances: *faults_in.get("no disturbance").unwrap_or(&0),
+            faults_outside_of_disturbances: faults_by(Cause::Unexplained),
+            faults_of_a_busy_machine: faults_by(Cause::HeldUp),
             faults_in,
             tally: seen.tally.clone(),
+            excused_visits: seen.excused.len(),
             memory: samples.iter().filter_map(figures).collect(),
+            memory_over_time: samples.iter().map(over_time).collect(),
             timetable_was_kept: ending.timetable_was_kept,
             servers_ended_gently: ending.servers_ended_gently,
             visitors_that_failed: ending.visitors_that_failed,
-            false_alarms_of_theft: ending.alarms.false_ones,
-            alarms_of_theft_by_fail_over: ending.alarms.by_fail_over,
-            half_seconds_without_processor: world.disturbances.starvations(),
+            false_alarms_of_theft: ending.logged.false_alarms,
+            alarms_of_theft_by_lost_rotation: ending.logged.alarms_by_lost_rotation,
+            corrupt: ending.logged.corrupt,
+            panics: ending.logged.panics,
+            sessions_dropped_before_commit: ending.logged.dropped,
+            lags_of_this_process: lags,
+            seconds_of_lag: lag.as_secs_f64(),
             notes: seen.notes.clone(),
         }
     }
+}
 
-    /// Each law, and whether it held.
-    fn checks(&self) -> Vec<(String, bool)> {
-        let tally = &self.tally;
-        let none = |what: &str, count: u64| (format!("{what}: {count}"), count == 0);
-        let some = |what: &str, count: u64| (format!("{what}: {count}"), count > 0);
-        let in_restarts = GENTLE
-            .iter()
-            .map(|what| self.faults_in.get(*what).unwrap_or(&0))
-            .sum::<usize>();
-        let growth = self.memory.values().map(|figures| figures.growth_kib).max();
-        let growth = growth.unwrap_or(0);
-        vec![
-            some("writes were acknowledged", tally.acknowledged),
-            some(
-                "sessions were compared with what was acknowledged",
-                tally.compared,
-            ),
-            some("pages failed on purpose", tally.failed_on_purpose),
-            some("uploads took 20 s", tally.uploads),
-            some(
-                "sockets closed after a sign-out",
-                tally.sockets_closed_by_sign_out,
-            ),
-            some("old cookies were tried", tally.old_cookies),
-            none("acknowledged writes that were lost", tally.lost),
-            none("writes that came back after a later one", tally.came_back),
-            none(
-                "values that nobody wrote, or that were refused",
-                tally.not_written,
-            ),
-            none("items that are in a cart twice", tally.twice),
-            none("people signed out without their doing", tally.signed_out),
-            none("requests answered as a stranger's", tally.strangers),
-            none("old cookies that open a session", tally.old_cookies_open),
-            none("alarms of theft without a loss", self.false_alarms_of_theft),
-            none("sign-outs that left the cookie", tally.cookies_kept),
-            none(
-                "sockets closed without a reason",
-                tally.sockets_without_reason,
-            ),
-            none("sockets that outlived a sign-out", tally.sockets_outlived),
-            none(
-                "faults outside of disturbances",
-                self.faults_outside_of_disturbances as u64,
-            ),
-            none(
-                "faults during restarts of one server after the other",
-                in_restarts as u64,
-            ),
-            none("visitors that failed", self.visitors_that_failed as u64),
-            ("the timetable was kept".to_owned(), self.timetable_was_kept),
-            (
-                "servers that were asked to end did so in time".to_owned(),
-                self.servers_ended_gently,
-            ),
-            (
-                format!("memory of a server grew by {growth} KiB at most"),
-                growth < MOST_GROWTH_KIB,
-            ),
-        ]
-    }
+fn over_time((name, samples): (&String, &Vec<(Duration, u64)>)) -> (String, Vec<(u64, u64)>) {
+    let row = samples.iter().map(|(at, kib)| (at.as_secs(), *kib));
+    (name.clone(), row.collect())
+}
 
-    /// The report for people. Says whether every law held.
-    pub(crate) fn print(&self) -> bool {
-        println!(
-            "== {} with {} visitors, {:.0} s",
-            self.store, self.visitors, self.seconds
-        );
-        for one in &self.disturbances {
-            println!(
-                "{:6.1} s to {:6.1} s: {}",
-                one.from_seconds, one.to_seconds, one.what
-            );
-        }
-        println!(
-            "requests: {}, by status: {:?}",
-            self.requests, self.by_status
-        );
-        println!(
-            "faults: {}, by disturbance: {:?}",
-            self.faults, self.faults_in
-        );
-        for (page, times) in &self.latency {
-            println!(
-                "{page}: {} requests, ms: p50 {}, p90 {}, p99 {}, longest {}",
-                times.requests, times.p50, times.p90, times.p99, times.longest
-            );
-        }
-        for (name, figures) in &self.memory {
-            println!(
-                "{name}: {} samples, KiB: first {}, median {}, last {}, growth {}",
-                figures.samples,
-                figures.first_kib,
-                figures.median_kib,
-                figures.last_kib,
-                figures.growth_kib
-            );
-        }
-        println!("{:#?}", self.tally);
-        println!(
-            "alarms of theft by a fail-over: {}",
-            self.alarms_of_theft_by_fail_over
-        );
-        println!(
-            "half seconds without a processor: {}",
-            self.half_seconds_without_processor
-        );
-        for note in &self.notes {
-            println!("{note}");
-        }
-        let mut all = true;
-        for (what, holds) in self.checks() {
-            println!(
-                "{} {}: {what}",
-                if holds { "ok" } else { "not ok" },
-                self.store
-            );
-            all &= holds;
-        }
-        all
-    }
+/// Uploads take as long as their body.
+fn longest(requests: &[Request]) -> Option<(&'static str, f64)> {
+    let requests = requests.iter().filter(|request| request.page != "/upload");
+    let longest = requests.max_by_key(|request| request.took)?;
+    Some((longest.page, longest.took.as_secs_f64() * 1e3))
 }
 
 fn by_status(requests: &[Request]) -> BTreeMap<String, usize> {

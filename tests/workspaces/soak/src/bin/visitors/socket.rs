@@ -15,7 +15,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Message, http};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::browser::Browser;
+use crate::browser::{Browser, fault_of};
+use crate::disturbances::{Cause, Fault};
 use crate::world::{Request, World};
 
 /// The site asks each 5 s whether the session has ended.
@@ -83,7 +84,7 @@ async fn keep(browser: Arc<Browser>, mut visit: watch::Receiver<Visit>) {
     let world = Arc::clone(&browser.world);
     while *visit.borrow() == Visit::Lasts {
         let began = Instant::now();
-        match connect(&browser).await {
+        match connect(&browser, began).await {
             Ok(connection) => {
                 world.count(|tally| tally.sockets += 1);
                 let end = talk(connection, &mut visit, &world).await;
@@ -91,14 +92,14 @@ async fn keep(browser: Arc<Browser>, mut visit: watch::Receiver<Visit>) {
                     return;
                 }
             }
-            Err(error) if *visit.borrow() == Visit::Lasts => refused(&world, began, &error),
+            Err(error) if *visit.borrow() == Visit::Lasts => refused(&browser, began, &error),
             Err(_) => {}
         }
         sleep(AGAIN).await;
     }
 }
 
-async fn connect(browser: &Browser) -> Result<Connection, Error> {
+async fn connect(browser: &Browser, began: Instant) -> Result<Connection, Error> {
     let url = format!("{}/socket", browser.world.base.replace("http:", "ws:"));
     let mut request = url.into_client_request()?;
     if let Some(cookie) = browser.cookie() {
@@ -106,7 +107,7 @@ async fn connect(browser: &Browser) -> Result<Connection, Error> {
         request.headers_mut().insert(http::header::COOKIE, value);
     }
     let (connection, response) = connect_async(request).await?;
-    browser.take_cookies(response.headers());
+    browser.take_cookies(response.headers(), began);
     Ok(connection)
 }
 
@@ -153,9 +154,9 @@ async fn talk(
 
 /// How long the site may take to close a socket after a sign-out at this time.
 fn patience(world: &World, signed_out: Instant) -> Duration {
-    match world.disturbances.between(signed_out, Instant::now()) {
-        None => NOTICE,
-        Some(_) => NOTICE_WHEN_DISTURBED,
+    match world.disturbances.is_disturbed(signed_out, Instant::now()) {
+        false => NOTICE,
+        true => NOTICE_WHEN_DISTURBED,
     }
 }
 
@@ -164,13 +165,20 @@ fn count(browser: &Browser, end: &End, visit: Visit) -> bool {
     let world = &browser.world;
     let now = Instant::now();
     match (end, visit) {
+        (End::Session(reason), _) if reason.is_empty() => {
+            world.count(|tally| tally.sockets_without_reason += 1);
+            world.note("a socket was closed without a reason");
+            visit != Visit::Lasts
+        }
         (End::Session(_), Visit::Ends | Visit::Ended(_)) => {
             world.count(|tally| tally.sockets_closed_by_sign_out += 1);
             true
         }
         (End::Session(_), Visit::Abandoned) => true,
-        (End::Session(_), Visit::Lasts) if browser.may_be_lost() => {
-            world.count(|tally| tally.sockets_closed_by_fail_over += 1);
+        (End::Session(_), Visit::Lasts) if browser.lost_a_write() => {
+            world.excuse(browser.visit(), |tally| {
+                tally.sockets_closed_by_fail_over += 1
+            });
             false
         }
         (End::Session(reason), Visit::Lasts) => {
@@ -182,8 +190,8 @@ fn count(browser: &Browser, end: &End, visit: Visit) -> bool {
             world.count(|tally| tally.sockets_closed_by_restart += 1);
             false
         }
-        (End::Cut(_), _) if world.disturbances.between(now, now).is_some() => {
-            world.count(|tally| tally.sockets_cut_in_disturbances += 1);
+        (End::Cut(_), _) if world.disturbances.server_was_killed(now) => {
+            world.count(|tally| tally.sockets_cut_with_their_server += 1);
             false
         }
         (End::Cut(how), _) => {
@@ -191,10 +199,10 @@ fn count(browser: &Browser, end: &End, visit: Visit) -> bool {
             world.note(&format!("a socket was cut: {how}"));
             false
         }
-        (End::Left, Visit::Ended(at))
-            if world.disturbances.may_lose(at) || browser.may_be_lost() =>
-        {
-            world.count(|tally| tally.sockets_outlived_by_fail_over += 1);
+        (End::Left, Visit::Ended(_)) if browser.lost_a_write() => {
+            world.excuse(browser.visit(), |tally| {
+                tally.sockets_outlived_by_fail_over += 1
+            });
             true
         }
         (End::Left, Visit::Ended(_)) => {
@@ -206,19 +214,24 @@ fn count(browser: &Browser, end: &End, visit: Visit) -> bool {
     }
 }
 
-fn refused(world: &World, began: Instant, error: &Error) {
+fn refused(browser: &Browser, began: Instant, error: &Error) {
+    let world = &browser.world;
     let status = match error {
         Error::Http(response) => Some(response.status().as_u16()),
         _ => None,
     };
-    let fault = world.disturbances.between(began, Instant::now());
-    if fault.is_none() {
-        world.note(&format!("a socket was not opened: {error}"));
+    let (fault, now) = (status.map_or(Fault::Broken, fault_of), Instant::now());
+    let lost = browser.lost_a_write();
+    let cause = world.disturbances.cause(fault, began, now, lost);
+    match cause {
+        Cause::Unexplained => world.note(&format!("a socket was not opened: {error}")),
+        Cause::LostWrite => world.excuse(browser.visit(), |tally| tally.refused_by_fail_over += 1),
+        Cause::Disturbance(_) | Cause::HeldUp => {}
     }
     world.seen().requests.push(Request {
         page: "/socket",
         status,
         took: began.elapsed(),
-        fault: Some(fault),
+        fault: Some(cause),
     });
 }

@@ -1,19 +1,22 @@
 //! The servers below the site, and what is done to them.
 
+use std::ops::RangeInclusive;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use session_tests::servers::{Engine, MongoReplicaSet, RedisCluster, RedisServer, wait_until};
 
+use crate::disturbances::Loss;
 use crate::options::Kind;
 
 /// A node of the cluster that is silent for this long is given up. A pause is shorter.
 const NODE_TIMEOUT: &str = "5000";
 const PAUSE: Duration = Duration::from_secs(3);
-/// How long a replica hears nothing. It is less than the time before a death from which losses are
-/// expected.
+/// How long a replica hears nothing.
 const LATE: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long a replica may take to confirm, in milliseconds.
+const CONFIRM: &str = "1000";
 /// The primary of this key is the one that is disturbed.
 const KEY: &str = "soak";
 
@@ -46,18 +49,36 @@ impl Store {
         }
     }
 
+    /// How many fail-overs a cluster has had since it was made, and more. A replica set has no such
+    /// number here.
+    pub(crate) fn epoch(&self) -> Option<i64> {
+        let Self::Redis(cluster) = self else {
+            return None;
+        };
+        let node = cluster.nodes().iter().find(|node| node.is_up())?;
+        let info = node.try_command(&["CLUSTER", "INFO"]).ok()?;
+        info.field("cluster_current_epoch")?.parse().ok()
+    }
+
     /// Kills the primary, or that of a third of the sessions. When another node has its place, it
-    /// comes back. `lost` is called as soon as it is dead.
-    pub(crate) fn kill_primary(&self, lost: impl Fn(Instant)) {
+    /// comes back. `lost` hears as soon as it is dead what that may lose.
+    pub(crate) fn kill_primary(&self, lost: impl Fn(Loss)) {
         match self {
             Self::Redis(cluster) => {
                 let primary = cluster.master_of(KEY);
-                kill(cluster, primary, lost);
+                let slots = slots_of(cluster, primary);
+                let confirmed = confirm(cluster, primary);
+                kill(cluster, primary, |dead| {
+                    lost(Loss {
+                        confirmed,
+                        dead,
+                        slots: slots.clone(),
+                    });
+                });
             }
             Self::Mongo(set) => {
-                let (now, primary) = (Instant::now(), set.primary());
+                let primary = set.primary();
                 set.kill(primary);
-                lost(now);
                 set.wait_for_primary();
                 set.restart(primary);
                 set.wait_ok();
@@ -67,36 +88,47 @@ impl Store {
 
     /// Does the same to a cluster whose replica has not heard of its primary for a moment, as on a
     /// bad network. It loses what the primary acknowledged in that time.
-    pub(crate) fn kill_primary_of_late_replica(&self, lost: impl Fn(Instant)) {
+    pub(crate) fn kill_primary_of_late_replica(&self, lost: impl Fn(Loss)) {
         let Self::Redis(cluster) = self else { return };
         let primary = cluster.master_of(KEY);
+        let slots = slots_of(cluster, primary);
         let replicas = cluster.replicas_of(primary);
+        let confirmed = confirm(cluster, primary);
         for replica in &replicas {
             cluster.pause(*replica);
         }
         // Or the connection would hold what the primary sends.
         cluster.nodes()[primary].command(&["CLIENT", "KILL", "TYPE", "replica"]);
         sleep(LATE);
-        kill(cluster, primary, |now| {
-            lost(now);
+        kill(cluster, primary, |dead| {
+            lost(Loss {
+                confirmed,
+                dead,
+                slots: slots.clone(),
+            });
             for replica in &replicas {
                 cluster.resume(*replica);
             }
         });
     }
 
-    /// Stops a primary where it is for 3 s. `lost` is called if it has lost its place by that.
-    pub(crate) fn pause_primary(&self, lost: impl Fn(Instant)) {
-        let now = Instant::now();
+    /// Stops a primary where it is for 3 s. `lost` is called if a Redis has lost its place by that.
+    pub(crate) fn pause_primary(&self, lost: impl Fn(Loss)) {
         match self {
             Self::Redis(cluster) => {
                 let primary = cluster.master_of(KEY);
+                let slots = slots_of(cluster, primary);
+                let confirmed = confirm(cluster, primary);
                 cluster.pause(primary);
                 sleep(PAUSE);
                 cluster.resume(primary);
                 cluster.wait_ok();
                 if cluster.master_of(KEY) != primary {
-                    lost(now);
+                    lost(Loss {
+                        confirmed,
+                        dead: Instant::now(),
+                        slots,
+                    });
                 }
             }
             Self::Mongo(set) => {
@@ -105,7 +137,6 @@ impl Store {
                 sleep(PAUSE);
                 set.resume(primary);
                 set.wait_ok();
-                lost(now);
             }
         }
     }
@@ -123,10 +154,35 @@ impl Store {
     }
 }
 
-fn kill(cluster: &RedisCluster, primary: usize, lost: impl Fn(Instant)) {
-    let now = Instant::now();
+/// A time at which the replica had everything that this primary had acknowledged before it.
+fn confirm(cluster: &RedisCluster, primary: usize) -> Instant {
+    let mut confirmed = Instant::now();
+    wait_until("a replica to have everything", LIMIT, || {
+        confirmed = Instant::now();
+        let node = &cluster.nodes()[primary];
+        let replies = node.commands(&[&["SET", KEY, "1"], &["WAIT", "1", CONFIRM]]);
+        replies
+            .last()
+            .is_some_and(|replicas| replicas.integer() > 0)
+    });
+    confirmed
+}
+
+/// The slots that a primary has now.
+fn slots_of(cluster: &RedisCluster, primary: usize) -> Vec<RangeInclusive<u16>> {
+    let node = &cluster.nodes()[primary];
+    let reply = node.command(&["CLUSTER", "SLOTS"]);
+    let slot = |number: i64| u16::try_from(number).unwrap_or(u16::MAX);
+    let ranges = reply.items().iter().map(|range| range.items());
+    ranges
+        .filter(|range| range[2].items()[1].integer() == i64::from(node.port()))
+        .map(|range| slot(range[0].integer())..=slot(range[1].integer()))
+        .collect()
+}
+
+fn kill(cluster: &RedisCluster, primary: usize, dead: impl Fn(Instant)) {
     cluster.kill(primary);
-    lost(now);
+    dead(Instant::now());
     cluster.wait_ok();
     cluster.restart(primary);
     cluster.wait_ok();

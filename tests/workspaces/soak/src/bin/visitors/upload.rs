@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -20,6 +20,7 @@ const EACH: Duration = Duration::from_secs(1);
 pub(crate) struct Upload {
     pub(crate) key: &'static str,
     pub(crate) number: u64,
+    pub(crate) began: Instant,
     task: JoinHandle<Answer>,
 }
 
@@ -37,7 +38,12 @@ impl Upload {
             let body = Some(body);
             browser.send(Method::POST, "/upload", &query, body).await
         });
-        Self { key, number, task }
+        Self {
+            key,
+            number,
+            began: Instant::now(),
+            task,
+        }
     }
 
     pub(crate) fn is_finished(&self) -> bool {

@@ -16,7 +16,7 @@ use crate::leaving;
 use crate::ledger::{Known, Ledger};
 use crate::socket::Socket;
 use crate::upload::Upload;
-use crate::world::World;
+use crate::world::{Visit, World, name_of, number_of};
 
 const KEYS: usize = 6;
 /// Between two attempts at what must succeed.
@@ -29,7 +29,9 @@ pub(crate) struct Visitor {
     /// Without a jar, for cookies of former sessions.
     pub(crate) bare: Client,
     pub(crate) ledger: Ledger,
-    pub(crate) name: String,
+    number: usize,
+    visits: usize,
+    name: String,
     pub(crate) upload: Option<Upload>,
     pub(crate) socket: Option<Socket>,
     /// The session that it must be in, and who it must be there.
@@ -37,7 +39,7 @@ pub(crate) struct Visitor {
     who: Option<String>,
     /// An answer was for another session, or for nobody.
     is_stranger: bool,
-    last: u64,
+    last: u32,
     uploads: bool,
     listens: bool,
     random: Rng,
@@ -46,11 +48,17 @@ pub(crate) struct Visitor {
 impl Visitor {
     pub(crate) fn new(world: &Arc<World>, number: usize) -> Result<Self, BoxError> {
         let random = Rng::new(world.seed ^ ((number as u64) << 32));
+        let visit = Visit {
+            visitor: number,
+            number: 0,
+        };
         Ok(Self {
-            browser: Arc::new(Browser::new(Arc::clone(world))?),
+            browser: Arc::new(Browser::new(Arc::clone(world), visit)?),
             bare: bare_client()?,
             ledger: Ledger::default(),
-            name: format!("visitor-{number}"),
+            number,
+            visits: 0,
+            name: name_of(number),
             upload: None,
             socket: None,
             session: None,
@@ -74,7 +82,7 @@ impl Visitor {
     }
 
     async fn visit(&mut self) -> Result<(), BoxError> {
-        self.forget();
+        self.begin_visit();
         for _ in 0..=self.below(2) {
             self.add_items(1).await;
             self.think(800).await;
@@ -130,6 +138,7 @@ impl Visitor {
 
     /// Adds items at the same time.
     async fn add_items(&mut self, count: usize) {
+        let began = Instant::now();
         let items: Vec<_> = (0..count).map(|_| self.next()).collect();
         let queries: Vec<_> = items.iter().map(|item| format!("item={item}")).collect();
         let requests = queries
@@ -139,7 +148,7 @@ impl Visitor {
         for (item, answer) in items.into_iter().zip(answers) {
             self.check(&answer);
             let known = self.known(&answer);
-            self.ledger.note_item(item, known);
+            self.ledger.note_item(item, known, began);
         }
     }
 
@@ -150,7 +159,10 @@ impl Visitor {
             return;
         }
         let number = self.next();
-        let query = format!("key={key}&number={number}");
+        // Half of those that are hung up on are slow pages.
+        let waits = hang_up.is_some() && number.is_multiple_of(2);
+        let query = format!("key={key}&number={number}&waits={waits}");
+        let began = Instant::now();
         let request = self.browser.post(page, &query);
         let answer = match hang_up {
             None => request.await,
@@ -164,7 +176,7 @@ impl Visitor {
         };
         self.check(&answer);
         let known = self.known(&answer);
-        self.ledger.note(&key, number, known);
+        self.ledger.note(&key, number, known, began);
     }
 
     fn begin_upload(&mut self) {
@@ -180,11 +192,11 @@ impl Visitor {
         let Some(upload) = self.upload.take() else {
             return;
         };
-        let (key, number) = (upload.key, upload.number);
+        let (key, number, began) = (upload.key, upload.number, upload.began);
         let answer = upload.finish().await;
         self.check(&answer);
         let known = self.known(&answer);
-        self.ledger.note(key, number, known);
+        self.ledger.note(key, number, known, began);
         self.world.count(|tally| tally.uploads += 1);
     }
 
@@ -194,6 +206,7 @@ impl Visitor {
             // It may have happened, and the cookie was lost with the answer. Then the next attempt
             // begins a new session.
             self.ledger.doubt_all();
+            self.world.count(|tally| tally.ledgers_doubted += 1);
             sleep(AGAIN).await;
         }
         self.session = None;
@@ -246,17 +259,18 @@ impl Visitor {
                 .note(&format!("{name} was a stranger for one request"));
             return Ok(false);
         }
-        let by_fail_over = self.browser.may_be_lost();
+        let by_fail_over = self.browser.lost_a_write();
         let (whose, now) = (&self.session, Instant::now());
-        let during = self.world.disturbances.between(now - AGAIN, now);
+        let during = self.world.disturbances.is_disturbed(now - AGAIN, now);
         self.world.note(&format!(
-            "{name} lost the session {whose:?}; by a fail-over: {by_fail_over}, during {during:?}; \
-             the page says {page:?}"
+            "{name} lost the session {whose:?}; by a fail-over: {by_fail_over}, \
+             in a disturbance: {during}; the page says {page:?}"
         ));
-        self.world.count(|tally| match by_fail_over {
-            true => tally.signed_out_by_fail_over += 1,
-            false => tally.signed_out += 1,
-        });
+        let (world, visit) = (&self.world, self.browser.visit());
+        match by_fail_over {
+            true => world.excuse(visit, |tally| tally.signed_out_by_fail_over += 1),
+            false => world.count(|tally| tally.signed_out += 1),
+        }
         if let Some(upload) = self.upload.take() {
             upload.finish().await;
         }
@@ -269,13 +283,19 @@ impl Visitor {
 
     /// Without the cookies of the one before.
     pub(crate) fn new_browser(&mut self) -> Result<(), BoxError> {
-        self.browser = Arc::new(Browser::new(Arc::clone(&self.world))?);
+        let visit = self.browser.visit();
+        self.browser = Arc::new(Browser::new(Arc::clone(&self.world), visit)?);
         Ok(())
     }
 
-    fn forget(&mut self) {
+    fn begin_visit(&mut self) {
         self.ledger = Ledger::default();
-        self.browser.forget_held();
+        self.visits += 1;
+        self.browser.begin_visit(Visit {
+            visitor: self.number,
+            number: self.visits,
+        });
+        self.world.count(|tally| tally.visits += 1);
         self.session = None;
         self.who = None;
         self.is_stranger = false;
@@ -297,7 +317,8 @@ impl Visitor {
     }
 
     async fn think(&self, most: u64) {
-        sleep(Duration::from_millis(self.random.next() % most)).await;
+        let pause = Duration::from_millis(self.random.next() % most);
+        sleep(pause.div_f64(self.world.pace)).await;
     }
 
     fn below(&self, bound: usize) -> usize {
@@ -306,6 +327,6 @@ impl Visitor {
 
     pub(crate) fn next(&mut self) -> u64 {
         self.last += 1;
-        self.last
+        number_of(self.number, self.last)
     }
 }

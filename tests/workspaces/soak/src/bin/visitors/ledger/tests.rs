@@ -1,7 +1,7 @@
 use super::*;
 
-const NEVER: fn(Instant) -> bool = |_| false;
-const ALWAYS: fn(Instant) -> bool = |_| true;
+const NEVER: fn(Instant, Instant) -> bool = |_, _| false;
+const ALWAYS: fn(Instant, Instant) -> bool = |_, _| true;
 
 fn page(number: Option<u64>, cart: &[u64]) -> Page {
     Page {
@@ -17,7 +17,7 @@ fn page(number: Option<u64>, cart: &[u64]) -> Page {
 fn ledger(writes: &[(u64, Known)]) -> Ledger {
     let mut ledger = Ledger::default();
     for (number, known) in writes {
-        ledger.note("k", *number, *known);
+        ledger.note("k", *number, *known, Instant::now());
     }
     ledger
 }
@@ -53,7 +53,7 @@ fn what_was_acknowledged_is_there() {
 #[test]
 fn what_is_doubted_may_be_missing() {
     let mut one = ledger(&[(1, Known::Acknowledged)]);
-    one.note_item(2, Known::Acknowledged);
+    one.note_item(2, Known::Acknowledged, Instant::now());
     assert_eq!(one.compare(&page(None, &[]), NEVER).len(), 2);
     one.doubt_all();
     assert_eq!(one.compare(&page(None, &[]), NEVER), []);
@@ -62,8 +62,8 @@ fn what_is_doubted_may_be_missing() {
 #[test]
 fn each_item_is_in_the_cart_once() {
     let mut cart = Ledger::default();
-    cart.note_item(1, Known::Acknowledged);
-    cart.note_item(2, Known::Unknown);
+    cart.note_item(1, Known::Acknowledged, Instant::now());
+    cart.note_item(2, Known::Unknown, Instant::now());
     assert_eq!(cart.compare(&page(None, &[2, 1]), NEVER), []);
     assert_eq!(cart.compare(&page(None, &[1]), NEVER), []);
     let twice = cart.compare(&page(None, &[1, 2, 2]), NEVER);
@@ -72,4 +72,16 @@ fn each_item_is_in_the_cart_once() {
     assert!(matches!(lost[..], [Finding::Lost(_)]));
     let foreign = cart.compare(&page(None, &[1, 5]), NEVER);
     assert!(matches!(foreign[..], [Finding::NotWritten(_)]));
+}
+
+#[test]
+fn a_loss_is_excused_by_the_time_of_its_own_request() {
+    let mut two = Ledger::default();
+    let before = Instant::now();
+    two.note("k", 1, Known::Acknowledged, before - Duration::from_secs(9));
+    let lost = two.compare(&page(None, &[]), |began, _| began >= before);
+    assert!(matches!(lost[..], [Finding::Lost(_)]), "{lost:?}");
+    two.note("k", 2, Known::Acknowledged, before);
+    let lost = two.compare(&page(Some(1), &[]), |began, _| began >= before);
+    assert!(matches!(lost[..], [Finding::LostByFailOver(_)]), "{lost:?}");
 }
