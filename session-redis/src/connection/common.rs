@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::connector::Connector;
+use super::meters;
 use super::near::Near;
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 use super::task::OnlyTask;
@@ -35,6 +36,7 @@ pub(super) struct Common {
 
 impl Common {
     pub(super) fn new(connector: Connector, timing: Timing) -> Arc<Self> {
+        meters::begin();
         Arc::new(Self {
             connector,
             timing,
