@@ -122,12 +122,19 @@ ending() {
 }
 
 guessing() {
-    local _
+    local _ page head
     client nobody
     for _ in $(seq 80); do code /admin -u me:guess; echo; done >"$work/guesses"
     has 'guessing is limited' "$(sort -u "$work/guesses" | tr '\n' ' ')" '401 429'
     is 'nobody gets in for a while' "$(status /admin)" 429
-    has 'and is told for how long' "$(head_of | tr A-Z a-z)" 'retry-after: '
+    page=$(operator /admin) head=$(head_of | tr A-Z a-z)
+    has 'and is told for how long' "$head" 'retry-after: '
+    has 'the page says so' "$page" 's nobody gets in, not even with the right one. This page tries'
+    is 'it comes again when that is over, and no sooner' \
+        "$(sed -nE 's/^refresh: //p' <<<"$head")" "$(sed -nE 's/^retry-after: //p' <<<"$head")"
+    operator /admin/end -o /dev/null -d session=00000000
+    lacks 'a form is not sent again' "$(head_of | tr A-Z a-z)" 'refresh:'
+    is 'the log says it once' "$(grep -c 'too many wrong passwords' "$log")" 1
     is 'the guestbook goes on' "$(code /)" 200
 }
 

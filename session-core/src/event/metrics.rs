@@ -1,6 +1,7 @@
 //! An observer that counts, for the facade `metrics`.
 
 use std::fmt;
+use std::mem::discriminant;
 use std::sync::OnceLock;
 
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
@@ -86,7 +87,7 @@ pub struct MetricsObserver {
 /// The handles of all metrics. To look one up takes as long as a load from memory.
 struct Meters {
     events: [Counter; EventKind::ALL.len()],
-    refusals: [(&'static str, Counter); Refusal::ALL.len()],
+    refusals: [Counter; Refusal::ALL.len()],
     opened: [Counter; Opened::ALL.len()],
     commits: [Counter; CommitOutcome::ALL.len()],
     attempts: Counter,
@@ -122,10 +123,7 @@ impl Meters {
     fn new() -> Self {
         Self {
             events: EventKind::ALL.map(|kind| counter!(EVENTS, "kind" => kind.label())),
-            refusals: Refusal::ALL.map(|refusal| {
-                let reason = refusal.label();
-                (reason, counter!(REFUSALS, "reason" => reason))
-            }),
+            refusals: Refusal::ALL.map(|refusal| counter!(REFUSALS, "reason" => refusal.label())),
             opened: Opened::ALL.map(|opened| counter!(OPENED, "result" => opened.label())),
             commits: CommitOutcome::ALL.map(|how| counter!(COMMITS, "outcome" => how.label())),
             attempts: counter!(ATTEMPTS),
@@ -144,13 +142,13 @@ impl Observer for MetricsObserver {
         };
         let meters = &*self.meters;
         meters.events[event.kind as usize].increment(sessions);
-        let reason = event.refusal.map(Refusal::label);
-        let refused = meters
-            .refusals
-            .iter()
-            .find(|(label, _)| Some(*label) == reason);
-        if let Some((_, count)) = refused {
-            count.increment(1);
+        // `Ended` has one counter, whatever the reason.
+        let place = |refusal| {
+            let mut known = Refusal::ALL.iter().map(discriminant);
+            known.position(|known| known == discriminant(&refusal))
+        };
+        if let Some(count) = event.refusal.and_then(place) {
+            meters.refusals[count].increment(1);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Who may see the page, and which forms come from it.
 
+use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(super) struct Gate {
 struct Wrong {
     since: Timestamp,
     count: u32,
+    /// Somebody was told to come later.
+    told: bool,
 }
 
 /// What a request may do.
@@ -37,7 +40,11 @@ pub(super) enum Entry {
     Granted,
     Denied,
     /// There were too many wrong passwords, so this one was not looked at.
-    Later(Duration),
+    Later {
+        pause: Duration,
+        /// It is the first one of this minute, and worth a line in the log.
+        first: bool,
+    },
 }
 
 impl Gate {
@@ -58,12 +65,15 @@ impl Gate {
         if now < wrong.since || now.duration_since(wrong.since) >= MINUTE {
             *wrong = Wrong {
                 since: now,
-                count: 0,
+                ..Wrong::default()
             };
         }
         if wrong.count >= MOST_WRONG {
             let passed = now.duration_since(wrong.since);
-            return Entry::Later(MINUTE.saturating_sub(passed));
+            return Entry::Later {
+                pause: MINUTE.saturating_sub(passed),
+                first: !mem::replace(&mut wrong.told, true),
+            };
         }
         let hash: [u8; 32] = Sha256::digest(password).into();
         match bool::from(self.password.ct_eq(&hash)) {
@@ -166,9 +176,11 @@ mod tests {
             assert_eq!(gate.judge(&wrong, NOON), Entry::Denied);
         }
         let soon = NOON + Duration::from_secs(20);
-        let later = Entry::Later(Duration::from_secs(40));
-        assert_eq!(gate.judge(&wrong, soon), later);
-        assert_eq!(gate.judge(&right, soon), later);
+        let pause = Duration::from_secs(40);
+        let later = |first| Entry::Later { pause, first };
+        assert_eq!(gate.judge(&wrong, soon), later(true));
+        assert_eq!(gate.judge(&right, soon), later(false));
+        assert_eq!(gate.judge(&right, soon), later(false));
         assert_eq!(gate.judge(&right, NOON + MINUTE), Entry::Granted);
         // A clock that is set back locks nobody out.
         assert_eq!(gate.judge(&right, NOON - MINUTE), Entry::Granted);

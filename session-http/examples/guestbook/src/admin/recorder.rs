@@ -53,7 +53,8 @@ impl Recorder {
     }
 
     pub(super) fn snapshot(&self, now: Timestamp) -> Snapshot {
-        let State { tally, sign_ins } = &*self.state();
+        let State { tally, sign_ins } = &mut *self.state();
+        tally.look_at(now);
         Snapshot {
             now,
             since: self.0.since,

@@ -9,10 +9,18 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(15);
 /// How many intervals are kept, with the one that has just begun.
 pub(super) const INTERVALS: usize = 60;
 
+/// An event can be noticed so many intervals after a later one. Whatever is further ahead of the
+/// clock is from before it was set back.
+const LATE: u64 = 4;
+
 /// A value for each of the last [`INTERVALS`]. It never grows: a new interval takes the place of
 /// the oldest one.
 #[derive(Debug)]
-pub(super) struct Ring<T>(Vec<Slot<T>>);
+pub(super) struct Ring<T> {
+    slots: Vec<Slot<T>>,
+    /// No slot has a later interval.
+    latest: u64,
+}
 
 #[derive(Debug, Default)]
 struct Slot<T> {
@@ -23,7 +31,10 @@ struct Slot<T> {
 
 impl<T: Default> Default for Ring<T> {
     fn default() -> Self {
-        Self((0..INTERVALS).map(|_| Slot::default()).collect())
+        Self {
+            slots: (0..INTERVALS).map(|_| Slot::default()).collect(),
+            latest: 0,
+        }
     }
 }
 
@@ -33,8 +44,9 @@ impl<T: Default> Ring<T> {
     /// The slot is emptied if it has any other interval, even a later one. Then the clock was set
     /// back, and what the slot has would otherwise block it until the clock is there again.
     pub(super) fn change(&mut self, at: Timestamp, change: impl FnOnce(&mut T)) {
+        self.look_at(at);
         let number = number(at);
-        let slot = self.0.get_mut(index(number));
+        let slot = self.slots.get_mut(index(number));
         // There is a slot for each index.
         if let Some(slot) = slot {
             if slot.number != number {
@@ -47,12 +59,25 @@ impl<T: Default> Ring<T> {
         }
     }
 
+    /// Forgets what is ahead of this time, if the clock was set back. Otherwise it would be shown
+    /// as new when the clock is there again.
+    pub(super) fn look_at(&mut self, now: Timestamp) {
+        let number = number(now);
+        if number.saturating_add(LATE) < self.latest {
+            for slot in self.slots.iter_mut().filter(|slot| slot.number > number) {
+                *slot = Slot::default();
+            }
+            self.latest = number;
+        }
+        self.latest = self.latest.max(number);
+    }
+
     /// The values of the last [`INTERVALS`], the oldest first. `None` where nothing happened.
     pub(super) fn recent(&self, now: Timestamp) -> [Option<&T>; INTERVALS] {
         let last = number(now);
         std::array::from_fn(|at| {
             let number = last.checked_sub((INTERVALS - 1 - at) as u64)?;
-            let slot = self.0.get(index(number))?;
+            let slot = self.slots.get(index(number))?;
             (slot.number == number).then_some(&slot.value)
         })
     }
@@ -114,7 +139,7 @@ mod tests {
         let last = 10 * INTERVALS as u32 - 1;
         let expected: Vec<_> = (last - 59..=last).collect();
         assert_eq!(counts(&ring, NOON + INTERVAL * last), expected[..]);
-        assert_eq!(ring.0.len(), INTERVALS);
+        assert_eq!(ring.slots.len(), INTERVALS);
     }
 
     #[test]
@@ -133,6 +158,31 @@ mod tests {
             ring.change(at, |count| *count += 4);
             assert_eq!(counts(&ring, at)[INTERVALS - 1], 4);
         }
+    }
+
+    #[test]
+    fn what_a_clock_that_was_set_back_has_left_is_no_news() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        for looked_at in [true, false] {
+            let mut ring = Ring::default();
+            ring.change(NOON, |count: &mut u32| *count += 7);
+            // Not by a multiple of 15 minutes, so that another slot is used.
+            let back = NOON - minutes(70);
+            if looked_at {
+                ring.look_at(back);
+            } else {
+                ring.change(back, |count| *count += 1);
+            }
+            assert_eq!(counts(&ring, back)[INTERVALS - 1], u32::from(!looked_at));
+            assert_eq!(counts(&ring, NOON), [0; INTERVALS]);
+            ring.change(NOON, |count| *count += 1);
+            assert_eq!(counts(&ring, NOON)[INTERVALS - 1], 1);
+        }
+        // What is noticed late forgets nothing.
+        let mut ring = Ring::default();
+        ring.change(NOON, |count: &mut u32| *count += 7);
+        ring.change(NOON - minutes(1), |count| *count += 1);
+        assert_eq!(counts(&ring, NOON)[INTERVALS - 1], 7);
     }
 
     #[test]

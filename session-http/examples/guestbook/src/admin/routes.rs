@@ -1,14 +1,14 @@
 //! The addresses below `/admin`, which ask for the password first.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
-use session_core::{SessionError, SessionInfo, SessionManager, ShortId};
+use session_core::{SessionError, SessionInfo, SessionManager, ShortId, Timestamp};
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::Admin;
 use super::gate::{self, Entry};
@@ -26,11 +26,41 @@ const SHORT_ID: usize = 8;
 
 const CHALLENGE: &str = "Basic realm=\"Operators of the guestbook\", charset=\"UTF-8\"";
 
+/// After a failure the labels are left alone for so long: the page comes each 5 s, and a store that
+/// is in trouble needs no more of it.
+const REST: Duration = Duration::from_secs(60);
+
 /// The page and its buttons. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct AdminRoutes {
     admin: Arc<Admin>,
     manager: SessionManager,
+    look_ups: Arc<LookUps>,
+}
+
+/// When the labels were last looked up in vain. `None` if that went well.
+#[derive(Default)]
+struct LookUps(Mutex<Option<Timestamp>>);
+
+impl LookUps {
+    fn are_due(&self, now: Timestamp) -> bool {
+        // A clock that was set back keeps nobody waiting.
+        self.last()
+            .is_none_or(|failed| now < failed || now.duration_since(failed) >= REST)
+    }
+
+    fn succeeded(&self) {
+        *self.last() = None;
+    }
+
+    /// Whether this is the first failure, which is worth a line in the log.
+    fn failed(&self, now: Timestamp) -> bool {
+        self.last().replace(now).is_none()
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl AdminRoutes {
@@ -38,6 +68,7 @@ impl AdminRoutes {
         Self {
             admin: Arc::new(admin),
             manager,
+            look_ups: Arc::default(),
         }
     }
 
@@ -52,9 +83,12 @@ impl AdminRoutes {
         match self.admin.gate.judge(request.headers(), self.manager.now()) {
             Entry::Granted => {}
             Entry::Denied => return Err(denied()),
-            Entry::Later(pause) => {
-                warn!("too many wrong passwords of operators; none is looked at for a while");
-                return Err(later(pause));
+            Entry::Later { pause, first } => {
+                if first {
+                    warn!("too many wrong passwords of operators; none is looked at for a while");
+                }
+                let asks = [Method::GET, Method::HEAD].contains(request.method());
+                return Err(later(pause, if asks { Then::Again } else { Then::Nothing }));
             }
         }
         let paused = request.uri().query() == Some("paused");
@@ -73,11 +107,23 @@ impl AdminRoutes {
             Some(_) => Index::Present,
             None => Index::Absent,
         };
-        if index == Index::Present {
-            match timeout(LOOK_UP, self.look_up()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => debug!(%error, "labels of sessions could not be read"),
-                Err(_) => debug!("labels of sessions could not be read in time"),
+        let now = self.manager.now();
+        if index == Index::Present && self.look_ups.are_due(now) {
+            let failure = match timeout(LOOK_UP, self.look_up()).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some(format!("no answer in {LOOK_UP:?}")),
+            };
+            match failure {
+                None => self.look_ups.succeeded(),
+                Some(failure) => {
+                    if self.look_ups.failed(now) {
+                        warn!(
+                            "the labels of sessions cannot be read, and are tried once a minute: \
+                             {failure}"
+                        );
+                    }
+                }
             }
         }
         let snapshot = self.admin.recorder.snapshot(self.manager.now());
@@ -152,13 +198,77 @@ fn denied() -> Refusal {
     page.into()
 }
 
-fn later(pause: Duration) -> Refusal {
+/// What a browser does after its pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// It asks for the page again, which may have been live.
+    Again,
+    Nothing,
+}
+
+fn later(pause: Duration, then: Then) -> Refusal {
+    let seconds = pause.as_secs() + 1;
+    let again = match then {
+        Then::Again => " This page tries again by itself then.",
+        Then::Nothing => "",
+    };
     let mut page = apology(
         StatusCode::TOO_MANY_REQUESTS,
         "Too many wrong passwords",
-        "Try again in a minute.",
+        &format!("For {seconds} s nobody gets in, not even with the right one.{again}"),
     );
-    page.headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from(pause.as_secs() + 1));
+    let headers = page.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    if then == Then::Again {
+        headers.insert(
+            HeaderName::from_static("refresh"),
+            HeaderValue::from(seconds),
+        );
+    }
     page.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_told_to_come_later_comes_no_sooner() {
+        let pause = Duration::from_millis(40_500);
+        let refused = |then| match later(pause, then) {
+            Refusal::Page(page) => *page,
+            _ => panic!("not a page"),
+        };
+        let page = refused(Then::Again);
+        assert_eq!(page.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(page.headers()["retry-after"], "41");
+        assert_eq!(page.headers()["refresh"], "41");
+        let text = page.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains("For 41 s nobody gets in"), "{text}");
+        assert!(text.contains("tries again by itself"), "{text}");
+        // A form is not sent again.
+        let form = refused(Then::Nothing);
+        assert!(!form.headers().contains_key("refresh"));
+    }
+
+    #[test]
+    fn the_store_is_left_alone_for_a_while_after_a_failure() {
+        let labels = LookUps::default();
+        let at = |seconds: u64| Timestamp::from_millis(1_000_000 + seconds * 1_000);
+        assert!(labels.are_due(at(0)));
+        assert!(labels.failed(at(0)), "the first failure is logged");
+        assert!(!labels.are_due(at(5)) && !labels.are_due(at(59)));
+        assert!(labels.are_due(at(60)));
+        assert!(!labels.failed(at(60)), "the next one is not");
+        assert!(
+            labels.are_due(at(30)),
+            "a clock that was set back keeps nobody waiting"
+        );
+        labels.succeeded();
+        assert!(labels.are_due(at(61)));
+        assert!(labels.failed(at(61)), "after a success it is news again");
+    }
 }

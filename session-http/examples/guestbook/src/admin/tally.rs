@@ -147,6 +147,11 @@ impl Tally {
         });
     }
 
+    /// Forgets what is ahead of a clock that was set back.
+    pub(super) fn look_at(&mut self, now: Timestamp) {
+        self.0.look_at(now);
+    }
+
     pub(super) fn events(&self, now: Timestamp) -> [Series; KINDS.len()] {
         std::array::from_fn(|kind| self.series(now, |interval| interval.events[kind]))
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use session_http::manager::StoreOutcome;
+use session_http::manager::{StoreOperation, StoreOutcome};
 
 use super::promql::{groupings, selectors};
 use super::traffic;
@@ -12,7 +12,16 @@ const DASHBOARD: &str = include_str!("../../../../docs/grafana.json");
 const ALERTS: &str = include_str!("../../../../docs/alerts.yml");
 
 /// Where connections are counted: a memory store has none.
-const CONNECTIONS: &str = include_str!("../../../../../session-redis/src/connection/meters.rs");
+const CONNECTIONS: [(&str, &str); 2] = [
+    (
+        "redis",
+        include_str!("../../../../../session-redis/src/connection/meters.rs"),
+    ),
+    (
+        "mongodb",
+        include_str!("../../../../../session-mongo/src/meters.rs"),
+    ),
+];
 
 /// Prometheus adds them, or an exporter does.
 const OF_PROMETHEUS: [&str; 3] = ["job", "instance", "le"];
@@ -55,8 +64,8 @@ impl Known {
         }
     }
 
-    /// What the example serves, and what it would serve if its store had connections and failed in
-    /// every way.
+    /// What the example serves, and what it would serve if its store had connections, was swept and
+    /// failed in every way.
     async fn new() -> Self {
         let mut known = Self::default();
         for series in traffic().await.keys() {
@@ -71,8 +80,14 @@ impl Known {
             let label = outcome.label();
             known.add(&format!("session_store_calls_total{{outcome=\"{label}\"}}"));
         }
-        for selector in selectors(CONNECTIONS) {
-            known.add(&format!("{}{{store=\"redis\"}}", selector.name));
+        let sweep = StoreOperation::DeleteExpired.label();
+        known.add(&format!(
+            "session_store_call_seconds_bucket{{operation=\"{sweep}\"}}"
+        ));
+        for (store, source) in CONNECTIONS {
+            for selector in selectors(source) {
+                known.add(&format!("{}{{store=\"{store}\"}}", selector.name));
+            }
         }
         known
     }
@@ -110,6 +125,39 @@ async fn asks_for_figures_that_are_served() {
         .sum();
     assert!(found > 20, "{found}");
     assert!(known.check(ALERTS) > 10);
+}
+
+/// The expression of an alert: its lines, up to the next key.
+fn alert(name: &str) -> String {
+    let (_, rule) = ALERTS.split_once(&format!("alert: {name}\n")).unwrap();
+    let (_, expression) = rule.split_once("expr:").unwrap();
+    let lines = expression.lines();
+    lines.take_while(|line| !line.contains("labels:")).collect()
+}
+
+/// MongoDB's pool grows, and that is no connection that was lost.
+#[test]
+fn a_growing_pool_is_no_alert() {
+    let expression = alert("SessionConnectionsMadeAnew");
+    let mut found = selectors(&expression);
+    let made = found.remove(0);
+    assert_eq!(made.name, "session_connections_total");
+    assert_eq!(made.labels, [("store", "redis")]);
+    let [failed] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(failed.name, "session_connection_failures_total");
+    assert_eq!(failed.labels, [("store", "mongodb")]);
+}
+
+#[test]
+fn a_sweep_is_no_slow_call() {
+    let expression = alert("SessionStoreSlow");
+    let sweep = StoreOperation::DeleteExpired.label();
+    assert!(
+        expression.contains(&format!(r#"{{operation!="{sweep}"}}"#)),
+        "{expression}"
+    );
 }
 
 #[tokio::test]
