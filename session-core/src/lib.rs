@@ -80,7 +80,7 @@ pub use session::{BoundSession, Entry, Session, TypedKey};
 pub use config_error::ConfigError;
 pub use crypto::{KeyError, KeyRing};
 #[cfg(feature = "sealed-values")]
-pub use manager::ValueSealing;
+pub use manager::{Resealed, ValueSealing};
 pub use manager::{SessionManager, SessionManagerBuilder};
 pub use record::{Codec, DeviceKey, Lifetime, Limits};
 pub use settings::{OnCorrupt, OnMaxSessions, OnReuse, Timeouts};

@@ -179,6 +179,7 @@ fn a_store_without_a_scan_passes_what_needs_none() {
         "scan_cursor",
         "scan_index",
         "mend_index",
+        "delete_unreadable",
         "scan_race",
     ];
     assert_eq!(left_out, BTreeSet::from(all));

@@ -11,6 +11,8 @@ use crate::event::{Events, Who};
 use crate::manager::Sealing;
 use crate::manager::call::{Call, CallReport, Kind, Terms, outcome_of};
 use crate::manager::watches::Watches;
+#[cfg(feature = "sealed-values")]
+use crate::record::SealFault;
 use crate::record::{EndReason, Ended, Record, SessionId};
 use crate::settings::Timeouts;
 use crate::store::{Listed, RecordKey, SessionStore, Update, Updated, index_of};
@@ -133,6 +135,23 @@ impl StoreCalls {
         let update = self.store().update(key, update, now);
         self.call(Kind::Update, key.id(), Some(written), update)
             .of(key)
+    }
+
+    /// The update that seals the values of a stored record again, if that is due.
+    #[cfg(feature = "sealed-values")]
+    pub(crate) fn resealing(&self, stored: &Arc<Record>) -> Result<Option<Update>, SealFault> {
+        self.terms.sealing.resealing(stored)
+    }
+
+    /// Carries out an update whose values are in the form of the store.
+    #[cfg(feature = "sealed-values")]
+    pub(crate) fn rewrite<'c>(
+        &'c self,
+        key: &'c RecordKey,
+        update: &'c Update,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Updated, StoreError>> + 'c {
+        self.mark(key, update, now)
     }
 
     /// Puts a mark in the place of a record. Nobody needs values for that: those of the record that

@@ -40,6 +40,8 @@ mod finishing;
 mod manager;
 mod queue;
 mod rebase;
+#[cfg(feature = "sealed-values")]
+mod reseal;
 mod retry;
 mod reuse;
 mod save;
@@ -57,6 +59,8 @@ pub(crate) use calls::StoreCalls;
 pub use manager::SessionManager;
 pub(crate) use manager::Shared;
 pub(crate) use queue::{Queues, Turn};
+#[cfg(feature = "sealed-values")]
+pub use reseal::Resealed;
 pub(crate) use retry::{Retry, UnknownOnDrop};
 #[cfg(feature = "sealed-values")]
 pub(crate) use sealing::Sealing;

@@ -13,7 +13,8 @@ use bytestring::ByteString;
 use crate::error::StoreError;
 use crate::manager::{PlainValues, ValueSealing};
 use crate::record::{
-    Record, SEALING_OVERHEAD, SealFault, SealedForm, SealerId, SessionId, Value, ValueKeys, Values,
+    Limits, Record, SEALING_OVERHEAD, SealFault, SealedForm, SealerId, SessionId, Value, ValueKeys,
+    Values,
 };
 use crate::store::{Changes, RecordKey, SessionStore, Update, Updated};
 use crate::time::Timestamp;
@@ -174,6 +175,37 @@ impl Sealing {
         update.changes().and_rewrite(&record.values, rewrites)
     }
 
+    /// The update that writes those values of a stored record again that are not in the form in
+    /// which this manager writes values; none if all are. It changes nothing else, and meets the
+    /// version of the record. The record is of this scope.
+    pub(super) fn resealing(&self, stored: &Arc<Record>) -> Result<Option<Update>, SealFault> {
+        let opened = self.opened(stored)?;
+        let opened = opened.as_ref().unwrap_or(&stored.values);
+        let rewrites = |key: &str| {
+            let value = stored.values.get(key);
+            match self.to_seal_with() {
+                Some(keys) => !value.is_some_and(|value| keys.is_of_newest(value)),
+                None => value.is_some_and(|value| value.codec().is_sealed()),
+            }
+        };
+        let changes = Changes::new().and_rewrite(opened, rewrites);
+        if changes.keeps_values() {
+            return Ok(None);
+        }
+        let changes = self.sealed_changes(stored, &changes)?;
+        let after = Arc::new(changes.apply(stored));
+        // What was plain grows, and nobody has to make room for that.
+        let limits = Limits::default();
+        let limits = limits
+            .with_record_bytes(limits.record_bytes().max(after.limited_size()))
+            .with_keys(limits.keys().max(after.values.len()));
+        let update = Update::new(after, changes, stored.epoch)
+            .with_limits(limits)
+            .with_base_tag(stored.tag)
+            .with_expected_version(stored.version);
+        Ok(Some(update))
+    }
+
     /// Keeps opened values with the sealed ones, for the next request that the store answers with
     /// these.
     fn keep(&self, id: SessionId, sealed: &Values, opened: &Values) {
@@ -266,7 +298,7 @@ impl Sealing {
 mod tests {
     use super::*;
     use crate::crypto::KeyRing;
-    use crate::record::{Codec, Lifetime, Limits};
+    use crate::record::{Codec, Lifetime};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
 

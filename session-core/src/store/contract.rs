@@ -156,6 +156,8 @@ pub enum Durability {
 /// - **Mending**: where index and session agree, `mend_index` does nothing and says so. It ends no
 ///   session, and no session leaves the list of its principal (`mend_index`). An entry whose
 ///   session is about to be created stays. (Only the store's own tests can damage an index.)
+/// - **Ending what cannot be read**: where `delete_unreadable` is supported, it deletes nothing
+///   that can be read, and says so (`delete_unreadable`).
 /// - **Sweeping**: `delete_expired` removes only expired records, is safe to run anywhere at any
 ///   time, and returns their number (`delete_expired`). It does not remove a record that an update
 ///   has kept alive meanwhile (`sweep_race`).

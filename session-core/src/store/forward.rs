@@ -181,6 +181,11 @@ macro_rules! forward_store {
             id: $crate::SessionId,
             now: $crate::Timestamp,
         ) -> $crate::store::IndexMend);
+
+        $crate::forward_store!(@call |$store| $inner, RecordScan::delete_unreadable<>(
+            id: $crate::SessionId,
+            ended: $crate::Ended,
+        ) -> bool);
     };
     // One method, with the signature that `async_trait` gives it in the trait.
     (@call |$store:ident| $inner:expr, $trait:ident::$call:ident<$($life:lifetime),*>(

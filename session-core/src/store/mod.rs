@@ -51,6 +51,8 @@
 //   a session whose token was reused. `MigratingStore` would keep its rounds, because a session
 //   that is just moving has to arrive before it can end. Each store would have two more conditions
 //   to keep in its script or filter, and the suite two more cases, for thirty lines less here.
+//   A tool that ends what cannot be read does need one, `delete_unreadable`: between its look and
+//   its deletion a node of a newer version can write.
 
 mod cached;
 mod changes;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytestring::ByteString;
 
 use crate::error::StoreError;
-use crate::record::SessionId;
+use crate::record::{Ended, SessionId};
 use crate::store::{Listed, ScanCursor};
 use crate::time::Timestamp;
 
@@ -46,9 +46,9 @@ use crate::time::Timestamp;
 ///
 /// # Pages
 ///
-/// The number that a caller asks for is a hint. A page may have more, where the server returns what
-/// it keeps together. It may have fewer, or nothing at all, and still be followed by others. The
-/// scan is over when [`next`](ScanPage::next) is `None`.
+/// The number that a caller asks for is a hint, and 0 is as good as 1. A page may have more, where
+/// the server returns what it keeps together. It may have fewer, or nothing at all, and still be
+/// followed by others. The scan is over when [`next`](ScanPage::next) is `None`.
 ///
 /// A page makes a bounded number of steps on the server, however many sessions there are, and other
 /// requests are served between them.
@@ -119,6 +119,27 @@ pub trait RecordScan: Send + Sync {
         let _ = (principal, id, now);
         Ok(IndexMend::Nothing)
     }
+
+    /// Deletes what is stored under this id if it cannot be read, and leaves a mark that says when
+    /// and why. Returns whether there was such a thing.
+    ///
+    /// A record that can be read stays, also one that takes the place of the damaged one at the
+    /// same moment. That is what [`delete`](crate::store::SessionStore::delete) after a look cannot
+    /// promise. The entry of an index that named it may stay: [`mend_index`](Self::mend_index)
+    /// removes it.
+    ///
+    /// By default it is not supported.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] if this store has no such operation; another error if the store
+    /// failed.
+    async fn delete_unreadable(&self, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        let _ = (id, ended);
+        Err(StoreError::Unsupported(
+            "deleting a record only if it cannot be read; delete it by its id",
+        ))
+    }
 }
 
 /// A page of what is stored.
@@ -126,8 +147,9 @@ pub trait RecordScan: Send + Sync {
 /// ```
 /// use session_core::store::ScanPage;
 ///
-/// let last = ScanPage::new(Vec::new(), None);
+/// let last = ScanPage::new(Vec::new(), None).with_foreign(2);
 /// assert!(last.next.is_none());
+/// assert_eq!(last.foreign, 2);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -136,6 +158,9 @@ pub struct ScanPage {
     pub sessions: Vec<Listed>,
     /// Where the next page begins, or `None` at the end.
     pub next: Option<ScanCursor>,
+    /// How many things this page has passed over because no session can have their name: another
+    /// program has put them among the sessions.
+    pub foreign: u64,
 }
 
 impl ScanPage {
@@ -143,7 +168,19 @@ impl ScanPage {
     ///
     /// [`ScanPage`] has an example.
     pub fn new(sessions: Vec<Listed>, next: Option<ScanCursor>) -> Self {
-        Self { sessions, next }
+        Self {
+            sessions,
+            next,
+            foreign: 0,
+        }
+    }
+
+    /// The same page, which has passed over so many things of other programs.
+    ///
+    /// [`ScanPage`] has an example.
+    #[must_use]
+    pub fn with_foreign(self, foreign: u64) -> Self {
+        Self { foreign, ..self }
     }
 }
 

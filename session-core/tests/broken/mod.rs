@@ -149,6 +149,12 @@ pub(crate) enum Fault {
     MendsByEnding,
     /// Says that it has mended what agreed.
     MendsInSpeech,
+    /// Deletes what it is to delete only if it cannot be read.
+    DeletesReadable,
+    /// Says that it has deleted what can be read.
+    DeletesInSpeech,
+    /// A page of nothing is the last one.
+    ScansNothingOfNothing,
     /// Sweeps what expires within the hour.
     SweepsEarly,
     /// Says that it has swept nothing.
@@ -276,6 +282,9 @@ pub(crate) const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::ScansForeignEntries, &["scan_index"]),
     (Fault::MendsByEnding, &["mend_index"]),
     (Fault::MendsInSpeech, &["mend_index"]),
+    (Fault::DeletesReadable, &["delete_unreadable"]),
+    (Fault::DeletesInSpeech, &["delete_unreadable"]),
+    (Fault::ScansNothingOfNothing, &["scan_records"]),
     (Fault::SweepsEarly, &["delete_expired"]),
     (Fault::SweepsInSilence, &["delete_expired"]),
     (Fault::CreateChecksThenActs, &["create_race"]),

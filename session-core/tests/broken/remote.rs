@@ -161,6 +161,11 @@ impl RecordScan for RemoteStore {
         self.ask(move |store| block_on(store.mend_index(&principal, id, now)))
             .await
     }
+
+    async fn delete_unreadable(&self, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.ask(move |store| block_on(store.delete_unreadable(id, ended)))
+            .await
+    }
 }
 
 /// The smallest runtime: one future, and a thread that sleeps until it is woken.

@@ -52,6 +52,10 @@ impl RecordScan for MapStore {
     ) -> Result<ScanPage, StoreError> {
         let from = self.read_cursor(from)?;
         turn().await;
+        if most == 0 && self.has(Fault::ScansNothingOfNothing) {
+            return Ok(ScanPage::new(Vec::new(), None));
+        }
+        let most = most.max(1);
         let records = self.lock().await;
         let mut names: Vec<_> = records.keys().cloned().collect();
         names.sort();
@@ -138,5 +142,13 @@ impl RecordScan for MapStore {
             true => IndexMend::EntryAdded,
             false => IndexMend::Nothing,
         })
+    }
+
+    async fn delete_unreadable(&self, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        let mut records = self.lock().await;
+        if self.has(Fault::DeletesReadable) {
+            self.end(&mut records, id, ended);
+        }
+        Ok(self.has(Fault::DeletesInSpeech))
     }
 }

@@ -19,6 +19,7 @@ use session_core::{
 mod lists;
 mod meetings;
 mod renewals;
+mod reseal;
 mod saves;
 mod unopened;
 

@@ -310,4 +310,9 @@ impl RecordScan for TestStore {
         self.write(scan_of(&self.inner)?.mend_index(principal, id, now))
             .await
     }
+
+    async fn delete_unreadable(&self, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.write(scan_of(&self.inner)?.delete_unreadable(id, ended))
+            .await
+    }
 }

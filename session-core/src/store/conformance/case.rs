@@ -157,6 +157,8 @@ cases! {
         "`scan_index` returns the entry of each session of a principal, or no entries at all.",
     IndexAndScan scanning::mend_index
         "`mend_index` does nothing where index and session agree, and ends no session.",
+    Scan scanning::delete_unreadable
+        "`delete_unreadable` deletes nothing that can be read.",
     AnyStore ending::delete_expired
         "`delete_expired` removes only expired records, and returns their number.",
     Server racing::create_race

@@ -84,6 +84,8 @@
 //!   `delete_one_of` and `delete_all_of` end it.
 //! - **Mending**: if the store keeps an index apart from its records, remove an entry, and add one
 //!   that names no session. `mend_index` mends both, and removes no entry of a sign-in under way.
+//! - **Ending what cannot be read**: `delete_unreadable` deletes damaged bytes, unless somebody
+//!   puts a record in their place at the same moment.
 //! - **Timeouts**: connect the store to a [`HangingServer`]. Each call ends within the store's own
 //!   timeout. A read fails as [`Unavailable`](crate::store::StoreError::Unavailable), and so does a
 //!   write that could not be sent.

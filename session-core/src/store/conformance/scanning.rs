@@ -79,6 +79,11 @@ pub(super) async fn scan_records(trial: &Trial) -> Check {
     let ended = trial.create(&Arc::new(trial.record()?)).await?;
     trial.delete(&ended).await?;
 
+    let none = trial.scan_records(None, 0).await?;
+    ensure!(
+        none.next.is_some() || none.sessions.len() >= records.len(),
+        "`scan_records` of 0 sessions a page is over, and has not returned what is stored"
+    );
     let found = scanned(trial).await?;
     for expected in &records {
         same(
@@ -257,4 +262,31 @@ pub(super) async fn mend_index(trial: &Trial) -> Check {
         trial.expect(&key, record, "after `mend_index`").await?;
     }
     trial.expect_deleted(&gone_key, "`mend_index`").await
+}
+
+pub(super) async fn delete_unreadable(trial: &Trial) -> Check {
+    let mut rng = trial.rng();
+    let theirs = trial.record()?.with_principal(trial.principal()?);
+    let records = [trial.rich(&mut rng)?, theirs].map(Arc::new);
+    for record in &records {
+        trial.create(record).await?;
+    }
+    let gone = trial.create(&Arc::new(trial.record()?)).await?;
+    trial.delete(&gone).await?;
+    let ids = records.iter().map(|record| record.id());
+    for id in ids.chain(gone.id()).chain([trial.id()?]) {
+        match trial.delete_unreadable(id).await {
+            Ok(false) => {}
+            Err(StoreError::Unsupported(_)) => return Ok(()),
+            Ok(true) => return failed("`delete_unreadable` says that it deleted what can be read"),
+            Err(error) => return failed(format!("`delete_unreadable` failed: {error}")),
+        }
+    }
+    for record in &records {
+        let key = RecordKey::Id(record.id());
+        trial
+            .expect(&key, record, "after `delete_unreadable`")
+            .await?;
+    }
+    trial.expect_deleted(&gone, "`delete_unreadable`").await
 }

@@ -357,6 +357,14 @@ impl Trial {
         succeeded("mend_index", mended)
     }
 
+    pub(super) async fn delete_unreadable(&self, id: SessionId) -> Result<bool, StoreError> {
+        let ended = Ended::new(EndReason::Revoked, self.now);
+        let deleted = scan_of(&*self.store)?.delete_unreadable(id, ended);
+        let answer = |deleted: &bool| format!("{deleted}");
+        let call = format!("delete_unreadable {id:?}");
+        self.logged(call, self.now, deleted, answer).await
+    }
+
     pub(super) async fn delete_expired(&self, now: Timestamp) -> Check<u64> {
         let call = "delete_expired".into();
         let removed = self.store.delete_expired(now);

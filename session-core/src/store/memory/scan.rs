@@ -12,7 +12,7 @@ use bytestring::ByteString;
 use super::shard::Shard;
 use super::{MemoryStore, SHARDS, shard_of};
 use crate::error::StoreError;
-use crate::record::SessionId;
+use crate::record::{Ended, SessionId};
 use crate::store::lock::lock;
 use crate::store::{IndexPage, Listed, RecordScan, ScanCursor, ScanPage};
 
@@ -72,6 +72,11 @@ impl RecordScan for MemoryStore {
             ScanCursor::new([ENTRY, id.as_bytes(), str::as_bytes(principal)].concat())
         });
         Ok(IndexPage::new(entries, next))
+    }
+
+    /// There is nothing that it cannot read.
+    async fn delete_unreadable(&self, _: SessionId, _: Ended) -> Result<bool, StoreError> {
+        Ok(false)
     }
 }
 
