@@ -257,4 +257,18 @@ impl RecordScan for DirectStore {
             .mend(id, now)
             .await
     }
+
+    async fn delete_unreadable(&self, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        let until = self.commands.until();
+        let deleted = self.commands.delete_unreadable(id, ended, until).await?;
+        if let Deletion::Deleted {
+            principal: Some(principal),
+        } = &deleted
+        {
+            Index::of(principal, &self.commands, until)
+                .remove_deleted(id)
+                .await;
+        }
+        Ok(deleted.count() > 0)
+    }
 }

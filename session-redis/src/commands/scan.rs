@@ -1,17 +1,24 @@
 //! The commands that read all of a server. They are for the tools of operators.
 
-use std::ops::RangeInclusive;
-
-use redis::{FromRedisValue, Value as Reply};
+use redis::FromRedisValue;
 use session_core::SessionId;
 use session_core::store::StoreError;
 use tokio::time::Instant;
 
 use super::commands::Commands;
 use super::entries::{RawEntry, session_entries};
-use super::script::{SCAN, SLOTS};
+use super::script::SCAN;
 use crate::connection::Fault;
-use crate::layout::{name_in, unexpected};
+use crate::layout::{Slots, range_of, unexpected};
+
+/// It would return what one node has, and nobody would know that the rest is missing.
+const ONE_NODE: StoreError = StoreError::Unsupported(
+    "reading all sessions of a Redis Cluster by a connection to one of its nodes; connect by a \
+     redis-cluster:// URL",
+);
+const MOVING: &str = "a node of the Redis Cluster is moving slots to another node, and a scan \
+                      could pass over their sessions; wait until that is over (`redis-cli \
+                      --cluster check` says so), and begin the scan again";
 
 /// Which names a scan looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,72 +27,57 @@ pub(crate) enum Names {
     Indexes,
 }
 
+/// A server, as it was at a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// Which one it is, until its next restart.
+    pub(crate) run: String,
+    /// Changes whenever a node of a Cluster takes over a slot that it did not have.
+    pub(crate) epoch: u64,
+    /// None if it is no node of a Cluster.
+    pub(crate) slots: Slots,
+}
+
 /// A page of names.
 pub(crate) struct NamesPage {
-    /// Which server it is, until its next restart.
-    pub(crate) server: String,
+    pub(crate) server: Server,
     /// The cursor of the next page, or 0.
     pub(crate) next: u64,
-    /// Without the prefix. They may be of other programs.
+    /// They may be of other programs.
     pub(crate) names: Vec<Vec<u8>>,
 }
 
-/// Some slots of a Cluster, and the node that has them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Range {
-    pub(crate) slots: RangeInclusive<u16>,
-    pub(crate) node: String,
-}
-
 impl Commands {
-    /// A page of the names on the server that has these slots.
+    /// A page of the names on the server that has this name of the store.
     pub(crate) async fn scan_names(
         &self,
         names: Names,
-        slots: &RangeInclusive<u16>,
+        place: &str,
         cursor: u64,
         count: usize,
         until: Instant,
     ) -> Result<NamesPage, StoreError> {
         let prefix = &self.names.prefix;
-        let place = name_in(prefix, slots);
-        let mut call = SCAN.at(&self.names.with(&place), 3, 64 + prefix.len());
+        let is_alone = self.link.leads_to_one_server();
+        let mut call = match is_alone {
+            true => SCAN.without_key(64 + prefix.len()),
+            false => SCAN.on(&self.names.with(place), 3, 64 + prefix.len()),
+        };
         call.arg(cursor).arg(names.pattern(prefix)).arg(count);
         let reply = SCAN.run(&self.link, &call, until).await;
         let reply = reply.map_err(Fault::into_read_error)?;
-        let (server, next, found): (String, u64, Vec<Vec<u8>>) =
+        let (run, next, found, own): (String, u64, Vec<Vec<u8>>, String) =
             FromRedisValue::from_redis_value(reply).map_err(|_| unexpected())?;
+        let (epoch, slots) = match own.as_str() {
+            "" => (0, Slots::default()),
+            _ if is_alone => return Err(ONE_NODE),
+            own => own_slots(own)?,
+        };
         Ok(NamesPage {
-            server,
+            server: Server { run, epoch, slots },
             next,
             names: found,
         })
-    }
-
-    /// The slots of a Cluster and their nodes, in order; none if one server has everything.
-    pub(crate) async fn ranges(&self, until: Instant) -> Result<Vec<Range>, StoreError> {
-        if self.link.leads_to_one_server() {
-            return Ok(Vec::new());
-        }
-        let call = SLOTS.at(&self.names.with(""), 0, 0);
-        let reply = SLOTS.run(&self.link, &call, until).await;
-        let Reply::Array(ranges) = reply.map_err(Fault::into_read_error)? else {
-            return Err(unexpected());
-        };
-        match (ranges.is_empty(), self.link.finds_nodes()) {
-            // It would take one node for all there is.
-            (true, true) => return Err(unexpected()),
-            (false, false) => {
-                return Err(StoreError::Unsupported(
-                    "reading a Cluster by an application's own connection; connect by a URL",
-                ));
-            }
-            _ => {}
-        }
-        let ranges: Option<Vec<_>> = ranges.into_iter().map(range).collect();
-        let mut ranges = ranges.ok_or_else(unexpected)?;
-        ranges.sort_by_key(|range| *range.slots.start());
-        Ok(ranges)
     }
 
     /// A page of the entries of an index, and the cursor of the next one, or 0. The ids of other
@@ -135,25 +127,58 @@ impl Names {
     }
 }
 
-/// First and last slot, and the primary before its replicas: host, port and id.
-fn range(reply: Reply) -> Option<Range> {
-    let Reply::Array(parts) = reply else {
-        return None;
-    };
-    let mut parts = parts.into_iter();
-    let mut slot = || u16::from_redis_value(parts.next()?).ok();
-    let slots = slot()?..=slot()?;
-    let Reply::Array(primary) = parts.next()? else {
-        return None;
-    };
-    let id = primary.into_iter().nth(2)?;
-    let node = String::from_redis_value(id).ok()?;
-    Some(Range { slots, node })
+/// The epoch of a node and its slots, by the line of `CLUSTER NODES` that is its own: id, address,
+/// flags, primary, two times, epoch, state, and slots.
+fn own_slots(line: &str) -> Result<(u64, Slots), StoreError> {
+    let mut words = line.split_whitespace().skip(6);
+    let epoch = words.next().and_then(|epoch| epoch.parse().ok());
+    let epoch = epoch.ok_or_else(unexpected)?;
+    let mut ranges = Vec::new();
+    for word in words.skip(1) {
+        match word.strip_prefix('[') {
+            // A slot that goes to another node. One that comes from there is not its own yet.
+            Some(moving) if moving.contains("->-") => {
+                return Err(StoreError::unavailable(MOVING));
+            }
+            Some(_) => {}
+            None => ranges.push(range_of(word).ok_or_else(unexpected)?),
+        }
+    }
+    match ranges.is_empty() {
+        // It answers for a slot, so it has one.
+        true => Err(unexpected()),
+        false => Ok((epoch, ranges.into_iter().collect())),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "these are tests")]
+
     use super::*;
+
+    #[test]
+    fn a_node_says_which_slots_it_has() {
+        let line = |slots| format!("7f a:1@2,,x=y myself,master - 0 0 17 connected{slots}");
+        let (epoch, slots) = own_slots(&line(" 0-5460 7000 [5-<-9c]")).unwrap();
+        assert_eq!(
+            (epoch, slots.to_string()),
+            (17, "0-5460,7000-7000".to_owned())
+        );
+        let moving = own_slots(&line(" 0-5460 [5->-9c]")).unwrap_err();
+        assert!(
+            format!("{moving:?}").contains("begin the scan again"),
+            "{moving:?}"
+        );
+        for line in [
+            &*line(""),
+            &*line(" x"),
+            "?",
+            "7f a:1@2 myself,slave 9c 0 0 x connected",
+        ] {
+            assert!(own_slots(line).is_err(), "{line}");
+        }
+    }
 
     #[test]
     fn a_prefix_is_taken_literally() {

@@ -32,7 +32,9 @@ pub(super) static CONFIRM: LazyLock<Script> = script!(Idempotent, "confirm");
 pub(super) static HEAL: LazyLock<Script> = script!(Idempotent, "heal");
 pub(super) static ADOPT: LazyLock<Script> = script!(Idempotent, "adopt");
 pub(super) static SCAN: LazyLock<Script> = script!(Idempotent, "scan");
-pub(super) static SLOTS: LazyLock<Script> = script!(Idempotent, "slots");
+pub(super) static EXAMINE: LazyLock<Script> = script!(Idempotent, "look", "content", "examine");
+pub(super) static DELETE_EXAMINED: LazyLock<Script> =
+    script!(Idempotent, "look", "content", "unchanged", "delete");
 
 /// A script over one key, or over many of one server. It is called by its hash, and sent whole to a
 /// server that does not know it.
@@ -60,10 +62,10 @@ impl Script {
         call
     }
 
-    /// The same without a key, on the server that has this name: its first argument.
-    pub(super) fn at(&self, name: &KeyName<'_>, arguments: usize, size: usize) -> Cmd {
-        let mut call = Cmd::with_capacity(4 + arguments, 48 + self.hash.len() + name.len() + size);
-        call.arg("EVALSHA").arg(&self.hash).arg(0).arg(name);
+    /// The same without a key, on a server that has all of them.
+    pub(super) fn without_key(&self, size: usize) -> Cmd {
+        let mut call = Cmd::with_capacity(6, 48 + self.hash.len() + size);
+        call.arg("EVALSHA").arg(&self.hash).arg(0);
         call
     }
 

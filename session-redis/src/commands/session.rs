@@ -8,7 +8,7 @@ use session_core::{Ended, SessionId, Timestamp};
 use tokio::time::{Duration, Instant};
 
 use super::commands::{Commands, GRACE, millis, ttl};
-use super::script::{CREATE, DELETE, OWNER, READ, SETTLE, STAND};
+use super::script::{CREATE, DELETE, DELETE_EXAMINED, EXAMINE, OWNER, READ, SETTLE, STAND, Script};
 use crate::connection::Fault;
 use crate::layout::{put_optional, put_principal, read_record, unexpected};
 
@@ -93,10 +93,49 @@ impl Commands {
         ended: Ended,
         until: Instant,
     ) -> Result<Deletion, Fault> {
+        let call = self.deletion(&DELETE, id, principal, ended);
+        self.deleted(&DELETE, &call, until).await
+    }
+
+    /// Deletes what is stored under an id and cannot be read, if nobody has changed it since it was
+    /// found so.
+    pub(crate) async fn delete_unreadable(
+        &self,
+        id: SessionId,
+        ended: Ended,
+        until: Instant,
+    ) -> Result<Deletion, StoreError> {
+        let mut call = EXAMINE.on(&self.names.session(id), 1, 8);
+        call.arg(self.layout.hint());
+        let reply = EXAMINE.run(&self.link, &call, until).await;
+        let Reply::Array(parts) = reply.map_err(Fault::into_read_error)? else {
+            return Err(unexpected());
+        };
+        let mut parts = parts.into_iter();
+        let hash = parts.next().and_then(text).ok_or_else(unexpected)?;
+        // Without a second part it is of another kind.
+        match parts.next().map(|content| read_record(id, content)) {
+            Some(Ok(_)) => return Ok(Deletion::Absent),
+            Some(Err(StoreError::Corrupt(_))) | None => {}
+            Some(Err(error)) => return Err(error),
+        }
+        let mut call = self.deletion(&DELETE_EXAMINED, id, None, ended);
+        call.arg(hash);
+        let deleted = self.deleted(&DELETE_EXAMINED, &call, until).await;
+        deleted.map_err(Fault::into_write_error)
+    }
+
+    fn deletion(
+        &self,
+        script: &Script,
+        id: SessionId,
+        principal: Option<&str>,
+        ended: Ended,
+    ) -> Cmd {
         let mark = ended.mark(id);
         let (arguments, size) = self.layout.sizes(&mark);
         let size = 64 + size + principal.map_or(0, str::len);
-        let mut call = DELETE.on(&self.names.session(id), 4 + arguments, size);
+        let mut call = script.on(&self.names.session(id), 4 + arguments, size);
         call.arg(self.layout.hint());
         put_principal(principal, &mut call);
         // A session that ended at the beginning of time is not to be remembered.
@@ -107,7 +146,16 @@ impl Commands {
             call.arg(mark.lifetime().absolute().as_millis());
             self.layout.put_record(&mark, &mut call);
         }
-        match DELETE.run(&self.link, &call, until).await? {
+        call
+    }
+
+    async fn deleted(
+        &self,
+        script: &Script,
+        call: &Cmd,
+        until: Instant,
+    ) -> Result<Deletion, Fault> {
+        match script.run(&self.link, call, until).await? {
             Reply::Array(parts) => Deletion::of(parts).ok_or_else(Fault::strange),
             _ => Err(Fault::strange()),
         }

@@ -97,16 +97,6 @@ impl Link {
         self.common.connector.leads_to_one_server()
     }
 
-    /// Whether a command goes to the node that has its name, also if the server need not know that
-    /// name.
-    pub(crate) fn finds_nodes(&self) -> bool {
-        match &self.common.connector {
-            #[cfg(feature = "cluster")]
-            Connector::Cluster(_) => true,
-            _ => false,
-        }
-    }
-
     /// When an operation that begins now has to be over.
     pub(crate) fn until(&self) -> Instant {
         Instant::now() + self.timing().deadline

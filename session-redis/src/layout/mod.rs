@@ -24,6 +24,7 @@ mod layout;
 mod numbers;
 mod packed;
 mod slot;
+mod slots;
 
 pub(crate) use self::arguments::{put_optional, put_principal};
 pub(crate) use self::content::{Content, put_tag};
@@ -33,4 +34,5 @@ pub(crate) use self::keys::{KeyName, KeyNames};
 pub use self::layout::Layout;
 pub(crate) use self::layout::read_record;
 pub(crate) use self::packed::{is_still, put_beginning};
-pub(crate) use self::slot::{SLOTS, name_in, only_slot, slot_of};
+pub(crate) use self::slot::{name_in, only_slot, slot_of};
+pub(crate) use self::slots::{Slots, range_of};

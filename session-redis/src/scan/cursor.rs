@@ -1,25 +1,21 @@
 //! Where a scan is, and its bytes.
 
-use std::ops::RangeInclusive;
-
 use session_core::store::{ScanCursor, StoreError};
 
-use crate::commands::Names;
-use crate::layout::SLOTS;
+use crate::commands::{Names, Server};
+use crate::layout::Slots;
 
-/// Where a node or a server is not known, or there is no need to know it.
+/// Where nothing is known yet, or there is nothing more.
 const NONE: &str = "-";
 
 /// Where a scan is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cursor {
     pub(super) names: Names,
-    /// What is read now.
-    pub(super) slots: RangeInclusive<u16>,
-    /// Which node of a Cluster had these slots when this began.
-    pub(super) node: String,
-    /// Which server has returned the cursor, if there is one.
-    pub(super) server: String,
+    /// The slots of a Cluster that were read.
+    pub(super) done: Slots,
+    /// What is read now, as it was when that began.
+    pub(super) server: Option<Server>,
     /// The server's cursor, or `None` after its last page.
     pub(super) at: Option<u64>,
     /// Indexes that are to be read, and the server's cursor in each.
@@ -27,25 +23,22 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// At the begin of some slots.
-    pub(super) fn new(names: Names, slots: RangeInclusive<u16>, node: Option<&str>) -> Self {
+    pub(super) fn new(names: Names) -> Self {
         Self {
             names,
-            slots,
-            node: node.unwrap_or(NONE).to_owned(),
-            server: NONE.to_owned(),
+            done: Slots::default(),
+            server: None,
             at: Some(0),
             pending: Vec::new(),
         }
     }
 
-    pub(super) fn is_of_cluster(&self) -> bool {
-        self.node != NONE
-    }
-
-    /// Whether the server of an answer is the one that has returned the cursor.
-    pub(super) fn is_of(&self, server: &str) -> bool {
-        self.server == NONE || self.server == server
+    /// At the first page of a server that is not known yet. What was read of the last one counts
+    /// for nothing.
+    pub(super) fn begin_server(&mut self) {
+        self.server = None;
+        self.at = Some(0);
+        self.pending.clear();
     }
 
     pub(super) fn to_public(&self) -> ScanCursor {
@@ -53,10 +46,12 @@ impl Cursor {
             Names::Sessions => "sessions",
             Names::Indexes => "indexes",
         };
-        let (first, last) = (self.slots.start(), self.slots.end());
         let at = self.at.map_or_else(|| NONE.to_owned(), |at| at.to_string());
-        let (node, server) = (&self.node, &self.server);
-        let mut text = format!("{names} {first} {last} {node} {server} {at}");
+        let server = match &self.server {
+            Some(server) => format!("{} {} {}", server.run, server.epoch, server.slots),
+            None => format!("{NONE} 0 {NONE}"),
+        };
+        let mut text = format!("{names} {} {server} {at}", self.done);
         for (at, principal) in &self.pending {
             text.push_str(&format!(" {at} {} {principal}", principal.len()));
         }
@@ -77,11 +72,12 @@ impl Cursor {
             "indexes" => Names::Indexes,
             _ => return None,
         };
-        let slots = word(&mut rest)?.parse().ok()?..=word(&mut rest)?.parse().ok()?;
-        if slots.is_empty() || *slots.end() >= SLOTS {
-            return None;
-        }
-        let (node, server) = (word(&mut rest)?.to_owned(), word(&mut rest)?.to_owned());
+        let done = word(&mut rest)?.parse().ok()?;
+        let server = Server {
+            run: word(&mut rest)?.to_owned(),
+            epoch: word(&mut rest)?.parse().ok()?,
+            slots: word(&mut rest)?.parse().ok()?,
+        };
         let at = match word(&mut rest)? {
             NONE => None,
             at => Some(at.parse().ok()?),
@@ -99,9 +95,8 @@ impl Cursor {
         }
         Some(Self {
             names,
-            slots,
-            node,
-            server,
+            done,
+            server: (server.run != NONE).then_some(server),
             at,
             pending,
         })
@@ -127,7 +122,12 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_as_it_was_written() {
-        let mut cursor = Cursor::new(Names::Indexes, 5461..=10922, Some("5ce7a5"));
+        let mut cursor = Cursor::new(Names::Indexes);
+        let server = Server {
+            run: "5ce7a5".to_owned(),
+            epoch: 7,
+            slots: "0-5460,6000".parse().unwrap(),
+        };
         for pending in [
             vec![],
             vec![(0, "ann".to_owned())],
@@ -140,9 +140,13 @@ mod tests {
             cursor.pending = pending;
             for at in [None, Some(0), Some(u64::MAX)] {
                 cursor.at = at;
-                let public = cursor.to_public();
-                assert_eq!(Cursor::read(Names::Indexes, &public).unwrap(), cursor);
-                assert!(Cursor::read(Names::Sessions, &public).is_err());
+                for server in [None, Some(server.clone())] {
+                    cursor.server = server;
+                    let public = cursor.to_public();
+                    assert_eq!(Cursor::read(Names::Indexes, &public).unwrap(), cursor);
+                    assert!(Cursor::read(Names::Sessions, &public).is_err());
+                }
+                cursor.done.add(&"10923-16383".parse().unwrap());
             }
         }
     }
@@ -152,14 +156,15 @@ mod tests {
         for text in [
             "",
             "sessions",
-            "sessions 0 16383 - -",
-            "sessions 0 16384 - - 0",
-            "sessions 7 6 - - 0",
-            "sessions 0 16383 - - -1",
-            "sessions 0 16383 - - 0 ",
-            "sessions 0 16383 - - 0 0 4 ann",
-            "sessions 0 16383 - - 0 0 1 \u{e9}",
-            "sessions 0 16383 - - 0 0 3 annx",
+            "sessions - - 0 -",
+            "sessions 0-16384 - 0 - 0",
+            "sessions 7-6 - 0 - 0",
+            "sessions - - 0 - -1",
+            "sessions - - x - 0",
+            "sessions - - 0 - 0 ",
+            "sessions - - 0 - 0 0 4 ann",
+            "sessions - - 0 - 0 0 1 \u{e9}",
+            "sessions - - 0 - 0 0 3 annx",
         ] {
             let cursor = ScanCursor::new(text.as_bytes().to_vec());
             assert!(Cursor::read(Names::Sessions, &cursor).is_err(), "{text}");

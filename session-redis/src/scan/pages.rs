@@ -7,9 +7,9 @@ use session_core::store::{ByteString, IndexPage, Listed, ScanCursor, ScanPage, S
 use tokio::task::JoinSet;
 
 use super::cursor::Cursor;
-use crate::commands::{Commands, Names, Range};
+use crate::commands::{Commands, Names, NamesPage, Server};
 use crate::connection::Reason;
-use crate::layout::{SLOTS, only_slot, slot_of};
+use crate::layout::{name_in, only_slot, slot_of};
 
 /// How many names the server looks at for one page of sessions, at most.
 const MOST_NAMES: usize = 1_000;
@@ -17,6 +17,8 @@ const MOST_NAMES: usize = 1_000;
 const MOST_INDEXES: usize = 100;
 /// How many sessions are read at once.
 const AT_ONCE: usize = 32;
+/// What the names of indexes begin with, after the prefix.
+const INDEX: &str = "principal:";
 
 /// A scan of all that a store has.
 pub(crate) struct Scan<'a>(pub(crate) &'a Arc<Commands>);
@@ -28,15 +30,27 @@ impl Scan<'_> {
         from: Option<&ScanCursor>,
         most: usize,
     ) -> Result<ScanPage, StoreError> {
-        let cursor = self.begin(Names::Sessions, from).await?;
-        let (names, next) = self.names(cursor, most.clamp(1, MOST_NAMES)).await?;
-        let ids: Vec<SessionId> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let cursor = begin(Names::Sessions, from)?;
+        let (names, mut cursor) = self.names(cursor, most.clamp(1, MOST_NAMES)).await?;
+        let (mut ids, mut foreign) = (Vec::<SessionId>::new(), 0);
+        for name in &names {
+            match name.as_deref().map(str::parse) {
+                Some(Ok(id)) => ids.push(id),
+                // An index whose name is as long as an id.
+                Some(Err(_)) if name.as_ref().is_some_and(|it| it.starts_with(INDEX)) => {}
+                _ => foreign += 1,
+            }
+        }
         let mut sessions = Vec::with_capacity(ids.len());
         for ids in ids.chunks(AT_ONCE) {
             sessions.extend(self.load(ids).await?);
         }
-        let next = self.or_next_slots(next).await?;
-        Ok(ScanPage::new(sessions, next))
+        let next = match cursor.at {
+            Some(_) => Some(cursor.to_public()),
+            // The last page has said itself what the server was.
+            None => self.next_server(&mut cursor),
+        };
+        Ok(ScanPage::new(sessions, next).with_foreign(foreign))
     }
 
     /// A page of entries.
@@ -46,14 +60,13 @@ impl Scan<'_> {
         most: usize,
     ) -> Result<IndexPage, StoreError> {
         let most = most.clamp(1, MOST_NAMES);
-        let mut cursor = self.begin(Names::Indexes, from).await?;
+        let mut cursor = begin(Names::Indexes, from)?;
         if cursor.pending.is_empty() && cursor.at.is_some() {
             let (names, next) = self.names(cursor, most.min(MOST_INDEXES)).await?;
             cursor = next;
-            let pending = names
-                .iter()
-                .filter_map(|name| name.strip_prefix("principal:"));
-            cursor.pending = pending.map(|name| (0, name.to_owned())).collect();
+            let names = names.into_iter().flatten();
+            let pending = names.filter_map(|name| Some((0, name.strip_prefix(INDEX)?.to_owned())));
+            cursor.pending = pending.collect();
         }
         let mut entries = Vec::new();
         while entries.len() < most
@@ -67,100 +80,86 @@ impl Scan<'_> {
                 cursor.pending.push((found.1, principal));
             }
         }
-        let next = match cursor.pending.is_empty() {
-            true => self.or_next_slots(cursor).await?,
-            false => Some(cursor.to_public()),
+        let next = match (cursor.pending.is_empty(), cursor.at) {
+            (true, None) => {
+                let server = self.page(&cursor, 0, 1).await?.server;
+                match cursor.server.as_ref() == Some(&server) {
+                    true => self.next_server(&mut cursor),
+                    false => {
+                        cursor.begin_server();
+                        Some(cursor.to_public())
+                    }
+                }
+            }
+            _ => Some(cursor.to_public()),
         };
         Ok(IndexPage::new(entries, next))
     }
 
-    async fn begin(&self, names: Names, from: Option<&ScanCursor>) -> Result<Cursor, StoreError> {
-        match from {
-            Some(from) => Cursor::read(names, from),
-            None => self.at_slot(names, 0).await,
-        }
-    }
-
-    /// At the first of the slots from this one on that are on one server.
-    async fn at_slot(&self, names: Names, first: u16) -> Result<Cursor, StoreError> {
-        let ranges = self.0.ranges(self.0.until()).await?;
-        if ranges.is_empty() {
-            return Ok(Cursor::new(names, 0..=SLOTS - 1, None));
-        }
-        // By its prefix a store may use one slot alone.
-        let only = only_slot(&self.0.names.prefix);
-        let first = only.unwrap_or(first);
-        let Range { slots, node } = range_of(&ranges, first).ok_or_else(|| {
-            StoreError::unavailable(format!("no node of the Cluster has the slot {first}"))
-        })?;
-        let last = only.unwrap_or(*slots.end());
-        Ok(Cursor::new(names, first..=last, Some(node)))
-    }
-
-    /// A page of names without the prefix, and where the next one begins. After a restart of the
-    /// server that is the begin of its slots.
+    /// A page of names without the prefix, and where the next one begins. A name that is no text is
+    /// `None`. If the server is not what it was, that is the begin of one that is not known yet.
     async fn names(
         &self,
         mut cursor: Cursor,
         count: usize,
-    ) -> Result<(Vec<String>, Cursor), StoreError> {
+    ) -> Result<(Vec<Option<String>>, Cursor), StoreError> {
         let Some(at) = cursor.at else {
             return Ok((Vec::new(), cursor));
         };
-        let until = self.0.until();
-        let page = self
-            .0
-            .scan_names(cursor.names, &cursor.slots, at, count, until)
-            .await?;
-        if !cursor.is_of(&page.server) {
-            let again = self.at_slot(cursor.names, *cursor.slots.start()).await?;
-            return Ok((Vec::new(), again));
+        let page = self.page(&cursor, at, count).await?;
+        if cursor.server.as_ref().is_some_and(|it| *it != page.server) {
+            cursor.begin_server();
+            return Ok((Vec::new(), cursor));
         }
-        let is_here =
-            |name: &Vec<u8>| !cursor.is_of_cluster() || cursor.slots.contains(&slot_of(name));
+        let Server { slots, .. } = &page.server;
+        let is_new = |name: &Vec<u8>| {
+            let slot = slot_of(name);
+            slots.is_empty() || (slots.contains(slot) && !cursor.done.contains(slot))
+        };
         let prefix = &self.0.names.prefix;
-        let own = page.names.into_iter().filter(is_here).filter_map(|name| {
+        let own = page.names.into_iter().filter(is_new).map(|name| {
             let name = String::from_utf8(name).ok()?;
             name.strip_prefix(prefix.as_str()).map(str::to_owned)
         });
         let own = own.collect();
-        cursor.server = page.server;
         cursor.at = (page.next != 0).then_some(page.next);
+        cursor.server = Some(page.server);
         Ok((own, cursor))
     }
 
-    /// Where the next page begins: after the last page of some slots, at those that follow. If they
-    /// are on another server by now, they are read again.
-    async fn or_next_slots(&self, cursor: Cursor) -> Result<Option<ScanCursor>, StoreError> {
-        if cursor.at.is_some() {
-            return Ok(Some(cursor.to_public()));
-        }
-        let (names, slots) = (cursor.names, cursor.slots.clone());
-        let same = self.is_same_server(&cursor).await?;
-        let only = only_slot(&self.0.names.prefix).is_some();
-        let next = match (same, *slots.end() + 1) {
-            (false, _) => *slots.start(),
-            (true, SLOTS) => return Ok(None),
-            (true, _) if only => return Ok(None),
-            (true, next) => next,
+    /// A page of the server on which the cursor is.
+    async fn page(&self, cursor: &Cursor, at: u64, count: usize) -> Result<NamesPage, StoreError> {
+        let (prefix, until) = (&self.0.names.prefix, self.0.until());
+        let next = self.next_slot(cursor);
+        let place = match &cursor.server {
+            // Any slot will do for which this server is read. It is quicker to find than one.
+            Some(server) if server.slots.is_empty() => String::new(),
+            Some(server) => name_in(prefix, |slot| server.slots.contains(slot)),
+            None => name_in(prefix, |slot| next.is_none_or(|next| next == slot)),
         };
-        Ok(Some(self.at_slot(names, next).await?.to_public()))
+        self.0
+            .scan_names(cursor.names, &place, at, count, until)
+            .await
     }
 
-    async fn is_same_server(&self, cursor: &Cursor) -> Result<bool, StoreError> {
-        let (slots, until) = (&cursor.slots, self.0.until());
-        if cursor.is_of_cluster() {
-            let ranges = self.0.ranges(until).await?;
-            let range = range_of(&ranges, *slots.start());
-            let is_it =
-                |range: &Range| range.node == cursor.node && range.slots.contains(slots.end());
-            if !range.is_some_and(is_it) {
-                return Ok(false);
-            }
+    /// The lowest slot that was not read.
+    fn next_slot(&self, cursor: &Cursor) -> Option<u16> {
+        // By its prefix a store may use one slot alone.
+        match only_slot(&self.0.names.prefix) {
+            Some(only) => (!cursor.done.contains(only)).then_some(only),
+            None => cursor.done.first_missing(),
         }
-        // Cursors within indexes are of this server too.
-        let page = self.0.scan_names(cursor.names, slots, 0, 1, until).await?;
-        Ok(cursor.is_of(&page.server))
+    }
+
+    /// After the last page of a server: where the next one begins.
+    fn next_server(&self, cursor: &mut Cursor) -> Option<ScanCursor> {
+        let server = cursor.server.take()?;
+        if server.slots.is_empty() {
+            return None;
+        }
+        cursor.done.add(&server.slots);
+        cursor.begin_server();
+        self.next_slot(cursor).map(|_| cursor.to_public())
     }
 
     /// What is stored under these ids. What is gone by now is left out.
@@ -185,6 +184,9 @@ impl Scan<'_> {
     }
 }
 
-fn range_of(ranges: &[Range], slot: u16) -> Option<&Range> {
-    ranges.iter().find(|range| range.slots.contains(&slot))
+fn begin(names: Names, from: Option<&ScanCursor>) -> Result<Cursor, StoreError> {
+    match from {
+        Some(from) => Cursor::read(names, from),
+        None => Ok(Cursor::new(names)),
+    }
 }

@@ -58,8 +58,8 @@ const PACKED: [&str; 18] = [
     "zscan",
     "zscore",
 ];
-/// In a Cluster besides: its map, and a sign of life of each node.
-const CLUSTER: [&str; 2] = ["cluster|slots", "ping"];
+/// In a Cluster besides: its map, a sign of life of each node, and what a scan asks each of them.
+const CLUSTER: [&str; 3] = ["cluster|nodes", "cluster|slots", "ping"];
 /// Behind Sentinel besides, on the server.
 const SENTINEL: [&str; 1] = ["role"];
 

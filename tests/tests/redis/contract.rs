@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::cluster::ClusterClientBuilder;
 use session_core::SessionId;
 use session_core::store::NearCache;
-use session_core::store::conformance::{Case, CaseOutcome, Suite, cases};
+use session_core::store::conformance::{CaseOutcome, Suite, cases};
 use session_redis::{Layout, RedisStore, RedisStoreBuilder, Source};
 use session_tests::servers::{Engine, RedisCluster, RedisSentinel, RedisServer, plain_redis};
 
@@ -97,13 +97,10 @@ async fn a_cluster_of_redis_7() {
         let source = || Source::connection(connection.clone());
         let suite = Suite::new(|| connect(RedisStore::builder(source()).layout(layout)));
         let report = suite.rounds(FEW).run().await;
-        // Nobody can ask its nodes one by one.
-        let failed = |(case, outcome): (&Case, &CaseOutcome)| {
-            (*outcome != CaseOutcome::Passed).then_some(case.name())
-        };
-        let failed: Vec<_> = report.outcomes().filter_map(failed).collect();
-        let scans = ["scan_records", "scan_cursor", "scan_index", "scan_race"];
-        assert_eq!(failed, scans, "ClusterConnection, {layout:?}: {report}");
+        assert!(
+            report.is_success(),
+            "ClusterConnection, {layout:?}: {report}"
+        );
     }
 
     // The sessions of all that lie on all masters.

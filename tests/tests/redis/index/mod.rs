@@ -26,9 +26,11 @@ macro_rules! in_both_layouts {
 mod cut;
 mod held;
 mod many;
+mod moved;
 mod names;
 mod racing;
 mod scan;
 pub(crate) mod site;
 mod stale;
 mod steps;
+mod unreadable;

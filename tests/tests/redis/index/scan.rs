@@ -13,27 +13,27 @@ use session_redis::{Layout, RedisStore};
 use session_tests::servers::{Engine, RedisServer};
 
 use super::site::{PROBATION, Site, patient};
-use super::steps::{LATER, NOW, anonymous, create, id, of};
+use super::steps::{LATER, NOW, anonymous, create, id, of, sign_in};
 
-const PREFIX: &str = "scan:";
+pub(super) const PREFIX: &str = "scan:";
 const INDEX: &str = "scan:principal:ann";
 
 /// Sends a command to all masters. Those that do not have its key refuse it.
-fn on_all(site: &Site, command: &[&str]) {
+pub(super) fn on_all(site: &Site, command: &[&str]) {
     for server in site.masters() {
         server.command(command);
     }
 }
 
-fn key(id: SessionId) -> String {
+pub(super) fn key(id: SessionId) -> String {
     format!("{PREFIX}{}", id.encode())
 }
 
-fn again(cursor: Option<ScanCursor>) -> Option<ScanCursor> {
+pub(super) fn again(cursor: Option<ScanCursor>) -> Option<ScanCursor> {
     cursor.map(|cursor| cursor.to_string().parse().unwrap())
 }
 
-async fn sessions(store: &dyn RecordScan, most: usize) -> BTreeMap<SessionId, Listed> {
+pub(super) async fn sessions(store: &dyn RecordScan, most: usize) -> BTreeMap<SessionId, Listed> {
     let (mut all, mut from) = (BTreeMap::new(), None);
     loop {
         let page = store.scan_records(from.as_ref(), most).await.unwrap();
@@ -45,7 +45,7 @@ async fn sessions(store: &dyn RecordScan, most: usize) -> BTreeMap<SessionId, Li
     }
 }
 
-async fn entries(store: &dyn RecordScan, most: usize) -> BTreeSet<(String, SessionId)> {
+pub(super) async fn entries(store: &dyn RecordScan, most: usize) -> BTreeSet<(String, SessionId)> {
     let (mut all, mut from) = (BTreeSet::new(), None);
     loop {
         let page = store.scan_index(from.as_ref(), most).await.unwrap();
@@ -210,6 +210,105 @@ async fn mending_beside_all_that_signs_in_and_out_loses_nobody(layout: Layout) {
     }
 }
 
+/// What a session is asked to do while a tool mends whatever it sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Does {
+    SignsInAgain,
+    GoesToBob,
+    IsDeleted,
+    Nothing,
+}
+
+/// Sessions whose entries are missing, or are those of others, renew, move, end and expire while
+/// they are mended. None that is alive ends, or stays out of its index.
+async fn mending_beside_renewals_and_ends_hides_nobody(layout: Layout) {
+    const ALL: [Does; 4] = [
+        Does::SignsInAgain,
+        Does::GoesToBob,
+        Does::IsDeleted,
+        Does::Nothing,
+    ];
+    for site in [Site::one(layout), Site::cluster(layout)] {
+        let store = site.store(PREFIX).await;
+        for round in 0..40_usize {
+            let ids: Vec<_> = (0..8).map(|_| id()).collect();
+            for (n, id) in ids.iter().enumerate() {
+                create(&store, of(*id, "ann")).await.unwrap();
+                if (n + round) % 3 > 0 {
+                    on_all(&site, &["ZREM", INDEX, &id.encode()]);
+                }
+                let stale = ["ZADD", "scan:principal:bob", "4000000000000", &id.encode()];
+                if n % 2 == 0 {
+                    on_all(&site, &stale);
+                }
+            }
+            let does = |n: usize| ALL[(n * 7 + round) % ALL.len()];
+            let acts = ids.iter().enumerate().map(|(n, &id)| {
+                let store = &store;
+                async move {
+                    for _ in 0..(n * 3 + round) % 5 {
+                        tokio::task::yield_now().await;
+                    }
+                    match does(n) {
+                        Does::SignsInAgain => sign_in(store, of(id, "ann")).await.unwrap(),
+                        Does::GoesToBob => sign_in(store, of(id, "bob")).await.unwrap(),
+                        Does::IsDeleted => {
+                            let key = RecordKey::Id(id);
+                            store.delete(&key, Ended::default()).await.unwrap();
+                            false
+                        }
+                        Does::Nothing => true,
+                    }
+                }
+            });
+            let mends = (0..4).flat_map(|_| &ids).flat_map(|id| {
+                let mend = |name| store.mend_index(name, *id, NOW);
+                [mend("ann"), mend("bob")]
+            });
+            let (alive, mended) = futures_util::join!(join_all(acts), join_all(mends));
+            assert!(mended.iter().all(Result::is_ok), "{mended:?}");
+            for id in &ids {
+                for name in ["ann", "bob"] {
+                    store.mend_index(name, *id, NOW).await.unwrap();
+                }
+            }
+            let truth = site.truth(PREFIX);
+            assert!(truth.lost(PROBATION).is_empty(), "{} {round}", site.name());
+            for (n, id) in ids.iter().enumerate() {
+                let does = does(n);
+                assert_eq!(alive[n], does != Does::IsDeleted, "{does:?}");
+                let stored = store.load(&RecordKey::Id(*id), NOW).await.unwrap();
+                let owner = stored.as_ref().and_then(|it| it.principal());
+                let expected = match does {
+                    Does::IsDeleted => None,
+                    Does::GoesToBob => Some("bob"),
+                    _ => Some("ann"),
+                };
+                assert_eq!(owner, expected, "{} {round} {does:?}", site.name());
+                if let Some(owner) = owner {
+                    assert!(
+                        truth.is_indexed(*id, owner),
+                        "{} {round} {does:?}",
+                        site.name()
+                    );
+                }
+            }
+            // One that has expired, and is stored still, is nobody's to mend.
+            let late = NOW + Duration::from_secs(100 * 24 * 3600);
+            on_all(&site, &["ZREM", INDEX, &ids[0].encode()]);
+            let mended = store.mend_index("ann", ids[0], late).await.unwrap();
+            assert_eq!(mended, IndexMend::Nothing);
+            assert!(!site.truth(PREFIX).is_indexed(ids[0], "ann"));
+            for id in &ids {
+                let key = RecordKey::Id(*id);
+                store.delete(&key, Ended::default()).await.unwrap();
+            }
+            on_all(&site, &["DEL", INDEX]);
+            on_all(&site, &["DEL", "scan:principal:bob"]);
+        }
+    }
+}
+
 /// After a restart a cursor means nothing to the server, and the scan returns all the same.
 async fn a_scan_gets_over_a_restart(layout: Layout) {
     let server = RedisServer::builder(Engine::Redis7)
@@ -248,5 +347,6 @@ in_both_layouts![
     each_damage_is_found_and_mended,
     a_sign_in_under_way_is_left_alone,
     mending_beside_all_that_signs_in_and_out_loses_nobody,
+    mending_beside_renewals_and_ends_hides_nobody,
     a_scan_gets_over_a_restart,
 ];
