@@ -14,10 +14,10 @@ use mongodb::results::UpdateResult;
 use session_core::store::StoreError;
 use session_core::{Ended, SessionId};
 
-use crate::document::by_id;
+use crate::document::{self, by_id};
 use crate::fault;
 use crate::mark;
-use crate::sessions::{Sessions, byte_by_byte};
+use crate::sessions::{PRIMARY, Sessions, byte_by_byte};
 
 /// How many sessions were deleted, and how.
 pub(crate) enum Deleted {
@@ -75,6 +75,42 @@ impl Sessions {
             });
         let replaced = replacement.await;
         self.or_remove(replaced, session, theirs).await
+    }
+
+    /// Deletes what is stored under an id and cannot be read, if nobody has changed it since it was
+    /// found so.
+    pub(crate) async fn delete_unreadable(
+        self: Arc<Self>,
+        id: SessionId,
+        ended: Ended,
+    ) -> Result<Deleted, StoreError> {
+        let found = self.collection.find_one(by_id(id));
+        let found = found.selection_criteria(PRIMARY).await;
+        let found = found.map_err(fault::of_read)?;
+        let found = found.filter(|found| document::id_of(found) == Some(id));
+        let Some(found) = found else {
+            return Ok(Deleted::Marked(0));
+        };
+        let whole = Document::try_from(found.as_ref()).map_err(StoreError::corrupt)?;
+        match document::read(id, found) {
+            Ok(_) => return Ok(Deleted::Marked(0)),
+            Err(StoreError::Corrupt(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let mut unchanged = by_id(id);
+        unchanged.insert("ended", mark::absent());
+        let same = doc! { "$eq": ["$$ROOT", { "$literal": whole }] };
+        unchanged.insert("$expr", same);
+        let mut session = self.session().await?;
+        let replacement = self
+            .collection
+            .replace_one(unchanged.clone(), replacement(ended)?)
+            .collation(byte_by_byte())
+            .optional(session.as_mut(), |replace, session| {
+                replace.session(session)
+            });
+        let replaced = replacement.await;
+        self.or_remove(replaced, session, unchanged).await
     }
 
     /// Deletes all sessions of a principal.

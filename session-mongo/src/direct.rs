@@ -190,4 +190,9 @@ impl RecordScan for DirectStore {
         self.call(Access::Read, self.sessions().page(from, most))
             .await
     }
+
+    async fn delete_unreadable(&self, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        let deletion = self.sessions().delete_unreadable(id, ended);
+        Ok(self.call(Access::Write, deletion).await?.count() > 0)
+    }
 }

@@ -45,10 +45,8 @@ use crate::bson::number;
 use crate::detach::within;
 use crate::error::ConnectError;
 use crate::fault::{self, Reason};
-use crate::sessions::Sessions;
+use crate::sessions::{BEAT, Sessions};
 
-/// What the names of beats begin with. No session has such an id.
-const BEAT: &str = "near cache ";
 /// Beats in each lease.
 const BEATS: u32 = 3;
 /// A beat may be removed so long after it was written, at least; twice that at most. It is written

@@ -1,36 +1,56 @@
 //! Reading the whole collection in pages: ranges of `_id`, each by the index that every collection
 //! has.
+//!
+//! Other programs may have put documents there, and their `_id` may be of any type. A condition
+//! such as `$gt` meets values of one type only. So a page begins at a bound of the index (`min`),
+//! which all values have a place around (but for `MaxKey`, which such a bound leaves out). No two
+//! documents have the same `_id`, so none is passed over and none is read twice.
 
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use mongodb::bson::doc;
+use mongodb::action::Action;
+use mongodb::bson::raw::cstr;
+use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::options::Hint;
 use session_core::store::{Listed, ScanCursor, ScanPage, StoreError};
 
 use crate::document;
 use crate::fault;
-use crate::sessions::{PRIMARY, Sessions, byte_by_byte};
+use crate::sessions::{BEAT, PRIMARY, Sessions, byte_by_byte};
 
 /// How many documents a page has at most.
 const MOST: usize = 10_000;
-/// What the cursors of this store begin with.
-const BEHIND: &str = "behind ";
+/// A page ends behind the document with which it has this many bytes.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// What the cursors of this store begin with. A document follows that has nothing but `_id`.
+const BEHIND: &[u8] = b"behind ";
 
-/// Where a page begins: behind the document with this `_id`. Other programs may have put documents
-/// there, so it need not be an id of a session. Nothing is before the empty text.
+/// Where a page begins: behind the document with this `_id`.
 #[derive(Debug, Default)]
-pub(crate) struct Place(String);
+pub(crate) struct Place(Option<RawDocumentBuf>);
 
 impl Place {
     pub(crate) fn read(cursor: &ScanCursor) -> Result<Self, StoreError> {
-        let text = std::str::from_utf8(cursor.as_bytes()).ok();
-        let place = text.and_then(|text| text.strip_prefix(BEHIND));
-        let place = place.ok_or_else(ScanCursor::not_of_this_store)?;
-        Ok(Self(place.to_owned()))
+        let bytes = cursor.as_bytes().strip_prefix(BEHIND);
+        let bytes = bytes.ok_or_else(ScanCursor::not_of_this_store)?;
+        let place = RawDocumentBuf::from_bytes(bytes.to_vec()).ok();
+        let is_place = |place: &RawDocumentBuf| {
+            Document::try_from(place.as_ref()).is_ok_and(|it| it.keys().eq(["_id"]))
+        };
+        let place = place.filter(is_place);
+        Ok(Self(Some(place.ok_or_else(ScanCursor::not_of_this_store)?)))
     }
 
-    fn cursor(id: &str) -> ScanCursor {
-        ScanCursor::new(format!("{BEHIND}{id}").into_bytes())
+    fn of(document: &RawDocument) -> Option<RawDocumentBuf> {
+        let id = document.get("_id").ok()??;
+        let mut place = RawDocumentBuf::new();
+        place.append(cstr!("_id"), id);
+        Some(place)
+    }
+
+    fn cursor(place: &RawDocument) -> ScanCursor {
+        ScanCursor::new([BEHIND, place.as_bytes()].concat())
     }
 }
 
@@ -42,28 +62,87 @@ impl Sessions {
         most: usize,
     ) -> Result<ScanPage, StoreError> {
         let most = most.clamp(1, MOST);
+        let bound = from.0.as_deref().map(Document::try_from);
+        let bound = bound.transpose().map_err(StoreError::corrupt)?;
         let mut found = self
             .collection
-            .find(doc! { "_id": { "$gt": from.0 } })
+            .find(doc! {})
             .sort(doc! { "_id": 1 })
-            .limit(i64::try_from(most).unwrap_or(i64::MAX))
+            .hint(Hint::Keys(doc! { "_id": 1 }))
+            // The document at the bound comes first, if it is still there.
+            .limit(i64::try_from(most + 1).unwrap_or(i64::MAX))
             .selection_criteria(PRIMARY)
             .collation(byte_by_byte())
+            .optional(bound, |find, bound| find.min(bound))
             .await
             .map_err(fault::of_read)?;
-        let (mut sessions, mut count, mut last) = (Vec::new(), 0, None);
+        let (mut sessions, mut foreign) = (Vec::new(), 0);
+        let (mut count, mut bytes, mut last) = (0, 0, None);
         while let Some(document) = found.try_next().await.map_err(fault::of_read)? {
             count += 1;
-            last = document.get_str("_id").ok().map(Place::cursor);
-            // A document without an id of ours is no session: another program has put it there.
-            let Some(id) = document::id_of(&document) else {
+            let place = Place::of(&document);
+            if place.is_some() && place == from.0 {
                 continue;
-            };
-            sessions.push(match document::read(id, document) {
-                Ok(record) => Listed::Record(record),
-                Err(error) => Listed::unreadable(id, error),
-            });
+            }
+            last = place.as_deref().map(Place::cursor);
+            bytes += document.as_bytes().len();
+            match document::id_of(&document) {
+                Some(id) => sessions.push(match document::read(id, document) {
+                    Ok(record) => Listed::Record(record),
+                    Err(error) => Listed::unreadable(id, error),
+                }),
+                None => foreign += u64::from(!is_beat(&document)),
+            }
+            if bytes >= MOST_BYTES {
+                return Ok(ScanPage::new(sessions, last).with_foreign(foreign));
+            }
         }
-        Ok(ScanPage::new(sessions, last.filter(|_| count == most)))
+        let next = last.filter(|_| count > most);
+        Ok(ScanPage::new(sessions, next).with_foreign(foreign))
+    }
+}
+
+/// Whether a near cache has put it there.
+fn is_beat(document: &RawDocument) -> bool {
+    document.get_str("_id").is_ok_and(|id| id.starts_with(BEAT))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "these are tests")]
+
+    use mongodb::bson::{Bson, oid::ObjectId};
+
+    use super::*;
+
+    #[test]
+    fn any_id_has_a_cursor_and_anything_else_is_refused() {
+        for id in [
+            Bson::from("a text"),
+            Bson::from(7),
+            Bson::from(7.5),
+            Bson::ObjectId(ObjectId::new()),
+            Bson::Null,
+            Bson::MinKey,
+            Bson::from(doc! { "a": [1, "b"] }),
+        ] {
+            let document = RawDocumentBuf::try_from(doc! { "a": 1, "_id": id }).unwrap();
+            let place = Place::of(&document).unwrap();
+            let read = Place::read(&Place::cursor(&place)).unwrap();
+            assert_eq!(read.0.unwrap(), place);
+        }
+        let cursor = |document: Document| {
+            let document = RawDocumentBuf::try_from(document).unwrap();
+            Place::cursor(&document)
+        };
+        for cursor in [
+            cursor(doc! {}),
+            cursor(doc! { "id": 1 }),
+            cursor(doc! { "_id": 1, "a": 1 }),
+            ScanCursor::new(BEHIND),
+            ScanCursor::new(&b"behind a text"[..]),
+        ] {
+            assert!(Place::read(&cursor).is_err());
+        }
     }
 }

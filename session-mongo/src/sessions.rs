@@ -23,6 +23,9 @@ use crate::together::Queue;
 pub(crate) const PRIMARY: SelectionCriteria =
     SelectionCriteria::ReadPreference(ReadPreference::Primary);
 
+/// What the `_id` of a beat of a near cache begins with. No session has such an id.
+pub(crate) const BEAT: &str = "near cache ";
+
 /// What a load finds.
 pub(crate) type Loaded = Result<Option<Arc<Record>>, StoreError>;
 

@@ -91,11 +91,17 @@ fn check_filters(sent: &Sent) {
                     "{sent:?}"
                 );
             }
-            // Of several loads at the same time, or a page of a scan.
+            // Of several loads at the same time.
             ("find", ["_id"]) if filter.get_document("_id").is_ok() => {
                 let ids = filter.get_document("_id").unwrap();
-                let asked: Vec<_> = ids.keys().map(String::as_str).collect();
-                assert!(matches!(asked[..], ["$in"] | ["$gt"]), "{sent:?}");
+                assert!(ids.keys().eq(["$in"]), "{sent:?}");
+            }
+            // A page of a scan.
+            ("find", []) => {
+                let hint = sent.command.get_document("hint").unwrap();
+                assert_eq!(*hint, doc! { "_id": 1 }, "{sent:?}");
+                assert!(sent.command.get_i64("limit").unwrap() > 0, "{sent:?}");
+                assert!(sent.command.get_document("filter").unwrap().is_empty());
             }
             ("find", ["_id"]) | ("delete", ["_id", "ends"]) => {
                 assert!(filter.get_str("_id").is_ok(), "{sent:?}");

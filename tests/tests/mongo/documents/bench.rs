@@ -201,7 +201,7 @@ fn failed(error: &StoreError) -> Outcome {
     }
 }
 
-fn by(id: SessionId) -> Document {
+pub(super) fn by(id: SessionId) -> Document {
     doc! { "_id": id.encode() }
 }
 

@@ -7,4 +7,5 @@ mod golden;
 mod limits;
 mod names;
 mod random;
+mod scans;
 mod sessions;

@@ -1,0 +1,188 @@
+//! Reading a whole collection, and ending what cannot be read.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, Document, doc};
+use session_core::store::{Listed, RecordKey, RecordScan, ScanCursor, ScanPage, SessionStore};
+use session_core::{EndReason, Ended, SessionId};
+
+use super::bench::{Bench, by};
+
+/// Documents of other programs, with an `_id` of each type.
+fn foreign() -> Vec<Bson> {
+    vec![
+        Bson::MinKey,
+        Bson::Null,
+        Bson::from(-7),
+        Bson::from(7.5),
+        Bson::from(i64::MAX),
+        Bson::from(""),
+        Bson::from("another program's"),
+        Bson::from(doc! { "a": "b" }),
+        Bson::ObjectId(ObjectId::from_bytes([0; 12])),
+        Bson::ObjectId(ObjectId::from_bytes([0xff; 12])),
+        Bson::from(true),
+    ]
+}
+
+fn again(cursor: Option<ScanCursor>) -> Option<ScanCursor> {
+    cursor.map(|cursor| cursor.to_string().parse().unwrap())
+}
+
+/// All pages; `meanwhile` comes between two of them.
+async fn pages(
+    store: &dyn RecordScan,
+    most: usize,
+    mut meanwhile: impl AsyncFnMut(usize),
+) -> Vec<ScanPage> {
+    let (mut pages, mut from) = (Vec::new(), None);
+    loop {
+        let mut page = store.scan_records(from.as_ref(), most).await.unwrap();
+        from = again(page.next.take());
+        pages.push(page);
+        if from.is_none() {
+            return pages;
+        }
+        assert!(pages.len() < 1_000, "it does not end");
+        meanwhile(pages.len()).await;
+    }
+}
+
+fn found(pages: &[ScanPage]) -> Vec<SessionId> {
+    let sessions = pages.iter().flat_map(|page| &page.sessions);
+    sessions.map(Listed::id).collect()
+}
+
+#[test]
+fn what_other_programs_have_put_there_is_counted_and_passed_over() {
+    let bench = Bench::new();
+    let mut ids = BTreeSet::new();
+    for _ in 0..25 {
+        ids.insert(bench.create().id());
+    }
+    for id in foreign() {
+        bench.add(&doc! { "_id": id, "v": 1 });
+    }
+    let damaged = *ids.first().unwrap();
+    bench.change(damaged, doc! { "$unset": { "meta": "" } });
+    for most in [0, 1, 2, 7, 1_000_000] {
+        let read = pages(&bench.store, most, async |_| {});
+        let pages = bench.runtime.block_on(read);
+        let found = found(&pages);
+        assert_eq!(found.len(), ids.len(), "{most}: each is found once");
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), ids, "{most}");
+        let others: u64 = pages.iter().map(|page| page.foreign).sum();
+        assert_eq!(others, foreign().len() as u64, "{most}");
+        let all = pages.iter().flat_map(|page| &page.sessions);
+        let unreadable = all.filter(|listed| listed.record().is_none());
+        assert_eq!(unreadable.map(Listed::id).collect::<Vec<_>>(), [damaged]);
+    }
+}
+
+#[test]
+fn what_comes_and_goes_meanwhile_hides_nothing() {
+    let bench = Bench::new();
+    let kept: BTreeSet<_> = (0..40).map(|_| bench.create().id()).collect();
+    let passing: Vec<_> = (0..40).map(|_| bench.create().id()).collect();
+    for most in [1, 3, 10] {
+        let read = pages(&bench.store, most, async |number| {
+            let (store, now) = (&bench.store, bench.now);
+            let id = passing[number % passing.len()];
+            // The document behind which the next page begins may be among those that go.
+            bench.other.delete_one(by(id)).await.unwrap();
+            let record = Arc::new(bench.record());
+            store.create(&record, now).await.unwrap();
+            // They come behind all others, so not for ever.
+            if number < 30 {
+                let odd = doc! { "_id": ObjectId::new() };
+                bench.other.insert_one(odd).await.unwrap();
+            }
+        });
+        let found: BTreeSet<_> = found(&bench.runtime.block_on(read)).into_iter().collect();
+        assert_eq!(kept.difference(&found).count(), 0, "{most}");
+    }
+}
+
+#[test]
+fn a_page_of_large_documents_ends_early() {
+    let bench = Bench::new();
+    let filler = "x".repeat(5 * 1024 * 1024);
+    let mut ids = BTreeSet::new();
+    for _ in 0..8 {
+        let id = bench.create().id();
+        bench.change(id, doc! { "$set": { "filler": &filler } });
+        ids.insert(id);
+    }
+    let read = pages(&bench.store, 1_000, async |_| {});
+    let pages = bench.runtime.block_on(read);
+    // The last one has nothing: no page knows that it ends with the last document.
+    let sizes: Vec<_> = pages.iter().map(|page| page.sessions.len()).collect();
+    assert_eq!(sizes, [4, 4, 0]);
+    assert_eq!(found(&pages).into_iter().collect::<BTreeSet<_>>(), ids);
+}
+
+fn damages() -> [Document; 4] {
+    [
+        doc! { "$unset": { "meta": "" } },
+        doc! { "$set": { "v": 1 } },
+        doc! { "$set": { "data.a%2Eb": 7, "data.c": { "d": "$e" } } },
+        doc! { "$set": { "seen": "yesterday" } },
+    ]
+}
+
+#[test]
+fn what_cannot_be_read_ends() {
+    let bench = Bench::new();
+    let (store, now) = (&bench.store, bench.now);
+    let delete = |id| {
+        let ended = Ended::new(EndReason::Revoked, now);
+        bench.runtime.block_on(store.delete_unreadable(id, ended))
+    };
+    for damage in damages() {
+        let id = bench.create().id();
+        assert!(!delete(id).unwrap(), "it can be read");
+        bench.change(id, damage);
+        assert!(delete(id).unwrap());
+        let mark = bench.runtime.block_on(store.load(&RecordKey::Id(id), now));
+        let reason = mark
+            .unwrap()
+            .and_then(|mark| mark.ended())
+            .map(|it| it.reason);
+        assert_eq!(reason, Some(EndReason::Revoked));
+        assert!(!delete(id).unwrap(), "the mark can be read");
+    }
+    assert!(!delete(SessionId::random().unwrap()).unwrap());
+}
+
+/// Whatever comes first, the session that was put there is there in the end.
+#[test]
+fn what_takes_the_place_of_it_stays() {
+    let bench = Bench::new();
+    let (store, now) = (&bench.store, bench.now);
+    let (mut ended, mut stayed) = (0, 0);
+    for round in 0..300_u32 {
+        let id = bench.create().id();
+        let whole = bench.document(id).unwrap();
+        bench.change(id, doc! { "$unset": { "meta": "" } });
+        bench.runtime.block_on(async {
+            let restoring = async {
+                let pause = Duration::from_micros(u64::from(round * 37 % 1_500));
+                tokio::time::sleep(pause).await;
+                let restored = bench.other.replace_one(by(id), &whole).upsert(true).await;
+                restored.unwrap();
+            };
+            let deleting = store.delete_unreadable(id, Ended::new(EndReason::Revoked, now));
+            let (deleted, ()) = futures_util::join!(deleting, restoring);
+            match deleted.unwrap() {
+                true => ended += 1,
+                false => stayed += 1,
+            }
+            let found = store.load(&RecordKey::Id(id), now).await.unwrap();
+            assert!(found.is_some_and(|it| it.ended().is_none()), "{round}");
+        });
+    }
+    assert!(ended > 0 && stayed > 0, "{ended} {stayed}");
+}
