@@ -122,6 +122,92 @@ leftovers() {
     is "$label: check finds nothing" "$(wc -l <<<"$said")" 1
 }
 
+# visit BROWSER: writes to its session.
+visit() {
+    jar=$work/jar.$people.$1
+    ask / >/dev/null
+}
+
+# copying: what is in the target already is compared.
+copying() {
+    local target="unix://$work/redis.sock?db=2" back="unix://$work/redis.sock?db=3"
+    admin 'copy' 0 copy "$target"
+    number 'all are copied' sessions 4
+    visit bob
+    admin 'a session that is another one by now is no success' 4 copy "$target"
+    number 'one is different' different 1
+    number 'all others are there' already_there 3
+    has "$label: it says which one" "$said" "\"different\":\"$bob\""
+    admin 'it is replaced on request' 0 copy "$target" --update
+    number 'one is replaced' updated 1
+    admin 'copy again' 0 copy "$target"
+    number 'all are there' already_there 4
+    "$REDIS_CLI" -s "$work/redis.sock" -n 2 DEL "session:$bob" >/dev/null
+    SESSION_TARGET_URL=$target admin 'the target may be in the environment' 0 copy
+    number 'what was missing is copied' sessions 1
+
+    # To MongoDB and back nothing is lost.
+    admin 'copy to MongoDB' 0 copy "$mongo" --target-collection copied
+    number 'all are copied to MongoDB' sessions 4
+    local here=$store
+    store=$mongo options=(--collection copied)
+    admin 'copy from MongoDB' 0 copy "$back"
+    number 'all are copied back' sessions 4
+    store=$here options=()
+    admin 'compare' 0 copy "$back"
+    number 'all are as they were' already_there 4
+}
+
+# sealing: seals copies, which no guestbook reads.
+sealing() {
+    local here=$store first second
+    first=$(key) second=$(key)
+    store="unix://$work/redis.sock?db=2"
+    admin 'no keys' 2 reseal --keys-env NO_SUCH_KEYS
+    export FIRST=$first BOTH=$second,$first SECOND=$second OTHER
+    OTHER=$(key)
+    admin 'plain sessions are left alone' 0 reseal --keys-env FIRST
+    number 'all are plain' plain 4
+    admin 'plain sessions are sealed on request' 0 reseal --keys-env FIRST --seal-plain
+    number 'all are sealed' resealed 4
+    admin 'another scope' 0 reseal --keys-env BOTH --scope other
+    number 'none is of it' other_scope 4
+    local before after
+    before=$("$tool" "$store" --json show "$bob")
+    admin 'seal again' 0 reseal --keys-env BOTH
+    number 'all are sealed again' resealed 4
+    after=$("$tool" "$store" --json show "$bob")
+    is "$label: nothing but the version differs" \
+        "$(sed -E 's/"version":[0-9]+//' <<<"$after")" \
+        "$(sed -E 's/"version":[0-9]+//' <<<"$before")"
+    admin 'seal again twice' 0 reseal --keys-env BOTH
+    number 'nothing is left to do' current 4
+    admin 'the old key is not needed' 0 reseal --keys-env SECOND
+    number 'all are of the newest key' current 4
+    admin 'other keys open nothing' 3 reseal --keys-env OTHER
+    number 'nothing opens' unopened 4
+    is "$label: each is named" "$(grep -c '"unopened":"' <<<"$said")" 4
+    admin 'nothing was deleted' 0 count
+    number 'all are there' live 4
+    store=$here
+}
+
+# scripting: how the tool behaves in a script.
+scripting() {
+    local code
+    said=$(SESSION_STORE_URL=$store "$tool" --json count </dev/null)
+    is "$label: the store may be in the environment" "$?" 0
+    number 'all are counted' live 4
+    "$tool" count </dev/null >/dev/null 2>"$work/errors"
+    is "$label: no store" "$?" 2
+    has "$label: it says how to name one" "$(cat "$work/errors")" SESSION_STORE_URL
+    "$tool" "$store" list user:Ada </dev/null | true
+    is "$label: a reader that has gone is no failure" "${PIPESTATUS[0]}" 0
+    "$tool" "$store" count </dev/null >/dev/full 2>/dev/null
+    code=$?
+    is "$label: a result that is lost is one" "$code" 1
+}
+
 # serve NAME: a guestbook on the store.
 serve() {
     people=$1
@@ -145,6 +231,9 @@ admin 'copy again' 0 copy "$packed" --target-layout packed
 number 'nothing is copied twice' already_there 4
 number 'nothing more is copied' sessions 0
 admin 'no copy to itself' 2 copy "$store"
+scripting
+copying
+sealing
 repairing
 
 store=$packed options=(--layout packed) label='packed'
@@ -188,6 +277,9 @@ for port in "${ports[@]}"; do
         sleep 0.1
     done
 done
+store=redis://${nodes[0]} options=() label='one node'
+admin 'one node is not the Cluster' 1 count
+has "$label: it says what to name" "$(cat "$work/errors")" redis-cluster://
 store=redis-cluster://$(IFS=,; echo "${nodes[*]}") options=() label='Cluster'
 redis() { "$REDIS_CLI" -c -p "${ports[0]}" "$@"; }
 serve cluster

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::json;
 use session_core::SessionId;
 use session_core::store::{
-    ByteString, IndexMend, Listed, RecordKey, RecordScan, SessionStore, StoreError, scan_of,
+    ByteString, IndexMend, IndexPage, Listed, RecordKey, RecordScan, ScanPage, SessionStore,
+    StoreError, scan_of,
 };
 
 use crate::ask::Consent;
 use crate::output::{Failure, Output, with_causes};
-use crate::pages::{Entries, Sessions, now};
+use crate::pages::{Pages, now};
 use crate::sessions::revoked;
 
 /// An index without any entry is either the engine's own, or lost. So many principals show which.
@@ -34,6 +35,8 @@ type Entry = (ByteString, SessionId);
 struct Stored {
     live: HashMap<SessionId, Option<ByteString>>,
     unreadable: BTreeMap<SessionId, StoreError>,
+    /// Things of other programs that were found among the sessions.
+    foreign: u64,
 }
 
 pub(crate) async fn check(
@@ -75,19 +78,23 @@ pub(crate) async fn check(
         && unreadable > 0
     {
         consent.to(&format!("end {unreadable} sessions that cannot be read"))?;
-        waiting += end_unreadable(store, scan, &stored, &entries).await?;
-        unreadable = 0;
+        let left = end_unreadable(store, scan, &stored, &entries).await?;
+        waiting += left.entries;
+        unreadable = left.sessions;
     }
     output.result(
         &format!(
-            "{} sessions, {} entries of indexes; still damaged: {unreadable} unreadable, \
-             {lacking} without entry; {mended} entries mended, {waiting} wait for a minute",
+            "{} sessions, {} entries of indexes, {} things of other programs; still damaged: \
+             {unreadable} unreadable, {lacking} without entry; {mended} entries mended, {waiting} \
+             wait for a minute",
             stored.live.len(),
             entries.len(),
+            stored.foreign,
         ),
         &json!({
             "live": stored.live.len(), "entries": entries.len(), "unreadable_left": unreadable,
             "without_entry_left": lacking, "mended": mended, "waiting": waiting,
+            "foreign": stored.foreign,
         }),
     );
     match (unreadable, lacking) {
@@ -106,29 +113,37 @@ pub(crate) async fn check(
     }
 }
 
-/// Ends them, and returns how many entries of theirs wait to be removed: a store may not be able to
-/// read either whose they were.
+/// What is left after unreadable sessions were ended.
+#[derive(Default)]
+struct Left {
+    /// Those that still cannot be read.
+    sessions: usize,
+    /// Entries that wait to be removed: a store may not be able to read either whose they were.
+    entries: usize,
+}
+
 async fn end_unreadable(
     store: &dyn SessionStore,
     scan: &dyn RecordScan,
     stored: &Stored,
     entries: &HashSet<Entry>,
-) -> Result<usize, Failure> {
+) -> Result<Left, Failure> {
+    let mut left = Left::default();
     for id in stored.unreadable.keys() {
-        // It may have been written again, or have expired meanwhile.
-        if let Err(StoreError::Corrupt(_)) = store.load(&RecordKey::Id(*id), now()).await {
-            store.delete(&RecordKey::Id(*id), revoked()).await?;
+        // It may have been written again, or have expired meanwhile: then it stays as it is.
+        if !scan.delete_unreadable(*id, revoked()).await? {
+            let now = store.load(&RecordKey::Id(*id), now()).await;
+            left.sessions += usize::from(matches!(now, Err(StoreError::Corrupt(_))));
         }
     }
-    let mut waiting = 0;
     let theirs = entries
         .iter()
         .filter(|(_, id)| stored.unreadable.contains_key(id));
     for (principal, id) in theirs {
         let mended = scan.mend_index(principal, *id, now()).await?;
-        waiting += usize::from(mended == IndexMend::EntryWaits);
+        left.entries += usize::from(mended == IndexMend::EntryWaits);
     }
-    Ok(waiting)
+    Ok(left)
 }
 
 fn report(text: &str, name: &str, entries: &[Entry], output: &Output) {
@@ -142,15 +157,18 @@ fn report(text: &str, name: &str, entries: &[Entry], output: &Output) {
 }
 
 async fn read_sessions(scan: &dyn RecordScan, output: &Output) -> Result<Stored, Failure> {
-    let (mut stored, mut pages, now) = (Stored::default(), Sessions::of(scan), now());
+    let (mut stored, mut pages, now) = (Stored::default(), Pages::<ScanPage>::of(scan), now());
     while let Some(page) = pages.next(output).await? {
-        for listed in page {
+        stored.foreign += page.foreign;
+        for listed in page.sessions {
             let id = listed.id();
             match &listed {
                 Listed::Unreadable { error, .. } => {
                     stored.unreadable.insert(id, error.clone());
                 }
                 _ => {
+                    // What is returned twice counts as it was found last.
+                    stored.unreadable.remove(&id);
                     let live = listed.record().filter(|it| it.is_live(now));
                     if let Some(record) = live.filter(|record| record.ended().is_none()) {
                         let principal = record.principal().map(ByteString::from);
@@ -164,9 +182,9 @@ async fn read_sessions(scan: &dyn RecordScan, output: &Output) -> Result<Stored,
 }
 
 async fn read_entries(scan: &dyn RecordScan, output: &Output) -> Result<HashSet<Entry>, Failure> {
-    let (mut entries, mut pages) = (HashSet::new(), Entries::of(scan));
+    let (mut entries, mut pages) = (HashSet::new(), Pages::<IndexPage>::of(scan));
     while let Some(page) = pages.next(output).await? {
-        entries.extend(page);
+        entries.extend(page.entries);
     }
     Ok(entries)
 }
@@ -222,8 +240,12 @@ async fn missing(
         let listed = index.list_of(&principal, now()).await?;
         let listed: HashSet<_> = listed.iter().map(Listed::id).collect();
         for id in ids.into_iter().filter(|id| !listed.contains(id)) {
-            let record = store.load(&RecordKey::Id(id), now()).await?;
-            let theirs = record.is_some_and(|it| it.principal() == Some(&principal));
+            let theirs = match store.load(&RecordKey::Id(id), now()).await {
+                Ok(record) => record.is_some_and(|it| it.principal() == Some(&principal)),
+                // Somebody has damaged it since: the next check reports it.
+                Err(StoreError::Corrupt(_)) => false,
+                Err(error) => return Err(error.into()),
+            };
             if theirs {
                 missing.push((principal.clone(), id));
             }

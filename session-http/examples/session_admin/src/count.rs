@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
-use session_core::store::{SessionStore, scan_of};
+use session_core::store::{ScanPage, SessionStore, scan_of};
 
 use crate::output::{Failure, Output};
-use crate::pages::{Sessions, now};
+use crate::pages::{Pages, now};
 
 /// Counts each session once, although a scan may return it twice.
 pub(crate) async fn count(store: &dyn SessionStore, output: &Output) -> Result<(), Failure> {
     let (mut seen, now) = (HashSet::new(), now());
     let (mut live, mut expired, mut marks, mut unreadable) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut scopes = BTreeMap::<String, u64>::new();
-    let mut pages = Sessions::of(scan_of(store)?);
+    let (mut pages, mut foreign) = (Pages::<ScanPage>::of(scan_of(store)?), 0);
     while let Some(page) = pages.next(output).await? {
-        for listed in page.iter().filter(|listed| seen.insert(listed.id())) {
+        foreign += page.foreign;
+        for listed in page.sessions.iter().filter(|it| seen.insert(it.id())) {
             match listed.record() {
                 None => unreadable += 1,
                 Some(record) if record.ended().is_some() => marks += 1,
@@ -30,6 +31,9 @@ pub(crate) async fn count(store: &dyn SessionStore, output: &Output) -> Result<(
     let mut text = format!(
         "live        {live}\nexpired     {expired}\nmarks       {marks}\nunreadable  {unreadable}"
     );
+    if foreign > 0 {
+        text.push_str(&format!("\nof other programs  {foreign}"));
+    }
     for (scope, count) in &scopes {
         text.push_str(&format!("\nlive in scope {scope:?}  {count}"));
     }
@@ -37,7 +41,7 @@ pub(crate) async fn count(store: &dyn SessionStore, output: &Output) -> Result<(
         &text,
         &json!({
             "live": live, "expired": expired, "marks": marks, "unreadable": unreadable,
-            "scopes": scopes,
+            "foreign": foreign, "scopes": scopes,
         }),
     );
     Ok(())

@@ -8,7 +8,8 @@
 //! session-admin STORE_URL end-all PRINCIPAL [--except ID]
 //! session-admin STORE_URL sweep                     removes what has expired
 //! session-admin STORE_URL check [--repair [--end-unreadable]]
-//! session-admin STORE_URL copy TARGET_URL           copies what the target does not have yet
+//! session-admin STORE_URL copy TARGET_URL [--update]
+//! session-admin STORE_URL reseal --keys-env NAME    seals values again with the newest key
 //! ```
 //!
 //! Run it with `cargo run -p session-admin -- ARGUMENT...`. A store is a URL as an application
@@ -17,10 +18,15 @@
 //! `--database` and `--collection` are the settings of the same names. They come before the
 //! command.
 //!
+//! Other users of the machine can see arguments in the list of processes. So leave out a URL that
+//! has a password, and set `SESSION_STORE_URL`, and for the target of `copy` `SESSION_TARGET_URL`:
+//! `SESSION_STORE_URL=redis://.. session-admin count`.
+//!
 //! # What it shows
 //!
 //! With `--json` it prints one JSON object on each line of stdout. Times are then milliseconds
-//! since 1970. Otherwise it prints text for people. Messages and progress go to stderr.
+//! since 1970. Otherwise it prints text for people. Messages and progress go to stderr. Control
+//! characters in names are escaped in both.
 //!
 //! Ids of sessions are printed whole by `list`, `show` and `check`, because `end` and `show` take
 //! them. An id is no token and lets nobody in: a token has the id and a secret, and the store has
@@ -35,22 +41,28 @@
 //! # Exit codes
 //!
 //! 0: it is done. 1: it failed. 2: the arguments are wrong, or it would have had to ask. 3: `check`
-//! found damage that is still there.
+//! found damage that is still there, or `reseal` sessions that do not open. 4: the target of `copy`
+//! has other content under some ids. 130: it was stopped by Ctrl-C. `copy` and `reseal` then finish
+//! the session at which they are, and print what they have done.
 
 mod ask;
 mod check;
 mod copy;
 mod count;
+mod interrupt;
 mod output;
 mod pages;
+mod reseal;
 mod sessions;
 mod store;
 mod time;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use session_core::SessionId;
+use session_core::store::SessionStore;
+use session_core::{KeyRing, SessionId};
 
 use crate::ask::Consent;
 use crate::output::{Failure, Output};
@@ -60,8 +72,10 @@ use crate::store::{Place, StoreOptions};
 #[derive(Debug, Parser)]
 #[command(name = "session-admin", max_term_width = 100)]
 struct Cli {
-    /// The store: redis://, rediss://, redis-cluster://, redis-sentinel://, unix://, mongodb://
-    store: String,
+    /// The store: redis://, rediss://, redis-cluster://, redis-sentinel://, unix://, mongodb://.
+    /// Without it, the environment variable SESSION_STORE_URL names the store: other users of the
+    /// machine can see arguments, and passwords in them
+    store: Option<String>,
     #[command(flatten)]
     options: StoreOptions,
     /// Prints one JSON object on each line
@@ -114,12 +128,28 @@ enum Command {
         #[command(flatten)]
         asking: Asking,
     },
-    /// Copies all sessions to another store, except those that it has already
+    /// Copies all sessions to another store, except those that it has already. Reports those that
+    /// are different there
     Copy {
-        /// The other store
-        target: String,
+        /// The other store. Without it, the environment variable SESSION_TARGET_URL names it
+        target: Option<String>,
+        /// Replaces sessions of the target that were active later in the source
+        #[arg(long)]
+        update: bool,
         #[command(flatten)]
         options: TargetOptions,
+    },
+    /// Seals values again that were not sealed with the newest key. All nodes must know that key
+    Reseal {
+        /// The environment variable that has the keys of `seal_values`, newest first
+        #[arg(long)]
+        keys_env: String,
+        /// Only sessions of this scope: as a rule the name of the cookie
+        #[arg(long)]
+        scope: Option<String>,
+        /// Also seals sessions that have no sealed value. Only if all nodes seal them
+        #[arg(long)]
+        seal_plain: bool,
     },
 }
 
@@ -176,19 +206,20 @@ fn id(text: &str) -> Result<SessionId, String> {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.json);
-    match run(cli, &output).await {
+    let done = run(cli, &output).await;
+    match done.and_then(|()| output.check()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output.message(&failure.text());
+            output.message(failure.text());
             failure.code()
         }
     }
 }
 
 async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
-    let place = Place::new(cli.store, cli.options)?;
-    let store = place.open().await?;
-    let store = &*store;
+    let place = Place::of(cli.store, "SESSION_STORE_URL", cli.options)?;
+    let shared: Arc<dyn SessionStore> = place.open().await?.into();
+    let store = &*shared;
     match cli.command {
         Command::Count => count::count(store, output).await,
         Command::List { principal } => sessions::list(store, &principal, output).await,
@@ -218,12 +249,34 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             };
             check::check(store, task, output).await
         }
-        Command::Copy { target, options } => {
-            let other = Place::new(target, options.into())?;
+        Command::Copy {
+            target,
+            update,
+            options,
+        } => {
+            let other = Place::of(target, "SESSION_TARGET_URL", options.into())?;
             if other == place {
                 return Err(Failure::usage("source and target are the same store"));
             }
-            copy::copy(store, &*other.open().await?, output).await
+            let differing = match update {
+                true => copy::Differing::Updated,
+                false => copy::Differing::Reported,
+            };
+            copy::copy(store, &*other.open().await?, differing, output).await
+        }
+        Command::Reseal {
+            keys_env,
+            scope,
+            seal_plain,
+        } => {
+            let keys = KeyRing::from_env(&keys_env);
+            let keys = keys.map_err(|error| Failure::usage(error.to_string()))?;
+            let plain = match seal_plain {
+                true => reseal::Plain::Sealed,
+                false => reseal::Plain::Left,
+            };
+            let chosen = reseal::Chosen { scope, plain };
+            reseal::reseal(Arc::clone(&shared), &keys, &chosen, output).await
         }
     }
 }
@@ -236,5 +289,31 @@ mod tests {
     fn the_arguments_do_not_contradict_each_other() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_without_a_store_is_no_store() {
+        let store = |words: &[&str]| {
+            let words = ["session-admin"].iter().chain(words);
+            Cli::try_parse_from(words).map(|cli| (cli.store, cli.command))
+        };
+        assert!(matches!(store(&["count"]), Ok((None, Command::Count))));
+        let url = "redis://localhost";
+        let named = store(&[url, "count"]);
+        assert!(matches!(named, Ok((Some(named), Command::Count)) if named == url));
+        let copied = store(&["copy", "--update"]);
+        let is_copy = matches!(
+            copied,
+            Ok((
+                None,
+                Command::Copy {
+                    target: None,
+                    update: true,
+                    ..
+                }
+            ))
+        );
+        assert!(is_copy);
+        assert!(store(&[url]).is_err());
     }
 }

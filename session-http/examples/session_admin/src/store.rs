@@ -30,15 +30,34 @@ pub(crate) enum LayoutName {
     Packed,
 }
 
-/// Where sessions are.
-#[derive(Debug, PartialEq, Eq)]
+/// Where sessions are. The URL may have a password, so it is never shown.
+#[derive(PartialEq, Eq)]
 pub(crate) struct Place {
     url: String,
     options: StoreOptions,
 }
 
 impl Place {
-    pub(crate) fn new(url: String, options: StoreOptions) -> Result<Self, Failure> {
+    /// The store of an argument, or of an environment variable. Arguments are in the list of
+    /// processes, with the passwords in them.
+    pub(crate) fn of(
+        argument: Option<String>,
+        variable: &'static str,
+        options: StoreOptions,
+    ) -> Result<Self, Failure> {
+        let url = match argument {
+            Some(url) => url,
+            None => std::env::var(variable).map_err(|_| {
+                Failure::usage(format!(
+                    "no store is named; set the environment variable {variable} to its URL, or \
+                     pass the URL"
+                ))
+            })?,
+        };
+        Self::new(url, options)
+    }
+
+    fn new(url: String, options: StoreOptions) -> Result<Self, Failure> {
         let is_mongo = url.starts_with("mongodb");
         let is_redis = !is_mongo && url.contains("://");
         if !is_mongo && !is_redis {

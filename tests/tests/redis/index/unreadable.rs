@@ -14,7 +14,9 @@ use super::steps::{NOW, create, id, of};
 /// What a key holds, as the server hands it out.
 fn dump(server: &RedisServer, id: SessionId) -> String {
     let hex = r"local all = redis.call('DUMP', KEYS[1])
-        return (string.gsub(all, '.', function(c) return string.format('%02x', string.byte(c)) end))";
+        return (string.gsub(all, '.', function(c)
+            return string.format('%02x', string.byte(c))
+        end))";
     server.command(&["EVAL", hex, "1", &key(id)]).text()
 }
 
