@@ -97,15 +97,10 @@ enum Control {
 fn printable(text: &str, control: Control) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        let _ = match (character, control) {
-            ('\n', _) => write!(shown, "\n"),
-            (other, Control::OfText) if is_obeyed(other) => {
-                write!(shown, "\\u{{{:x}}}", other as u32)
-            }
-            (other, Control::OfJson) if is_obeyed(other) => {
-                write!(shown, "\\u{:04x}", other as u32)
-            }
-            (other, _) => write!(shown, "{other}"),
+        let _ = match control {
+            _ if character == '\n' || !is_obeyed(character) => shown.write_char(character),
+            Control::OfText => write!(shown, "\\u{{{:x}}}", character as u32),
+            Control::OfJson => write!(shown, "\\u{:04x}", character as u32),
         };
     }
     shown
