@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::engine::redis_cli;
 use super::replication::is_in_step;
-use super::{Builder, Engine, RedisServer, wait_until};
+use super::{Builder, Engine, RedisServer, Reply, wait_until};
 
 /// How long a cluster may take to form, or to get over a death.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -102,6 +102,22 @@ impl RedisCluster {
         replicas
             .filter_map(|node| self.index_of(node.port()))
             .collect()
+    }
+
+    /// Orders a replica of node `i` to take its place, and returns which. `ROLE` says when it has.
+    pub fn order_fail_over(&self, i: usize) -> usize {
+        let new = self.replicas_of(i)[0];
+        let id = self.nodes[i].command(&["CLUSTER", "MYID"]);
+        // Who does not know the replica yet lets it fail.
+        for node in self.up() {
+            node.wait_until(
+                &["CLUSTER", "REPLICAS", &id.text()],
+                |replicas| matches!(replicas, Reply::Array(replicas) if !replicas.is_empty()),
+            );
+        }
+        let ordered = self.nodes[new].command(&["CLUSTER", "FAILOVER"]);
+        assert_eq!(ordered.text(), "OK");
+        new
     }
 
     /// Kills node `i`. What it kept is with its replica, if it was told in time.

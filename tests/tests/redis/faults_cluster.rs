@@ -289,21 +289,7 @@ async fn a_master_and_its_replica_change_places() {
     let changed = block_in_place(|| {
         cluster.wait_ok();
         let old = master(&cluster);
-        let new = cluster.replicas_of(old)[0];
-        // Who does not know the replica yet lets it fail.
-        for node in cluster.nodes() {
-            let id = node_id(&cluster.nodes()[old]);
-            node.wait_until(
-                &["CLUSTER", "REPLICAS", &id],
-                |replicas| matches!(replicas, Reply::Array(replicas) if !replicas.is_empty()),
-            );
-        }
-        assert_eq!(
-            cluster.nodes()[new]
-                .command(&["CLUSTER", "FAILOVER"])
-                .text(),
-            "OK"
-        );
+        let new = cluster.order_fail_over(old);
         let now = Instant::now();
         cluster.nodes()[new].wait_until(&["ROLE"], |role| role.items()[0].text() == "master");
         now

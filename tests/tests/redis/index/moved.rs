@@ -206,13 +206,8 @@ async fn a_fail_over_is_no_gap(layout: Layout) {
         primaries.sort_unstable();
         let page = store.scan_records(None, 7).await.unwrap();
         let mut found: BTreeSet<_> = page.sessions.iter().map(Listed::id).collect();
-        let old = primaries[place].1;
-        let new = nodes.replicas_of(old)[0];
-        let done = nodes.nodes()[new].command(&["CLUSTER", "FAILOVER"]);
-        assert_eq!(done.text(), "OK");
-        nodes.nodes()[new].wait_until(&["INFO", "replication"], |info| {
-            info.field("role").as_deref() == Some("master")
-        });
+        let new = nodes.order_fail_over(primaries[place].1);
+        nodes.nodes()[new].wait_until(&["ROLE"], |role| role.items()[0].text() == "master");
         let mut next = again(page.next);
         while let Some(from) = next.take() {
             // The driver may need a moment to find the new one.

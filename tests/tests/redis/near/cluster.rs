@@ -8,7 +8,7 @@ use tokio::task::block_in_place;
 
 use super::{Written, is_replicated, near};
 use crate::connect;
-use crate::faults_cluster::{begin_to_move, end_to_move, new_node, node_id};
+use crate::faults_cluster::{begin_to_move, end_to_move, new_node};
 
 const LEASE: Duration = Duration::from_millis(500);
 /// So long that what is seen within the limit below was told.
@@ -113,21 +113,14 @@ async fn a_primary_that_is_replaced() {
         let old = block_in_place(|| cluster.master_of(&session.name()));
         block_in_place(|| {
             cluster.wait_ok();
-            let new = cluster.replicas_of(old)[0];
+            let replica = cluster.replicas_of(old)[0];
             is_replicated(&cluster.nodes()[old], &session);
-            match killed {
-                true => cluster.kill(old),
-                false => {
-                    for node in cluster.nodes() {
-                        let id = node_id(&cluster.nodes()[old]);
-                        node.wait_until(&["CLUSTER", "REPLICAS", &id], |replicas| {
-                            !replicas.items().is_empty()
-                        });
-                    }
-                    let changed = cluster.nodes()[new].command(&["CLUSTER", "FAILOVER"]);
-                    assert_eq!(changed.text(), "OK");
-                }
-            }
+            let new = if killed {
+                cluster.kill(old);
+                replica
+            } else {
+                cluster.order_fail_over(old)
+            };
             cluster.nodes()[new].wait_until(&["ROLE"], |role| role.items()[0].text() == "master");
             cluster.wait_ok();
         });
