@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::store::{
-    CachedStore, NearCache, Record, RecordKey, RecordLocation, SessionStore, StoreError, Update,
-    Updated, async_trait,
+    CachedStore, NearCache, Record, RecordKey, RecordLocation, RecordScan, ScanCursor, ScanPage,
+    SessionStore, StoreError, Update, Updated, async_trait, scan_of,
 };
 use session_core::{
     Clock, Directive, Ended, Lifetime, ManualClock, MemoryStore, Outcome, SessionId,
@@ -49,6 +49,27 @@ impl SessionStore for Plain {
 
     async fn delete(&self, key: &RecordKey, ended: Ended) -> Result<(), StoreError> {
         self.0.delete(key, ended).await
+    }
+
+    fn scan(&self) -> Option<&dyn RecordScan> {
+        Some(self)
+    }
+}
+
+/// It takes every record for a damaged one.
+#[async_trait]
+impl RecordScan for Plain {
+    async fn scan_records(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<ScanPage, StoreError> {
+        scan_of(&self.0)?.scan_records(from, most).await
+    }
+
+    async fn delete_unreadable(&self, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        self.0.delete(&RecordKey::Id(id), ended).await?;
+        Ok(true)
     }
 }
 
@@ -127,4 +148,27 @@ async fn a_record_that_comes_again_is_unchanged() {
     }
     let stats = store.stats();
     assert_eq!((stats.unchanged, stats.changed), (4, 0));
+}
+
+/// A process may hold a record from before it was damaged.
+#[tokio::test]
+async fn what_was_ended_as_unreadable_is_cached_no_more() {
+    let clock = clock_at(1_000);
+    let store = CachedStore::new(Plain::default())
+        .with_near_cache(NearCache::new(SECOND))
+        .with_clock(Arc::clone(&clock));
+    let (record, now) = (record(), clock.now());
+    let key = store.create(&record, now).await.unwrap();
+    let invalidations = store.invalidations();
+    let feed = invalidations.begin();
+    feed.renew(invalidations.now());
+    for _ in 0..2 {
+        store.load(&key, now).await.unwrap();
+    }
+    assert_eq!(store.stats().leased, 1);
+    let ended = Ended::new(session_core::EndReason::Revoked, now);
+    let scan = scan_of(&store).unwrap();
+    assert!(scan.delete_unreadable(record.id(), ended).await.unwrap());
+    let found = store.load(&key, now).await.unwrap();
+    assert!(found.is_none_or(|found| found.ended().is_some()));
 }

@@ -97,5 +97,5 @@ impl PrincipalIndex for MongoStore {
 
 #[deny(clippy::missing_trait_methods)]
 impl RecordScan for MongoStore {
-    forward_store!(RecordScan, |store| store.cached.inner());
+    forward_store!(RecordScan, |store| &*store.cached);
 }

@@ -63,7 +63,7 @@ impl PrincipalIndex for RedisStore {
 
 #[deny(clippy::missing_trait_methods)]
 impl RecordScan for RedisStore {
-    forward_store!(RecordScan, |store| store.cached.inner());
+    forward_store!(RecordScan, |store| &*store.cached);
 }
 
 #[cfg(test)]

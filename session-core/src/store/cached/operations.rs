@@ -13,8 +13,9 @@ use super::entries::Identity;
 use crate::error::StoreError;
 use crate::record::{Ended, Record, SessionId};
 use crate::store::{
-    Durability, Listed, PrincipalIndex, RecordKey, RecordLocation, RecordScan, Revalidated,
-    SessionStore, Update, Updated, index_of,
+    Durability, IndexMend, IndexPage, Listed, PrincipalIndex, RecordKey, RecordLocation,
+    RecordScan, Revalidated, ScanCursor, ScanPage, SessionStore, Update, Updated, index_of,
+    scan_of,
 };
 use crate::time::Timestamp;
 
@@ -212,9 +213,8 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.store.principals().map(|_| self as _)
     }
 
-    /// That of the inner store. Nothing of a scan is cached, and mending changes no session.
     fn scan(&self) -> Option<&dyn RecordScan> {
-        self.store.scan()
+        self.store.scan().map(|_| self as _)
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -261,6 +261,51 @@ impl<S: SessionStore> PrincipalIndex for CachedStore<S> {
         drop(write);
         self.outwait_leases().await;
         Ok(count)
+    }
+}
+
+/// Nothing of a scan is cached, and mending changes no session.
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: SessionStore> RecordScan for CachedStore<S> {
+    async fn scan_records(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<ScanPage, StoreError> {
+        scan_of(&self.store)?.scan_records(from, most).await
+    }
+
+    async fn scan_index(
+        &self,
+        from: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<IndexPage, StoreError> {
+        scan_of(&self.store)?.scan_index(from, most).await
+    }
+
+    async fn mend_index(
+        &self,
+        principal: &str,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<IndexMend, StoreError> {
+        let scan = scan_of(&self.store)?;
+        scan.mend_index(principal, id, now).await
+    }
+
+    /// This process may hold the record as it was before the damage.
+    async fn delete_unreadable(&self, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
+        let write = self.write_to(Some(id));
+        let scan = scan_of(&self.store)?;
+        let deleted = scan.delete_unreadable(id, ended).await?;
+        match deleted {
+            true => write.done(None),
+            false => drop(write),
+        }
+        // If there was none, another call may have ended it a moment ago.
+        self.outwait_leases().await;
+        Ok(deleted)
     }
 }
 
