@@ -22,7 +22,7 @@ pub enum Resealed {
     Unopened(StoreError),
     /// The session belongs to another scope, so this manager has not the keys for it.
     OtherScope,
-    /// The session has ended or expired.
+    /// The session has ended or expired, also in the store.
     Gone,
 }
 
@@ -37,8 +37,15 @@ impl SessionManager {
     /// the record. The lifetime, the last activity and the tokens of the session stay as they are,
     /// and no event reports a use of the session.
     ///
-    /// Values that are not sealed are sealed too. With
-    /// [`writing_plain`](crate::ValueSealing::writing_plain), sealed values become plain ones.
+    /// Values that are not sealed are sealed too: that trusts what is stored. If somebody else can
+    /// write to the database, a plain value that they have added becomes a sealed one, and nothing
+    /// tells it from your own any more. A manager with
+    /// [`sealed_only`](crate::ValueSealing::sealed_only) refuses such a session as
+    /// [`Unopened`](Resealed::Unopened): use one, unless the site has stored plain values itself.
+    /// With [`writing_plain`](crate::ValueSealing::writing_plain), sealed values become plain ones.
+    ///
+    /// Remove the old key once no record of a scan is unreadable or `Unopened`: it may be the key
+    /// that they need.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -79,9 +86,15 @@ impl SessionManager {
     pub async fn reseal(&self, record: &Arc<Record>) -> Result<Resealed, SessionError> {
         let (calls, key) = (self.calls(), RecordKey::Id(record.id()));
         let mut stored = Arc::clone(record);
+        // It may be from a page that was read some time ago: it was used since, or is gone.
+        if !self.may_be_resealed(&stored) {
+            let Some(current) = calls.look(&key, self.now()).await? else {
+                return Ok(Resealed::Gone);
+            };
+            stored = current;
+        }
         for _ in 0..ROUNDS {
-            let now = self.now();
-            if !stored.is_live(now) || stored.ended().is_some() {
+            if !self.may_be_resealed(&stored) {
                 return Ok(Resealed::Gone);
             }
             if stored.scope() != self.scope() {
@@ -95,7 +108,7 @@ impl SessionManager {
                 }
                 Err(fault) => return Ok(Resealed::Unopened(StoreError::corrupt(fault))),
             };
-            let current = match calls.rewrite(&key, &update, now).await? {
+            let current = match calls.rewrite(&key, &update, self.now()).await? {
                 Updated::Saved { .. } => return Ok(Resealed::Done),
                 Updated::Conflict { current, .. } => current,
                 // It has ended, or was renewed.
@@ -111,5 +124,10 @@ impl SessionManager {
             stored = current;
         }
         Err(SessionError::Contended)
+    }
+
+    /// Whether there is still a session, as far as this record says.
+    fn may_be_resealed(&self, record: &Record) -> bool {
+        record.is_live(self.now()) && record.ended().is_none()
     }
 }

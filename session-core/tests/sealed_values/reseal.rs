@@ -124,6 +124,35 @@ async fn what_does_not_open_stays_as_it_is() {
     assert!(matches!(resealed, Ok(Resealed::Gone)));
 }
 
+/// A page of a scan may be old by the time at which its sessions are sealed.
+#[tokio::test]
+async fn a_record_that_has_expired_since_is_looked_for_in_the_store() {
+    let store = Arc::new(MemoryStore::new());
+    let (id, _) = filled(&sealing(&store, ring(1)), |session| {
+        session.insert("a", "one").unwrap();
+    })
+    .await;
+    let stored = raw(&store, id).await;
+    let now = stored.expires_at();
+    let manager = builder(&store).clock(ManualClock::new(now));
+    let manager = manager.seal_values(both()).build().unwrap();
+    assert!(matches!(manager.reseal(&stored).await, Ok(Resealed::Gone)));
+
+    // A request has used the session, so it lives on.
+    let lifetime = Lifetime::default();
+    let old = Arc::new(Record::new(
+        id,
+        stored.scope(),
+        lifetime,
+        Timestamp::default(),
+    ));
+    let manager = sealing(&store, both());
+    assert!(!old.is_live(NOW));
+    assert!(matches!(manager.reseal(&old).await, Ok(Resealed::Done)));
+    let after = raw(&store, id).await;
+    assert_ne!(key_ids(&after), key_ids(&stored));
+}
+
 /// A store in which a request writes just before the next update.
 #[derive(Debug)]
 struct Faster {
