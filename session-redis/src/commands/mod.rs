@@ -37,6 +37,6 @@ mod update;
 
 pub(crate) use self::commands::Commands;
 pub(crate) use self::entries::{Entry, Growth, RawEntry, Repair, session_entries};
-pub(crate) use self::scan::{Names, NamesPage, Server};
+pub(crate) use self::scan::{Names, NamesPage, Server, moving};
 pub(crate) use self::session::{Deletion, Standing};
 pub(crate) use self::update::UpdateOutcome;

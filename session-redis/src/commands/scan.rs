@@ -18,7 +18,12 @@ const ONE_NODE: StoreError = StoreError::Unsupported(
 );
 const MOVING: &str = "a node of the Redis Cluster is moving slots to another node, and a scan \
                       could pass over their sessions; wait until that is over (`redis-cli \
-                      --cluster check` says so), and begin the scan again";
+                      --cluster check` says so), and continue the scan, or begin it again";
+
+/// The error while slots are moving.
+pub(crate) fn moving() -> StoreError {
+    StoreError::unavailable(MOVING)
+}
 
 /// Which names a scan looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,9 +142,7 @@ fn own_slots(line: &str) -> Result<(u64, Slots), StoreError> {
     for word in words.skip(1) {
         match word.strip_prefix('[') {
             // A slot that goes to another node. One that comes from there is not its own yet.
-            Some(moving) if moving.contains("->-") => {
-                return Err(StoreError::unavailable(MOVING));
-            }
+            Some(slot) if slot.contains("->-") => return Err(moving()),
             Some(_) => {}
             None => ranges.push(range_of(word).ok_or_else(unexpected)?),
         }
@@ -167,7 +170,7 @@ mod tests {
         );
         let moving = own_slots(&line(" 0-5460 [5->-9c]")).unwrap_err();
         assert!(
-            format!("{moving:?}").contains("begin the scan again"),
+            format!("{moving:?}").contains("continue the scan, or begin it again"),
             "{moving:?}"
         );
         for line in [

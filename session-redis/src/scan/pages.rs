@@ -7,7 +7,7 @@ use session_core::store::{ByteString, IndexPage, Listed, ScanCursor, ScanPage, S
 use tokio::task::JoinSet;
 
 use super::cursor::Cursor;
-use crate::commands::{Commands, Names, NamesPage, Server};
+use crate::commands::{Commands, Names, NamesPage, Server, moving};
 use crate::connection::Reason;
 use crate::layout::{name_in, only_slot, slot_of};
 
@@ -112,6 +112,11 @@ impl Scan<'_> {
             return Ok((Vec::new(), cursor));
         }
         let Server { slots, .. } = &page.server;
+        // The node to which a slot is being moved answers for it before the slot is its own.
+        let asked = self.next_slot(&cursor).filter(|_| cursor.server.is_none());
+        if asked.is_some_and(|asked| !slots.is_empty() && !slots.contains(asked)) {
+            return Err(moving());
+        }
         let is_new = |name: &Vec<u8>| {
             let slot = slot_of(name);
             slots.is_empty() || (slots.contains(slot) && !cursor.done.contains(slot))

@@ -69,6 +69,17 @@ fn first_slot(node: &RedisServer) -> Option<u16> {
         .min()
 }
 
+/// The slot of a name without braces: CRC16/XMODEM, as the specification of the Cluster has it.
+fn slot_of(name: &str) -> u16 {
+    let crc = name.bytes().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| match crc >> 15 {
+            0 => crc << 1,
+            _ => (crc << 1) ^ 0x1021,
+        })
+    });
+    crc % 16_384
+}
+
 async fn fill(store: &RedisStore, count: usize) -> BTreeSet<SessionId> {
     let mut ids = BTreeSet::new();
     for _ in 0..count {
@@ -184,13 +195,54 @@ async fn a_move_that_is_not_over_is_an_error(layout: Layout) {
         panic!("{error:?}")
     };
     assert!(
-        reason.to_string().contains("begin the scan again"),
+        reason
+            .to_string()
+            .contains("continue the scan, or begin it again"),
         "{reason}"
     );
     end_to_move(nodes.node(2), nodes.node(0), &name);
     rest(&store, Some(cursor), 1_000, &mut found).await;
     assert_eq!(found, ids);
     assert!(found.iter().any(|id| key(*id) == name));
+}
+
+/// The node that the slot goes to answers for the slot by which the scan looks for the next node.
+async fn a_move_of_the_lowest_slot_of_a_node_is_an_error(layout: Layout) {
+    let nodes = Nodes::start();
+    let store = nodes.store(layout).await;
+    let mut ids = fill(&store, 120).await;
+    let first = first_slot(nodes.node(1)).unwrap();
+    let lowest = loop {
+        let id = id();
+        if slot_of(&key(id)) == first {
+            break id;
+        }
+    };
+    create(&store, anonymous(lowest)).await.unwrap();
+    ids.insert(lowest);
+    let page = store.scan_records(None, 1_000).await.unwrap();
+    let mut found: BTreeSet<_> = page.sessions.iter().map(Listed::id).collect();
+    let name = key(lowest);
+    begin_to_move(nodes.node(1), nodes.node(0), &name);
+    let (mut cursor, mut pages) = (again(page.next).unwrap(), 0);
+    let error = loop {
+        match store.scan_records(Some(&cursor), 1_000).await {
+            Ok(page) => {
+                found.extend(page.sessions.iter().map(Listed::id));
+                cursor = again(page.next).unwrap();
+            }
+            Err(error) => break error,
+        }
+        pages += 1;
+        assert!(pages < 100, "it does not end");
+    };
+    let StoreError::Unavailable(reason) = &error else {
+        panic!("{error:?}")
+    };
+    assert!(reason.to_string().contains("moving slots"), "{reason}");
+    end_to_move(nodes.node(1), nodes.node(0), &name);
+    rest(&store, Some(cursor), 1_000, &mut found).await;
+    assert_eq!(found, ids);
 }
 
 /// A replica takes over while its primary, or another one, is read.
@@ -250,6 +302,7 @@ in_both_layouts![
     slots_that_move_are_read_where_they_are,
     indexes_that_move_are_read_where_they_are,
     a_move_that_is_not_over_is_an_error,
+    a_move_of_the_lowest_slot_of_a_node_is_an_error,
     a_fail_over_is_no_gap,
     a_connection_to_one_node_is_no_scan_of_the_cluster,
 ];
