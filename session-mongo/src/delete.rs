@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mongodb::ClientSession;
 use mongodb::action::Action;
-use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::error::Error;
 use mongodb::options::Hint;
 use mongodb::results::UpdateResult;
@@ -18,6 +18,10 @@ use crate::document::{self, by_id};
 use crate::fault;
 use crate::mark;
 use crate::sessions::{PRIMARY, Sessions, byte_by_byte};
+
+/// Why a document is not deleted: nothing could tell it from one that takes its place meanwhile.
+const NO_TEXT: &str = "a document has a text that is no UTF-8, so it cannot be compared; remove it \
+                       by its _id with a tool of MongoDB";
 
 /// How many sessions were deleted, and how.
 pub(crate) enum Deleted {
@@ -91,7 +95,8 @@ impl Sessions {
         let Some(found) = found else {
             return Ok(Deleted::Marked(0));
         };
-        let whole = Document::try_from(found.as_ref()).map_err(StoreError::corrupt)?;
+        let whole = Document::try_from(found.as_ref());
+        let whole = whole.map_err(|_| StoreError::corrupt(NO_TEXT))?;
         match document::read(id, found) {
             Ok(_) => return Ok(Deleted::Marked(0)),
             Err(StoreError::Corrupt(_)) => {}
@@ -99,6 +104,11 @@ impl Sessions {
         }
         let mut unchanged = by_id(id);
         unchanged.insert("ended", mark::absent());
+        let mut types = Vec::new();
+        types_of(&whole, "", &mut types);
+        if !types.is_empty() {
+            unchanged.insert("$and", types);
+        }
         let same = doc! { "$eq": ["$$ROOT", { "$literal": whole }] };
         unchanged.insert("$expr", same);
         let mut session = self.session().await?;
@@ -151,6 +161,28 @@ impl Sessions {
                 self.remove(filter).await.map(Deleted::Unmarked)
             }
             Err(error) => Err(fault::of_write(error)),
+        }
+    }
+}
+
+/// Conditions on the types of numbers. An expression takes numbers of all types for equal, and a
+/// session may be unreadable for nothing but a type.
+///
+/// A session that can be read has no number in an array, and no name of which a path cannot be
+/// made.
+fn types_of(document: &Document, path: &str, types: &mut Vec<Document>) {
+    for (name, value) in document {
+        if name.is_empty() || name.contains('.') || name.starts_with('$') {
+            continue;
+        }
+        let path = format!("{path}{name}");
+        match value {
+            Bson::Document(inner) => types_of(inner, &format!("{path}."), types),
+            Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_) => {
+                let number = i32::from(value.element_type() as u8);
+                types.push(doc! { path: { "$type": number } });
+            }
+            _ => {}
         }
     }
 }

@@ -42,11 +42,31 @@ impl Place {
         Ok(Self(Some(place.ok_or_else(ScanCursor::not_of_this_store)?)))
     }
 
+    /// None if the document has no `_id` that can be read.
     fn of(document: &RawDocument) -> Option<RawDocumentBuf> {
         let id = document.get("_id").ok()??;
         let mut place = RawDocumentBuf::new();
         place.append(cstr!("_id"), id);
         Some(place)
+    }
+
+    /// The cursor of the page behind this place. `before` is the place of the document before it.
+    ///
+    /// It has to come back as it is: with another bound the scan would pass over documents, or
+    /// never end.
+    fn next(
+        place: Option<&RawDocument>,
+        before: Option<&RawDocument>,
+    ) -> Result<ScanCursor, StoreError> {
+        let survives = |place: &&RawDocument| {
+            let bound = Document::try_from(*place).ok();
+            let sent = bound.and_then(|bound| RawDocumentBuf::try_from(bound).ok());
+            sent.is_some_and(|sent| sent.as_bytes() == place.as_bytes())
+        };
+        place
+            .filter(survives)
+            .map(Self::cursor)
+            .ok_or_else(|| StoreError::corrupt(no_place(place, before)))
     }
 
     fn cursor(place: &RawDocument) -> ScanCursor {
@@ -77,14 +97,15 @@ impl Sessions {
             .await
             .map_err(fault::of_read)?;
         let (mut sessions, mut foreign) = (Vec::new(), 0);
-        let (mut count, mut bytes, mut last) = (0, 0, None);
+        let (mut count, mut bytes) = (0, 0);
+        let (mut last, mut before) = (None, from.0.clone());
         while let Some(document) = found.try_next().await.map_err(fault::of_read)? {
             count += 1;
             let place = Place::of(&document);
             if place.is_some() && place == from.0 {
                 continue;
             }
-            last = place.as_deref().map(Place::cursor);
+            before = last.replace(place).unwrap_or(before);
             bytes += document.as_bytes().len();
             match document::id_of(&document) {
                 Some(id) => sessions.push(match document::read(id, document) {
@@ -94,12 +115,31 @@ impl Sessions {
                 None => foreign += u64::from(!is_beat(&document)),
             }
             if bytes >= MOST_BYTES {
-                return Ok(ScanPage::new(sessions, last).with_foreign(foreign));
+                break;
             }
         }
-        let next = last.filter(|_| count > most);
+        let goes_on = count > most || bytes >= MOST_BYTES;
+        let last = last.filter(|_| goes_on);
+        let next = last.map(|last| Place::next(last.as_deref(), before.as_deref()));
+        let next = next.transpose()?;
         Ok(ScanPage::new(sessions, next).with_foreign(foreign))
     }
+}
+
+/// Names a document behind which no page can begin, as well as that can be done.
+fn no_place(place: Option<&RawDocument>, before: Option<&RawDocument>) -> String {
+    let shown = |place: Option<&RawDocument>| match place.map(Document::try_from) {
+        Some(Ok(place)) => place.to_string(),
+        Some(Err(_)) => "one that cannot be read".to_owned(),
+        None => "none".to_owned(),
+    };
+    format!(
+        "a document of another program has an `_id` behind which no page of a scan can begin \
+         ({}; it follows the document with this one: {}); remove that document, and continue the \
+         scan",
+        shown(place),
+        shown(before)
+    )
 }
 
 /// Whether a near cache has put it there.
@@ -128,7 +168,7 @@ mod tests {
         ] {
             let document = RawDocumentBuf::try_from(doc! { "a": 1, "_id": id }).unwrap();
             let place = Place::of(&document).unwrap();
-            let read = Place::read(&Place::cursor(&place)).unwrap();
+            let read = Place::read(&Place::next(Some(&place), None).unwrap()).unwrap();
             assert_eq!(read.0.unwrap(), place);
         }
         let cursor = |document: Document| {
@@ -145,4 +185,21 @@ mod tests {
             assert!(Place::read(&cursor).is_err());
         }
     }
+
+    #[test]
+    fn an_id_that_cannot_be_read_is_an_error_and_not_the_end() {
+        let broken = RawDocumentBuf::from_bytes(BROKEN.to_vec()).unwrap();
+        let before = RawDocumentBuf::try_from(doc! { "_id": "known" }).unwrap();
+        let place = Place::of(&broken);
+        for place in [place.as_deref(), Some(&*broken), None] {
+            let error = Place::next(place, Some(&before)).unwrap_err();
+            let StoreError::Corrupt(reason) = error else {
+                panic!("{error:?}")
+            };
+            assert!(reason.to_string().contains("\"known\""), "{reason}");
+        }
+    }
+
+    /// Its `_id` is no UTF-8.
+    const BROKEN: &[u8] = b"\x11\0\0\0\x02_id\0\x03\0\0\0\xff\xfe\0\0";
 }

@@ -132,8 +132,8 @@ pub trait RecordScan: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unsupported`] if this store has no such operation; another error if the store
-    /// failed.
+    /// [`StoreError::Unsupported`] if this store has no such operation; [`StoreError::Corrupt`] if
+    /// it cannot compare what is there, which then stays; another error if the store failed.
     async fn delete_unreadable(&self, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
         let _ = (id, ended);
         Err(StoreError::Unsupported(
@@ -159,7 +159,8 @@ pub struct ScanPage {
     /// Where the next page begins, or `None` at the end.
     pub next: Option<ScanCursor>,
     /// How many things this page has passed over because no session can have their name: another
-    /// program has put them among the sessions.
+    /// program has put them among the sessions. There are at least so many. A store in Redis counts
+    /// only names that are as long as those of sessions.
     pub foreign: u64,
 }
 

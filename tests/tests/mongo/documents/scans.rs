@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, Document, doc};
-use session_core::store::{Listed, RecordKey, RecordScan, ScanCursor, ScanPage, SessionStore};
+use mongodb::bson::raw::cstr;
+use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, doc};
+use session_core::store::{
+    Listed, RecordKey, RecordScan, ScanCursor, ScanPage, SessionStore, StoreError,
+};
 use session_core::{EndReason, Ended, SessionId};
 
 use super::bench::{Bench, by};
@@ -155,6 +158,108 @@ fn what_cannot_be_read_ends() {
         assert!(!delete(id).unwrap(), "the mark can be read");
     }
     assert!(!delete(SessionId::random().unwrap()).unwrap());
+}
+
+/// Puts a document there as its bytes are, also if they are no text.
+fn add_raw(bench: &Bench, document: RawDocumentBuf) {
+    let mut documents = RawArrayBuf::new();
+    documents.push(document);
+    let mut insert = RawDocumentBuf::new();
+    insert.append(cstr!("insert"), "sessions");
+    insert.append(cstr!("documents"), documents);
+    let database = bench.other.client().database("sessions");
+    let insert = database.run_raw_command(insert);
+    let done = bench.runtime.block_on(async { insert.await }).unwrap();
+    assert_eq!(done.get_i32("n").unwrap(), 1, "{done}");
+}
+
+/// The bytes of a document in which `~~` becomes no UTF-8.
+fn broken(document: &Document) -> RawDocumentBuf {
+    let document = RawDocumentBuf::try_from(document).unwrap();
+    let mut bytes = document.into_bytes();
+    let at = bytes.windows(2).position(|two| two == b"~~").unwrap();
+    bytes[at..at + 2].copy_from_slice(&[0xff, 0xfe]);
+    RawDocumentBuf::from_bytes(bytes).unwrap()
+}
+
+/// The tool goes on after this error.
+#[test]
+fn a_text_that_is_none_is_an_error_of_its_own() {
+    let bench = Bench::new();
+    let id = SessionId::random().unwrap();
+    add_raw(&bench, broken(&doc! { "_id": id.encode(), "label": "~~" }));
+    let page = bench.store.scan_records(None, 10);
+    let page = bench.runtime.block_on(page).unwrap();
+    assert_eq!(found(&[page]), [id]);
+    let deleting = bench.store.delete_unreadable(id, Ended::default());
+    let error = bench.runtime.block_on(deleting).unwrap_err();
+    let StoreError::Corrupt(reason) = error else {
+        panic!("{error:?}")
+    };
+    assert!(reason.to_string().contains("UTF-8"), "{reason}");
+}
+
+/// It sorts behind all sessions but the last.
+#[test]
+fn an_id_that_cannot_be_read_does_not_end_a_scan() {
+    let bench = Bench::new();
+    let first = bench.create().id();
+    add_raw(&bench, broken(&doc! { "_id": "~~" }));
+    for id in foreign() {
+        bench.add(&doc! { "_id": id });
+    }
+    let (mut from, mut sessions) = (None, Vec::new());
+    let error = loop {
+        let page = bench.store.scan_records(from.as_ref(), 1);
+        match bench.runtime.block_on(page) {
+            Ok(page) => {
+                sessions.extend(page.sessions.iter().map(Listed::id));
+                from = Some(again(page.next).expect("it ends as if all were read"));
+            }
+            Err(error) => break error,
+        }
+    };
+    let StoreError::Corrupt(reason) = error else {
+        panic!("{error:?}")
+    };
+    assert!(reason.to_string().contains(&*first.encode()), "{reason}");
+    assert_eq!(sessions, [first]);
+    // In the middle of a page it is passed over.
+    let pages = bench
+        .runtime
+        .block_on(pages(&bench.store, 100, async |_| {}));
+    assert_eq!(found(&pages), [first]);
+}
+
+/// The first one is what was found, and the second what has taken its place.
+#[test]
+fn a_number_of_another_type_is_another_session() {
+    let bench = Bench::new();
+    let (store, now) = (&bench.store, bench.now);
+    let (mut ended, mut stayed) = (0, 0);
+    for round in 0..300_u32 {
+        let id = bench.create().id();
+        let whole = bench.document(id).unwrap();
+        let version = i32::try_from(whole.get_i64("v").unwrap()).unwrap();
+        bench.change(id, doc! { "$set": { "v": version } });
+        bench.runtime.block_on(async {
+            let restoring = async {
+                let pause = Duration::from_micros(u64::from(round * 37 % 1_500));
+                tokio::time::sleep(pause).await;
+                let restored = bench.other.replace_one(by(id), &whole).upsert(true).await;
+                restored.unwrap();
+            };
+            let deleting = store.delete_unreadable(id, Ended::new(EndReason::Revoked, now));
+            let (deleted, ()) = futures_util::join!(deleting, restoring);
+            match deleted.unwrap() {
+                true => ended += 1,
+                false => stayed += 1,
+            }
+            let found = store.load(&RecordKey::Id(id), now).await.unwrap();
+            assert!(found.is_some_and(|it| it.ended().is_none()), "{round}");
+        });
+    }
+    assert!(ended > 0 && stayed > 0, "{ended} {stayed}");
 }
 
 /// Whatever comes first, the session that was put there is there in the end.
