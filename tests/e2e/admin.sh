@@ -134,16 +134,18 @@ copying() {
     admin 'copy' 0 copy "$target"
     number 'all are copied' sessions 4
     visit bob
-    admin 'a session that is another one by now is no success' 4 copy "$target"
+    admin 'a target that has sessions is refused' 5 copy "$target"
+    has "$label: it says how to go on" "$(cat "$work/errors")" '--continue'
+    admin 'a session that is another one by now is no success' 4 copy "$target" --continue
     number 'one is different' different 1
     number 'all others are there' already_there 3
     has "$label: it says which one" "$said" "\"different\":\"$bob\""
-    admin 'it is replaced on request' 0 copy "$target" --update
+    admin 'it is replaced on request' 0 copy "$target" --continue --update
     number 'one is replaced' updated 1
-    admin 'copy again' 0 copy "$target"
+    admin 'copy again' 0 copy "$target" --continue
     number 'all are there' already_there 4
     "$REDIS_CLI" -s "$work/redis.sock" -n 2 DEL "session:$bob" >/dev/null
-    SESSION_TARGET_URL=$target admin 'the target may be in the environment' 0 copy
+    SESSION_TARGET_URL=$target admin 'the target may be in the environment' 0 copy --continue
     number 'what was missing is copied' sessions 1
 
     # To MongoDB and back nothing is lost.
@@ -154,7 +156,7 @@ copying() {
     admin 'copy from MongoDB' 0 copy "$back"
     number 'all are copied back' sessions 4
     store=$here options=()
-    admin 'compare' 0 copy "$back"
+    admin 'compare' 0 copy "$back" --continue
     number 'all are as they were' already_there 4
 }
 
@@ -189,7 +191,20 @@ sealing() {
     is "$label: each is named" "$(grep -c '"unopened":"' <<<"$said")" 4
     admin 'nothing was deleted' 0 count
     number 'all are there' live 4
+    forging
     store=$here
+}
+
+# forging: somebody who can write to the database adds a plain value to a sealed session.
+forging() {
+    "$REDIS_CLI" -s "$work/redis.sock" -n 2 HSET "session:$bob" .forged '"plain"' >/dev/null
+    admin 'a plain value among sealed ones is not sealed' 3 reseal --keys-env SECOND
+    number 'one session is reported' unopened 1
+    is "$label: it is named" "$(named unopened)" "$bob"
+    number 'all others are sealed' current 3
+    number 'nothing was sealed' resealed 0
+    admin 'unless that is asked for' 0 reseal --keys-env SECOND --seal-plain
+    number 'it is sealed' resealed 1
 }
 
 # scripting: how the tool behaves in a script.
@@ -227,7 +242,7 @@ people
 reading
 admin 'copy to packed sessions' 0 copy "$packed" --target-layout packed
 number 'all are copied' sessions 4
-admin 'copy again' 0 copy "$packed" --target-layout packed
+admin 'copy again' 0 copy "$packed" --target-layout packed --continue
 number 'nothing is copied twice' already_there 4
 number 'nothing more is copied' sessions 0
 admin 'no copy to itself' 2 copy "$store"

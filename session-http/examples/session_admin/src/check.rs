@@ -74,13 +74,16 @@ pub(crate) async fn check(
             .await?
             .len();
     }
+    let mut agreed = Ok(());
     if let Task::EndUnreadable(consent) = task
         && unreadable > 0
     {
-        consent.to(&format!("end {unreadable} sessions that cannot be read"))?;
-        let left = end_unreadable(store, scan, &stored, &entries).await?;
-        waiting += left.entries;
-        unreadable = left.sessions;
+        agreed = consent.to(&format!("end {unreadable} sessions that cannot be read"));
+        if agreed.is_ok() {
+            let left = end_unreadable(store, scan, &stored, &entries, output).await?;
+            waiting += left.entries;
+            unreadable = left.sessions;
+        }
     }
     output.result(
         &format!(
@@ -97,6 +100,8 @@ pub(crate) async fn check(
             "foreign": stored.foreign,
         }),
     );
+    // The index was mended all the same, and that was said.
+    agreed?;
     match (unreadable, lacking) {
         (0, 0) => Ok(()),
         (_, 1..) if task == Task::Report => Err(Failure::Damage(
@@ -127,13 +132,27 @@ async fn end_unreadable(
     scan: &dyn RecordScan,
     stored: &Stored,
     entries: &HashSet<Entry>,
+    output: &Output,
 ) -> Result<Left, Failure> {
     let mut left = Left::default();
     for id in stored.unreadable.keys() {
         // It may have been written again, or have expired meanwhile: then it stays as it is.
-        if !scan.delete_unreadable(*id, revoked()).await? {
-            let now = store.load(&RecordKey::Id(*id), now()).await;
-            left.sessions += usize::from(matches!(now, Err(StoreError::Corrupt(_))));
+        match scan.delete_unreadable(*id, revoked()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let now = store.load(&RecordKey::Id(*id), now()).await;
+                left.sessions += usize::from(matches!(now, Err(StoreError::Corrupt(_))));
+            }
+            // The store cannot compare it. All others can still be ended.
+            Err(error @ StoreError::Corrupt(_)) => {
+                left.sessions += 1;
+                let (id, why) = (id.encode(), with_causes(&error));
+                output.result(
+                    &format!("left  {id}  {why}"),
+                    &json!({ "left": id, "why": why }),
+                );
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     let theirs = entries
@@ -162,19 +181,16 @@ async fn read_sessions(scan: &dyn RecordScan, output: &Output) -> Result<Stored,
         stored.foreign += page.foreign;
         for listed in page.sessions {
             let id = listed.id();
-            match &listed {
-                Listed::Unreadable { error, .. } => {
-                    stored.unreadable.insert(id, error.clone());
-                }
-                _ => {
-                    // What is returned twice counts as it was found last.
-                    stored.unreadable.remove(&id);
-                    let live = listed.record().filter(|it| it.is_live(now));
-                    if let Some(record) = live.filter(|record| record.ended().is_none()) {
-                        let principal = record.principal().map(ByteString::from);
-                        stored.live.insert(id, principal);
-                    }
-                }
+            // What is returned twice counts as it was found last.
+            stored.unreadable.remove(&id);
+            stored.live.remove(&id);
+            if let Listed::Unreadable { error, .. } = &listed {
+                stored.unreadable.insert(id, error.clone());
+            }
+            let live = listed.record().filter(|it| it.is_live(now));
+            if let Some(record) = live.filter(|record| record.ended().is_none()) {
+                let principal = record.principal().map(ByteString::from);
+                stored.live.insert(id, principal);
             }
         }
     }

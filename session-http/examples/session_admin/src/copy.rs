@@ -48,6 +48,24 @@ enum Met {
     Different(Option<Arc<Record>>),
 }
 
+/// Refuses a target that has sessions, or marks of ended ones. A mark is gone after a while, and
+/// then nothing says any more that the session has ended there.
+pub(crate) async fn refuse_used(target: &dyn SessionStore, output: &Output) -> Result<(), Failure> {
+    let mut pages = Pages::<ScanPage>::of(scan_of(target)?);
+    while let Some(page) = pages.next(output).await? {
+        if !page.sessions.is_empty() {
+            output.clear();
+            return Err(Failure::Used(
+                "the target has sessions already, and nothing was copied: those that have ended \
+                 there for longer than their marks last would come back; name an empty target, or \
+                 pass --continue if nobody has used the target since the copy began"
+                    .to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) async fn copy(
     source: &dyn SessionStore,
     target: &dyn SessionStore,
@@ -85,7 +103,7 @@ pub(crate) async fn copy(
         )),
         _ => Err(Failure::Different(
             "the target has other content under the ids of some sessions, and it was left alone; \
-             `copy --update` replaces sessions that were active later in the source"
+             `copy --continue --update` replaces sessions that were active later in the source"
                 .to_owned(),
         )),
     }
@@ -135,7 +153,9 @@ async fn copy_all(
                     report(record, there.as_deref(), output);
                 }
                 Err(error) => {
-                    output.message("stopped; run it again, it continues with what is missing");
+                    output.message(
+                        "stopped; run it again with --continue, it goes on with what is missing",
+                    );
                     return Err(error.into());
                 }
             }
@@ -160,8 +180,11 @@ async fn meet(
     if (*there).clone().with_version(record.version()) == **record {
         return Ok(Met::Same);
     }
-    let age = |record: &Record| (record.last_seen(), record.version());
-    let is_older = there.ended().is_none() && record.ended().is_none() && age(&there) < age(record);
+    // Versions of two stores say nothing of each other, so of two that were active last at the same
+    // time nobody knows which is newer.
+    let is_older = there.ended().is_none()
+        && record.ended().is_none()
+        && there.last_seen() < record.last_seen();
     if differing == Differing::Reported || !is_older {
         return Ok(Met::Different(Some(there)));
     }

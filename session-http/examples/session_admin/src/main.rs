@@ -8,7 +8,7 @@
 //! session-admin STORE_URL end-all PRINCIPAL [--except ID]
 //! session-admin STORE_URL sweep                     removes what has expired
 //! session-admin STORE_URL check [--repair [--end-unreadable]]
-//! session-admin STORE_URL copy TARGET_URL [--update]
+//! session-admin STORE_URL copy TARGET_URL [--continue] [--update]
 //! session-admin STORE_URL reseal --keys-env NAME    seals values again with the newest key
 //! ```
 //!
@@ -42,8 +42,9 @@
 //!
 //! 0: it is done. 1: it failed. 2: the arguments are wrong, or it would have had to ask. 3: `check`
 //! found damage that is still there, or `reseal` sessions that do not open. 4: the target of `copy`
-//! has other content under some ids. 130: it was stopped by Ctrl-C. `copy` and `reseal` then finish
-//! the session at which they are, and print what they have done.
+//! has other content under some ids. 5: it has sessions already, and `--continue` is not given.
+//! 130: it was stopped by Ctrl-C. `copy` and `reseal` then finish the session at which they are,
+//! and print what they have done.
 
 mod ask;
 mod check;
@@ -136,6 +137,10 @@ enum Command {
         /// Replaces sessions of the target that were active later in the source
         #[arg(long)]
         update: bool,
+        /// Copies into a target that has sessions already: to go on with a copy that was stopped,
+        /// or to compare. Sessions that have ended there for longer than their marks last come back
+        #[arg(long = "continue")]
+        continued: bool,
         #[command(flatten)]
         options: TargetOptions,
     },
@@ -147,7 +152,8 @@ enum Command {
         /// Only sessions of this scope: as a rule the name of the cookie
         #[arg(long)]
         scope: Option<String>,
-        /// Also seals sessions that have no sealed value. Only if all nodes seal them
+        /// Also seals values that are not sealed. That trusts what is stored: a value that somebody
+        /// has added to the database becomes a sealed one. Only if all nodes seal them
         #[arg(long)]
         seal_plain: bool,
     },
@@ -252,6 +258,7 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Copy {
             target,
             update,
+            continued,
             options,
         } => {
             let other = Place::of(target, "SESSION_TARGET_URL", options.into())?;
@@ -262,7 +269,11 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
                 true => copy::Differing::Updated,
                 false => copy::Differing::Reported,
             };
-            copy::copy(store, &*other.open().await?, differing, output).await
+            let target = other.open().await?;
+            if !continued {
+                copy::refuse_used(&*target, output).await?;
+            }
+            copy::copy(store, &*target, differing, output).await
         }
         Command::Reseal {
             keys_env,

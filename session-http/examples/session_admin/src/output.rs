@@ -125,6 +125,8 @@ pub(crate) enum Failure {
     Damage(String),
     /// The target of a copy has something else.
     Different(String),
+    /// The target of a copy has sessions already.
+    Used(String),
     /// Somebody has pressed Ctrl-C.
     Interrupted,
 }
@@ -143,10 +145,14 @@ impl Failure {
 
     pub(crate) fn text(&self) -> &str {
         match self {
-            Self::Failed(text) | Self::Usage(text) | Self::Damage(text) | Self::Different(text) => {
-                text
+            Self::Failed(text)
+            | Self::Usage(text)
+            | Self::Damage(text)
+            | Self::Different(text)
+            | Self::Used(text) => text,
+            Self::Interrupted => {
+                "stopped; run it again (`copy` with --continue), it goes on with what is missing"
             }
-            Self::Interrupted => "stopped; run it again, it continues with what is missing",
         }
     }
 
@@ -156,6 +162,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Damage(_) => 3,
             Self::Different(_) => 4,
+            Self::Used(_) => 5,
             Self::Interrupted => Self::INTERRUPTED,
         })
     }
