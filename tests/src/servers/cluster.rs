@@ -36,7 +36,13 @@ impl RedisCluster {
     /// The same, for a test that takes nodes away: one that is not heard of for 2 s is given up,
     /// and its replica takes its place some 2 s later.
     pub fn start_to_fail_over(node: &Builder) -> Self {
-        Self::start_with(node, 2_000)
+        Self::start_to_fail_over_after(node, 2_000)
+    }
+
+    /// The same, where a node is given up after this many milliseconds, also once it has come back
+    /// from a restart.
+    pub fn start_to_fail_over_after(node: &Builder, node_timeout: u32) -> Self {
+        Self::start_with(node, node_timeout)
     }
 
     fn start_with(node: &Builder, node_timeout: u32) -> Self {

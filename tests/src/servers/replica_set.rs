@@ -9,6 +9,8 @@ use mongodb::error::{Error, ErrorKind};
 
 use super::{MongoBuilder, MongoServer, PATIENTLY, wait_until};
 
+/// How long nothing is heard of a primary before it is given up.
+const ELECTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a set may take to form, or to get over a death.
 const LIMIT: Duration = Duration::from_secs(60);
 const NAME: &str = "rs0";
@@ -16,7 +18,8 @@ const NODE_NOT_FOUND: i32 = 74;
 
 /// Three nodes, one of which is the primary. They end with this value.
 ///
-/// A primary that is not heard of for 2 s is given up, and the others elect another one.
+/// A primary that is not heard of for 2 s, or as long as [`start_to_wait`](Self::start_to_wait) was
+/// told, is given up, and the others elect another one.
 #[derive(Debug)]
 pub struct MongoReplicaSet {
     nodes: Vec<MongoServer>,
@@ -30,6 +33,12 @@ impl MongoReplicaSet {
 
     /// The same, of nodes with more to say about them. They ask for no login.
     pub fn start_from(node: &MongoBuilder) -> Self {
+        Self::start_to_wait(node, ELECTION_TIMEOUT)
+    }
+
+    /// The same, where a primary is given up after this time. On a busy machine a short one makes
+    /// elections for which nobody has asked.
+    pub fn start_to_wait(node: &MongoBuilder, election_timeout: Duration) -> Self {
         let args = ["--replSet", NAME, "--oplogSize", "64"];
         let node = args.into_iter().fold(node.clone(), MongoBuilder::arg);
         let nodes = thread::scope(|scope| {
@@ -37,15 +46,15 @@ impl MongoReplicaSet {
             starting.map(|node| node.join().unwrap()).into()
         });
         let set = Self { nodes };
-        set.initiate();
+        set.initiate(election_timeout);
         set.wait_ok();
         set
     }
 
     /// Nodes that are not heard of in time, on a busy machine, are asked again.
-    fn initiate(&self) {
+    fn initiate(&self, election_timeout: Duration) {
         wait_until("the nodes to hear of each other", LIMIT, || {
-            let initiate = doc! { "replSetInitiate": self.settings() };
+            let initiate = doc! { "replSetInitiate": self.settings(election_timeout) };
             match self.nodes[0].try_command("admin", initiate) {
                 Ok(_) => true,
                 Err(error) if code(&error) == Some(NODE_NOT_FOUND) => false,
@@ -54,7 +63,7 @@ impl MongoReplicaSet {
         });
     }
 
-    fn settings(&self) -> Document {
+    fn settings(&self, election_timeout: Duration) -> Document {
         let member =
             |(i, node): (i32, &MongoServer)| doc! { "_id": i, "host": node.address().to_string() };
         let members: Vec<_> = (0..).zip(&self.nodes).map(member).collect();
@@ -65,8 +74,8 @@ impl MongoReplicaSet {
             // disk here.
             "writeConcernMajorityJournalDefault": false,
             "settings": {
-                "electionTimeoutMillis": 2000,
-                "heartbeatTimeoutSecs": 1,
+                "electionTimeoutMillis": millis(election_timeout),
+                "heartbeatTimeoutSecs": millis(election_timeout) / 2_000,
                 "heartbeatIntervalMillis": 500,
             },
         }
@@ -118,16 +127,35 @@ impl MongoReplicaSet {
         self.nodes[i].resume();
     }
 
-    /// Which node is now the primary. A set that has none fails the test.
+    /// Which node is now the primary. A set that has none for 60 s fails the test.
     pub fn primary(&self) -> usize {
-        self.find_primary()
-            .unwrap_or_else(|| panic!("the set has no primary"))
+        let mut primary = None;
+        wait_until("a primary", LIMIT, || {
+            primary = self.find_primary();
+            primary.is_some()
+        });
+        primary.unwrap()
     }
 
-    /// Tells the primary to be none for the next 10 s. Another one is elected at once.
+    /// Tells the primary to be none for the next 10 s. Another one is elected at once. A primary
+    /// refuses as long as no secondary has all that it has. Then it is asked again.
     pub fn step_down(&self) {
         let step_down = doc! { "replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5 };
-        self.command("admin", step_down);
+        wait_until("the primary to step down", LIMIT, || {
+            let primary = &self.nodes[self.primary()];
+            primary.try_command("admin", step_down.clone()).is_ok()
+        });
+    }
+
+    /// The number of the last election that a node knows of. `None` if no node answers.
+    pub fn term(&self) -> Option<i64> {
+        let status = |node: &MongoServer| {
+            let status = doc! { "replSetGetStatus": 1 };
+            let status = node.try_command("admin", status).ok()?;
+            status.get_i64("term").ok()
+        };
+        let up = self.nodes.iter().filter(|node| node.is_up());
+        up.filter_map(status).max()
     }
 
     /// Waits at most 60 s until there is a primary whose writes a majority takes, and says which
@@ -188,6 +216,10 @@ impl MongoReplicaSet {
             !answer.contains_key("writeConcernError") && !answer.contains_key("writeErrors")
         })
     }
+}
+
+fn millis(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }
 
 fn hello(node: &MongoServer) -> Option<Document> {

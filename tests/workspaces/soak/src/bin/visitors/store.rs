@@ -4,13 +4,17 @@ use std::ops::RangeInclusive;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use session_tests::servers::{Engine, MongoReplicaSet, RedisCluster, RedisServer, wait_until};
+use session_tests::servers::{
+    Engine, MongoReplicaSet, MongoServer, RedisCluster, RedisServer, wait_until,
+};
 
 use crate::disturbances::Loss;
 use crate::options::Kind;
 
-/// A node of the cluster that is silent for this long is given up. A pause is shorter.
-const NODE_TIMEOUT: &str = "5000";
+/// A node of the cluster that is silent for so many milliseconds is given up. A pause is shorter.
+const NODE_TIMEOUT: u32 = 5_000;
+/// A primary of the replica set that is silent for this long is given up.
+const ELECTION_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(3);
 /// How long a replica hears nothing.
 const LATE: Duration = Duration::from_secs(1);
@@ -32,13 +36,12 @@ impl Store {
         match kind {
             Kind::Redis => {
                 let node = RedisServer::builder(Engine::Redis7);
-                let cluster = RedisCluster::start_to_fail_over(&node);
-                for node in cluster.nodes() {
-                    node.command(&["CONFIG", "SET", "cluster-node-timeout", NODE_TIMEOUT]);
-                }
-                Self::Redis(cluster)
+                Self::Redis(RedisCluster::start_to_fail_over_after(&node, NODE_TIMEOUT))
             }
-            Kind::Mongo => Self::Mongo(MongoReplicaSet::start()),
+            Kind::Mongo => {
+                let node = MongoServer::builder();
+                Self::Mongo(MongoReplicaSet::start_to_wait(&node, ELECTION_TIMEOUT))
+            }
         }
     }
 
@@ -49,11 +52,12 @@ impl Store {
         }
     }
 
-    /// How many fail-overs a cluster has had since it was made, and more. A replica set has no such
-    /// number here.
+    /// A number that each fail-over makes larger: the epoch of a cluster, or the term of a replica
+    /// set.
     pub(crate) fn epoch(&self) -> Option<i64> {
-        let Self::Redis(cluster) = self else {
-            return None;
+        let cluster = match self {
+            Self::Redis(cluster) => cluster,
+            Self::Mongo(set) => return set.term(),
         };
         let node = cluster.nodes().iter().find(|node| node.is_up())?;
         let info = node.try_command(&["CLUSTER", "INFO"]).ok()?;
@@ -144,11 +148,9 @@ impl Store {
     /// Tells the primary of a replica set to be none. A cluster has no such thing.
     pub(crate) fn step_down(&self) {
         if let Self::Mongo(set) = self {
-            let before = set.primary();
+            let before = set.term();
             set.step_down();
-            wait_until("another primary", LIMIT, || {
-                set.wait_for_primary() != before
-            });
+            wait_until("an election", LIMIT, || set.term() > before);
             set.wait_ok();
         }
     }

@@ -103,12 +103,12 @@ async fn epoch(store: &Arc<Store>) -> Result<Option<i64>, BoxError> {
     Ok(spawn_blocking(move || store.epoch()).await?)
 }
 
-/// A machine that is too busy can make a cluster fail over by itself. Nothing excuses what that
+/// A machine that is too busy can make a store fail over by itself. Nothing excuses what that
 /// loses, but whoever reads the report should know.
 fn note_fail_over(world: &World, before: Option<i64>, now: Option<i64>) {
     if before != now {
         world.note(&format!(
-            "the cluster failed over though nobody had asked for it: epoch {before:?}, then {now:?}"
+            "the store failed over though nobody had asked for it: epoch {before:?}, then {now:?}"
         ));
     }
 }
