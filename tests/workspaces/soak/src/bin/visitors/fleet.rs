@@ -233,12 +233,13 @@ impl Fleet {
 
     /// It sends a request to another server only if the first one took no connection. Connections
     /// to servers are not kept, so none is closed just when a request is sent on it. When a visitor
-    /// hangs up, it does so too, or the site would never know.
+    /// hangs up, it does so too, or the site would never know. A server that is only slow to say
+    /// that it is well, on a busy machine, is not taken for a dead one.
     fn balancer_settings(&self) -> String {
         let mut text = format!(
             "global\n    maxconn 4000\n\
-             defaults\n    mode http\n    timeout connect 1s\n    timeout client 90s\n    \
-             timeout server 90s\n    timeout tunnel 1h\n    option http-server-close\n    \
+             defaults\n    mode http\n    timeout connect 1s\n    timeout check 2s\n    \
+             timeout client 90s\n    timeout server 90s\n    timeout tunnel 1h\n    option http-server-close\n    \
              option abortonclose\n    \
              option redispatch 1\n    retries 3\n    retry-on conn-failure\n\
              frontend visitors\n    bind 127.0.0.1:{}\n    default_backend site\n\
