@@ -6,15 +6,20 @@ use std::time::{Duration, Instant};
 use reqwest::cookie::{CookieStore, Jar};
 use reqwest::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use reqwest::{Body, Client, Method, StatusCode, Url};
+use session_http::SessionId;
 use session_soak::{ON_PURPOSE, Page};
 
 use crate::BoxError;
-use crate::disturbances::{Cause, Fault, Write};
+use crate::disturbances::{Cause, Failure, Fault, Write};
 use crate::slot::session_in;
+use crate::upload::UPLOAD;
 use crate::world::{Request, Tally, Visit, World};
 
 /// Longer than any upload.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A connection that is idle for so long is closed, before the balancer closes it at 90 s. On one
+/// that just closes, a request fails that nothing disturbs.
+const IDLE: Duration = Duration::from_secs(20);
 
 /// What a request came to.
 #[derive(Clone, Debug)]
@@ -71,6 +76,12 @@ impl Browser {
     /// The cookies that it was sent in this visit, the newest last.
     pub(crate) fn held(&self) -> Vec<String> {
         self.current().cookies.clone()
+    }
+
+    /// The session of its cookie, also if no page has named it yet.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        let current = self.current();
+        current.cookies.last().and_then(|cookie| session_in(cookie))
     }
 
     pub(crate) fn visit(&self) -> Visit {
@@ -202,7 +213,10 @@ pub(crate) fn bare_client() -> Result<Client, BoxError> {
 }
 
 fn builder() -> reqwest::ClientBuilder {
-    Client::builder().no_proxy().timeout(PATIENCE)
+    Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .pool_idle_timeout(IDLE)
 }
 
 struct Received {
@@ -225,7 +239,7 @@ async fn receive(response: reqwest::Result<reqwest::Response>) -> Received {
             status: None,
             answer: Answer::Unknown,
             fault: Some(match error.is_timeout() {
-                true => Fault::TimedOut,
+                true => Fault::Hung,
                 false => Fault::Broken,
             }),
             error: Some(error),
@@ -268,6 +282,14 @@ pub(crate) const fn fault_of(status: u16) -> Fault {
     }
 }
 
+/// How long the body of a request for this page takes to send.
+fn body_of(page: &str) -> Duration {
+    match page {
+        "/upload" => UPLOAD,
+        _ => Duration::ZERO,
+    }
+}
+
 fn note(
     world: &World,
     page: &'static str,
@@ -277,15 +299,19 @@ fn note(
 ) -> Option<Cause> {
     let now = Instant::now();
     let cause = |fault| {
-        let lost = fault == Fault::Refused && lost_a_write();
-        world.disturbances.cause(fault, began, now, lost)
+        world.disturbances.cause(&Failure {
+            fault,
+            from: began,
+            to: now,
+            body: body_of(page),
+            lost_write: fault == Fault::Refused && lost_a_write(),
+        })
     };
     let fault = received.fault.map(cause);
-    if fault == Some(Cause::Unexplained) {
-        let (status, error) = (received.status, &received.error);
-        world.note(&format!(
-            "{page} failed with {status:?} outside of disturbances: {error:?}"
-        ));
+    if let Some(cause) = fault {
+        let (status, error, took) = (received.status, &received.error, now - began);
+        let what = format!("{page} failed with {status:?} after {took:.1?}: {error:?}");
+        world.note_failure(&what, cause);
     }
     world.seen().requests.push(Request {
         page,

@@ -17,6 +17,14 @@ pub(crate) const GENTLE: [&str; 2] = [RESTART, KEYS];
 
 /// Faults so long after a disturbance still belong to it.
 const AFTERMATH: Duration = Duration::from_secs(2);
+/// A lag that ended so long before a request can still be felt by it.
+const AFTERMATH_OF_LAG: Duration = Duration::from_millis(500);
+/// A busy machine excuses a request only if lags of at least this length meet it,
+const LEAST_LAG: Duration = Duration::from_millis(500);
+/// and if they last at least this part of the time that it waited.
+const PART_OF_WAIT: u32 = 4;
+/// The site must have answered by then, however busy the machine is: a commit has 10 s.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// One disturbance. While it lasts, it has no end.
 #[derive(Clone, Debug)]
@@ -63,17 +71,39 @@ impl Loss {
 pub(crate) enum Fault {
     /// A 4xx. Here no request deserves one, except for one whose session is lost.
     Refused,
-    /// A 503 or 504, or no answer at all in a minute.
+    /// A 503 or 504.
     TimedOut,
     /// Another 5xx, or a cut connection.
     Broken,
+    /// No answer at all in a minute. Nothing excuses that.
+    Hung,
+}
+
+/// A request that failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure {
+    pub(crate) fault: Fault,
+    pub(crate) from: Instant,
+    pub(crate) to: Instant,
+    /// How long it took by itself, as the body of an upload does.
+    pub(crate) body: Duration,
+    /// The store may have lost a write of this visitor.
+    pub(crate) lost_write: bool,
+}
+
+impl Failure {
+    /// Since when only the answer of the site was missing.
+    fn waits_since(&self) -> Instant {
+        let sent = self.from + self.body;
+        if sent < self.to { sent } else { self.from }
+    }
 }
 
 /// What a fault is put down to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Disturbance(&'static str),
-    /// The machine was busy: this process was held up at that time itself.
+    /// The machine was busy: this process was held up itself for a good part of that time.
     HeldUp,
     /// The store had lost a write of this visitor.
     LostWrite,
@@ -96,6 +126,23 @@ struct Known {
     all: Vec<Disturbance>,
     losses: Vec<Loss>,
     held_up: Vec<(Instant, Instant)>,
+}
+
+impl Known {
+    /// How long the lags were altogether that a request between these times may have felt.
+    fn lag(&self, from: Instant, to: Instant) -> Duration {
+        let felt = |(a, b): &&(Instant, Instant)| *a <= to && from <= *b + AFTERMATH_OF_LAG;
+        let lags = self.held_up.iter().filter(felt);
+        lags.map(|(a, b)| (*b).min(to) - *a).sum()
+    }
+
+    /// Whether a failure is one of a machine that had no time for the site.
+    fn was_too_busy(&self, failure: &Failure) -> bool {
+        let (from, to) = (failure.waits_since(), failure.to);
+        let waited = to - from;
+        let least = LEAST_LAG.max(waited / PART_OF_WAIT);
+        failure.fault == Fault::TimedOut && waited <= LONGEST_WAIT && self.lag(from, to) >= least
+    }
 }
 
 #[derive(Debug)]
@@ -149,37 +196,33 @@ impl Disturbances {
         (known.held_up.len(), all)
     }
 
-    /// What a fault between these times is put down to. `lost_write` says whether the store may
-    /// have lost a write of this visitor.
-    pub(crate) fn cause(
-        &self,
-        fault: Fault,
-        from: Instant,
-        to: Instant,
-        lost_write: bool,
-    ) -> Cause {
-        if fault == Fault::Refused {
-            return match lost_write {
-                true => Cause::LostWrite,
-                false => Cause::Unexplained,
-            };
+    /// What a failure is put down to.
+    pub(crate) fn cause(&self, failure: &Failure) -> Cause {
+        match failure.fault {
+            Fault::Refused if failure.lost_write => return Cause::LostWrite,
+            Fault::Refused | Fault::Hung => return Cause::Unexplained,
+            Fault::TimedOut | Fault::Broken => {}
         }
         let known = self.known();
         let meeting = |gentle: bool| {
-            let meets = |one: &&Disturbance| one.meets(from, to);
+            let meets = |one: &&Disturbance| one.meets(failure.from, failure.to);
             let mut all = known.all.iter().rev().filter(meets);
             all.find(|one| GENTLE.contains(&one.what) == gentle)
         };
-        let mut held_up = known.held_up.iter();
         if let Some(act) = meeting(false) {
             Cause::Disturbance(act.what)
-        } else if fault == Fault::TimedOut && held_up.any(|(a, b)| *a <= to && from <= *b) {
+        } else if known.was_too_busy(failure) {
             Cause::HeldUp
         } else if let Some(act) = meeting(true) {
             Cause::Disturbance(act.what)
         } else {
             Cause::Unexplained
         }
+    }
+
+    /// Whether this process was held up between these times.
+    pub(crate) fn was_held_up(&self, from: Instant, to: Instant) -> bool {
+        self.known().lag(from, to) > Duration::ZERO
     }
 
     /// Whether something between these times may have kept the site from its work.

@@ -24,11 +24,13 @@ pub(crate) async fn leave(visitor: &mut Visitor) -> Result<(), BoxError> {
         return Ok(());
     }
     let disturbances = &visitor.world.disturbances;
-    let session = page.session.as_deref().and_then(|id| id.parse().ok());
-    let findings = visitor.ledger.compare(&page, |began, at| {
-        session.is_some_and(|session| disturbances.may_lose(session, began, at))
+    let findings = visitor.ledger.compare(&page, |session, began, at| {
+        disturbances.may_lose(session, began, at)
     });
-    visitor.world.count(|tally| tally.compared += 1);
+    visitor.world.count(|tally| {
+        tally.compared += 1;
+        tally.writes_compared += visitor.ledger.acknowledged();
+    });
     for finding in findings {
         count(&visitor.world, visitor.browser.visit(), &finding);
     }
@@ -86,22 +88,28 @@ pub(crate) async fn try_old(world: &World, client: &reqwest::Client, old: &OldCo
         return;
     }
     let by_fail_over = world.disturbances.may_lose_any(&old.writes);
-    world.note(&format!(
-        "a cookie opened its session {:?} after the sign-out; by a fail-over: {by_fail_over}",
-        old.signed_out.elapsed()
-    ));
+    let after = old.signed_out.elapsed();
+    let what = format!("a cookie opened its session {after:?} after the sign-out");
     match by_fail_over {
-        true => world.excuse(old.visit, |tally| tally.old_cookies_open_by_fail_over += 1),
-        false => world.count(|tally| tally.old_cookies_open += 1),
+        true => {
+            world.note_excused(&what);
+            world.excuse(old.visit, |tally| tally.old_cookies_open_by_fail_over += 1);
+        }
+        false => {
+            world.note(&what);
+            world.count(|tally| tally.old_cookies_open += 1);
+        }
     }
 }
 
 fn count(world: &World, visit: Visit, finding: &Finding) {
-    world.note(&format!("visitor-{}: {finding:?}", visit.visitor));
+    let what = format!("visitor-{}: {finding:?}", visit.visitor);
     if let Finding::LostByFailOver(_) = finding {
+        world.note_excused(&what);
         world.excuse(visit, |tally| tally.lost_by_fail_over += 1);
         return;
     }
+    world.note(&what);
     world.count(|tally| match finding {
         Finding::LostByFailOver(_) => {}
         Finding::Lost(_) => tally.lost += 1,

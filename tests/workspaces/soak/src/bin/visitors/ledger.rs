@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use session_http::SessionId;
 use session_soak::Page;
 
 /// After this time no write is under way any more: a commit has 10 s, and the store 2 s for each
@@ -28,9 +29,38 @@ pub(crate) enum Known {
 #[derive(Clone, Copy, Debug)]
 struct Write {
     known: Known,
+    /// What its request was for. That of a guest is another one than after the sign-in, and if it
+    /// is lost, the next request has yet another one.
+    session: Option<SessionId>,
     /// When its request was sent, and when it was answered.
     began: Instant,
     at: Instant,
+}
+
+impl Write {
+    fn may_be_lost(&self, may_lose: &impl Fn(SessionId, Instant, Instant) -> bool) -> bool {
+        self.session
+            .is_some_and(|session| may_lose(session, self.began, self.at))
+    }
+}
+
+/// A request that is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) session: Option<SessionId>,
+    pub(crate) began: Instant,
+    pub(crate) known: Known,
+}
+
+impl Sent {
+    fn write(self) -> Write {
+        Write {
+            known: self.known,
+            session: self.session,
+            began: self.began,
+            at: Instant::now(),
+        }
+    }
 }
 
 type Writes = BTreeMap<u64, Write>;
@@ -57,16 +87,22 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// A request that began at this time, and is over, was to store a number.
-    pub(crate) fn note(&mut self, key: &str, number: u64, known: Known, began: Instant) {
-        let at = Instant::now();
+    /// A request that is over was to store a number.
+    pub(crate) fn note(&mut self, key: &str, number: u64, sent: Sent) {
         let writes = self.keys.entry(key.to_owned()).or_default();
-        writes.insert(number, Write { known, began, at });
+        writes.insert(number, sent.write());
     }
 
-    pub(crate) fn note_item(&mut self, item: u64, known: Known, began: Instant) {
-        let at = Instant::now();
-        self.cart.insert(item, Write { known, began, at });
+    pub(crate) fn note_item(&mut self, item: u64, sent: Sent) {
+        self.cart.insert(item, sent.write());
+    }
+
+    /// How many writes are known to be acknowledged: so many are compared.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        let all = self.keys.values().flat_map(Writes::values);
+        let all = all.chain(self.cart.values());
+        all.filter(|write| write.known == Known::Acknowledged)
+            .count() as u64
     }
 
     /// The client may hold another session now: what was acknowledged may be there or not.
@@ -90,12 +126,12 @@ impl Ledger {
     }
 
     /// Compares with what a page has read, while no write but those of unknown outcome is under
-    /// way. `may_lose` says whether the store may have lost what a request wrote, which began and
-    /// was acknowledged at these times.
+    /// way. `may_lose` says whether the store may have lost what a request for a session wrote,
+    /// which began and was acknowledged at these times.
     pub(crate) fn compare(
         &self,
         page: &Page,
-        may_lose: impl Fn(Instant, Instant) -> bool,
+        may_lose: impl Fn(SessionId, Instant, Instant) -> bool,
     ) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (key, writes) in &self.keys {
@@ -114,7 +150,7 @@ impl Ledger {
     fn compare_cart(
         &self,
         page: &Page,
-        may_lose: &impl Fn(Instant, Instant) -> bool,
+        may_lose: &impl Fn(SessionId, Instant, Instant) -> bool,
         findings: &mut Vec<Finding>,
     ) {
         let mut counts = BTreeMap::<u64, usize>::new();
@@ -133,7 +169,7 @@ impl Ledger {
         for (item, write) in &self.cart {
             if write.known == Known::Acknowledged && !counts.contains_key(item) {
                 let text = format!("item {item} of the cart");
-                findings.push(lost(text, may_lose(write.began, write.at)));
+                findings.push(lost(text, write.may_be_lost(may_lose)));
             }
         }
     }
@@ -143,7 +179,7 @@ fn compare_key(
     key: &str,
     writes: &Writes,
     found: Option<u64>,
-    may_lose: &impl Fn(Instant, Instant) -> bool,
+    may_lose: &impl Fn(SessionId, Instant, Instant) -> bool,
     findings: &mut Vec<Finding>,
 ) {
     let mut found_known = None;
@@ -160,9 +196,7 @@ fn compare_key(
         .range(later)
         .filter(|(_, write)| write.known == Known::Acknowledged)
         .collect();
-    let explained = missing
-        .iter()
-        .all(|(_, write)| may_lose(write.began, write.at));
+    let explained = missing.iter().all(|(_, write)| write.may_be_lost(may_lose));
     if found_known == Some(Known::Unknown) && !missing.is_empty() && !explained {
         findings.push(Finding::CameBack(format!(
             "{found:?} under {key}, and not {missing:?}"
@@ -171,7 +205,7 @@ fn compare_key(
     }
     for (number, write) in missing {
         let text = format!("{number} under {key}, which has {found:?}");
-        findings.push(lost(text, may_lose(write.began, write.at)));
+        findings.push(lost(text, write.may_be_lost(may_lose)));
     }
 }
 

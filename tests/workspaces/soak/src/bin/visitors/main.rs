@@ -26,6 +26,7 @@ mod visitor;
 mod world;
 
 use std::error::Error;
+use std::fmt::Display;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -84,15 +85,29 @@ async fn soak(options: &Options) -> Result<bool, BoxError> {
     let disturbed = timetable::run(&world, &mut fleet, &store, kind, options.lasts).await;
     world.over.send_replace(true);
     let visitors_that_failed = wait_for(visitors, &world).await;
-    try_old_cookies(&world).await?;
-    watching.abort();
-    let servers_ended_gently = fleet.stop().await?;
-    // The servers of the store end with this value, and that takes its time.
-    spawn_blocking(move || drop(store)).await?;
+    // From here on an error is a fault of the run, and does not throw away what it has seen.
+    let mut errors = 0;
+    let mut note_error = |what: &str, error: &dyn Display| {
+        world.note(&format!("{what}: {error}"));
+        errors += 1;
+    };
     if let Err(error) = &disturbed {
-        world.note(&format!("the timetable broke off: {error}"));
+        note_error("the timetable broke off", error);
+    }
+    if let Err(error) = try_old_cookies(&world).await {
+        note_error("old cookies were not tried again", &error);
+    }
+    watching.abort();
+    let servers_ended_gently = fleet.stop().await.unwrap_or_else(|error| {
+        note_error("the servers were not stopped", &error);
+        false
+    });
+    // The servers of the store end with this value, and that takes its time.
+    if let Err(error) = spawn_blocking(move || drop(store)).await {
+        note_error("the store was not stopped", &error);
     }
     let ending = Ending {
+        errors,
         timetable_was_kept: disturbed.is_ok(),
         logged: Logged::in_logs(&logs, &world.sessions_with_a_loss()),
         servers_ended_gently,
@@ -100,10 +115,12 @@ async fn soak(options: &Options) -> Result<bool, BoxError> {
     };
     let samples = samples.lock().unwrap_or_else(PoisonError::into_inner);
     let report = Report::of(options, &world, &samples, ending);
+    // First it is printed: that cannot fail.
+    let all_held = report.print();
     if let Some(file) = report_file {
         fs::write(file, serde_json::to_string_pretty(&report)?)?;
     }
-    Ok(report.print())
+    Ok(all_held)
 }
 
 /// Returns how many visitors failed, or did not leave in time.

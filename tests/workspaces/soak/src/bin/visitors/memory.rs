@@ -18,6 +18,9 @@ const PARTS: u32 = 30;
 /// By then a server has its connections and its cache.
 const WARM: Duration = Duration::from_secs(120);
 
+/// A leak shows in a server that has lived for so long.
+const LONG: Duration = Duration::from_secs(600);
+
 /// What each process had, in KiB, and when, since the run began.
 pub(crate) type Samples = BTreeMap<String, Vec<(Duration, u64)>>;
 
@@ -32,12 +35,19 @@ pub(crate) struct Figures {
     pub(crate) last_kib: u64,
     pub(crate) greatest_kib: u64,
     pub(crate) growth_kib: i64,
+    /// From the first sample to the last one.
+    pub(crate) lasted_seconds: u64,
+    /// By how much it grew after its warm-up, if it has run long enough to show that.
+    pub(crate) late_growth_kib: Option<i64>,
 }
 
 impl Figures {
     pub(crate) fn of(samples: &[(Duration, u64)]) -> Option<Self> {
         let ((begin, first), (_, last)) = (*samples.first()?, *samples.last()?);
         let warm = samples.iter().find(|(at, _)| *at >= begin + WARM);
+        let (end, _) = *samples.last()?;
+        let grown = |from: u64| Some(i64::try_from(last).ok()? - i64::try_from(from).ok()?);
+        let late = warm.filter(|_| end - begin >= LONG);
         let mut sorted: Vec<_> = samples.iter().map(|(_, kib)| *kib).collect();
         sorted.sort_unstable();
         Some(Self {
@@ -47,7 +57,9 @@ impl Figures {
             median_kib: sorted[sorted.len() / 2],
             last_kib: last,
             greatest_kib: *sorted.last()?,
-            growth_kib: i64::try_from(last).ok()? - i64::try_from(first).ok()?,
+            growth_kib: grown(first)?,
+            lasted_seconds: (end - begin).as_secs(),
+            late_growth_kib: late.and_then(|(_, kib)| grown(*kib)),
         })
     }
 }
@@ -109,7 +121,10 @@ mod tests {
             (10, Some(25), 20)
         );
         assert_eq!((all.greatest_kib, all.growth_kib), (30, 10));
+        assert_eq!((all.lasted_seconds, all.late_growth_kib), (180, None));
         assert_eq!(Figures::of(&row[..2]).unwrap().warm_kib, None);
+        let long = [(1, 10), (3, 25), (11, 40)].map(sample);
+        assert_eq!(Figures::of(&long).unwrap().late_growth_kib, Some(15));
         assert!(Figures::of(&[]).is_none());
     }
 }

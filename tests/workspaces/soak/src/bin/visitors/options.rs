@@ -7,10 +7,12 @@ use crate::BoxError;
 
 pub(crate) const USAGE: &str = "\
 visitors STORE MINUTES [--visitors N] [--pace N] [--seed N] [--report FILE]
+         [--commit TEXT]
 
   STORE     redis: a cluster of six nodes; mongo: a replica set of three
   MINUTES   how long visitors come, at least 1
-  --pace    how busy visitors are: 1 is usual, with 0.5 their pauses are twice as long";
+  --pace    how busy visitors are: 1 is usual, with 0.5 their pauses are twice as long
+  --commit  which commit of the repository this is, for the report";
 
 /// Which store the site keeps its sessions in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,7 @@ pub(crate) struct Options {
     pub(crate) pace: f64,
     pub(crate) seed: u64,
     pub(crate) report: Option<PathBuf>,
+    pub(crate) commit: Option<String>,
 }
 
 impl Options {
@@ -47,6 +50,7 @@ impl Options {
             pace: 1.0,
             seed: 1,
             report: None,
+            commit: None,
         };
         while let Some(flag) = args.next() {
             let value = args.next().ok_or(USAGE)?;
@@ -54,6 +58,7 @@ impl Options {
                 "--visitors" => options.visitors = value.parse().map_err(|_| USAGE)?,
                 "--pace" => options.pace = pace(&value)?,
                 "--seed" => options.seed = value.parse().map_err(|_| USAGE)?,
+                "--commit" => options.commit = Some(value),
                 "--report" => options.report = Some(value.into()),
                 _ => return Err(USAGE.into()),
             }

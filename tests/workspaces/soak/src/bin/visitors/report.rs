@@ -9,7 +9,7 @@ use crate::disturbances::Cause;
 use crate::logs::Logged;
 use crate::memory::{Figures, Samples};
 use crate::options::Options;
-use crate::world::{Request, Seen, Tally, World};
+use crate::world::{Notes, Request, Seen, Tally, World};
 
 mod checks;
 mod print;
@@ -17,6 +17,7 @@ mod print;
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     store: String,
+    commit: Option<String>,
     visitors: usize,
     pace: f64,
     seed: u64,
@@ -41,6 +42,7 @@ pub(crate) struct Report {
     timetable_was_kept: bool,
     servers_ended_gently: bool,
     visitors_that_failed: usize,
+    errors_of_the_run: usize,
     false_alarms_of_theft: u64,
     alarms_of_theft_by_lost_rotation: u64,
     corrupt: u64,
@@ -48,7 +50,8 @@ pub(crate) struct Report {
     sessions_dropped_before_commit: u64,
     lags_of_this_process: usize,
     seconds_of_lag: f64,
-    notes: Vec<String>,
+    notes: Notes,
+    excused_notes: Notes,
 }
 
 /// How long a disturbance took.
@@ -93,6 +96,8 @@ pub(crate) struct Ending {
     pub(crate) logged: Logged,
     pub(crate) servers_ended_gently: bool,
     pub(crate) visitors_that_failed: usize,
+    /// What this program itself could not do at the end.
+    pub(crate) errors: usize,
 }
 
 impl Report {
@@ -116,6 +121,7 @@ impl Report {
         };
         Self {
             store: format!("{:?}", options.store),
+            commit: options.commit.clone(),
             visitors: options.visitors,
             pace: options.pace,
             seed: options.seed,
@@ -144,6 +150,7 @@ impl Report {
             timetable_was_kept: ending.timetable_was_kept,
             servers_ended_gently: ending.servers_ended_gently,
             visitors_that_failed: ending.visitors_that_failed,
+            errors_of_the_run: ending.errors,
             false_alarms_of_theft: ending.logged.false_alarms,
             alarms_of_theft_by_lost_rotation: ending.logged.alarms_by_lost_rotation,
             corrupt: ending.logged.corrupt,
@@ -152,6 +159,7 @@ impl Report {
             lags_of_this_process: lags,
             seconds_of_lag: lag.as_secs_f64(),
             notes: seen.notes.clone(),
+            excused_notes: seen.excused_notes.clone(),
         }
     }
 }

@@ -16,12 +16,12 @@ use tokio_tungstenite::tungstenite::{Message, http};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::browser::{Browser, fault_of};
-use crate::disturbances::{Cause, Fault};
+use crate::disturbances::{Cause, Failure, Fault};
 use crate::world::{Request, World};
 
 /// The site asks each 5 s whether the session has ended.
 const NOTICE: Duration = Duration::from_secs(8);
-/// While the store fails, it asks again.
+/// While the store fails, or the machine is too busy, it asks again.
 const NOTICE_WHEN_DISTURBED: Duration = Duration::from_secs(25);
 const AGAIN: Duration = Duration::from_millis(500);
 const TALK: Duration = Duration::from_secs(5);
@@ -154,7 +154,10 @@ async fn talk(
 
 /// How long the site may take to close a socket after a sign-out at this time.
 fn patience(world: &World, signed_out: Instant) -> Duration {
-    match world.disturbances.is_disturbed(signed_out, Instant::now()) {
+    let (disturbances, now) = (&world.disturbances, Instant::now());
+    let is_late =
+        disturbances.is_disturbed(signed_out, now) || disturbances.was_held_up(signed_out, now);
+    match is_late {
         false => NOTICE,
         true => NOTICE_WHEN_DISTURBED,
     }
@@ -221,12 +224,17 @@ fn refused(browser: &Browser, began: Instant, error: &Error) {
         _ => None,
     };
     let (fault, now) = (status.map_or(Fault::Broken, fault_of), Instant::now());
-    let lost = browser.lost_a_write();
-    let cause = world.disturbances.cause(fault, began, now, lost);
-    match cause {
-        Cause::Unexplained => world.note(&format!("a socket was not opened: {error}")),
-        Cause::LostWrite => world.excuse(browser.visit(), |tally| tally.refused_by_fail_over += 1),
-        Cause::Disturbance(_) | Cause::HeldUp => {}
+    let cause = world.disturbances.cause(&Failure {
+        fault,
+        from: began,
+        to: now,
+        body: Duration::ZERO,
+        lost_write: browser.lost_a_write(),
+    });
+    let what = format!("a socket was not opened after {:.1?}: {error}", now - began);
+    world.note_failure(&what, cause);
+    if cause == Cause::LostWrite {
+        world.excuse(browser.visit(), |tally| tally.refused_by_fail_over += 1);
     }
     world.seen().requests.push(Request {
         page: "/socket",

@@ -14,6 +14,8 @@ use crate::browser::{Answer, Browser};
 
 const PIECES: u32 = 20;
 const EACH: Duration = Duration::from_secs(1);
+/// How long a body takes altogether.
+pub(crate) const UPLOAD: Duration = EACH.saturating_mul(PIECES);
 
 /// One that is under way.
 #[derive(Debug)]

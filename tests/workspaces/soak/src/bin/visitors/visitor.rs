@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::BoxError;
 use crate::browser::{Answer, Browser, bare_client};
 use crate::leaving;
-use crate::ledger::{Known, Ledger};
+use crate::ledger::{Known, Ledger, Sent};
 use crate::socket::Socket;
 use crate::upload::Upload;
 use crate::world::{Visit, World, name_of, number_of};
@@ -147,8 +147,8 @@ impl Visitor {
         let answers = join_all(requests).await;
         for (item, answer) in items.into_iter().zip(answers) {
             self.check(&answer);
-            let known = self.known(&answer);
-            self.ledger.note_item(item, known, began);
+            let sent = self.sent(&answer, began);
+            self.ledger.note_item(item, sent);
         }
     }
 
@@ -175,8 +175,8 @@ impl Visitor {
             },
         };
         self.check(&answer);
-        let known = self.known(&answer);
-        self.ledger.note(&key, number, known, began);
+        let sent = self.sent(&answer, began);
+        self.ledger.note(&key, number, sent);
     }
 
     fn begin_upload(&mut self) {
@@ -195,8 +195,8 @@ impl Visitor {
         let (key, number, began) = (upload.key, upload.number, upload.began);
         let answer = upload.finish().await;
         self.check(&answer);
-        let known = self.known(&answer);
-        self.ledger.note(key, number, known, began);
+        let sent = self.sent(&answer, began);
+        self.ledger.note(key, number, sent);
         self.world.count(|tally| tally.uploads += 1);
     }
 
@@ -262,14 +262,19 @@ impl Visitor {
         let by_fail_over = self.browser.lost_a_write();
         let (whose, now) = (&self.session, Instant::now());
         let during = self.world.disturbances.is_disturbed(now - AGAIN, now);
-        self.world.note(&format!(
-            "{name} lost the session {whose:?}; by a fail-over: {by_fail_over}, \
-             in a disturbance: {during}; the page says {page:?}"
-        ));
+        let what = format!(
+            "{name} lost the session {whose:?}; in a disturbance: {during}; the page says {page:?}"
+        );
         let (world, visit) = (&self.world, self.browser.visit());
         match by_fail_over {
-            true => world.excuse(visit, |tally| tally.signed_out_by_fail_over += 1),
-            false => world.count(|tally| tally.signed_out += 1),
+            true => {
+                world.note_excused(&what);
+                world.excuse(visit, |tally| tally.signed_out_by_fail_over += 1);
+            }
+            false => {
+                world.note(&what);
+                world.count(|tally| tally.signed_out += 1);
+            }
         }
         if let Some(upload) = self.upload.take() {
             upload.finish().await;
@@ -299,6 +304,16 @@ impl Visitor {
         self.session = None;
         self.who = None;
         self.is_stranger = false;
+    }
+
+    /// A request that began then and has this answer. Its session is that of the cookie, which the
+    /// answer has replaced if the site did not know the one before.
+    fn sent(&self, answer: &Answer, began: Instant) -> Sent {
+        Sent {
+            session: self.browser.session(),
+            began,
+            known: self.known(answer),
+        }
     }
 
     fn known(&self, answer: &Answer) -> Known {

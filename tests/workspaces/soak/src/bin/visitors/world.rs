@@ -8,11 +8,28 @@ use serde::Serialize;
 use session_soak::Page;
 use tokio::sync::watch;
 
-use crate::disturbances::{Cause, Disturbances, Write};
+use crate::disturbances::{Cause, Disturbances, GENTLE, Write};
 use crate::options::Options;
 
-/// At most so many faults are described.
+/// At most so many faults are described, and as many excused ones.
 const MOST_NOTES: usize = 200;
+
+/// Descriptions of what went wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Notes {
+    pub(crate) lines: Vec<String>,
+    /// How many more there were.
+    pub(crate) dropped: usize,
+}
+
+impl Notes {
+    fn add(&mut self, line: String) {
+        match self.lines.len() < MOST_NOTES {
+            true => self.lines.push(line),
+            false => self.dropped += 1,
+        }
+    }
+}
 
 /// What came of one request.
 #[derive(Clone, Debug)]
@@ -62,6 +79,8 @@ fn foreign(page: &Page, visitor: usize) -> Option<String> {
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Tally {
     pub(crate) acknowledged: u64,
+    /// Acknowledged writes that were compared with what is stored.
+    pub(crate) writes_compared: u64,
     pub(crate) unknown: u64,
     pub(crate) compared: u64,
     pub(crate) lost: u64,
@@ -112,7 +131,10 @@ pub(crate) struct OldCookie {
 pub(crate) struct Seen {
     pub(crate) requests: Vec<Request>,
     pub(crate) tally: Tally,
-    pub(crate) notes: Vec<String>,
+    /// What is a fault, or what whoever reads the report should know.
+    pub(crate) notes: Notes,
+    /// What would be a fault without its excuse. In a list of its own it cannot crowd out faults.
+    pub(crate) excused_notes: Notes,
     pub(crate) old_cookies: Vec<OldCookie>,
     pub(crate) writes: Vec<Write>,
     /// The visits that had something excused because Redis has lost a write of theirs.
@@ -200,11 +222,30 @@ impl World {
 
     /// Describes a fault, for the report.
     pub(crate) fn note(&self, what: &str) {
-        let at = self.began.elapsed().as_secs_f64();
-        let mut seen = self.seen();
-        if seen.notes.len() < MOST_NOTES {
-            seen.notes.push(format!("{at:.2} s: {what}"));
+        let line = self.line(what);
+        self.seen().notes.add(line);
+    }
+
+    /// Describes what would be a fault if nothing excused it.
+    pub(crate) fn note_excused(&self, what: &str) {
+        let line = self.line(what);
+        self.seen().excused_notes.add(line);
+    }
+
+    /// Describes a request that failed by this cause. What a store or a server does that was killed
+    /// or stopped goes without saying.
+    pub(crate) fn note_failure(&self, what: &str, cause: Cause) {
+        let line = format!("{what}; by {}", cause.name());
+        match cause {
+            Cause::Unexplained => self.note(&line),
+            Cause::Disturbance(disturbance) if GENTLE.contains(&disturbance) => self.note(&line),
+            Cause::HeldUp | Cause::LostWrite => self.note_excused(&line),
+            Cause::Disturbance(_) => {}
         }
+    }
+
+    fn line(&self, what: &str) -> String {
+        format!("{:.2} s: {what}", self.began.elapsed().as_secs_f64())
     }
 }
 
@@ -249,6 +290,23 @@ mod tests {
         ] {
             assert!(foreign(&strange, 1).is_some(), "{strange:?}");
         }
+    }
+
+    #[test]
+    fn notes_do_not_crowd_out_others() {
+        let options = Options::from_args(["redis", "1"].map(str::to_owned).into_iter()).unwrap();
+        let world = World::new(String::new(), &options);
+        for _ in 0..=MOST_NOTES {
+            world.note_failure("x", Cause::HeldUp);
+        }
+        world.note_failure("x", Cause::Disturbance("a primary killed"));
+        for cause in [Cause::Unexplained, Cause::Disturbance(GENTLE[0])] {
+            world.note_failure("y", cause);
+        }
+        let seen = world.seen();
+        assert_eq!((seen.notes.lines.len(), seen.notes.dropped), (2, 0));
+        let excused = &seen.excused_notes;
+        assert_eq!((excused.lines.len(), excused.dropped), (MOST_NOTES, 1));
     }
 
     #[test]

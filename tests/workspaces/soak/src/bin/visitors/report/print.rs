@@ -9,13 +9,23 @@ impl Report {
             "== {} with {} visitors at a pace of {}, {:.0} s",
             self.store, self.visitors, self.pace, self.seconds
         );
+        println!("commit: {}", self.commit.as_deref().unwrap_or("unknown"));
         self.print_disturbances();
         self.print_requests();
         self.print_memory();
         println!("{:#?}", self.tally);
         self.print_excuses();
-        for note in &self.notes {
-            println!("{note}");
+        for (what, notes) in [
+            ("excused", &self.excused_notes),
+            ("to look at", &self.notes),
+        ] {
+            println!("{what}: {}", notes.lines.len() + notes.dropped);
+            for line in &notes.lines {
+                println!("  {line}");
+            }
+            if notes.dropped > 0 {
+                println!("  and {} more", notes.dropped);
+            }
         }
         let mut all = true;
         for (what, holds) in self.checks() {
