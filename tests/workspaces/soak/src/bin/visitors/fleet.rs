@@ -239,8 +239,8 @@ impl Fleet {
         let mut text = format!(
             "global\n    maxconn 4000\n\
              defaults\n    mode http\n    timeout connect 1s\n    timeout check 2s\n    \
-             timeout client 90s\n    timeout server 90s\n    timeout tunnel 1h\n    option http-server-close\n    \
-             option abortonclose\n    \
+             timeout client 90s\n    timeout server 90s\n    timeout tunnel 1h\n    \
+             option http-server-close\n    option abortonclose\n    \
              option redispatch 1\n    retries 3\n    retry-on conn-failure\n\
              frontend visitors\n    bind 127.0.0.1:{}\n    default_backend site\n\
              backend site\n    balance roundrobin\n    option httpchk GET /health\n    \
