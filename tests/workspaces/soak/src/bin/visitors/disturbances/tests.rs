@@ -101,6 +101,8 @@ fn a_short_lag_excuses_nothing() {
     };
     lag(1);
     assert_eq!(cause(), Cause::Unexplained);
+    let short = failure(Fault::TimedOut, begin, begin + SECOND);
+    assert_eq!(disturbances.cause(&short), Cause::Unexplained);
     assert!(disturbances.was_held_up(begin, begin + SECOND));
     assert!(!disturbances.was_held_up(begin + 2 * SECOND, begin + 3 * SECOND));
     lag(2);
