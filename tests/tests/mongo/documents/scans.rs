@@ -231,17 +231,16 @@ fn an_id_that_cannot_be_read_does_not_end_a_scan() {
     assert_eq!(found(&pages), [first]);
 }
 
-/// The first one is what was found, and the second what has taken its place.
-#[test]
-fn a_number_of_another_type_is_another_session() {
+/// Sessions are damaged, and whole ones put in their place while they are deleted as unreadable.
+/// Whatever comes first, the session that was put there is there in the end.
+fn are_restored_meanwhile(damage: impl Fn(&Document) -> Document) {
     let bench = Bench::new();
     let (store, now) = (&bench.store, bench.now);
     let (mut ended, mut stayed) = (0, 0);
     for round in 0..300_u32 {
         let id = bench.create().id();
         let whole = bench.document(id).unwrap();
-        let version = i32::try_from(whole.get_i64("v").unwrap()).unwrap();
-        bench.change(id, doc! { "$set": { "v": version } });
+        bench.change(id, damage(&whole));
         bench.runtime.block_on(async {
             let restoring = async {
                 let pause = Duration::from_micros(u64::from(round * 37 % 1_500));
@@ -262,32 +261,16 @@ fn a_number_of_another_type_is_another_session() {
     assert!(ended > 0 && stayed > 0, "{ended} {stayed}");
 }
 
-/// Whatever comes first, the session that was put there is there in the end.
+/// The first one is what was found, and the second what has taken its place.
+#[test]
+fn a_number_of_another_type_is_another_session() {
+    are_restored_meanwhile(|whole| {
+        let version = i32::try_from(whole.get_i64("v").unwrap()).unwrap();
+        doc! { "$set": { "v": version } }
+    });
+}
+
 #[test]
 fn what_takes_the_place_of_it_stays() {
-    let bench = Bench::new();
-    let (store, now) = (&bench.store, bench.now);
-    let (mut ended, mut stayed) = (0, 0);
-    for round in 0..300_u32 {
-        let id = bench.create().id();
-        let whole = bench.document(id).unwrap();
-        bench.change(id, doc! { "$unset": { "meta": "" } });
-        bench.runtime.block_on(async {
-            let restoring = async {
-                let pause = Duration::from_micros(u64::from(round * 37 % 1_500));
-                tokio::time::sleep(pause).await;
-                let restored = bench.other.replace_one(by(id), &whole).upsert(true).await;
-                restored.unwrap();
-            };
-            let deleting = store.delete_unreadable(id, Ended::new(EndReason::Revoked, now));
-            let (deleted, ()) = futures_util::join!(deleting, restoring);
-            match deleted.unwrap() {
-                true => ended += 1,
-                false => stayed += 1,
-            }
-            let found = store.load(&RecordKey::Id(id), now).await.unwrap();
-            assert!(found.is_some_and(|it| it.ended().is_none()), "{round}");
-        });
-    }
-    assert!(ended > 0 && stayed > 0, "{ended} {stayed}");
+    are_restored_meanwhile(|_| doc! { "$unset": { "meta": "" } });
 }
