@@ -81,11 +81,22 @@ fn slot_of(name: &str) -> u16 {
 }
 
 async fn fill(store: &RedisStore, count: usize) -> BTreeSet<SessionId> {
+    fill_slots(store, count, |_| true).await
+}
+
+/// New sessions, all of them in slots of this kind.
+async fn fill_slots(
+    store: &RedisStore,
+    count: usize,
+    is_meant: impl Fn(u16) -> bool,
+) -> BTreeSet<SessionId> {
     let mut ids = BTreeSet::new();
-    for _ in 0..count {
+    while ids.len() < count {
         let id = id();
-        create(store, anonymous(id)).await.unwrap();
-        ids.insert(id);
+        if is_meant(slot_of(&key(id))) {
+            create(store, anonymous(id)).await.unwrap();
+            ids.insert(id);
+        }
     }
     ids
 }
@@ -210,19 +221,14 @@ async fn a_move_that_is_not_over_is_an_error(layout: Layout) {
 async fn a_move_of_the_lowest_slot_of_a_node_is_an_error(layout: Layout) {
     let nodes = Nodes::start();
     let store = nodes.store(layout).await;
-    let mut ids = fill(&store, 120).await;
     let first = first_slot(nodes.node(1)).unwrap();
-    let lowest = loop {
-        let id = id();
-        if slot_of(&key(id)) == first {
-            break id;
-        }
-    };
-    create(&store, anonymous(lowest)).await.unwrap();
-    ids.insert(lowest);
+    // A move takes one name along, so the slot has no other.
+    let lowest = fill_slots(&store, 1, |slot| slot == first).await;
+    let mut ids = fill_slots(&store, 120, |slot| slot != first).await;
+    let name = key(*lowest.first().unwrap());
+    ids.extend(lowest);
     let page = store.scan_records(None, 1_000).await.unwrap();
     let mut found: BTreeSet<_> = page.sessions.iter().map(Listed::id).collect();
-    let name = key(lowest);
     begin_to_move(nodes.node(1), nodes.node(0), &name);
     let (mut cursor, mut pages) = (again(page.next).unwrap(), 0);
     let error = loop {
