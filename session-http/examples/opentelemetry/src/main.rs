@@ -26,9 +26,12 @@ mod telemetry;
 
 const VISITS: TypedKey<u64> = TypedKey::new("visits");
 
-fn observed(store: impl SessionStore) -> Result<SessionLayer, ConfigError> {
+fn observed(
+    store: impl SessionStore,
+    observer: &MetricsObserver,
+) -> Result<SessionLayer, ConfigError> {
     SessionLayer::builder(store)
-        .observer(MetricsObserver::new())
+        .observer(observer.clone())
         .build()
 }
 
@@ -57,7 +60,8 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         .build();
     telemetry::subscriber(&tracers).init();
 
-    let sessions = observed(MemoryStore::new())?;
+    let observer = MetricsObserver::new();
+    let sessions = observed(MemoryStore::new(), &observer)?;
     let address = std::env::args().nth(1);
     let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:3000")).await?;
     println!("listening on http://{}", listener.local_addr()?);
@@ -66,6 +70,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     };
     let server = axum::serve(listener, app(sessions));
     server.with_graceful_shutdown(interrupted).await?;
+    observer.publish();
     // Sends what is left. It waits for the network, so it is not for a thread that serves.
     tokio::task::spawn_blocking(move || meters.shutdown().and(tracers.shutdown())).await??;
     Ok(())

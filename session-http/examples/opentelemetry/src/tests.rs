@@ -18,7 +18,8 @@ use super::*;
 /// Two visits, and a third one while the store is down. Returns the sessions, because a store that
 /// is dropped does not count its records any more.
 async fn traffic() -> TestSessions {
-    let sessions = TestSessions::made_by(|store, _| observed(store).unwrap());
+    let observer = MetricsObserver::new();
+    let sessions = TestSessions::made_by(|store, _| observed(store, &observer).unwrap());
     let mut app = app(sessions.layer());
     let ann = sessions.client();
     for expected in [200, 200, 503] {
@@ -29,6 +30,7 @@ async fn traffic() -> TestSessions {
         let response = ann.call(&mut app, request).await.unwrap();
         assert_eq!(response.status(), expected);
     }
+    observer.publish();
     sessions
 }
 

@@ -42,9 +42,12 @@ fn exporter() -> Result<PrometheusBuilder, BuildError> {
 }
 
 /// This is the line that an application adds: the observer.
-fn observed(store: impl SessionStore) -> Result<SessionLayer, ConfigError> {
+fn observed(
+    store: impl SessionStore,
+    observer: &MetricsObserver,
+) -> Result<SessionLayer, ConfigError> {
     SessionLayer::builder(store)
-        .observer(MetricsObserver::new())
+        .observer(observer.clone())
         .build()
 }
 
@@ -64,19 +67,21 @@ async fn sign_out(session: CurrentSession) -> Result<(), Error> {
 }
 
 /// The figures as text. On a site of your own, serve them where only Prometheus can reach them.
-async fn figures(handle: PrometheusHandle) -> impl IntoResponse {
+async fn figures(observer: MetricsObserver, handle: PrometheusHandle) -> impl IntoResponse {
+    // Otherwise they are those of a second ago, at worst.
+    observer.publish();
     let version = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, version)], handle.render())
 }
 
-fn app(sessions: SessionLayer, handle: PrometheusHandle) -> Router {
+fn app(sessions: SessionLayer, observer: MetricsObserver, handle: PrometheusHandle) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/sign-in/{name}", post(sign_in))
         .route("/sign-out", post(sign_out))
         .layer(sessions)
         // Below the layer, so it has no session.
-        .route("/metrics", get(move || figures(handle)))
+        .route("/metrics", get(move || figures(observer, handle)))
 }
 
 /// Moves what was measured into the histograms. Otherwise it piles up until somebody asks for the
@@ -89,13 +94,17 @@ async fn upkeep(handle: PrometheusHandle) {
     }
 }
 
-async fn sessions(url: Option<&str>) -> Result<SessionLayer, Box<dyn StdError>> {
+async fn sessions(
+    url: Option<&str>,
+    observer: &MetricsObserver,
+) -> Result<SessionLayer, Box<dyn StdError>> {
     match url {
-        None => Ok(observed(MemoryStore::new())?),
+        None => Ok(observed(MemoryStore::new(), observer)?),
         #[cfg(feature = "redis")]
-        Some(url) => Ok(observed(
-            session_http::redis::RedisStore::connect(url).await?,
-        )?),
+        Some(url) => {
+            let store = session_http::redis::RedisStore::connect(url).await?;
+            Ok(observed(store, observer)?)
+        }
         #[cfg(not(feature = "redis"))]
         Some(_) => Err("a URL needs the feature `redis`".into()),
     }
@@ -109,10 +118,11 @@ async fn main() -> Result<(), Box<dyn StdError>> {
 
     let mut arguments = std::env::args().skip(1);
     let (address, url) = (arguments.next(), arguments.next());
-    let sessions = sessions(url.as_deref()).await?;
+    let observer = MetricsObserver::new();
+    let sessions = sessions(url.as_deref(), &observer).await?;
     let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:3000")).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, app(sessions, handle)).await?;
+    axum::serve(listener, app(sessions, observer, handle)).await?;
     Ok(())
 }
 

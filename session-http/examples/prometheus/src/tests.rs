@@ -12,7 +12,7 @@ mod dashboard;
 mod promql;
 
 /// Where the figures are documented.
-const DOCUMENTATION: &str = include_str!("../../../../session-core/src/event/metrics.rs");
+const DOCUMENTATION: &str = include_str!("../../../../session-core/src/event/metrics/mod.rs");
 
 /// What Prometheus reads: the value of each series, by its name and labels as they are served.
 type Served = BTreeMap<String, f64>;
@@ -32,8 +32,10 @@ async fn traffic() -> Served {
     let recorder = exporter().unwrap().build_recorder();
     // For this thread, on which all of the test runs. So each test has figures of its own.
     let _recorder = set_default_local_recorder(&recorder);
-    let sessions = TestSessions::made_by(|store, _| observed(CachedStore::new(store)).unwrap());
-    let mut app = app(sessions.layer(), recorder.handle());
+    let observer = MetricsObserver::new();
+    let sessions =
+        TestSessions::made_by(|store, _| observed(CachedStore::new(store), &observer).unwrap());
+    let mut app = app(sessions.layer(), observer, recorder.handle());
     let (get, post) = (Method::GET, Method::POST);
 
     let ann = sessions.client();
