@@ -68,8 +68,13 @@ impl RecordScan for Plain {
     }
 
     async fn delete_unreadable(&self, id: SessionId, ended: Ended) -> Result<bool, StoreError> {
-        self.0.delete(&RecordKey::Id(id), ended).await?;
-        Ok(true)
+        let key = RecordKey::Id(id);
+        let found = self.0.load(&key, ended.at).await?;
+        let is_there = found.is_some_and(|record| record.ended().is_none());
+        if is_there {
+            self.0.delete(&key, ended).await?;
+        }
+        Ok(is_there)
     }
 }
 
@@ -171,4 +176,33 @@ async fn what_was_ended_as_unreadable_is_cached_no_more() {
     assert!(scan.delete_unreadable(record.id(), ended).await.unwrap());
     let found = store.load(&key, now).await.unwrap();
     assert!(found.is_none_or(|found| found.ended().is_some()));
+}
+
+/// Another process may have a lease on it. If there was nothing to end, another call may have ended
+/// it a moment ago.
+#[tokio::test]
+async fn ending_what_is_unreadable_waits_for_leases() {
+    let clock = clock_at(1_000);
+    let near = NearCache::new(SECOND * 5).with_waiting_ends();
+    let store = CachedStore::new(Plain::default())
+        .with_near_cache(near)
+        .with_clock(Arc::clone(&clock));
+    let store = Arc::new(store);
+    let record = record();
+    store.create(&record, clock.now()).await.unwrap();
+    for is_there in [true, false] {
+        let began = clock.now();
+        let ended = Ended::new(session_core::EndReason::Revoked, began);
+        let (store, id) = (Arc::clone(&store), record.id());
+        let deletes = tokio::spawn(async move {
+            let scan = scan_of(&store)?;
+            scan.delete_unreadable(id, ended).await
+        });
+        while !deletes.is_finished() {
+            tokio::task::yield_now().await;
+            clock.advance(SECOND / 10);
+        }
+        assert_eq!(deletes.await.unwrap().unwrap(), is_there);
+        assert!(clock.now().duration_since(began) >= near.lease());
+    }
 }

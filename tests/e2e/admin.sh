@@ -110,6 +110,7 @@ repairing() {
     admin 'list' 0 list user:Ada
     is "$label: both sessions are listed again" "$(wc -l <<<"$said")" 2
     admin 'unreadable sessions end with consent alone' 2 check --repair --end-unreadable
+    number 'it says what is left all the same' unreadable_left 1
     admin 'repair of all' 0 check --repair --end-unreadable --yes
     admin 'nothing is damaged any more' 0 check
     number 'no session is unreadable' unreadable_left 0
@@ -165,6 +166,36 @@ copying() {
     store=$here options=()
     admin 'compare' 0 copy "$back" --continue
     number 'all are as they were' already_there 4
+}
+
+# interrupting: Ctrl-C ends a copy behind the session that it is at, and twice ends it at once.
+interrupting() {
+    local target="unix://$work/redis.sock?db=6" presses copy _
+    for presses in 1 2; do
+        # The first session waits in front of the target.
+        redis CLIENT PAUSE 60000 WRITE >/dev/null
+        "$tool" "$mongo" --collection copied --json copy "$target" --continue \
+            >"$work/said" 2>"$work/errors" </dev/null &
+        copy=$!
+        for _ in $(seq 200); do
+            redis INFO clients | grep -q '^blocked_clients:[1-9]' && break
+            sleep 0.05
+        done
+        for _ in $(seq "$presses"); do
+            kill -INT "$copy"
+            sleep 0.2
+        done
+        redis CLIENT UNPAUSE >/dev/null
+        wait "$copy"
+        is "$label: Ctrl-C, $presses: the copy ends" "$?" 130
+        said=$(cat "$work/said")
+        if [ "$presses" = 1 ]; then
+            number 'it has finished what it had begun' sessions 1
+            has "$label: it says how to go on" "$(cat "$work/errors")" 'stopped; run it again'
+        else
+            is "$label: it ends without another word" "$said" ''
+        fi
+    done
 }
 
 # sealing: seals copies, which no guestbook reads.
@@ -255,6 +286,7 @@ number 'nothing more is copied' sessions 0
 admin 'no copy to itself' 2 copy "$store"
 scripting
 copying
+interrupting
 sealing
 repairing
 

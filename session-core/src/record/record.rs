@@ -366,6 +366,29 @@ impl PartialEq for Record {
 impl Eq for Record {}
 
 impl Limits {
+    /// The same limits, raised where a record exceeds them.
+    ///
+    /// This is for whoever writes a record that was within limits once: they may have been lower
+    /// since, and nobody can make room in it.
+    ///
+    /// ```
+    /// use session_core::store::Record;
+    /// use session_core::{Codec, Lifetime, Limits, SessionId, Timestamp};
+    ///
+    /// let id = SessionId::random()?;
+    /// let record = Record::new(id, "id", Lifetime::default(), Timestamp::from_millis(0))
+    ///     .with_value("a", Codec::Json.encode(&1)?)
+    ///     .with_value("b", Codec::Json.encode(&2)?);
+    /// let limits = Limits::default().with_keys(1).with_room_for(&record);
+    /// assert_eq!(limits, Limits::default().with_keys(2));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_room_for(self, record: &Record) -> Self {
+        self.with_record_bytes(self.record_bytes.max(record.limited_size()))
+            .with_keys(self.keys.max(record.values.len()))
+    }
+
     pub(crate) fn check_record(&self, record: &Record) -> Result<(), LimitExceeded> {
         self.check(record.limited_size(), record.values.len())
     }

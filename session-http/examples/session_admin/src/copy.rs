@@ -205,10 +205,7 @@ fn replacement(record: &Record, there: &Record) -> Update {
     for (key, value) in record.values().iter() {
         changes = changes.set(key.to_owned(), value.clone());
     }
-    let limits = Limits::default();
-    let limits = limits
-        .with_record_bytes(limits.record_bytes().max(after.limited_size()))
-        .with_keys(limits.keys().max(after.values().len()));
+    let limits = Limits::default().with_room_for(&after);
     Update::new(Arc::new(after), changes, there.epoch())
         .with_base_tag(there.tag())
         .with_expected_version(there.version())

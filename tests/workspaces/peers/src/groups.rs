@@ -258,9 +258,7 @@ impl Group {
                 "redis" | "redis packed" | "redis near" | "redis sealed" | "redis metered",
                 Some(url),
                 _,
-            ) => {
-                Some(redis::commands(url, work)?)
-            }
+            ) => Some(redis::commands(url, work)?),
             ("mongo" | "mongo majority", _, Some(uri)) => {
                 let before = mongo::server_counts(uri)?;
                 work();

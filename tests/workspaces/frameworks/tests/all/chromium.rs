@@ -2,9 +2,11 @@
 //!
 //! With SCREENSHOTS, a directory, pages are photographed.
 
+use std::ffi::OsString;
+use std::fs::DirEntry;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -60,6 +62,24 @@ async fn driver() -> (Child, u16) {
     panic!("chromedriver does not start: {said:?}");
 }
 
+fn data_argument(profile: &Path) -> String {
+    format!("--user-data-dir={}", profile.display())
+}
+
+/// The ids of the processes that were started with this argument.
+fn processes(argument: &str) -> Vec<OsString> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let has_it = |entry: &DirEntry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0)
+            .any(|word| word == argument.as_bytes())
+    };
+    entries
+        .filter(has_it)
+        .map(|entry| entry.file_name())
+        .collect()
+}
+
 impl Drop for Browser {
     /// The driver ends the browser; without it, and be it after a panic, the browser would stay.
     fn drop(&mut self) {
@@ -73,6 +93,15 @@ impl Drop for Browser {
             driver.read(&mut [0; 256])
         });
         drop(ended);
+        // On a busy machine the driver may not come to it in time.
+        let left = processes(&data_argument(&self.profile));
+        if !left.is_empty() {
+            let ended = std::process::Command::new("kill")
+                .arg("-KILL")
+                .args(left)
+                .status();
+            drop(ended);
+        }
         // A browser that has ended may have processes that still write.
         for _ in 0..100 {
             match std::fs::remove_dir_all(&self.profile) {
@@ -96,7 +125,7 @@ impl Browser {
         let profile =
             std::env::temp_dir().join(format!("browser-{name}-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&profile).unwrap();
-        let data = format!("--user-data-dir={}", profile.display());
+        let data = data_argument(&profile);
         let mut all = ARGUMENTS.map(str::to_owned).to_vec();
         all.push(data);
         all.extend_from_slice(arguments);

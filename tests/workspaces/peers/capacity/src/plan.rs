@@ -97,6 +97,26 @@ impl Store {
         Some(law.worst_per_session() * law::fragmentation(&redis).max(1.0))
     }
 
+    /// Bytes of a node's memory that sessions may take.
+    fn memory(self, machine: &Machine) -> f64 {
+        let left = machine.memory_gib * machine.usable();
+        let gib = match self {
+            Self::Packed | Self::Fields => left,
+            // The cache that MongoDB makes by default, up to where it begins to evict.
+            Self::Mongo => left.min(((machine.memory_gib - 1.0) / 2.0).max(0.25) * 0.8),
+        };
+        gib * f64::from(1 << 30)
+    }
+
+    /// How many primaries there are where one is not enough, at least.
+    const fn fewest(self) -> u64 {
+        match self {
+            // A Cluster needs a majority of them.
+            Self::Packed | Self::Fields => 3,
+            Self::Mongo => 2,
+        }
+    }
+
     const fn cores(self, machine: &Machine) -> f64 {
         match self {
             Self::Packed | Self::Fields => 1.0,
@@ -132,14 +152,14 @@ pub struct Nodes {
 impl Nodes {
     /// What there is least of.
     pub fn limit(&self) -> &'static str {
-        let most = self.primaries;
-        let limits = [
-            ("memory", self.by_memory),
-            ("CPU", self.by_cpu),
-            ("network", self.by_network),
-        ];
-        let limit = limits.into_iter().find(|(_, nodes)| *nodes == most);
-        limit.map_or("memory", |(name, _)| name)
+        let (others, name) = match self.by_cpu >= self.by_network {
+            true => (self.by_cpu, "CPU"),
+            false => (self.by_network, "network"),
+        };
+        match self.by_memory >= others {
+            true => "memory",
+            false => name,
+        }
     }
 }
 
@@ -191,6 +211,11 @@ impl Traffic {
 }
 
 impl Machine {
+    /// The share of a node that does not stay free.
+    pub fn usable(&self) -> f64 {
+        1.0 - self.headroom
+    }
+
     /// # Errors
     ///
     /// Says what is missing.
@@ -217,12 +242,15 @@ pub fn nodes(store: Store, costs: &Costs, traffic: &Traffic, machine: &Machine) 
         cores: rate * mean.cpu_us / 1e6,
         network: rate * mean.bytes_in.max(out),
     };
-    let usable = 1.0 - machine.headroom;
-    let of = |demand: f64, node: f64| ((demand / (node * usable)).ceil() as u64).max(1);
-    let by_memory = of(demand.memory, machine.memory_gib * f64::from(1 << 30));
-    let by_cpu = of(demand.cores, store.cores(machine));
-    let by_network = of(demand.network, machine.gbit_per_second * 1e9 / 8.0);
-    let primaries = by_memory.max(by_cpu).max(by_network);
+    let usable = machine.usable();
+    let of = |demand: f64, node: f64| ((demand / node).ceil() as u64).max(1);
+    let by_memory = of(demand.memory, store.memory(machine));
+    let by_cpu = of(demand.cores, store.cores(machine) * usable);
+    let by_network = of(demand.network, machine.gbit_per_second * 1e9 / 8.0 * usable);
+    let primaries = match by_memory.max(by_cpu).max(by_network) {
+        1 => 1,
+        most => most.max(store.fewest()),
+    };
     Some(Nodes {
         demand,
         by_memory,

@@ -106,6 +106,47 @@ fn more_of_anything_takes_no_fewer_nodes() {
 }
 
 #[test]
+fn a_cluster_of_redis_has_three_primaries_at_least() {
+    let traffic = Traffic {
+        sessions: 20_000_000,
+        ..Traffic::default()
+    };
+    let of = |store| nodes(store, &COSTS, &traffic, &Machine::default()).unwrap();
+    let redis = of(Store::Packed);
+    assert_eq!((redis.by_memory, redis.primaries, redis.all), (2, 3, 9));
+    assert_eq!(redis.limit(), "memory");
+    let mongo = of(Store::Mongo);
+    assert_eq!((mongo.by_memory, mongo.primaries), (2, 2));
+}
+
+/// Of 32 GiB, MongoDB takes 15.5 as its cache, and evicts from 12.4 on.
+#[test]
+fn what_mongodb_can_cache_is_less_than_half_of_its_memory() {
+    let machine = |memory_gib, headroom| Machine {
+        memory_gib,
+        headroom,
+        ..Machine::default()
+    };
+    let traffic = Traffic {
+        sessions: 1_000_000_000,
+        ..Traffic::default()
+    };
+    let by_memory = |machine| {
+        let nodes = nodes(Store::Mongo, &COSTS, &traffic, &machine).unwrap();
+        (nodes.by_memory, nodes.demand.memory / f64::from(1 << 30))
+    };
+    for (machine, usable) in [
+        (machine(32.0, 0.5), 12.4),
+        (machine(32.0, 0.0), 12.4),
+        (machine(32.0, 0.75), 8.0),
+        (machine(1.0, 0.5), 0.2),
+    ] {
+        let (nodes, gib) = by_memory(machine);
+        assert_eq!(nodes, (gib / usable).ceil() as u64, "{machine:?}");
+    }
+}
+
+#[test]
 fn shares_that_cannot_be_are_refused() {
     let refused = |change: fn(&mut Traffic)| {
         let mut traffic = Traffic::default();

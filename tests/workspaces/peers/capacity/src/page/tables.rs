@@ -159,7 +159,7 @@ fn example(costs: &Costs, traffic: &Traffic, machine: &Machine) -> Option<String
     let nodes = nodes(store, costs, &traffic, machine)?;
     let mean = traffic.mean(&store.requests(costs));
     let demand = &nodes.demand;
-    let free = 1.0 - machine.headroom;
+    let free = machine.usable();
     let memory = machine.memory_gib * free;
     let megabytes = machine.gbit_per_second * 1e3 / 8.0 * free;
     let out = mean.bytes_out + machine.replicas as f64 * mean.replicated;
